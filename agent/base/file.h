@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/*
+ * Reads a whole file of at most `max` bytes into `ret`, which must be empty; on failure it stays so.
+ * -E2BIG if it is longer; any errno of open(2) or read(2).
+ */
+int file_read(const char *path, size_t max, struct buf *ret);
+
+/*
+ * Replaces `path` by `data` so that after power loss the old or the new content is there, whole:
+ * temporary file, fsync, rename, fsync of the directory. Any errno of these; the old file then stands.
+ */
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode);
+
+/* Creates a directory and its parents. An existing one is fine and keeps its mode. */
+int file_mkdirs(const char *path, mode_t mode);

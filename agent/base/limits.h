@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every cap on what another party can make us hold or do, with its reason. */
+#pragma once
+
+enum {
+	/* kube-apiserver refuses objects above 1.5 MiB (etcd); one watch event wraps one. */
+	LIMIT_OBJECT_BYTES = 4 * 1024 * 1024,
+	/* Nesting of CNPs stays below 20; schema-less fields could be deeper. */
+	LIMIT_JSON_DEPTH = 64,
+	/* Body of a single (not streamed) API response. */
+	LIMIT_RESPONSE_BYTES = 8 * 1024 * 1024,
+	/* Kubernetes itself: 63 for label names, 253 for prefixes, objects' names and namespaces. */
+	LIMIT_NAME = 253,
+	LIMIT_LABEL_KEY = 320,	/* 253 prefix + / + 63 name, with Cilium's source prefix */
+	LIMIT_LABELS = 256,	/* of one identity; pods in practice have below 40 */
+	LIMIT_ENDPOINTS = 1 << 20,
+	LIMIT_IDENTITIES = 1 << 17,
+	LIMIT_NODES = 1 << 16,
+	LIMIT_SERVICES = 1 << 16,
+	LIMIT_BACKENDS = 1 << 18,
+	LIMIT_POLICIES = 1 << 15,
+	LIMIT_ADDRESSES = 16,	/* of one endpoint or node */
+	LIMIT_NAMED_PORTS = 64, /* of one endpoint */
+	LIMIT_TOKEN_BYTES = 16 * 1024,
+	LIMIT_CONFIG_BYTES = 1024 * 1024,
+	LIMIT_CTL_REQUEST = 64 * 1024,
+	LIMIT_CTL_RESPONSE = 64 * 1024 * 1024,
+	LIMIT_CTL_CLIENTS = 32,
+};
