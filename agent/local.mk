@@ -26,16 +26,24 @@ agent_libmesh_a_SOURCES += \
 # crypto
 
 # json
+agent_libmesh_a_SOURCES += \
+	agent/json/json.c agent/json/json.h \
+	agent/json/json_paths.c agent/json/json_paths.h \
+	agent/json/json_stream.c agent/json/json_stream.h
 
 # conf, obs
 
 # http
+agent_libmesh_a_SOURCES += \
+	agent/http/http.c agent/http/http.h
 
 # netlink
 
 # bpf
 
 # kube
+agent_libmesh_a_SOURCES += \
+	agent/kube/kube_client.c agent/kube/kube_client.h
 
 # store
 
