@@ -43,7 +43,8 @@ agent_libmesh_a_SOURCES += \
 
 # kube
 agent_libmesh_a_SOURCES += \
-	agent/kube/kube_client.c agent/kube/kube_client.h
+	agent/kube/kube_client.c agent/kube/kube_client.h \
+	agent/kube/reflector.c agent/kube/reflector.h
 
 # store
 
