@@ -44,9 +44,16 @@ agent_libmesh_a_SOURCES += \
 # kube
 agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h \
-	agent/kube/reflector.c agent/kube/reflector.h
+	agent/kube/reflector.c agent/kube/reflector.h \
+	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h
 
 # store
+agent_libmesh_a_SOURCES += \
+	agent/store/endpoint_table.c agent/store/endpoint_table.h
+
+# identity: ipcache
+agent_libmesh_a_SOURCES += \
+	agent/identity/ipcache.c agent/identity/ipcache.h
 
 # identity, policy
 
