@@ -45,11 +45,13 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h \
 	agent/kube/reflector.c agent/kube/reflector.h \
-	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h
+	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
+	agent/kube/decode_node.c agent/kube/decode_node.h
 
 # store
 agent_libmesh_a_SOURCES += \
-	agent/store/endpoint_table.c agent/store/endpoint_table.h
+	agent/store/endpoint_table.c agent/store/endpoint_table.h \
+	agent/store/node_table.c agent/store/node_table.h
 
 # identity: ipcache
 agent_libmesh_a_SOURCES += \
