@@ -17,7 +17,8 @@ agent_libmesh_a_SOURCES += \
 	agent/base/log.c agent/base/log.h \
 	agent/base/macro.h \
 	agent/base/rng.c agent/base/rng.h \
-	agent/base/str.c agent/base/str.h
+	agent/base/str.c agent/base/str.h \
+	agent/base/u32map.c agent/base/u32map.h
 
 # event
 agent_libmesh_a_SOURCES += \
@@ -64,8 +65,16 @@ agent_libmesh_a_SOURCES += \
 # dns
 
 # plan
+agent_libmesh_a_SOURCES += \
+	agent/plan/plan_policy.c agent/plan/plan_policy.h \
+	agent/plan/plan_service.c agent/plan/plan_service.h
 
 # recon
+agent_libmesh_a_SOURCES += \
+	agent/recon/map_batch.c agent/recon/map_batch.h \
+	agent/recon/recon_addr.c agent/recon/recon_addr.h \
+	agent/recon/recon_policy.c agent/recon/recon_policy.h \
+	agent/recon/recon_service.c agent/recon/recon_service.h
 
 # join
 
