@@ -36,12 +36,22 @@ agent_libmesh_a_SOURCES += \
 # bpf
 
 # kube
+agent_libmesh_a_SOURCES += \
+	agent/kube/decode_service.c agent/kube/decode_service.h \
+	agent/kube/decode_slice.c agent/kube/decode_slice.h
 
 # store
 
 # identity, policy
 
 # service
+agent_libmesh_a_SOURCES += \
+	agent/service/addr_index.c agent/service/addr_index.h \
+	agent/service/id_table.c agent/service/id_table.h \
+	agent/service/serve.h \
+	agent/service/service.c agent/service/service.h \
+	agent/service/service_flush.c agent/service/service_private.h \
+	agent/service/service_select.c agent/service/service_select.h
 
 # dns
 
