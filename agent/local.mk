@@ -47,7 +47,9 @@ agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h \
 	agent/kube/reflector.c agent/kube/reflector.h \
 	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
-	agent/kube/decode_node.c agent/kube/decode_node.h
+	agent/kube/decode_node.c agent/kube/decode_node.h \
+	agent/kube/decode_service.c agent/kube/decode_service.h \
+	agent/kube/decode_slice.c agent/kube/decode_slice.h
 
 # store
 agent_libmesh_a_SOURCES += \
@@ -61,6 +63,13 @@ agent_libmesh_a_SOURCES += \
 # identity, policy
 
 # service
+agent_libmesh_a_SOURCES += \
+	agent/service/addr_index.c agent/service/addr_index.h \
+	agent/service/id_table.c agent/service/id_table.h \
+	agent/service/serve.h \
+	agent/service/service.c agent/service/service.h \
+	agent/service/service_flush.c agent/service/service_private.h \
+	agent/service/service_select.c agent/service/service_select.h
 
 # dns
 
