@@ -24,6 +24,12 @@ agent_libmesh_a_SOURCES += \
 	agent/event/loop.c agent/event/loop.h
 
 # crypto
+agent_libmesh_a_SOURCES += \
+	agent/crypto/base64.c agent/crypto/base64.h \
+	agent/crypto/jwt.c agent/crypto/jwt.h \
+	agent/crypto/secret.c agent/crypto/secret.h \
+	agent/crypto/x509.c agent/crypto/x509.h agent/crypto/x509_internal.h \
+	agent/crypto/x509_fetch.c
 
 # json
 agent_libmesh_a_SOURCES += \
@@ -46,6 +52,11 @@ agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h \
 	agent/kube/reflector.c agent/kube/reflector.h
 
+agent_libmesh_a_SOURCES += \
+	agent/kube/kubeconfig.c agent/kube/kubeconfig.h \
+	agent/kube/kubeconfig_exec.c agent/kube/kubeconfig_exec.h \
+	agent/kube/yaml_json.c agent/kube/yaml_json.h
+
 # store
 
 # identity, policy
@@ -59,6 +70,9 @@ agent_libmesh_a_SOURCES += \
 # recon
 
 # join
+agent_libmesh_a_SOURCES += \
+	agent/join/join_token.c agent/join/join_token.h \
+	agent/join/label_check.c agent/join/label_check.h
 
 # ctl
 
