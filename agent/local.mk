@@ -25,6 +25,12 @@ agent_libmesh_a_SOURCES += \
 	agent/event/loop.c agent/event/loop.h
 
 # crypto
+agent_libmesh_a_SOURCES += \
+	agent/crypto/base64.c agent/crypto/base64.h \
+	agent/crypto/jwt.c agent/crypto/jwt.h \
+	agent/crypto/secret.c agent/crypto/secret.h \
+	agent/crypto/x509.c agent/crypto/x509.h agent/crypto/x509_internal.h \
+	agent/crypto/x509_fetch.c
 
 # json
 agent_libmesh_a_SOURCES += \
@@ -50,6 +56,11 @@ agent_libmesh_a_SOURCES += \
 	agent/kube/decode_node.c agent/kube/decode_node.h \
 	agent/kube/decode_service.c agent/kube/decode_service.h \
 	agent/kube/decode_slice.c agent/kube/decode_slice.h
+
+agent_libmesh_a_SOURCES += \
+	agent/kube/kubeconfig.c agent/kube/kubeconfig.h \
+	agent/kube/kubeconfig_exec.c agent/kube/kubeconfig_exec.h \
+	agent/kube/yaml_json.c agent/kube/yaml_json.h
 
 # store
 agent_libmesh_a_SOURCES += \
@@ -86,6 +97,9 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_service.c agent/recon/recon_service.h
 
 # join
+agent_libmesh_a_SOURCES += \
+	agent/join/join_token.c agent/join/join_token.h \
+	agent/join/label_check.c agent/join/label_check.h
 
 # ctl
 
