@@ -106,6 +106,8 @@ agent_libmesh_a_SOURCES += \
 # ctl
 
 # agentd
+agent_libmesh_a_SOURCES += \
+	agent/agentd/sync.c agent/agentd/sync.h
 
 # cli
 
