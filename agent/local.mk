@@ -107,7 +107,11 @@ agent_libmesh_a_SOURCES += \
 
 # agentd
 agent_libmesh_a_SOURCES += \
-	agent/agentd/sync.c agent/agentd/sync.h
+	agent/agentd/datapath.c agent/agentd/datapath.h \
+	agent/agentd/failsafe.c agent/agentd/failsafe.h \
+	agent/agentd/health.c agent/agentd/health.h \
+	agent/agentd/sync.c agent/agentd/sync.h \
+	agent/agentd/world.c agent/agentd/world.h
 
 # cli
 
