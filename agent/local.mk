@@ -103,6 +103,12 @@ agent_libmesh_a_SOURCES += \
 	agent/join/join_token.c agent/join/join_token.h \
 	agent/join/label_check.c agent/join/label_check.h
 
+# join: the daemon's side
+agent_libmesh_a_SOURCES += \
+	agent/join/lease.c agent/join/lease.h \
+	agent/join/register.c agent/join/register.h \
+	agent/join/renew.c agent/join/renew.h
+
 # ctl
 
 # agentd
