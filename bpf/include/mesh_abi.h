@@ -45,7 +45,7 @@ enum mesh_verdict {
 
 struct mesh_config {
 	__u64 state;
-	__u64 netns_cookie; /* sockets of other namespaces are not translated */
+	__u64 netns_cookie; /* sockets of others are not translated; 0 = the first one's */
 	__u32 identity;	    /* our own, sent as VNI */
 	__u32 world_v4;	    /* identity of addresses in no map: 2, or 9 and 10 with both families */
 	__u32 world_v6;

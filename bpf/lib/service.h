@@ -49,7 +49,8 @@ INLINE const struct mesh_config *service_config(struct bpf_sock_addr *ctx)
 
 	if (!c || !(config_state(c) & MESH_STATE_SERVICES))
 		return NULL;
-	if (bpf_get_netns_cookie(ctx) != c->netns_cookie)
+	if (bpf_get_netns_cookie(ctx) !=
+	    (c->netns_cookie ? c->netns_cookie : bpf_get_netns_cookie(NULL)))
 		return NULL;
 	if (c->skip_mark && ctx->sk && ctx->sk->mark == c->skip_mark)
 		return NULL;
