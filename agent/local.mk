@@ -47,6 +47,12 @@ agent_libmesh_a_SOURCES += \
 # netlink
 
 # bpf
+agent_libmesh_a_SOURCES += \
+	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h \
+	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
+	agent/bpf/bpf_events.c agent/bpf/bpf_events.h \
+	agent/bpf/bpf_map.c agent/bpf/bpf_map.h \
+	agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h
 
 # kube
 agent_libmesh_a_SOURCES += \

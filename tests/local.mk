@@ -1,5 +1,8 @@
 # Suites: check (no root, no network), check-system (root), check-cluster (the real peers), check-vm.
 
+SYSTEM_TESTS =
+EXTRA_PROGRAMS =
+
 # lib
 
 # unit: base
@@ -14,7 +17,15 @@
 
 # unit: join, ctl, cli
 
-# bpf
+# bpf: need root; run by `make check-system`
+bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
+SYSTEM_TESTS += tests/bpf/test_datapath
+EXTRA_PROGRAMS += tests/bpf/test_datapath
+CLEANFILES += tests/bpf/test_datapath
+tests_bpf_test_datapath_SOURCES = tests/bpf/test_datapath.c $(bpf_test_common)
+tests_bpf_test_datapath_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
 
 # netns
 
