@@ -80,6 +80,28 @@ agent_libmesh_a_SOURCES += \
 	agent/identity/ipcache.c agent/identity/ipcache.h
 
 # identity, policy
+agent_libmesh_a_SOURCES += \
+	agent/identity/identity.c agent/identity/identity.h \
+	agent/identity/intern.c agent/identity/intern.h \
+	agent/identity/labels.c agent/identity/labels.h \
+	agent/identity/named_port.c agent/identity/named_port.h \
+	agent/identity/selector.c agent/identity/selector.h \
+	agent/policy/policy.c agent/policy/policy.h \
+	agent/policy/policy_class.c agent/policy/policy_class.h \
+	agent/policy/policy_fqdn.c \
+	agent/policy/policy_index.c agent/policy/policy_index.h \
+	agent/policy/policy_local.c agent/policy/policy_local.h \
+	agent/policy/policy_model.c agent/policy/policy_model.h \
+	agent/policy/policy_parse.c agent/policy/policy_parse.h \
+	agent/policy/policy_parse_knp.c \
+	agent/policy/policy_parse_peers.c \
+	agent/policy/policy_parse_ports.c \
+	agent/policy/policy_prefix.c agent/policy/policy_prefix.h \
+	agent/policy/policy_resolve.c agent/policy/policy_resolve.h \
+	agent/policy/policy_rows.c agent/policy/policy_rows.h \
+	agent/policy/policy_rule.c agent/policy/policy_rule.h \
+	agent/policy/policy_status.c \
+	agent/policy/policy_verdict.c agent/policy/policy_verdict.h
 
 # service
 agent_libmesh_a_SOURCES += \
