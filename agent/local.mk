@@ -113,6 +113,17 @@ agent_libmesh_a_SOURCES += \
 	agent/service/service_select.c agent/service/service_select.h
 
 # dns
+agent_libmesh_a_SOURCES += \
+	agent/dns/dns_cache.c agent/dns/dns_cache.h \
+	agent/dns/dns_forward.c agent/dns/dns_forward.h \
+	agent/dns/dns_msg.c agent/dns/dns_msg.h agent/dns/dns_name.c agent/dns/dns_write.c \
+	agent/dns/dns_provider.h \
+	agent/dns/dns_response.c agent/dns/dns_response.h \
+	agent/dns/dns_server.c agent/dns/dns_server.h agent/dns/dns_server_private.h \
+	agent/dns/dns_sock.c agent/dns/dns_sock.h \
+	agent/dns/dns_tcp.c agent/dns/dns_udp.c \
+	agent/dns/dns_zone.c agent/dns/dns_zone.h agent/dns/dns_zone_private.h \
+	agent/dns/dns_zone_service.c
 
 # plan
 agent_libmesh_a_SOURCES += \

@@ -12,6 +12,10 @@ EXTRA_PROGRAMS =
 # unit: identity, policy
 
 # unit: service, dns
+noinst_PROGRAMS += tests/bench/bench_dns
+tests_bench_bench_dns_SOURCES = tests/bench/bench_dns.c
+tests_bench_bench_dns_LDADD = $(MESH_LIBS)
+EXTRA_DIST += tests/bench/dns.sh
 
 # unit: netlink, bpf, plan, recon
 
