@@ -32,6 +32,12 @@ agent_libmesh_a_SOURCES += \
 # http
 
 # netlink
+agent_libmesh_a_SOURCES += \
+	agent/netlink/nl.c agent/netlink/nl.h \
+	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
+	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
+	agent/netlink/nl_link.c agent/netlink/nl_link.h \
+	agent/netlink/nl_route.c agent/netlink/nl_route.h
 
 # bpf
 
@@ -48,6 +54,10 @@ agent_libmesh_a_SOURCES += \
 # plan
 
 # recon
+agent_libmesh_a_SOURCES += \
+	agent/recon/recon_net.c agent/recon/recon_net.h \
+	agent/recon/recon_nic.c agent/recon/recon_nic.h \
+	agent/recon/recon_route.c agent/recon/recon_route.h
 
 # join
 
