@@ -45,6 +45,12 @@ agent_libmesh_a_SOURCES += \
 	agent/http/http.c agent/http/http.h
 
 # netlink
+agent_libmesh_a_SOURCES += \
+	agent/netlink/nl.c agent/netlink/nl.h \
+	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
+	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
+	agent/netlink/nl_link.c agent/netlink/nl_link.h \
+	agent/netlink/nl_route.c agent/netlink/nl_route.h
 
 # bpf
 agent_libmesh_a_SOURCES += \
@@ -135,7 +141,10 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/map_batch.c agent/recon/map_batch.h \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
-	agent/recon/recon_service.c agent/recon/recon_service.h
+	agent/recon/recon_service.c agent/recon/recon_service.h \
+	agent/recon/recon_net.c agent/recon/recon_net.h \
+	agent/recon/recon_nic.c agent/recon/recon_nic.h \
+	agent/recon/recon_route.c agent/recon/recon_route.h
 
 # join
 agent_libmesh_a_SOURCES += \
