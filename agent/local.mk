@@ -28,6 +28,10 @@ agent_libmesh_a_SOURCES += \
 # json
 
 # conf, obs
+agent_libmesh_a_SOURCES += \
+	agent/conf/conf.c agent/conf/conf.h \
+	agent/conf/conf_schema.c agent/conf/conf_schema.h \
+	agent/conf/conf_value.c
 
 # http
 
@@ -52,6 +56,12 @@ agent_libmesh_a_SOURCES += \
 # join
 
 # ctl
+agent_libmesh_a_SOURCES += \
+	agent/ctl/ctl_client.c agent/ctl/ctl_client.h \
+	agent/ctl/ctl_conn.c agent/ctl/ctl_conn.h \
+	agent/ctl/ctl_proto.h \
+	agent/ctl/ctl_server.c agent/ctl/ctl_server.h \
+	agent/ctl/ctl_verbs.h
 
 # agentd
 
