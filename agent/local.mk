@@ -17,15 +17,26 @@ agent_libmesh_a_SOURCES += \
 	agent/base/log.c agent/base/log.h \
 	agent/base/macro.h \
 	agent/base/rng.c agent/base/rng.h \
-	agent/base/str.c agent/base/str.h
+	agent/base/str.c agent/base/str.h \
+	agent/base/u32map.c agent/base/u32map.h
 
 # event
 agent_libmesh_a_SOURCES += \
 	agent/event/loop.c agent/event/loop.h
 
 # crypto
+agent_libmesh_a_SOURCES += \
+	agent/crypto/base64.c agent/crypto/base64.h \
+	agent/crypto/jwt.c agent/crypto/jwt.h \
+	agent/crypto/secret.c agent/crypto/secret.h \
+	agent/crypto/x509.c agent/crypto/x509.h agent/crypto/x509_internal.h \
+	agent/crypto/x509_fetch.c
 
 # json
+agent_libmesh_a_SOURCES += \
+	agent/json/json.c agent/json/json.h \
+	agent/json/json_paths.c agent/json/json_paths.h \
+	agent/json/json_stream.c agent/json/json_stream.h
 
 # conf, obs
 agent_libmesh_a_SOURCES += \
@@ -34,26 +45,65 @@ agent_libmesh_a_SOURCES += \
 	agent/conf/conf_value.c
 
 # http
+agent_libmesh_a_SOURCES += \
+	agent/http/http.c agent/http/http.h
 
 # netlink
 
 # bpf
 
 # kube
+agent_libmesh_a_SOURCES += \
+	agent/kube/kube_client.c agent/kube/kube_client.h \
+	agent/kube/reflector.c agent/kube/reflector.h \
+	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
+	agent/kube/decode_node.c agent/kube/decode_node.h \
+	agent/kube/decode_service.c agent/kube/decode_service.h \
+	agent/kube/decode_slice.c agent/kube/decode_slice.h
+
+agent_libmesh_a_SOURCES += \
+	agent/kube/kubeconfig.c agent/kube/kubeconfig.h \
+	agent/kube/kubeconfig_exec.c agent/kube/kubeconfig_exec.h \
+	agent/kube/yaml_json.c agent/kube/yaml_json.h
 
 # store
+agent_libmesh_a_SOURCES += \
+	agent/store/endpoint_table.c agent/store/endpoint_table.h \
+	agent/store/node_table.c agent/store/node_table.h
+
+# identity: ipcache
+agent_libmesh_a_SOURCES += \
+	agent/identity/ipcache.c agent/identity/ipcache.h
 
 # identity, policy
 
 # service
+agent_libmesh_a_SOURCES += \
+	agent/service/addr_index.c agent/service/addr_index.h \
+	agent/service/id_table.c agent/service/id_table.h \
+	agent/service/serve.h \
+	agent/service/service.c agent/service/service.h \
+	agent/service/service_flush.c agent/service/service_private.h \
+	agent/service/service_select.c agent/service/service_select.h
 
 # dns
 
 # plan
+agent_libmesh_a_SOURCES += \
+	agent/plan/plan_policy.c agent/plan/plan_policy.h \
+	agent/plan/plan_service.c agent/plan/plan_service.h
 
 # recon
+agent_libmesh_a_SOURCES += \
+	agent/recon/map_batch.c agent/recon/map_batch.h \
+	agent/recon/recon_addr.c agent/recon/recon_addr.h \
+	agent/recon/recon_policy.c agent/recon/recon_policy.h \
+	agent/recon/recon_service.c agent/recon/recon_service.h
 
 # join
+agent_libmesh_a_SOURCES += \
+	agent/join/join_token.c agent/join/join_token.h \
+	agent/join/label_check.c agent/join/label_check.h
 
 # ctl
 agent_libmesh_a_SOURCES += \
