@@ -116,8 +116,33 @@ agent_libmesh_a_SOURCES += \
 # agentd
 
 # cli
+agent_libmesh_a_SOURCES += \
+	agent/cli/cli_call.c agent/cli/cli_call.h \
+	agent/cli/cmd.c agent/cli/cmd.h \
+	agent/cli/cmd_bugreport.c \
+	agent/cli/cmd_completion.c \
+	agent/cli/cmd_config.c \
+	agent/cli/cmd_dns.c \
+	agent/cli/cmd_endpoint.c \
+	agent/cli/cmd_identity.c \
+	agent/cli/cmd_ipcache.c \
+	agent/cli/cmd_leave.c \
+	agent/cli/cmd_map.c \
+	agent/cli/cmd_monitor.c \
+	agent/cli/cmd_node.c \
+	agent/cli/cmd_policy.c \
+	agent/cli/cmd_service.c \
+	agent/cli/cmd_status.c \
+	agent/cli/monitor_line.c agent/cli/monitor_line.h \
+	agent/cli/out.c agent/cli/out.h \
+	agent/cli/redact.c agent/cli/redact.h \
+	agent/cli/tar.c agent/cli/tar.h
 
 MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD_LIBS) $(LIBCONFIG_LIBS) \
 	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
 
 # programs
+
+bin_PROGRAMS += meshctl
+meshctl_SOURCES = agent/cli/meshctl.c
+meshctl_LDADD = $(MESH_LIBS)
