@@ -39,6 +39,10 @@ agent_libmesh_a_SOURCES += \
 	agent/json/json_stream.c agent/json/json_stream.h
 
 # conf, obs
+agent_libmesh_a_SOURCES += \
+	agent/conf/conf.c agent/conf/conf.h \
+	agent/conf/conf_schema.c agent/conf/conf_schema.h \
+	agent/conf/conf_value.c
 
 # http
 agent_libmesh_a_SOURCES += \
@@ -158,6 +162,12 @@ agent_libmesh_a_SOURCES += \
 	agent/join/renew.c agent/join/renew.h
 
 # ctl
+agent_libmesh_a_SOURCES += \
+	agent/ctl/ctl_client.c agent/ctl/ctl_client.h \
+	agent/ctl/ctl_conn.c agent/ctl/ctl_conn.h \
+	agent/ctl/ctl_proto.h \
+	agent/ctl/ctl_server.c agent/ctl/ctl_server.h \
+	agent/ctl/ctl_verbs.h
 
 # agentd
 agent_libmesh_a_SOURCES += \
@@ -168,8 +178,33 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/world.c agent/agentd/world.h
 
 # cli
+agent_libmesh_a_SOURCES += \
+	agent/cli/cli_call.c agent/cli/cli_call.h \
+	agent/cli/cmd.c agent/cli/cmd.h \
+	agent/cli/cmd_bugreport.c \
+	agent/cli/cmd_completion.c \
+	agent/cli/cmd_config.c \
+	agent/cli/cmd_dns.c \
+	agent/cli/cmd_endpoint.c \
+	agent/cli/cmd_identity.c \
+	agent/cli/cmd_ipcache.c \
+	agent/cli/cmd_leave.c \
+	agent/cli/cmd_map.c \
+	agent/cli/cmd_monitor.c \
+	agent/cli/cmd_node.c \
+	agent/cli/cmd_policy.c \
+	agent/cli/cmd_service.c \
+	agent/cli/cmd_status.c \
+	agent/cli/monitor_line.c agent/cli/monitor_line.h \
+	agent/cli/out.c agent/cli/out.h \
+	agent/cli/redact.c agent/cli/redact.h \
+	agent/cli/tar.c agent/cli/tar.h
 
 MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD_LIBS) $(LIBCONFIG_LIBS) \
 	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
 
 # programs
+
+bin_PROGRAMS += meshctl
+meshctl_SOURCES = agent/cli/meshctl.c
+meshctl_LDADD = $(MESH_LIBS)
