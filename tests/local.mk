@@ -4,6 +4,34 @@ SYSTEM_TESTS =
 EXTRA_PROGRAMS =
 
 # lib
+if HAVE_MICROHTTPD
+noinst_PROGRAMS += tests/lib/mesh-test-apiserver
+tests_lib_mesh_test_apiserver_SOURCES = \
+	tests/lib/apiserver_admin.c \
+	tests/lib/apiserver_auth.c tests/lib/apiserver_auth.h \
+	tests/lib/apiserver_defaults.c tests/lib/apiserver_defaults.h \
+	tests/lib/apiserver_discovery.c \
+	tests/lib/apiserver_faults.c tests/lib/apiserver_faults.h \
+	tests/lib/apiserver_gc.c \
+	tests/lib/apiserver_http.c tests/lib/apiserver_server.h \
+	tests/lib/apiserver_keys.c tests/lib/apiserver_keys.h \
+	tests/lib/apiserver_kind.c tests/lib/apiserver_kind.h \
+	tests/lib/apiserver_list.c tests/lib/apiserver_list.h \
+	tests/lib/apiserver_main.c \
+	tests/lib/apiserver_manifest.c \
+	tests/lib/apiserver_patch.c tests/lib/apiserver_patch.h \
+	tests/lib/apiserver_rbac.c tests/lib/apiserver_rbac.h \
+	tests/lib/apiserver_rest.c \
+	tests/lib/apiserver_review.c \
+	tests/lib/apiserver_route.c \
+	tests/lib/apiserver_selector.c tests/lib/apiserver_selector.h \
+	tests/lib/apiserver_status.c tests/lib/apiserver_status.h \
+	tests/lib/apiserver_store.c tests/lib/apiserver_store.h \
+	tests/lib/apiserver_util.c tests/lib/apiserver_util.h \
+	tests/lib/apiserver_watch.c
+tests_lib_mesh_test_apiserver_CFLAGS = $(AM_CFLAGS) $(MICROHTTPD_CFLAGS)
+tests_lib_mesh_test_apiserver_LDADD = $(MESH_LIBS) $(MICROHTTPD_LIBS)
+endif
 
 # unit: base
 
