@@ -17,7 +17,8 @@ agent_libmesh_a_SOURCES += \
 	agent/base/log.c agent/base/log.h \
 	agent/base/macro.h \
 	agent/base/rng.c agent/base/rng.h \
-	agent/base/str.c agent/base/str.h
+	agent/base/str.c agent/base/str.h \
+	agent/base/u32map.c agent/base/u32map.h
 
 # event
 agent_libmesh_a_SOURCES += \
@@ -38,6 +39,10 @@ agent_libmesh_a_SOURCES += \
 	agent/json/json_stream.c agent/json/json_stream.h
 
 # conf, obs
+agent_libmesh_a_SOURCES += \
+	agent/conf/conf.c agent/conf/conf.h \
+	agent/conf/conf_schema.c agent/conf/conf_schema.h \
+	agent/conf/conf_value.c
 
 # http
 agent_libmesh_a_SOURCES += \
@@ -50,7 +55,11 @@ agent_libmesh_a_SOURCES += \
 # kube
 agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h \
-	agent/kube/reflector.c agent/kube/reflector.h
+	agent/kube/reflector.c agent/kube/reflector.h \
+	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
+	agent/kube/decode_node.c agent/kube/decode_node.h \
+	agent/kube/decode_service.c agent/kube/decode_service.h \
+	agent/kube/decode_slice.c agent/kube/decode_slice.h
 
 agent_libmesh_a_SOURCES += \
 	agent/kube/kubeconfig.c agent/kube/kubeconfig.h \
@@ -59,16 +68,38 @@ agent_libmesh_a_SOURCES += \
 	agent/kube/yaml_json.c agent/kube/yaml_json.h
 
 # store
+agent_libmesh_a_SOURCES += \
+	agent/store/endpoint_table.c agent/store/endpoint_table.h \
+	agent/store/node_table.c agent/store/node_table.h
+
+# identity: ipcache
+agent_libmesh_a_SOURCES += \
+	agent/identity/ipcache.c agent/identity/ipcache.h
 
 # identity, policy
 
 # service
+agent_libmesh_a_SOURCES += \
+	agent/service/addr_index.c agent/service/addr_index.h \
+	agent/service/id_table.c agent/service/id_table.h \
+	agent/service/serve.h \
+	agent/service/service.c agent/service/service.h \
+	agent/service/service_flush.c agent/service/service_private.h \
+	agent/service/service_select.c agent/service/service_select.h
 
 # dns
 
 # plan
+agent_libmesh_a_SOURCES += \
+	agent/plan/plan_policy.c agent/plan/plan_policy.h \
+	agent/plan/plan_service.c agent/plan/plan_service.h
 
 # recon
+agent_libmesh_a_SOURCES += \
+	agent/recon/map_batch.c agent/recon/map_batch.h \
+	agent/recon/recon_addr.c agent/recon/recon_addr.h \
+	agent/recon/recon_policy.c agent/recon/recon_policy.h \
+	agent/recon/recon_service.c agent/recon/recon_service.h
 
 # join
 agent_libmesh_a_SOURCES += \
@@ -100,6 +131,12 @@ agent/join/manifests_data.c: $(MESH_MANIFESTS)
 		echo ';'; } > $@.tmp && mv $@.tmp $@
 
 # ctl
+agent_libmesh_a_SOURCES += \
+	agent/ctl/ctl_client.c agent/ctl/ctl_client.h \
+	agent/ctl/ctl_conn.c agent/ctl/ctl_conn.h \
+	agent/ctl/ctl_proto.h \
+	agent/ctl/ctl_server.c agent/ctl/ctl_server.h \
+	agent/ctl/ctl_verbs.h
 
 # agentd
 

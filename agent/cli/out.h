@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One model for all output: JSON rows, shown as a table for people or as they are. */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "cli/cmd.h"
+
+struct out_col {
+	const char *heading;
+	const char *key; /* path of members, "enforcement.ingress"; strings, numbers, lists, null */
+	bool is_right;	 /* numbers */
+	bool is_lines;	 /* a list has one element a line, else "a, b" */
+	/* Instead of key: appends the cell's text. 0 or -errno. */
+	int (*format)(const json_t *row, struct buf *text);
+};
+
+/*
+ * Prints an array of objects. 0, -ENOMEM, -EIO if `cli->out` cannot be written, -EPROTO if `rows`
+ * is no array. Control characters of values never reach a table.
+ */
+int out_rows(const struct cli *cli, const json_t *rows, const struct out_col *cols, size_t n_cols);
+
+/* Prints a value as JSON, indented. */
+int out_json(const struct cli *cli, const json_t *value);
+
+/* The member at a path, NULL if there is none or null. */
+const json_t *out_get(const json_t *row, const char *path);
+/* Its text if it is a string, else "-". */
+const char *out_str(const json_t *row, const char *path);
+long long out_int(const json_t *row, const char *path);
+
+/* Appends a value as a cell: "-" for null and empty, lists joined by `separator`. */
+int out_value(struct buf *text, const json_t *value, const char *separator);
+
+/* Appends without control characters; bad bytes become '?'. */
+int out_clean(struct buf *text, const char *s);
+
+/* Appends "3d4h", "5m2s", "120ms". */
+int out_age(struct buf *text, const json_t *age_ms);
+
+/* Turns -errno of the functions above into an exit code, with a message. */
+int out_result(int r);
