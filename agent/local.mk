@@ -57,6 +57,7 @@ agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h \
 	agent/kube/reflector.c agent/kube/reflector.h \
 	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
+	agent/kube/cilium_config.c agent/kube/cilium_config.h \
 	agent/kube/decode_node.c agent/kube/decode_node.h \
 	agent/kube/decode_service.c agent/kube/decode_service.h \
 	agent/kube/decode_slice.c agent/kube/decode_slice.h
@@ -70,6 +71,7 @@ agent_libmesh_a_SOURCES += \
 # store
 agent_libmesh_a_SOURCES += \
 	agent/store/endpoint_table.c agent/store/endpoint_table.h \
+	agent/store/key_set.c agent/store/key_set.h \
 	agent/store/node_table.c agent/store/node_table.h
 
 # identity: ipcache
