@@ -78,6 +78,8 @@ extern const struct cmd cmd_leave_table[];
 extern const struct cmd cmd_bugreport_table[];
 extern const struct cmd cmd_config_table[];
 extern const struct cmd cmd_completion_table[];
+extern const struct cmd cmd_cluster_table[];
+extern const struct cmd cmd_host_table[];
 
 /* The last value of the option, "" for a flag that is set, NULL if it was not given. */
 const char *cmd_opt(const struct cmd_args *args, const char *name);

@@ -174,7 +174,7 @@ int address_check(const struct kube_session *s, const char *host, const struct a
 			return r;
 	}
 	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].ip.family == AF_INET ? !info->has_ipv4 : !info->has_ipv6) {
+		if (l->v[i].ip.family == AF_INET ? !info->cilium.has_ipv4 : !info->cilium.has_ipv6) {
 			char text[CIDR_STRLEN];
 
 			return err_set(reterr, EINVAL, "%s: this cluster has no IPv%d", cidr_str(&l->v[i], text),

@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What enrolment must know of a cluster, from cilium-config, and whether external hosts can work in it. */
+/* What enrolment must know of a cluster beyond what decides for every host: its pod ranges, and warnings. */
 #pragma once
 
 #include <jansson.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "base/array.h"
 #include "base/err.h"
 #include "base/ip.h"
 #include "base/str.h"
+#include "kube/cilium_config.h"
 
 struct cluster_info {
-	char *name;
-	uint32_t id;
-	uint32_t identity_min, identity_max; /* the range to choose from, both inclusive */
-	bool is_native_routing, has_masquerade, has_wireguard, has_ipv4, has_ipv6;
-	ARRAY(struct cidr) pod_ranges;	  /* cluster-pool */
-	ARRAY(struct cidr) native_ranges; /* ipv4/ipv6-native-routing-cidr */
-	struct strv warnings;		  /* sentences */
+	struct cilium_config cilium;
+	ARRAY(struct cidr) pod_ranges; /* cluster-pool */
+	struct strv warnings;	       /* sentences */
 };
 
 void cluster_info_done(struct cluster_info *c);

@@ -121,7 +121,7 @@ static int read_cluster(struct enrol *e)
 		r = get_uid(e, "Namespace", e->o->namespace, "", NULL, &namespace);
 	if (r < 0)
 		return r;
-	e->security_labels = enrol_security_labels(e->o->labels, namespace, e->info.name,
+	e->security_labels = enrol_security_labels(e->o->labels, namespace, e->info.cilium.cluster_name,
 						   e->o->service_account ? e->o->service_account : MESH_SERVICE_ACCOUNT);
 	return e->security_labels ? 0 : no_memory(e);
 }
@@ -320,7 +320,7 @@ static int fill_token(struct enrol *e, const char *jwt)
 	t->jwt = strdup(jwt);
 	t->host = strdup(e->o->host);
 	t->namespace = strdup(e->o->namespace);
-	t->cluster = strdup(e->info.name);
+	t->cluster = strdup(e->info.cilium.cluster_name);
 	t->cluster_uid = strdup(e->cluster_uid);
 	t->labels = json_deep_copy(e->o->labels);
 	t->identity = e->spec.identity;

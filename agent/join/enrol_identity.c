@@ -115,8 +115,8 @@ static int create(const struct kube_session *s, struct scan *scan, const char *n
 int enrol_identity(const struct kube_session *s, const struct cluster_info *info, const char *namespace, const json_t *security_labels,
 		   uint32_t *ret_id, struct err *reterr)
 {
-	CLEANUP(free) uint8_t *used = calloc((info->identity_max - info->identity_min) / 8 + 1, 1);
-	struct scan scan = {.wanted = security_labels, .min = info->identity_min, .max = info->identity_max, .used = used};
+	CLEANUP(free) uint8_t *used = calloc((info->cilium.identity_max - info->cilium.identity_min) / 8 + 1, 1);
+	struct scan scan = {.wanted = security_labels, .min = info->cilium.identity_min, .max = info->cilium.identity_max, .used = used};
 	int r;
 
 	if (!used)
