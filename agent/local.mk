@@ -77,6 +77,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/kube/kubeconfig.c agent/kube/kubeconfig.h \
 	agent/kube/kubeconfig_exec.c agent/kube/kubeconfig_exec.h \
+	agent/kube/kube_object.c agent/kube/kube_object.h \
 	agent/kube/yaml_json.c agent/kube/yaml_json.h
 
 # store
@@ -152,8 +153,32 @@ agent_libmesh_a_SOURCES += \
 
 # join
 agent_libmesh_a_SOURCES += \
+	agent/join/address_check.c agent/join/address_check.h \
+	agent/join/cluster_info.c agent/join/cluster_info.h \
+	agent/join/enrol.c agent/join/enrol.h \
+	agent/join/enrol_identity.c agent/join/enrol_identity.h \
+	agent/join/enrol_list.c \
+	agent/join/enrol_objects.c agent/join/enrol_objects.h \
 	agent/join/join_token.c agent/join/join_token.h \
-	agent/join/label_check.c agent/join/label_check.h
+	agent/join/label_check.c agent/join/label_check.h \
+	agent/join/manifests.c agent/join/manifests.h \
+	agent/join/names.h
+nodist_agent_libmesh_a_SOURCES = agent/join/manifests_data.c
+CLEANFILES += agent/join/manifests_data.c
+MESH_MANIFESTS = packaging/kubernetes/10-base.yaml packaging/kubernetes/20-admission.yaml
+kubernetesdir = $(pkgdatadir)/kubernetes
+dist_kubernetes_DATA = $(MESH_MANIFESTS)
+
+# The manifests as one string, so that `meshctl cluster setup` needs no files.
+agent/join/manifests_data.c: $(MESH_MANIFESTS)
+	$(AM_V_GEN)$(MKDIR_P) agent/join && { \
+		echo 'extern const char manifests_data[]; const char manifests_data[] ='; \
+		first=yes; \
+		for f in $(MESH_MANIFESTS); do \
+			test $$first = yes || echo '"---\n"'; first=no; \
+			$(SED) -e 's/[\\"]/\\&/g' -e 's/^/"/' -e 's/$$/\\n"/' $(top_srcdir)/$$f || exit 1; \
+		done; \
+		echo ';'; } > $@.tmp && mv $@.tmp $@
 
 # join: the daemon's side
 agent_libmesh_a_SOURCES += \
