@@ -196,10 +196,15 @@ agent_libmesh_a_SOURCES += \
 
 # agentd
 agent_libmesh_a_SOURCES += \
+	agent/agentd/agent.c agent/agentd/agent.h \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
+	agent/agentd/view.c \
+	agent/agentd/view_monitor.c \
+	agent/agentd/view_status.c \
+	agent/agentd/view.h \
 	agent/agentd/world.c agent/agentd/world.h
 
 # cli
@@ -229,6 +234,9 @@ MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD
 	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
 
 # programs
+sbin_PROGRAMS += mesh-agentd
+mesh_agentd_SOURCES = agent/agentd/main.c
+mesh_agentd_LDADD = $(MESH_LIBS)
 
 bin_PROGRAMS += meshctl
 meshctl_SOURCES = agent/cli/meshctl.c
