@@ -49,8 +49,20 @@ agent_libmesh_a_SOURCES += \
 	agent/http/http.c agent/http/http.h
 
 # netlink
+agent_libmesh_a_SOURCES += \
+	agent/netlink/nl.c agent/netlink/nl.h \
+	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
+	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
+	agent/netlink/nl_link.c agent/netlink/nl_link.h \
+	agent/netlink/nl_route.c agent/netlink/nl_route.h
 
 # bpf
+agent_libmesh_a_SOURCES += \
+	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h \
+	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
+	agent/bpf/bpf_events.c agent/bpf/bpf_events.h \
+	agent/bpf/bpf_map.c agent/bpf/bpf_map.h \
+	agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h
 
 # kube
 agent_libmesh_a_SOURCES += \
@@ -79,6 +91,28 @@ agent_libmesh_a_SOURCES += \
 	agent/identity/ipcache.c agent/identity/ipcache.h
 
 # identity, policy
+agent_libmesh_a_SOURCES += \
+	agent/identity/identity.c agent/identity/identity.h \
+	agent/identity/intern.c agent/identity/intern.h \
+	agent/identity/labels.c agent/identity/labels.h \
+	agent/identity/named_port.c agent/identity/named_port.h \
+	agent/identity/selector.c agent/identity/selector.h \
+	agent/policy/policy.c agent/policy/policy.h \
+	agent/policy/policy_class.c agent/policy/policy_class.h \
+	agent/policy/policy_fqdn.c \
+	agent/policy/policy_index.c agent/policy/policy_index.h \
+	agent/policy/policy_local.c agent/policy/policy_local.h \
+	agent/policy/policy_model.c agent/policy/policy_model.h \
+	agent/policy/policy_parse.c agent/policy/policy_parse.h \
+	agent/policy/policy_parse_knp.c \
+	agent/policy/policy_parse_peers.c \
+	agent/policy/policy_parse_ports.c \
+	agent/policy/policy_prefix.c agent/policy/policy_prefix.h \
+	agent/policy/policy_resolve.c agent/policy/policy_resolve.h \
+	agent/policy/policy_rows.c agent/policy/policy_rows.h \
+	agent/policy/policy_rule.c agent/policy/policy_rule.h \
+	agent/policy/policy_status.c \
+	agent/policy/policy_verdict.c agent/policy/policy_verdict.h
 
 # service
 agent_libmesh_a_SOURCES += \
@@ -90,6 +124,17 @@ agent_libmesh_a_SOURCES += \
 	agent/service/service_select.c agent/service/service_select.h
 
 # dns
+agent_libmesh_a_SOURCES += \
+	agent/dns/dns_cache.c agent/dns/dns_cache.h \
+	agent/dns/dns_forward.c agent/dns/dns_forward.h \
+	agent/dns/dns_msg.c agent/dns/dns_msg.h agent/dns/dns_name.c agent/dns/dns_write.c \
+	agent/dns/dns_provider.h \
+	agent/dns/dns_response.c agent/dns/dns_response.h \
+	agent/dns/dns_server.c agent/dns/dns_server.h agent/dns/dns_server_private.h \
+	agent/dns/dns_sock.c agent/dns/dns_sock.h \
+	agent/dns/dns_tcp.c agent/dns/dns_udp.c \
+	agent/dns/dns_zone.c agent/dns/dns_zone.h agent/dns/dns_zone_private.h \
+	agent/dns/dns_zone_service.c
 
 # plan
 agent_libmesh_a_SOURCES += \
@@ -101,7 +146,10 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/map_batch.c agent/recon/map_batch.h \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
-	agent/recon/recon_service.c agent/recon/recon_service.h
+	agent/recon/recon_service.c agent/recon/recon_service.h \
+	agent/recon/recon_net.c agent/recon/recon_net.h \
+	agent/recon/recon_nic.c agent/recon/recon_nic.h \
+	agent/recon/recon_route.c agent/recon/recon_route.h
 
 # join
 agent_libmesh_a_SOURCES += \
@@ -135,6 +183,12 @@ agent/join/manifests_data.c: $(MESH_MANIFESTS)
 		done; \
 		echo ';'; } > $@.tmp && mv $@.tmp $@
 
+# join: the daemon's side
+agent_libmesh_a_SOURCES += \
+	agent/join/lease.c agent/join/lease.h \
+	agent/join/register.c agent/join/register.h \
+	agent/join/renew.c agent/join/renew.h
+
 # ctl
 agent_libmesh_a_SOURCES += \
 	agent/ctl/ctl_client.c agent/ctl/ctl_client.h \
@@ -144,10 +198,41 @@ agent_libmesh_a_SOURCES += \
 	agent/ctl/ctl_verbs.h
 
 # agentd
+agent_libmesh_a_SOURCES += \
+	agent/agentd/datapath.c agent/agentd/datapath.h \
+	agent/agentd/failsafe.c agent/agentd/failsafe.h \
+	agent/agentd/health.c agent/agentd/health.h \
+	agent/agentd/sync.c agent/agentd/sync.h \
+	agent/agentd/world.c agent/agentd/world.h
 
 # cli
+agent_libmesh_a_SOURCES += \
+	agent/cli/cli_call.c agent/cli/cli_call.h \
+	agent/cli/cmd.c agent/cli/cmd.h \
+	agent/cli/cmd_bugreport.c \
+	agent/cli/cmd_completion.c \
+	agent/cli/cmd_config.c \
+	agent/cli/cmd_dns.c \
+	agent/cli/cmd_endpoint.c \
+	agent/cli/cmd_identity.c \
+	agent/cli/cmd_ipcache.c \
+	agent/cli/cmd_leave.c \
+	agent/cli/cmd_map.c \
+	agent/cli/cmd_monitor.c \
+	agent/cli/cmd_node.c \
+	agent/cli/cmd_policy.c \
+	agent/cli/cmd_service.c \
+	agent/cli/cmd_status.c \
+	agent/cli/monitor_line.c agent/cli/monitor_line.h \
+	agent/cli/out.c agent/cli/out.h \
+	agent/cli/redact.c agent/cli/redact.h \
+	agent/cli/tar.c agent/cli/tar.h
 
 MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD_LIBS) $(LIBCONFIG_LIBS) \
 	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
 
 # programs
+
+bin_PROGRAMS += meshctl
+meshctl_SOURCES = agent/cli/meshctl.c
+meshctl_LDADD = $(MESH_LIBS)

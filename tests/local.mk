@@ -1,6 +1,37 @@
 # Suites: check (no root, no network), check-system (root), check-cluster (the real peers), check-vm.
 
+SYSTEM_TESTS =
+EXTRA_PROGRAMS =
+
 # lib
+if HAVE_MICROHTTPD
+noinst_PROGRAMS += tests/lib/mesh-test-apiserver
+tests_lib_mesh_test_apiserver_SOURCES = \
+	tests/lib/apiserver_admin.c \
+	tests/lib/apiserver_auth.c tests/lib/apiserver_auth.h \
+	tests/lib/apiserver_defaults.c tests/lib/apiserver_defaults.h \
+	tests/lib/apiserver_discovery.c \
+	tests/lib/apiserver_faults.c tests/lib/apiserver_faults.h \
+	tests/lib/apiserver_gc.c \
+	tests/lib/apiserver_http.c tests/lib/apiserver_server.h \
+	tests/lib/apiserver_keys.c tests/lib/apiserver_keys.h \
+	tests/lib/apiserver_kind.c tests/lib/apiserver_kind.h \
+	tests/lib/apiserver_list.c tests/lib/apiserver_list.h \
+	tests/lib/apiserver_main.c \
+	tests/lib/apiserver_manifest.c \
+	tests/lib/apiserver_patch.c tests/lib/apiserver_patch.h \
+	tests/lib/apiserver_rbac.c tests/lib/apiserver_rbac.h \
+	tests/lib/apiserver_rest.c \
+	tests/lib/apiserver_review.c \
+	tests/lib/apiserver_route.c \
+	tests/lib/apiserver_selector.c tests/lib/apiserver_selector.h \
+	tests/lib/apiserver_status.c tests/lib/apiserver_status.h \
+	tests/lib/apiserver_store.c tests/lib/apiserver_store.h \
+	tests/lib/apiserver_util.c tests/lib/apiserver_util.h \
+	tests/lib/apiserver_watch.c
+tests_lib_mesh_test_apiserver_CFLAGS = $(AM_CFLAGS) $(MICROHTTPD_CFLAGS)
+tests_lib_mesh_test_apiserver_LDADD = $(MESH_LIBS) $(MICROHTTPD_LIBS)
+endif
 
 # unit: base
 
@@ -9,12 +40,24 @@
 # unit: identity, policy
 
 # unit: service, dns
+noinst_PROGRAMS += tests/bench/bench_dns
+tests_bench_bench_dns_SOURCES = tests/bench/bench_dns.c
+tests_bench_bench_dns_LDADD = $(MESH_LIBS)
+EXTRA_DIST += tests/bench/dns.sh
 
 # unit: netlink, bpf, plan, recon
 
 # unit: join, ctl, cli
 
-# bpf
+# bpf: need root; run by `make check-system`
+bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
+SYSTEM_TESTS += tests/bpf/test_datapath
+EXTRA_PROGRAMS += tests/bpf/test_datapath
+CLEANFILES += tests/bpf/test_datapath
+tests_bpf_test_datapath_SOURCES = tests/bpf/test_datapath.c $(bpf_test_common)
+tests_bpf_test_datapath_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
 
 # netns
 

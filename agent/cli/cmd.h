@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/err.h"
 #include "base/macro.h"
 #include "base/str.h"
 
@@ -33,6 +34,7 @@ struct cli {
 	const char *config; /* file */
 	uint64_t timeout_us;
 	FILE *out;
+	const struct cmd *const *tables; /* all commands; ends with NULL */
 };
 
 struct cmd_opt {
@@ -81,6 +83,9 @@ extern const struct cmd cmd_completion_table[];
 extern const struct cmd cmd_cluster_table[];
 extern const struct cmd cmd_host_table[];
 
+/* Global options, then those of `cmd` (may be NULL); each list ends with a NULL name. */
+extern const struct cmd_opt cmd_global_opts[];
+
 /* The last value of the option, "" for a flag that is set, NULL if it was not given. */
 const char *cmd_opt(const struct cmd_args *args, const char *name);
 /* All its values, in order; never NULL. */
@@ -96,7 +101,6 @@ int cli_error(enum cli_exit code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int cli_call(const struct cli *cli, const char *verb, json_t *args, json_t **ret_data);
 
 /* Same, quietly: the text that would have been printed goes to `reterr`. */
-struct err;
 int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **ret_data, struct err *reterr);
 
 /* The socket to use: option, configuration, default. Heap; NULL when out of memory. */
@@ -107,3 +111,6 @@ char *cli_socket_path(const struct cli *cli);
  * code.
  */
 int cmd_main(const struct cmd *const *tables, int argc, char **argv, FILE *out);
+
+/* Usage of everything (noun NULL), of a noun, or of one command. */
+void cmd_help(const struct cmd *const *tables, const char *noun, const char *verb, FILE *out);

@@ -11,7 +11,7 @@
 
 struct out_col {
 	const char *heading;
-	const char *key; /* path of members, "enforcement.ingress"; strings, numbers, lists, null */
+	const char *key; /* dotted path as in json_at(); strings, numbers, lists, null */
 	bool is_right;	 /* numbers */
 	bool is_lines;	 /* a list has one element a line, else "a, b" */
 	/* Instead of key: appends the cell's text. 0 or -errno. */
@@ -27,12 +27,6 @@ int out_rows(const struct cli *cli, const json_t *rows, const struct out_col *co
 /* Prints a value as JSON, indented. */
 int out_json(const struct cli *cli, const json_t *value);
 
-/* The member at a path, NULL if there is none or null. */
-const json_t *out_get(const json_t *row, const char *path);
-/* Its text if it is a string, else "-". */
-const char *out_str(const json_t *row, const char *path);
-long long out_int(const json_t *row, const char *path);
-
 /* Appends a value as a cell: "-" for null and empty, lists joined by `separator`. */
 int out_value(struct buf *text, const json_t *value, const char *separator);
 
@@ -44,3 +38,7 @@ int out_age(struct buf *text, const json_t *age_ms);
 
 /* Turns -errno of the functions above into an exit code, with a message. */
 int out_result(int r);
+
+/* Asks the daemon and prints the rows; `args` is taken. The exit code of the command. */
+int out_call(const struct cli *cli, const char *verb, json_t *args, const struct out_col *cols,
+	     size_t n_cols);

@@ -41,7 +41,7 @@ void ctl_conn_event(struct ctl_conn *c, const char *line, size_t len)
 		return;
 	}
 	c->lost = 0;
-	if (buf_add(&c->out, line, len) < 0)
+	if (len && buf_add(&c->out, line, len) < 0)
 		c->lost = 1;
 }
 

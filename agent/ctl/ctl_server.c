@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "ctl/ctl_conn.h"
 #include "ctl/ctl_proto.h"
+#include "json/json.h"
 
 enum { BACKLOG = 16, GROUPS_MAX = 1024 };
 
@@ -23,7 +24,7 @@ struct ctl_server {
 	struct ctl_server_config config;
 	char *path;
 	int fd;
-	struct source *io;
+	struct source *io, *retry;
 	struct ctl_conn *conns;
 	size_t n_conns;
 };
@@ -218,7 +219,7 @@ static int request_parse(const json_t *root, const char **ret_verb, json_t **ret
 {
 	const char *verb = json_string_value(json_object_get(root, "verb"));
 	json_t *args = json_object_get(root, "args");
-	size_t known = (verb ? 1 : 0) + (args ? 1 : 0);
+	size_t known = args ? 2 : 1;
 
 	if (!verb || (args && !json_is_object(args)) || json_object_size(root) != known)
 		return -EINVAL;
@@ -230,7 +231,7 @@ static int request_parse(const json_t *root, const char **ret_verb, json_t **ret
 static void conn_request(struct ctl_conn *c, const char *line, size_t len)
 {
 	const struct ctl_server_config *config = &c->server->config;
-	CLEANUP(json_decref) json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	CLEANUP(json_decref) json_t *root = json_parse(line, len);
 	CLEANUP(json_decref) json_t *none = json_object();
 	const char *verb;
 	struct err err;
@@ -283,6 +284,10 @@ static void conn_continue(struct ctl_conn *c)
 		r = ctl_conn_flush(c);
 		if (r < 0 || (r == 1 && c->is_ending))
 			break;
+		if (r == 1 && c->lost) {
+			ctl_conn_event(c, "", 0);
+			continue;
+		}
 		if (r == 0 || c->call || c->stream) {
 			if (conn_watch(c, r == 0) < 0)
 				break;
@@ -384,8 +389,13 @@ static void on_accept(uint32_t events, void *arg)
 	struct ctl_conn *c;
 
 	(void)events;
-	if (fd < 0)
-		return; /* gone again, or out of descriptors: the next event tries again */
+	if (fd < 0) {
+		/* Out of descriptors or memory: the client still waits, so look away for a moment. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			if (source_arm(s->retry, USEC_PER_SEC, USEC_PER_SEC) == 0)
+				(void)source_set_events(s->io, 0); /* else it spins a little */
+		return;
+	}
 	access = access_of_fd(s, fd);
 	if (access == CTL_ACCESS_NONE) {
 		turn_away(fd, CTL_CODE_DENIED, "only root and the configured control-group may ask");
@@ -397,6 +407,14 @@ static void on_accept(uint32_t events, void *arg)
 	}
 	if (conn_new(s, TAKE_FD(fd), &c) == 0)
 		c->access = access;
+}
+
+static void on_retry(void *arg)
+{
+	struct ctl_server *s = arg;
+
+	if (source_set_events(s->io, EPOLLIN) < 0)
+		(void)source_arm(s->retry, USEC_PER_SEC, USEC_PER_SEC); /* nothing else is left to do */
 }
 
 int ctl_publish(struct ctl_server *s, const char *topic, const json_t *event)
@@ -486,7 +504,9 @@ int ctl_server_new(struct loop *loop, const struct ctl_server_config *config, st
 	r = server_bind(s, reterr);
 	if (r < 0)
 		return r;
-	r = loop_add_io(loop, s->fd, EPOLLIN, on_accept, s, &s->io);
+	r = loop_add_timer(loop, on_retry, s, &s->retry);
+	if (r >= 0)
+		r = loop_add_io(loop, s->fd, EPOLLIN, on_accept, s, &s->io);
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", s->path, err_name(r));
 	*ret = TAKE_PTR(s);
@@ -500,9 +520,10 @@ void ctl_server_free(struct ctl_server *s)
 	s->config.on_subscribers = NULL; /* its owner is being torn down as well */
 	while (s->conns)
 		conn_free(s->conns);
-	source_free(s->io);
 	if (s->io)
 		(void)unlink(s->path); /* a stale one is replaced at the next start */
+	source_free(s->io);
+	source_free(s->retry);
 	close_fd(s->fd);
 	free(s->path);
 	free(s);

@@ -79,8 +79,6 @@
  *
  * leave {} -> {"steps": ["..."]}; the host's objects keep existing, disconnected
  *
- * log.level {"level": "error" | "warning" | "info" | "debug"} -> {"level"}
- *
  * monitor {"drops_only"?: bool, "peer"?: ip, "identity"?: COUNT, "direction"?} streams the topic
  * "monitor". The daemon may ignore the filters: the client applies them too. Each event is
  *   { "type": "drop" | "verdict" | "audit", "direction": "ingress" | "egress", "time_us": COUNT
@@ -106,8 +104,7 @@
 #define CTL_VERB_MAP_LIST      "map.list"
 #define CTL_VERB_DNS_STATUS    "dns.status"
 #define CTL_VERB_DNS_QUERY     "dns.query"
-#define CTL_VERB_LEAVE	       "leave"	   /* writes */
-#define CTL_VERB_LOG_LEVEL     "log.level" /* writes */
-#define CTL_VERB_MONITOR       "monitor"   /* a stream */
+#define CTL_VERB_LEAVE	       "leave"   /* writes */
+#define CTL_VERB_MONITOR       "monitor" /* a stream */
 
 #define CTL_TOPIC_MONITOR "monitor"
