@@ -154,11 +154,14 @@ agent_libmesh_a_SOURCES += \
 # join
 agent_libmesh_a_SOURCES += \
 	agent/join/address_check.c agent/join/address_check.h \
+	agent/join/checksum.c agent/join/checksum.h \
 	agent/join/cluster_info.c agent/join/cluster_info.h \
 	agent/join/enrol.c agent/join/enrol.h \
 	agent/join/enrol_identity.c agent/join/enrol_identity.h \
 	agent/join/enrol_list.c \
 	agent/join/enrol_objects.c agent/join/enrol_objects.h \
+	agent/join/join.c agent/join/join.h \
+	agent/join/join_state.c agent/join/join_state.h \
 	agent/join/join_token.c agent/join/join_token.h \
 	agent/join/label_check.c agent/join/label_check.h \
 	agent/join/manifests.c agent/join/manifests.h \
