@@ -27,6 +27,13 @@ tests_bpf_test_datapath_SOURCES = tests/bpf/test_datapath.c $(bpf_test_common)
 tests_bpf_test_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
 
+# bpf benchmark: `make tests/bench/bench_datapath`, run as root
+EXTRA_PROGRAMS += tests/bench/bench_datapath
+CLEANFILES += tests/bench/bench_datapath
+tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bpf_test_common)
+tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
+tests_bench_bench_datapath_LDADD = $(MESH_LIBS)
+
 # netns
 
 # cluster
