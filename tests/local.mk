@@ -38,6 +38,17 @@ endif
 # unit: event, http, kube, store
 
 # unit: identity, policy
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/policy/policy_tests
+TESTS += tests/unit/policy/policy_tests
+tests_unit_policy_policy_tests_SOURCES = \
+	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
+	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
+	tests/unit/policy/test_cases.c
+tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
+tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+EXTRA_DIST += tests/data/policy-cases.yaml
+endif
 
 # unit: service, dns
 noinst_PROGRAMS += tests/bench/bench_dns
