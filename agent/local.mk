@@ -118,7 +118,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/service/addr_index.c agent/service/addr_index.h \
 	agent/service/id_table.c agent/service/id_table.h \
-	agent/service/serve.h \
+	agent/service/serve.c agent/service/serve.h \
 	agent/service/service.c agent/service/service.h \
 	agent/service/service_flush.c agent/service/service_private.h \
 	agent/service/service_select.c agent/service/service_select.h
@@ -199,10 +199,15 @@ agent_libmesh_a_SOURCES += \
 
 # agentd
 agent_libmesh_a_SOURCES += \
+	agent/agentd/agent.c agent/agentd/agent.h \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
+	agent/agentd/view.c \
+	agent/agentd/view_monitor.c \
+	agent/agentd/view_status.c \
+	agent/agentd/view.h \
 	agent/agentd/world.c agent/agentd/world.h
 
 # cli
@@ -235,6 +240,9 @@ MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD
 	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
 
 # programs
+sbin_PROGRAMS += mesh-agentd
+mesh_agentd_SOURCES = agent/agentd/main.c
+mesh_agentd_LDADD = $(MESH_LIBS)
 
 bin_PROGRAMS += meshctl
 meshctl_SOURCES = agent/cli/meshctl.c

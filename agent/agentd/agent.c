@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "crypto/secret.h"
 #include "json/json.h"
 
 enum {
@@ -40,10 +41,10 @@ static void set_state(struct agent *a, enum agent_state state, const char *text)
 
 static bool is_enrolled(const struct agent *a, const struct ip *ip)
 {
-	for (size_t i = 0; i < a->join->addresses.n; i++) {
+	for (size_t i = 0; i < a->join.addresses.n; i++) {
 		struct cidr c;
 
-		if (cidr_parse(a->join->addresses.v[i], true, &c) == 0 && cidr_contains_ip(&c, ip))
+		if (cidr_parse(a->join.addresses.v[i], true, &c) == 0 && cidr_contains_ip(&c, ip))
 			return true;
 	}
 	return false;
@@ -226,7 +227,7 @@ static void on_token(const char *token, void *arg)
 	int r = kube_client_set_token(a->client, token);
 
 	if (r == 0)
-		r = join_credential_save(a->conf->state_dir, token, &err);
+		r = join_state_save_token(a->conf->state_dir, token, &err);
 	if (r < 0)
 		health_raise(a->health, HEALTH_ERROR, "credential.save", err.text[0] ? err.text : err_name(r),
 			     "make the state directory writable: the credential in it will expire");
@@ -387,7 +388,7 @@ static int start_world(struct agent *a, struct err *reterr)
 						 .on_unauthorized = on_unauthorized, .arg = a};
 	struct sync_tables tables;
 	struct err dns = {0};
-	int r = world_new(&a->config, a->join->host, a->join->identity, a->conf, &a->world);
+	int r = world_new(&a->config, a->join.host, a->join.identity, a->conf, &a->world);
 
 	if (r < 0)
 		return err_set(reterr, -r, "cannot make the tables: %s", err_name(r));
@@ -459,7 +460,7 @@ static void on_boot_cluster(const struct kube_result *res, void *arg)
 		boot_later(a, res);
 		return;
 	}
-	if (a->join->cluster_uid && *a->join->cluster_uid && !str_eq(a->join->cluster_uid, uid)) {
+	if (a->join.cluster_uid && *a->join.cluster_uid && !str_eq(a->join.cluster_uid, uid)) {
 		freeze(a, "cluster.other", "the API server belongs to another cluster than the one this host joined",
 		       "point the host to its own cluster, or leave and join the new one");
 		return;
@@ -519,13 +520,13 @@ static int resolve_server(struct agent *a, const char *url)
 static int start_client(struct agent *a, struct err *reterr)
 {
 	CLEANUP(secret_free) char *token = NULL;
-	struct kube_conf kube = {.servers = (const char *const *)a->join->servers.v, .n_servers = a->join->servers.n,
-				 .ca_pem = a->join->ca_pem};
-	const struct registration_conf registration = {.host = a->join->host, .namespace = a->join->namespace,
-						       .identity = a->join->identity, .on_state = on_registration, .arg = a};
-	const struct lease_conf lease = {.host = a->join->host, .holder = a->machine, .on_conflict = on_lease_conflict, .arg = a};
-	const struct renewal_conf renewal = {.host = a->join->host, .on_token = on_token, .arg = a};
-	int r = join_credential_load(a->conf->state_dir, &token, reterr);
+	struct kube_conf kube = {.servers = (const char *const *)a->join.servers.v, .n_servers = a->join.servers.n,
+				 .ca_pem = a->join.ca_pem};
+	const struct registration_conf registration = {.host = a->join.host, .namespace = a->join.namespace,
+						       .identity = a->join.identity, .on_state = on_registration, .arg = a};
+	const struct lease_conf lease = {.host = a->join.host, .holder = a->machine, .on_conflict = on_lease_conflict, .arg = a};
+	const struct renewal_conf renewal = {.host = a->join.host, .on_token = on_token, .arg = a};
+	int r = join_state_load_token(a->conf->state_dir, &token, reterr);
 
 	if (r < 0)
 		return r;
@@ -533,8 +534,8 @@ static int start_client(struct agent *a, struct err *reterr)
 	r = kube_client_new(a->loop, &kube, &a->client, reterr);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; r == 0 && i < a->join->servers.n; i++)
-		r = resolve_server(a, a->join->servers.v[i]);
+	for (size_t i = 0; r == 0 && i < a->join.servers.n; i++)
+		r = resolve_server(a, a->join.servers.v[i]);
 	if (r == 0)
 		r = registration_new(a->loop, a->client, &registration, &a->registration);
 	if (r == 0)
@@ -682,7 +683,7 @@ void agent_free(struct agent *a)
 	datapath_free(a->datapath);
 	world_free(a->world);
 	kube_client_free(a->client);
-	join_state_free(a->join);
+	join_state_done(&a->join);
 	for (size_t i = 0; i < ARRAY_LEN(a->signals); i++)
 		source_free(a->signals[i]);
 	source_free(a->apply);
@@ -705,9 +706,10 @@ int agent_run(struct agent *a)
 	struct err err = {0};
 	int r = join_state_load(a->conf->state_dir, &a->join, &err);
 
+	a->is_joined = r == 0;
 	if (r == 0)
 		r = start_joined(a, &err);
-	if (r == -ENOENT && !a->join) {
+	if (r == -ENOENT && !a->is_joined) {
 		health_raise(a->health, HEALTH_INFO, "join.none", "this host has not joined a cluster",
 			     "mesh-join --token ..., with the token that meshctl host add prints");
 		set_state(a, AGENT_NOT_JOINED, "not joined");

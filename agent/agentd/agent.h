@@ -7,6 +7,7 @@
 #include "agentd/sync.h"
 #include "agentd/world.h"
 #include "ctl/ctl_server.h"
+#include "ctl/ctl_verbs.h"
 #include "dns/dns_server.h"
 #include "dns/dns_zone.h"
 #include "join/join_state.h"
@@ -30,7 +31,8 @@ struct agent {
 	uint64_t started_us;
 	struct health *health;
 	struct ctl_server *ctl;
-	struct join_state *join; /* NULL = not joined */
+	struct join_state join;
+	bool is_joined;
 	char *machine; /* tells this machine from a copy of it */
 	struct kube_client *client;
 	struct kube_op *boot_op; /* reading what decides how to start */
