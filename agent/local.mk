@@ -212,6 +212,9 @@ agent_libmesh_a_SOURCES += \
 
 # cli
 agent_libmesh_a_SOURCES += \
+	agent/cli/admin.c agent/cli/admin.h \
+	agent/cli/cmd_cluster.c agent/cli/cmd_host.c \
+	agent/cli/preflight.c agent/cli/preflight.h agent/cli/preflight_kernel.c \
 	agent/cli/cli_call.c agent/cli/cli_call.h \
 	agent/cli/cmd.c agent/cli/cmd.h \
 	agent/cli/cmd_bugreport.c \
@@ -244,3 +247,7 @@ mesh_agentd_LDADD = $(MESH_LIBS)
 bin_PROGRAMS += meshctl
 meshctl_SOURCES = agent/cli/meshctl.c
 meshctl_LDADD = $(MESH_LIBS)
+
+sbin_PROGRAMS += mesh-join
+mesh_join_SOURCES = agent/cli/mesh_join.c
+mesh_join_LDADD = $(MESH_LIBS)
