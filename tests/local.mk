@@ -55,7 +55,11 @@ noinst_PROGRAMS += tests/bench/bench_dns
 tests_bench_bench_dns_SOURCES = tests/bench/bench_dns.c
 tests_bench_bench_dns_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/dns.sh tests/data/dns/objects.json tests/data/dns/cases.json \
-	tests/data/service/backends.json
+	tests/data/service/backends.json tests/fuzz/corpus/dns tests/fuzz/replay_dns
+check_PROGRAMS += tests/fuzz/fuzz_dns
+tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_dns_LDADD = $(MESH_LIBS)
+TESTS += tests/fuzz/replay_dns
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/service/test_service
 TESTS += tests/unit/service/test_service
