@@ -517,6 +517,18 @@ static int resolve_server(struct agent *a, const char *url)
 	return r;
 }
 
+static int make_machine_id(struct agent *a)
+{
+	sd_id128_t id;
+	char text[SD_ID128_STRING_MAX];
+	int r = sd_id128_get_boot(&id);
+
+	if (r < 0)
+		return r;
+	a->machine = str_printf("%s/%s", a->join.host, sd_id128_to_string(id, text));
+	return a->machine ? 0 : -ENOMEM;
+}
+
 static int start_client(struct agent *a, struct err *reterr)
 {
 	CLEANUP(secret_free) char *token = NULL;
@@ -619,18 +631,6 @@ static void on_reload(void *arg)
 			     "systemctl restart mesh-external-agent; traffic is not disturbed");
 	log_event(LOG_INFO, "config.reload", "configuration read again");
 	want_apply(a);
-}
-
-static int make_machine_id(struct agent *a)
-{
-	sd_id128_t id;
-	char text[SD_ID128_STRING_MAX];
-	int r = sd_id128_get_boot(&id);
-
-	if (r < 0)
-		return r;
-	a->machine = str_printf("%s/%s", a->join.host, sd_id128_to_string(id, text));
-	return a->machine ? 0 : -ENOMEM;
 }
 
 int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, struct err *reterr)
