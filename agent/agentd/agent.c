@@ -141,6 +141,21 @@ static int add_told_servers(struct agent *a)
 	return r;
 }
 
+/* Our own objects come with the lists like everyone's: if they change under us, look at them now. */
+static void watch_own(struct agent *a)
+{
+	bool is_listed = node_table_find(a->world->nodes, a->join.host) != NULL;
+
+	for (size_t i = 0; i < a->own.n; i++) {
+		struct ipcache_claim c;
+
+		is_listed = is_listed && ipcache_get(a->world->addresses, &a->own.v[i], &c) && c.identity == a->join.identity;
+	}
+	if (a->was_listed && !is_listed)
+		registration_kick(a->registration);
+	a->was_listed = is_listed;
+}
+
 static void now_running(struct agent *a)
 {
 	if (a->zone)
@@ -170,6 +185,7 @@ static void on_apply(void *arg)
 	ports = named_ports_json(a->conf);
 	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
 	r = registration_set(a->registration, &info);
+	watch_own(a);
 	if (r < 0)
 		log_event(LOG_ERR, "register.memory", "cannot register for lack of memory", F_ERRNO(r));
 }
