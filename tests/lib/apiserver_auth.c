@@ -128,7 +128,7 @@ static bool bind_claim(struct req *q, const json_t *ref, json_t *own)
 						      "the UID in record. The object might have been deleted "
 						      "and then recreated", uid);
 
-		fail_conflict(q, k, name, why);
+		fail_conflict_kind(q, k, name, why);
 		return false;
 	}
 	json_put(own, "secret", json_pack("{s:s,s:s}", "name", o->name, "uid", o->uid));

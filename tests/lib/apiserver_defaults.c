@@ -105,6 +105,21 @@ static void fill_service(struct server *s, json_t *o)
 	default_text(spec, "ipFamilyPolicy", "SingleStack");
 }
 
+static void fill_slice(json_t *o)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (json_object_get(o, "endpoints"), i, item)
+		if (json_is_object(item))
+			(void)json_sub(item, "conditions");
+	json_array_foreach (json_object_get(o, "ports"), i, item)
+		if (json_is_object(item)) {
+			default_text(item, "name", "");
+			default_text(item, "protocol", "TCP");
+		}
+}
+
 void defaults_fill(struct server *s, const struct kind *k, json_t *o)
 {
 	json_t *meta = json_sub(o, "metadata");
@@ -119,6 +134,15 @@ void defaults_fill(struct server *s, const struct kind *k, json_t *o)
 		if (!json_object_get(o, "spec"))
 			json_put(o, "spec", json_pack("{s:[s]}", "finalizers", "kubernetes"));
 		default_text(json_sub(o, "status"), "phase", "Active");
+	} else if (str_eq(k->plural, "endpointslices")) {
+		fill_slice(o);
+	} else if (str_eq(k->plural, "networkpolicies")) {
+		json_t *spec = json_sub(o, "spec");
+
+		if (!json_object_get(spec, "policyTypes"))
+			json_put(spec, "policyTypes", json_object_get(spec, "egress")
+							      ? json_pack("[s,s]", "Ingress", "Egress")
+							      : json_pack("[s]", "Ingress"));
 	} else if (str_eq(k->plural, "pods")) {
 		default_text(json_sub(o, "status"), "phase", "Pending");
 	} else if (str_eq(k->plural, "secrets")) {

@@ -112,6 +112,7 @@ void discovery_handle(struct req *q)
 	if (!str_eq(q->method, "GET")) {
 		fail_method(q);
 	} else if (str_eq(first, "readyz") || str_eq(first, "livez") || str_eq(first, "healthz")) {
+		q->is_plain = true;
 		req_reply_text(q, 200, "ok");
 	} else if (str_eq(first, "version")) {
 		req_reply(q, 200, must(json_pack("{s:s,s:s,s:s,s:s}", "major", "1", "minor", "36", "gitVersion",

@@ -225,8 +225,8 @@ static enum MHD_Result req_send(struct req *q)
 		r = must(MHD_create_response_from_buffer(q->out.len, q->out.data, MHD_RESPMEM_MUST_FREE));
 		q->out = (struct buf){0};
 	}
-	if (*q->url && !str_eq(q->url, "/readyz") && !str_eq(q->url, "/livez") && !str_eq(q->url, "/healthz"))
-		(void)MHD_add_response_header(r, "Content-Type", "application/json"); /* only for display */
+	/* a header that cannot be added is missed by the client, which then says so */
+	(void)MHD_add_response_header(r, "Content-Type", q->is_plain ? "text/plain; charset=utf-8" : "application/json");
 	(void)MHD_add_response_header(r, "Cache-Control", "no-cache, private");
 	if (q->has_retry_after) {
 		(void)snprintf(number, sizeof(number), "%u", q->retry_after_s);
@@ -381,7 +381,7 @@ static char *url_of(int fd)
 static int daemon_start(struct server *s, int fd)
 {
 	struct MHD_Daemon *d = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
 		on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_MEM_KEY, keys_server_key(s->keys),
 		MHD_OPTION_HTTPS_MEM_CERT, keys_server_cert(s->keys), MHD_OPTION_HTTPS_MEM_TRUST,
 		keys_ca(s->keys), MHD_OPTION_HTTPS_PRIORITIES, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",

@@ -86,6 +86,14 @@ const struct kind *kind_find_typed(const char *api_version, const char *name)
 	return NULL;
 }
 
+bool kind_is_built_in_group(const char *group)
+{
+	for (size_t i = 0; i < kinds_n; i++)
+		if (str_eq(kinds[i].group, group) && !kind_is(&kinds[i], KIND_CUSTOM))
+			return true;
+	return false;
+}
+
 const char *kind_api_version(const struct kind *k, char buf[96])
 {
 	(void)snprintf(buf, 96, "%s%s%s", k->group, *k->group ? "/" : "", k->version);

@@ -32,6 +32,9 @@ const struct kind *kind_find_typed(const char *api_version, const char *name);
 /* By group and plural, of whatever version. */
 const struct kind *kind_find_plural(const char *group, const char *plural);
 
+/* True for groups that are compiled into the real server: their unknown resources get a Status. */
+bool kind_is_built_in_group(const char *group);
+
 static inline bool kind_is(const struct kind *k, unsigned flag)
 {
 	return (k->flags & flag) != 0;

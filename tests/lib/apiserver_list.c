@@ -26,8 +26,11 @@ bool list_parse_rv(struct req *q, uint64_t *ret_rv)
 	*ret_rv = 0;
 	if (!*text || str_to_u64(text, UINT64_MAX - 1, ret_rv) == 0)
 		return true;
-	list_options_fail(q, "FieldValueInvalid", "resourceVersion",
-			  "Invalid value: strconv.ParseUint: parsing: invalid syntax");
+	if (str_eq(q->attr.verb, "watch"))
+		fail_request(q, 500, "resourceVersion: Invalid value: \"%s\": invalid syntax", text);
+	else
+		fail_bad_request(q, "invalid resource version: resourceVersion: Invalid value: \"%s\": invalid syntax",
+				 text);
 	return false;
 }
 
@@ -43,13 +46,17 @@ bool list_wait_for(struct req *q, uint64_t rv)
 		q->wait_rv = rv;
 		return true;
 	}
-	q->has_retry_after = true;
-	q->retry_after_s = 1;
 	d = must(json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason", "ResourceVersionTooLarge", "message",
 			   "Too large resource version", "retryAfterSeconds", 1));
-	req_reply(q, 504, status_new(504, "Timeout", d,
-				     "Too large resource version: %" PRIu64 ", current: %" PRIu64, rv,
-				     q->srv->store.rv));
+	d = status_new(504, "Timeout", d, "Timeout: Too large resource version: %" PRIu64 ", current: %" PRIu64, rv,
+		       q->srv->store.rv);
+	if (str_eq(q->attr.verb, "watch")) {
+		watch_fail(q, d);
+		return true;
+	}
+	q->has_retry_after = true;
+	q->retry_after_s = 1;
+	req_reply(q, 504, d);
 	return true;
 }
 
@@ -116,13 +123,15 @@ static bool page_parse(struct req *q, struct page *p)
 		return false;
 	}
 	if (*match && !str_eq(match, "Exact") && !str_eq(match, "NotOlderThan")) {
-		list_options_fail(q, "FieldValueNotSupported", "resourceVersionMatch",
-				  "Unsupported value: supported values: \"Exact\", \"NotOlderThan\", \"\"");
+		CLEANUP(free) char *why = must_printf(
+			"Unsupported value: \"%s\": supported values: \"Exact\", \"NotOlderThan\", \"\"", match);
+
+		list_options_fail(q, "FieldValueNotSupported", "resourceVersionMatch", why);
 		return false;
 	}
 	if (str_eq(match, "Exact") && str_eq(rv_text, "0")) {
 		list_options_fail(q, "FieldValueForbidden", "resourceVersionMatch",
-				  "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
+				  "Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
 		return false;
 	}
 	if (!list_parse_rv(q, &rv))
@@ -212,6 +221,8 @@ static void list_reply(struct req *q, const struct page *p, const struct object_
 	add_items(q, p, l, &last, &left);
 	items = q->out;
 	q->out = (struct buf){0};
+	if (kind_is(q->kind, KIND_CUSTOM))
+		json_put_text(meta, "continue", ""); /* there even when it is empty */
 	json_put(meta, "resourceVersion", json_sprintf("%" PRIu64, p->rv));
 	if (last) {
 		token = continue_make(p->rv, last);

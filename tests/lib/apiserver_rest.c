@@ -92,7 +92,11 @@ static void create_object(struct req *q, json_t *taken)
 	const char *name;
 
 	if (*text_at(o, "metadata", "resourceVersion", NULL)) {
-		fail_bad_request(q, "resourceVersion should not be set on objects to be created");
+		/* the real server fails so, too: no reason, and a code that sounds like its own fault */
+		req_reply(q, 500, must(json_pack("{s:s,s:s,s:{},s:s,s:s,s:i}", "kind", "Status", "apiVersion",
+						 "v1", "metadata", "status", "Failure", "message",
+						 "resourceVersion should not be set on objects to be created",
+						 "code", 500)));
 		return;
 	}
 	if (kind_is(q->kind, KIND_NAMESPACED)) {
@@ -166,8 +170,7 @@ static bool update_allowed(struct req *q, const struct object *old, const json_t
 	uint64_t number;
 
 	if (!*rv && kind_is(q->kind, KIND_CUSTOM) && str_eq(q->method, "PUT")) {
-		fail_invalid(q, old->name, "FieldValueInvalid", "metadata.resourceVersion",
-			     "Invalid value: 0: must be specified for an update");
+		fail_no_version(q, old->name);
 		return false;
 	}
 	if (*rv && str_to_u64(rv, UINT64_MAX, &number) < 0) {
@@ -265,7 +268,12 @@ static void apply_handle(struct req *q, struct object *old, json_t *patch)
 	json_t *merged;
 
 	if (!*req_query(q, "fieldManager")) {
-		req_reply(q, 422, status_new(422, "Invalid", NULL,
+		req_reply(q, 422, status_new(422, "Invalid",
+					     json_pack("{s:s,s:s,s:[{s:s,s:s,s:s}]}", "group", "meta.k8s.io",
+						       "kind", "PatchOptions", "causes", "reason",
+						       "FieldValueRequired", "message",
+						       "Required value: is required for apply patch", "field",
+						       "fieldManager"),
 					     "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required "
 					     "value: is required for apply patch"));
 		return;
@@ -319,16 +327,14 @@ static void patch_handle(struct req *q, struct object *old)
 		fail_not_found(q, q->kind, q->attr.name);
 		return;
 	}
-	if (!is_json && !json_is_object(patch)) {
-		fail_bad_request(q, "json: cannot unmarshal into an object");
+	if (is_json ? !json_is_array(patch) : !json_is_object(patch)) {
+		fail_bad_request(q, "error decoding patch: json: cannot unmarshal");
 		return;
 	}
 	o = is_json ? patch_json(old->json, patch, &err) : patch_merge(old->json, patch, is_strategic);
 	if (!o) {
 		req_reply(q, 422,
-			  status_new(422, "Invalid",
-				     json_pack("{s:[{s:s,s:s}]}", "causes", "reason",
-					       "UnexpectedServerResponse", "message", err.text),
+			  status_new(422, "Invalid", json_object(),
 				     "the server rejected our request due to an error in our request"));
 		return;
 	}
@@ -345,13 +351,15 @@ static bool delete_allowed(struct req *q, const struct object *o, const json_t *
 	CLEANUP(free) char *why = NULL;
 
 	if (*uid && !str_eq(uid, o->uid))
-		why = must_printf("Precondition failed: UID in precondition: %s, UID in object meta: %s",
+		why = must_printf("the UID in the precondition (%s) does not match the UID in record (%s). "
+				  "The object might have been deleted and then recreated",
 				  uid, o->uid);
 	else if (*rv && !str_eq(rv, own))
-		why = must_printf("Precondition failed: ResourceVersion in precondition: %s, "
-				  "ResourceVersion in object meta: %s", rv, own);
+		why = must_printf("the ResourceVersion in the precondition (%s) does not match the "
+				  "ResourceVersion in record (%s). The object might have been modified",
+				  rv, own);
 	if (why)
-		fail_conflict(q, q->kind, o->name, why);
+		fail_conflict_kind(q, q->kind, o->name, why);
 	return !why;
 }
 

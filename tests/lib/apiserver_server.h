@@ -84,7 +84,7 @@ struct req {
 	/* the answer */
 	int code;
 	struct buf out; /* body still to be sent */
-	bool has_retry_after;
+	bool has_retry_after, is_plain;
 	unsigned retry_after_s;
 	struct watch *watch;
 	/* pacing */

@@ -91,6 +91,11 @@ void fail_not_found(struct req *q, const struct kind *k, const char *name)
 
 void fail_path(struct req *q)
 {
+	if (str_has_prefix(q->url, "/apis/") && !kind_is_built_in_group(q->attr.group)) {
+		q->is_plain = true;
+		req_reply_text(q, 404, "404 page not found\n");
+		return;
+	}
 	req_reply(q, 404, status_new(404, "NotFound", json_object(),
 				     "the server could not find the requested resource"));
 }
@@ -116,6 +121,27 @@ void fail_conflict(struct req *q, const struct kind *k, const char *name, const 
 	req_reply(q, 409, status_new(409, "Conflict", details_of(k, name),
 				     "Operation cannot be fulfilled on %s \"%s\": %s",
 				     kind_resource(k, res), name, why));
+}
+
+void fail_conflict_kind(struct req *q, const struct kind *k, const char *name, const char *why)
+{
+	json_t *d = details_of(k, name);
+
+	json_put_text(d, "kind", k->name);
+	req_reply(q, 409, status_new(409, "Conflict", d, "Operation cannot be fulfilled on %s%s%s \"%s\": %s",
+				     k->name, *k->group ? "." : "", k->group, name, why));
+}
+
+void fail_no_version(struct req *q, const char *name)
+{
+	static const char *const why = "Invalid value: 0: must be specified for an update";
+	json_t *d = details_of(q->kind, name);
+	char res[96];
+
+	json_put(d, "causes", json_pack("[{s:s,s:s,s:s}]", "reason", "FieldValueInvalid", "message", why, "field",
+					"metadata.resourceVersion"));
+	req_reply(q, 422, status_new(422, "Invalid", d, "%s \"%s\" is invalid: metadata.resourceVersion: %s",
+				     kind_resource(q->kind, res), name, why));
 }
 
 void fail_invalid(struct req *q, const char *name, const char *cause, const char *field,

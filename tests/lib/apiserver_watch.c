@@ -45,9 +45,9 @@ static void add_bookmark(struct req *q, uint64_t rv, bool is_end_mark)
 	char version[96];
 
 	kind_api_version(q->kind, version);
-	line = must_printf("{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
+	line = must_printf("{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"%s\",\"kind\":\"%s\","
 			   "\"metadata\":{%s\"resourceVersion\":\"%" PRIu64 "\"}}}\n",
-			   q->kind->name, version, is_end_mark ? mark : "", rv);
+			   version, q->kind->name, is_end_mark ? mark : "", rv);
 	must_add_str(&q->out, line);
 }
 
@@ -186,6 +186,13 @@ static uint64_t watch_timeout_us(struct req *q)
 	if (str_to_u64(req_query(q, "timeoutSeconds"), 1U << 30, &s) == 0 && s > 0)
 		return s * USEC_PER_SEC;
 	return (1800 + (uint64_t)rng_below(1800)) * USEC_PER_SEC;
+}
+
+void watch_fail(struct req *q, json_t *status)
+{
+	q->watch = must(calloc(1, sizeof(*q->watch)));
+	q->code = 200;
+	add_error(q, status);
 }
 
 void watch_handle(struct req *q)
