@@ -146,7 +146,8 @@ int api_start(const char *const *args, struct api **ret, struct err *reterr)
 	}
 	program = find_program();
 	if (!program)
-		return err_set(reterr, ENOENT, "mesh-test-apiserver was not built: libmicrohttpd is missing");
+		return err_set(reterr, ENOENT,
+			       "mesh-test-apiserver was not built: libmicrohttpd is missing");
 	a->state_dir = must_printf("%s/mesh-api-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(a->state_dir)) {
 		r = err_set(reterr, errno, "cannot make %s: %s", a->state_dir, err_name(errno));

@@ -19,7 +19,7 @@ struct api {
 	char *url;	 /* https://127.0.0.1:PORT */
 	char *state_dir; /* NULL for a foreign one; holds admin.conf, ca.crt, admin.token */
 	char *ca_path;
-	char *token;	 /* of the admin */
+	char *token; /* of the admin */
 };
 
 /*
@@ -28,7 +28,8 @@ struct api {
  * tests/lib/mesh-test-apiserver of the build. -ENOENT when there is none, -ETIMEDOUT, other errno.
  */
 int api_start(const char *const *args, struct api **ret, struct err *reterr);
-/* Ends the child and removes its state. Returns its exit status, -errno when it did not end well. */
+/* Ends the child and removes its state. Returns its exit status, -errno when it did not end well.
+ */
 int api_stop(struct api *a);
 void api_free(struct api *a);
 DEFINE_CLEANUP(struct api *, api_free)
@@ -37,7 +38,8 @@ DEFINE_CLEANUP(struct api *, api_free)
  * One request as the admin. `body` is borrowed and may be NULL; ret may be NULL. Returns the HTTP
  * status, or -errno: -EIO when the answer broke off or never came, -EBADMSG when it is no JSON.
  */
-int api_request(struct api *a, const char *method, const char *path, const json_t *body, json_t **ret);
+int api_request(struct api *a, const char *method, const char *path, const json_t *body,
+		json_t **ret);
 
 /* What api_request_as() may set. */
 struct api_call {

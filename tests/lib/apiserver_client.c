@@ -22,29 +22,34 @@ static void must_list(struct curl_slist **list, const char *text)
 }
 
 /* A handle for one request; the headers are the caller's. */
-static CURL *handle_new(struct api *a, const char *token, const char *path, struct curl_slist **headers,
-			struct buf *out)
+static CURL *handle_new(struct api *a, const char *token, const char *path,
+			struct curl_slist **headers, struct buf *out)
 {
 	CLEANUP(free) char *url = must_printf("%s%s", a->url, path);
-	CLEANUP(free) char *auth = must_printf("Authorization: Bearer %s", token ? token : a->token);
+	CLEANUP(free)
+	char *auth = must_printf("Authorization: Bearer %s", token ? token : a->token);
 	CURL *h = must(curl_easy_init());
 
 	if (!token || *token)
 		must_list(headers, auth);
 	must_list(headers, "Accept: application/json");
-	if (curl_easy_setopt(h, CURLOPT_URL, url) || curl_easy_setopt(h, CURLOPT_CAINFO, a->ca_path) ||
+	if (curl_easy_setopt(h, CURLOPT_URL, url) ||
+	    curl_easy_setopt(h, CURLOPT_CAINFO, a->ca_path) ||
 	    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L) || curl_easy_setopt(h, CURLOPT_PROXY, "") ||
 	    curl_easy_setopt(h, CURLOPT_HTTPHEADER, *headers) ||
-	    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data) || curl_easy_setopt(h, CURLOPT_WRITEDATA, out))
+	    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data) ||
+	    curl_easy_setopt(h, CURLOPT_WRITEDATA, out))
 		must(NULL);
 	return h;
 }
 
-int api_request_as(struct api *a, const struct api_call *call, const char *method, const char *path, json_t **ret)
+int api_request_as(struct api *a, const struct api_call *call, const char *method, const char *path,
+		   json_t **ret)
 {
 	CLEANUP(buf_done) struct buf out = {0};
-	CLEANUP(free) char *type = must_printf("Content-Type: %s",
-					       call->content_type ? call->content_type : "application/json");
+	CLEANUP(free)
+	char *type = must_printf("Content-Type: %s",
+				 call->content_type ? call->content_type : "application/json");
 	struct curl_slist *headers = NULL;
 	CURL *h = handle_new(a, call->token, path, &headers, &out);
 	json_t *j = NULL;
@@ -53,8 +58,10 @@ int api_request_as(struct api *a, const struct api_call *call, const char *metho
 
 	must_list(&headers, type);
 	must_list(&headers, "Expect:");
-	if (curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers) || curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, method) ||
-	    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, call->timeout_ms ? call->timeout_ms : TIMEOUT_MS) ||
+	if (curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers) ||
+	    curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, method) ||
+	    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS,
+			     call->timeout_ms ? call->timeout_ms : TIMEOUT_MS) ||
 	    (call->body && curl_easy_setopt(h, CURLOPT_POSTFIELDS, call->body)))
 		must(NULL);
 	c = curl_easy_perform(h);
@@ -72,7 +79,8 @@ int api_request_as(struct api *a, const struct api_call *call, const char *metho
 	return (int)code;
 }
 
-int api_request(struct api *a, const char *method, const char *path, const json_t *body, json_t **ret)
+int api_request(struct api *a, const char *method, const char *path, const json_t *body,
+		json_t **ret)
 {
 	CLEANUP(free) char *text = body ? json_text(body) : NULL;
 

@@ -6,15 +6,18 @@
 #include "apiserver_server.h"
 #include "apiserver_util.h"
 
-/* True if the owner exists with the uid that the reference says. Kinds unknown here count as there. */
+/* True if the owner exists with the uid that the reference says. Kinds unknown here count as there.
+ */
 static bool owner_exists(const struct server *s, const struct object *o, const json_t *ref)
 {
-	const struct kind *k = kind_find_typed(text_at(ref, "apiVersion", NULL), text_at(ref, "kind", NULL));
+	const struct kind *k =
+		kind_find_typed(text_at(ref, "apiVersion", NULL), text_at(ref, "kind", NULL));
 	const struct object *owner;
 
 	if (!k)
 		return true;
-	owner = store_get(&s->store, k, kind_is(k, KIND_NAMESPACED) ? o->ns : "", text_at(ref, "name", NULL));
+	owner = store_get(&s->store, k, kind_is(k, KIND_NAMESPACED) ? o->ns : "",
+			  text_at(ref, "name", NULL));
 	return owner && str_eq(owner->uid, text_at(ref, "uid", NULL));
 }
 

@@ -19,6 +19,7 @@ struct kind {
 	const char *plural, *singular;
 	const char *name; /* as in "kind:" */
 	unsigned flags;
+	const char *short_name; /* NULL = none */
 };
 
 enum { KIND_MAX = 40 };

@@ -17,22 +17,27 @@ static json_t *body_object(struct req *q)
 	json_error_t error;
 	json_t *j;
 
-	if (str_has_prefix(type, "application/yaml") || str_has_prefix(type, "application/apply-patch+yaml")) {
+	if (str_has_prefix(type, "application/yaml") ||
+	    str_has_prefix(type, "application/apply-patch+yaml")) {
 		struct err err = {0};
 
 		j = manifest_parse(q->in.data, q->in.len, &err);
 		if (!j)
 			fail_bad_request(q, "error decoding YAML: %s", err.text);
-	} else if (*type && !str_has_prefix(type, "application/json") && !strstr(type, "patch+json")) {
-		fail_request(q, 415,
-			     "the body of the request was in an unknown format - accepted media types "
-			     "include: application/json, application/yaml");
+	} else if (*type && !str_has_prefix(type, "application/json") &&
+		   !strstr(type, "patch+json")) {
+		fail_request(
+			q, 415,
+			"the body of the request was in an unknown format - accepted media types "
+			"include: application/json, application/yaml");
 		return NULL;
 	} else {
-		j = json_loadb(q->in.data ? q->in.data : "", q->in.len, JSON_REJECT_DUPLICATES, &error);
+		j = json_loadb(q->in.data ? q->in.data : "", q->in.len, JSON_REJECT_DUPLICATES,
+			       &error);
 		if (!j)
-			fail_bad_request(q, "the object provided is unrecognized (must be of type %s): %s",
-					 q->kind->name, error.text);
+			fail_bad_request(
+				q, "the object provided is unrecognized (must be of type %s): %s",
+				q->kind->name, error.text);
 	}
 	return j;
 }
@@ -53,19 +58,22 @@ static bool body_fits(struct req *q, json_t *o)
 	}
 	if ((*kind && !str_eq(kind, q->kind->name)) || (*version && !str_eq(version, own)) ||
 	    (kind_is(q->kind, KIND_CUSTOM) && (!*kind || !*version))) {
-		fail_bad_request(q, "the object provided is unrecognized (must be of type %s in %s): "
-				    "it says kind \"%s\" in \"%s\"",
+		fail_bad_request(q,
+				 "the object provided is unrecognized (must be of type %s in %s): "
+				 "it says kind \"%s\" in \"%s\"",
 				 q->kind->name, own, kind, version);
 		return false;
 	}
 	if (kind_is(q->kind, KIND_NAMESPACED) && *ns && !str_eq(ns, q->attr.ns)) {
-		fail_bad_request(q, "the namespace of the provided object does not match the namespace "
-				    "sent on the request");
+		fail_bad_request(
+			q, "the namespace of the provided object does not match the namespace "
+			   "sent on the request");
 		return false;
 	}
 	if (*q->attr.name && *name && !str_eq(name, q->attr.name)) {
-		fail_bad_request(q, "the name of the object (%s) does not match the name on the URL (%s)",
-				 name, q->attr.name);
+		fail_bad_request(
+			q, "the name of the object (%s) does not match the name on the URL (%s)",
+			name, q->attr.name);
 		return false;
 	}
 	if (kind_is(q->kind, KIND_NAMESPACED))
@@ -92,11 +100,14 @@ static void create_object(struct req *q, json_t *taken)
 	const char *name;
 
 	if (*text_at(o, "metadata", "resourceVersion", NULL)) {
-		/* the real server fails so, too: no reason, and a code that sounds like its own fault */
-		req_reply(q, 500, must(json_pack("{s:s,s:s,s:{},s:s,s:s,s:i}", "kind", "Status", "apiVersion",
-						 "v1", "metadata", "status", "Failure", "message",
-						 "resourceVersion should not be set on objects to be created",
-						 "code", 500)));
+		/* the real server fails so, too: no reason, and a code that sounds like its own
+		 * fault */
+		req_reply(
+			q, 500,
+			must(json_pack("{s:s,s:s,s:{},s:s,s:s,s:i}", "kind", "Status", "apiVersion",
+				       "v1", "metadata", "status", "Failure", "message",
+				       "resourceVersion should not be set on objects to be created",
+				       "code", 500)));
 		return;
 	}
 	if (kind_is(q->kind, KIND_NAMESPACED)) {
@@ -108,15 +119,17 @@ static void create_object(struct req *q, json_t *taken)
 			return;
 		}
 		if (json_at(ns->json, "metadata", "deletionTimestamp", NULL)) {
-			fail_request(q, 403, "%s is forbidden: unable to create new content in namespace "
-					     "%s because it is being terminated",
+			fail_request(q, 403,
+				     "%s is forbidden: unable to create new content in namespace "
+				     "%s because it is being terminated",
 				     q->kind->plural, q->attr.ns);
 			return;
 		}
 	}
 	if (!defaults_name(q->kind, o, &err)) {
 		fail_invalid(q, text_at(o, "metadata", "name", NULL),
-			     *text_at(o, "metadata", "name", NULL) ? "FieldValueInvalid" : "FieldValueRequired",
+			     *text_at(o, "metadata", "name", NULL) ? "FieldValueInvalid"
+								   : "FieldValueRequired",
 			     "metadata.name", err.text);
 		return;
 	}
@@ -136,10 +149,10 @@ static void create_object(struct req *q, json_t *taken)
 /* True if what counts for metadata.generation differs. */
 static bool spec_differs(const struct kind *k, const json_t *a, const json_t *b)
 {
-	CLEANUP(json) json_t *x =
-		json_without(a, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
-	CLEANUP(json) json_t *y =
-		json_without(b, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
+	CLEANUP(json)
+	json_t *x = json_without(a, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
+	CLEANUP(json)
+	json_t *y = json_without(b, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
 
 	return !json_equal(x, y);
 }
@@ -147,8 +160,13 @@ static bool spec_differs(const struct kind *k, const json_t *a, const json_t *b)
 /* Gives `o` the fields that only the server sets. */
 static void keep_system_fields(const struct object *old, json_t *o)
 {
-	static const char *const fields[] = {"uid", "creationTimestamp", "generation", "deletionTimestamp",
-					     "deletionGracePeriodSeconds", "resourceVersion", "name"};
+	static const char *const fields[] = {"uid",
+					     "creationTimestamp",
+					     "generation",
+					     "deletionTimestamp",
+					     "deletionGracePeriodSeconds",
+					     "resourceVersion",
+					     "name"};
 	json_t *meta = json_sub(o, "metadata"), *before = json_object_get(old->json, "metadata");
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
@@ -179,14 +197,17 @@ static bool update_allowed(struct req *q, const struct object *old, const json_t
 		return false;
 	}
 	if (*rv && number != 0 && number != old->rv) {
-		fail_conflict(q, q->kind, old->name,
-			      "the object has been modified; please apply your changes to the latest "
-			      "version and try again");
+		fail_conflict(
+			q, q->kind, old->name,
+			"the object has been modified; please apply your changes to the latest "
+			"version and try again");
 		return false;
 	}
 	if (*uid && !str_eq(uid, old->uid)) {
-		CLEANUP(free) char *why = must_printf(
-			"Precondition failed: UID in precondition: %s, UID in object meta: %s", uid, old->uid);
+		CLEANUP(free)
+		char *why = must_printf(
+			"Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
+			old->uid);
 
 		fail_conflict(q, q->kind, old->name, why);
 		return false;
@@ -209,7 +230,8 @@ static void update_object(struct req *q, struct object *old, json_t *taken)
 	if (!update_allowed(q, old, o))
 		return;
 	if (str_eq(q->attr.sub, "status")) {
-		json_t *full = must(json_deep_copy(old->json)), *status = json_object_get(o, "status");
+		json_t *full = must(json_deep_copy(old->json)),
+		       *status = json_object_get(o, "status");
 
 		if (status)
 			must_ok(json_object_set(full, "status", status));
@@ -236,8 +258,8 @@ static void update_object(struct req *q, struct object *old, json_t *taken)
 		json_put(meta, "generation",
 			 json_integer(json_integer_value(json_object_get(meta, "generation")) + 1));
 	finalizers = json_object_get(meta, "finalizers");
-	if (!q->is_dry_run && json_object_get(meta, "deletionTimestamp") && json_array_size(finalizers) == 0 &&
-	    !str_eq(q->kind->plural, "namespaces")) {
+	if (!q->is_dry_run && json_object_get(meta, "deletionTimestamp") &&
+	    json_array_size(finalizers) == 0 && !str_eq(q->kind->plural, "namespaces")) {
 		req_reply(q, 200, json_incref(o));
 		(void)store_remove(&q->srv->store, old);
 		return;
@@ -268,14 +290,17 @@ static void apply_handle(struct req *q, struct object *old, json_t *patch)
 	json_t *merged;
 
 	if (!*req_query(q, "fieldManager")) {
-		req_reply(q, 422, status_new(422, "Invalid",
-					     json_pack("{s:s,s:s,s:[{s:s,s:s,s:s}]}", "group", "meta.k8s.io",
-						       "kind", "PatchOptions", "causes", "reason",
-						       "FieldValueRequired", "message",
-						       "Required value: is required for apply patch", "field",
-						       "fieldManager"),
-					     "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required "
-					     "value: is required for apply patch"));
+		req_reply(
+			q, 422,
+			status_new(
+				422, "Invalid",
+				json_pack("{s:s,s:s,s:[{s:s,s:s,s:s}]}", "group", "meta.k8s.io",
+					  "kind", "PatchOptions", "causes", "reason",
+					  "FieldValueRequired", "message",
+					  "Required value: is required for apply patch", "field",
+					  "fieldManager"),
+				"PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required "
+				"value: is required for apply patch"));
 		return;
 	}
 	if (!body_fits(q, patch))
@@ -309,11 +334,13 @@ static void patch_handle(struct req *q, struct object *old)
 
 	if ((is_strategic && kind_is(q->kind, KIND_CUSTOM)) ||
 	    !(is_strategic || is_merge || is_json || is_apply)) {
-		fail_request(q, 415,
-			     "the body of the request was in an unknown format - accepted media types "
-			     "include: application/json-patch+json, application/merge-patch+json, "
-			     "%sapplication/apply-patch+yaml",
-			     kind_is(q->kind, KIND_CUSTOM) ? "" : "application/strategic-merge-patch+json, ");
+		fail_request(
+			q, 415,
+			"the body of the request was in an unknown format - accepted media types "
+			"include: application/json-patch+json, application/merge-patch+json, "
+			"%sapplication/apply-patch+yaml",
+			kind_is(q->kind, KIND_CUSTOM) ? ""
+						      : "application/strategic-merge-patch+json, ");
 		return;
 	}
 	patch = body_object(q);
@@ -331,11 +358,14 @@ static void patch_handle(struct req *q, struct object *old)
 		fail_bad_request(q, "error decoding patch: json: cannot unmarshal");
 		return;
 	}
-	o = is_json ? patch_json(old->json, patch, &err) : patch_merge(old->json, patch, is_strategic);
+	o = is_json ? patch_json(old->json, patch, &err)
+		    : patch_merge(old->json, patch, is_strategic);
 	if (!o) {
-		req_reply(q, 422,
-			  status_new(422, "Invalid", json_object(),
-				     "the server rejected our request due to an error in our request"));
+		req_reply(
+			q, 422,
+			status_new(
+				422, "Invalid", json_object(),
+				"the server rejected our request due to an error in our request"));
 		return;
 	}
 	if (body_fits(q, o))
@@ -351,13 +381,15 @@ static bool delete_allowed(struct req *q, const struct object *o, const json_t *
 	CLEANUP(free) char *why = NULL;
 
 	if (*uid && !str_eq(uid, o->uid))
-		why = must_printf("the UID in the precondition (%s) does not match the UID in record (%s). "
-				  "The object might have been deleted and then recreated",
-				  uid, o->uid);
+		why = must_printf(
+			"the UID in the precondition (%s) does not match the UID in record (%s). "
+			"The object might have been deleted and then recreated",
+			uid, o->uid);
 	else if (*rv && !str_eq(rv, own))
-		why = must_printf("the ResourceVersion in the precondition (%s) does not match the "
-				  "ResourceVersion in record (%s). The object might have been modified",
-				  rv, own);
+		why = must_printf(
+			"the ResourceVersion in the precondition (%s) does not match the "
+			"ResourceVersion in record (%s). The object might have been modified",
+			rv, own);
 	if (why)
 		fail_conflict_kind(q, q->kind, o->name, why);
 	return !why;
@@ -410,8 +442,10 @@ static void delete_handle(struct req *q, struct object *o)
 			json_put_text(details, "group", q->kind->group);
 		json_put_text(details, "kind", q->kind->plural);
 		json_put_text(details, "uid", o->uid);
-		req_reply(q, 200, must(json_pack("{s:s,s:s,s:{},s:s,s:o}", "kind", "Status", "apiVersion", "v1",
-						 "metadata", "status", "Success", "details", details)));
+		req_reply(
+			q, 200,
+			must(json_pack("{s:s,s:s,s:{},s:s,s:o}", "kind", "Status", "apiVersion",
+				       "v1", "metadata", "status", "Success", "details", details)));
 	}
 	if (!q->is_dry_run)
 		(void)store_remove(&q->srv->store, o);

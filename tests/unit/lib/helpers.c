@@ -14,7 +14,8 @@ void world_start(struct world *w, const char *const *args)
 
 	cr_assert_eq(api_start(args, &w->api, &err), 0, "%s", err.text);
 	w->ns = must_printf("mesh-api-%d-%u", (int)getpid(), n++);
-	want_code(w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", w->ns), "/api/v1/namespaces");
+	want_code(w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", w->ns),
+		  "/api/v1/namespaces");
 }
 
 void world_stop(struct world *w)
@@ -29,7 +30,8 @@ static json_t *vwant(struct world *w, int code, const char *method, json_t *body
 	json_t *ret = NULL;
 	int r = api_request(w->api, method, path, body, &ret);
 
-	cr_assert_eq(r, code, "%s %s: %d, not %d: %s", method, path, r, code, text_at(ret, "message", NULL));
+	cr_assert_eq(r, code, "%s %s: %d, not %d: %s", method, path, r, code,
+		     text_at(ret, "message", NULL));
 	json_decref(body);
 	free(path);
 	return ret;
@@ -57,20 +59,22 @@ void want_code(struct world *w, int code, const char *method, json_t *body, cons
 	json_decref(vwant(w, code, method, body, path));
 }
 
-int await_code(struct world *w, const struct api_call *call, int code, const char *method, const char *path)
+int await_code(struct world *w, const struct api_call *call, int code, const char *method,
+	       const char *path)
 {
 	for (int i = 0; i < 600; i++) {
 		if (api_request_as(w->api, call, method, path, NULL) == code)
 			return code;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); /* an early end is harmless */
+		(void)nanosleep(&(struct timespec){.tv_nsec = 50000000},
+				NULL); /* an early end is harmless */
 	}
 	return -1;
 }
 
 json_t *config_map(const char *name, const char *app, const char *v)
 {
-	return json_pack("{s:{s:s,s:{s:s}},s:{s:s}}", "metadata", "name", name, "labels", "app", app, "data", "v",
-			 v);
+	return json_pack("{s:{s:s,s:{s:s}},s:{s:s}}", "metadata", "name", name, "labels", "app",
+			 app, "data", "v", v);
 }
 
 json_t *want_event(struct api_stream *s, const char *type, const char *name)
@@ -101,7 +105,8 @@ struct api_stream *open_watch(struct world *w, const char *fmt, ...)
 
 char *current_rv(struct world *w)
 {
-	CLEANUP(json) json_t *l = want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps", w->ns);
+	CLEANUP(json)
+	json_t *l = want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps", w->ns);
 
 	return must_strdup(text_at(l, "metadata", "resourceVersion", NULL));
 }

@@ -17,8 +17,10 @@ static char *get_token(struct world *w, const char *account, const char *secret)
 
 	if (secret)
 		json_put(json_object_get(body, "spec"), "boundObjectRef",
-			 json_pack("{s:s,s:s,s:s}", "kind", "Secret", "apiVersion", "v1", "name", secret));
-	ret = want(w, 201, "POST", body, "/api/v1/namespaces/%s/serviceaccounts/%s/token", w->ns, account);
+			 json_pack("{s:s,s:s,s:s}", "kind", "Secret", "apiVersion", "v1", "name",
+				   secret));
+	ret = want(w, 201, "POST", body, "/api/v1/namespaces/%s/serviceaccounts/%s/token", w->ns,
+		   account);
 	cr_assert_str_neq(text_at(ret, "status", "expirationTimestamp", NULL), "");
 	return must_strdup(text_at(ret, "status", "token", NULL));
 }
@@ -26,12 +28,14 @@ static char *get_token(struct world *w, const char *account, const char *secret)
 /* A Role with one rule, bound to the account. */
 static void grant(struct world *w, const char *account, const char *role, json_t *rule)
 {
-	want_code(w, 201, "POST", json_pack("{s:{s:s},s:[o]}", "metadata", "name", role, "rules", rule),
+	want_code(w, 201, "POST",
+		  json_pack("{s:{s:s},s:[o]}", "metadata", "name", role, "rules", rule),
 		  "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/roles", w->ns);
 	want_code(w, 201, "POST",
-		  json_pack("{s:{s:s},s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s}]}", "metadata", "name", role, "roleRef", "apiGroup",
-			    "rbac.authorization.k8s.io", "kind", "Role", "name", role, "subjects", "kind",
-			    "ServiceAccount", "name", account, "namespace", w->ns),
+		  json_pack("{s:{s:s},s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s}]}", "metadata", "name", role,
+			    "roleRef", "apiGroup", "rbac.authorization.k8s.io", "kind", "Role",
+			    "name", role, "subjects", "kind", "ServiceAccount", "name", account,
+			    "namespace", w->ns),
 		  "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings", w->ns);
 }
 
@@ -58,14 +62,17 @@ Test(apiserver_auth, credentials)
 	*last = *last == 'A' ? 'B' : 'A';
 	cr_assert_eq(ask(&w, forged), 401);
 	cr_assert_eq(ask(&w, "not-a-token"), 401);
-	cr_assert_eq(api_request_as(w.api, &(struct api_call){.token = ""}, "GET", "/api/v1/nodes", &refused), 401);
+	cr_assert_eq(api_request_as(w.api, &(struct api_call){.token = ""}, "GET", "/api/v1/nodes",
+				    &refused),
+		     401);
 	cr_assert_str_eq(text_at(refused, "reason", NULL), "Unauthorized");
 	want_code(&w, 422, "POST", json_pack("{s:{s:i}}", "spec", "expirationSeconds", 60),
 		  "/api/v1/namespaces/%s/serviceaccounts/host/token", w.ns);
-	want_code(&w, 404, "POST", json_pack("{s:{}}", "spec"), "/api/v1/namespaces/%s/serviceaccounts/none/token", w.ns);
+	want_code(&w, 404, "POST", json_pack("{s:{}}", "spec"),
+		  "/api/v1/namespaces/%s/serviceaccounts/none/token", w.ns);
 	want_code(&w, 404, "POST",
-		  json_pack("{s:{s:{s:s,s:s,s:s}}}", "spec", "boundObjectRef", "kind", "Secret", "apiVersion", "v1",
-			    "name", "none"),
+		  json_pack("{s:{s:{s:s,s:s,s:s}}}", "spec", "boundObjectRef", "kind", "Secret",
+			    "apiVersion", "v1", "name", "none"),
 		  "/api/v1/namespaces/%s/serviceaccounts/host/token", w.ns);
 	world_stop(&w);
 }
@@ -78,8 +85,8 @@ Test(apiserver_auth, deleting_the_secret_ends_the_token)
 
 	world_start(&w, NULL);
 	add_account(&w, "host");
-	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "join"), "/api/v1/namespaces/%s/secrets",
-		  w.ns);
+	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "join"),
+		  "/api/v1/namespaces/%s/secrets", w.ns);
 	bound = get_token(&w, "host", "join");
 	unbound = get_token(&w, "host", NULL);
 	cr_assert_eq(ask(&w, bound), 200);
@@ -87,11 +94,12 @@ Test(apiserver_auth, deleting_the_secret_ends_the_token)
 	cr_assert_eq(await_code(&w, &(struct api_call){.token = bound}, 401, "GET", "/apis"), 401);
 	cr_assert_eq(ask(&w, unbound), 200);
 	/* one of the same name is another one */
-	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "join"), "/api/v1/namespaces/%s/secrets",
-		  w.ns);
+	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "join"),
+		  "/api/v1/namespaces/%s/secrets", w.ns);
 	cr_assert_eq(ask(&w, bound), 401);
 	want_code(&w, 200, "DELETE", NULL, "/api/v1/namespaces/%s/serviceaccounts/host", w.ns);
-	cr_assert_eq(await_code(&w, &(struct api_call){.token = unbound}, 401, "GET", "/apis"), 401);
+	cr_assert_eq(await_code(&w, &(struct api_call){.token = unbound}, 401, "GET", "/apis"),
+		     401);
 	world_stop(&w);
 }
 
@@ -110,10 +118,12 @@ Test(apiserver_auth, rbac_by_name)
 	world_start(&w, NULL);
 	add_account(&w, "host");
 	grant(&w, "host", "read-one",
-	      json_pack("{s:[s],s:[s],s:[s,s,s],s:[s]}", "apiGroups", "", "resources", "configmaps", "verbs", "get", "list",
-			"watch", "resourceNames", "one"));
-	want_code(&w, 201, "POST", config_map("one", "x", "1"), "/api/v1/namespaces/%s/configmaps", w.ns);
-	want_code(&w, 201, "POST", config_map("two", "x", "1"), "/api/v1/namespaces/%s/configmaps", w.ns);
+	      json_pack("{s:[s],s:[s],s:[s,s,s],s:[s]}", "apiGroups", "", "resources", "configmaps",
+			"verbs", "get", "list", "watch", "resourceNames", "one"));
+	want_code(&w, 201, "POST", config_map("one", "x", "1"), "/api/v1/namespaces/%s/configmaps",
+		  w.ns);
+	want_code(&w, 201, "POST", config_map("two", "x", "1"), "/api/v1/namespaces/%s/configmaps",
+		  w.ns);
 	token = get_token(&w, "host", NULL);
 	as.token = token;
 	all = must_printf("/api/v1/namespaces/%s/configmaps", w.ns);
@@ -124,7 +134,8 @@ Test(apiserver_auth, rbac_by_name)
 	cr_assert_eq(await_code(&w, &as, 200, "GET", one), 200);
 	cr_assert_eq(api_request_as(w.api, &as, "GET", two, &refused), 403);
 	cr_assert_str_eq(text_at(refused, "reason", NULL), "Forbidden");
-	cr_assert(strstr(text_at(refused, "message", NULL), "cannot get resource \"configmaps\" in API group \"\""));
+	cr_assert(strstr(text_at(refused, "message", NULL),
+			 "cannot get resource \"configmaps\" in API group \"\""));
 	cr_assert_eq(api_request_as(w.api, &as, "GET", all, NULL), 403);
 	cr_assert_eq(api_request_as(w.api, &as, "GET", field, NULL), 200);
 	cr_assert_eq(api_request_as(w.api, &as, "GET", other, NULL), 403);
@@ -144,8 +155,8 @@ Test(apiserver_auth, an_account_may_renew_only_its_own_token)
 	add_account(&w, "host");
 	add_account(&w, "rival");
 	grant(&w, "host", "renew",
-	      json_pack("{s:[s],s:[s],s:[s],s:[s]}", "apiGroups", "", "resources", "serviceaccounts/token", "verbs", "create",
-			"resourceNames", "host"));
+	      json_pack("{s:[s],s:[s],s:[s],s:[s]}", "apiGroups", "", "resources",
+			"serviceaccounts/token", "verbs", "create", "resourceNames", "host"));
 	token = get_token(&w, "host", NULL);
 	as.token = token;
 	own = must_printf("/api/v1/namespaces/%s/serviceaccounts/host/token", w.ns);
@@ -158,14 +169,17 @@ Test(apiserver_auth, an_account_may_renew_only_its_own_token)
 static bool may(struct world *w, const char *token, const char *verb, const char *name)
 {
 	CLEANUP(json) json_t *ret = NULL;
-	CLEANUP(json) json_t *o =
-		json_pack("{s:s,s:s,s:{s:{s:s,s:s,s:s,s:s,s:s}}}", "apiVersion", "authorization.k8s.io/v1", "kind",
-			  "SelfSubjectAccessReview", "spec", "resourceAttributes", "namespace", w->ns, "verb", verb,
-			  "group", "", "resource", "services", "name", name);
+	CLEANUP(json)
+	json_t *o = json_pack("{s:s,s:s,s:{s:{s:s,s:s,s:s,s:s,s:s}}}", "apiVersion",
+			      "authorization.k8s.io/v1", "kind", "SelfSubjectAccessReview", "spec",
+			      "resourceAttributes", "namespace", w->ns, "verb", verb, "group", "",
+			      "resource", "services", "name", name);
 	CLEANUP(free) char *text = json_text(o);
 
-	cr_assert_eq(api_request_as(w->api, &(struct api_call){.token = token, .body = text}, "POST",
-				    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &ret), 201);
+	cr_assert_eq(api_request_as(w->api, &(struct api_call){.token = token, .body = text},
+				    "POST",
+				    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &ret),
+		     201);
 	return json_is_true(json_at(ret, "status", "allowed", NULL));
 }
 
@@ -178,8 +192,8 @@ Test(apiserver_auth, access_reviews_know_verbs_of_our_own)
 	world_start(&w, NULL);
 	add_account(&w, "host");
 	grant(&w, "host", "serve",
-	      json_pack("{s:[s],s:[s],s:[s,s],s:[s]}", "apiGroups", "", "resources", "services", "verbs", "serve", "get",
-			"resourceNames", "ahch-to"));
+	      json_pack("{s:[s],s:[s],s:[s,s],s:[s]}", "apiGroups", "", "resources", "services",
+			"verbs", "serve", "get", "resourceNames", "ahch-to"));
 	token = get_token(&w, "host", NULL);
 	services = must_printf("/api/v1/namespaces/%s/services/ahch-to", w.ns);
 	cr_assert_eq(await_code(&w, &(struct api_call){.token = token}, 404, "GET", services), 404);

@@ -31,18 +31,21 @@ Test(apiserver_faults, status_and_retry_after)
 
 	ONLY_OURS();
 	world_start(&w, NULL);
-	fault(&w, json_pack("{s:{s:s},s:s,s:i,s:i}", "match", "pathPrefix", "/api/v1/nodes", "action", "status", "status",
-			    503, "count", 2));
+	fault(&w, json_pack("{s:{s:s},s:s,s:i,s:i}", "match", "pathPrefix", "/api/v1/nodes",
+			    "action", "status", "status", 503, "count", 2));
 	want_code(&w, 503, "GET", NULL, "/api/v1/nodes");
 	want_code(&w, 200, "GET", NULL, "/api/v1/services");
 	want_code(&w, 503, "GET", NULL, "/api/v1/nodes");
 	want_code(&w, 200, "GET", NULL, "/api/v1/nodes");
-	fault(&w, json_pack("{s:{s:s},s:s,s:i}", "match", "method", "POST", "action", "retry-after", "retry_after", 7));
+	fault(&w, json_pack("{s:{s:s},s:s,s:i}", "match", "method", "POST", "action", "retry-after",
+			    "retry_after", 7));
 	want_code(&w, 200, "GET", NULL, "/api/v1/nodes");
 	{
-		CLEANUP(json) json_t *s = want(&w, 429, "POST", config_map("a", "x", "1"), maps, w.ns);
+		CLEANUP(json)
+		json_t *s = want(&w, 429, "POST", config_map("a", "x", "1"), maps, w.ns);
 
-		cr_assert_eq(json_integer_value(json_at(s, "details", "retryAfterSeconds", NULL)), 7);
+		cr_assert_eq(json_integer_value(json_at(s, "details", "retryAfterSeconds", NULL)),
+			     7);
 	}
 	want_code(&w, 400, "POST", json_pack("[{s:s}]", "action", "nonsense"), "/test/faults");
 	world_stop(&w);
@@ -60,9 +63,13 @@ Test(apiserver_faults, broken_answers)
 	fault(&w, json_pack("{s:s,s:i}", "action", "garbage", "after_bytes", 20));
 	cr_assert_eq(api_request(w.api, "GET", "/api/v1/namespaces", NULL, &l), -EBADMSG);
 	fault(&w, json_pack("{s:s}", "action", "hang"));
-	cr_assert_eq(api_request_as(w.api, &(struct api_call){.timeout_ms = 300}, "GET", "/api/v1/namespaces", NULL), -EIO);
+	cr_assert_eq(api_request_as(w.api, &(struct api_call){.timeout_ms = 300}, "GET",
+				    "/api/v1/namespaces", NULL),
+		     -EIO);
 	fault(&w, json_pack("{s:s,s:i}", "action", "hang", "after_bytes", 10));
-	cr_assert_eq(api_request_as(w.api, &(struct api_call){.timeout_ms = 300}, "GET", "/api/v1/namespaces", NULL), -EIO);
+	cr_assert_eq(api_request_as(w.api, &(struct api_call){.timeout_ms = 300}, "GET",
+				    "/api/v1/namespaces", NULL),
+		     -EIO);
 	fault(&w, json_pack("{s:s}", "action", "empty"));
 	l = want(&w, 200, "GET", NULL, "/api/v1/namespaces");
 	cr_assert_eq(json_array_size(json_object_get(l, "items")), 0);
@@ -108,7 +115,8 @@ Test(apiserver_faults, a_lagging_server)
 	back = want(&w, 200, "GET", NULL, maps, w.ns);
 	cr_assert_eq(json_array_size(json_object_get(now, "items")), 1);
 	cr_assert_eq(json_array_size(json_object_get(back, "items")), 0);
-	cr_assert_str_neq(text_at(back, "metadata", "resourceVersion", NULL), text_at(now, "metadata", "resourceVersion", NULL));
+	cr_assert_str_neq(text_at(back, "metadata", "resourceVersion", NULL),
+			  text_at(now, "metadata", "resourceVersion", NULL));
 	world_stop(&w);
 }
 
@@ -132,7 +140,8 @@ Test(apiserver_faults, watches_that_go_wrong)
 	cr_assert(api_stream_ended(s, &is_clean) && is_clean);
 	api_stream_close(s);
 
-	fault(&w, json_pack("{s:{s:b},s:s,s:i}", "match", "watch", 1, "action", "cut", "after_bytes", 30));
+	fault(&w, json_pack("{s:{s:b},s:s,s:i}", "match", "watch", 1, "action", "cut",
+			    "after_bytes", 30));
 	s = open_watch(&w, "/api/v1/namespaces/%s/configmaps?watch=1", w.ns);
 	cr_assert_null(api_stream_next(s, 5000));
 	cr_assert(api_stream_ended(s, &is_clean) && !is_clean);
@@ -140,7 +149,8 @@ Test(apiserver_faults, watches_that_go_wrong)
 
 	s = open_watch(&w, "/api/v1/namespaces/%s/configmaps?watch=1", w.ns);
 	json_decref(want_event(s, "ADDED", "a"));
-	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/api/v1/namespaces/"), "/test/cut");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/api/v1/namespaces/"),
+		  "/test/cut");
 	cr_assert_null(api_stream_next(s, 5000));
 	cr_assert(api_stream_ended(s, &is_clean) && !is_clean);
 	api_stream_close(s);
@@ -167,8 +177,8 @@ Test(apiserver_faults, history_that_is_gone)
 	cr_assert_str_eq(text_at(e, "object", "reason", NULL), "Expired");
 	json_decref(e);
 	api_stream_close(s);
-	expired = want(&w, 410, "GET", NULL, "/api/v1/namespaces/%s/configmaps?limit=1&continue=%s", w.ns,
-		       text_at(page, "metadata", "continue", NULL));
+	expired = want(&w, 410, "GET", NULL, "/api/v1/namespaces/%s/configmaps?limit=1&continue=%s",
+		       w.ns, text_at(page, "metadata", "continue", NULL));
 	cr_assert_str_neq(text_at(expired, "metadata", "continue", NULL), "");
 	world_stop(&w);
 }
@@ -200,7 +210,10 @@ Test(apiserver_faults, bookmarks_come_by_themselves)
 
 	ONLY_OURS();
 	world_start(&w, args);
-	s = open_watch(&w, "/api/v1/namespaces/%s/configmaps?watch=1&allowWatchBookmarks=true&resourceVersion=101", w.ns);
+	s = open_watch(&w,
+		       "/api/v1/namespaces/%s/"
+		       "configmaps?watch=1&allowWatchBookmarks=true&resourceVersion=101",
+		       w.ns);
 	json_decref(want_event(s, "BOOKMARK", ""));
 	json_decref(want_event(s, "BOOKMARK", ""));
 	api_stream_close(s);
@@ -209,15 +222,19 @@ Test(apiserver_faults, bookmarks_come_by_themselves)
 
 Test(apiserver_faults, options_of_old_servers)
 {
-	static const char *const args[] = {"--no-watchlist", "--without", "ciliumendpointslices.cilium.io", NULL};
+	static const char *const args[] = {"--no-watchlist", "--without",
+					   "ciliumendpointslices.cilium.io", NULL};
 	struct world w;
 
 	ONLY_OURS();
 	world_start(&w, args);
 	want_code(&w, 422, "GET", NULL,
-		  "/api/v1/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
+		  "/api/v1/"
+		  "configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
 	cr_assert_eq(api_request(w.api, "GET", "/apis/cilium.io/v2alpha1", NULL, NULL), 404);
-	cr_assert_eq(api_request(w.api, "GET", "/apis/cilium.io/v2alpha1/ciliumendpointslices", NULL, NULL), 404);
+	cr_assert_eq(api_request(w.api, "GET", "/apis/cilium.io/v2alpha1/ciliumendpointslices",
+				 NULL, NULL),
+		     404);
 	world_stop(&w);
 }
 
@@ -232,8 +249,11 @@ Test(apiserver_faults, many_watches_see_every_write)
 	ONLY_OURS();
 	world_start(&w, NULL);
 	for (size_t i = 0; i < WATCHES; i++) {
-		streams[i] = open_watch(&w, "/api/v1/namespaces/%s/configmaps?watch=1&allowWatchBookmarks=true&"
-					    "sendInitialEvents=true&resourceVersionMatch=NotOlderThan", w.ns);
+		streams[i] = open_watch(
+			&w,
+			"/api/v1/namespaces/%s/configmaps?watch=1&allowWatchBookmarks=true&"
+			"sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+			w.ns);
 		json_decref(want_event(streams[i], "BOOKMARK", ""));
 	}
 	for (int i = 0; i < WRITES; i++) {
@@ -248,7 +268,8 @@ Test(apiserver_faults, many_watches_see_every_write)
 	}
 	stats = want(&w, 200, "GET", NULL, "/test/stats");
 	cr_assert_eq(json_integer_value(json_object_get(stats, "watches_open")), WATCHES);
-	cr_assert_eq(json_integer_value(json_at(stats, "requests", "create configmaps", NULL)), WRITES);
+	cr_assert_eq(json_integer_value(json_at(stats, "requests", "create configmaps", NULL)),
+		     WRITES);
 	for (size_t i = 0; i < WATCHES; i++)
 		api_stream_close(streams[i]);
 	for (int i = 0; i < 100; i++) { /* it sees that the clients left */
@@ -267,11 +288,13 @@ Test(apiserver_faults, manifests)
 	char dir[] = "/tmp/mesh-manifests-XXXXXX";
 	const char *args[] = {"--manifests", dir, NULL};
 	static const char yaml[] =
-		"apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec:\n  clusterIP: 10.96.1.1\n"
+		"apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec:\n  "
+		"clusterIP: 10.96.1.1\n"
 		"  ports: [{port: 80}]\nstatus: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}\n---\n"
 		"apiVersion: cilium.io/v2\nkind: CiliumIdentity\nmetadata: {name: \"1234\"}\n"
 		"security-labels: {\"k8s:app\": \"007\"}\n";
-	static const char list[] = "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{\"apiVersion\":\"v1\",\"kind\":"
+	static const char list[] = "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{"
+				   "\"apiVersion\":\"v1\",\"kind\":"
 				   "\"Node\",\"metadata\":{\"name\":\"n1\"}}]}";
 	CLEANUP(free) char *a = NULL;
 	CLEANUP(free) char *b = NULL;
@@ -292,7 +315,8 @@ Test(apiserver_faults, manifests)
 	web = want(&w, 200, "GET", NULL, "/api/v1/namespaces/shop/services/web");
 	cr_assert_eq(json_array_size(json_at(web, "status", "loadBalancer", "ingress", NULL)), 1);
 	id = want(&w, 200, "GET", NULL, "/apis/cilium.io/v2/ciliumidentities/1234");
-	cr_assert_str_eq(text_at(id, "security-labels", "k8s:app", NULL), "007", "a quoted number is text");
+	cr_assert_str_eq(text_at(id, "security-labels", "k8s:app", NULL), "007",
+			 "a quoted number is text");
 	want_code(&w, 200, "GET", NULL, "/api/v1/nodes/n1");
 	want_code(&w, 200, "GET", NULL, "/api/v1/namespaces/shop");
 	world_stop(&w);
@@ -308,21 +332,22 @@ Test(apiserver_faults, a_cluster_scoped_owner_takes_along)
 	ONLY_OURS();
 	world_start(&w, NULL);
 	node = want(&w, 201, "POST",
-		    json_pack("{s:s,s:s,s:{s:s},s:{}}", "apiVersion", "cilium.io/v2", "kind", "CiliumNode", "metadata",
-			      "name", "ahch-to", "spec"),
+		    json_pack("{s:s,s:s,s:{s:s},s:{}}", "apiVersion", "cilium.io/v2", "kind",
+			      "CiliumNode", "metadata", "name", "ahch-to", "spec"),
 		    "/apis/cilium.io/v2/ciliumnodes");
 	want_code(&w, 201, "POST",
-		  json_pack("{s:s,s:s,s:{s:s,s:[{s:s,s:s,s:s,s:s}]},s:{s:{s:i}}}", "apiVersion", "cilium.io/v2", "kind",
-			    "CiliumEndpoint", "metadata", "name", "ahch-to", "ownerReferences", "apiVersion",
-			    "cilium.io/v2", "kind", "CiliumNode", "name", "ahch-to", "uid",
-			    text_at(node, "metadata", "uid", NULL), "status", "identity", "id", 1234),
+		  json_pack("{s:s,s:s,s:{s:s,s:[{s:s,s:s,s:s,s:s}]},s:{s:{s:i}}}", "apiVersion",
+			    "cilium.io/v2", "kind", "CiliumEndpoint", "metadata", "name", "ahch-to",
+			    "ownerReferences", "apiVersion", "cilium.io/v2", "kind", "CiliumNode",
+			    "name", "ahch-to", "uid", text_at(node, "metadata", "uid", NULL),
+			    "status", "identity", "id", 1234),
 		  "/apis/cilium.io/v2/namespaces/%s/ciliumendpoints", w.ns);
 	path = must_printf("/apis/cilium.io/v2/namespaces/%s/ciliumendpoints/ahch-to", w.ns);
 	{
 		CLEANUP(json) json_t *cep = want(&w, 200, "GET", NULL, "%s", path);
 
-		cr_assert_eq(json_integer_value(json_at(cep, "status", "identity", "id", NULL)), 1234,
-			     "the status is part of the main resource");
+		cr_assert_eq(json_integer_value(json_at(cep, "status", "identity", "id", NULL)),
+			     1234, "the status is part of the main resource");
 	}
 	want_code(&w, 200, "DELETE", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
 	cr_assert_eq(await_code(&w, &(struct api_call){0}, 404, "GET", path), 404);
@@ -338,9 +363,15 @@ Test(apiserver_faults, only_the_admin_has_levers)
 	world_start(&w, NULL);
 	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "host"),
 		  "/api/v1/namespaces/%s/serviceaccounts", w.ns);
-	t = want(&w, 201, "POST", json_pack("{s:{}}", "spec"), "/api/v1/namespaces/%s/serviceaccounts/host/token", w.ns);
-	cr_assert_eq(api_request_as(w.api, &(struct api_call){.token = text_at(t, "status", "token", NULL)}, "GET",
-				    "/test/stats", NULL), 403);
-	cr_assert_eq(api_request_as(w.api, &(struct api_call){.token = ""}, "GET", "/test/stats", NULL), 401);
+	t = want(&w, 201, "POST", json_pack("{s:{}}", "spec"),
+		 "/api/v1/namespaces/%s/serviceaccounts/host/token", w.ns);
+	cr_assert_eq(
+		api_request_as(w.api,
+			       &(struct api_call){.token = text_at(t, "status", "token", NULL)},
+			       "GET", "/test/stats", NULL),
+		403);
+	cr_assert_eq(
+		api_request_as(w.api, &(struct api_call){.token = ""}, "GET", "/test/stats", NULL),
+		401);
 	world_stop(&w);
 }
