@@ -26,8 +26,7 @@ static CURL *handle_new(struct api *a, const char *token, const char *path,
 			struct curl_slist **headers, struct buf *out)
 {
 	CLEANUP(free) char *url = must_printf("%s%s", a->url, path);
-	CLEANUP(free)
-	char *auth = must_printf("Authorization: Bearer %s", token ? token : a->token);
+	CLEANUP(free) char *auth = must_printf("Authorization: Bearer %s", token ? token : a->token);
 	CURL *h = must(curl_easy_init());
 
 	if (!token || *token)
@@ -47,8 +46,7 @@ int api_request_as(struct api *a, const struct api_call *call, const char *metho
 		   json_t **ret)
 {
 	CLEANUP(buf_done) struct buf out = {0};
-	CLEANUP(free)
-	char *type = must_printf("Content-Type: %s",
+	CLEANUP(free) char *type = must_printf("Content-Type: %s",
 				 call->content_type ? call->content_type : "application/json");
 	struct curl_slist *headers = NULL;
 	CURL *h = handle_new(a, call->token, path, &headers, &out);

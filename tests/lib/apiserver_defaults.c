@@ -157,8 +157,7 @@ void defaults_fill(struct server *s, const struct kind *k, json_t *o)
 
 		json_object_foreach (plain, key, value)
 			if (json_is_string(value)) {
-				CLEANUP(free)
-				char *b64 =
+				CLEANUP(free) char *b64 =
 					base64(json_string_value(value), json_string_length(value));
 
 				json_put_text(json_sub(o, "data"), key, b64);

@@ -126,8 +126,7 @@ static void req_free(struct req *q)
 static void stats_note(struct req *q)
 {
 	struct stats *st = &q->srv->stats;
-	CLEANUP(free)
-	char *key = must_printf("%s %s%s%s", *q->attr.verb ? q->attr.verb : q->method,
+	CLEANUP(free) char *key = must_printf("%s %s%s%s", *q->attr.verb ? q->attr.verb : q->method,
 				*q->attr.resource ? q->attr.resource : q->url,
 				*q->attr.sub ? "/" : "", q->attr.sub);
 	json_t *n = json_object_get(st->requests, key);

@@ -281,8 +281,7 @@ int keys_write_kubeconfig(const struct keys *k, const char *dir, const char *url
 	CLEANUP(free) char *ca = base64(k->ca_pem, strlen(k->ca_pem));
 	CLEANUP(free) char *cert = base64(k->admin_cert, strlen(k->admin_cert));
 	CLEANUP(free) char *key = base64(k->admin_key, strlen(k->admin_key));
-	CLEANUP(free)
-	char *text =
+	CLEANUP(free) char *text =
 		must_printf("apiVersion: v1\nkind: Config\nclusters:\n- name: mesh-test\n  "
 			    "cluster:\n    server: %s\n"
 			    "    certificate-authority-data: %s\nusers:\n- name: admin\n  user:\n"

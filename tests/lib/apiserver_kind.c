@@ -10,6 +10,7 @@
 #define CR    (KIND_CUSTOM | KIND_GENERATION)
 #define ST    KIND_STATUS
 #define GEN   KIND_GENERATION
+#define PUT   KIND_PUT_CREATES
 #define REV   KIND_REVIEW
 #define RBAC  "rbac.authorization.k8s.io", "v1"
 #define ADM   "admissionregistration.k8s.io", "v1"
@@ -19,21 +20,22 @@
 
 const struct kind kinds[] = {
 	{"", "v1", "namespaces", "namespace", "Namespace", ST, "ns"},
-	{"", "v1", "services", "service", "Service", NS | ST, "svc"},
+	{"", "v1", "services", "service", "Service", NS | ST | PUT, "svc"},
 	{"", "v1", "nodes", "node", "Node", ST, "no"},
 	{"", "v1", "pods", "pod", "Pod", NS | ST, "po"},
 	{"", "v1", "secrets", "secret", "Secret", NS},
 	{"", "v1", "configmaps", "configmap", "ConfigMap", NS, "cm"},
 	{"", "v1", "serviceaccounts", "serviceaccount", "ServiceAccount", NS, "sa"},
-	{"", "v1", "events", "event", "Event", NS, "ev"},
-	{"", "v1", "endpoints", "endpoints", "Endpoints", NS, "ep"},
+	{"", "v1", "events", "event", "Event", NS | PUT, "ev"},
+	{"", "v1", "endpoints", "endpoints", "Endpoints", NS | PUT, "ep"},
 	{"discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", NS | GEN},
-	{"coordination.k8s.io", "v1", "leases", "lease", "Lease", NS},
-	{"networking.k8s.io", "v1", "networkpolicies", "networkpolicy", "NetworkPolicy", NS | GEN, "netpol"},
-	{RBAC, "roles", "role", "Role", NS},
-	{RBAC, "rolebindings", "rolebinding", "RoleBinding", NS},
-	{RBAC, "clusterroles", "clusterrole", "ClusterRole", 0},
-	{RBAC, "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", 0},
+	{"coordination.k8s.io", "v1", "leases", "lease", "Lease", NS | PUT},
+	{"networking.k8s.io", "v1", "networkpolicies", "networkpolicy", "NetworkPolicy", NS | GEN,
+	 "netpol"},
+	{RBAC, "roles", "role", "Role", NS | PUT},
+	{RBAC, "rolebindings", "rolebinding", "RoleBinding", NS | PUT},
+	{RBAC, "clusterroles", "clusterrole", "ClusterRole", PUT},
+	{RBAC, "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", PUT},
 	{ADM, "validatingadmissionpolicies", "validatingadmissionpolicy",
 	 "ValidatingAdmissionPolicy", GEN | ST},
 	{ADM, "validatingadmissionpolicybindings", "validatingadmissionpolicybinding",
@@ -46,7 +48,8 @@ const struct kind kinds[] = {
 	{CIL, "ciliumidentities", "ciliumidentity", "CiliumIdentity", CR, "ciliumid"},
 	{CIL, "ciliumendpoints", "ciliumendpoint", "CiliumEndpoint", NS | CR, "cep"},
 	{CIL, "ciliumnodes", "ciliumnode", "CiliumNode", CR | ST, "cn"},
-	{CIL, "ciliumnetworkpolicies", "ciliumnetworkpolicy", "CiliumNetworkPolicy", NS | CR | ST, "cnp"},
+	{CIL, "ciliumnetworkpolicies", "ciliumnetworkpolicy", "CiliumNetworkPolicy", NS | CR | ST,
+	 "cnp"},
 	{CIL, "ciliumclusterwidenetworkpolicies", "ciliumclusterwidenetworkpolicy",
 	 "CiliumClusterwideNetworkPolicy", CR | ST, "ccnp"},
 	{CIL, "ciliumcidrgroups", "ciliumcidrgroup", "CiliumCIDRGroup", CR, "ccg"},

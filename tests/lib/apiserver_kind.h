@@ -7,10 +7,11 @@
 
 enum kind_flags {
 	KIND_NAMESPACED = 1 << 0,
-	KIND_CUSTOM = 1 << 1,	  /* from a CRD: stricter updates, no strategic merge */
-	KIND_STATUS = 1 << 2,	  /* has a status subresource */
-	KIND_GENERATION = 1 << 3, /* metadata.generation counts changes of the specification */
-	KIND_REVIEW = 1 << 4,	  /* answered at once, never stored */
+	KIND_CUSTOM = 1 << 1,	   /* from a CRD: stricter updates, no strategic merge */
+	KIND_STATUS = 1 << 2,	   /* has a status subresource */
+	KIND_GENERATION = 1 << 3,  /* metadata.generation counts changes of the specification */
+	KIND_PUT_CREATES = 1 << 5, /* an update of what is not there creates it */
+	KIND_REVIEW = 1 << 4,	   /* answered at once, never stored */
 };
 
 struct kind {

@@ -119,10 +119,7 @@ static void create_object(struct req *q, json_t *taken)
 			return;
 		}
 		if (json_at(ns->json, "metadata", "deletionTimestamp", NULL)) {
-			fail_request(q, 403,
-				     "%s is forbidden: unable to create new content in namespace "
-				     "%s because it is being terminated",
-				     q->kind->plural, q->attr.ns);
+			fail_terminating(q, text_at(o, "metadata", "name", NULL));
 			return;
 		}
 	}
@@ -149,10 +146,8 @@ static void create_object(struct req *q, json_t *taken)
 /* True if what counts for metadata.generation differs. */
 static bool spec_differs(const struct kind *k, const json_t *a, const json_t *b)
 {
-	CLEANUP(json)
-	json_t *x = json_without(a, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
-	CLEANUP(json)
-	json_t *y = json_without(b, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
+	CLEANUP(json) json_t *x = json_without(a, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
+	CLEANUP(json) json_t *y = json_without(b, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
 
 	return !json_equal(x, y);
 }
@@ -180,6 +175,27 @@ static void keep_system_fields(const struct object *old, json_t *o)
 	(void)json_object_del(meta, "managedFields");
 }
 
+/* An update that says another uid than the object has. */
+static void fail_uid(struct req *q, const struct object *old, const char *uid)
+{
+	bool is_custom = kind_is(q->kind, KIND_CUSTOM);
+	CLEANUP(free) char *why = NULL;
+
+	if (str_eq(q->method, "PATCH")) {
+		why = must_printf("Invalid value: \"%s\": field is immutable", uid);
+		fail_invalid(q, old->name, "FieldValueInvalid", "metadata.uid", why);
+		return;
+	}
+	why = must_printf(
+		"StorageError: invalid object, Code: 4, Key: /registry/%s%s%s/%s, ResourceVersion: "
+		"0, "
+		"AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object "
+		"meta: %s",
+		is_custom ? q->kind->group : "", is_custom ? "/" : "", q->kind->plural, old->key,
+		uid, old->uid);
+	fail_conflict(q, q->kind, old->name, why);
+}
+
 /* True if the conditions in the new object's metadata hold; else it has answered. */
 static bool update_allowed(struct req *q, const struct object *old, const json_t *o)
 {
@@ -187,6 +203,10 @@ static bool update_allowed(struct req *q, const struct object *old, const json_t
 	const char *uid = text_at(o, "metadata", "uid", NULL);
 	uint64_t number;
 
+	if (*uid && !str_eq(uid, old->uid)) {
+		fail_uid(q, old, uid);
+		return false;
+	}
 	if (!*rv && kind_is(q->kind, KIND_CUSTOM) && str_eq(q->method, "PUT")) {
 		fail_no_version(q, old->name);
 		return false;
@@ -201,15 +221,6 @@ static bool update_allowed(struct req *q, const struct object *old, const json_t
 			q, q->kind, old->name,
 			"the object has been modified; please apply your changes to the latest "
 			"version and try again");
-		return false;
-	}
-	if (*uid && !str_eq(uid, old->uid)) {
-		CLEANUP(free)
-		char *why = must_printf(
-			"Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
-			old->uid);
-
-		fail_conflict(q, q->kind, old->name, why);
 		return false;
 	}
 	if (str_has_suffix(q->kind->plural, "rolebindings") &&
@@ -267,6 +278,21 @@ static void update_object(struct req *q, struct object *old, json_t *taken)
 	reply_stored(q, 200, TAKE_PTR(o));
 }
 
+/* Creates by way of an update or apply, which needs the right to create as well. Takes `o`. */
+static void create_instead(struct req *q, json_t *o)
+{
+	struct attr create = q->attr;
+
+	create.verb = "create";
+	if (rbac_allows(q->srv, &q->user, &create)) {
+		json_put_text(json_sub(o, "metadata"), "name", q->attr.name);
+		create_object(q, o);
+		return;
+	}
+	rbac_deny(q, &create);
+	json_decref(o);
+}
+
 static void put_handle(struct req *q, struct object *old)
 {
 	CLEANUP(json) json_t *o = body_object(q);
@@ -277,11 +303,12 @@ static void put_handle(struct req *q, struct object *old)
 		fail_bad_request(q, "name must be provided");
 		return;
 	}
-	if (!old) {
+	if (old)
+		update_object(q, old, TAKE_PTR(o));
+	else if (kind_is(q->kind, KIND_PUT_CREATES) && !*q->attr.sub)
+		create_instead(q, TAKE_PTR(o));
+	else
 		fail_not_found(q, q->kind, q->attr.name);
-		return;
-	}
-	update_object(q, old, TAKE_PTR(o));
 }
 
 /* Server-side apply, reduced to "create or merge": no field ownership, lists replaced whole. */
@@ -306,15 +333,7 @@ static void apply_handle(struct req *q, struct object *old, json_t *patch)
 	if (!body_fits(q, patch))
 		return;
 	if (!old) {
-		struct attr create = q->attr;
-
-		create.verb = "create";
-		if (!rbac_allows(q->srv, &q->user, &create)) {
-			rbac_deny(q, &create);
-			return;
-		}
-		json_put_text(json_sub(patch, "metadata"), "name", q->attr.name);
-		create_object(q, json_incref(patch));
+		create_instead(q, json_incref(patch));
 		return;
 	}
 	merged = patch_merge(old->json, patch, false);

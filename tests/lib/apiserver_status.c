@@ -138,6 +138,22 @@ void fail_conflict(struct req *q, const struct kind *k, const char *name, const 
 			     kind_resource(k, res), name, why));
 }
 
+void fail_terminating(struct req *q, const char *name)
+{
+	CLEANUP(free) char *why = must_printf("namespace %s is being terminated", q->attr.ns);
+	json_t *d = details_of(q->kind, name);
+	char res[96];
+
+	json_put(d, "causes",
+		 json_pack("[{s:s,s:s,s:s}]", "reason", "NamespaceTerminating", "message", why,
+			   "field", "metadata.namespace"));
+	req_reply(q, 403,
+		  status_new(403, "Forbidden", d,
+			     "%s \"%s\" is forbidden: unable to create new content in namespace %s "
+			     "because it is being terminated",
+			     kind_resource(q->kind, res), name, q->attr.ns));
+}
+
 void fail_conflict_kind(struct req *q, const struct kind *k, const char *name, const char *why)
 {
 	json_t *d = details_of(k, name);

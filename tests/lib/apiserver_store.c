@@ -151,8 +151,7 @@ struct object *store_get(const struct store *s, const struct kind *k, const char
 			 const char *name)
 {
 	const struct object_list *l = &s->tables[kind_index(k)];
-	CLEANUP(free)
-	char *key =
+	CLEANUP(free) char *key =
 		kind_is(k, KIND_NAMESPACED) ? must_printf("%s/%s", ns, name) : must_strdup(name);
 	bool has;
 	size_t i = list_find(l, key, &has);

@@ -36,6 +36,26 @@ Test(apiserver, create_get_and_conflict)
 	world_stop(&w);
 }
 
+Test(apiserver, updates_of_what_is_not_there)
+{
+	CLEANUP(json) json_t *made = NULL;
+	CLEANUP(json) json_t *other = NULL;
+	struct world w;
+
+	world_start(&w, NULL);
+	want_code(&w, 404, "PUT", config_map("a", "x", "1"), map_a, w.ns);
+	made = want(&w, 201, "PUT",
+		    json_pack("{s:{s:s},s:{s:s}}", "metadata", "name", "l", "spec",
+			      "holderIdentity", "x"),
+		    "/apis/coordination.k8s.io/v1/namespaces/%s/leases/l", w.ns);
+	json_put_text(json_object_get(made, "metadata"), "uid", "another");
+	json_put_text(json_object_get(made, "metadata"), "resourceVersion", "1");
+	other = want(&w, 409, "PUT", json_incref(made),
+		     "/apis/coordination.k8s.io/v1/namespaces/%s/leases/l", w.ns);
+	cr_assert(strstr(text_at(other, "message", NULL), "UID in precondition: another"));
+	world_stop(&w);
+}
+
 Test(apiserver, an_update_of_nothing_writes_nothing)
 {
 	CLEANUP(json) json_t *made = NULL;
@@ -208,8 +228,7 @@ Test(apiserver, lists_in_pages_show_one_moment)
 			  w.ns);
 	}
 	do {
-		CLEANUP(json)
-		json_t *l =
+		CLEANUP(json) json_t *l =
 			want(&w, 200, "GET", NULL,
 			     "/api/v1/namespaces/%s/configmaps?limit=10&continue=%s", w.ns, cont);
 		json_t *item;
@@ -243,8 +262,7 @@ Test(apiserver, lists_in_pages_show_one_moment)
 
 static size_t count(struct world *w, const char *query)
 {
-	CLEANUP(json)
-	json_t *l = want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps?%s", w->ns, query);
+	CLEANUP(json) json_t *l = want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps?%s", w->ns, query);
 	json_t *item;
 	size_t i, n = 0;
 

@@ -169,8 +169,7 @@ Test(apiserver_auth, an_account_may_renew_only_its_own_token)
 static bool may(struct world *w, const char *token, const char *verb, const char *name)
 {
 	CLEANUP(json) json_t *ret = NULL;
-	CLEANUP(json)
-	json_t *o = json_pack("{s:s,s:s,s:{s:{s:s,s:s,s:s,s:s,s:s}}}", "apiVersion",
+	CLEANUP(json) json_t *o = json_pack("{s:s,s:s,s:{s:{s:s,s:s,s:s,s:s,s:s}}}", "apiVersion",
 			      "authorization.k8s.io/v1", "kind", "SelfSubjectAccessReview", "spec",
 			      "resourceAttributes", "namespace", w->ns, "verb", verb, "group", "",
 			      "resource", "services", "name", name);

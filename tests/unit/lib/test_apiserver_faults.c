@@ -41,8 +41,7 @@ Test(apiserver_faults, status_and_retry_after)
 			    "retry_after", 7));
 	want_code(&w, 200, "GET", NULL, "/api/v1/nodes");
 	{
-		CLEANUP(json)
-		json_t *s = want(&w, 429, "POST", config_map("a", "x", "1"), maps, w.ns);
+		CLEANUP(json) json_t *s = want(&w, 429, "POST", config_map("a", "x", "1"), maps, w.ns);
 
 		cr_assert_eq(json_integer_value(json_at(s, "details", "retryAfterSeconds", NULL)),
 			     7);
