@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "apiserver_util.h"
@@ -79,6 +80,8 @@ static _Noreturn void child_run(const char *program, char *const *argv, int out_
 {
 	sigset_t none;
 
+	/* a test that was aborted leaves no server behind */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	(void)sigemptyset(&none); /* cannot fail with a valid set */
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(out_fd, STDOUT_FILENO) >= 0)

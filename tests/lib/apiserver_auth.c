@@ -127,7 +127,8 @@ static bool bind_claim(struct req *q, const json_t *ref, json_t *own)
 		return false;
 	}
 	if (*uid && !str_eq(uid, o->uid)) {
-		CLEANUP(free) char *why = must_printf("the UID in the bound object reference (%s) does not match "
+		CLEANUP(free) char *why =
+			must_printf("the UID in the bound object reference (%s) does not match "
 					"the UID in record. The object might have been deleted "
 					"and then recreated",
 					uid);

@@ -26,7 +26,8 @@ static CURL *handle_new(struct api *a, const char *token, const char *path,
 			struct curl_slist **headers, struct buf *out)
 {
 	CLEANUP(free) char *url = must_printf("%s%s", a->url, path);
-	CLEANUP(free) char *auth = must_printf("Authorization: Bearer %s", token ? token : a->token);
+	CLEANUP(free) char *auth =
+		must_printf("Authorization: Bearer %s", token ? token : a->token);
 	CURL *h = must(curl_easy_init());
 
 	if (!token || *token)

@@ -433,7 +433,9 @@ int http_open(struct server *s, struct err *reterr)
 	size_t n = 0;
 	sigset_t set;
 
-	for (; n < s->opt.listen.n && n < ARRAY_LEN(fds); n++) {
+	if (s->opt.listen.n > ARRAY_LEN(fds))
+		return err_set(reterr, E2BIG, "at most %zu addresses to listen on", ARRAY_LEN(fds));
+	for (; n < s->opt.listen.n; n++) {
 		CLEANUP(free) char *url = NULL;
 
 		r = listen_on(s->opt.listen.v[n], &fds[n], reterr);

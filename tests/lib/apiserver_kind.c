@@ -2,6 +2,7 @@
 #include "apiserver_kind.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/macro.h"
 #include "base/str.h"
@@ -81,11 +82,12 @@ const struct kind *kind_find_plural(const char *group, const char *plural)
 
 const struct kind *kind_find_typed(const char *api_version, const char *name)
 {
-	char own[96];
+	const char *slash = strchr(api_version, '/'), *version = slash ? slash + 1 : api_version;
+	size_t len = slash ? (size_t)(slash - api_version) : 0;
 
 	for (size_t i = 0; i < kinds_n; i++)
-		if (str_eq(kinds[i].name, name) &&
-		    str_eq(kind_api_version(&kinds[i], own), api_version))
+		if (str_eq(kinds[i].name, name) && str_eq(kinds[i].version, version) &&
+		    strlen(kinds[i].group) == len && memcmp(kinds[i].group, api_version, len) == 0)
 			return &kinds[i];
 	return NULL;
 }

@@ -95,7 +95,8 @@ static bool continue_parse(const char *text, struct page *p)
 
 static char *continue_make(uint64_t rv, const char *last)
 {
-	CLEANUP(json) json_t *j = must(json_pack("{s:s,s:I,s:s}", "v", "meta.k8s.io/v1", "rv", (json_int_t)rv,
+	CLEANUP(json) json_t *j =
+		must(json_pack("{s:s,s:I,s:s}", "v", "meta.k8s.io/v1", "rv", (json_int_t)rv,
 				   "start", last));
 	CLEANUP(free) char *text = json_text(j);
 
@@ -131,7 +132,8 @@ static bool page_parse(struct req *q, struct page *p)
 		return false;
 	}
 	if (*match && !str_eq(match, "Exact") && !str_eq(match, "NotOlderThan")) {
-		CLEANUP(free) char *why = must_printf("Unsupported value: \"%s\": supported values: \"Exact\", "
+		CLEANUP(free) char *why =
+			must_printf("Unsupported value: \"%s\": supported values: \"Exact\", "
 					"\"NotOlderThan\", \"\"",
 					match);
 

@@ -48,7 +48,8 @@ static json_t *pointer_parent(json_t *root, const char *path, char **ret_last)
 		return NULL;
 	for (;;) {
 		const char *start = ++path, *end = strchr(start, '/');
-		CLEANUP(free) char *token = token_decode(start, end ? (size_t)(end - start) : strlen(start));
+		CLEANUP(free) char *token =
+			token_decode(start, end ? (size_t)(end - start) : strlen(start));
 		uint64_t i;
 
 		if (!end) {

@@ -146,8 +146,10 @@ static void create_object(struct req *q, json_t *taken)
 /* True if what counts for metadata.generation differs. */
 static bool spec_differs(const struct kind *k, const json_t *a, const json_t *b)
 {
-	CLEANUP(json) json_t *x = json_without(a, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
-	CLEANUP(json) json_t *y = json_without(b, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
+	CLEANUP(json) json_t *x =
+		json_without(a, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
+	CLEANUP(json) json_t *y =
+		json_without(b, "metadata", kind_is(k, KIND_STATUS) ? "status" : NULL);
 
 	return !json_equal(x, y);
 }

@@ -59,7 +59,8 @@ static void parse_path(struct req *q)
 		a->sub = part(q, i + 2);
 		q->kind = kind_find(a->group, a->version, a->resource);
 		if (q->kind) {
-			CLEANUP(free) char *full = must_printf("%s.%s", q->kind->plural, q->kind->group);
+			CLEANUP(free) char *full =
+				must_printf("%s.%s", q->kind->plural, q->kind->group);
 
 			if (strv_has(&q->srv->opt.without, full))
 				q->kind = NULL;

@@ -21,7 +21,7 @@ struct options {
 	const char *state_dir;
 	const char *manifest_dir; /* NULL = none */
 	struct strv without;	  /* "plural.group" that are not served */
-	struct strv sans;	  /* names for the certificate instead of the listening addresses */
+	struct strv sans;	  /* names for the certificate instead of the addresses */
 	uint64_t first_rv;
 	size_t history;
 	uint64_t bookmark_us;

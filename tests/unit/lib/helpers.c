@@ -105,7 +105,8 @@ struct api_stream *open_watch(struct world *w, const char *fmt, ...)
 
 char *current_rv(struct world *w)
 {
-	CLEANUP(json) json_t *l = want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps", w->ns);
+	CLEANUP(json) json_t *l =
+		want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps", w->ns);
 
 	return must_strdup(text_at(l, "metadata", "resourceVersion", NULL));
 }

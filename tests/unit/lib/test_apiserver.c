@@ -262,7 +262,8 @@ Test(apiserver, lists_in_pages_show_one_moment)
 
 static size_t count(struct world *w, const char *query)
 {
-	CLEANUP(json) json_t *l = want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps?%s", w->ns, query);
+	CLEANUP(json) json_t *l =
+		want(w, 200, "GET", NULL, "/api/v1/namespaces/%s/configmaps?%s", w->ns, query);
 	json_t *item;
 	size_t i, n = 0;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only the in-tree server has: injected faults, levers, options. */
+#include <errno.h>
 #include <fcntl.h>
 #include <time.h>
 
@@ -41,7 +42,8 @@ Test(apiserver_faults, status_and_retry_after)
 			    "retry_after", 7));
 	want_code(&w, 200, "GET", NULL, "/api/v1/nodes");
 	{
-		CLEANUP(json) json_t *s = want(&w, 429, "POST", config_map("a", "x", "1"), maps, w.ns);
+		CLEANUP(json) json_t *s =
+			want(&w, 429, "POST", config_map("a", "x", "1"), maps, w.ns);
 
 		cr_assert_eq(json_integer_value(json_at(s, "details", "retryAfterSeconds", NULL)),
 			     7);
@@ -351,6 +353,26 @@ Test(apiserver_faults, a_cluster_scoped_owner_takes_along)
 	want_code(&w, 200, "DELETE", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
 	cr_assert_eq(await_code(&w, &(struct api_call){0}, 404, "GET", path), 404);
 	world_stop(&w);
+}
+
+/* How a request goes to a server started with these. */
+static int first_request(const char *const *args)
+{
+	CLEANUP(api_free) struct api *a = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(api_start(args, &a, &err), 0, "%s", err.text);
+	return api_request(a, "GET", "/version", NULL, NULL);
+}
+
+Test(apiserver_faults, certificates_that_are_wrong)
+{
+	ONLY_OURS();
+	cr_assert_eq(first_request((const char *const[]){"--expired-cert", NULL}), -EIO);
+	cr_assert_eq(first_request((const char *const[]){"--san", "other.example", NULL}), -EIO);
+	cr_assert_eq(first_request((const char *const[]){"--san", "127.0.0.1", NULL}), 200);
+	cr_assert_eq(first_request((const char *const[]){"--listen", "[::1]:0", "--listen",
+							 "127.0.0.1:0", NULL}), 200);
 }
 
 Test(apiserver_faults, only_the_admin_has_levers)
