@@ -31,6 +31,22 @@ tests_lib_mesh_test_apiserver_SOURCES = \
 	tests/lib/apiserver_watch.c
 tests_lib_mesh_test_apiserver_CFLAGS = $(AM_CFLAGS) $(MICROHTTPD_CFLAGS)
 tests_lib_mesh_test_apiserver_LDADD = $(MESH_LIBS) $(MICROHTTPD_LIBS)
+
+# what test programs use to run it: add $(APISERVER_LIB) to their LDADD and -I$(top_srcdir)/tests/lib
+noinst_LIBRARIES += tests/lib/libapiserver.a
+tests_lib_libapiserver_a_SOURCES = tests/lib/apiserver.c tests/lib/apiserver_client.c tests/lib/apiserver.h \
+	tests/lib/apiserver_util.c
+APISERVER_LIB = tests/lib/libapiserver.a
+
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/lib/test_apiserver
+TESTS += tests/unit/lib/test_apiserver
+tests_unit_lib_test_apiserver_SOURCES = tests/unit/lib/test_apiserver.c tests/unit/lib/test_apiserver_auth.c \
+	tests/unit/lib/test_apiserver_faults.c tests/unit/lib/helpers.c tests/unit/lib/helpers.h
+tests_unit_lib_test_apiserver_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_lib_test_apiserver_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_lib_test_apiserver_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 endif
 
 # unit: base
