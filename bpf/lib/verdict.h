@@ -296,9 +296,13 @@ INLINE int frame_flow(struct frame *f, const struct point at, bool v6)
 
 INLINE int frame_ip(struct frame *f, const struct point at, __u32 l3_off, bool v6)
 {
-	int r = v6 ? parse_ip6(f->skb, l3_off, &f->p, at.dir) :
-		     parse_ip4(f->skb, l3_off, &f->p, at.dir);
+	int r;
 
+	if (l3_off == ETH_HLEN && parse_quick(f->skb, &f->p, v6))
+		r = 0;
+	else
+		r = v6 ? parse_ip6(f->skb, l3_off, &f->p, at.dir) :
+			 parse_ip4(f->skb, l3_off, &f->p, at.dir);
 	if (r)
 		return frame_drop(f, at, (__u16)r, v6 ? 6 : 4);
 	if (!at.tunnel) {
