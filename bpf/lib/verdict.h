@@ -182,7 +182,7 @@ INLINE int frame_recheck(struct frame *f, const struct point at, struct mesh_ct 
 	struct mesh_ipinfo info;
 	int r;
 
-	if (at.dir == MESH_EGRESS)
+	if (at.tunnel && at.dir == MESH_EGRESS)
 		return 0;
 	if (at.tunnel) {
 		if (is_current && e->outer4 && e->outer4 == f->t.outer4 && e->vni == f->t.vni)
