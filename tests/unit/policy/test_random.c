@@ -34,10 +34,11 @@ static json_t *random_labels_selector(void)
 	static const char *const keys[] = {"app", "k8s:tier", "any:zone", "io.kubernetes.pod.namespace"};
 	static const char *const values[] = {"a", "b", "c", "ext", "web"};
 	static const char *const ops[] = {"In", "NotIn", "Exists", "DoesNotExist"};
-	json_t *sel = json_object();
+	json_t *sel;
 
 	if (chance(8))
 		return json_pack("{s:{s:s}}", "matchLabels", chance(50) ? "reserved:world" : "reserved:remote-node", "");
+	sel = json_object();
 	if (chance(60))
 		(void)json_object_set_new(sel, "matchLabels", json_pack("{s:s}", PICK(keys), PICK(values)));
 	if (chance(40)) {
