@@ -8,8 +8,12 @@
 
 # unit: identity, policy
 if HAVE_CRITERION
-check_PROGRAMS += tests/unit/policy/policy_tests
-TESTS += tests/unit/policy/policy_tests
+check_PROGRAMS += tests/unit/identity/identity_tests tests/unit/policy/policy_tests
+TESTS += tests/unit/identity/identity_tests tests/unit/policy/policy_tests
+tests_unit_identity_identity_tests_SOURCES = \
+	tests/unit/identity/test_identity.c tests/unit/identity/test_labels.c
+tests_unit_identity_identity_tests_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
+tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
