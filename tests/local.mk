@@ -9,7 +9,9 @@
 # unit: identity, policy
 
 # unit: service, dns
-noinst_PROGRAMS += tests/bench/bench_dns
+noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
+tests_bench_bench_service_SOURCES = tests/bench/bench_service.c
+tests_bench_bench_service_LDADD = $(MESH_LIBS)
 tests_bench_bench_dns_SOURCES = tests/bench/bench_dns.c
 tests_bench_bench_dns_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/dns.sh tests/data/dns/objects.json tests/data/dns/cases.json \

@@ -450,3 +450,38 @@ Test(forward, a_client_that_hangs_up_is_forgotten)
 	fixture_done(&f);
 	upstream_close(&u);
 }
+
+Test(server, explain)
+{
+	static const struct {
+		const char *name, *type, *want;
+	} cases[] = {
+		{"web.prod.svc.cluster.local", "A",
+		 "answered by zone cluster.local.\n  NOERROR\n  answer: web.prod.svc.cluster.local. 5 A 10.96.0.20\n"},
+		{"plain.prod.svc.cluster.local", "srv",
+		 "answered by zone cluster.local.\n  NOERROR\n"
+		 "  answer: plain.prod.svc.cluster.local. 5 SRV 0 100 53 plain.prod.svc.cluster.local.\n"
+		 "  additional: plain.prod.svc.cluster.local. 5 A 10.96.0.21\n"},
+		{"ext.prod.svc.cluster.local", "A",
+		 "answered by zone cluster.local.\n  NOERROR\n  answer: ext.prod.svc.cluster.local. 5 CNAME api.example.com.\n"
+		 "then api.example.com. is looked up and added\n"},
+		{"x.prod.svc.cluster.local", "A",
+		 "answered by zone cluster.local.\n  NXDOMAIN\n  authority: cluster.local. 5 SOA ns.dns.cluster.local.\n"},
+		{"1.2.3.4.in-addr.arpa", "PTR",
+		 "zone arpa. knows nothing about it\nrefused: it is in no zone of the cluster and there are no upstreams\n"},
+	};
+	struct err err = {0};
+	struct fixture f;
+	char *text;
+
+	fixture_init(&f, NULL, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_assert(dns_server_explain(f.server, cases[i].name, cases[i].type, &text, &err) == 0);
+		cr_expect_str_eq(text, cases[i].want, "%s", text);
+		free(text);
+	}
+	cr_expect_eq(dns_server_explain(f.server, "a b", "A", &text, &err), -EINVAL);
+	cr_expect_eq(dns_server_explain(f.server, "a.b", "BOGUS", &text, &err), -EINVAL);
+	cr_expect_str_eq(err.text, "BOGUS is no record type");
+	fixture_done(&f);
+}
