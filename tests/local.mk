@@ -75,7 +75,9 @@ tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
 tests_bench_bench_policy_LDADD = $(MESH_LIBS)
 
 # unit: service, dns
-noinst_PROGRAMS += tests/bench/bench_dns
+noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
+tests_bench_bench_service_SOURCES = tests/bench/bench_service.c
+tests_bench_bench_service_LDADD = $(MESH_LIBS)
 tests_bench_bench_dns_SOURCES = tests/bench/bench_dns.c
 tests_bench_bench_dns_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/dns.sh tests/data/dns/objects.json tests/data/dns/cases.json \
@@ -88,13 +90,14 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/service/test_service
 TESTS += tests/unit/service/test_service
 tests_unit_service_test_service_SOURCES = tests/unit/service/objects.c tests/unit/service/objects.h \
-	tests/unit/service/test_decode.c tests/unit/service/test_select.c tests/unit/service/test_table.c
+	tests/unit/service/test_decode.c tests/unit/service/test_select.c tests/unit/service/test_serve.c \
+	tests/unit/service/test_table.c
 tests_unit_service_test_service_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_service_test_service_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/dns/test_dns
 TESTS += tests/unit/dns/test_dns
 tests_unit_dns_test_dns_SOURCES = tests/unit/dns/fixture.c tests/unit/dns/fixture.h \
-	tests/unit/dns/test_zone.c
+	tests/unit/dns/test_msg.c tests/unit/dns/test_server.c tests/unit/dns/test_zone.c
 tests_unit_dns_test_dns_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
