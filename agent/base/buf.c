@@ -60,6 +60,22 @@ int buf_addf(struct buf *b, const char *fmt, ...)
 	return 0;
 }
 
+int buf_add_escaped(struct buf *b, const char *text)
+{
+	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	size_t before = b->len;
+
+	for (; *text; text++) {
+		int r = strchr(safe, *text) ? buf_add(b, text, 1) : buf_addf(b, "%%%02X", (unsigned char)*text);
+
+		if (r < 0) {
+			b->len = before;
+			return r;
+		}
+	}
+	return 0;
+}
+
 void buf_consume(struct buf *b, size_t n)
 {
 	if (n >= b->len) {

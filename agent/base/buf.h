@@ -19,6 +19,9 @@ struct buf {
 int buf_add(struct buf *b, const void *data, size_t len);
 int buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Adds text with everything but RFC 3986 unreserved characters as %XX, for URL queries. */
+int buf_add_escaped(struct buf *b, const char *text);
+
 /* Removes the first `n` bytes. */
 void buf_consume(struct buf *b, size_t n);
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Programs on interfaces and on a cgroup. Attachments are pinned links where the kernel has them
+ * (tcx, cgroup), else clsact filters. Attaching again, also after a restart, replaces the program
+ * of what is there in place: there is no moment without one.
+ */
+#pragma once
+
+#include "bpf/bpf_obj.h"
+
+enum bpfattach_kind { BPFATTACH_NIC, BPFATTACH_TUNNEL };
+
+enum bpfattach_how {
+	BPFATTACH_NEW_TCX,
+	BPFATTACH_UPDATED_TCX,
+	BPFATTACH_NEW_CLSACT,
+	BPFATTACH_UPDATED_CLSACT,
+};
+
+/*
+ * Puts both directions' programs first on the interface. ret_how (may be NULL) tells how the ingress
+ * side was done. -ENODEV if the interface is gone; other errno with text. If one direction fails,
+ * what the other had or got stays.
+ */
+int bpfattach_if(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
+		 enum bpfattach_how *ret_how, struct err *reterr);
+
+/* Takes our programs off the interface. 0 also if there were none or it is gone. */
+int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr);
+
+/* True if both directions of the interface still run the programs of `o`; for periodic checks. */
+bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind);
+
+/* Interfaces with pinned links, ascending; at most max are written, the number is returned. */
+int bpfattach_if_list(const struct bpfobj *o, int *ifindexes, size_t max);
+
+/* All socket programs on the cgroup2 directory. -EBADF, -ENOTDIR, -EINVAL: it is none. */
+int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err *reterr);
+int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr);
+
+/* Everything off, every link unpinned: for leaving the cluster. Goes on after failures, returns the first. */
+int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loaded datapath: programs and maps of both BPF objects. Maps are pinned below the pin
+ * directory and taken up again by the next process, so that a restart forgets no flow and no policy.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "mesh_abi.h"
+#include "mesh_drop.h"
+
+struct bpfobj;
+
+enum bpfobj_map {
+	BPFOBJ_CONFIG,
+	BPFOBJ_IPCACHE4,
+	BPFOBJ_IPCACHE6,
+	BPFOBJ_CIDR4,
+	BPFOBJ_CIDR6,
+	BPFOBJ_NODES,
+	BPFOBJ_CLASS,
+	BPFOBJ_POLICY_ROW,
+	BPFOBJ_POLICY_PORT,
+	BPFOBJ_POLICY_RANGE,
+	BPFOBJ_FAILSAFE,
+	BPFOBJ_FAILSAFE_HITS,
+	BPFOBJ_CT4,
+	BPFOBJ_CT6,
+	BPFOBJ_FRAGS,
+	BPFOBJ_COUNTERS,
+	BPFOBJ_EVENTS,
+	BPFOBJ_EVENT_RATE,
+	BPFOBJ_SVC,
+	BPFOBJ_SVC_SLOT,
+	BPFOBJ_SOCK_REV,
+	BPFOBJ_AFFINITY,
+	BPFOBJ_MAPS
+};
+
+enum bpfobj_prog {
+	BPFOBJ_NIC_INGRESS,
+	BPFOBJ_NIC_EGRESS,
+	BPFOBJ_TUN_INGRESS,
+	BPFOBJ_TUN_EGRESS,
+	BPFOBJ_CONNECT4,
+	BPFOBJ_CONNECT6,
+	BPFOBJ_SENDMSG4,
+	BPFOBJ_SENDMSG6,
+	BPFOBJ_RECVMSG4,
+	BPFOBJ_RECVMSG6,
+	BPFOBJ_GETPEERNAME4,
+	BPFOBJ_GETPEERNAME6,
+	BPFOBJ_PROGS
+};
+
+/* Entries of each map; 0 = the default. A map that is pinned already keeps its size. */
+struct bpfobj_sizes {
+	uint32_t ct4, ct6;	    /* 65536, 16384: least recently used flows give way */
+	uint32_t ipcache, cidr;	    /* 262144, 65536, each for IPv4 and IPv6 */
+	uint32_t nodes;		    /* 65536, index 0 unused */
+	uint32_t classes;	    /* 131072 */
+	uint32_t rows, ports, ranges; /* 131072, 524288, 131072, both banks together */
+	uint32_t frags;		    /* 8192 */
+	uint32_t services, slots;   /* 65536, 524288 */
+	uint32_t sock_rev, affinity; /* 65536, 16384 */
+	uint32_t events_bytes;	    /* 262144; a power of two of pages */
+};
+
+#define BPFOBJ_PIN_DIR "/sys/fs/bpf/mesh-external-agent/v1"
+
+struct bpfobj_options {
+	const char *pin_dir; /* on a bpf file system; "" = pin nothing; NULL = BPFOBJ_PIN_DIR */
+	struct bpfobj_sizes sizes;
+	bool no_tcx; /* use clsact even where the kernel has tcx */
+};
+
+/* What the running kernel offers, found out by trying. */
+struct bpfobj_features {
+	bool has_tcx;
+	bool has_set_retval;
+	bool has_batch;
+	uint32_t adopted; /* maps taken up from pins */
+};
+
+/*
+ * Loads programs and maps; nothing is attached. The pin directory is made if needed, its parents
+ * included, mode 0700. A pinned map of another layout is an error (-EEXIST, text says which): the
+ * directory carries the ABI version, so that can only be a foreign one.
+ * -EPERM without the rights, -ENOMEM, -EINVAL if the verifier refuses (its last lines in reterr).
+ */
+int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct err *reterr);
+
+/* Closes every descriptor; what is pinned stays. */
+void bpfobj_free(struct bpfobj *o);
+DEFINE_CLEANUP(struct bpfobj *, bpfobj_free)
+
+/* Borrowed descriptors. */
+int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map);
+int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog);
+const char *bpfobj_map_name(enum bpfobj_map map);
+const char *bpfobj_prog_name(enum bpfobj_prog prog);
+const char *bpfobj_pin_dir(const struct bpfobj *o);
+const struct bpfobj_features *bpfobj_features(const struct bpfobj *o);
+
+/* Bytes and number of instructions that the verifier walked. 0 or -errno. */
+int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *ret_verified_insns,
+		      uint32_t *ret_jited_bytes);
+
+/* The path of a pin called `name` below the pin directory. -ENAMETOOLONG; -ENOENT if nothing is pinned. */
+int bpfobj_pin_path(const struct bpfobj *o, const char *name, char *buf, size_t size);
+
+/* Unlinks every pinned map and the directory, if empty then. Attachments: see bpf_attach.h. */
+int bpfobj_unpin(struct bpfobj *o);

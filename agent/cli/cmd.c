@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cmd.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+enum { GLOBALS_MAX = 8, LONG_BASE = 256, TIMEOUT_S = 10 };
+
+const struct cmd_opt cmd_global_opts[] = {
+	{"output", 'o', "FORMAT", "table (default) or json", false},
+	{"no-headings", 0, NULL, "tables without a line of headings", false},
+	{"socket", 0, "PATH", "control socket of the daemon", false},
+	{"config", 'c', "FILE", "configuration file to read", false},
+	{"timeout", 0, "SECONDS", "longest wait for an answer (10)", false},
+	{"help", 'h', NULL, "explain the command", false},
+	{"version", 'V', NULL, "print the version", false},
+	{NULL, 0, NULL, NULL, false},
+};
+
+/* What was parsed before and after the command's name. */
+struct parsed {
+	struct cli cli;
+	bool is_help, is_version;
+	struct cmd_args args;
+};
+
+int cli_error(enum cli_exit code, const char *fmt, ...)
+{
+	va_list ap;
+	char text[1024];
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut text is still text */
+	va_end(ap);
+	for (char *p = text; *p; p++) /* parts of it come from others */
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	(void)fprintf(stderr, "meshctl: %s\n", text);
+	return (int)code;
+}
+
+static int opt_index(const struct cmd_opt *opts, const char *name)
+{
+	for (int i = 0; opts && opts[i].name; i++)
+		if (str_eq(opts[i].name, name))
+			return i;
+	return -1;
+}
+
+const struct strv *cmd_opt_all(const struct cmd_args *args, const char *name)
+{
+	static const struct strv none;
+	int i = opt_index(args->opts, name);
+
+	return i < 0 ? &none : &args->values[i];
+}
+
+const char *cmd_opt(const struct cmd_args *args, const char *name)
+{
+	const struct strv *values = cmd_opt_all(args, name);
+
+	return values->n ? values->v[values->n - 1] : NULL;
+}
+
+static void print_opts(const struct cmd_opt *opts, FILE *out)
+{
+	for (; opts && opts->name; opts++) {
+		char left[64];
+
+		(void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", opts->letter ? '-' : ' ',
+			       opts->letter ? opts->letter : ' ', opts->letter ? "," : " ", opts->name,
+			       opts->arg ? " " : "", opts->arg ? opts->arg : "");
+		(void)fprintf(out, "  %-28s %s\n", left, opts->help);
+	}
+}
+
+void cmd_help(const struct cmd *const *tables, const char *noun, const char *verb, FILE *out)
+{
+	const struct cmd *one = NULL;
+	size_t n = 0;
+
+	for (const struct cmd *const *t = tables; *t; t++)
+		for (const struct cmd *c = *t; c->noun; c++)
+			if (noun && str_eq(c->noun, noun) && (!verb || (c->verb && str_eq(c->verb, verb)))) {
+				one = c;
+				n++;
+			}
+	if (n == 1) {
+		(void)fprintf(out, "usage: meshctl %s%s%s [options]%s%s\n\n%s.\n\n", one->noun,
+			      one->verb ? " " : "", one->verb ? one->verb : "", one->args ? " " : "",
+			      one->args ? one->args : "", one->help);
+		if (one->opts)
+			(void)fprintf(out, "options:\n");
+		print_opts(one->opts, out);
+	} else {
+		(void)fprintf(out, "usage: meshctl [options] COMMAND [options] [arguments]\n\ncommands:\n");
+		for (const struct cmd *const *t = tables; *t; t++)
+			for (const struct cmd *c = *t; c->noun; c++) {
+				char left[64];
+
+				if (n && !str_eq(c->noun, noun))
+					continue;
+				(void)snprintf(left, sizeof(left), "%s%s%s%s%s", c->noun,
+					       c->verb ? " " : "", c->verb ? c->verb : "",
+					       c->args ? " " : "", c->args ? c->args : "");
+				(void)fprintf(out, "  %-28s %s\n", left, c->help);
+			}
+	}
+	(void)fprintf(out, "\noptions of all commands:\n");
+	print_opts(cmd_global_opts, out);
+}
+
+static int set_global(struct parsed *p, const char *name, const char *value)
+{
+	uint64_t seconds;
+
+	if (str_eq(name, "output")) {
+		if (str_eq(value, "json"))
+			p->cli.format = CLI_JSON;
+		else if (str_eq(value, "table"))
+			p->cli.format = CLI_TABLE;
+		else
+			return cli_error(CLI_USAGE, "--output %s: only table and json are known", value);
+	} else if (str_eq(name, "no-headings")) {
+		p->cli.has_headings = false;
+	} else if (str_eq(name, "socket")) {
+		p->cli.socket = value;
+	} else if (str_eq(name, "config")) {
+		p->cli.config = value;
+	} else if (str_eq(name, "timeout")) {
+		if (str_to_u64(value, 3600, &seconds) < 0 || !seconds)
+			return cli_error(CLI_USAGE, "--timeout %s: must be 1 to 3600 seconds", value);
+		p->cli.timeout_us = seconds * USEC_PER_SEC;
+	} else if (str_eq(name, "help")) {
+		p->is_help = true;
+	} else if (str_eq(name, "version")) {
+		p->is_version = true;
+	}
+	return CLI_OK;
+}
+
+static void add_opts(const struct cmd_opt *opts, int base, struct option *longs, size_t *n, char *shorts)
+{
+	for (int i = 0; opts && opts[i].name; i++) {
+		char *end = shorts + strlen(shorts);
+
+		longs[(*n)++] = (struct option){.name = opts[i].name,
+						.has_arg = opts[i].arg ? required_argument : no_argument,
+						.val = base + i};
+		if (!opts[i].letter)
+			continue;
+		*end++ = opts[i].letter;
+		if (opts[i].arg)
+			*end++ = ':';
+		*end = '\0';
+	}
+}
+
+/* The option that getopt_long() answered with: its index in one of the lists. */
+static int by_letter(const struct cmd_opt *opts, int letter)
+{
+	for (int i = 0; opts && opts[i].name; i++)
+		if (opts[i].letter && opts[i].letter == letter)
+			return i;
+	return -1;
+}
+
+/*
+ * Parses options; stops at the first other word if `is_first`, else goes through all. Returns the
+ * index of the first other word (others come after it), or -enum cli_exit.
+ */
+static int parse_opts(struct parsed *p, int argc, char **argv, bool is_first)
+{
+	struct option longs[GLOBALS_MAX + CMD_OPTS_MAX + 1] = {0};
+	char shorts[2 * (GLOBALS_MAX + CMD_OPTS_MAX) + 2] = "";
+	const int own_base = LONG_BASE + GLOBALS_MAX;
+	size_t n = 0;
+	int val, r;
+
+	if (is_first)
+		memcpy(shorts, "+", 2);
+	add_opts(cmd_global_opts, LONG_BASE, longs, &n, shorts);
+	add_opts(p->args.opts, own_base, longs, &n, shorts);
+	optind = 0; /* glibc: forget the run before */
+	while ((val = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		int global, own;
+
+		if (val == '?')
+			return -CLI_USAGE; /* getopt has said why */
+		global = val >= LONG_BASE ? val - LONG_BASE : by_letter(cmd_global_opts, val);
+		own = val >= LONG_BASE ? val - own_base : by_letter(p->args.opts, val);
+		if (own >= 0 && (val >= own_base || val < LONG_BASE)) {
+			if (strv_add(&p->args.values[own], optarg ? optarg : "") < 0)
+				return -cli_error(CLI_FAILED, "out of memory");
+			continue;
+		}
+		r = set_global(p, cmd_global_opts[global].name, optarg);
+		if (r != CLI_OK)
+			return -r;
+	}
+	return optind;
+}
+
+static const struct cmd *find(const struct cmd *const *tables, const char *noun, const char *verb)
+{
+	for (const struct cmd *const *t = tables; *t; t++)
+		for (const struct cmd *c = *t; c->noun; c++)
+			if (str_eq(c->noun, noun) &&
+			    (!c->verb || (verb && str_eq(c->verb, verb))))
+				return c;
+	return NULL;
+}
+
+static bool has_noun(const struct cmd *const *tables, const char *noun)
+{
+	for (const struct cmd *const *t = tables; *t; t++)
+		for (const struct cmd *c = *t; c->noun; c++)
+			if (str_eq(c->noun, noun))
+				return true;
+	return false;
+}
+
+/* The words around the command are wrong or missing: help if asked for, else what would be right. */
+static int no_command(const struct cmd *const *tables, const struct parsed *p, char **words, int n)
+{
+	bool wants_help = p->is_help;
+
+	for (int i = 0; i < n; i++)
+		wants_help |= str_eq(words[i], "--help") || str_eq(words[i], "-h");
+	if (n && has_noun(tables, words[0]) && wants_help) {
+		cmd_help(tables, words[0], NULL, p->cli.out);
+		return CLI_OK;
+	}
+	if (!n || str_eq(words[0], "help")) {
+		bool is_asked = wants_help || n;
+
+		cmd_help(tables, n > 1 ? words[1] : NULL, n > 2 ? words[2] : NULL,
+			 is_asked ? p->cli.out : stderr);
+		return is_asked ? CLI_OK : CLI_USAGE;
+	}
+	if (!has_noun(tables, words[0]))
+		return cli_error(CLI_USAGE, "%.64s: no such command; meshctl --help lists them", words[0]);
+	return cli_error(CLI_USAGE, "%.64s%s%.64s: no such command; meshctl %.64s --help lists them", words[0],
+			 n > 1 ? " " : "", n > 1 ? words[1] : "", words[0]);
+}
+
+static int run(struct parsed *p, const struct cmd *c, int argc, char **argv)
+{
+	int first;
+
+	p->args.opts = c->opts;
+	first = parse_opts(p, argc, argv, false);
+	if (first < 0)
+		return -first;
+	if (p->is_help) {
+		cmd_help(p->cli.tables, c->noun, c->verb, p->cli.out);
+		return CLI_OK;
+	}
+	p->args.argc = argc - first;
+	p->args.argv = argv + first;
+	if (p->args.argc < c->min_args || p->args.argc > c->max_args)
+		return cli_error(CLI_USAGE, "%s%s%s: %s argument; usage: meshctl %s%s%s%s%s", c->noun,
+				 c->verb ? " " : "", c->verb ? c->verb : "",
+				 p->args.argc < c->min_args ? "missing" : "superfluous", c->noun,
+				 c->verb ? " " : "", c->verb ? c->verb : "", c->args ? " " : "",
+				 c->args ? c->args : "");
+	return c->run(&p->cli, &p->args);
+}
+
+int cmd_main(const struct cmd *const *tables, int argc, char **argv, FILE *out)
+{
+	struct parsed p = {.cli = {.has_headings = true,
+				   .timeout_us = TIMEOUT_S * USEC_PER_SEC,
+				   .out = out,
+				   .tables = tables}};
+	int i = parse_opts(&p, argc, argv, true), code;
+	const struct cmd *c;
+
+	if (i < 0)
+		return -i;
+	if (p.is_version) {
+		(void)fprintf(out, "meshctl %s\n", PACKAGE_VERSION_TEXT);
+		return CLI_OK;
+	}
+	c = i < argc ? find(tables, argv[i], i + 1 < argc ? argv[i + 1] : NULL) : NULL;
+	if (!c)
+		return no_command(tables, &p, argv + i, argc - i);
+	if (c->verb)
+		i++;
+	argv[i] = argv[0]; /* for the messages of getopt */
+	code = run(&p, c, argc - i, argv + i);
+	for (size_t k = 0; k < CMD_OPTS_MAX; k++)
+		strv_done(&p.args.values[k]);
+	if (fflush(out) != 0 || ferror(out))
+		return cli_error(CLI_FAILED, "the output could not be written");
+	return code;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration file: libconfig text, checked against one table of keys (conf_schema.c), into a
+ * struct that nobody changes afterwards. A reload builds a second one; the first stays if it fails.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/array.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/ip.h"
+#include "base/str.h"
+
+#define CONF_DEFAULT_PATH MESH_SYSCONFDIR "/mesh-external-agent/mesh-external-agent.conf"
+
+enum conf_revoked { CONF_REVOKED_ENFORCE, CONF_REVOKED_STAND_DOWN };
+enum conf_attach { CONF_ATTACH_AUTO, CONF_ATTACH_TCX, CONF_ATTACH_CLSACT };
+enum conf_aggregation { CONF_AGGREGATION_NONE, CONF_AGGREGATION_FLOW };
+
+/* One member of the failsafe set. */
+struct conf_failsafe {
+	uint8_t protocol;   /* IPPROTO_*; 0 = any */
+	uint16_t port;	    /* destination port; 0 = any */
+	struct cidr cidr;   /* of the peer; family 0 = everywhere, both families */
+};
+
+struct conf_named_port {
+	char name[16]; /* IANA service name: 15 characters */
+	uint16_t port;
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
+};
+
+struct conf {
+	char *state_dir;      /* credentials and what join wrote */
+	char *runtime_dir;    /* control socket */
+	char *bpf_root;	      /* pinned programs and maps */
+	char *cgroup_root;    /* where socket programs attach */
+	char *control_socket; /* never empty after loading */
+	char *control_group;  /* "" = root only */
+	char *tunnel_device;
+	char *zone;		  /* "" = none */
+	struct strv interfaces;   /* empty = automatic */
+	ARRAY(struct ip) addresses; /* empty = automatic */
+	ARRAY(struct conf_named_port) named_ports;
+	int log_level; /* LOG_* of syslog.h */
+	uint64_t mtu;  /* bytes; 0 = automatic */
+	enum conf_revoked revoked_action;
+
+	struct {
+		bool is_enabled;
+		bool has_automatic; /* DHCP, DNS to the resolvers, API servers */
+		ARRAY(struct conf_failsafe) inbound;
+		ARRAY(struct conf_failsafe) outbound;
+	} failsafe;
+	struct {
+		bool is_enabled;
+		ARRAY(struct ip) listen;
+		uint64_t port;
+		ARRAY(struct ip) upstreams; /* empty = from /etc/resolv.conf */
+		uint64_t cache_size;	    /* answers */
+	} dns;
+	struct {
+		enum conf_attach attach;
+		uint64_t ct_max_entries;
+		uint64_t ipcache_max_entries;
+		uint64_t policy_max_entries;
+		uint64_t service_max_entries;
+		uint64_t backend_max_entries;
+		uint64_t affinity_max_entries;
+	} datapath;
+	struct {
+		enum conf_aggregation aggregation;
+		uint64_t rate;	/* events a second and CPU */
+		uint64_t burst; /* events at once */
+	} monitor;
+};
+
+/*
+ * Reads and checks the file. A missing file is an error (-ENOENT): packages install one. -EINVAL
+ * with file, line, key and what is allowed; -E2BIG past LIMIT_CONFIG_BYTES; -ENOMEM; errno of open().
+ */
+int conf_load(const char *path, struct conf **ret, struct err *reterr);
+
+/* Same from memory; `name` stands for the file in messages. "" gives the defaults. */
+int conf_parse(const char *text, size_t len, const char *name, struct conf **ret, struct err *reterr);
+
+void conf_free(struct conf *c);
+DEFINE_CLEANUP(struct conf *, conf_free)
+
+/*
+ * Names of keys whose value differs between two configurations: those that a reload can change and
+ * those that need a restart. 0 or -ENOMEM.
+ */
+int conf_changed(const struct conf *from, const struct conf *to, struct strv *ret_live,
+		 struct strv *ret_restart);
+
+/* The table of keys, for documentation checks and `meshctl config show`. */
+size_t conf_key_count(void);
+const char *conf_key_name(size_t i);	/* "dns.port" */
+const char *conf_key_doc(size_t i);	/* one line */
+const char *conf_key_default(size_t i); /* in the syntax of the file */
+/* What values the key takes, in words: "true or false", "0 to 65535". `buf` must be empty. */
+int conf_key_allowed(size_t i, struct buf *buf);
+/* The key's value in `c`, in the syntax of the file. 0, -ENOMEM. `buf` must be empty. */
+int conf_key_value(const struct conf *c, size_t i, struct buf *buf);

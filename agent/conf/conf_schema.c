@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/conf_schema.h"
+
+#include <stddef.h>
+#include <syslog.h>
+
+#include "base/macro.h"
+
+static const struct conf_choice log_levels[] = {
+	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
+static const struct conf_choice revoked[] = {
+	{"enforce", CONF_REVOKED_ENFORCE}, {"stand-down", CONF_REVOKED_STAND_DOWN}, {NULL, 0}};
+static const struct conf_choice attach[] = {{"auto", CONF_ATTACH_AUTO},
+					    {"tcx", CONF_ATTACH_TCX},
+					    {"clsact", CONF_ATTACH_CLSACT},
+					    {NULL, 0}};
+static const struct conf_choice aggregation[] = {
+	{"none", CONF_AGGREGATION_NONE}, {"flow", CONF_AGGREGATION_FLOW}, {NULL, 0}};
+
+#define AT(member) offsetof(struct conf, member)
+
+/* In the order of the man page and of the packaged file. */
+const struct conf_key conf_keys[] = {
+	{"state-dir", CONF_PATH, AT(state_dir), "\"/var/lib/mesh-external-agent\"", .is_restart = true,
+	 .doc = "Credentials and the state that joining wrote"},
+	{"runtime-dir", CONF_PATH, AT(runtime_dir), "\"/run/mesh-external-agent\"", .is_restart = true,
+	 .doc = "What lives until the next boot"},
+	{"bpf-root", CONF_PATH, AT(bpf_root), "\"/sys/fs/bpf/mesh-external-agent\"", .is_restart = true,
+	 .doc = "Directory on a BPF file system where programs and maps are pinned"},
+	{"cgroup-root", CONF_PATH, AT(cgroup_root), "\"/sys/fs/cgroup\"", .is_restart = true,
+	 .doc = "cgroup v2 whose processes reach services"},
+	{"control-socket", CONF_TEXT, AT(control_socket), "\"\"", .max = 107, .is_restart = true,
+	 .doc = "Socket of meshctl; empty: control.sock in runtime-dir"},
+	{"control-group", CONF_TEXT, AT(control_group), "\"\"", .max = 32, .is_restart = true,
+	 .doc = "Group whose members may ask, but change nothing; empty: root only"},
+	{"log-level", CONF_CHOICE, AT(log_level), "\"info\"", .choices = log_levels,
+	 .doc = "Least severe messages that are logged"},
+	{"interfaces", CONF_DEVICES, AT(interfaces), "[ ]",
+	 .doc = "External network devices, * at the end matches the rest; empty: found by routes"},
+	{"addresses", CONF_IPS, AT(addresses), "[ ]", .max = 16,
+	 .doc = "Addresses to register; empty: those of the devices that the enrolment allows"},
+	{"zone", CONF_TEXT, AT(zone), "\"\"", .max = 63,
+	 .doc = "Topology zone of this host, for services that prefer close backends; empty: none"},
+	{"tunnel-device", CONF_DEVICE, AT(tunnel_device), "\"mesh0\"", .is_restart = true,
+	 .doc = "Name of the tunnel device"},
+	{"mtu", CONF_INT, AT(mtu), "0", .max = 65535,
+	 .doc = "MTU of routes to pods in bytes; 0: from the underlay"},
+	{"revoked-action", CONF_CHOICE, AT(revoked_action), "\"enforce\"", .choices = revoked,
+	 .doc = "After the cluster removed this host: keep the last policies, or detach everything"},
+	{"named-ports", CONF_NAMED_PORTS, AT(named_ports), "( )", .max = 64,
+	 .doc = "Ports of this host that policies and services may call by name"},
+	{"failsafe.enabled", CONF_BOOL, AT(failsafe.is_enabled), "true",
+	 .doc = "Whether the failsafe set is decided before any policy"},
+	{"failsafe.automatic", CONF_BOOL, AT(failsafe.has_automatic), "true",
+	 .doc = "Whether DHCP, the configured resolvers and the API servers belong to it"},
+	{"failsafe.inbound", CONF_FAILSAFES, AT(failsafe.inbound), "( { protocol = \"tcp\"; port = 22; } )",
+	 .max = 64, .doc = "Connections to this host that no policy can stop"},
+	{"failsafe.outbound", CONF_FAILSAFES, AT(failsafe.outbound), "( )", .max = 64,
+	 .doc = "Connections from this host that no policy can stop"},
+	{"dns.enabled", CONF_BOOL, AT(dns.is_enabled), "true",
+	 .doc = "Whether the agent answers cluster names"},
+	{"dns.listen", CONF_IPS, AT(dns.listen), "[ \"127.18.53.53\" ]", .max = 8,
+	 .doc = "Addresses of this host where it answers"},
+	{"dns.port", CONF_INT, AT(dns.port), "53", .min = 1, .max = 65535, .doc = "UDP and TCP port of it"},
+	{"dns.upstreams", CONF_IPS, AT(dns.upstreams), "[ ]", .max = 8,
+	 .doc = "Servers for all other names; empty: those of /etc/resolv.conf"},
+	{"dns.cache-size", CONF_INT, AT(dns.cache_size), "10000", .max = 1000000,
+	 .doc = "Answers of other servers to keep"},
+	{"datapath.attach", CONF_CHOICE, AT(datapath.attach), "\"auto\"", .choices = attach,
+	 .is_restart = true, .doc = "How programs are attached to devices; auto: tcx where the kernel has it"},
+	{"datapath.ct-max-entries", CONF_INT, AT(datapath.ct_max_entries), "262144", .min = 1024,
+	 .max = 16777216, .is_restart = true, .doc = "Flows of each address family"},
+	{"datapath.ipcache-max-entries", CONF_INT, AT(datapath.ipcache_max_entries), "524288",
+	 .min = 1024, .max = 4194304, .is_restart = true, .doc = "Addresses of each family"},
+	{"datapath.policy-max-entries", CONF_INT, AT(datapath.policy_max_entries), "131072", .min = 1024,
+	 .max = 4194304, .is_restart = true, .doc = "Entries of the policy tables"},
+	{"datapath.service-max-entries", CONF_INT, AT(datapath.service_max_entries), "65536",
+	 .min = 256, .max = 1048576, .is_restart = true, .doc = "Frontends of services"},
+	{"datapath.backend-max-entries", CONF_INT, AT(datapath.backend_max_entries), "262144",
+	 .min = 256, .max = 4194304, .is_restart = true, .doc = "Backends of services"},
+	{"datapath.affinity-max-entries", CONF_INT, AT(datapath.affinity_max_entries), "65536",
+	 .min = 256, .max = 4194304, .is_restart = true, .doc = "Clients whose backend is remembered"},
+	{"monitor.aggregation", CONF_CHOICE, AT(monitor.aggregation), "\"flow\"", .choices = aggregation,
+	 .doc = "flow: one event for a new flow; none: events for every packet that is dropped too"},
+	{"monitor.rate", CONF_INT, AT(monitor.rate), "1000", .min = 1, .max = 1000000,
+	 .doc = "Events a second and CPU"},
+	{"monitor.burst", CONF_INT, AT(monitor.burst), "1000", .min = 1, .max = 1000000,
+	 .doc = "Events of a CPU at once"},
+};
+const size_t conf_keys_n = ARRAY_LEN(conf_keys);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verbs of the control socket and the shape of their data. `meshctl -o json` prints the data as
+ * it is, so members keep their name and meaning; new ones may be added. A member marked ? may be
+ * missing or null. Lists may be empty. Times are ages in milliseconds, so that no clock matters.
+ *
+ *   LABELS     ["k8s:jedi=luke", ...] sorted
+ *   DIRECTION  {"ingress": X, "egress": X}
+ *   COUNT      integer >= 0
+ *
+ * status {} ->
+ *   { "version": "0.1.0", "uptime_ms": COUNT, "joined": bool,
+ *     "state": "not-joined" | "starting" | "ok" | "degraded" | "frozen" | "revoked",
+ *     "cluster"?: {"name", "id": COUNT, "uid", "cilium_version"?},
+ *     "host"?, "namespace"?, "identity"?: COUNT, "labels": LABELS, "addresses": ["172.19.100.2"],
+ *     "enforcement": {DIRECTION of "disabled" | "enforced" | "audit"},
+ *     "api": {"server"?, "connected": bool, "since_ms"?: COUNT, "last_event_age_ms"?: COUNT,
+ *             "error"?: text, "token_expires_in_ms"?: COUNT,
+ *             "kinds": [{"kind": "CiliumEndpoint", "synced": bool, "objects": COUNT,
+ *                        "rejected": COUNT, "last_event_age_ms"?: COUNT}]},
+ *     "datapath": {"mode"?: "vxlan" | "geneve" | "native", "device"?, "mtu"?: COUNT,
+ *                  "attach"?: "tcx" | "clsact", "interfaces": ["eth0"],
+ *                  "generation": COUNT, "planned_generation": COUNT, "pending_age_ms"?: COUNT},
+ *     "failsafe": [{"direction": "ingress" | "egress", "protocol": "tcp", "port": COUNT (0 = any),
+ *                   "cidr", "origin": "config" | "automatic", "hits": COUNT}],
+ *     "dns": {"enabled": bool, "zone"?, "listen": ["127.18.53.53:53"], "upstreams": ["ip:port"],
+ *             "queries": COUNT, "wiring"?: text},
+ *     "policies": {"enforced": COUNT, "degraded": COUNT, "rejected": COUNT, "not_selecting": COUNT},
+ *     "services": {"services": COUNT, "backends": COUNT},
+ *     "drops": DIRECTION of COUNT of packets,
+ *     "conditions": [{"name": "api.unreachable", "severity": "error" | "warning" | "info",
+ *                     "text", "remedy"?, "age_ms"?: COUNT}] }
+ *   The state is "ok" only without conditions of severity error or warning.
+ *
+ * endpoint.list {"all"?: bool} -> this host's endpoint first; with "all" every known one
+ *   [{"namespace", "name", "local": bool, "identity": COUNT, "labels": LABELS,
+ *     "addresses": ["10.0.0.1"], "node"?, "state"?: "ready" | "disconnected" | ...,
+ *     "enforcement"?: DIRECTION as in status, "named_ports": [{"name", "port": COUNT, "protocol"}]}]
+ *
+ * identity.list {} -> [{"id": COUNT, "labels": LABELS, "endpoints"?: COUNT, "reserved": bool}]
+ * identity.get {"id": COUNT} -> one element of it; not-found
+ *
+ * node.list {} ->
+ *   [{"name", "local": bool, "addresses": ["172.19.0.3"], "pod_cidrs": ["10.244.0.0/24"],
+ *     "health_addresses"?: [..], "encryption_key"?: COUNT, "tunnel_endpoint"?}]
+ *
+ * policy.list {} ->
+ *   [{"kind": "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy" | "NetworkPolicy",
+ *     "namespace"?, "name", "state": "enforced" | "not-selecting" | "rejected" | "degraded",
+ *     "reason"?: text, "rules": COUNT, "directions": ["ingress", "egress"]}]
+ *
+ * service.list {} ->
+ *   [{"id": COUNT, "namespace", "name", "type": "ClusterIP" | "headless" | "portal" | ...,
+ *     "state": "programmed" | "no-backends" | "portal" | "skipped", "reason"?: text,
+ *     "affinity_s"?: COUNT, "frontends": [{"address", "port": COUNT, "protocol": "tcp"}],
+ *     "backends": [{"address", "port": COUNT, "protocol", "state": "active" | "terminating" |
+ *                   "not-ready", "node"?, "weight"?: COUNT}]}]
+ *   Frontends and backends are listed for each port: one element a service port, as in cilium-dbg.
+ *
+ * ipcache.list {"prefix"?: "10.0.0.0/8"} -> those inside the prefix
+ *   [{"prefix": "10.244.0.7/32", "identity": COUNT, "labels"?: LABELS, "tunnel_endpoint"?: ip,
+ *     "encryption_key"?: COUNT, "source": "custom-resource" | "node" | "policy" | "fqdn" | ...,
+ *     "name"?: "namespace/name"}]
+ * ipcache.get {"address": ip} -> the element that a packet of this address matches; not-found
+ *
+ * map.list {} -> [{"name": "mesh_ct4", "type": "lru_hash", "entries": COUNT, "max_entries": COUNT,
+ *                  "errors": COUNT, "bytes"?: COUNT}]
+ *
+ * dns.status {} ->
+ *   { "enabled": bool, "zone"?, "listen": [..], "upstreams": [{"address", "up": bool,
+ *     "queries": COUNT, "failures": COUNT, "latency_us"?: COUNT}],
+ *     "cache": {"entries": COUNT, "max_entries": COUNT, "hits": COUNT, "misses": COUNT},
+ *     "queries": {"cluster": COUNT, "forwarded": COUNT, "refused": COUNT, "failed": COUNT},
+ *     "records": COUNT, "wiring"?: {"method", "state": "ok" | "failed" | "off", "text"?} }
+ * dns.query {"name", "type": "A" | "AAAA" | "SRV" | "CNAME" | "PTR" | "TXT"} ->
+ *   { "name", "type", "rcode": "NOERROR", "source": "cluster" | "cache" | "upstream" | "refused",
+ *     "explanation": text, "answers": [{"name", "type", "ttl_s": COUNT, "data"}],
+ *     "allowed_by"?: text }
+ *
+ * leave {} -> {"steps": ["..."]}; the host's objects keep existing, disconnected
+ *
+ * monitor {"drops_only"?: bool, "peer"?: ip, "identity"?: COUNT, "direction"?} streams the topic
+ * "monitor". The daemon may ignore the filters: the client applies them too. Each event is
+ *   { "type": "drop" | "verdict" | "audit", "direction": "ingress" | "egress", "time_us": COUNT
+ *     (CLOCK_BOOTTIME), "reason": text, "reason_code"?: COUNT,
+ *     "verdict"?: "allow" | "deny", "interface"?, "tunnel"?: bool, "family": 4 | 6 | 0,
+ *     "source": ip, "source_port"?: COUNT, "destination": ip, "destination_port"?: COUNT,
+ *     "protocol": "tcp", "tcp_flags"?: "S", "icmp_type"?: COUNT, "bytes": COUNT,
+ *     "peer": {"identity": COUNT, "labels": LABELS, "name"?: "namespace/name"},
+ *     "rule"?: {"kind", "namespace"?, "name", "index"?: COUNT}, "suppressed": COUNT }
+ *   "suppressed" is how many events of that CPU the datapath's rate limit held back before this one.
+ */
+#pragma once
+
+#define CTL_VERB_STATUS	       "status"
+#define CTL_VERB_ENDPOINT_LIST "endpoint.list"
+#define CTL_VERB_IDENTITY_LIST "identity.list"
+#define CTL_VERB_IDENTITY_GET  "identity.get"
+#define CTL_VERB_NODE_LIST     "node.list"
+#define CTL_VERB_POLICY_LIST   "policy.list"
+#define CTL_VERB_SERVICE_LIST  "service.list"
+#define CTL_VERB_IPCACHE_LIST  "ipcache.list"
+#define CTL_VERB_IPCACHE_GET   "ipcache.get"
+#define CTL_VERB_MAP_LIST      "map.list"
+#define CTL_VERB_DNS_STATUS    "dns.status"
+#define CTL_VERB_DNS_QUERY     "dns.query"
+#define CTL_VERB_LEAVE	       "leave"   /* writes */
+#define CTL_VERB_MONITOR       "monitor" /* a stream */
+
+#define CTL_TOPIC_MONITOR "monitor"

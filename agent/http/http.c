@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/str.h"
+
+enum { CONNECT_TIMEOUT_S = 10, KEEPALIVE_S = 30, DEAD_PEER_MS = 30000 };
+
+struct http {
+	struct loop *loop;
+	CURLM *multi;
+	struct source *timer;
+	struct source *sweep; /* runs what could not be done inside a curl callback */
+	STACK_OF(X509) *ca;
+	X509 *cert;
+	EVP_PKEY *key;
+	struct http_op *ops;
+	unsigned depth; /* > 0 while curl is on the stack */
+};
+
+struct http_op {
+	struct http *http;
+	CURL *easy;
+	struct curl_slist *headers;
+	char *body;
+	struct http_request req; /* pointers to strings are not kept */
+	struct buf collected;
+	char error_text[CURL_ERROR_SIZE];
+	int data_r;	/* what on_data returned, or -E2BIG */
+	int64_t date_s;
+	int64_t retry_after_s;
+	bool is_added, is_cancelled, is_done;
+	struct http_op *prev, *next;
+};
+
+struct watched {
+	struct http *http;
+	struct source *io;
+	curl_socket_t fd;
+};
+
+static int certs_parse(const char *pem, STACK_OF(X509) * *ret)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	STACK_OF(X509) *stack = sk_X509_new_null();
+	X509 *x;
+
+	if (!bio || !stack) {
+		BIO_free(bio);
+		sk_X509_free(stack);
+		return -ENOMEM;
+	}
+	while ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		if (!sk_X509_push(stack, x))
+			X509_free(x);
+	ERR_clear_error(); /* the end of the text reads as an error */
+	BIO_free(bio);
+	if (sk_X509_num(stack) == 0) {
+		sk_X509_free(stack);
+		return -EINVAL;
+	}
+	*ret = stack;
+	return 0;
+}
+
+static int identity_parse(struct http *h, const struct http_tls *tls)
+{
+	BIO *cert, *key;
+
+	if (!tls->client_cert_pem || !tls->client_key_pem)
+		return 0;
+	cert = BIO_new_mem_buf(tls->client_cert_pem, -1);
+	key = BIO_new_mem_buf(tls->client_key_pem, -1);
+	if (cert && key) {
+		h->cert = PEM_read_bio_X509(cert, NULL, NULL, NULL);
+		h->key = PEM_read_bio_PrivateKey(key, NULL, NULL, NULL);
+	}
+	BIO_free(cert);
+	BIO_free(key);
+	ERR_clear_error();
+	return h->cert && h->key ? 0 : -EINVAL;
+}
+
+static CURLcode setup_ssl(CURL *easy, void *ssl_ctx, void *arg)
+{
+	struct http *h = arg;
+	SSL_CTX *ctx = ssl_ctx;
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+
+	(void)easy;
+	for (int i = 0; i < sk_X509_num(h->ca); i++)
+		if (X509_STORE_add_cert(store, sk_X509_value(h->ca, i)) != 1)
+			ERR_clear_error(); /* listed twice in the bundle */
+	if (h->cert && (SSL_CTX_use_certificate(ctx, h->cert) != 1 || SSL_CTX_use_PrivateKey(ctx, h->key) != 1))
+		return CURLE_SSL_CERTPROBLEM;
+	return CURLE_OK;
+}
+
+static int setup_socket(void *arg, curl_socket_t fd, curlsocktype type)
+{
+	unsigned ms = DEAD_PEER_MS;
+
+	(void)arg;
+	(void)type;
+	/* An old kernel without it falls back to keep-alive probes alone. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	return CURL_SOCKOPT_OK;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+	struct http_op *op = arg;
+	size_t len = size * n;
+	long status = 0;
+
+	if (op->is_cancelled)
+		return 0;
+	(void)curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status); /* cannot fail here */
+	if (op->req.on_data && status < 300)
+		op->data_r = op->req.on_data(data, len, op->req.arg);
+	else
+		op->data_r = buf_add(&op->collected, data, len);
+	return op->data_r < 0 ? 0 : len;
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *arg)
+{
+	static const char retry[] = "retry-after:", date[] = "date:";
+	struct http_op *op = arg;
+	size_t len = size * n;
+	char value[64];
+
+	if (len > sizeof(retry) && len < sizeof(value) && strncasecmp(line, retry, sizeof(retry) - 1) == 0) {
+		const char *p = line + sizeof(retry) - 1, *end = line + len;
+		int64_t s = 0;
+
+		while (p < end && *p == ' ')
+			p++;
+		for (; p < end && *p >= '0' && *p <= '9' && s < 86400; p++)
+			s = s * 10 + (*p - '0');
+		op->retry_after_s = s;
+	} else if (len > sizeof(date) && len < sizeof(value) && strncasecmp(line, date, sizeof(date) - 1) == 0) {
+		time_t t;
+
+		memcpy(value, line + sizeof(date) - 1, len - sizeof(date) + 1);
+		value[len - sizeof(date) + 1] = '\0';
+		t = curl_getdate(value, NULL);
+		op->date_s = t > 0 ? (int64_t)t : 0;
+	}
+	return len;
+}
+
+static void op_free(struct http_op *op)
+{
+	DL_DELETE(op->http->ops, op);
+	if (op->is_added)
+		(void)curl_multi_remove_handle(op->http->multi, op->easy); /* it is in there */
+	if (op->easy)
+		curl_easy_cleanup(op->easy);
+	for (struct curl_slist *l = op->headers; l; l = l->next)
+		explicit_bzero(l->data, strlen(l->data));
+	curl_slist_free_all(op->headers);
+	if (op->body)
+		explicit_bzero(op->body, op->req.body_len);
+	free(op->body);
+	buf_done(&op->collected);
+	free(op);
+}
+
+static int error_of(CURLcode code, int data_r)
+{
+	switch (code) {
+	case CURLE_OK:
+		return 0;
+	case CURLE_WRITE_ERROR:
+		return data_r < 0 ? data_r : -ECONNRESET;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return -EHOSTUNREACH;
+	case CURLE_COULDNT_CONNECT:
+		return -ECONNREFUSED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIMEDOUT;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_ISSUER_ERROR:
+		return -EKEYREJECTED;
+	case CURLE_OUT_OF_MEMORY:
+		return -ENOMEM;
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return -EINVAL;
+	default:
+		return -ECONNRESET;
+	}
+}
+
+static void op_finish(struct http_op *op, CURLcode code)
+{
+	struct http_result res = {.r = error_of(code, op->data_r),
+				  .body = &op->collected,
+				  .retry_after_s = op->retry_after_s,
+				  .date_s = op->date_s};
+
+	(void)curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &res.status); /* 0 if none came */
+	res.text = op->error_text[0] ? op->error_text : curl_easy_strerror(code);
+	op->is_done = true;
+	if (!op->is_cancelled)
+		op->req.on_done(&res, op->req.arg);
+	op_free(op);
+}
+
+/* Adds new exchanges, removes cancelled ones, reports finished ones. Only with curl off the stack. */
+static void settle(struct http *h)
+{
+	struct http_op *op, *tmp;
+	CURLMsg *msg;
+	int left;
+
+	if (h->depth)
+		return;
+	DL_FOREACH_SAFE(h->ops, op, tmp) {
+		if (op->is_cancelled && !op->is_done) {
+			op_free(op);
+		} else if (!op->is_added && !op->is_done) {
+			h->depth++;
+			op->is_added = curl_multi_add_handle(h->multi, op->easy) == CURLM_OK;
+			h->depth--;
+			if (!op->is_added) {
+				op_finish(op, CURLE_OUT_OF_MEMORY);
+				(void)source_trigger(h->sweep); /* the list may have changed: start over */
+				return;
+			}
+		}
+	}
+	while ((msg = curl_multi_info_read(h->multi, &left))) {
+		CURLcode code = msg->data.result;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		op = NULL;
+		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&op); /* set at start */
+		op_finish(op, code);
+	}
+}
+
+static void on_sweep(void *arg)
+{
+	settle(arg);
+}
+
+static void drive(struct http *h, curl_socket_t fd, int mask)
+{
+	int running;
+
+	h->depth++;
+	(void)curl_multi_socket_action(h->multi, fd, mask, &running); /* errors come with each exchange */
+	h->depth--;
+	settle(h);
+}
+
+static void on_timer(void *arg)
+{
+	drive(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int set_timer(CURLM *multi, long ms, void *arg)
+{
+	struct http *h = arg;
+
+	(void)multi;
+	if (ms < 0) {
+		source_disarm(h->timer);
+		return 0;
+	}
+	return source_arm(h->timer, (uint64_t)ms * USEC_PER_MSEC, 0);
+}
+
+static void on_io(uint32_t events, void *arg)
+{
+	struct watched *w = arg;
+	int mask = 0;
+
+	if (events & (EPOLLIN | EPOLLHUP))
+		mask |= CURL_CSELECT_IN;
+	if (events & EPOLLOUT)
+		mask |= CURL_CSELECT_OUT;
+	if (events & EPOLLERR)
+		mask |= CURL_CSELECT_ERR;
+	drive(w->http, w->fd, mask);
+}
+
+static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	struct http *h = arg;
+	struct watched *w = socket_arg;
+	uint32_t events = 0;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (w) {
+			source_free(w->io);
+			free(w);
+		}
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		events |= EPOLLOUT;
+	if (w)
+		return source_set_events(w->io, events);
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -1;
+	w->http = h;
+	w->fd = fd;
+	if (loop_add_io(h->loop, fd, events, on_io, w, &w->io) < 0) {
+		free(w);
+		return -1;
+	}
+	(void)curl_multi_assign(h->multi, fd, w); /* fd is one of curl's own */
+	return 0;
+}
+
+int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret)
+{
+	CLEANUP(http_free) struct http *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	h->loop = loop;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -ENOMEM;
+	h->multi = curl_multi_init();
+	if (!h->multi)
+		return -ENOMEM;
+	r = certs_parse(tls->ca_pem, &h->ca);
+	if (r < 0)
+		return r;
+	r = identity_parse(h, tls);
+	if (r < 0)
+		return r;
+	r = loop_add_timer(loop, on_timer, h, &h->timer);
+	if (r < 0)
+		return r;
+	r = loop_add_defer(loop, LOOP_NORMAL, on_sweep, h, &h->sweep);
+	if (r < 0)
+		return r;
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	*ret = TAKE_PTR(h);
+	return 0;
+}
+
+void http_free(struct http *h)
+{
+	struct http_op *op, *tmp;
+
+	if (!h)
+		return;
+	DL_FOREACH_SAFE(h->ops, op, tmp)
+		op_free(op);
+	if (h->multi)
+		(void)curl_multi_cleanup(h->multi); /* all exchanges are gone */
+	source_free(h->timer);
+	source_free(h->sweep);
+	sk_X509_pop_free(h->ca, X509_free);
+	X509_free(h->cert);
+	EVP_PKEY_free(h->key);
+	free(h);
+}
+
+static int add_header(struct http_op *op, const char *name, const char *value)
+{
+	char *line = str_printf("%s: %s", name, value);
+	struct curl_slist *l;
+
+	if (!line)
+		return -ENOMEM;
+	l = curl_slist_append(op->headers, line);
+	explicit_bzero(line, strlen(line));
+	free(line);
+	if (!l)
+		return -ENOMEM;
+	op->headers = l;
+	return 0;
+}
+
+static int add_headers(struct http_op *op, const struct http_request *req)
+{
+	int r = 0;
+
+	if (req->bearer) {
+		CLEANUP(buf_done) struct buf value = {.max = LIMIT_TOKEN_BYTES + 16};
+
+		r = buf_addf(&value, "Bearer %s", req->bearer);
+		if (r == 0)
+			r = add_header(op, "Authorization", value.data);
+	}
+	if (r == 0 && req->accept)
+		r = add_header(op, "Accept", req->accept);
+	if (r == 0 && req->content_type)
+		r = add_header(op, "Content-Type", req->content_type);
+	if (r == 0)
+		r = add_header(op, "Expect", "");
+	return r;
+}
+
+static void set_options(struct http_op *op, const char *method, const char *url)
+{
+	static const char agent[] = "mesh-external-agent/" PACKAGE_VERSION_TEXT " (linux)";
+	CURL *e = op->easy;
+
+	/* These can fail only for lack of memory; the exchange then fails by itself. */
+	(void)curl_easy_setopt(e, CURLOPT_URL, url);
+	(void)curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method);
+	(void)curl_easy_setopt(e, CURLOPT_HTTPHEADER, op->headers);
+	(void)curl_easy_setopt(e, CURLOPT_USERAGENT, agent);
+	(void)curl_easy_setopt(e, CURLOPT_PRIVATE, op);
+	(void)curl_easy_setopt(e, CURLOPT_ERRORBUFFER, op->error_text);
+	(void)curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	(void)curl_easy_setopt(e, CURLOPT_WRITEDATA, op);
+	(void)curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(e, CURLOPT_HEADERDATA, op);
+	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	(void)curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	(void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+	(void)curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(op->req.timeout_us / USEC_PER_MSEC));
+	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
+	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
+	(void)curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, setup_socket);
+	(void)curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+	(void)curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+	(void)curl_easy_setopt(e, CURLOPT_CAINFO, NULL); /* only what setup_ssl() adds is trusted */
+	(void)curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, setup_ssl);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, op->http);
+	(void)curl_easy_setopt(e, CURLOPT_UPKEEP_INTERVAL_MS, (long)KEEPALIVE_S * 1000 / 2);
+	if (op->body) {
+		(void)curl_easy_setopt(e, CURLOPT_POSTFIELDS, op->body);
+		(void)curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)op->req.body_len);
+	}
+}
+
+int http_start(struct http *h, const struct http_request *req, struct http_op **ret)
+{
+	struct http_op *op;
+	int r;
+
+	if (!str_has_prefix(req->url, "https://"))
+		return -EINVAL;
+	op = calloc(1, sizeof(*op));
+	if (!op)
+		return -ENOMEM;
+	op->http = h;
+	op->req = *req;
+	op->retry_after_s = -1;
+	op->collected.max = req->body_max ? req->body_max : LIMIT_RESPONSE_BYTES;
+	DL_APPEND(h->ops, op);
+	r = add_headers(op, req);
+	op->easy = curl_easy_init();
+	if (req->body) {
+		op->body = malloc(req->body_len + 1);
+		if (op->body)
+			memcpy(op->body, req->body, req->body_len);
+	}
+	if (r < 0 || !op->easy || (req->body && !op->body)) {
+		op_free(op);
+		return -ENOMEM;
+	}
+	set_options(op, req->method, req->url);
+	op->req.method = op->req.url = op->req.bearer = op->req.accept = op->req.content_type = NULL;
+	op->req.body = NULL;
+	r = source_trigger(h->sweep);
+	if (r < 0) {
+		op_free(op);
+		return r;
+	}
+	if (ret)
+		*ret = op;
+	return 0;
+}
+
+void http_cancel(struct http_op *op)
+{
+	if (!op || op->is_done)
+		return;
+	op->is_cancelled = true;
+	(void)source_trigger(op->http->sweep); /* the loop lives as long as its exchanges */
+}
+
+void http_upkeep(struct http *h)
+{
+	struct http_op *op;
+
+	if (h->depth)
+		return;
+	DL_FOREACH(h->ops, op) {
+		if (!op->is_added)
+			continue;
+		h->depth++;
+		(void)curl_easy_upkeep(op->easy); /* one handle reaches the whole pool; a dead one fails alone */
+		h->depth--;
+		return;
+	}
+}
+
+void http_forget_connections(struct http *h)
+{
+	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 1L);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 0L);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTPS on the event loop: libcurl's multi interface, one pool of connections, HTTP/2 where the
+ * server has it. TLS is always verified against the CA given, redirects are never followed.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "event/loop.h"
+
+struct http;
+struct http_op;
+
+/* Who the peer must be and who we are. All strings are copied by http_new(). */
+struct http_tls {
+	const char *ca_pem;	     /* the only trusted authorities; required */
+	const char *client_cert_pem; /* with client_key_pem, or both NULL */
+	const char *client_key_pem;
+};
+
+struct http_result {
+	/*
+	 * 0 if a response came, whatever its status; else -ECONNREFUSED, -EHOSTUNREACH (no address or
+	 * route), -ETIMEDOUT, -EKEYREJECTED (the peer's certificate was not accepted), -ECONNRESET
+	 * (ended half way), -E2BIG (body over the limit), or what on_data returned.
+	 */
+	int r;
+	long status;
+	const struct buf *body;	    /* of a response with status >= 300, or without on_data */
+	const char *text;	    /* libcurl's words for r; never NULL */
+	int64_t retry_after_s;	    /* -1 = none given */
+	int64_t date_s;		    /* the server's Date header as Unix time; 0 = none */
+};
+
+struct http_request {
+	const char *method; /* "GET" ... */
+	const char *url;
+	const char *bearer; /* NULL = no Authorization header */
+	const char *accept;
+	const char *content_type; /* of body */
+	const void *body;
+	size_t body_len;
+	uint64_t timeout_us; /* whole exchange; 0 = no limit, for streams */
+	size_t body_max;     /* 0 = LIMIT_RESPONSE_BYTES */
+
+	/* Receives the body of a 2xx response as it comes. Negative return ends the exchange with it. */
+	int (*on_data)(const char *data, size_t len, void *arg);
+	/* Called once, last, unless the operation is cancelled. The result is borrowed. */
+	void (*on_done)(const struct http_result *result, void *arg);
+	void *arg;
+};
+
+/* -ENOMEM; -EINVAL if the CA or the client certificate does not parse. */
+int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret);
+
+/* Cancels what is under way. */
+void http_free(struct http *h);
+DEFINE_CLEANUP(struct http *, http_free)
+
+/* Starts an exchange. Everything in `req` is copied. `ret` may be NULL if it is never cancelled. */
+int http_start(struct http *h, const struct http_request *req, struct http_op **ret);
+
+/* Ends an exchange without calling on_done. May be called from any callback, also its own. */
+void http_cancel(struct http_op *op);
+
+/* Sends HTTP/2 PINGs on idle connections, so that a dead peer is noticed. Call it every 30 s or so. */
+void http_upkeep(struct http *h);
+
+/* Drops the pooled connections, for a change of server or credential. Exchanges under way end first. */
+void http_forget_connections(struct http *h);

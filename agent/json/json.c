@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json/json.h"
+
+#include <string.h>
+
+#include "base/limits.h"
+
+json_t *json_at(const json_t *root, const char *path)
+{
+	char key[LIMIT_LABEL_KEY];
+
+	while (root && *path) {
+		size_t n = strcspn(path, ".");
+
+		if (n >= sizeof(key))
+			return NULL;
+		memcpy(key, path, n);
+		key[n] = '\0';
+		root = json_object_get(root, key); /* NULL for anything but an object */
+		path += n + (path[n] == '.');
+	}
+	return (json_t *)root;
+}
+
+const char *json_str(const json_t *root, const char *path, const char *otherwise)
+{
+	const char *s = json_string_value(json_at(root, path));
+
+	return s ? s : otherwise;
+}
+
+json_int_t json_int(const json_t *root, const char *path, json_int_t otherwise)
+{
+	const json_t *v = json_at(root, path);
+
+	return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+int json_truth(const json_t *root, const char *path, int otherwise)
+{
+	const json_t *v = json_at(root, path);
+
+	return json_is_boolean(v) ? json_is_true(v) : otherwise;
+}
+
+static int is_shallow(const char *text, size_t len)
+{
+	unsigned depth = 0;
+	int in_string = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in_string) {
+			if (text[i] == '\\')
+				i++;
+			else if (text[i] == '"')
+				in_string = 0;
+		} else if (text[i] == '"') {
+			in_string = 1;
+		} else if (text[i] == '{' || text[i] == '[') {
+			if (++depth > LIMIT_JSON_DEPTH)
+				return 0;
+		} else if ((text[i] == '}' || text[i] == ']') && depth) {
+			depth--;
+		}
+	}
+	return 1;
+}
+
+json_t *json_parse(const char *text, size_t len)
+{
+	if (!is_shallow(text, len))
+		return NULL;
+	return json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+}
+
+char *json_text(const json_t *v)
+{
+	return json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strict readers over jansson documents: a missing or mistyped member is never a crash. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+
+DEFINE_CLEANUP(json_t *, json_decref)
+
+/* The value at a dotted path ("metadata.name"); NULL if a step is missing or no object. */
+json_t *json_at(const json_t *root, const char *path);
+
+/* The string, integer or truth at a path; the default if it is missing or of another type. */
+const char *json_str(const json_t *root, const char *path, const char *otherwise);
+json_int_t json_int(const json_t *root, const char *path, json_int_t otherwise);
+int json_truth(const json_t *root, const char *path, int otherwise);
+
+/* Parses a whole text. NULL if it is not one JSON value, repeats a key or is deeper than LIMIT_JSON_DEPTH. */
+json_t *json_parse(const char *text, size_t len);
+
+/* Compact text, owned by the caller, with sorted keys; NULL when out of memory. */
+char *json_text(const json_t *v);

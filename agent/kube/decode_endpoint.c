@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/decode_endpoint.h"
+
+#include "base/array.h"
+#include "base/macro.h"
+#include "base/str.h"
+#include "kube/reflector.h"
+
+enum field {
+	F_VERSION = REFLECTOR_FIELD_VERSION,
+	F_NAMESPACE,
+	F_NAME,
+	F_IDENTITY,
+	F_IPV4,
+	F_IPV6,
+	F_NODE,
+	F_KEY,
+	F_SLICE,
+	F_SLICE_NAMESPACE,
+	F_ELEMENT,
+};
+
+const struct json_field kube_cep_fields[] = {
+	{"metadata.resourceVersion", F_VERSION},
+	{"metadata.namespace", F_NAMESPACE},
+	{"metadata.name", F_NAME},
+	{"status.identity.id", F_IDENTITY},
+	{"status.networking.addressing[].ipv4", F_IPV4},
+	{"status.networking.addressing[].ipv6", F_IPV6},
+	{"status.networking.node", F_NODE},
+	{"status.encryption.key", F_KEY},
+};
+const size_t kube_cep_n_fields = ARRAY_LEN(kube_cep_fields);
+
+const struct json_field kube_ces_fields[] = {
+	{"metadata.resourceVersion", F_VERSION},
+	{"metadata.name", F_SLICE},
+	{"namespace", F_SLICE_NAMESPACE},
+	{"endpoints[]", F_ELEMENT},
+	{"endpoints[].name", F_NAME},
+	{"endpoints[].id", F_IDENTITY},
+	{"endpoints[].networking.addressing[].ipv4", F_IPV4},
+	{"endpoints[].networking.addressing[].ipv6", F_IPV6},
+	{"endpoints[].networking.node", F_NODE},
+	{"endpoints[].encryption.key", F_KEY},
+};
+const size_t kube_ces_n_fields = ARRAY_LEN(kube_ces_fields);
+
+void kube_endpoint_clear(struct kube_endpoint *e)
+{
+	e->ns[0] = e->name[0] = '\0';
+	e->identity = 0;
+	e->node = (struct ip){0};
+	e->n_addr = 0;
+	e->key = 0;
+	e->is_refused = false;
+}
+
+static bool copy_name(char dst[LIMIT_NAME + 1], const struct json_pick *p)
+{
+	dst[0] = '\0';
+	if (!p->is_string || p->text_len > LIMIT_NAME || memchr(p->text, '/', p->text_len) ||
+	    memchr(p->text, 0, p->text_len))
+		return false;
+	memcpy(dst, p->text, p->text_len);
+	dst[p->text_len] = '\0';
+	return true;
+}
+
+static bool copy_number(uint64_t max, uint64_t *ret, const struct json_pick *p)
+{
+	char text[24];
+
+	if (p->is_string || p->text_len >= sizeof(text))
+		return false;
+	memcpy(text, p->text, p->text_len);
+	text[p->text_len] = '\0';
+	return str_to_u64(text, max, ret) == 0;
+}
+
+static bool copy_ip(struct ip *ret, const struct json_pick *p)
+{
+	char text[IP_STRLEN];
+
+	if (!p->is_string || p->text_len >= sizeof(text) || memchr(p->text, 0, p->text_len))
+		return false;
+	memcpy(text, p->text, p->text_len);
+	text[p->text_len] = '\0';
+	return ip_parse(text, ret) == 0;
+}
+
+/* Addresses that nobody may claim are left out: a bad object must not hijack loopback or multicast. */
+static bool add_address(struct kube_endpoint *e, const struct json_pick *p)
+{
+	struct ip ip;
+
+	if (p->is_string && p->text_len == 0)
+		return true; /* an address pair with one family */
+	if (!copy_ip(&ip, p) || ip_is_special(&ip))
+		return false;
+	for (size_t i = 0; i < e->n_addr; i++)
+		if (ip_eq(&e->addr[i], &ip))
+			return true;
+	if (e->n_addr == LIMIT_ADDRESSES)
+		return false;
+	e->addr[e->n_addr++] = ip;
+	return true;
+}
+
+static bool take(struct kube_endpoint *e, const struct json_pick *p)
+{
+	uint64_t n;
+
+	switch (p->id) {
+	case F_NAMESPACE:
+		return copy_name(e->ns, p);
+	case F_NAME:
+		return copy_name(e->name, p);
+	case F_IDENTITY:
+		if (!copy_number(UINT32_MAX, &n, p))
+			return false;
+		e->identity = (uint32_t)n;
+		return true;
+	case F_KEY:
+		if (!copy_number(UINT8_MAX, &n, p))
+			return false;
+		e->key = (uint8_t)n;
+		return true;
+	case F_IPV4:
+	case F_IPV6:
+		return add_address(e, p);
+	case F_NODE:
+		return p->text_len == 0 || (copy_ip(&e->node, p) && !ip_is_special(&e->node));
+	default:
+		return true;
+	}
+}
+
+void kube_cep_pick(struct kube_endpoint *e, const struct json_pick *p)
+{
+	if (p->what == JSON_SCALAR && !take(e, p))
+		e->is_refused = true;
+}
+
+bool kube_endpoint_is_usable(const struct kube_endpoint *e)
+{
+	return !e->is_refused && e->ns[0] && e->name[0] && e->node.family && e->n_addr;
+}
+
+enum { CES_MAX = 1024 /* the operator puts at most 100 in one, by default */ };
+
+void kube_ces_clear(struct kube_ces *s)
+{
+	s->slice[0] = s->ns[0] = '\0';
+	s->n_endpoints = 0;
+	s->is_refused = false;
+	kube_endpoint_clear(&s->endpoint);
+}
+
+void kube_ces_done(struct kube_ces *s)
+{
+	free(s->endpoints);
+	*s = (struct kube_ces){0};
+}
+
+static void add_endpoint(struct kube_ces *s)
+{
+	if (s->n_endpoints == CES_MAX ||
+	    array_reserve((void **)&s->endpoints, &s->cap, s->n_endpoints, 1, sizeof(*s->endpoints)) < 0)
+		s->is_refused = true;
+	else
+		s->endpoints[s->n_endpoints++] = s->endpoint;
+	kube_endpoint_clear(&s->endpoint);
+}
+
+void kube_ces_pick(struct kube_ces *s, const struct json_pick *p)
+{
+	switch (p->id) {
+	case F_SLICE:
+		(void)copy_name(s->slice, p); /* an unnamed slice is dropped by its owner */
+		break;
+	case F_SLICE_NAMESPACE:
+		(void)copy_name(s->ns, p); /* endpoints without one are not usable */
+		break;
+	case F_ELEMENT:
+		add_endpoint(s);
+		break;
+	default:
+		kube_cep_pick(&s->endpoint, p);
+	}
+}

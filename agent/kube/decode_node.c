@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/decode_node.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "json/json.h"
+
+enum { POD_CIDRS_MAX = 256 };
+
+void kube_node_free(struct kube_node *n)
+{
+	if (!n)
+		return;
+	free(n->name);
+	free(n->uid);
+	free(n->wireguard_key);
+	ARRAY_DONE(&n->node_ips);
+	ARRAY_DONE(&n->internal_ips);
+	ARRAY_DONE(&n->pod_cidrs);
+	free(n);
+}
+
+static int add_addresses(struct kube_node *n, const json_t *list, const char *type)
+{
+	const json_t *a;
+	size_t i;
+
+	json_array_foreach (list, i, a) {
+		struct ip ip;
+		int r;
+
+		if (!str_eq(json_str(a, "type", ""), type) || ip_parse(json_str(a, "ip", ""), &ip) < 0 ||
+		    ip_is_special(&ip))
+			continue;
+		if (n->node_ips.n + n->internal_ips.n >= LIMIT_ADDRESSES)
+			return -EINVAL;
+		r = str_eq(type, "CiliumInternalIP") ? ARRAY_ADD(&n->internal_ips, ip)
+						     : ARRAY_ADD(&n->node_ips, ip);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_cidrs(struct kube_node *n, const json_t *list)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach (list, i, v) {
+		const char *text = json_string_value(v);
+		struct cidr c;
+		int r;
+
+		/* A range of everything would swallow the default route. */
+		if (!text || cidr_parse(text, false, &c) < 0 || c.len < 8 || ip_is_special(&c.ip))
+			continue;
+		if (n->pod_cidrs.n >= POD_CIDRS_MAX)
+			return -EINVAL;
+		r = ARRAY_ADD(&n->pod_cidrs, c);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_spec(struct kube_node *n, const json_t *obj)
+{
+	static const char *const types[] = {"InternalIP", "ExternalIP", "CiliumInternalIP"};
+	const json_t *pool;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < ARRAY_LEN(types); i++)
+		r = add_addresses(n, json_at(obj, "spec.addresses"), types[i]);
+	if (r == 0)
+		r = add_cidrs(n, json_at(obj, "spec.ipam.podCIDRs"));
+	json_array_foreach (json_at(obj, "spec.ipam.pools.allocated"), i, pool) {
+		if (r == 0)
+			r = add_cidrs(n, json_at(pool, "cidrs"));
+	}
+	return r;
+}
+
+int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *reterr)
+{
+	CLEANUP(kube_node_free) struct kube_node *n = calloc(1, sizeof(*n));
+	const char *name = json_str(obj, "metadata.name", "");
+	const char *key = json_string_value(
+		json_object_get(json_at(obj, "metadata.annotations"), "network.cilium.io/wg-pub-key"));
+	int r;
+
+	if (!n)
+		return -ENOMEM;
+	if (!str_is_dns_subdomain(name))
+		return err_set(reterr, EINVAL, "CiliumNode without a valid name");
+	n->name = strdup(name);
+	n->uid = strdup(json_str(obj, "metadata.uid", ""));
+	n->wireguard_key = key ? strdup(key) : NULL;
+	if (!n->name || !n->uid || (key && !n->wireguard_key))
+		return -ENOMEM;
+	r = read_spec(n, obj);
+	if (r == -EINVAL)
+		return err_set(reterr, EINVAL, "CiliumNode %s: more addresses or pod ranges than a node can have",
+			       name);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(n);
+	return 0;
+}
+
+const struct ip *kube_node_underlay(const struct kube_node *n, int family)
+{
+	for (size_t i = 0; i < n->node_ips.n; i++)
+		if (n->node_ips.v[i].family == family)
+			return &n->node_ips.v[i];
+	return NULL;
+}
+
+static bool same_bytes(const void *a, size_t n, const void *b, size_t m, size_t size)
+{
+	return n == m && (n == 0 || memcmp(a, b, n * size) == 0);
+}
+
+bool kube_node_same(const struct kube_node *a, const struct kube_node *b)
+{
+	const char *x = a->wireguard_key ? a->wireguard_key : "", *y = b->wireguard_key ? b->wireguard_key : "";
+
+	return str_eq(a->name, b->name) && str_eq(a->uid, b->uid) && str_eq(x, y) &&
+	       same_bytes(a->node_ips.v, a->node_ips.n, b->node_ips.v, b->node_ips.n, sizeof(struct ip)) &&
+	       same_bytes(a->internal_ips.v, a->internal_ips.n, b->internal_ips.v, b->internal_ips.n,
+			  sizeof(struct ip)) &&
+	       same_bytes(a->pod_cidrs.v, a->pod_cidrs.n, b->pod_cidrs.v, b->pod_cidrs.n, sizeof(struct cidr));
+}

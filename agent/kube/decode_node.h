@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CiliumNode: what stock agents read of it (Cilium pkg/node/types). */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/ip.h"
+
+struct kube_node {
+	char *name;
+	ARRAY(struct ip) node_ips;     /* InternalIP first, then ExternalIP */
+	ARRAY(struct ip) internal_ips; /* CiliumInternalIP: on the node's end of the overlay */
+	ARRAY(struct cidr) pod_cidrs;  /* of ipam.podCIDRs and allocated pools */
+	char *wireguard_key;	       /* base64; NULL = none */
+	char *uid;
+};
+
+/*
+ * Reads a CiliumNode. Addresses and ranges that are malformed or special are left out, as Cilium does.
+ * -EINVAL with a text without a name or past LIMIT_ADDRESSES; -ENOMEM. `*ret` is owned by the caller.
+ */
+int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *reterr);
+void kube_node_free(struct kube_node *n);
+DEFINE_CLEANUP(struct kube_node *, kube_node_free)
+
+/* The address of a family that others send tunnel packets to; NULL if it has none. */
+const struct ip *kube_node_underlay(const struct kube_node *n, int family);
+
+/* True if both say the same. */
+bool kube_node_same(const struct kube_node *a, const struct kube_node *b);

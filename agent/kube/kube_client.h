@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A client of one Kubernetes API, which may have several servers: requests go to one of them until
+ * it fails to connect or answers 5xx three times in a row, then to the next.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "event/loop.h"
+
+struct kube_client;
+struct kube_op;
+
+struct kube_conf {
+	const char *const *servers; /* "https://host:port", without path */
+	size_t n_servers;
+	const char *ca_pem;
+	const char *token;	     /* bearer; NULL = client certificate only */
+	const char *client_cert_pem; /* NULL = token only */
+	const char *client_key_pem;
+};
+
+/* All of `conf` is copied. -EINVAL with a text for an unusable server address, CA or certificate. */
+int kube_client_new(struct loop *loop, const struct kube_conf *conf, struct kube_client **ret,
+		    struct err *reterr);
+void kube_client_free(struct kube_client *c);
+DEFINE_CLEANUP(struct kube_client *, kube_client_free)
+
+/* Replaces the bearer token for requests made from now on. 0 or -ENOMEM. */
+int kube_client_set_token(struct kube_client *c, const char *token);
+
+/* The server in use, for status and messages. */
+const char *kube_client_server(const struct kube_client *c);
+
+/* Wall clock of the server minus ours, by its last Date header; 0 before the first answer. */
+int64_t kube_client_skew_s(const struct kube_client *c);
+
+/* Keeps idle HTTP/2 connections alive and notices dead ones; every 30 s or so. */
+void kube_client_upkeep(struct kube_client *c);
+
+/*
+ * How a request ended. `r` is 0 for a 2xx answer, else:
+ * -EACCES 401 (the credential is not accepted), -EPERM 403, -ENOENT 404, -EEXIST 409 AlreadyExists,
+ * -EAGAIN 409 Conflict, -ESTALE 410, -EINVAL 400, 415 or 422, -EBUSY 429, -EIO other answers;
+ * or what http.h says for exchanges without answer (-ECONNREFUSED, -EKEYREJECTED, -ETIMEDOUT ...).
+ */
+struct kube_result {
+	int r;
+	long status;
+	json_t *body;	      /* answer or Status object, borrowed; NULL if none or not JSON */
+	const char *reason;   /* of a Status ("AlreadyExists"), "" if none */
+	const char *message;  /* words of the server or of libcurl; never NULL */
+	int64_t retry_after_s; /* -1 = none */
+};
+
+struct kube_request {
+	const char *method;	  /* NULL = "GET" */
+	const char *path;	  /* "/api/v1/..." with an escaped query */
+	const char *content_type; /* NULL = application/json */
+	const json_t *body;	  /* NULL = none */
+	int64_t timeout_us;	  /* 0 = 32 s; -1 = none, for watches */
+	const char *bearer;	  /* used instead of the client's token; NULL = the client's */
+
+	/* Streams the body of a 2xx answer instead of collecting it. */
+	int (*on_data)(const char *data, size_t len, void *arg);
+	void (*on_done)(const struct kube_result *res, void *arg);
+	void *arg;
+};
+
+/* Everything in `req` is copied. `ret` may be NULL. on_done is called from the loop, never from here. */
+int kube_start(struct kube_client *c, const struct kube_request *req, struct kube_op **ret);
+
+/* Without calling on_done. */
+void kube_cancel(struct kube_op *op);
+
+/*
+ * The same for programs that have nothing else to do: runs the loop until the answer is there.
+ * Returns the kube_result's `r`; `ret_body` (may be NULL) gets the answer, owned by the caller, on
+ * success. The text of a failure names the server, the path and what the server said.
+ */
+int kube_call(struct loop *loop, struct kube_client *c, const char *method, const char *path,
+	      const json_t *body, json_t **ret_body, struct err *reterr);
+/* The same with a whole request; its callbacks are ignored. */
+int kube_call_request(struct loop *loop, struct kube_client *c, const struct kube_request *req,
+		      json_t **ret_body, struct err *reterr);
+
+#define KUBE_MERGE_PATCH "application/merge-patch+json"
+#define KUBE_JSON_PATCH	 "application/json-patch+json"

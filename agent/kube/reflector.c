@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/reflector.h"
+
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/str.h"
+#include "json/json.h"
+
+enum {
+	PAGE = 500,
+	WATCH_MIN_S = 300,
+	WATCH_SPREAD_S = 300,
+	WATCH_GUARD_S = 30,
+	FORBIDDEN_RETRY_S = 60, /* RBAC may arrive */
+	ABSENT_RETRY_S = 60,	/* CRDs are installed by the operator */
+	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
+	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
+	SUSPICIOUS_MIN = 10,	/* fewer objects may vanish at once */
+	VERSION_LEN = 32,
+	CONTINUE_MAX = 4096,
+};
+
+enum phase { PHASE_WATCHLIST, PHASE_LIST, PHASE_WATCH };
+
+enum event_type { EVENT_NONE, EVENT_UPSERT, EVENT_ADDED, EVENT_DELETED, EVENT_BOOKMARK, EVENT_ERROR };
+
+struct reflector {
+	struct loop *loop;
+	struct kube_client *client;
+	struct reflector_conf conf;
+	struct source *timer;
+	struct kube_op *op;
+	struct json_stream *stream;
+	struct backoff backoff;
+	enum phase phase;
+	enum reflector_state state;
+	enum event_type event;
+	bool has_synced;
+	bool no_watchlist;  /* this server refused it */
+	bool is_replacing;  /* between on_replace_begin and its end */
+	bool is_suspicious; /* the last list was not believed */
+	bool must_relist;   /* after an ERROR event or 410 */
+	char version[VERSION_LEN];	/* to resume from; "" = none */
+	char next_version[VERSION_LEN]; /* of the list being read */
+	char *page_token;		/* of the next page */
+	char error[256];
+	uint64_t fresh_us;
+	uint64_t started_us; /* of the exchange under way */
+	uint64_t seen;	     /* in the list being read */
+	struct reflector_stats stats;
+};
+
+static void begin(struct reflector *r);
+
+static void set_state(struct reflector *r, enum reflector_state state, const char *error)
+{
+	(void)snprintf(r->error, sizeof(r->error), "%s", error);
+	r->state = state;
+	if (r->conf.on_state)
+		r->conf.on_state(r, r->conf.state_arg);
+}
+
+static void wait_for(struct reflector *r, uint64_t delay_us, const char *why)
+{
+	int e = source_arm(r->timer, delay_us, delay_us / 8);
+
+	if (e < 0)
+		log_event(LOG_ERR, "reflector.timer", "cannot arm the retry timer", F_STR("kind", r->conf.name),
+			  F_ERRNO(e));
+	set_state(r, REFLECTOR_WAITING, why);
+}
+
+static void back_off(struct reflector *r, int64_t retry_after_s, const char *why)
+{
+	uint64_t delay_us = backoff_next_us(&r->backoff, clock_boot_us());
+
+	if (retry_after_s > 0)
+		delay_us = (uint64_t)retry_after_s * USEC_PER_SEC + delay_us / 4;
+	wait_for(r, delay_us, why);
+}
+
+static void copy_version(char dst[VERSION_LEN], const char *text, size_t len)
+{
+	if (len >= VERSION_LEN)
+		len = 0; /* no server of ours makes such; start from a list then */
+	memcpy(dst, text, len);
+	dst[len] = '\0';
+}
+
+/* True if both are decimal and `a` is smaller. Versions are comparable numbers (KEP-5504). */
+static bool is_older(const char *a, const char *b)
+{
+	uint64_t x, y;
+
+	return str_to_u64(a, UINT64_MAX, &x) == 0 && str_to_u64(b, UINT64_MAX, &y) == 0 && x < y;
+}
+
+static void replace_begin(struct reflector *r)
+{
+	r->is_replacing = true;
+	r->seen = 0;
+	r->next_version[0] = '\0';
+	r->conf.ops->on_replace_begin(r->conf.arg);
+}
+
+/* A list is complete. Returns false if it is not to be believed yet. */
+static bool replace_end(struct reflector *r, const char *version)
+{
+	bool lost = r->stats.objects >= SUSPICIOUS_MIN && r->seen < r->stats.objects / 2;
+	bool older = r->version[0] && is_older(version, r->version);
+
+	r->is_replacing = false;
+	r->stats.lists++;
+	if ((lost || older) && !r->is_suspicious) {
+		r->is_suspicious = true;
+		log_event(LOG_ERR, "reflector.suspicious",
+			  lost ? "a list has lost most objects: nothing is removed until a second one confirms it"
+			       : "the API server went back in time: nothing is removed until a second list confirms it",
+			  F_STR("kind", r->conf.name), F_U64("listed", r->seen),
+			  F_U64("known", r->stats.objects));
+		return false;
+	}
+	r->is_suspicious = false;
+	r->stats.objects = r->seen;
+	copy_version(r->version, version, strlen(version));
+	r->conf.ops->on_replace_end(r->conf.arg);
+	r->has_synced = true;
+	r->fresh_us = clock_boot_us();
+	return true;
+}
+
+/* Events of the stream */
+
+static int on_envelope(const char *path, const char *text, size_t len, void *arg)
+{
+	static const struct {
+		const char *name;
+		enum event_type type;
+	} types[] = {{"ADDED", EVENT_ADDED}, {"MODIFIED", EVENT_UPSERT}, {"DELETED", EVENT_DELETED},
+		     {"BOOKMARK", EVENT_BOOKMARK}, {"ERROR", EVENT_ERROR}};
+	struct reflector *r = arg;
+
+	if (r->phase == PHASE_LIST) {
+		if (str_eq(path, "metadata.resourceVersion")) {
+			copy_version(r->next_version, text, len);
+		} else if (str_eq(path, "metadata.continue") && len) {
+			if (len > CONTINUE_MAX)
+				return -E2BIG;
+			free(r->page_token);
+			r->page_token = strndup(text, len);
+			return r->page_token ? 0 : -ENOMEM;
+		}
+		return 0;
+	}
+	if (!str_eq(path, "type"))
+		return 0;
+	r->event = EVENT_NONE;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if (strlen(types[i].name) == len && memcmp(types[i].name, text, len) == 0)
+			r->event = types[i].type;
+	if (r->event == EVENT_BOOKMARK || r->event == EVENT_ERROR)
+		json_stream_want_document(r->stream);
+	return r->event == EVENT_NONE ? -EBADMSG : 0;
+}
+
+static int on_begin(void *arg)
+{
+	struct reflector *r = arg;
+
+	if (r->phase != PHASE_LIST && r->event == EVENT_NONE)
+		return -EBADMSG;
+	r->conf.ops->on_begin(r->conf.arg);
+	return 0;
+}
+
+static int on_pick(const struct json_pick *pick, void *arg)
+{
+	struct reflector *r = arg;
+
+	if (pick->id == REFLECTOR_FIELD_VERSION && r->phase == PHASE_WATCH && pick->what == JSON_SCALAR)
+		copy_version(r->next_version, pick->text, pick->text_len);
+	r->conf.ops->on_pick(pick, r->conf.arg);
+	return 0;
+}
+
+static int on_bookmark(struct reflector *r, const json_t *doc)
+{
+	const char *version = json_str(doc, "metadata.resourceVersion", "");
+	const json_t *annotations = json_at(doc, "metadata.annotations");
+	const char *end = json_string_value(json_object_get(annotations, "k8s.io/initial-events-end"));
+
+	if (r->phase == PHASE_WATCH) {
+		copy_version(r->version, version, strlen(version));
+	} else if (end && str_eq(end, "true")) {
+		if (!replace_end(r, version))
+			return -EAGAIN;
+		r->phase = PHASE_WATCH;
+		r->must_relist = false;
+		backoff_reset(&r->backoff);
+		set_state(r, REFLECTOR_SYNCED, "");
+	}
+	return 0;
+}
+
+static int on_error_event(struct reflector *r, const json_t *doc)
+{
+	json_int_t code = json_int(doc, "code", 0);
+
+	if (code == 410)
+		r->must_relist = true;
+	(void)snprintf(r->error, sizeof(r->error), "watch: %s", json_str(doc, "message", "the server ended it"));
+	return code == 410 ? -ESTALE : -EIO;
+}
+
+static int on_object(const json_t *doc, void *arg)
+{
+	struct reflector *r = arg;
+	enum event_type event = r->phase == PHASE_LIST ? EVENT_ADDED : r->event;
+
+	r->fresh_us = clock_boot_us();
+	r->event = EVENT_NONE;
+	switch (event) {
+	case EVENT_BOOKMARK:
+		return on_bookmark(r, doc);
+	case EVENT_ERROR:
+		return on_error_event(r, doc);
+	case EVENT_NONE:
+		return -EBADMSG;
+	default:
+		break;
+	}
+	r->stats.events++;
+	r->conf.ops->on_object(event == EVENT_DELETED, doc, r->conf.arg);
+	if (r->phase != PHASE_WATCH) {
+		r->seen++;
+		return 0;
+	}
+	if (event == EVENT_ADDED)
+		r->stats.objects++;
+	else if (event == EVENT_DELETED && r->stats.objects)
+		r->stats.objects--;
+	if (doc) {
+		const char *version = json_str(doc, "metadata.resourceVersion", "");
+
+		copy_version(r->version, version, strlen(version));
+	} else {
+		memcpy(r->version, r->next_version, sizeof(r->version));
+	}
+	return 0;
+}
+
+static const struct json_stream_ops stream_ops = {
+	.on_object = on_object,
+	.on_envelope = on_envelope,
+	.on_begin = on_begin,
+	.on_pick = on_pick,
+};
+
+static int on_data(const char *data, size_t len, void *arg)
+{
+	struct reflector *r = arg;
+
+	return json_stream_feed(r->stream, data, len);
+}
+
+/* Ends of exchanges */
+
+static bool handle_refusal(struct reflector *r, const struct kube_result *res)
+{
+	char why[256];
+
+	(void)snprintf(why, sizeof(why), "%.200s", res->message);
+	switch (res->r) {
+	case -ESTALE:
+		if (r->phase != PHASE_WATCH)
+			return false; /* a list cannot be too old; wait before the next */
+		r->must_relist = true;
+		begin(r);
+		return true;
+	case -EINVAL:
+		if (r->phase != PHASE_WATCHLIST)
+			return false;
+		r->no_watchlist = true;
+		begin(r);
+		return true;
+	case -ENOENT:
+		if (r->conf.is_optional && !r->has_synced) {
+			replace_begin(r);
+			(void)replace_end(r, ""); /* an empty list against nothing known is never suspicious */
+		}
+		wait_for(r, ABSENT_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
+		return true;
+	case -EPERM:
+		wait_for(r, FORBIDDEN_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
+		return true;
+	case -EACCES:
+		if (r->conf.on_unauthorized)
+			r->conf.on_unauthorized(r->conf.state_arg);
+		return false;
+	default:
+		return false;
+	}
+}
+
+static void on_list_page(struct reflector *r)
+{
+	if (r->page_token) {
+		begin(r);
+		return;
+	}
+	if (!replace_end(r, r->next_version)) {
+		wait_for(r, CONFIRM_S * USEC_PER_SEC, "waiting for a second list");
+		return;
+	}
+	r->phase = PHASE_WATCH;
+	r->must_relist = false;
+	backoff_reset(&r->backoff);
+	set_state(r, REFLECTOR_SYNCED, "");
+	begin(r);
+}
+
+static void on_done(const struct kube_result *res, void *arg)
+{
+	struct reflector *r = arg;
+	int end = res->r == 0 ? json_stream_end(r->stream) : 0;
+
+	r->op = NULL;
+	if (res->r == -EAGAIN && r->is_suspicious) {
+		wait_for(r, CONFIRM_S * USEC_PER_SEC, "waiting for a second list");
+		return;
+	}
+	if (res->r < 0 && handle_refusal(r, res))
+		return;
+	if (res->r < 0 || end < 0) {
+		if (r->is_replacing && r->phase == PHASE_LIST) {
+			free(r->page_token);
+			r->page_token = NULL;
+		}
+		back_off(r, res->retry_after_s, r->error[0] && res->r == -EIO ? r->error
+						: end < 0 ? "the answer was cut short" : res->message);
+		return;
+	}
+	if (r->phase == PHASE_LIST) {
+		on_list_page(r);
+		return;
+	}
+	r->stats.reconnects++;
+	if (r->phase == PHASE_WATCHLIST) /* ended before the mark: the partial set does not count */
+		back_off(r, -1, "the list ended before it was complete");
+	else if (clock_boot_us() - r->started_us < SHORT_WATCH_S * USEC_PER_SEC)
+		back_off(r, -1, "the server ends watches at once");
+	else
+		begin(r); /* the server ends watches now and then: go on where it stopped */
+}
+
+/* Beginnings */
+
+static int build_path(struct reflector *r, struct buf *path)
+{
+	const char *query = r->conf.query ? r->conf.query : "";
+	const char *amp = r->conf.query ? "&" : "";
+	unsigned timeout_s = WATCH_MIN_S + rng_below(WATCH_SPREAD_S);
+	int e;
+
+	switch (r->phase) {
+	case PHASE_WATCHLIST:
+		return buf_addf(path,
+				"%s?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+				"&resourceVersion=&allowWatchBookmarks=true&timeoutSeconds=%u%s%s",
+				r->conf.path, timeout_s, amp, query);
+	case PHASE_LIST:
+		e = buf_addf(path, "%s?limit=%d%s%s", r->conf.path, PAGE, amp, query);
+		if (e == 0 && r->page_token)
+			e = buf_addf(path, "&continue=");
+		if (e == 0 && r->page_token)
+			e = buf_add_escaped(path, r->page_token);
+		return e;
+	case PHASE_WATCH:
+		return buf_addf(path, "%s?watch=1&resourceVersion=%s&allowWatchBookmarks=true&timeoutSeconds=%u%s%s",
+				r->conf.path, r->version, timeout_s, amp, query);
+	}
+	return -EINVAL;
+}
+
+static int start(struct reflector *r)
+{
+	CLEANUP(buf_done) struct buf path = {0};
+	struct kube_request req = {.on_data = on_data, .on_done = on_done, .arg = r};
+	int e;
+
+	json_stream_free(r->stream);
+	r->stream = NULL;
+	e = json_stream_new(r->phase == PHASE_LIST ? JSON_LIST : JSON_WATCH, r->conf.paths, &stream_ops, r,
+			    &r->stream);
+	if (e < 0)
+		return e;
+	e = build_path(r, &path);
+	if (e < 0)
+		return e;
+	free(r->page_token); /* used; the answer may bring another */
+	r->page_token = NULL;
+	req.path = path.data;
+	req.timeout_us = r->phase == PHASE_LIST
+				 ? 0
+				 : (int64_t)((WATCH_MIN_S + WATCH_SPREAD_S + WATCH_GUARD_S) * USEC_PER_SEC);
+	r->started_us = clock_boot_us();
+	return kube_start(r->client, &req, &r->op);
+}
+
+static void begin(struct reflector *r)
+{
+	bool resume = r->has_synced && r->version[0] && !r->must_relist && !r->is_suspicious;
+	int e;
+
+	if (resume) {
+		r->phase = PHASE_WATCH;
+	} else if (r->page_token) {
+		r->phase = PHASE_LIST;
+	} else {
+		r->phase = r->no_watchlist ? PHASE_LIST : PHASE_WATCHLIST;
+		replace_begin(r);
+		set_state(r, REFLECTOR_SYNCING, "");
+	}
+	e = start(r);
+	if (e < 0)
+		back_off(r, -1, err_name(e));
+	else if (resume && r->state != REFLECTOR_SYNCED)
+		set_state(r, REFLECTOR_SYNCED, "");
+}
+
+static void on_timer(void *arg)
+{
+	begin(arg);
+}
+
+int reflector_new(struct loop *loop, struct kube_client *client, const struct reflector_conf *conf,
+		  uint64_t delay_us, struct reflector **ret)
+{
+	CLEANUP(reflector_free) struct reflector *r = calloc(1, sizeof(*r));
+	int e;
+
+	if (!r)
+		return -ENOMEM;
+	r->loop = loop;
+	r->client = client;
+	r->conf = *conf;
+	e = loop_add_timer(loop, on_timer, r, &r->timer);
+	if (e < 0)
+		return e;
+	e = source_arm(r->timer, delay_us, 0);
+	if (e < 0)
+		return e;
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+void reflector_free(struct reflector *r)
+{
+	if (!r)
+		return;
+	kube_cancel(r->op);
+	source_free(r->timer);
+	json_stream_free(r->stream);
+	free(r->page_token);
+	free(r);
+}
+
+const char *reflector_name(const struct reflector *r)
+{
+	return r->conf.name;
+}
+
+enum reflector_state reflector_get_state(const struct reflector *r)
+{
+	return r->state;
+}
+
+bool reflector_has_synced(const struct reflector *r)
+{
+	return r->has_synced;
+}
+
+const char *reflector_error(const struct reflector *r)
+{
+	return r->error;
+}
+
+uint64_t reflector_fresh_us(const struct reflector *r)
+{
+	return r->fresh_us;
+}
+
+struct reflector_stats reflector_get_stats(const struct reflector *r)
+{
+	return r->stats;
+}
+
+void reflector_kick(struct reflector *r)
+{
+	if (r->state == REFLECTOR_WAITING)
+		(void)source_arm(r->timer, 0, 0); /* it was armed already; this only shortens it */
+}

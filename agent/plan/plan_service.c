@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plan/plan_service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+void plan_mapped(const struct ip *ip, uint8_t ret[16])
+{
+	if (ip->family == AF_INET) {
+		memcpy(ret, v4_prefix, sizeof(v4_prefix));
+		memcpy(ret + 12, ip->b, 4);
+	} else {
+		memcpy(ret, ip->b, 16);
+	}
+}
+
+struct ip plan_unmapped(const uint8_t addr[16])
+{
+	if (memcmp(addr, v4_prefix, sizeof(v4_prefix)) == 0)
+		return ip_from_bytes(AF_INET, addr + 12);
+	return ip_from_bytes(AF_INET6, addr);
+}
+
+struct mesh_svc_key plan_service_key(const struct ip *ip, uint16_t port, uint8_t proto)
+{
+	struct mesh_svc_key key = {.port = htons(port), .proto = proto};
+
+	plan_mapped(ip, key.addr);
+	return key;
+}
+
+void plan_service_done(struct plan_service *p)
+{
+	free(p->slots);
+	free(p->numbers);
+	*p = (struct plan_service){0};
+}
+
+static void add_slot(struct plan_service *p, uint32_t number, const struct backend *b)
+{
+	struct mesh_svc_slot *s = &p->slots[p->n_slots];
+
+	*s = (struct mesh_svc_slot){.port = htons(b->port), .backend_id = b->id};
+	plan_mapped(&b->ip, s->addr);
+	p->numbers[p->n_slots++] = number;
+}
+
+int plan_service_make(const struct frontend *f, struct plan_service *ret)
+{
+	CLEANUP(plan_service_done) struct plan_service p = {.key = plan_service_key(&f->ip, f->port, f->proto)};
+	size_t room = f->n_backends * (f->affinity_s ? 2 : 1) + 1;
+
+	p.slots = calloc(room, sizeof(*p.slots));
+	p.numbers = calloc(room, sizeof(*p.numbers));
+	if (!p.slots || !p.numbers)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->n_backends; i++)
+		if (f->backends[i].ip.family == f->ip.family)
+			add_slot(&p, p.value.count++, &f->backends[i]);
+	for (size_t i = 0; f->affinity_s && i < f->n_backends; i++)
+		if (f->backends[i].ip.family == f->ip.family)
+			add_slot(&p, MESH_SLOT_BACKEND | f->backends[i].id, &f->backends[i]);
+	p.value.service_id = f->id;
+	p.value.affinity_s = f->affinity_s;
+	p.value.flags = f->affinity_s ? MESH_SVC_AFFINITY : 0;
+	*ret = p;
+	p = (struct plan_service){0};
+	return 0;
+}

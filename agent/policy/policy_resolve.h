@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the datapath needs: identities that no rule tells apart share a class, and each class has, by
+ * direction, one verdict for every (protocol, port), precedence already settled.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/ip.h"
+#include "policy/policy.h"
+
+enum policy_dir { POLICY_INGRESS, POLICY_EGRESS, POLICY_DIRS };
+
+/* How the datapath tells protocols apart; "other" is told apart by protocol number. */
+enum policy_slot {
+	POLICY_SLOT_OTHER,
+	POLICY_SLOT_TCP,
+	POLICY_SLOT_UDP,
+	POLICY_SLOT_SCTP,
+	POLICY_SLOT_ICMP,   /* "port" is the ICMP type */
+	POLICY_SLOT_ICMPV6, /* same */
+	POLICY_SLOTS,
+};
+
+enum policy_action {
+	POLICY_ALLOW,
+	POLICY_DENY_DEFAULT, /* no rule allows it */
+	POLICY_DENY_RULE,    /* a deny rule matches */
+	POLICY_DENY_AUTH,    /* allowed only with authentication, which this host cannot do */
+};
+
+/* `rule` is 0 where no rule is the reason; else see policy_origin(). */
+struct policy_verdict {
+	uint32_t rule;
+	uint8_t action;
+};
+
+/* Ports whose bits under `mask` equal `port`. Host order; mask is a prefix: 0x8000 .. 0xffff. */
+struct policy_ports {
+	uint16_t port, mask;
+	struct policy_verdict verdict;
+};
+
+struct policy_proto {
+	uint8_t proto;
+	struct policy_verdict verdict;
+};
+
+/* Blocks never overlap and are sorted by port; what is in none has the default verdict. */
+struct policy_slot_rows {
+	struct policy_verdict dflt;
+	uint32_t n_ports;
+	struct policy_ports *ports;
+};
+
+struct policy_rows {
+	struct policy_slot_rows slot[POLICY_SLOTS];
+	uint32_t n_protos; /* of POLICY_SLOT_OTHER, sorted by number */
+	struct policy_proto *protos;
+};
+
+struct policy_class {
+	uint32_t number;       /* 0 = matches no selector */
+	uint32_t n_identities; /* 0 = not in use at present (class 0 always is) */
+	uint64_t version;      /* changes if and only if the rows do */
+	struct policy_rows rows[POLICY_DIRS];
+};
+
+/* A prefix that the address trie must know, with the local identity of its addresses. */
+struct policy_prefix {
+	struct cidr prefix;
+	uint32_t identity;
+};
+
+struct policy_table;
+
+/* Empty until the first policy_table_update(). `r` must outlive it; one table per repository. -ENOMEM. */
+int policy_table_new(struct policy_repo *r, struct policy_table **ret);
+void policy_table_free(struct policy_table *t);
+DEFINE_CLEANUP(struct policy_table *, policy_table_free)
+
+/*
+ * Brings the table up to date: all of it after a change of policy, only changed identities otherwise.
+ * Consumes the identity table's change list. 1 if anything changed, 0 if not; -ENOMEM leaves a table
+ * that the next call computes anew.
+ */
+int policy_table_update(struct policy_table *t);
+
+/* False: everything passes in that direction, its rows say nothing. */
+bool policy_table_enforced(const struct policy_table *t, enum policy_dir dir);
+
+/* Classes by number, 0 .. policy_table_class_limit()-1; NULL where a number is free. */
+uint32_t policy_table_class_limit(const struct policy_table *t);
+const struct policy_class *policy_table_class(const struct policy_table *t, uint32_t number);
+
+/* The class of an identity, as of the last update; an unknown one has class 0. */
+uint32_t policy_class_of(const struct policy_table *t, uint32_t identity);
+
+/*
+ * Identities whose class became another one, or that are gone, in the last update; `*ret` is borrowed until the
+ * next.
+ */
+size_t policy_table_changed(const struct policy_table *t, const uint32_t **ret);
+
+/* Sorted by cidr_cmp(). `*ret` is borrowed until the next update. */
+size_t policy_table_prefixes(const struct policy_table *t, const struct policy_prefix **ret);
+
+/* Identity of an address that is no known endpoint or node: its longest prefix, else world of its family. */
+uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip *ip);
+
+/*
+ * With policy-cidr-match-mode, an endpoint or node inside a prefix of some policy is told apart: the local
+ * identity to use for `ip` instead of `identity`; the same number where nothing is to be told apart.
+ * -ENOMEM, -ENOSPC.
+ */
+int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip, uint32_t *ret_identity);
+
+/* Reads one verdict from the rows. `port` is the ICMP type for ICMP, ignored for POLICY_SLOT_OTHER. */
+struct policy_verdict policy_rows_lookup(const struct policy_rows *rows, uint8_t proto, uint16_t port);
+
+enum policy_slot policy_slot_of(uint8_t proto);
+
+const char *policy_action_str(enum policy_action action);

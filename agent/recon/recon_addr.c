@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recon/recon_addr.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "recon/map_batch.h"
+
+_Static_assert((int)IPCACHE_IS_NODE == MESH_IP_NODE, "flags of cache and datapath differ");
+_Static_assert((int)IPCACHE_IS_TUNNELLED == MESH_IP_TUNNEL, "flags of cache and datapath differ");
+
+struct recon_addr {
+	const struct bpfobj *obj;
+	struct ipcache *cache;
+	struct recon_addr_stats stats;
+};
+
+static int read_node(const void *key, const void *value, void *arg)
+{
+	struct recon_addr *r = arg;
+	const uint32_t *number = key;
+	const struct mesh_node *n = value;
+	static const uint8_t none[16];
+	struct ip ip;
+	int e;
+
+	if (n->v4)
+		ip = ip_from_bytes(AF_INET, &n->v4);
+	else if (memcmp(n->v6, none, sizeof(none)) != 0)
+		ip = ip_from_bytes(AF_INET6, n->v6);
+	else
+		return 0;
+	if (*number == 0 || *number > UINT16_MAX)
+		return 0;
+	e = ipcache_node_seed(r->cache, &ip, (uint16_t)*number);
+	return e == -EEXIST ? 0 : e; /* one address under two numbers: the first is as good */
+}
+
+int recon_addr_new(const struct bpfobj *o, struct ipcache *c, struct recon_addr **ret)
+{
+	CLEANUP(recon_addr_free) struct recon_addr *r = calloc(1, sizeof(*r));
+	int e;
+
+	if (!r)
+		return -ENOMEM;
+	r->obj = o;
+	r->cache = c;
+	if (bpfobj_features(o)->adopted) {
+		e = bpfmap_each(o, BPFOBJ_NODES, read_node, r);
+		if (e < 0)
+			return e;
+	}
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+void recon_addr_free(struct recon_addr *r)
+{
+	free(r);
+}
+
+/* Tunnel endpoints first: addresses refer to them. */
+static int apply_nodes(struct recon_addr *r)
+{
+	uint16_t number;
+
+	while ((number = ipcache_node_next_dirty(r->cache))) {
+		struct ip ip = ipcache_node_ip(r->cache, number);
+		uint32_t key = number;
+		struct mesh_node n = {0};
+		int e;
+
+		if (ip.family == AF_INET)
+			memcpy(&n.v4, ip.b, 4);
+		else
+			memcpy(n.v6, ip.b, 16);
+		e = bpfmap_put(r->obj, BPFOBJ_NODES, &key, &n);
+		if (e < 0)
+			return e;
+		r->stats.writes++;
+	}
+	return 0;
+}
+
+struct applying {
+	struct map_batch v4, v6;
+	recon_addr_overlay_fn overlay;
+	void *arg;
+	bool changed;
+};
+
+static int apply_one(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
+{
+	struct applying *a = arg;
+	struct map_batch *b = ip->family == AF_INET ? &a->v4 : &a->v6;
+	struct mesh_ipinfo info;
+	int e;
+
+	a->changed = true;
+	if (!claim)
+		return map_batch_del(b, ip->b);
+	info = (struct mesh_ipinfo){.identity = claim->identity, .node = claim->node, .flags = claim->flags,
+				    .key = claim->key};
+	if (a->overlay) {
+		e = a->overlay(ip, claim->identity, &info.identity, a->arg);
+		if (e < 0)
+			return e;
+	}
+	return map_batch_put(b, ip->b, &info);
+}
+
+int recon_addr_apply(struct recon_addr *r, recon_addr_overlay_fn overlay, void *arg)
+{
+	struct applying a = {.overlay = overlay, .arg = arg};
+	int e = apply_nodes(r);
+
+	if (e < 0 || !ipcache_is_dirty(r->cache))
+		return e;
+	map_batch_init(&a.v4, r->obj, BPFOBJ_IPCACHE4);
+	map_batch_init(&a.v6, r->obj, BPFOBJ_IPCACHE6);
+	e = ipcache_flush(r->cache, apply_one, &a);
+	if (e == 0)
+		e = map_batch_flush(&a.v4);
+	if (e == 0)
+		e = map_batch_flush(&a.v6);
+	r->stats.writes += a.v4.n_put + a.v6.n_put;
+	r->stats.deletes += a.v4.n_del + a.v6.n_del;
+	map_batch_done(&a.v4);
+	map_batch_done(&a.v6);
+	if (e < 0) {
+		ipcache_mark_all(r->cache); /* what reached the kernel is not known: write all again */
+		return e;
+	}
+	return a.changed;
+}
+
+struct sweeping {
+	struct recon_addr *r;
+	struct map_batch batch;
+	int family;
+};
+
+static int sweep_one(const void *key, const void *value, void *arg)
+{
+	struct sweeping *s = arg;
+	struct ip ip = ip_from_bytes(s->family, key);
+	struct ipcache_claim claim;
+
+	(void)value;
+	return ipcache_get(s->r->cache, &ip, &claim) ? 0 : map_batch_del(&s->batch, key);
+}
+
+static int sweep(struct recon_addr *r, enum bpfobj_map map, int family)
+{
+	struct sweeping s = {.r = r, .family = family};
+	int e;
+
+	map_batch_init(&s.batch, r->obj, map);
+	e = bpfmap_each(r->obj, map, sweep_one, &s);
+	if (e == 0)
+		e = map_batch_flush(&s.batch);
+	r->stats.deletes += s.batch.n_del;
+	if (e == 0)
+		e = (int)s.batch.n_del;
+	map_batch_done(&s.batch);
+	return e;
+}
+
+int recon_addr_sweep(struct recon_addr *r)
+{
+	int v4 = sweep(r, BPFOBJ_IPCACHE4, AF_INET), v6;
+
+	if (v4 < 0)
+		return v4;
+	v6 = sweep(r, BPFOBJ_IPCACHE6, AF_INET6);
+	if (v6 < 0)
+		return v6;
+	ipcache_node_drop_unused(r->cache);
+	return v4 + v6;
+}
+
+struct recon_addr_stats recon_addr_get_stats(const struct recon_addr *r)
+{
+	return r->stats;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Brings the policy maps to what the policy table says. A new policy is written into the bank that is
+ * not in use and put in force as a whole by one store, so no packet ever meets a part of it. What is
+ * written is the difference to what that bank held.
+ */
+#pragma once
+
+#include "bpf/bpf_config.h"
+#include "bpf/bpf_map.h"
+#include "policy/policy_resolve.h"
+
+struct recon_policy;
+
+/* Reads back what earlier runs left in the maps. 0; -ENOMEM; errno of bpf(2). */
+int recon_policy_new(const struct bpfobj *o, struct bpfconfig *config, struct recon_policy **ret);
+void recon_policy_free(struct recon_policy *r);
+DEFINE_CLEANUP(struct recon_policy *, recon_policy_free)
+
+/* The highest local identity number that the maps hold: new ones must be above it. 0 = none. */
+uint32_t recon_policy_max_local(const struct recon_policy *r);
+
+/*
+ * Applies the table and puts it in force with `flags` (MESH_STATE_*). `ids` are all identities. On
+ * failure (-ENOMEM, -E2BIG for a full map, errno of bpf(2)) the policy that was in force stays,
+ * whole, and the next call starts over.
+ */
+int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, const struct identity_table *ids,
+		       uint64_t flags);
+
+struct recon_policy_stats {
+	uint64_t applies, writes, deletes; /* map entries, in all */
+	size_t rows, ports, ranges, classes, prefixes; /* now in force */
+};
+struct recon_policy_stats recon_policy_get_stats(const struct recon_policy *r);

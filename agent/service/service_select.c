@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/service_select.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/macro.h"
+#include "base/str.h"
+
+#define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
+#define LABEL_HEADLESS	 "service.kubernetes.io/headless"
+#define MANAGED_BY_MESH	 "endpointslice-mesh-controller.cilium.io"
+
+/* How good an endpoint is for new connections; the greater wins where two slices hold one address. */
+enum rank { RANK_NONE, RANK_TERMINATING, RANK_READY };
+
+struct candidate {
+	struct backend b;
+	enum rank rank;
+	const struct kube_slice *slice;
+	const struct kube_slice_endpoint *ep;
+};
+
+struct candidates {
+	struct candidate *v;
+	size_t n, cap;
+};
+
+static void candidates_done(struct candidates *c)
+{
+	ARRAY_DONE(c);
+}
+
+DEFINE_CLEANUP_DONE(struct candidates, candidates_done)
+
+static bool is_own_proxy(bool has_label, const char *label, const struct service_options *opt)
+{
+	if (!opt->proxy_name || *opt->proxy_name == '\0')
+		return !has_label; /* as kube-proxy: the label's presence counts, not its value */
+	return has_label && str_eq(label, opt->proxy_name);
+}
+
+bool service_is_proxied(const struct kube_service *s, const struct service_options *opt)
+{
+	const char *proxy = kube_pairs_get(&s->labels, LABEL_PROXY_NAME);
+
+	return is_own_proxy(proxy != NULL, proxy, opt) && !kube_pairs_get(&s->labels, LABEL_HEADLESS) &&
+	       !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME;
+}
+
+bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt)
+{
+	return s->family != 0 && s->service != 0 && !s->is_headless &&
+	       is_own_proxy(s->has_proxy_name, kube_slice_text(s, s->proxy_name), opt) &&
+	       !(opt->has_clustermesh && str_eq(kube_slice_text(s, s->managed_by), MANAGED_BY_MESH));
+}
+
+/* KEP-1669: ready endpoints take connections; terminating ones that serve do if there is no other. */
+static enum rank rank_of(const struct kube_slice *s, uint8_t conditions)
+{
+	if (s->is_paused)
+		return RANK_NONE;
+	if (conditions & KUBE_EP_READY)
+		return RANK_READY;
+	if ((conditions & KUBE_EP_SERVING) && (conditions & KUBE_EP_TERMINATING))
+		return RANK_TERMINATING;
+	return RANK_NONE;
+}
+
+/* Orders by address and port; of equal ones the better comes first. */
+static int candidate_cmp(const void *pa, const void *pb)
+{
+	const struct candidate *a = pa, *b = pb;
+	int r = ip_cmp(&a->b.ip, &b->b.ip);
+
+	if (r == 0)
+		r = (a->b.port > b->b.port) - (a->b.port < b->b.port);
+	if (r == 0)
+		r = (a->rank < b->rank) - (a->rank > b->rank);
+	if (r == 0)
+		r = (a->b.is_local < b->b.is_local) - (a->b.is_local > b->b.is_local);
+	return r;
+}
+
+static void drop_duplicates(struct candidates *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (n == 0 || !ip_eq(&c->v[n - 1].b.ip, &c->v[i].b.ip) ||
+		    c->v[n - 1].b.port != c->v[i].b.port)
+			c->v[n++] = c->v[i];
+	c->n = n;
+}
+
+static int add_slice(struct candidates *c, const struct kube_slice *s, uint16_t port,
+		     const struct service_options *opt)
+{
+	int r = ARRAY_RESERVE(c, s->n_endpoints);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < s->n_endpoints; i++) {
+		const struct kube_slice_endpoint *ep = &s->endpoints[i];
+		const char *node = kube_slice_text(s, ep->node);
+
+		/* the first address only, as kube-proxy: others would count one pod twice */
+		c->v[c->n++] = (struct candidate){
+			.b = {.ip = s->addrs[ep->first_addr].ip,
+			      .port = port,
+			      .conditions = ep->conditions,
+			      /* an endpoint without a node is nowhere local, unlike in Cilium */
+			      .is_local = opt->node && *node && str_eq(node, opt->node)},
+			.rank = rank_of(s, ep->conditions),
+			.slice = s,
+			.ep = ep,
+		};
+	}
+	return 0;
+}
+
+/* All endpoints of one service port and family, sorted, each address once. */
+static int collect(const struct kube_service_port *p, uint8_t family,
+		   const struct kube_slice *const *slices, size_t n_slices,
+		   const struct service_options *opt, struct candidates *ret)
+{
+	int r;
+
+	for (size_t i = 0; i < n_slices; i++) {
+		const struct kube_slice *s = slices[i];
+
+		if (s->family != family || !service_slice_counts(s, opt))
+			continue;
+		for (size_t j = 0; j < s->n_ports; j++) {
+			if (s->ports[j].port == 0 || s->ports[j].proto != p->proto ||
+			    !str_eq(kube_slice_text(s, s->ports[j].name), p->name))
+				continue;
+			r = add_slice(ret, s, s->ports[j].port, opt);
+			if (r < 0)
+				return r;
+		}
+	}
+	ARRAY_SORT(ret, candidate_cmp);
+	drop_duplicates(ret);
+	return 0;
+}
+
+static bool has_hint(const struct candidate *c, bool for_node, const char *own)
+{
+	size_t first = c->ep->first_hint + (for_node ? c->ep->n_zones : 0);
+	size_t n = for_node ? c->ep->n_nodes : c->ep->n_zones;
+
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(kube_slice_text(c->slice, c->slice->hints[first + i]), own))
+			return true;
+	return false;
+}
+
+/* True if every ready endpoint has hints of the kind and at least one names us. */
+static bool hints_apply(const struct candidates *c, bool for_node, const char *own)
+{
+	bool is_named = false;
+
+	if (!own || *own == '\0')
+		return false;
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->v[i].rank != RANK_READY)
+			continue;
+		if ((for_node ? c->v[i].ep->n_nodes : c->v[i].ep->n_zones) == 0)
+			return false;
+		is_named = is_named || has_hint(&c->v[i], for_node, own);
+	}
+	return is_named;
+}
+
+enum topology { TOPOLOGY_ALL, TOPOLOGY_NODE, TOPOLOGY_ZONE };
+
+/* What a frontend takes from the candidates. */
+struct choice {
+	enum rank rank;
+	bool local_only;
+	enum topology topology;
+	uint8_t flags;
+};
+
+static size_t count_rank(const struct candidates *c, enum rank rank, bool local_only)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		n += c->v[i].rank == rank && (!local_only || c->v[i].b.is_local);
+	return n;
+}
+
+static struct choice choose(const struct candidates *c, bool local_only,
+			    const struct service_options *opt)
+{
+	struct choice ch = {.rank = RANK_READY, .local_only = local_only};
+
+	if (count_rank(c, RANK_READY, local_only) == 0) {
+		if (count_rank(c, RANK_TERMINATING, local_only) > 0) {
+			ch.rank = RANK_TERMINATING;
+			ch.flags = FRONTEND_TERMINATING;
+		} else if (local_only && (count_rank(c, RANK_READY, false) > 0 ||
+					  count_rank(c, RANK_TERMINATING, false) > 0)) {
+			ch.flags = FRONTEND_FILTERED;
+		}
+		return ch; /* topology never applies to the fall-back */
+	}
+	if (local_only)
+		return ch;
+	if (hints_apply(c, true, opt->node))
+		ch.topology = TOPOLOGY_NODE;
+	else if (hints_apply(c, false, opt->zone))
+		ch.topology = TOPOLOGY_ZONE;
+	return ch;
+}
+
+static bool is_chosen(const struct candidate *c, const struct choice *ch,
+		      const struct service_options *opt)
+{
+	if (c->rank != ch->rank || (ch->local_only && !c->b.is_local))
+		return false;
+	switch (ch->topology) {
+	case TOPOLOGY_NODE:
+		return has_hint(c, true, opt->node);
+	case TOPOLOGY_ZONE:
+		return has_hint(c, false, opt->zone);
+	default:
+		return true;
+	}
+}
+
+struct select_ctx {
+	const struct kube_service *s;
+	const struct service_options *opt;
+	const struct candidates *c;
+	const struct kube_service_port *p;
+	struct frontends *out;
+};
+
+static int add_frontend(const struct select_ctx *x, const struct ip *ip, uint16_t port,
+			enum frontend_kind kind)
+{
+	/* In-cluster short cuts to external addresses use the Cluster set, as kube-proxy does. */
+	bool local_only = kind == FRONTEND_CLUSTER_IP && x->s->is_internal_local;
+	struct choice ch = choose(x->c, local_only, x->opt);
+	struct frontend f = {
+		.ip = *ip,
+		.port = port,
+		.proto = x->p->proto,
+		.kind = (uint8_t)kind,
+		.flags = ch.flags,
+		.affinity_s = x->s->affinity_s,
+		.ns = x->s->ns,
+		.name = x->s->name,
+		.port_name = x->p->name,
+	};
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < x->c->n; i++)
+		n += is_chosen(&x->c->v[i], &ch, x->opt);
+	if (n > 0) {
+		f.backends = calloc(n, sizeof(*f.backends));
+		if (!f.backends)
+			return -ENOMEM;
+		for (size_t i = 0; i < x->c->n; i++)
+			if (is_chosen(&x->c->v[i], &ch, x->opt))
+				f.backends[f.n_backends++] = x->c->v[i].b;
+	}
+	r = ARRAY_ADD(x->out, f);
+	if (r < 0)
+		free(f.backends);
+	return r;
+}
+
+/* Cilium's annotation service.cilium.io/type narrows a Service to one kind of frontend. */
+static bool is_exposed(const struct kube_service *s, enum frontend_kind kind)
+{
+	const char *only = kube_pairs_get(&s->annotations, "service.cilium.io/type");
+
+	if (!only)
+		return true;
+	if (str_eq(only, "ClusterIP"))
+		return kind == FRONTEND_CLUSTER_IP;
+	if (str_eq(only, "NodePort"))
+		return kind == FRONTEND_NODE_PORT;
+	if (str_eq(only, "LoadBalancer"))
+		return kind == FRONTEND_LOAD_BALANCER;
+	return true;
+}
+
+/* loadBalancerSourceRanges guard the real load balancer: no short cut around them. */
+static bool is_in_source_ranges(const struct kube_service *s, const struct service_options *opt)
+{
+	if (s->n_source_ranges == 0)
+		return true;
+	for (size_t i = 0; i < s->n_source_ranges; i++)
+		for (size_t j = 0; j < opt->n_host_ips; j++)
+			if (cidr_contains_ip(&s->source_ranges[i], &opt->host_ips[j]))
+				return true;
+	return false;
+}
+
+static int add_list(const struct select_ctx *x, uint8_t family, const struct ip *ips, size_t n,
+		    enum frontend_kind kind)
+{
+	uint16_t port = kind == FRONTEND_NODE_PORT ? x->p->node_port : x->p->port;
+	int r = 0;
+
+	if (port == 0 || !is_exposed(x->s, kind))
+		return 0;
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (ips[i].family == family)
+			r = add_frontend(x, &ips[i], port, kind);
+	return r;
+}
+
+/* All frontends of one service port in one family. */
+static int add_port(const struct select_ctx *x, uint8_t family)
+{
+	const struct kube_service *s = x->s;
+	const struct service_options *opt = x->opt;
+	int r = add_list(x, family, s->cluster_ips, s->n_cluster_ips, FRONTEND_CLUSTER_IP);
+
+	if (r >= 0 && opt->has_external_ips)
+		r = add_list(x, family, s->external_ips, s->n_external_ips, FRONTEND_EXTERNAL_IP);
+	if (r >= 0 && opt->has_load_balancers && s->type == KUBE_SERVICE_LOAD_BALANCER &&
+	    is_in_source_ranges(s, opt))
+		r = add_list(x, family, s->lb_ips, s->n_lb_ips, FRONTEND_LOAD_BALANCER);
+	if (r >= 0)
+		r = add_list(x, family, opt->node_ips, opt->n_node_ips, FRONTEND_NODE_PORT);
+	return r;
+}
+
+int frontend_cmp(const struct frontend *a, const struct frontend *b)
+{
+	int r = ip_cmp(&a->ip, &b->ip);
+
+	if (r == 0)
+		r = (a->proto > b->proto) - (a->proto < b->proto);
+	if (r == 0)
+		r = (a->port > b->port) - (a->port < b->port);
+	return r;
+}
+
+static int frontend_order(const void *pa, const void *pb)
+{
+	const struct frontend *a = pa, *b = pb;
+	int r = frontend_cmp(a, b);
+
+	if (r == 0)
+		r = (a->kind > b->kind) - (a->kind < b->kind);
+	return r ? r : strcmp(a->port_name, b->port_name);
+}
+
+bool frontend_same(const struct frontend *a, const struct frontend *b)
+{
+	if (frontend_cmp(a, b) != 0 || a->kind != b->kind || a->flags != b->flags ||
+	    a->affinity_s != b->affinity_s || a->n_backends != b->n_backends ||
+	    !str_eq(a->ns, b->ns) || !str_eq(a->name, b->name) || !str_eq(a->port_name, b->port_name))
+		return false;
+	for (size_t i = 0; i < a->n_backends; i++)
+		if (!ip_eq(&a->backends[i].ip, &b->backends[i].ip) ||
+		    a->backends[i].port != b->backends[i].port ||
+		    a->backends[i].is_local != b->backends[i].is_local ||
+		    a->backends[i].conditions != b->backends[i].conditions)
+			return false;
+	return true;
+}
+
+void frontend_done(struct frontend *f)
+{
+	free(f->backends);
+	f->backends = NULL;
+	f->n_backends = 0;
+}
+
+void frontends_done(struct frontends *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		frontend_done(&f->v[i]);
+	ARRAY_DONE(f);
+}
+
+/* One address can come from two sources of one Service: the kind that is named first stays. */
+static void drop_repeated(struct frontends *f)
+{
+	size_t n = 0;
+
+	ARRAY_SORT(f, frontend_order);
+	for (size_t i = 0; i < f->n; i++) {
+		if (n > 0 && frontend_cmp(&f->v[n - 1], &f->v[i]) == 0)
+			frontend_done(&f->v[i]);
+		else
+			f->v[n++] = f->v[i];
+	}
+	f->n = n;
+}
+
+int service_select(const struct kube_service *s, const struct kube_slice *const *slices,
+		   size_t n_slices, const struct service_options *opt, struct frontends *ret)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+	CLEANUP(frontends_done) struct frontends out = {0};
+	int r;
+
+	for (size_t i = 0; service_is_proxied(s, opt) && i < s->n_ports; i++) {
+		for (size_t j = 0; j < ARRAY_LEN(families); j++) {
+			CLEANUP(candidates_done) struct candidates c = {0};
+			struct select_ctx x = {s, opt, &c, &s->ports[i], &out};
+
+			r = collect(&s->ports[i], families[j], slices, n_slices, opt, &c);
+			if (r >= 0)
+				r = add_port(&x, families[j]);
+			if (r < 0)
+				return r;
+		}
+	}
+	drop_repeated(&out);
+	*ret = out;
+	out = (struct frontends){0};
+	return 0;
+}
