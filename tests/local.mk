@@ -134,7 +134,12 @@ tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bpf_test_com
 tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bench_bench_datapath_LDADD = $(MESH_LIBS)
 
-# netns
+# netns: needs root; run by `make check-system`
+SYSTEM_TESTS += tests/netns/test_net
+EXTRA_PROGRAMS += tests/netns/test_net
+CLEANFILES += tests/netns/test_net
+tests_netns_test_net_SOURCES = tests/netns/test_net.c
+tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster
 

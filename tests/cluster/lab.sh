@@ -117,7 +117,9 @@ cilium_config() {
 
 operator_up() {
 	local gc=${GC:-30s}
-	run_in_background operator env K8S_NODE_NAME=operator CILIUM_K8S_NAMESPACE=kube-system cilium-operator \
+	mkdir -p /run/cilium # each program of Cilium gets one of its own in this place
+	run_in_background operator unshare --mount sh -c 'mount -t tmpfs tmpfs /run/cilium && exec "$@"' sh \
+		env K8S_NODE_NAME=operator CILIUM_K8S_NAMESPACE=kube-system cilium-operator \
 		--k8s-kubeconfig-path="$LAB/admin.conf" --identity-allocation-mode=crd --ipam=kubernetes \
 		--cluster-name=default --cluster-id=0 --operator-api-serve-addr=127.0.0.1:9234 \
 		--cilium-endpoint-gc-interval="$gc" --identity-gc-interval="$gc" --nodes-gc-interval="$gc" \
@@ -158,9 +160,8 @@ compiler_dir() {
 }
 
 node_add() {
-	local name=$1 address=$NET.0.$((10 + $2)) range=$CLUSTER_POOL.$2.0/24 iptables=false
+	local name=$1 address=$NET.0.$((10 + $2)) range=$CLUSTER_POOL.$2.0/24
 	shift 2
-	! command -v iptables >/dev/null || iptables=true
 	compiler_dir
 	node_object "$name" "$address" "$range"
 	place_add "$name"
@@ -174,15 +175,16 @@ node_add() {
 		--identity-allocation-mode=crd --ipam=kubernetes --cluster-name=default --cluster-id=0 \
 		--bpf-root=/sys/fs/bpf --cgroup-root=/sys/fs/cgroup --enable-ipv4=true --enable-ipv6=false \
 		--routing-mode=tunnel --tunnel-protocol=vxlan --kube-proxy-replacement=true --enable-bpf-masquerade=true \
-		--enable-l7-proxy=false --install-iptables-rules=$iptables --devices=eth0 --enable-hubble=false \
+		--enable-l7-proxy=false --install-iptables-rules=true --devices=eth0 --enable-hubble=false \
 		--enable-health-checking=false --enable-endpoint-health-checking=false --cni-exclusive=false \
 		--write-cni-conf-when-ready= "$@"
 }
 
-node_is_ready() { place_exec "$1" cilium-dbg status --brief; }
+# Ready, or ended: no reason to wait longer.
+node_is_settled() { ! is_running "$1" || place_exec "$1" cilium-dbg status --brief; }
 
 node_wait() {
-	wait_for 120 node_is_ready "$1" || die "node $1 does not become ready: $LAB/log/$1.log"
+	wait_for 120 node_is_settled "$1" && is_running "$1" || die "node $1 does not become ready: $LAB/log/$1.log"
 }
 
 node_del() {
@@ -292,7 +294,7 @@ status() {
 [ $# -gt 0 ] || usage
 case $1 in
 up | down | status) "$@" ;;
-exec) shift; [ $# -gt 1 ] || usage; place_exec "$@" ;;
+exec) shift; [ $# -gt 1 ] || usage; place_become "$@" ;;
 kubectl) shift; kubectl "$@" ;;
 node) case ${2:-} in add) shift 2; node_add "$@"; node_wait "$1" ;; del) node_del "$3" ;; *) usage ;; esac ;;
 pod) case ${2:-} in add | del | exec) f=pod_$2; shift 2; "$f" "$@" ;; *) usage ;; esac ;;

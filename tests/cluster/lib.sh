@@ -31,7 +31,7 @@ run_in_background() {
 	shift
 	! is_running "$name" || return 0
 	mkdir -p "$LAB/pid" "$LAB/log"
-	setsid nohup "$@" >>"$LAB/log/$name.log" 2>&1 </dev/null &
+	setsid nohup "$@" >"$LAB/log/$name.log" 2>&1 </dev/null &
 	pid=$!
 	echo "$pid $(started_at "$pid")" >"$LAB/pid/$name"
 }
@@ -86,7 +86,10 @@ place_add() {
 }
 
 place_del() {
-	local name=$1 dir=$LAB/place/$1 n=0
+	local name=$1 dir=$LAB/place/$1 n=0 pid
+	for pid in $(cat "$LAB/cgroup/$MARK-$name/cgroup.procs" 2>/dev/null); do
+		kill -9 "$pid" 2>/dev/null || true # whatever was started in it and stayed
+	done
 	ip netns del "$MARK-$name" 2>/dev/null || true
 	[ ! -e "$dir/mnt" ] || umount "$dir/mnt" 2>/dev/null || true
 	[ ! -e "$dir/cg" ] || umount "$dir/cg" 2>/dev/null || true
@@ -98,13 +101,16 @@ place_del() {
 	done
 }
 
-# place_exec NAME COMMAND...: inside its namespaces and its cgroup
-place_exec() {
+# place_exec NAME COMMAND...: inside its namespaces and its cgroup; place_become takes the shell's place,
+# so that the number of the process is that of the command
+place_exec() { (place_become "$@"); }
+
+place_become() {
 	local name=$1
 	shift
 	[ -e "$LAB/place/$name/mnt" ] || die "no node or host '$name'"
-	LAB_CG=$LAB/cgroup/$MARK-$name LAB_DIR=$LAB/place/$name LAB_NETNS=/run/netns/$MARK-$name \
-		sh -c 'echo 0 >"$LAB_CG/cgroup.procs"
+	export LAB_CG=$LAB/cgroup/$MARK-$name LAB_DIR=$LAB/place/$name LAB_NETNS=/run/netns/$MARK-$name
+	exec sh -c 'echo 0 >"$LAB_CG/cgroup.procs"
 			exec nsenter --cgroup="$LAB_DIR/cg" --mount="$LAB_DIR/mnt" --net="$LAB_NETNS" "$@"' sh "$@"
 }
 
