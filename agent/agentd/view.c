@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "base/log.h"
 #include "bpf/bpf_map.h"
 #include "ctl/ctl_verbs.h"
 #include "dns/dns_forward.h"
@@ -467,19 +466,6 @@ static int leave(void *arg, const json_t *args, struct ctl_call *call, struct er
 	return agent_leave(arg, call, reterr);
 }
 
-static int log_level(void *arg, const json_t *args, json_t **ret, struct err *reterr)
-{
-	const char *name = json_str(args, "level", "");
-	int level;
-
-	(void)arg;
-	if (log_level_parse(name, &level) < 0)
-		return err_set(reterr, EINVAL, "log level \"%.20s\": want error, warning, info or debug", name);
-	log_set_level(level);
-	*ret = json_pack("{s:s}", "level", name);
-	return 0;
-}
-
 const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_STATUS, .handle = view_status},
 	{.name = CTL_VERB_ENDPOINT_LIST, .handle = endpoint_list},
@@ -494,6 +480,5 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_DNS_STATUS, .handle = dns_status},
 	{.name = CTL_VERB_DNS_QUERY, .handle = dns_query},
 	{.name = CTL_VERB_LEAVE, .is_write = true, .start = leave},
-	{.name = CTL_VERB_LOG_LEVEL, .is_write = true, .handle = log_level},
 };
 const size_t agent_n_verbs = ARRAY_LEN(agent_verbs);

@@ -163,7 +163,7 @@ static struct policy_options options_of(const struct world *w)
 	o.has_ipv4 = c->has_ipv4;
 	o.has_ipv6 = c->has_ipv6;
 	o.has_icmp_rules = c->has_icmp_rules;
-	o.has_sctp = c->has_sctp;
+	o.has_l7_proxy = c->has_l7_proxy;
 	o.has_extended_protocols = c->has_extended_protocols;
 	o.has_non_default_deny = c->has_non_default_deny;
 	o.has_node_selector_labels = c->has_node_selector_labels;

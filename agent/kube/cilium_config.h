@@ -33,6 +33,7 @@ struct cilium_config {
 	bool cidr_matches_nodes, cidr_matches_pods;
 	bool has_icmp_rules, has_sctp, has_extended_protocols, has_non_default_deny;
 	bool has_node_selector_labels;
+	bool has_l7_proxy;
 	bool has_mesh_auth;
 	bool has_audit_mode;
 };
