@@ -105,6 +105,20 @@ endif
 # unit: netlink, bpf, plan, recon
 
 # unit: join, ctl, cli
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/crypto/test_crypto tests/unit/join/test_join
+TESTS += tests/unit/crypto/test_crypto tests/unit/join/test_join
+tests_unit_crypto_test_crypto_SOURCES = tests/unit/crypto/certs.h \
+	tests/unit/crypto/test_base64.c tests/unit/crypto/test_jwt.c tests/unit/crypto/test_x509.c
+tests_unit_crypto_test_crypto_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/crypto $(CRITERION_CFLAGS)
+tests_unit_crypto_test_crypto_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
+	tests/unit/join/test_enrol.c tests/unit/join/test_join_state.c tests/unit/join/test_join_token.c \
+	tests/unit/join/test_kubeconfig.c tests/unit/join/test_label_check.c tests/unit/join/test_yaml_json.c
+tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
+tests_unit_join_test_join_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+EXTRA_DIST += tests/cluster/attack.cases tests/cluster/attack.sh tests/cluster/attack_lab.sh tests/cluster/enrol.sh
 
 # bpf: need root; run by `make check-system`
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
