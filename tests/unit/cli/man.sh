@@ -1,0 +1,57 @@
+#!/bin/sh
+# Every command and option of the table is in meshctl(8) and in the completion; pages are clean.
+set -u
+bad=0
+fail() {
+	echo "FAIL: $*"
+	bad=1
+}
+page=$srcdir/man/meshctl.8
+words=$("$builddir/meshctl" completion words) || exit 99
+[ -n "$words" ] || exit 99
+while read -r what rest; do
+	case $what in
+	command)
+		grep -qE "^\.It Cm $rest( |\$)" "$page" || fail "$page: no command \"$rest\""
+		;;
+	option)
+		opt=${rest##*--}
+		name=${rest% --*}
+		[ "$name" = - ] && name=
+		# within the command's own entry: from its .It Cm to the next one
+		if [ -n "$name" ]; then
+			awk -v want=".It Cm $name" -v opt="Fl -$opt" '
+				/^\.It Cm [a-z]/ { on = (($0 " ") ~ ("^\\.It Cm " substr(want, 8) "( |$)") && index($0, want) == 1) ? 1 : ($0 ~ /^\.It Cm (enforced|not-selecting|degraded|rejected)$/ ? on : 0) }
+				on && index($0 " ", opt " ") { found = 1 }
+				END { exit !found }' "$page" || fail "$page: no option --$opt at \"$name\""
+		else
+			grep -qE "^\.It Fl.*-$opt( |\$)" "$page" || fail "$page: no option --$opt"
+		fi
+		;;
+	esac
+done <<LIST
+$words
+LIST
+
+for shell in bash zsh; do
+	file=$srcdir/packaging/completion/meshctl.$shell
+	"$builddir/meshctl" completion $shell | cmp -s - "$file" ||
+		fail "$file is old; make it anew: meshctl completion $shell >packaging/completion/meshctl.$shell"
+done
+if command -v bash >/dev/null; then
+	got=$(bash -c '. "$1"; COMP_WORDS=(meshctl -o json ident ""); COMP_WORDS[3]=identity; COMP_CWORD=4; _meshctl
+		echo "${COMPREPLY[*]}"' - "$srcdir/packaging/completion/meshctl.bash")
+	case $got in "list get "*) ;; *) fail "bash completion of identity: $got" ;; esac
+	got=$(bash -c '. "$1"; COMP_WORDS=(meshctl monitor --pe); COMP_CWORD=2; _meshctl; echo "${COMPREPLY[*]}"' - \
+		"$srcdir/packaging/completion/meshctl.bash")
+	[ "$got" = --peer ] || fail "bash completion of --pe: $got"
+fi
+
+if command -v mandoc >/dev/null; then
+	# Pages that are not installed yet cannot be found.
+	text=$(mandoc -T lint "$srcdir"/man/*.[58] 2>/dev/null | grep -v 'referenced manual not found')
+	[ -z "$text" ] || fail "$text"
+else
+	echo "mandoc is not installed: pages are not linted"
+fi
+exit $bad
