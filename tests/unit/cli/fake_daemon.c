@@ -2,11 +2,13 @@
 /*
  * Answers meshctl from a file of JSON: usage: fake_daemon SOCKET FIXTURE. Members of the fixture are
  * named as the verbs; a member {"$errno": N, "text": "..."} is a failure. "monitor" is a list of
- * events, published to each new subscriber. Ends on SIGTERM.
+ * events, published to each new subscriber. Ends on SIGTERM. With --print FIXTURE VERB: prints what
+ * `meshctl -o json` must print.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/macro.h"
 #include "base/str.h"
@@ -96,6 +98,14 @@ static void on_term(void *arg)
 	loop_exit(arg, 0);
 }
 
+static int print(const char *path, const char *verb)
+{
+	CLEANUP(json_decref) json_t *fixture = json_load_file(path, 0, NULL);
+	CLEANUP(free) char *text = json_dumps(json_object_get(fixture, verb), JSON_INDENT(2));
+
+	return text && puts(text) >= 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = {0};
@@ -109,6 +119,8 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int r = -EINVAL;
 
+	if (argc == 4 && str_eq(argv[1], "--print"))
+		return print(argv[2], argv[3]);
 	if (argc != 3)
 		return 2;
 	config.path = argv[1];

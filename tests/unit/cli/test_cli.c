@@ -146,8 +146,8 @@ Test(redact, credentials)
 	} cases[] = {
 		{"nothing here", "nothing here", 0},
 		{"eyJ is short", "eyJ is short", 0},
-		{"t=eyJhbGciOiJSUzI1NiIs.eyJz.c2ln end", "t=******************************* end", 1},
-		{"--token mesh1.eyJzZXJ2ZXIi", "--token ********************", 1},
+		{"t=eyJhbGciOiJSUzI1NiIs.eyJz.c2ln end", "t=****************************** end", 1},
+		{"--token mesh1.eyJzZXJ2ZXIi", "--token ******************", 1},
 		{"Authorization: Bearer abc def", "Authorization: Bearer *** def", 1},
 		{"Bearer ", "Bearer ", 0},
 		{"-----BEGIN PRIVATE KEY-----\nMIIE\nxx\n-----END", "-----BEGIN ****************\n****\n**\n-----END", 0},
