@@ -49,14 +49,27 @@ agent_libmesh_a_SOURCES += \
 	agent/http/http.c agent/http/http.h
 
 # netlink
+agent_libmesh_a_SOURCES += \
+	agent/netlink/nl.c agent/netlink/nl.h \
+	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
+	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
+	agent/netlink/nl_link.c agent/netlink/nl_link.h \
+	agent/netlink/nl_route.c agent/netlink/nl_route.h
 
 # bpf
+agent_libmesh_a_SOURCES += \
+	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h \
+	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
+	agent/bpf/bpf_events.c agent/bpf/bpf_events.h \
+	agent/bpf/bpf_map.c agent/bpf/bpf_map.h \
+	agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h
 
 # kube
 agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h \
 	agent/kube/reflector.c agent/kube/reflector.h \
 	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
+	agent/kube/cilium_config.c agent/kube/cilium_config.h \
 	agent/kube/decode_node.c agent/kube/decode_node.h \
 	agent/kube/decode_service.c agent/kube/decode_service.h \
 	agent/kube/decode_slice.c agent/kube/decode_slice.h
@@ -64,11 +77,13 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/kube/kubeconfig.c agent/kube/kubeconfig.h \
 	agent/kube/kubeconfig_exec.c agent/kube/kubeconfig_exec.h \
+	agent/kube/kube_object.c agent/kube/kube_object.h \
 	agent/kube/yaml_json.c agent/kube/yaml_json.h
 
 # store
 agent_libmesh_a_SOURCES += \
 	agent/store/endpoint_table.c agent/store/endpoint_table.h \
+	agent/store/key_set.c agent/store/key_set.h \
 	agent/store/node_table.c agent/store/node_table.h
 
 # identity: ipcache
@@ -76,17 +91,50 @@ agent_libmesh_a_SOURCES += \
 	agent/identity/ipcache.c agent/identity/ipcache.h
 
 # identity, policy
+agent_libmesh_a_SOURCES += \
+	agent/identity/identity.c agent/identity/identity.h \
+	agent/identity/intern.c agent/identity/intern.h \
+	agent/identity/labels.c agent/identity/labels.h \
+	agent/identity/named_port.c agent/identity/named_port.h \
+	agent/identity/selector.c agent/identity/selector.h \
+	agent/policy/policy.c agent/policy/policy.h \
+	agent/policy/policy_class.c agent/policy/policy_class.h \
+	agent/policy/policy_fqdn.c \
+	agent/policy/policy_index.c agent/policy/policy_index.h \
+	agent/policy/policy_local.c agent/policy/policy_local.h \
+	agent/policy/policy_model.c agent/policy/policy_model.h \
+	agent/policy/policy_parse.c agent/policy/policy_parse.h \
+	agent/policy/policy_parse_knp.c \
+	agent/policy/policy_parse_peers.c \
+	agent/policy/policy_parse_ports.c \
+	agent/policy/policy_prefix.c agent/policy/policy_prefix.h \
+	agent/policy/policy_resolve.c agent/policy/policy_resolve.h \
+	agent/policy/policy_rows.c agent/policy/policy_rows.h \
+	agent/policy/policy_rule.c agent/policy/policy_rule.h \
+	agent/policy/policy_status.c \
+	agent/policy/policy_verdict.c agent/policy/policy_verdict.h
 
 # service
 agent_libmesh_a_SOURCES += \
 	agent/service/addr_index.c agent/service/addr_index.h \
 	agent/service/id_table.c agent/service/id_table.h \
-	agent/service/serve.h \
+	agent/service/serve.c agent/service/serve.h \
 	agent/service/service.c agent/service/service.h \
 	agent/service/service_flush.c agent/service/service_private.h \
 	agent/service/service_select.c agent/service/service_select.h
 
 # dns
+agent_libmesh_a_SOURCES += \
+	agent/dns/dns_cache.c agent/dns/dns_cache.h \
+	agent/dns/dns_forward.c agent/dns/dns_forward.h \
+	agent/dns/dns_msg.c agent/dns/dns_msg.h agent/dns/dns_name.c agent/dns/dns_write.c \
+	agent/dns/dns_provider.h \
+	agent/dns/dns_response.c agent/dns/dns_response.h \
+	agent/dns/dns_server.c agent/dns/dns_server.h agent/dns/dns_server_private.h \
+	agent/dns/dns_sock.c agent/dns/dns_sock.h \
+	agent/dns/dns_tcp.c agent/dns/dns_udp.c \
+	agent/dns/dns_zone.c agent/dns/dns_zone.h agent/dns/dns_zone_private.h \
+	agent/dns/dns_zone_service.c
 
 # plan
 agent_libmesh_a_SOURCES += \
@@ -98,12 +146,48 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/map_batch.c agent/recon/map_batch.h \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
-	agent/recon/recon_service.c agent/recon/recon_service.h
+	agent/recon/recon_service.c agent/recon/recon_service.h \
+	agent/recon/recon_net.c agent/recon/recon_net.h \
+	agent/recon/recon_nic.c agent/recon/recon_nic.h \
+	agent/recon/recon_route.c agent/recon/recon_route.h
 
 # join
 agent_libmesh_a_SOURCES += \
+	agent/join/address_check.c agent/join/address_check.h \
+	agent/join/checksum.c agent/join/checksum.h \
+	agent/join/cluster_info.c agent/join/cluster_info.h \
+	agent/join/enrol.c agent/join/enrol.h \
+	agent/join/enrol_identity.c agent/join/enrol_identity.h \
+	agent/join/enrol_list.c \
+	agent/join/enrol_objects.c agent/join/enrol_objects.h \
+	agent/join/join.c agent/join/join.h \
+	agent/join/join_state.c agent/join/join_state.h \
 	agent/join/join_token.c agent/join/join_token.h \
-	agent/join/label_check.c agent/join/label_check.h
+	agent/join/label_check.c agent/join/label_check.h \
+	agent/join/manifests.c agent/join/manifests.h \
+	agent/join/names.h
+nodist_agent_libmesh_a_SOURCES = agent/join/manifests_data.c
+CLEANFILES += agent/join/manifests_data.c
+MESH_MANIFESTS = packaging/kubernetes/10-base.yaml packaging/kubernetes/20-admission.yaml
+kubernetesdir = $(pkgdatadir)/kubernetes
+dist_kubernetes_DATA = $(MESH_MANIFESTS)
+
+# The manifests as one string, so that `meshctl cluster setup` needs no files.
+agent/join/manifests_data.c: $(MESH_MANIFESTS)
+	$(AM_V_GEN)$(MKDIR_P) agent/join && { \
+		echo 'extern const char manifests_data[]; const char manifests_data[] ='; \
+		first=yes; \
+		for f in $(MESH_MANIFESTS); do \
+			test $$first = yes || echo '"---\n"'; first=no; \
+			$(SED) -e 's/[\\"]/\\&/g' -e 's/^/"/' -e 's/$$/\\n"/' $(top_srcdir)/$$f || exit 1; \
+		done; \
+		echo ';'; } > $@.tmp && mv $@.tmp $@
+
+# join: the daemon's side
+agent_libmesh_a_SOURCES += \
+	agent/join/lease.c agent/join/lease.h \
+	agent/join/register.c agent/join/register.h \
+	agent/join/renew.c agent/join/renew.h
 
 # ctl
 agent_libmesh_a_SOURCES += \
@@ -114,9 +198,23 @@ agent_libmesh_a_SOURCES += \
 	agent/ctl/ctl_verbs.h
 
 # agentd
+agent_libmesh_a_SOURCES += \
+	agent/agentd/agent.c agent/agentd/agent.h \
+	agent/agentd/datapath.c agent/agentd/datapath.h \
+	agent/agentd/failsafe.c agent/agentd/failsafe.h \
+	agent/agentd/health.c agent/agentd/health.h \
+	agent/agentd/sync.c agent/agentd/sync.h \
+	agent/agentd/view.c \
+	agent/agentd/view_monitor.c \
+	agent/agentd/view_status.c \
+	agent/agentd/view.h \
+	agent/agentd/world.c agent/agentd/world.h
 
 # cli
 agent_libmesh_a_SOURCES += \
+	agent/cli/admin.c agent/cli/admin.h \
+	agent/cli/cmd_cluster.c agent/cli/cmd_host.c \
+	agent/cli/preflight.c agent/cli/preflight.h agent/cli/preflight_kernel.c \
 	agent/cli/cli_call.c agent/cli/cli_call.h \
 	agent/cli/cmd.c agent/cli/cmd.h \
 	agent/cli/cmd_bugreport.c \
@@ -142,7 +240,14 @@ MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD
 	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
 
 # programs
+sbin_PROGRAMS += mesh-agentd
+mesh_agentd_SOURCES = agent/agentd/main.c
+mesh_agentd_LDADD = $(MESH_LIBS)
 
 bin_PROGRAMS += meshctl
 meshctl_SOURCES = agent/cli/meshctl.c
 meshctl_LDADD = $(MESH_LIBS)
+
+sbin_PROGRAMS += mesh-join
+mesh_join_SOURCES = agent/cli/mesh_join.c
+mesh_join_LDADD = $(MESH_LIBS)

@@ -1,0 +1,27 @@
+# The BPF programs: compiled, stripped of debug information but for BTF, and turned into C headers.
+bpf_prog_inc = bpf/include/mesh_abi.h bpf/include/mesh_drop.h bpf/lib/common.h bpf/lib/config.h \
+	bpf/lib/conntrack.h bpf/lib/counters.h bpf/lib/encap.h bpf/lib/events.h bpf/lib/failsafe.h \
+	bpf/lib/fragment.h bpf/lib/ipcache.h bpf/lib/parse.h bpf/lib/policy.h bpf/lib/related.h \
+	bpf/lib/service.h bpf/lib/verdict.h
+bpf_prog_src = bpf/mesh_tc.bpf.c bpf/mesh_sock.bpf.c
+BPF_SKELETONS = bpf/mesh_tc.skel.h bpf/mesh_sock.skel.h
+BPF_CFLAGS = -O2 -g -target bpf -mcpu=v2 -Wall -Wextra -Werror
+
+EXTRA_DIST += $(bpf_prog_inc) $(bpf_prog_src)
+BUILT_SOURCES += $(BPF_SKELETONS)
+CLEANFILES += $(BPF_SKELETONS) bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o
+
+# The system's headers for <asm/types.h> are in a directory of the host architecture.
+bpf/mesh_tc.bpf.o: bpf/mesh_tc.bpf.c $(bpf_prog_inc)
+bpf/mesh_sock.bpf.o: bpf/mesh_sock.bpf.c $(bpf_prog_inc)
+bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o:
+	@$(MKDIR_P) bpf
+	$(AM_V_GEN)m=`$(CC) -print-multiarch 2>/dev/null`; \
+	$(CLANG) $(BPF_CFLAGS) -I$(top_srcdir)/bpf/include -I$(top_srcdir)/bpf -I/usr/include/$$m \
+		$(LIBBPF_CFLAGS) -c $(top_srcdir)/$(@:.o=.c) -o $@.tmp && \
+	$(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
+
+bpf/mesh_tc.skel.h: bpf/mesh_tc.bpf.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_tc.bpf.o name mesh_tc_bpf >$@.tmp && mv $@.tmp $@
+bpf/mesh_sock.skel.h: bpf/mesh_sock.bpf.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_sock.bpf.o name mesh_sock_bpf >$@.tmp && mv $@.tmp $@

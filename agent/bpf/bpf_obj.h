@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -75,6 +76,7 @@ struct bpfobj_sizes {
 struct bpfobj_options {
 	const char *pin_dir; /* on a bpf file system; "" = pin nothing; NULL = BPFOBJ_PIN_DIR */
 	struct bpfobj_sizes sizes;
+	bool no_tcx; /* use clsact even where the kernel has tcx */
 };
 
 /* What the running kernel offers, found out by trying. */
@@ -108,6 +110,9 @@ const struct bpfobj_features *bpfobj_features(const struct bpfobj *o);
 /* Bytes and number of instructions that the verifier walked. 0 or -errno. */
 int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *ret_verified_insns,
 		      uint32_t *ret_jited_bytes);
+
+/* The path of a pin called `name` below the pin directory. -ENAMETOOLONG; -ENOENT if nothing is pinned. */
+int bpfobj_pin_path(const struct bpfobj *o, const char *name, char *buf, size_t size);
 
 /* Unlinks every pinned map and the directory, if empty then. Attachments: see bpf_attach.h. */
 int bpfobj_unpin(struct bpfobj *o);

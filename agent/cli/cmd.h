@@ -80,6 +80,8 @@ extern const struct cmd cmd_leave_table[];
 extern const struct cmd cmd_bugreport_table[];
 extern const struct cmd cmd_config_table[];
 extern const struct cmd cmd_completion_table[];
+extern const struct cmd cmd_cluster_table[];
+extern const struct cmd cmd_host_table[];
 
 /* Global options, then those of `cmd` (may be NULL); each list ends with a NULL name. */
 extern const struct cmd_opt cmd_global_opts[];

@@ -46,14 +46,21 @@ struct named_port {
 	uint16_t port;
 };
 
+/* Sorted; one port per (name, proto): where an identity has two, none is here. */
+struct named_ports {
+	struct named_port *v;
+	size_t n;
+	struct named_port *told; /* by endpoints, unsorted */
+	size_t n_told;
+};
+
 struct identity {
 	uint32_t number;
 	uint32_t tag; /* for the owner of the table: the policy class */
-	uint16_t flags;
-	uint16_t n_ports;
+	uint16_t flags; /* enum identity_flag */
 	bool is_dirty;
 	struct label_set *labels;
-	struct named_port *ports; /* sorted; one port per (name, proto): ambiguous ones are left out */
+	struct named_ports *ports; /* NULL = none */
 };
 
 struct identity_table;
@@ -95,11 +102,17 @@ struct identity *identity_at(const struct identity_table *t, size_t i);
 /* The flags that a label set gives. */
 uint16_t identity_flags_of(const struct label_table *t, const struct label_set *set);
 
+/* `tag` is that of an identity that was removed, else 0. Look the number up to learn its present state. */
+struct identity_change {
+	uint32_t number;
+	uint32_t tag;
+};
+
 /*
- * Numbers added, changed or removed since the last call of identity_changes_clear(); look each up to learn its
- * present state. `ret_numbers` is borrowed until the next change.
+ * What was added, changed or removed since the last call of identity_changes_clear(). `*ret` is borrowed until the
+ * next change.
  */
-size_t identity_changes(const struct identity_table *t, const uint32_t **ret_numbers);
+size_t identity_changes(const struct identity_table *t, const struct identity_change **ret);
 void identity_changes_clear(struct identity_table *t);
 
 /* True if changes could not be recorded (out of memory): treat all as changed. */

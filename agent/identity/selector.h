@@ -62,7 +62,10 @@ struct selector_builder {
 	size_t n_excepts, cap_excepts;
 };
 
-/* Adds one requirement; `values` are copied. -EINVAL for values where none may be or are missing, -ENOMEM, -ENOSPC. */
+/*
+ * Adds one requirement; `values` are copied. -EINVAL for values where none may be or none where one must be,
+ * -E2BIG past LIMIT_LABELS, -ENOMEM, -ENOSPC.
+ */
 int selector_builder_add(struct selector_builder *b, uint8_t source, const char *key, enum selector_op op,
 			 const char *const *values, size_t n_values);
 /* Adds an excepted prefix. */

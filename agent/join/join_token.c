@@ -2,8 +2,6 @@
 #include "join/join_token.h"
 
 #include <errno.h>
-#include <openssl/sha.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/ip.h"
@@ -11,6 +9,7 @@
 #include "crypto/base64.h"
 #include "crypto/jwt.h"
 #include "crypto/secret.h"
+#include "join/checksum.h"
 #include "join/label_check.h"
 #include "json/json.h"
 
@@ -36,26 +35,6 @@ bool join_token_is_expired(const struct join_token *t, int64_t now_s)
 	return t->expires_s != 0 && now_s >= t->expires_s;
 }
 
-/* A short hash over the object without its member "sum": tells a damaged copy from a refused one. */
-static int checksum(json_t *object, char ret[17])
-{
-	CLEANUP(json_decref) json_t *copy = json_copy(object);
-	unsigned char hash[SHA256_DIGEST_LENGTH];
-	char *text;
-
-	if (!copy)
-		return -ENOMEM;
-	(void)json_object_del(copy, "sum"); /* absent while the token is built */
-	text = json_text(copy);
-	if (!text)
-		return -ENOMEM;
-	SHA256((const unsigned char *)text, strlen(text), hash);
-	secret_free(text);
-	for (size_t i = 0; i < 8; i++)
-		(void)snprintf(ret + 2 * i, 3, "%02x", hash[i]);
-	return 0;
-}
-
 static json_t *strv_to_json(const struct strv *l)
 {
 	json_t *array = json_array();
@@ -73,7 +52,7 @@ int join_token_build(const struct join_token *t, char **ret, struct err *reterr)
 	CLEANUP(json_decref) json_t *o = json_object();
 	CLEANUP(buf_done) struct buf out = {.max = LIMIT_TOKEN_BYTES};
 	CLEANUP(secret_free) char *text = NULL;
-	char pin[X509_PIN_STRLEN], sum[17];
+	char pin[X509_PIN_STRLEN], sum[CHECKSUM_STRLEN];
 	int r = 0;
 
 	if (!t->servers.n || !t->jwt || !t->host || !t->namespace || (!t->ca_pem && !t->has_pin))
@@ -94,7 +73,7 @@ int join_token_build(const struct join_token *t, char **ret, struct err *reterr)
 	r |= json_object_set_new(o, "cluster", json_string(t->cluster ? t->cluster : ""));
 	r |= json_object_set_new(o, "uid", json_string(t->cluster_uid ? t->cluster_uid : ""));
 	r |= json_object_set_new(o, "identity", json_integer((json_int_t)t->identity));
-	if (r == 0 && checksum(o, sum) == 0)
+	if (r == 0 && checksum_of(o, sum) == 0)
 		r = json_object_set_new(o, "sum", json_string(sum));
 	text = r == 0 ? json_text(o) : NULL;
 	if (!text || buf_add(&out, PREFIX, strlen(PREFIX)) < 0)
@@ -240,7 +219,7 @@ int join_token_parse(const char *text, struct join_token *ret, struct err *reter
 	CLEANUP(json_decref) json_t *o = NULL;
 	CLEANUP(join_token_done) struct join_token t = {0};
 	size_t len;
-	char sum[17];
+	char sum[CHECKSUM_STRLEN];
 	int r;
 
 	text += strspn(text, " \t\r\n");
@@ -263,7 +242,7 @@ int join_token_parse(const char *text, struct join_token *ret, struct err *reter
 	o = json_parse(json.data, json.len);
 	if (!json_is_object(o))
 		return damaged(reterr, "cut off or altered");
-	if (checksum(o, sum) < 0)
+	if (checksum_of(o, sum) < 0)
 		return err_set(reterr, ENOMEM, "out of memory");
 	if (!str_eq(json_str(o, "sum", ""), sum))
 		return damaged(reterr, "altered");

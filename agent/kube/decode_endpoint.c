@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/decode_endpoint.h"
 
+#include "base/array.h"
 #include "base/macro.h"
 #include "base/str.h"
 #include "kube/reflector.h"
@@ -146,9 +147,29 @@ bool kube_endpoint_is_usable(const struct kube_endpoint *e)
 	return !e->is_refused && e->ns[0] && e->name[0] && e->node.family && e->n_addr;
 }
 
+enum { CES_MAX = 1024 /* the operator puts at most 100 in one, by default */ };
+
 void kube_ces_clear(struct kube_ces *s)
 {
 	s->slice[0] = s->ns[0] = '\0';
+	s->n_endpoints = 0;
+	s->is_refused = false;
+	kube_endpoint_clear(&s->endpoint);
+}
+
+void kube_ces_done(struct kube_ces *s)
+{
+	free(s->endpoints);
+	*s = (struct kube_ces){0};
+}
+
+static void add_endpoint(struct kube_ces *s)
+{
+	if (s->n_endpoints == CES_MAX ||
+	    array_reserve((void **)&s->endpoints, &s->cap, s->n_endpoints, 1, sizeof(*s->endpoints)) < 0)
+		s->is_refused = true;
+	else
+		s->endpoints[s->n_endpoints++] = s->endpoint;
 	kube_endpoint_clear(&s->endpoint);
 }
 
@@ -159,11 +180,10 @@ void kube_ces_pick(struct kube_ces *s, const struct json_pick *p)
 		(void)copy_name(s->slice, p); /* an unnamed slice is dropped by its owner */
 		break;
 	case F_SLICE_NAMESPACE:
-		(void)copy_name(s->ns, p); /* likewise */
+		(void)copy_name(s->ns, p); /* endpoints without one are not usable */
 		break;
 	case F_ELEMENT:
-		s->on_endpoint(&s->endpoint, s->arg);
-		kube_endpoint_clear(&s->endpoint);
+		add_endpoint(s);
 		break;
 	default:
 		kube_cep_pick(&s->endpoint, p);

@@ -37,14 +37,19 @@ void kube_cep_pick(struct kube_endpoint *e, const struct json_pick *p);
 /* True if the endpoint can be used: named, with a node and an address. Cilium ignores it otherwise. */
 bool kube_endpoint_is_usable(const struct kube_endpoint *e);
 
-/* A slice on its way: on_endpoint is called as each of its endpoints is complete. */
+/*
+ * A slice: its endpoints are kept until the object is complete, since the name and the namespace may
+ * come after them. The array is reused from slice to slice.
+ */
 struct kube_ces {
 	char slice[LIMIT_NAME + 1];
-	struct kube_endpoint endpoint;
-	char ns[LIMIT_NAME + 1]; /* of all endpoints; comes before them, as the API server sorts keys */
-	void (*on_endpoint)(const struct kube_endpoint *e, void *arg);
-	void *arg;
+	char ns[LIMIT_NAME + 1]; /* of all endpoints */
+	struct kube_endpoint *endpoints;
+	size_t n_endpoints, cap;
+	struct kube_endpoint endpoint; /* being read */
+	bool is_refused;	       /* over a limit or out of memory: must not be used */
 };
 
 void kube_ces_clear(struct kube_ces *s);
 void kube_ces_pick(struct kube_ces *s, const struct json_pick *p);
+void kube_ces_done(struct kube_ces *s);

@@ -52,10 +52,13 @@ enum nl_link_change {
 int nl_link_decode(const struct nlmsghdr *msg, struct nl_link *ret);
 
 /*
- * Applies such a message to a table. The mask of nl_link_change (0 = nothing new), -ENOMSG and -EBADMSG
+ * Applies such a message, or RTM_NEWNETCONF (rp_filter), to a table. The mask of nl_link_change (0 = nothing new), -ENOMSG and -EBADMSG
  * as above, -ENOMEM. `ret_old`, if not NULL, gets the entry as it was, or zeroes.
  */
 int nl_links_apply(struct nl_links *t, const struct nlmsghdr *msg, struct nl_link *ret_old);
+
+/* Forgets one, known or not. */
+void nl_links_remove(struct nl_links *t, int ifindex);
 
 /* NULL if there is none. The pointers die with the next change of the table. */
 const struct nl_link *nl_links_find(const struct nl_links *t, int ifindex);

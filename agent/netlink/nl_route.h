@@ -32,11 +32,17 @@ struct nl_route {
 /* Decodes RTM_NEWROUTE or RTM_DELROUTE. 0; -ENOMSG for others and other families; -EBADMSG. */
 int nl_route_decode(const struct nlmsghdr *msg, struct nl_route *ret);
 
+/* 0 for IPv4; 1 for IPv6, where the kernel takes 0 for 1024. */
+static inline uint32_t nl_route_metric(int family)
+{
+	return family == AF_INET6 ? 1 : 0;
+}
+
 /*
  * Adds, changes or deletes a unicast route of protocol NL_RTPROT_MESH in the main table; `table`, `type` and
- * `protocol` of `r` are not looked at. The metric is 0 for IPv4 and 1 for IPv6 (where 0 means 1024), so that
- * ours wins and an equal route of someone else is an error and not a silent fight:
- * add answers -EEXIST. Delete answers -ESRCH if it is gone.
+ * `protocol` of `r` are not looked at. The metric is that of nl_route_metric(), so that ours wins and an
+ * equal route of someone else is an error and not a silent fight: add answers -EEXIST. Delete takes
+ * the metric of `r` and answers -ESRCH if the route is gone.
  */
 int nl_route_add(struct nl *nl, const struct nl_route *r, const struct nl_reply *reply);
 int nl_route_replace(struct nl *nl, const struct nl_route *r, const struct nl_reply *reply);

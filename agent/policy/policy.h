@@ -31,7 +31,7 @@ struct policy_options {
 	unsigned cidr_modes;		  /* policy-cidr-match-mode: enum cidr_match_mode */
 	bool has_ipv4, has_ipv6;	  /* families enabled: both = dual stack */
 	bool has_icmp_rules;		  /* enable-icmp-rules */
-	bool has_sctp;			  /* enable-sctp */
+	bool has_l7_proxy;		  /* enable-l7-proxy: without it L7 rules are invalid */
 	bool has_extended_protocols;	  /* enable-extended-ip-protocols */
 	bool has_non_default_deny;	  /* enable-non-default-deny-policies */
 	bool has_node_selector_labels;	  /* enable-node-selector-labels */

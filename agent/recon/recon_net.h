@@ -35,7 +35,7 @@ struct net_desired {
 	 * overhead of the underlay's IP version (of `targets`; IPv4 if there are none). name "": RECON_NET_DEVICE.
 	 */
 	struct nl_tunnel tunnel;
-	const struct net_route *routes; /* any order; of equal prefixes the first counts */
+	const struct net_route *routes; /* any order; of equal prefixes one counts */
 	size_t n_routes;
 	const struct ip *targets; /* API servers, nodes: at most RECON_NET_TARGETS are looked at */
 	size_t n_targets;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * What the BPF programs and the agent share: keys, values and configuration. Included by both, so
  * only <linux/types.h>. Every pad byte is explicit and zero, because keys are compared as bytes.
@@ -45,7 +45,7 @@ enum mesh_verdict {
 
 struct mesh_config {
 	__u64 state;
-	__u64 netns_cookie; /* sockets of other namespaces are not translated */
+	__u64 netns_cookie; /* sockets of others are not translated; 0 = the first one's */
 	__u32 identity;	    /* our own, sent as VNI */
 	__u32 world_v4;	    /* identity of addresses in no map: 2, or 9 and 10 with both families */
 	__u32 world_v6;
@@ -176,26 +176,27 @@ struct mesh_ct6_key {
 	__u8 pad;
 };
 
-#define MESH_CT_TUNNEL	 1 /* the peer is behind the tunnel */
-#define MESH_CT_FAILSAFE 2 /* allowed by the failsafe set */
-#define MESH_CT_AUDIT	 4 /* policy would have dropped it */
+#define MESH_CT_EGRESS	 1 /* direction that opened the flow */
+#define MESH_CT_TUNNEL	 2 /* the peer is behind the tunnel */
+#define MESH_CT_FAILSAFE 4 /* allowed by the failsafe set */
+#define MESH_CT_AUDIT	 8 /* policy would have dropped it */
 
-#define MESH_TCP_SEEN_FWD    1 /* a packet without SYN in the direction that opened the flow */
+#define MESH_TCP_SEEN_DATA   1 /* a packet without SYN */
 #define MESH_TCP_SEEN_REPLY  2
-#define MESH_TCP_CLOSE_FWD   4
+#define MESH_TCP_CLOSE_FWD   4 /* FIN or RST in the direction that opened the flow */
 #define MESH_TCP_CLOSE_REPLY 8
 
+/* Only allowed flows have an entry; its verdict holds while the generation is the current one. */
 struct mesh_ct {
 	__u64 expires; /* ticks */
 	__u32 generation;
 	__u32 peer; /* identity when policy was last asked */
 	__u32 rule;
-	__be32 outer4; /* tunnel source that was checked for this peer; 0 = none */
-	__u16 node;    /* index into mesh_nodes */
-	__u8 dir;      /* that opened the flow */
-	__u8 flags;    /* MESH_CT_* */
-	__u8 tcp;      /* MESH_TCP_* */
-	__u8 pad[3];
+	__u32 outer4; /* tunnel source (host order) and VNI that were checked for this peer; 0 = none */
+	__u32 vni;
+	__u16 node;  /* index into mesh_nodes; 0 = none */
+	__u8 flags;  /* MESH_CT_* */
+	__u8 tcp;    /* MESH_TCP_* */
 };
 
 /* mesh_frags: ports of the first fragment. */
@@ -212,7 +213,8 @@ struct mesh_frag {
 	__be16 sport;
 	__be16 dport;
 	__u8 icmp_type;
-	__u8 pad[3];
+	__u8 proto; /* behind all extension headers */
+	__u8 pad[2];
 	__u64 expires; /* ticks */
 };
 

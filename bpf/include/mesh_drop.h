@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * What became of a packet: X(number, symbol, sentence). Numbers are stable: they are in counters,
  * events and people's dashboards. Below MESH_DROP_FIRST a packet passed, from there on it was dropped.
@@ -28,7 +28,6 @@
 	X(39, DROP_EXT_HEADERS, "IPv6 extension headers that cannot be followed")                  \
 	X(40, DROP_FRAGMENT_LOST, "fragment whose first fragment was not seen or not allowed")     \
 	X(41, DROP_FRAGMENT_TINY, "fragment that cuts or overlaps the transport header")           \
-	X(42, DROP_ICMPV6_TYPE, "ICMPv6 type that is never accepted")                              \
 	X(43, DROP_SPOOFED_POD, "pod source address outside the tunnel")                           \
 	X(44, DROP_POD_OFF_TUNNEL, "pod destination address outside the tunnel")                   \
 	X(45, DROP_TUNNEL_UNKNOWN_NODE, "tunnel packet from an address that is no node")           \

@@ -5,112 +5,30 @@
 # and fails the suite. Allowed writes are the controls: they show that the attempts were well-formed.
 #
 # Usage: attack.sh [-w] ADMIN_KUBECONFIG HOST_TOKEN_FILE HOST VICTIM NAMESPACE
-#   Both hosts must be enrolled in NAMESPACE: HOST with address 172.19.100.2/32 and the services
-#   ahch-to, VICTIM with other addresses. `attack.sh fixture ADMIN_KUBECONFIG TOKEN_FILE` makes them.
+#   Both hosts must be enrolled in NAMESPACE: HOST with the addresses 172.19.100.2 and fd00:19::2 and
+#   a service of its own name, VICTIM with other addresses and labels.
+#   `attack.sh fixture ADMIN_KUBECONFIG TOKEN_FILE` enrols ahch-to and crait in legacy ($MESHCTL).
 #   -w  first gives the host's account every verb of RBAC on everything, so that only the admission
 #       policies stand in the way; cases marked `rbac` are left out
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
-fixture_host() { # host, address ranges, identity
-	cat <<Y
-apiVersion: cilium.io/v2
-kind: CiliumIdentity
-metadata: {name: "$3", annotations: {io.cilium.heartbeat: "2026-01-01T00:00:00Z"}, labels: {io.kubernetes.pod.namespace: legacy}}
-security-labels: {k8s:jedi: $1, k8s:io.kubernetes.pod.namespace: legacy, k8s:io.cilium.k8s.policy.cluster: default}
----
-apiVersion: cilium.io/v2
-kind: CiliumNode
-metadata:
-  name: $1
-  labels: {mesh-external-agent.io/host: $1}
-  annotations: {cilium.io/do-not-gc: "true", mesh-external-agent.io/addresses: "$2"}
-  ownerReferences: [{apiVersion: v1, kind: Namespace, name: mesh-hosts, uid: "$uid"}]
-spec: {addresses: [], ipam: {podCIDRs: [10.99.0.0/24]}}
----
-apiVersion: cilium.io/v2
-kind: CiliumEndpoint
-metadata:
-  name: $1
-  namespace: legacy
-  labels: {mesh-external-agent.io/host: $1}
-  annotations: {mesh-external-agent.io/addresses: "$2"}
-status: {id: 1, state: disconnected, identity: {id: $3, labels: [k8s:jedi=$1]}}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: $1, namespace: mesh-hosts}
----
-apiVersion: coordination.k8s.io/v1
-kind: Lease
-metadata: {name: $1, namespace: mesh-hosts}
-spec: {holderIdentity: $1, leaseDurationSeconds: 40}
----
-apiVersion: v1
-kind: Secret
-metadata: {name: $1-join, namespace: mesh-hosts}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: $1, namespace: mesh-hosts}
-rules:
-- {apiGroups: [""], resources: [serviceaccounts/token], resourceNames: [$1], verbs: [create]}
-- {apiGroups: [""], resources: [secrets], resourceNames: [$1-join], verbs: [get, delete]}
-- {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [$1], verbs: [get, update, patch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: $1, namespace: mesh-hosts}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: $1}
-subjects: [{kind: ServiceAccount, name: $1, namespace: mesh-hosts}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: mesh-host-$1, namespace: legacy}
-rules:
-- {apiGroups: [cilium.io], resources: [ciliumendpoints], resourceNames: [$1], verbs: [update, patch]}
-- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [create, update, patch, delete]}
-- {apiGroups: [""], resources: [services], resourceNames: [$1], verbs: [serve]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: mesh-host-$1, namespace: legacy}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: mesh-host-$1}
-subjects: [{kind: ServiceAccount, name: $1, namespace: mesh-hosts}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: mesh-host-$1}
-rules:
-- {apiGroups: [cilium.io], resources: [ciliumnodes], resourceNames: [$1], verbs: [update, patch]}
-- {apiGroups: [cilium.io], resources: [ciliumidentities], resourceNames: ["$3"], verbs: [update, patch]}
-- {apiGroups: [mesh-external-agent.io], resources: [identities], resourceNames: ["$3"], verbs: [use]}
-- {apiGroups: [mesh-external-agent.io], resources: [addresses], resourceNames: ["$2"], verbs: [use]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: mesh-host-$1}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mesh-host-$1}
-subjects: [{kind: ServiceAccount, name: $1, namespace: mesh-hosts}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: $1, namespace: legacy}
-spec: {selector: {none: none}, ports: [{port: 80}]}
----
-Y
-}
-
+# Prepares a cluster that has the Cilium CRDs but maybe no Cilium, and enrols the two hosts.
 fixture() { # admin kubeconfig, token file
 	export KUBECONFIG=$1
-	uid=$(kubectl get ns mesh-hosts -o jsonpath='{.metadata.uid}') || exit 1
-	{
-		printf 'apiVersion: v1\nkind: Namespace\nmetadata: {name: legacy}\n'
-		echo ---
-		fixture_host ahch-to 172.19.100.2/32,fd00:19::2/128 51000
-		fixture_host crait 172.19.100.9/32 51001
-	} | kubectl apply -f - >/dev/null || exit 1
+	local meshctl=${MESHCTL:-meshctl}
+	kubectl get -n kube-system configmap/cilium-config >/dev/null 2>&1 ||
+		kubectl create -n kube-system configmap cilium-config --from-literal=identity-allocation-mode=crd \
+			--from-literal=cluster-name=default --from-literal=cluster-pool-ipv4-cidr=10.244.0.0/16 \
+			--from-literal=enable-ipv4=true --from-literal=enable-ipv6=true >/dev/null || exit 1
+	kubectl create namespace legacy >/dev/null 2>&1
+	kubectl create service clusterip -n legacy ahch-to --tcp=80 >/dev/null 2>&1
+	kubectl create service clusterip -n legacy crait --tcp=80 >/dev/null 2>&1
+	"$meshctl" cluster setup >/dev/null || exit 1
+	"$meshctl" host add ahch-to --namespace legacy --labels jedi=luke --address 172.19.100.2,fd00:19::2 --serve ahch-to >/dev/null || exit 1
+	"$meshctl" host add crait --namespace legacy --labels jedi=rey --address 172.19.100.9 --serve crait >/dev/null || exit 1
 	kubectl create token -n mesh-hosts ahch-to --duration=1h >"$2"
+	sleep 2 # until the policies are in force
 }
 
 if [ "${1:-}" = fixture ]; then
@@ -146,11 +64,14 @@ Y
 }
 { slice "$H-mesh-$H" "$H" "$H"; slice "$V-mesh-$V" "$V" "$V"; } | kubectl apply --server-side --force-conflicts -f - >/dev/null || exit 2
 kubectl annotate --overwrite ciliumidentity "$ID" io.cilium.heartbeat=2026-01-01T00:00:00Z >/dev/null
+# What the operator of a cluster-pool would have given it.
+kubectl patch ciliumnode "$H" --type=merge -p '{"spec":{"ipam":{"podCIDRs":["10.244.99.0/24"]}}}' >/dev/null || exit 2
 kubectl create configmap -n "$N" attack-target >/dev/null 2>&1
 
 cleanup() {
 	kubectl delete --ignore-not-found clusterrolebinding/attack-wide clusterrole/attack-wide >/dev/null
 	kubectl delete --ignore-not-found -n "$N" "endpointslice/$H-mesh-$H" "endpointslice/$V-mesh-$V" configmap/attack-target >/dev/null
+	kubectl patch ciliumnode "$H" --type=merge -p '{"spec":{"ipam":null}}' >/dev/null
 	rm -rf "$tmp"
 }
 trap cleanup EXIT

@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/agent.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <netdb.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "crypto/secret.h"
+#include "json/json.h"
+
+enum {
+	UPKEEP_S = 30,
+	STAND_DOWN_S = 120, /* a refused credential must stay refused before the host stands down */
+	HTTPS_PORT = 443,
+	DNS_PORT = 53,
+	UPSTREAMS_MAX = 8,
+};
+
+#define CLUSTER_ZONE "cluster.local"
+#define REJOIN	     "mesh-join --token ... with a new token from: meshctl host add"
+
+static void boot(struct agent *a);
+
+static void set_state(struct agent *a, enum agent_state state, const char *text)
+{
+	if (a->state != state)
+		log_event(LOG_INFO, "agent.state", text);
+	a->state = state;
+	(void)sd_notifyf(0, "STATUS=%s", text); /* nobody has to listen */
+}
+
+/* Applying */
+
+static bool is_enrolled(const struct agent *a, const struct ip *ip)
+{
+	for (size_t i = 0; i < a->join.addresses.n; i++) {
+		struct cidr c;
+
+		if (cidr_parse(a->join.addresses.v[i], true, &c) == 0 && cidr_contains_ip(&c, ip))
+			return true;
+	}
+	return false;
+}
+
+static bool is_configured(const struct agent *a, const struct ip *ip)
+{
+	for (size_t i = 0; i < a->conf->addresses.n; i++)
+		if (ip_eq(&a->conf->addresses.v[i], ip))
+			return true;
+	return a->conf->addresses.n == 0;
+}
+
+/* Which of the host's addresses it is known by: one of each family that is enrolled (and configured). */
+static int pick_addresses(struct agent *a)
+{
+	const struct nl_addrs *all = recon_net_addrs(datapath_net(a->datapath));
+	struct ip picked[2] = {0};
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct ip *ip = &all->v[i].ip;
+		struct ip *slot = &picked[ip->family == AF_INET ? 0 : 1];
+
+		if (slot->family || ip_is_special(ip) || !nl_addr_is_usable(&all->v[i]))
+			continue;
+		if (is_enrolled(a, ip) && is_configured(a, ip))
+			*slot = *ip;
+	}
+	for (size_t i = 0; i < 2; i++)
+		n += picked[i].family != 0;
+	if (n == 0) {
+		health_raise(a->health, HEALTH_ERROR, "register.address",
+			     "none of this host's addresses is inside the ranges that it was enrolled with",
+			     "give the host such an address, or enrol it anew with: meshctl host add --address");
+		return a->own.n ? 0 : -EADDRNOTAVAIL; /* an address may come back */
+	}
+	health_clear(a->health, "register.address");
+	if (a->own.n == n && ((n == 2 && memcmp(a->own.v, picked, sizeof(picked)) == 0) ||
+			      (n == 1 && ip_eq(&a->own.v[0], &picked[picked[0].family ? 0 : 1]))))
+		return 0;
+	a->own.n = 0;
+	for (size_t i = 0; r == 0 && i < 2; i++)
+		if (picked[i].family)
+			r = ARRAY_ADD(&a->own, picked[i]);
+	a->world->routes_dirty = true; /* their source address is ours */
+	return r;
+}
+
+static json_t *named_ports_json(const struct conf *conf)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < conf->named_ports.n; i++) {
+		const struct conf_named_port *p = &conf->named_ports.v[i];
+		const char *protocol = p->protocol == IPPROTO_UDP ? "UDP" : p->protocol == IPPROTO_SCTP ? "SCTP" : "TCP";
+
+		if (json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "name", p->name, "port", p->port, "protocol",
+							  protocol)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static int add_server(struct agent *a, const struct ip *ip, uint16_t port)
+{
+	int r;
+
+	for (size_t i = 0; i < a->servers.n; i++)
+		if (ip_eq(&a->servers.v[i], ip) && a->server_ports.v[i] == port)
+			return 0;
+	r = ARRAY_ADD(&a->servers, *ip);
+	return r < 0 ? r : ARRAY_ADD(&a->server_ports, port);
+}
+
+/* API servers that the cluster tells of, beside those we were given. */
+static int add_told_servers(struct agent *a)
+{
+	struct service_view view;
+	size_t before = a->servers.n;
+	int r = 0;
+
+	if (!service_table_find(a->world->services, "default", strlen("default"), "kubernetes", strlen("kubernetes"), &view))
+		return 0;
+	for (size_t i = 0; i < view.n_slices; i++)
+		for (size_t j = 0; j < view.slices[i]->n_addrs; j++)
+			for (size_t k = 0; r == 0 && k < view.slices[i]->n_ports; k++)
+				r = add_server(a, &view.slices[i]->addrs[j].ip, view.slices[i]->ports[k].port);
+	if (r == 0 && a->servers.n != before)
+		r = datapath_set_control_plane(a->datapath, a->servers.v, a->server_ports.v, a->servers.n);
+	return r;
+}
+
+static void now_running(struct agent *a)
+{
+	if (a->zone)
+		dns_zone_set_synced(a->zone);
+	set_state(a, AGENT_RUNNING, "joined, policy in force");
+	lease_kick(a->lease);
+}
+
+static void on_apply(void *arg)
+{
+	struct agent *a = arg;
+	struct registration_info info = {0};
+	CLEANUP(json_decref) json_t *ports = NULL;
+	int r;
+
+	if (!a->sync || !sync_is_complete(a->sync) || a->state == AGENT_FROZEN || a->leaving)
+		return;
+	r = pick_addresses(a);
+	if (r == 0)
+		r = add_told_servers(a);
+	if (r == 0)
+		r = datapath_apply(a->datapath, a->own.v, a->own.n);
+	if (r < 0)
+		return; /* raised as a condition; the next change or the upkeep timer tries again */
+	if (a->state == AGENT_STARTING)
+		now_running(a);
+	ports = named_ports_json(a->conf);
+	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
+	r = registration_set(a->registration, &info);
+	if (r < 0)
+		log_event(LOG_ERR, "register.memory", "cannot register for lack of memory", F_ERRNO(r));
+}
+
+static void want_apply(void *arg)
+{
+	struct agent *a = arg;
+
+	(void)source_trigger(a->apply); /* a live source */
+}
+
+/* What the parts report */
+
+static void on_registration(enum registration_state state, void *arg)
+{
+	struct agent *a = arg;
+	struct err err = {0};
+
+	switch (state) {
+	case REGISTRATION_REMOVED:
+		health_raise(a->health, HEALTH_ERROR, "host.removed", registration_error(a->registration), REJOIN);
+		set_state(a, AGENT_REVOKED, "the cluster has removed this host; the last policy stays in force");
+		if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN)
+			(void)datapath_remove(a->datapath, &err); /* as configured; the condition stays */
+		break;
+	case REGISTRATION_READY:
+		health_clear(a->health, "host.removed");
+		if (a->state == AGENT_REVOKED)
+			set_state(a, AGENT_STARTING, "registered again");
+		want_apply(a);
+		log_event(LOG_INFO, "register.ready", "the cluster knows this host");
+		break;
+	case REGISTRATION_LEFT:
+		if (a->leaving) {
+			json_t *steps = json_pack("{s:[s,s,s]}", "steps", "endpoint disconnected", "programs, maps and routes removed",
+						  "credential deleted");
+			int r = datapath_remove(a->datapath, &err);
+
+			if (r == 0)
+				r = join_state_remove(a->conf->state_dir, &err);
+			ctl_call_done(a->leaving, r, steps, &err);
+			a->leaving = NULL;
+			set_state(a, AGENT_NOT_JOINED, "left the cluster");
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_token(const char *token, void *arg)
+{
+	struct agent *a = arg;
+	struct err err = {0};
+	int r = kube_client_set_token(a->client, token);
+
+	if (r == 0)
+		r = join_state_save_token(a->conf->state_dir, token, &err);
+	if (r < 0)
+		health_raise(a->health, HEALTH_ERROR, "credential.save", err.text[0] ? err.text : err_name(r),
+			     "make the state directory writable: the credential in it will expire");
+	else
+		health_clear(a->health, "credential.save");
+	a->refused_us = 0;
+	health_clear(a->health, "api.unauthorized");
+	if (a->sync)
+		sync_kick(a->sync);
+	registration_kick(a->registration);
+}
+
+static void on_unauthorized(void *arg)
+{
+	struct agent *a = arg;
+
+	if (!a->refused_us)
+		a->refused_us = clock_boot_us();
+	health_raise(a->health, HEALTH_ERROR, "api.unauthorized",
+		     "the API server does not accept this host's credential: the host was removed, or it was off for longer than a credential lives",
+		     REJOIN);
+	if (a->renewal)
+		renewal_kick(a->renewal);
+}
+
+static void on_lease_conflict(const char *other, void *arg)
+{
+	struct agent *a = arg;
+	struct err err;
+
+	(void)err_set(&err, EBUSY, "another machine (%s) uses this host's identity, as after cloning a disk", other);
+	health_raise(a->health, HEALTH_ERROR, "host.cloned", err.text,
+		     "stop one of them, delete its state directory, and enrol it under a name of its own");
+}
+
+static void on_namespace(const char *name, bool exists, void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->zone)
+		(void)dns_zone_set_namespace(a->zone, name, exists); /* names of it are NXDOMAIN then, not wrong */
+}
+
+static void on_config(const json_t *configmap, void *arg)
+{
+	struct agent *a = arg;
+	struct cilium_config config;
+	struct err err = {0};
+
+	if (cilium_config_parse(configmap, &config, &err) < 0) {
+		health_raise(a->health, HEALTH_ERROR, "cluster.config", err.text, NULL);
+		return;
+	}
+	health_clear(a->health, "cluster.config");
+	if (cilium_config_same(&config, &a->config))
+		return;
+	log_event(LOG_INFO, "cluster.config", "the cluster's configuration changed: starting anew with it");
+	loop_exit(a->loop, 0); /* the unit restarts us; the kernel keeps what is in force meanwhile */
+}
+
+static void on_event(const struct mesh_event *ev, void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->ctl && ctl_has_subscribers(a->ctl, CTL_TOPIC_MONITOR))
+		agent_publish_event(a, ev);
+}
+
+static void on_subscribers(void *arg, const char *topic, bool has_any)
+{
+	struct agent *a = arg;
+
+	(void)topic; /* there is one */
+	if (a->datapath)
+		datapath_set_verdict_events(a->datapath, has_any);
+}
+
+static void on_upkeep(void *arg)
+{
+	struct agent *a = arg;
+	struct err err = {0};
+
+	if (a->client)
+		kube_client_upkeep(a->client);
+	if (a->refused_us && a->conf->revoked_action == CONF_REVOKED_STAND_DOWN && datapath_is_ready(a->datapath) &&
+	    clock_boot_us() - a->refused_us > STAND_DOWN_S * USEC_PER_SEC) {
+		set_state(a, AGENT_REVOKED, "the credential is refused: standing down as configured");
+		(void)datapath_remove(a->datapath, &err); /* the condition for the credential stays */
+	}
+	if (health_has(a->health, "datapath.maps") || health_has(a->health, "register.address"))
+		want_apply(a);
+	(void)source_arm(a->upkeep, UPKEEP_S * USEC_PER_SEC, UPKEEP_S / 6 * USEC_PER_SEC); /* a live timer */
+}
+
+/* Names */
+
+static size_t read_upstreams(const struct conf *conf, struct dns_upstream v[UPSTREAMS_MAX])
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	char *save, *line;
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->dns.upstreams.n && n < UPSTREAMS_MAX; i++)
+		v[n++] = (struct dns_upstream){.ip = conf->dns.upstreams.v[i], .port = DNS_PORT};
+	if (n || file_read("/etc/resolv.conf", LIMIT_CONFIG_BYTES, &text) < 0 || !text.len)
+		return n;
+	for (line = strtok_r(text.data, "\n", &save); line && n < UPSTREAMS_MAX; line = strtok_r(NULL, "\n", &save)) {
+		char address[IP_STRLEN];
+		bool is_own = false;
+		struct ip ip;
+
+		if (sscanf(line, " nameserver %45s", address) != 1 || ip_parse(address, &ip) < 0)
+			continue;
+		for (size_t i = 0; i < conf->dns.listen.n; i++)
+			is_own = is_own || ip_eq(&conf->dns.listen.v[i], &ip);
+		if (!is_own)
+			v[n++] = (struct dns_upstream){.ip = ip, .port = DNS_PORT};
+	}
+	return n;
+}
+
+static int start_dns(struct agent *a, struct err *reterr)
+{
+	struct dns_upstream upstreams[UPSTREAMS_MAX];
+	struct dns_server_options opt = {.cache_entries = (size_t)a->conf->dns.cache_size};
+	struct dns_zone_options zone = {.apex = CLUSTER_ZONE, .ns_ips = a->conf->dns.listen.v,
+					.n_ns_ips = a->conf->dns.listen.n};
+	struct dns_provider forward, reverse;
+	int r;
+
+	opt.forward.upstreams = upstreams;
+	opt.forward.n_upstreams = read_upstreams(a->conf, upstreams);
+	r = dns_zone_new(a->world->services, &zone, &a->zone, reterr);
+	if (r == 0)
+		r = dns_server_new(a->loop, &opt, &a->dns);
+	if (r < 0)
+		return r;
+	dns_zone_provider(a->zone, &forward, &reverse);
+	r = dns_server_add_provider(a->dns, &forward);
+	if (r == 0)
+		r = dns_server_add_provider(a->dns, &reverse);
+	for (size_t i = 0; r == 0 && i < a->conf->dns.listen.n; i++)
+		r = dns_server_listen(a->dns, &a->conf->dns.listen.v[i], (uint16_t)a->conf->dns.port, NULL, reterr);
+	return r;
+}
+
+/* Starting */
+
+static void freeze(struct agent *a, const char *name, const char *text, const char *remedy)
+{
+	health_raise(a->health, HEALTH_ERROR, name, text, remedy);
+	set_state(a, AGENT_FROZEN, "frozen: what is in force stays");
+}
+
+static int start_world(struct agent *a, struct err *reterr)
+{
+	const struct sync_callbacks callbacks = {.on_change = want_apply, .on_namespace = on_namespace, .on_config = on_config,
+						 .on_unauthorized = on_unauthorized, .arg = a};
+	struct sync_tables tables;
+	struct err dns = {0};
+	int r = world_new(&a->config, a->join.host, a->join.identity, a->conf, &a->world);
+
+	if (r < 0)
+		return err_set(reterr, -r, "cannot make the tables: %s", err_name(r));
+	r = datapath_bind(a->datapath, a->world);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
+	r = datapath_set_control_plane(a->datapath, a->servers.v, a->server_ports.v, a->servers.n);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot write the failsafe set: %s", err_name(r));
+	if (a->conf->dns.is_enabled && start_dns(a, &dns) < 0)
+		health_raise(a->health, HEALTH_WARNING, "dns.listen", dns.text,
+			     "free that address, or choose another with dns.listen in the configuration");
+	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->policies,
+				      .services = a->world->services, .endpoints = a->world->endpoints,
+				      .nodes = a->world->nodes};
+	r = sync_new(a->loop, a->client, a->config.has_slices, &tables, &callbacks, &a->sync);
+	return r < 0 ? err_set(reterr, -r, "cannot start to read from the API server: %s", err_name(r)) : 0;
+}
+
+static void boot_later(struct agent *a, const struct kube_result *res)
+{
+	char text[320];
+
+	if (res->r == -EACCES)
+		on_unauthorized(a);
+	(void)snprintf(text, sizeof(text), "API server %s: %.200s", kube_client_server(a->client), res->message);
+	health_raise(a->health, HEALTH_WARNING, "api.unreachable", text,
+		     "what is in force stays; check the network and the API server");
+	(void)source_arm(a->boot_timer, backoff_next_us(a->boot_backoff, clock_boot_us()), 0); /* a live timer */
+}
+
+static void on_boot_config(const struct kube_result *res, void *arg)
+{
+	struct agent *a = arg;
+	CLEANUP(strv_done) struct strv warnings = {0};
+	struct err err = {0};
+	int r;
+
+	a->boot_op = NULL;
+	if (res->r < 0) {
+		boot_later(a, res);
+		return;
+	}
+	health_clear(a->health, "api.unreachable");
+	r = cilium_config_parse(res->body, &a->config, &err);
+	if (r == 0)
+		r = cilium_config_check(res->body, &a->config, &warnings, &err);
+	if (r < 0) {
+		freeze(a, "cluster.config", err.text, NULL);
+		return;
+	}
+	for (size_t i = 0; i < warnings.n; i++)
+		health_raise(a->health, HEALTH_WARNING, "cluster.degraded", warnings.v[i], NULL);
+	r = start_world(a, &err);
+	if (r < 0)
+		freeze(a, "agent.start", err.text, "systemctl restart mesh-external-agent, once the reason is gone");
+}
+
+/* Is this still the cluster that we joined? A restored or exchanged one must not change what is in force. */
+static void on_boot_cluster(const struct kube_result *res, void *arg)
+{
+	struct agent *a = arg;
+	const char *uid = json_str(res->body, "metadata.uid", "");
+	struct kube_request req = {.path = CILIUM_CONFIG_PATH, .on_done = on_boot_config, .arg = a};
+	int r;
+
+	a->boot_op = NULL;
+	if (res->r < 0) {
+		boot_later(a, res);
+		return;
+	}
+	if (a->join.cluster_uid && *a->join.cluster_uid && !str_eq(a->join.cluster_uid, uid)) {
+		freeze(a, "cluster.other", "the API server belongs to another cluster than the one this host joined",
+		       "point the host to its own cluster, or leave and join the new one");
+		return;
+	}
+	r = kube_start(a->client, &req, &a->boot_op);
+	if (r < 0)
+		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
+}
+
+static void boot(struct agent *a)
+{
+	struct kube_request req = {.path = "/api/v1/namespaces/kube-system", .on_done = on_boot_cluster, .arg = a};
+	int r = kube_start(a->client, &req, &a->boot_op);
+
+	if (r < 0)
+		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
+}
+
+static void on_boot_timer(void *arg)
+{
+	boot(arg);
+}
+
+/* Addresses of an API server's URL. Names are looked up once, at the start, when nothing else waits. */
+static int resolve_server(struct agent *a, const char *url)
+{
+	char host[256], port[8] = "443";
+	const char *p = url + strlen("https://"), *end;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+	uint64_t number;
+	int r = 0;
+
+	end = *p == '[' ? strchr(p, ']') : p + strcspn(p, ":/");
+	if (!end || (size_t)(end - p) >= sizeof(host))
+		return -EINVAL;
+	(void)snprintf(host, sizeof(host), "%.*s", (int)(end - p), *p == '[' ? p + 1 : p);
+	if (*p == '[')
+		host[end - p - 1] = '\0';
+	end += *end == ']';
+	if (*end == ':')
+		(void)snprintf(port, sizeof(port), "%.*s", (int)strcspn(end + 1, "/"), end + 1);
+	if (str_to_u64(port, UINT16_MAX, &number) < 0)
+		number = HTTPS_PORT;
+	if (getaddrinfo(host, NULL, &hints, &list) != 0)
+		return 0; /* no way to let through what has no address; curl will report it */
+	for (const struct addrinfo *i = list; r == 0 && i; i = i->ai_next) {
+		struct ip ip = i->ai_family == AF_INET
+				       ? ip_from_bytes(AF_INET, &((const struct sockaddr_in *)(const void *)i->ai_addr)->sin_addr)
+				       : ip_from_bytes(AF_INET6, &((const struct sockaddr_in6 *)(const void *)i->ai_addr)->sin6_addr);
+
+		r = add_server(a, &ip, (uint16_t)number);
+	}
+	freeaddrinfo(list);
+	return r;
+}
+
+static int start_client(struct agent *a, struct err *reterr)
+{
+	CLEANUP(secret_free) char *token = NULL;
+	struct kube_conf kube = {.servers = (const char *const *)a->join.servers.v, .n_servers = a->join.servers.n,
+				 .ca_pem = a->join.ca_pem};
+	const struct registration_conf registration = {.host = a->join.host, .namespace = a->join.namespace,
+						       .identity = a->join.identity, .on_state = on_registration, .arg = a};
+	const struct lease_conf lease = {.host = a->join.host, .holder = a->machine, .on_conflict = on_lease_conflict, .arg = a};
+	const struct renewal_conf renewal = {.host = a->join.host, .on_token = on_token, .arg = a};
+	int r = join_state_load_token(a->conf->state_dir, &token, reterr);
+
+	if (r < 0)
+		return r;
+	kube.token = token;
+	r = kube_client_new(a->loop, &kube, &a->client, reterr);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < a->join.servers.n; i++)
+		r = resolve_server(a, a->join.servers.v[i]);
+	if (r == 0)
+		r = registration_new(a->loop, a->client, &registration, &a->registration);
+	if (r == 0)
+		r = lease_new(a->loop, a->client, &lease, &a->lease);
+	if (r == 0)
+		r = renewal_new(a->loop, a->client, &renewal, token, &a->renewal);
+	if (r == 0)
+		r = loop_add_timer(a->loop, on_boot_timer, a, &a->boot_timer);
+	return r < 0 ? err_set(reterr, -r, "cannot start the API client: %s", err_name(r)) : 0;
+}
+
+static int start_joined(struct agent *a, struct err *reterr)
+{
+	const struct datapath_callbacks datapath = {.on_network = want_apply, .on_event = on_event, .arg = a};
+	int r = start_client(a, reterr);
+
+	if (r == 0)
+		r = datapath_new(a->loop, a->conf, a->health, &datapath, &a->datapath, reterr);
+	if (r < 0)
+		return r;
+	set_state(a, AGENT_STARTING, "reading the cluster's state");
+	boot(a);
+	return 0;
+}
+
+static int start_ctl(struct agent *a, struct err *reterr)
+{
+	static const struct ctl_stream streams[] = {{CTL_VERB_MONITOR, CTL_TOPIC_MONITOR}};
+	struct ctl_server_config c = {.path = a->conf->control_socket, .verbs = agent_verbs, .n_verbs = agent_n_verbs,
+				      .streams = streams, .n_streams = ARRAY_LEN(streams), .on_subscribers = on_subscribers,
+				      .arg = a};
+	int r = file_mkdirs(a->conf->runtime_dir, 0755);
+
+	if (r < 0)
+		return err_set(reterr, -r, "cannot make %s: %s", a->conf->runtime_dir, err_name(r));
+	if (*a->conf->control_group) {
+		const struct group *g = getgrnam(a->conf->control_group);
+
+		if (!g)
+			return err_set(reterr, EINVAL, "control-group: there is no group %s", a->conf->control_group);
+		c.has_read_gid = true;
+		c.read_gid = g->gr_gid;
+	}
+	return ctl_server_new(a->loop, &c, &a->ctl, reterr);
+}
+
+static void on_stop(void *arg)
+{
+	struct agent *a = arg;
+
+	log_event(LOG_INFO, "agent.stop", "stopping; the kernel keeps what is in force");
+	loop_exit(a->loop, 0);
+}
+
+/* A reload changes what can change while running; the rest is named, and waits for a restart. */
+static void on_reload(void *arg)
+{
+	struct agent *a = arg;
+	CLEANUP(conf_free) struct conf *next = NULL;
+	CLEANUP(strv_done) struct strv live = {0};
+	CLEANUP(strv_done) struct strv restart = {0};
+	struct err err = {0};
+	int r = conf_load(a->conf_path, &next, &err);
+
+	if (r == 0)
+		r = conf_changed(a->conf, next, &live, &restart);
+	if (r < 0) {
+		health_raise(a->health, HEALTH_WARNING, "config.reload", err.text[0] ? err.text : err_name(r),
+			     "correct the file, then reload again; the old configuration stays in use");
+		return;
+	}
+	health_clear(a->health, "config.reload");
+	log_set_level(next->log_level);
+	a->conf->log_level = next->log_level;
+	if (restart.n || live.n > 1)
+		health_raise(a->health, HEALTH_INFO, "config.restart", "some keys take effect with the next start only",
+			     "systemctl restart mesh-external-agent; traffic is not disturbed");
+	log_event(LOG_INFO, "config.reload", "configuration read again");
+	want_apply(a);
+}
+
+static int make_machine_id(struct agent *a)
+{
+	sd_id128_t id;
+	char text[SD_ID128_STRING_MAX];
+	int r = sd_id128_get_boot(&id);
+
+	if (r < 0)
+		return r;
+	a->machine = strdup(sd_id128_to_string(id, text));
+	return a->machine ? 0 : -ENOMEM;
+}
+
+int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, struct err *reterr)
+{
+	CLEANUP(agent_free) struct agent *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (!a) {
+		conf_free(conf);
+		return -ENOMEM;
+	}
+	a->conf = conf;
+	a->started_us = clock_boot_us();
+	a->conf_path = strdup(conf_path);
+	a->boot_backoff = calloc(1, sizeof(*a->boot_backoff));
+	if (!a->conf_path || !a->boot_backoff)
+		return -ENOMEM;
+	r = loop_new(&a->loop);
+	if (r == 0)
+		r = health_new(&a->health);
+	if (r == 0)
+		r = make_machine_id(a);
+	if (r == 0)
+		r = loop_add_signal(a->loop, SIGTERM, on_stop, a, &a->signals[0]);
+	if (r == 0)
+		r = loop_add_signal(a->loop, SIGINT, on_stop, a, &a->signals[1]);
+	if (r == 0)
+		r = loop_add_signal(a->loop, SIGHUP, on_reload, a, &a->signals[2]);
+	if (r == 0)
+		r = loop_add_defer(a->loop, LOOP_IDLE, on_apply, a, &a->apply);
+	if (r == 0)
+		r = loop_add_timer(a->loop, on_upkeep, a, &a->upkeep);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot set up the event loop: %s", err_name(r));
+	r = start_ctl(a, reterr);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(a);
+	return 0;
+}
+
+void agent_free(struct agent *a)
+{
+	if (!a)
+		return;
+	ctl_server_free(a->ctl);
+	sync_free(a->sync);
+	registration_free(a->registration);
+	lease_free(a->lease);
+	renewal_free(a->renewal);
+	kube_cancel(a->boot_op);
+	dns_server_free(a->dns);
+	dns_zone_free(a->zone);
+	datapath_free(a->datapath);
+	world_free(a->world);
+	kube_client_free(a->client);
+	join_state_done(&a->join);
+	for (size_t i = 0; i < ARRAY_LEN(a->signals); i++)
+		source_free(a->signals[i]);
+	source_free(a->apply);
+	source_free(a->upkeep);
+	source_free(a->boot_timer);
+	health_free(a->health);
+	loop_free(a->loop);
+	conf_free(a->conf);
+	ARRAY_DONE(&a->own);
+	ARRAY_DONE(&a->servers);
+	ARRAY_DONE(&a->server_ports);
+	free(a->boot_backoff);
+	free(a->conf_path);
+	free(a->machine);
+	free(a);
+}
+
+int agent_run(struct agent *a)
+{
+	struct err err = {0};
+	int r = join_state_load(a->conf->state_dir, &a->join, &err);
+
+	a->is_joined = r == 0;
+	if (r == 0)
+		r = start_joined(a, &err);
+	if (r == -ENOENT && !a->is_joined) {
+		health_raise(a->health, HEALTH_INFO, "join.none", "this host has not joined a cluster",
+			     "mesh-join --token ..., with the token that meshctl host add prints");
+		set_state(a, AGENT_NOT_JOINED, "not joined");
+		r = 0;
+	}
+	if (r < 0) {
+		log_event(LOG_ERR, "agent.start", err.text[0] ? err.text : "cannot start", F_ERRNO(r));
+		return 1;
+	}
+	on_upkeep(a);
+	(void)loop_enable_watchdog(a->loop); /* without systemd there is none */
+	(void)sd_notify(0, "READY=1");	      /* likewise */
+	return loop_run(a->loop) < 0 ? 1 : 0;
+}
+
+int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr)
+{
+	if (!a->registration)
+		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
+	if (a->leaving)
+		return err_set(reterr, EBUSY, "the host is leaving already");
+	a->leaving = call;
+	registration_leave(a->registration);
+	return 0;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon: owns everything, wires it together, decides the order. */
+#pragma once
+
+#include "agentd/datapath.h"
+#include "agentd/health.h"
+#include "agentd/sync.h"
+#include "agentd/world.h"
+#include "ctl/ctl_server.h"
+#include "ctl/ctl_verbs.h"
+#include "dns/dns_server.h"
+#include "dns/dns_zone.h"
+#include "join/join_state.h"
+#include "join/lease.h"
+#include "join/register.h"
+#include "join/renew.h"
+
+enum agent_state {
+	AGENT_NOT_JOINED,
+	AGENT_STARTING, /* no complete lists yet */
+	AGENT_RUNNING,
+	AGENT_FROZEN,  /* the API is not that of our cluster, or cannot be served: what is in force stays */
+	AGENT_REVOKED, /* the cluster has taken us out */
+};
+
+struct agent {
+	struct loop *loop;
+	struct conf *conf;
+	char *conf_path;
+	enum agent_state state;
+	uint64_t started_us;
+	struct health *health;
+	struct ctl_server *ctl;
+	struct join_state join;
+	bool is_joined;
+	char *machine; /* tells this machine from a copy of it */
+	struct kube_client *client;
+	struct kube_op *boot_op; /* reading what decides how to start */
+	struct source *boot_timer;
+	struct backoff *boot_backoff;
+	struct datapath *datapath;
+	struct cilium_config config;
+	struct world *world;
+	struct sync *sync;
+	struct registration *registration;
+	struct renewal *renewal;
+	struct lease *lease;
+	struct dns_server *dns;
+	struct dns_zone *zone;
+	struct source *apply;	/* deferred: recompute and write */
+	struct source *upkeep;
+	struct source *signals[3];
+	struct ctl_call *leaving;
+	uint64_t refused_us; /* since when the credential is refused; 0 = it is not */
+	ARRAY(struct ip) own; /* registered addresses */
+	ARRAY(struct ip) servers;
+	ARRAY(uint16_t) server_ports;
+};
+
+/* Takes `conf`. 0 or -errno with a text. */
+int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, struct err *reterr);
+
+/* Stops; what is in the kernel stays and goes on. */
+void agent_free(struct agent *a);
+DEFINE_CLEANUP(struct agent *, agent_free)
+
+/* Runs until a signal ends it. The exit code of the process. */
+int agent_run(struct agent *a);
+
+/* Leaves the cluster; `call` is answered when all is done. */
+int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr);
+
+/* The verbs of the control socket, in view.c. */
+extern const struct ctl_verb agent_verbs[];
+extern const size_t agent_n_verbs;
+/* Turns an event of the datapath into one of the topic "monitor". */
+void agent_publish_event(struct agent *a, const struct mesh_event *ev);

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel side of the agent as one thing: programs and maps, tunnel device, routes, attachments.
+ * What the world says goes in by datapath_apply(); nothing else in the daemon writes to the kernel.
+ */
+#pragma once
+
+#include "agentd/health.h"
+#include "agentd/world.h"
+#include "bpf/bpf_attach.h"
+#include "bpf/bpf_config.h"
+#include "bpf/bpf_events.h"
+#include "recon/recon_addr.h"
+#include "recon/recon_policy.h"
+#include "recon/recon_service.h"
+
+struct datapath;
+
+/* One member of the failsafe set as it is in force; the index is its counter. */
+struct failsafe_entry {
+	enum mesh_dir dir;
+	uint8_t protocol; /* IPPROTO_* */
+	uint16_t port;
+	struct cidr cidr; /* family 0 = everywhere */
+	bool is_automatic;
+};
+
+struct datapath_callbacks {
+	/* Own addresses or interfaces changed. */
+	void (*on_network)(void *arg);
+	/* An event of the programs. */
+	bpfevents_fn on_event;
+	void *arg;
+};
+
+/*
+ * Loads programs and maps, or takes up those that an earlier run pinned, and keeps interfaces
+ * watched. Attaches at once if the pins say that a policy is in force, else only with the first
+ * datapath_apply(). 0 or -errno with a text.
+ */
+int datapath_new(struct loop *loop, const struct conf *conf, struct health *health,
+		 const struct datapath_callbacks *callbacks, struct datapath **ret, struct err *reterr);
+/* Leaves everything in the kernel as it is. */
+void datapath_free(struct datapath *d);
+DEFINE_CLEANUP(struct datapath *, datapath_free)
+
+/*
+ * Binds the datapath to a world that has empty tables: numbers of an earlier run are reserved there.
+ * Once. 0 or -errno.
+ */
+int datapath_bind(struct datapath *d, struct world *w);
+
+/* What of `servers` (URLs) and resolvers the failsafe set must let through. 0 or -ENOMEM. */
+int datapath_set_control_plane(struct datapath *d, const struct ip *servers, const uint16_t *ports, size_t n);
+
+/*
+ * Brings the kernel to what the world says. `own` are the registered addresses. Failures are raised as conditions
+ * and tried again with the next call; what was in force stays. 0, or the first -errno.
+ */
+int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own);
+
+/* True once everything was applied for the first time and the programs are attached. */
+bool datapath_is_ready(const struct datapath *d);
+
+/* Turns events for allowed flows on or off; drops are always told. */
+void datapath_set_verdict_events(struct datapath *d, bool on);
+
+/* Takes everything of ours out of the kernel: programs, pins, device, routes. */
+int datapath_remove(struct datapath *d, struct err *reterr);
+
+/* For status. */
+const struct bpfobj *datapath_obj(const struct datapath *d);
+const struct recon_net *datapath_net(const struct datapath *d);
+uint32_t datapath_generation(const struct datapath *d);
+uint64_t datapath_flags(const struct datapath *d);
+size_t datapath_failsafe(const struct datapath *d, const struct failsafe_entry **ret);
+const char *datapath_attach_name(const struct datapath *d);

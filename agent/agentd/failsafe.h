@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The failsafe set: what no policy can cut off. From the configuration and from what the host needs to live. */
+#pragma once
+
+#include "agentd/datapath.h"
+
+struct failsafe_list {
+	struct failsafe_entry *v;
+	size_t n, cap;
+};
+
+/*
+ * Builds the set: configured entries; if automatic ones are wanted, DHCP, DNS to the resolvers of
+ * resolv.conf, and the API servers. At most MESH_FAILSAFE_MAX, the rest is left out. 0 or -ENOMEM.
+ */
+int failsafe_build(const struct conf *conf, const struct ip *servers, const uint16_t *ports, size_t n_servers,
+		   struct failsafe_list *ret);
+
+/* Writes the set into the map, removes what is not in it. 0 or -errno. */
+int failsafe_apply(const struct bpfobj *o, const struct failsafe_list *list);

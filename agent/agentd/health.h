@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Named conditions: what is wrong now, why, and what a person can do. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+
+enum health_severity { HEALTH_INFO, HEALTH_WARNING, HEALTH_ERROR };
+
+struct health;
+
+int health_new(struct health **ret);
+void health_free(struct health *h);
+DEFINE_CLEANUP(struct health *, health_free)
+
+/*
+ * Raises condition `name` ("api.unreachable"), or changes its text; logged when it is new or its text
+ * differs. `remedy` may be NULL. Lack of memory only costs the entry in the status.
+ */
+void health_raise(struct health *h, enum health_severity severity, const char *name, const char *text,
+		  const char *remedy);
+
+/* Ends it; logged if it was there. */
+void health_clear(struct health *h, const char *name);
+
+/* The worst severity now; -1 = none at all. */
+int health_worst(const struct health *h);
+bool health_has(const struct health *h, const char *name);
+
+/* [{"name", "severity", "text", "remedy"?, "age_ms"}]; NULL when out of memory. */
+json_t *health_json(const struct health *h);

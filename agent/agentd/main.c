@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agentd/agent.h"
+#include "base/log.h"
+
+static void usage(FILE *f)
+{
+	(void)fprintf(f, "Usage: mesh-agentd [--config FILE] [--log-level LEVEL] [--version] [--help]\n"
+			 "Makes this host a member of the Kubernetes cluster that it joined with mesh-join(8).\n"
+			 "See mesh-agentd(8).\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+						{"log-level", required_argument, NULL, 'l'},
+						{"version", no_argument, NULL, 'V'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
+	const char *path = CONF_DEFAULT_PATH;
+	CLEANUP(agent_free) struct agent *agent = NULL;
+	struct conf *conf;
+	struct err err = {0};
+	int level = -1, c, r;
+
+	while ((c = getopt_long(argc, argv, "c:l:Vh", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'l':
+			if (log_level_parse(optarg, &level) < 0) {
+				(void)fprintf(stderr, "mesh-agentd: log level \"%s\": want error, warning, info or debug\n",
+					      optarg);
+				return 2;
+			}
+			break;
+		case 'V':
+			(void)printf("mesh-agentd %s\n", PACKAGE_VERSION_TEXT);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		return 2;
+	}
+	r = conf_load(path, &conf, &err);
+	if (r == 0) {
+		log_set_level(level >= 0 ? level : conf->log_level);
+		r = agent_new(conf, path, &agent, &err);
+	}
+	if (r < 0) {
+		(void)fprintf(stderr, "mesh-agentd: %s\n", err.text[0] ? err.text : err_name(r));
+		return 1;
+	}
+	return agent_run(agent);
+}

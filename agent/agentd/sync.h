@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the API server into the tables: one reflector for each kind, decoding, and what to do with
+ * objects that are gone. Tables only; nothing here touches the kernel.
+ */
+#pragma once
+
+#include "kube/cilium_config.h"
+#include "kube/kube_client.h"
+#include "kube/reflector.h"
+#include "policy/policy.h"
+#include "service/service.h"
+#include "store/endpoint_table.h"
+#include "store/node_table.h"
+
+struct sync;
+
+/* What the objects go into; all borrowed, all outlive the sync. */
+struct sync_tables {
+	struct identity_table *identities;
+	struct policy_repo *policies;
+	struct service_table *services;
+	struct endpoint_table *endpoints;
+	struct node_table *nodes;
+};
+
+struct sync_callbacks {
+	/* Some table changed, or a list became complete: recompute, in a while. */
+	void (*on_change)(void *arg);
+	/* A Namespace exists or is gone. */
+	void (*on_namespace)(const char *name, bool exists, void *arg);
+	/* The ConfigMap cilium-config is another one. */
+	void (*on_config)(const json_t *configmap, void *arg);
+	/* The credential was refused. */
+	void (*on_unauthorized)(void *arg);
+	void *arg;
+};
+
+/* Starts all reflectors. 0 or -errno. */
+int sync_new(struct loop *loop, struct kube_client *client, bool has_slices, const struct sync_tables *tables,
+	     const struct sync_callbacks *callbacks, struct sync **ret);
+void sync_free(struct sync *s);
+DEFINE_CLEANUP(struct sync *, sync_free)
+
+/* True once every kind was complete for the first time. */
+bool sync_is_complete(const struct sync *s);
+
+/* The reflector of kind `i`, NULL past the end; for status. */
+const struct reflector *sync_reflector(const struct sync *s, size_t i);
+
+/* Objects of that kind that were not fit for use. */
+uint64_t sync_rejected(const struct sync *s, size_t i);
+
+/* A new credential came: waiting reflectors try again at once. */
+void sync_kick(struct sync *s);

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/view.h"
+
+#include <errno.h>
+
+#include "bpf/bpf_map.h"
+#include "ctl/ctl_verbs.h"
+#include "dns/dns_forward.h"
+#include "identity/labels.h"
+#include "json/json.h"
+
+/* Pieces that several verbs share */
+
+static int text_cmp(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+json_t *view_labels(const struct agent *a, uint32_t identity)
+{
+	const struct identity *id = a->world ? identity_get(a->world->identities, identity) : NULL;
+	CLEANUP(strv_done) struct strv texts = {0};
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; id && id->labels && i < id->labels->n; i++) {
+		CLEANUP(buf_done) struct buf text = {0};
+
+		if (label_print(identity_labels(a->world->identities), &id->labels->v[i], &text) == 0 && text.data)
+			(void)strv_add(&texts, text.data); /* out of memory: the label is missing */
+	}
+	if (texts.n)
+		qsort(texts.v, texts.n, sizeof(*texts.v), text_cmp);
+	for (size_t i = 0; i < texts.n; i++)
+		(void)json_array_append_new(list, json_string(texts.v[i])); /* likewise */
+	return list;
+}
+
+json_t *view_protocol(uint8_t protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return json_string("tcp");
+	case IPPROTO_UDP:
+		return json_string("udp");
+	case IPPROTO_SCTP:
+		return json_string("sctp");
+	case IPPROTO_ICMP:
+		return json_string("icmp");
+	case IPPROTO_ICMPV6:
+		return json_string("icmpv6");
+	default:
+		return json_sprintf("%u", protocol);
+	}
+}
+
+json_t *view_ips(const struct ip *v, size_t n)
+{
+	json_t *list = json_array();
+	char text[IP_STRLEN];
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, json_string(ip_str(&v[i], text))); /* out of memory: it is missing */
+	return list;
+}
+
+static json_t *ip_json(const struct ip *ip)
+{
+	char text[IP_STRLEN];
+
+	return json_string(ip_str(ip, text));
+}
+
+static void add(json_t *list, json_t *element)
+{
+	if (element)
+		(void)json_array_append_new(list, element); /* out of memory: it is missing */
+}
+
+static int need_world(const struct agent *a, struct err *reterr)
+{
+	if (!a->is_joined)
+		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
+	if (!a->world)
+		return err_set(reterr, EBUSY, "the cluster's state is not known yet; see meshctl status");
+	return 0;
+}
+
+/* Endpoints */
+
+struct endpoint_walk {
+	const struct agent *a;
+	json_t *list;
+};
+
+static json_t *own_endpoint(const struct agent *a)
+{
+	json_t *ports = json_array();
+
+	for (size_t i = 0; i < a->conf->named_ports.n; i++)
+		add(ports, json_pack("{s:s, s:i, s:o}", "name", a->conf->named_ports.v[i].name, "port",
+				     a->conf->named_ports.v[i].port, "protocol",
+				     view_protocol(a->conf->named_ports.v[i].protocol)));
+	return json_pack("{s:s, s:s, s:b, s:I, s:o, s:o, s:s, s:s, s:o, s:o}", "namespace", a->join.namespace, "name",
+			 a->join.host, "local", 1, "identity", (json_int_t)a->join.identity, "labels",
+			 view_labels(a, a->join.identity), "addresses", view_ips(a->own.v, a->own.n), "node", a->join.host,
+			 "state", registration_get_state(a->registration) == REGISTRATION_READY ? "ready" : "disconnected",
+			 "enforcement", view_enforcement(a), "named_ports", ports);
+}
+
+static int endpoint_of_address(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
+{
+	struct endpoint_walk *w = arg;
+	const char *name = endpoint_table_name(w->a->world->endpoints, claim->owner), *slash;
+	struct ip node = ipcache_node_ip(w->a->world->addresses, claim->node);
+	json_t *o;
+
+	if (claim->identity < IDENTITY_CLUSTER_MIN || claim->identity >= IDENTITY_LOCAL_CIDR || !name)
+		return 0;
+	slash = strchr(name, '/');
+	o = json_pack("{s:s%, s:s, s:b, s:I, s:o, s:[o], s:[]}", "namespace", name, (size_t)(slash - name), "name", slash + 1,
+		      "local", 0, "identity", (json_int_t)claim->identity, "labels", view_labels(w->a, claim->identity),
+		      "addresses", ip_json(ip), "named_ports");
+	if (o && node.family)
+		(void)json_object_set_new(o, "node", ip_json(&node)); /* out of memory: it is missing */
+	add(w->list, o);
+	return 0;
+}
+
+static int endpoint_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	struct endpoint_walk w = {.a = a};
+	int r = need_world(a, reterr);
+
+	if (r < 0)
+		return r;
+	w.list = json_array();
+	add(w.list, own_endpoint(a));
+	if (json_truth(args, "all", 0))
+		(void)ipcache_each(a->world->addresses, endpoint_of_address, &w); /* never stops early */
+	*ret = w.list;
+	return 0;
+}
+
+/* Identities */
+
+static json_t *identity_json(const struct agent *a, const struct identity *id)
+{
+	return json_pack("{s:I, s:o, s:b}", "id", (json_int_t)id->number, "labels", view_labels(a, id->number), "reserved",
+			 id->number < IDENTITY_CLUSTER_MIN);
+}
+
+static int number_cmp(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int identity_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	CLEANUP(free) uint32_t *numbers = NULL;
+	int r = need_world(a, reterr);
+	size_t n;
+
+	(void)args;
+	if (r < 0)
+		return r;
+	n = identity_count(a->world->identities);
+	numbers = calloc(n + 1, sizeof(*numbers));
+	if (!numbers)
+		return err_set(reterr, ENOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++)
+		numbers[i] = identity_at(a->world->identities, i)->number;
+	qsort(numbers, n, sizeof(*numbers), number_cmp);
+	*ret = json_array();
+	for (size_t i = 0; i < n; i++)
+		add(*ret, identity_json(a, identity_get(a->world->identities, numbers[i])));
+	return 0;
+}
+
+static int identity_one(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	json_int_t number = json_int(args, "id", -1);
+	const struct identity *id;
+	int r = need_world(a, reterr);
+
+	if (r < 0)
+		return r;
+	id = number > 0 && number <= UINT32_MAX ? identity_get(a->world->identities, (uint32_t)number) : NULL;
+	if (!id)
+		return err_set(reterr, ENOENT, "identity %lld is not known to this host", (long long)number);
+	*ret = identity_json(a, id);
+	return 0;
+}
+
+/* Nodes */
+
+static int node_json(const struct kube_node *n, void *arg)
+{
+	struct endpoint_walk *w = arg;
+	json_t *cidrs = json_array(), *addresses = view_ips(n->node_ips.v, n->node_ips.n), *o;
+	bool is_own = str_eq(n->name, w->a->join.host);
+
+	for (size_t i = 0; i < n->internal_ips.n; i++)
+		add(addresses, ip_json(&n->internal_ips.v[i]));
+	for (size_t i = 0; i < n->pod_cidrs.n; i++) {
+		char text[CIDR_STRLEN];
+
+		add(cidrs, json_string(cidr_str(&n->pod_cidrs.v[i], text)));
+	}
+	o = json_pack("{s:s, s:b, s:o, s:o}", "name", n->name, "local", is_own, "addresses", addresses, "pod_cidrs", cidrs);
+	if (o && !is_own && n->node_ips.n && w->a->world->config.routing != CILIUM_NATIVE)
+		(void)json_object_set_new(o, "tunnel_endpoint", ip_json(&n->node_ips.v[0])); /* out of memory: missing */
+	add(w->list, o);
+	return 0;
+}
+
+static int node_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	struct endpoint_walk w = {.a = a};
+	int r = need_world(a, reterr);
+
+	(void)args;
+	if (r < 0)
+		return r;
+	w.list = json_array();
+	(void)node_table_each(a->world->nodes, node_json, &w); /* never stops early */
+	*ret = w.list;
+	return 0;
+}
+
+/* Policies */
+
+static int policy_json(const struct policy_status *st, void *arg)
+{
+	json_t *o;
+
+	if (st->kind == POLICY_CIDR_GROUP)
+		return 0;
+	o = json_pack("{s:s, s:s, s:s, s:I}", "kind", policy_kind_str(st->kind), "name", st->name, "state",
+		      policy_state_str(st->state), "rules", (json_int_t)st->n_rules);
+	if (o && *st->ns)
+		(void)json_object_set_new(o, "namespace", json_string(st->ns)); /* out of memory: missing */
+	if (o && *st->reason)
+		(void)json_object_set_new(o, "reason", json_string(st->reason)); /* likewise */
+	add(arg, o);
+	return 0;
+}
+
+static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	int r = need_world(a, reterr);
+
+	(void)args;
+	if (r < 0)
+		return r;
+	*ret = json_array();
+	r = policy_each(a->world->policies, policy_json, *ret);
+	return r < 0 ? err_set(reterr, -r, "%s", err_name(r)) : 0;
+}
+
+/* Services */
+
+static int frontend_json(const struct frontend *f, void *arg)
+{
+	json_t *backends = json_array(), *o;
+
+	for (size_t i = 0; i < f->n_backends; i++)
+		add(backends, json_pack("{s:o, s:i, s:o, s:s}", "address", ip_json(&f->backends[i].ip), "port",
+					f->backends[i].port, "protocol", view_protocol(f->proto), "state",
+					f->flags & FRONTEND_TERMINATING ? "terminating" : "active"));
+	o = json_pack("{s:I, s:s, s:s, s:s, s:s, s:[{s:o, s:i, s:o}], s:o}", "id", (json_int_t)f->id, "namespace", f->ns,
+		      "name", f->name, "type", f->kind == FRONTEND_CLUSTER_IP ? "ClusterIP" : "external", "state",
+		      f->n_backends ? "programmed" : "no-backends", "frontends", "address", ip_json(&f->ip), "port", f->port,
+		      "protocol", view_protocol(f->proto), "backends", backends);
+	if (o && f->affinity_s)
+		(void)json_object_set_new(o, "affinity_s", json_integer(f->affinity_s)); /* out of memory: missing */
+	add(arg, o);
+	return 0;
+}
+
+static int service_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	int r = need_world(a, reterr);
+
+	(void)args;
+	if (r < 0)
+		return r;
+	*ret = json_array();
+	(void)service_table_each(a->world->services, frontend_json, *ret); /* never stops early */
+	return 0;
+}
+
+/* Addresses */
+
+struct address_walk {
+	const struct agent *a;
+	json_t *list;
+	bool has_filter;
+	struct cidr filter;
+};
+
+static json_t *address_json(const struct agent *a, const struct cidr *prefix, const struct ipcache_claim *claim,
+			    const char *source)
+{
+	struct ip node = ipcache_node_ip(a->world->addresses, claim->node);
+	bool is_endpoint = claim->identity >= IDENTITY_CLUSTER_MIN && claim->identity < IDENTITY_LOCAL_CIDR;
+	const char *name = is_endpoint ? endpoint_table_name(a->world->endpoints, claim->owner) : NULL;
+	char text[CIDR_STRLEN];
+	json_t *o = json_pack("{s:s, s:I, s:o, s:s}", "prefix", cidr_str(prefix, text), "identity",
+			      (json_int_t)claim->identity, "labels", view_labels(a, claim->identity), "source", source);
+
+	if (o && node.family)
+		(void)json_object_set_new(o, "tunnel_endpoint", ip_json(&node)); /* out of memory: missing */
+	if (o && claim->key)
+		(void)json_object_set_new(o, "encryption_key", json_integer(claim->key)); /* likewise */
+	if (o && name)
+		(void)json_object_set_new(o, "name", json_string(name)); /* likewise */
+	return o;
+}
+
+static const char *source_of(const struct ipcache_claim *claim)
+{
+	if (claim->identity >= IDENTITY_CLUSTER_MIN && claim->identity < IDENTITY_LOCAL_CIDR)
+		return "custom-resource";
+	return claim->identity == IDENTITY_REMOTE_NODE ? "node" : "kube-apiserver";
+}
+
+static int each_address(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
+{
+	struct address_walk *w = arg;
+	struct cidr prefix = cidr_of_ip(ip);
+
+	if (!w->has_filter || cidr_contains(&w->filter, &prefix))
+		add(w->list, address_json(w->a, &prefix, claim, source_of(claim)));
+	return 0;
+}
+
+static int ipcache_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	struct address_walk w = {.a = a};
+	const char *filter = json_str(args, "prefix", NULL);
+	const struct policy_prefix *prefixes;
+	int r = need_world(a, reterr);
+	size_t n;
+
+	if (r < 0)
+		return r;
+	w.has_filter = filter != NULL;
+	if (filter && cidr_parse(filter, true, &w.filter) < 0)
+		return err_set(reterr, EINVAL, "\"%.60s\" is no address or prefix", filter);
+	w.list = json_array();
+	(void)ipcache_each(a->world->addresses, each_address, &w); /* never stops early */
+	n = policy_table_prefixes(a->world->table, &prefixes);
+	for (size_t i = 0; i < n; i++) {
+		const struct ipcache_claim claim = {.identity = prefixes[i].identity};
+
+		if (!w.has_filter || cidr_contains(&w.filter, &prefixes[i].prefix))
+			add(w.list, address_json(a, &prefixes[i].prefix, &claim, "policy"));
+	}
+	*ret = w.list;
+	return 0;
+}
+
+static int ipcache_one(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	const char *text = json_str(args, "address", "");
+	struct ipcache_claim claim = {0};
+	struct cidr prefix;
+	struct ip ip;
+	int r = need_world(a, reterr);
+
+	if (r < 0)
+		return r;
+	if (ip_parse(text, &ip) < 0)
+		return err_set(reterr, EINVAL, "\"%.60s\" is no address", text);
+	prefix = cidr_of_ip(&ip);
+	if (ipcache_get(a->world->addresses, &ip, &claim)) {
+		*ret = address_json(a, &prefix, &claim, source_of(&claim));
+	} else {
+		claim.identity = policy_table_identity_of(a->world->table, &ip);
+		*ret = address_json(a, &prefix, &claim, claim.identity < IDENTITY_CLUSTER_MIN ? "world" : "policy");
+	}
+	return 0;
+}
+
+/* Maps */
+
+static int map_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+
+	(void)args;
+	if (!a->datapath)
+		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
+	*ret = json_array();
+	for (unsigned m = 0; m < BPFOBJ_MAPS; m++) {
+		const struct bpfobj *o = datapath_obj(a->datapath);
+		size_t n = 0;
+
+		if (m == BPFOBJ_EVENTS || m == BPFOBJ_CONFIG || m == BPFOBJ_EVENT_RATE || m == BPFOBJ_COUNTERS ||
+		    m == BPFOBJ_NODES || m == BPFOBJ_FAILSAFE_HITS)
+			continue; /* arrays and rings: always full */
+		(void)bpfmap_count(o, (enum bpfobj_map)m, &n); /* then it shows none */
+		add(*ret, json_pack("{s:s, s:I, s:I, s:i}", "name", bpfobj_map_name((enum bpfobj_map)m), "entries", (json_int_t)n,
+				    "max_entries", (json_int_t)bpfmap_max_entries(o, (enum bpfobj_map)m), "errors", 0));
+	}
+	return 0;
+}
+
+/* Names */
+
+static int dns_status(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	struct dns_server_counts c = {0};
+	json_t *listen = json_array();
+
+	(void)args;
+	(void)reterr;
+	if (a->dns)
+		dns_server_counts(a->dns, &c);
+	for (size_t i = 0; a->dns && i < a->conf->dns.listen.n; i++) {
+		char ip[IP_STRLEN];
+
+		add(listen, json_sprintf("%s:%d", ip_str(&a->conf->dns.listen.v[i], ip), (int)a->conf->dns.port));
+	}
+	*ret = json_pack("{s:b, s:s, s:o, s:[], s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:I}", "enabled",
+			 a->dns != NULL, "zone", "cluster.local", "listen", listen, "upstreams", "cache", "entries",
+			 (json_int_t)c.cache_entries, "max_entries", (json_int_t)a->conf->dns.cache_size, "hits",
+			 (json_int_t)c.cached, "misses", (json_int_t)c.forwarded, "queries", "cluster", (json_int_t)c.local,
+			 "forwarded", (json_int_t)c.forwarded, "refused", (json_int_t)c.refused, "failed",
+			 (json_int_t)c.failed, "records", (json_int_t)0);
+	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+}
+
+static int dns_query(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	struct agent *a = arg;
+	const char *name = json_str(args, "name", ""), *type = json_str(args, "type", "A");
+	CLEANUP(free) char *text = NULL;
+	int r;
+
+	if (!a->dns)
+		return err_set(reterr, ENOTCONN, "the DNS server is not running");
+	r = dns_server_explain(a->dns, name, type, &text, reterr);
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:s, s:s, s:s, s:[]}", "name", name, "type", type, "explanation", text, "answers");
+	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+}
+
+/* Changing */
+
+static int leave(void *arg, const json_t *args, struct ctl_call *call, struct err *reterr)
+{
+	(void)args;
+	return agent_leave(arg, call, reterr);
+}
+
+const struct ctl_verb agent_verbs[] = {
+	{.name = CTL_VERB_STATUS, .handle = view_status},
+	{.name = CTL_VERB_ENDPOINT_LIST, .handle = endpoint_list},
+	{.name = CTL_VERB_IDENTITY_LIST, .handle = identity_list},
+	{.name = CTL_VERB_IDENTITY_GET, .handle = identity_one},
+	{.name = CTL_VERB_NODE_LIST, .handle = node_list},
+	{.name = CTL_VERB_POLICY_LIST, .handle = policy_list},
+	{.name = CTL_VERB_SERVICE_LIST, .handle = service_list},
+	{.name = CTL_VERB_IPCACHE_LIST, .handle = ipcache_list},
+	{.name = CTL_VERB_IPCACHE_GET, .handle = ipcache_one},
+	{.name = CTL_VERB_MAP_LIST, .handle = map_list},
+	{.name = CTL_VERB_DNS_STATUS, .handle = dns_status},
+	{.name = CTL_VERB_DNS_QUERY, .handle = dns_query},
+	{.name = CTL_VERB_LEAVE, .is_write = true, .start = leave},
+};
+const size_t agent_n_verbs = ARRAY_LEN(agent_verbs);

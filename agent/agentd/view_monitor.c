@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/view.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+
+#include "bpf/bpf_map.h"
+#include "ctl/ctl_verbs.h"
+#include "plan/plan_service.h"
+
+static void set(json_t *o, const char *key, json_t *value)
+{
+	if (value)
+		(void)json_object_set_new(o, key, value); /* out of memory: the member is missing */
+}
+
+static void set_flags(json_t *o, uint8_t flags)
+{
+	static const char letters[] = "FSRPAUEC";
+	char text[sizeof(letters)];
+	size_t n = 0;
+
+	for (unsigned bit = 0; bit < 8; bit++)
+		if (flags & (1u << bit))
+			text[n++] = letters[bit];
+	text[n] = '\0';
+	set(o, "tcp_flags", json_string(text));
+}
+
+static void set_rule(const struct agent *a, json_t *o, uint32_t rule)
+{
+	struct policy_origin origin;
+	json_t *r;
+
+	if (!rule || !a->world || policy_origin(a->world->policies, rule, &origin) < 0)
+		return;
+	r = json_pack("{s:s, s:s, s:s}", "kind", policy_kind_str(origin.kind), "name", origin.name, "path", origin.path);
+	if (r && *origin.ns)
+		set(r, "namespace", json_string(origin.ns));
+	set(o, "rule", r);
+}
+
+static void set_peer(const struct agent *a, json_t *o, const struct mesh_event *ev)
+{
+	struct ip ip = plan_unmapped(ev->dir == MESH_INGRESS ? ev->saddr : ev->daddr);
+	json_t *peer = json_pack("{s:I, s:o}", "identity", (json_int_t)ev->peer, "labels", view_labels(a, ev->peer));
+	struct ipcache_claim claim;
+
+	if (peer && a->world && ipcache_get(a->world->addresses, &ip, &claim) && claim.identity == ev->peer &&
+	    claim.identity >= IDENTITY_CLUSTER_MIN && claim.identity < IDENTITY_LOCAL_CIDR) {
+		const char *name = endpoint_table_name(a->world->endpoints, claim.owner);
+
+		if (name)
+			set(peer, "name", json_string(name));
+	}
+	set(o, "peer", peer);
+}
+
+void agent_publish_event(struct agent *a, const struct mesh_event *ev)
+{
+	struct ip source = plan_unmapped(ev->saddr), destination = plan_unmapped(ev->daddr);
+	char src[IP_STRLEN], dst[IP_STRLEN], name[IF_NAMESIZE];
+	bool is_drop = ev->reason >= MESH_DROP_FIRST;
+	const char *reason = bpfmap_reason_text(ev->reason);
+	bool has_ports = ev->proto == IPPROTO_TCP || ev->proto == IPPROTO_UDP || ev->proto == IPPROTO_SCTP;
+	json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:i, s:s, s:b, s:i, s:s, s:s, s:o, s:I, s:I}", "type",
+			      ev->flags & MESH_EV_AUDIT ? "audit" : is_drop ? "drop" : "verdict", "direction",
+			      ev->dir == MESH_INGRESS ? "ingress" : "egress", "time_us", (json_int_t)(ev->time_ns / 1000),
+			      "reason", reason ? reason : "unknown", "reason_code", ev->reason, "verdict",
+			      is_drop ? "deny" : "allow", "tunnel", !!(ev->flags & MESH_EV_TUNNEL), "family", ev->family,
+			      "source", ev->family ? ip_str(&source, src) : "", "destination",
+			      ev->family ? ip_str(&destination, dst) : "", "protocol", view_protocol(ev->proto), "bytes",
+			      (json_int_t)ev->len_bytes, "suppressed", (json_int_t)ev->suppressed);
+
+	if (!o)
+		return;
+	if (if_indextoname(ev->ifindex, name))
+		set(o, "interface", json_string(name));
+	if (has_ports) {
+		set(o, "source_port", json_integer(ntohs(ev->sport)));
+		set(o, "destination_port", json_integer(ntohs(ev->dport)));
+	}
+	if (ev->proto == IPPROTO_TCP)
+		set_flags(o, ev->tcp_flags);
+	else if (ev->proto == IPPROTO_ICMP || ev->proto == IPPROTO_ICMPV6)
+		set(o, "icmp_type", json_integer(ev->tcp_flags));
+	set_peer(a, o, ev);
+	set_rule(a, o, ev->rule);
+	(void)ctl_publish(a->ctl, CTL_TOPIC_MONITOR, o); /* out of memory: one event less */
+	json_decref(o);
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/world.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "identity/selector.h"
+#include "json/json.h"
+
+static bool is_tunnelled(const struct world *w)
+{
+	return w->config.routing != CILIUM_NATIVE;
+}
+
+static void note(struct world *w, int r)
+{
+	if (r >= 0)
+		return;
+	w->lost_claims = true;
+	log_event(LOG_ERR, "world.claim", "cannot keep an address; it will be treated as outside the cluster",
+		  F_ERRNO(r));
+}
+
+/* Sets a claim whose tunnel endpoint is `node` (family 0 = reached directly). */
+static void claim(struct world *w, enum ipcache_source source, const struct ip *ip, struct ipcache_claim c,
+		  const struct ip *node)
+{
+	int r = 0;
+
+	if (node->family) {
+		r = ipcache_node_ref(w->addresses, node, &c.node);
+		c.flags |= IPCACHE_IS_TUNNELLED;
+	}
+	if (r == 0)
+		r = ipcache_claim(w->addresses, source, ip, &c);
+	ipcache_node_unref(w->addresses, c.node); /* the claim holds its own reference */
+	note(w, r);
+}
+
+static void on_endpoint_address(const struct ip *ip, uint32_t owner, const struct endpoint_info *info, void *arg)
+{
+	struct world *w = arg;
+	struct ipcache_claim c = {.owner = owner};
+	struct ip node = {0};
+
+	if (!info) {
+		ipcache_release(w->addresses, IPCACHE_FROM_ENDPOINT, ip, owner);
+		return;
+	}
+	c.identity = info->identity;
+	c.key = info->key;
+	if (is_tunnelled(w) && !ip_eq(&info->node, ip))
+		node = info->node; /* a host that is its own endpoint is reached directly */
+	claim(w, IPCACHE_FROM_ENDPOINT, ip, c, &node);
+}
+
+static void on_node_change(uint32_t number, const struct kube_node *old, const struct kube_node *now, void *arg)
+{
+	struct world *w = arg;
+	const struct ip direct = {0};
+
+	w->routes_dirty = true;
+	for (size_t i = 0; old && i < old->node_ips.n; i++)
+		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->node_ips.v[i], number);
+	for (size_t i = 0; old && i < old->internal_ips.n; i++)
+		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->internal_ips.v[i], number);
+	for (size_t i = 0; now && i < now->node_ips.n; i++)
+		claim(w, IPCACHE_FROM_NODE, &now->node_ips.v[i],
+		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = IPCACHE_IS_NODE},
+		      &direct);
+	for (size_t i = 0; now && i < now->internal_ips.n; i++) {
+		const struct ip *via = kube_node_underlay(now, AF_INET);
+
+		if (!via)
+			via = kube_node_underlay(now, AF_INET6);
+		if (!via)
+			continue;
+		claim(w, IPCACHE_FROM_NODE, &now->internal_ips.v[i],
+		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = IPCACHE_IS_NODE},
+		      is_tunnelled(w) ? via : &direct);
+	}
+}
+
+/* Services, as policies see them */
+
+static json_t *pairs_json(const struct kube_pairs *p)
+{
+	json_t *o = json_object();
+
+	for (size_t i = 0; o && i < p->n; i++)
+		if (json_object_set_new(o, p->v[i].key, json_string(p->v[i].value)) < 0) {
+			json_decref(o);
+			return NULL;
+		}
+	return o;
+}
+
+static int tell_service(const struct service_view *view, policy_service_fn fn, void *arg)
+{
+	CLEANUP(json_decref) json_t *labels = pairs_json(&view->service->labels);
+	CLEANUP(json_decref) json_t *selector = pairs_json(&view->service->selector);
+	struct policy_service svc = {.ns = view->service->ns, .name = view->service->name, .labels = labels,
+				     .selector = selector};
+	ARRAY(struct ip) backends = {0};
+	int r = labels && selector ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < view->n_slices; i++)
+		for (size_t j = 0; r == 0 && j < view->slices[i]->n_addrs; j++)
+			r = ARRAY_ADD(&backends, view->slices[i]->addrs[j].ip);
+	if (r == 0) {
+		svc.backends = backends.v;
+		svc.n_backends = backends.n;
+		r = fn(&svc, arg);
+	}
+	ARRAY_DONE(&backends);
+	return r;
+}
+
+struct service_walk {
+	const struct world *w;
+	const char *ns, *name;
+	policy_service_fn fn;
+	void *arg;
+};
+
+static int on_service(const struct kube_service *s, void *arg)
+{
+	struct service_walk *walk = arg;
+	struct service_view view;
+
+	if ((walk->ns && !str_eq(walk->ns, s->ns)) || (walk->name && !str_eq(walk->name, s->name)))
+		return 0;
+	if (!service_table_find(walk->w->services, s->ns, strlen(s->ns), s->name, strlen(s->name), &view) ||
+	    !view.service)
+		return 0;
+	return tell_service(&view, walk->fn, walk->arg);
+}
+
+static int each_service(void *ctx, const char *ns, const char *name, policy_service_fn fn, void *arg)
+{
+	struct service_walk walk = {.w = ctx, .ns = ns, .name = name, .fn = fn, .arg = arg};
+	struct service_view view;
+
+	if (!ns || !name)
+		return service_table_each_service(walk.w->services, on_service, &walk);
+	if (!service_table_find(walk.w->services, ns, strlen(ns), name, strlen(name), &view) || !view.service)
+		return 0;
+	return tell_service(&view, fn, arg);
+}
+
+/* Making */
+
+static struct policy_options options_of(const struct world *w)
+{
+	static const enum policy_mode modes[] = {POLICY_MODE_DEFAULT, POLICY_MODE_ALWAYS, POLICY_MODE_NEVER};
+	const struct cilium_config *c = &w->config;
+	struct policy_options o = policy_options_default();
+
+	o.mode = modes[c->policy_mode];
+	o.cluster = c->cluster_name;
+	o.is_local_cluster_default = c->is_local_cluster_default;
+	o.cidr_modes = (c->cidr_matches_nodes ? CIDR_MATCH_NODES : 0u) | (c->cidr_matches_pods ? CIDR_MATCH_PODS : 0u);
+	o.has_ipv4 = c->has_ipv4;
+	o.has_ipv6 = c->has_ipv6;
+	o.has_icmp_rules = c->has_icmp_rules;
+	o.has_l7_proxy = c->has_l7_proxy;
+	o.has_extended_protocols = c->has_extended_protocols;
+	o.has_non_default_deny = c->has_non_default_deny;
+	o.has_node_selector_labels = c->has_node_selector_labels;
+	return o;
+}
+
+static int make_tables(struct world *w)
+{
+	const struct service_options services = {.node = w->host};
+	const struct policy_service_view view = {.each = each_service, .ctx = w};
+	struct policy_options options = options_of(w);
+	int r = identity_table_new(&w->identities);
+
+	if (r == 0)
+		r = ipcache_new(&w->addresses);
+	if (r == 0)
+		r = service_table_new(&services, &w->services);
+	if (r == 0)
+		r = endpoint_table_new(on_endpoint_address, w, &w->endpoints);
+	if (r == 0)
+		r = node_table_new(on_node_change, w, &w->nodes);
+	if (r == 0)
+		r = policy_repo_new(w->identities, &options, &view, &w->policies);
+	if (r == 0)
+		r = policy_table_new(w->policies, &w->table);
+	return r;
+}
+
+int world_new(const struct cilium_config *config, const char *host, uint32_t identity, const struct conf *conf,
+	      struct world **ret)
+{
+	CLEANUP(world_free) struct world *w = calloc(1, sizeof(*w));
+	int r = 0;
+
+	if (!w)
+		return -ENOMEM;
+	w->config = *config;
+	w->identity = identity;
+	w->host = strdup(host);
+	if (!w->host)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < conf->named_ports.n; i++)
+		r = ARRAY_ADD(&w->named_ports, conf->named_ports.v[i]);
+	if (r == 0)
+		r = make_tables(w);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(w);
+	return 0;
+}
+
+void world_free(struct world *w)
+{
+	if (!w)
+		return;
+	policy_table_free(w->table);
+	policy_repo_free(w->policies);
+	endpoint_table_free(w->endpoints);
+	node_table_free(w->nodes);
+	service_table_free(w->services);
+	ipcache_free(w->addresses);
+	identity_table_free(w->identities);
+	ARRAY_DONE(&w->apiservers);
+	ARRAY_DONE(&w->named_ports);
+	free(w->host);
+	free(w);
+}
+
+/* Updating */
+
+/* Our own labels are those of our identity: the cluster says who we are. */
+static int update_subject(struct world *w)
+{
+	const struct identity *own = identity_get(w->identities, w->identity);
+	struct label_table *labels = identity_labels(w->identities);
+	CLEANUP(label_builder_done) struct label_builder b = {.table = labels};
+	ARRAY(struct named_port) ports = {0};
+	struct label_set *set;
+	int r;
+
+	if (!own)
+		return 0; /* not seen yet, or deleted for a moment: who we were stays */
+	if (w->subject && label_set_eq(own->labels, w->subject))
+		return 0;
+	r = label_builder_add_set(&b, own->labels);
+	if (r == 0)
+		r = label_builder_take(&b, &set);
+	for (size_t i = 0; r == 0 && i < w->named_ports.n; i++) {
+		struct named_port p = {.proto = w->named_ports.v[i].protocol, .port = w->named_ports.v[i].port};
+
+		r = intern_get(label_table_strings(labels), w->named_ports.v[i].name,
+			       strlen(w->named_ports.v[i].name), &p.name);
+		if (r == 0)
+			r = ARRAY_ADD(&ports, p);
+	}
+	if (r == 0)
+		r = policy_set_subject(w->policies, set, ports.v, ports.n, NULL);
+	if (r == 0)
+		w->subject = set;
+	ARRAY_DONE(&ports);
+	return r;
+}
+
+/* The identity of an API server that is no node: reserved:kube-apiserver beside its prefix (lab, section 15). */
+static int apiserver_identity(struct world *w, const struct ip *ip, uint32_t *ret)
+{
+	CLEANUP(label_builder_done) struct label_builder b = {.table = identity_labels(w->identities)};
+	struct cidr c = cidr_of_ip(ip);
+	bool is_dual = w->config.has_ipv4 && w->config.has_ipv6;
+	const char *world = !is_dual ? "reserved:world" : ip->family == AF_INET ? "reserved:world-ipv4" : "reserved:world-ipv6";
+	struct label_set *set;
+	int r = identity_local_number(w->identities, IDENTITY_LOCAL_CIDR, ret);
+
+	if (r == 0)
+		r = label_builder_add(&b, "reserved:kube-apiserver", "");
+	if (r == 0)
+		r = label_builder_add(&b, world, "");
+	if (r == 0)
+		r = label_builder_add_cidr(&b, &c);
+	if (r == 0)
+		r = label_builder_take(&b, &set);
+	return r < 0 ? r : identity_upsert(w->identities, *ret, set);
+}
+
+static bool has_ip(const struct ip *v, size_t n, const struct ip *ip)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ip_eq(&v[i], ip))
+			return true;
+	return false;
+}
+
+static int add_apiserver(struct world *w, const struct ip *ip)
+{
+	struct ipcache_claim c = {.identity = IDENTITY_KUBE_APISERVER}, known;
+	const struct ip direct = {0};
+	int r = 0;
+
+	/* On a node it is that node, with the label more: number 7. */
+	if (!ipcache_get(w->addresses, ip, &known) || !(known.flags & IPCACHE_IS_NODE))
+		r = apiserver_identity(w, ip, &c.identity);
+	if (r == 0)
+		r = ARRAY_ADD(&w->apiservers, *ip);
+	if (r == 0)
+		claim(w, IPCACHE_FROM_APISERVER, ip, c, &direct);
+	return r;
+}
+
+static int update_apiservers(struct world *w)
+{
+	struct service_view view;
+	int r = 0;
+
+	if (!service_table_find(w->services, "default", strlen("default"), "kubernetes", strlen("kubernetes"), &view))
+		return 0;
+	for (size_t k = 0; k < w->apiservers.n;) {
+		const struct ip *ip = &w->apiservers.v[k];
+		bool found = false;
+
+		for (size_t i = 0; i < view.n_slices; i++)
+			for (size_t j = 0; j < view.slices[i]->n_addrs; j++)
+				found = found || ip_eq(&view.slices[i]->addrs[j].ip, ip);
+		if (!found && view.n_slices) {
+			struct ipcache_claim c;
+
+			if (ipcache_get(w->addresses, ip, &c) && c.identity >= IDENTITY_LOCAL_CIDR)
+				(void)identity_remove(w->identities, c.identity); /* made in add_apiserver() */
+			ipcache_release(w->addresses, IPCACHE_FROM_APISERVER, ip, 0);
+			w->apiservers.v[k] = w->apiservers.v[--w->apiservers.n];
+		} else {
+			k++;
+		}
+	}
+	for (size_t i = 0; i < view.n_slices; i++)
+		for (size_t j = 0; r == 0 && j < view.slices[i]->n_addrs; j++)
+			if (!has_ip(w->apiservers.v, w->apiservers.n, &view.slices[i]->addrs[j].ip))
+				r = add_apiserver(w, &view.slices[i]->addrs[j].ip);
+	return r;
+}
+
+int world_update(struct world *w)
+{
+	int r = update_subject(w);
+
+	if (r == 0 && service_table_is_dirty(w->services)) {
+		r = update_apiservers(w);
+		policy_services_changed(w->policies);
+	}
+	return r < 0 ? r : policy_table_update(w->table);
+}
+
+uint32_t world_identity_of(const struct world *w, const struct ip *ip)
+{
+	struct ipcache_claim c;
+
+	if (ipcache_get(w->addresses, ip, &c))
+		return c.identity;
+	return policy_table_identity_of(w->table, ip);
+}
+
+int world_overlay(const struct ip *ip, uint32_t identity, uint32_t *ret_identity, void *arg)
+{
+	struct world *w = arg;
+
+	return policy_table_overlay(w->table, identity, ip, ret_identity);
+}
+
+/* Routes */
+
+struct routing {
+	const struct world *w;
+	const struct ip *own;
+	size_t n_own;
+	struct route_list *ret;
+};
+
+static const struct ip *own_of(const struct routing *rt, int family)
+{
+	for (size_t i = 0; i < rt->n_own; i++)
+		if (rt->own[i].family == family)
+			return &rt->own[i];
+	return NULL;
+}
+
+static int add_route(struct routing *rt, const struct kube_node *n, const struct cidr *dst)
+{
+	const struct ip *src = own_of(rt, dst->ip.family), *via = kube_node_underlay(n, dst->ip.family);
+	struct net_route route = {.dst = *dst};
+
+	if (!src)
+		return 0; /* the host has no address of that family to be reached by */
+	for (size_t i = 0; i < rt->n_own; i++)
+		if (cidr_contains_ip(dst, &rt->own[i]))
+			return 0;
+	route.src = *src;
+	if (!is_tunnelled(rt->w)) {
+		if (!via)
+			return 0;
+		route.via = *via;
+	}
+	return ARRAY_ADD(rt->ret, route);
+}
+
+static int add_node_routes(const struct kube_node *n, void *arg)
+{
+	struct routing *rt = arg;
+	int r = 0;
+
+	if (str_eq(n->name, rt->w->host) || !n->node_ips.n)
+		return 0;
+	for (size_t i = 0; r == 0 && i < n->pod_cidrs.n; i++)
+		r = add_route(rt, n, &n->pod_cidrs.v[i]);
+	for (size_t i = 0; r == 0 && i < n->internal_ips.n; i++) {
+		struct cidr c = cidr_of_ip(&n->internal_ips.v[i]);
+		bool covered = false;
+
+		for (size_t j = 0; j < n->pod_cidrs.n; j++)
+			covered = covered || cidr_contains(&n->pod_cidrs.v[j], &c);
+		if (!covered)
+			r = add_route(rt, n, &c);
+	}
+	return r;
+}
+
+int world_routes(const struct world *w, const struct ip *own, size_t n_own, struct route_list *ret)
+{
+	struct routing rt = {.w = w, .own = own, .n_own = n_own, .ret = ret};
+
+	return node_table_each(w->nodes, add_node_routes, &rt);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the host knows of its cluster: the tables, and the glue that turns endpoints, nodes and API
+ * servers into claims on addresses. No kernel in here, no network.
+ */
+#pragma once
+
+#include "conf/conf.h"
+#include "identity/ipcache.h"
+#include "kube/cilium_config.h"
+#include "policy/policy.h"
+#include "policy/policy_resolve.h"
+#include "recon/recon_net.h"
+#include "service/service.h"
+#include "store/endpoint_table.h"
+#include "store/node_table.h"
+
+struct world {
+	struct cilium_config config;
+	char *host; /* our CiliumNode's and CiliumEndpoint's name */
+	uint32_t identity;
+	struct identity_table *identities;
+	struct policy_repo *policies;
+	struct policy_table *table;
+	struct service_table *services;
+	struct endpoint_table *endpoints;
+	struct node_table *nodes;
+	struct ipcache *addresses;
+	ARRAY(struct ip) apiservers; /* claimed */
+	ARRAY(struct conf_named_port) named_ports;
+	struct label_set *subject; /* our labels as last given to the policies; borrowed by them */
+	uint64_t subject_stamp;
+	bool routes_dirty;
+	bool lost_claims; /* out of memory somewhere: addresses are incomplete */
+};
+
+/* `host` is copied. 0; -ENOMEM; -EINVAL. */
+int world_new(const struct cilium_config *config, const char *host, uint32_t identity, const struct conf *conf,
+	      struct world **ret);
+void world_free(struct world *w);
+DEFINE_CLEANUP(struct world *, world_free)
+
+/*
+ * Recomputes what follows from changed tables before they are applied: our own labels, the API
+ * servers' addresses, the policy table. 1 if the policy table changed, 0 if not, -errno.
+ */
+int world_update(struct world *w);
+
+/* The identity of an address as the datapath has it; for reports. */
+uint32_t world_identity_of(const struct world *w, const struct ip *ip);
+
+/* See recon_addr_overlay_fn; `arg` is the world. */
+int world_overlay(const struct ip *ip, uint32_t identity, uint32_t *ret_identity, void *arg);
+
+struct route_list {
+	struct net_route *v;
+	size_t n, cap;
+};
+
+/*
+ * Routes to the pods of every other node: into the tunnel, or by the node in native routing mode.
+ * `own` are our registered addresses, used as source. Pod ranges that hold one of them are left out, as
+ * the host would cut itself off. 0 or -ENOMEM.
+ */
+int world_routes(const struct world *w, const struct ip *own, size_t n_own, struct route_list *ret);

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bpf/bpf_attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "base/str.h"
+
+/* Of <linux/bpf.h> since 6.6; the headers we build with may be older. */
+enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47, FLAG_BEFORE = 1 << 3 };
+
+/* Priority 1 comes first; the handle tells our filter from others of that priority. */
+enum { FILTER_PRIORITY = 1, FILTER_HANDLE = 0x6d657368 };
+
+static const char *const dir_names[2] = {"ingress", "egress"};
+
+static enum bpfobj_prog prog_of(enum bpfattach_kind kind, unsigned dir)
+{
+	if (kind == BPFATTACH_NIC)
+		return dir == MESH_INGRESS ? BPFOBJ_NIC_INGRESS : BPFOBJ_NIC_EGRESS;
+	return dir == MESH_INGRESS ? BPFOBJ_TUN_INGRESS : BPFOBJ_TUN_EGRESS;
+}
+
+static int tcx_pin_path(const struct bpfobj *o, int ifindex, unsigned dir, char path[PATH_MAX])
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "link-%d-%s", ifindex, dir_names[dir]); /* fits */
+	return bpfobj_pin_path(o, name, path, PATH_MAX);
+}
+
+static int link_info(int fd, struct bpf_link_info *ret)
+{
+	uint32_t len = sizeof(*ret);
+
+	memset(ret, 0, sizeof(*ret));
+	return bpf_obj_get_info_by_fd(fd, ret, &len);
+}
+
+static uint32_t prog_id(int fd)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ? 0 : info.id;
+}
+
+/* bpf_link_info.tcx begins as .xdp does: with the index, which is 0 once the interface is gone. */
+static bool tcx_is_on(const struct bpf_link_info *info, int ifindex)
+{
+	return info->xdp.ifindex == (uint32_t)ifindex;
+}
+
+static int tcx_create(int prog_fd, int ifindex, unsigned dir)
+{
+	struct {
+		uint32_t prog_fd, ifindex, attach_type, flags;
+		uint32_t relative, pad;
+		uint64_t revision;
+		uint8_t rest[32];
+	} attr = {
+		.prog_fd = (uint32_t)prog_fd,
+		.ifindex = (uint32_t)ifindex,
+		.attach_type = dir == MESH_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS,
+		.flags = FLAG_BEFORE,
+	};
+	int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Puts the program into the link that an earlier process left. -ENOENT if there is no usable one. */
+static int tcx_adopt(const char *path, int prog_fd, int ifindex)
+{
+	CLEANUP(close_fd) int fd = bpf_obj_get(path);
+	struct bpf_link_info info;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = link_info(fd, &info);
+	if (r < 0)
+		return r;
+	if (!tcx_is_on(&info, ifindex))
+		return -ENOENT;
+	return bpf_link_update(fd, prog_fd, NULL);
+}
+
+static int tcx_attach(const struct bpfobj *o, int ifindex, unsigned dir, int prog_fd,
+		      enum bpfattach_how *ret_how)
+{
+	CLEANUP(close_fd) int fd = -1;
+	char path[PATH_MAX];
+	int r = tcx_pin_path(o, ifindex, dir, path);
+
+	if (r < 0)
+		return r;
+	r = tcx_adopt(path, prog_fd, ifindex);
+	if (r == 0) {
+		*ret_how = BPFATTACH_UPDATED_TCX;
+		return 0;
+	}
+	fd = tcx_create(prog_fd, ifindex, dir);
+	if (fd < 0)
+		return fd;
+	/* what was pinned there belonged to an interface that is gone */
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	r = bpf_obj_pin(fd, path);
+	if (r < 0)
+		return r;
+	*ret_how = BPFATTACH_NEW_TCX;
+	return 0;
+}
+
+static int clsact_attach(int ifindex, unsigned dir, int prog_fd, enum bpfattach_how *ret_how)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = dir == MESH_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, query, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+		    .prog_fd = prog_fd, .flags = BPF_TC_F_REPLACE);
+	int r;
+
+	r = bpf_tc_hook_create(&hook);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	*ret_how = bpf_tc_query(&hook, &query) == 0 ? BPFATTACH_UPDATED_CLSACT :
+						       BPFATTACH_NEW_CLSACT;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+/* The programs expect an Ethernet header. */
+static int check_is_ethernet(int ifindex, struct err *reterr)
+{
+	struct ifreq req = {0};
+	CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_set(reterr, errno, "socket: %s", err_name(errno));
+	req.ifr_ifindex = ifindex;
+	if (ioctl(fd, SIOCGIFNAME, &req) < 0 || ioctl(fd, SIOCGIFHWADDR, &req) < 0)
+		return err_set(reterr, errno, "interface %d: %s", ifindex, err_name(errno));
+	if (req.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+		return err_set(reterr, EOPNOTSUPP,
+			       "interface %s: not Ethernet (type %d); only Ethernet is supported",
+			       req.ifr_name, req.ifr_hwaddr.sa_family);
+	return 0;
+}
+
+int bpfattach_if(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
+		 enum bpfattach_how *ret_how, struct err *reterr)
+{
+	enum bpfattach_how how = BPFATTACH_NEW_TCX, first = how;
+	int r = check_is_ethernet(ifindex, reterr);
+
+	if (r < 0)
+		return r;
+	for (unsigned dir = 0; dir < 2; dir++) {
+		int fd = bpfobj_prog_fd(o, prog_of(kind, dir));
+
+		/* a link lives as long as its pin: without a pin directory a filter is what stays */
+		if (bpfobj_features(o)->has_tcx && bpfobj_pin_dir(o)[0])
+			r = tcx_attach(o, ifindex, dir, fd, &how);
+		else
+			r = clsact_attach(ifindex, dir, fd, &how);
+		if (r < 0)
+			return err_set(reterr, -r, "interface %d: attaching the %s program: %s",
+				       ifindex, dir_names[dir], err_name(r));
+		if (dir == 0)
+			first = how;
+	}
+	if (ret_how)
+		*ret_how = first;
+	return 0;
+}
+
+static int link_remove(const char *path)
+{
+	CLEANUP(close_fd) int fd = bpf_obj_get(path);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd >= 0)
+		(void)bpf_link_detach(fd); /* it goes with its pin anyway, unless someone holds it */
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int clsact_detach(int ifindex, unsigned dir)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = dir == MESH_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, query, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+
+	if (bpf_tc_query(&hook, &query) < 0)
+		return 0;
+	return bpf_tc_detach(&hook, &opts);
+}
+
+int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr)
+{
+	char path[PATH_MAX];
+	int r, first = 0;
+
+	for (unsigned dir = 0; dir < 2; dir++) {
+		r = tcx_pin_path(o, ifindex, dir, path);
+		if (r == 0)
+			r = link_remove(path);
+		else if (r == -ENOENT)
+			r = 0;
+		if (r == 0)
+			r = clsact_detach(ifindex, dir);
+		if (r < 0 && !first)
+			first = err_set(reterr, -r, "interface %d: detaching the %s program: %s",
+					ifindex, dir_names[dir], err_name(r));
+	}
+	return first;
+}
+
+static bool tcx_is_ok(const struct bpfobj *o, int ifindex, unsigned dir, uint32_t id)
+{
+	CLEANUP(close_fd) int fd = -1;
+	struct bpf_link_info info;
+	char path[PATH_MAX];
+
+	if (tcx_pin_path(o, ifindex, dir, path) < 0)
+		return false;
+	fd = bpf_obj_get(path);
+	return fd >= 0 && link_info(fd, &info) == 0 && tcx_is_on(&info, ifindex) &&
+	       info.prog_id == id;
+}
+
+static bool clsact_is_ok(int ifindex, unsigned dir, uint32_t id)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = dir == MESH_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, query, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+
+	return bpf_tc_query(&hook, &query) == 0 && query.prog_id == id;
+}
+
+bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind)
+{
+	for (unsigned dir = 0; dir < 2; dir++) {
+		uint32_t id = prog_id(bpfobj_prog_fd(o, prog_of(kind, dir)));
+
+		if (!id || (!tcx_is_ok(o, ifindex, dir, id) && !clsact_is_ok(ifindex, dir, id)))
+			return false;
+	}
+	return true;
+}
+
+static int int_cmp(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* "link-7-ingress" -> 7; others -> 0. */
+static int parse_link_name(const char *name)
+{
+	const char *digits = name + strlen("link-");
+	char number[16];
+	uint64_t n;
+	size_t len;
+
+	if (!str_has_prefix(name, "link-"))
+		return 0;
+	len = strcspn(digits, "-");
+	if (len >= sizeof(number) || !str_eq(digits + len, "-ingress"))
+		return 0;
+	memcpy(number, digits, len);
+	number[len] = '\0';
+	return str_to_u64(number, INT_MAX, &n) < 0 ? 0 : (int)n;
+}
+
+int bpfattach_if_list(const struct bpfobj *o, int *ifindexes, size_t max)
+{
+	struct dirent *e;
+	size_t n = 0;
+	DIR *d;
+
+	if (!bpfobj_pin_dir(o)[0])
+		return 0;
+	d = opendir(bpfobj_pin_dir(o));
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while (n < max && (e = readdir(d))) {
+		int ifindex = parse_link_name(e->d_name);
+
+		if (ifindex > 0)
+			ifindexes[n++] = ifindex;
+	}
+	(void)closedir(d); /* only fails for a bad stream */
+	if (n > 1)
+		qsort(ifindexes, n, sizeof(*ifindexes), int_cmp);
+	return (int)n;
+}
+
+static const struct {
+	enum bpfobj_prog prog;
+	enum bpf_attach_type type;
+} cgroup_hooks[] = {
+	/* the reverse side first, so that nothing is translated one way only */
+	{BPFOBJ_RECVMSG4, BPF_CGROUP_UDP4_RECVMSG},
+	{BPFOBJ_RECVMSG6, BPF_CGROUP_UDP6_RECVMSG},
+	{BPFOBJ_GETPEERNAME4, BPF_CGROUP_INET4_GETPEERNAME},
+	{BPFOBJ_GETPEERNAME6, BPF_CGROUP_INET6_GETPEERNAME},
+	{BPFOBJ_CONNECT4, BPF_CGROUP_INET4_CONNECT},
+	{BPFOBJ_CONNECT6, BPF_CGROUP_INET6_CONNECT},
+	{BPFOBJ_SENDMSG4, BPF_CGROUP_UDP4_SENDMSG},
+	{BPFOBJ_SENDMSG6, BPF_CGROUP_UDP6_SENDMSG},
+};
+
+static int cgroup_pin_path(const struct bpfobj *o, enum bpfobj_prog prog, char path[PATH_MAX])
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "cgroup-%s", bpfobj_prog_name(prog)); /* fits */
+	return bpfobj_pin_path(o, name, path, PATH_MAX);
+}
+
+/* The cgroup's number is the inode of its directory. */
+static int cgroup_adopt(const char *path, int prog_fd, uint64_t cgroup_id)
+{
+	CLEANUP(close_fd) int fd = bpf_obj_get(path);
+	struct bpf_link_info info;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = link_info(fd, &info);
+	if (r < 0)
+		return r;
+	if (info.cgroup.cgroup_id != cgroup_id)
+		return -ENOENT;
+	return bpf_link_update(fd, prog_fd, NULL);
+}
+
+static int cgroup_attach_one(const struct bpfobj *o, unsigned i, int cgroup_fd, uint64_t cgroup_id)
+{
+	int prog_fd = bpfobj_prog_fd(o, cgroup_hooks[i].prog);
+	CLEANUP(close_fd) int fd = -1;
+	char path[PATH_MAX];
+	int r = cgroup_pin_path(o, cgroup_hooks[i].prog, path);
+
+	if (r < 0)
+		return r;
+	if (cgroup_adopt(path, prog_fd, cgroup_id) == 0)
+		return 0;
+	fd = bpf_link_create(prog_fd, cgroup_fd, cgroup_hooks[i].type, NULL);
+	if (fd < 0)
+		return fd;
+	r = link_remove(path);
+	return r < 0 ? r : bpf_obj_pin(fd, path);
+}
+
+int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err *reterr)
+{
+	CLEANUP(close_fd) int fd = open(cgroup_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(reterr, errno, "%s: %s", cgroup_path, err_name(errno));
+	if (!bpfobj_pin_dir(o)[0])
+		return err_set(reterr, EINVAL, "socket programs need a pin directory");
+	for (unsigned i = 0; i < ARRAY_LEN(cgroup_hooks); i++) {
+		r = cgroup_attach_one(o, i, fd, st.st_ino);
+		if (r < 0)
+			return err_set(reterr, -r, "%s: attaching %s: %s%s", cgroup_path,
+				       bpfobj_prog_name(cgroup_hooks[i].prog), err_name(r),
+				       r == -EBADF ? " (not a cgroup2 directory)" : "");
+	}
+	return 0;
+}
+
+int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr)
+{
+	char path[PATH_MAX];
+	int r, first = 0;
+
+	/* backwards: the translating side goes first */
+	for (unsigned i = ARRAY_LEN(cgroup_hooks); i-- > 0;) {
+		r = cgroup_pin_path(o, cgroup_hooks[i].prog, path);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0)
+			r = link_remove(path);
+		if (r < 0 && !first)
+			first = err_set(reterr, -r, "detaching %s: %s",
+					bpfobj_prog_name(cgroup_hooks[i].prog), err_name(r));
+	}
+	return first;
+}
+
+enum { MAX_INTERFACES = 1024 };
+
+int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr)
+{
+	CLEANUP(free) int *ifs = calloc(MAX_INTERFACES, sizeof(*ifs));
+	int n, r, first;
+
+	if (!ifs)
+		return -ENOMEM;
+	first = bpfattach_cgroup_detach(o, reterr);
+	n = bpfattach_if_list(o, ifs, MAX_INTERFACES);
+	if (n < 0)
+		return first < 0 ? first : n;
+	for (int i = 0; i < n; i++) {
+		r = bpfattach_if_detach(o, ifs[i], first ? NULL : reterr);
+		if (r < 0 && !first)
+			first = r;
+	}
+	return first;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bpf/bpf_obj.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/macro.h"
+#include "base/str.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include "mesh_sock.skel.h"
+#include "mesh_tc.skel.h"
+#pragma GCC diagnostic pop
+
+/* Maps are at the same place in both tables; a name is the one of the BPF object. */
+static const struct map_desc {
+	const char *name;
+	size_t size_offset; /* in struct bpfobj_sizes; SIZE_MAX = fixed */
+	uint32_t size;
+} map_descs[BPFOBJ_MAPS] = {
+#define SIZED(field, n) offsetof(struct bpfobj_sizes, field), (n)
+#define FIXED		SIZE_MAX, 0
+	[BPFOBJ_CONFIG] = {"mesh_config", FIXED},
+	[BPFOBJ_IPCACHE4] = {"mesh_ipcache4", SIZED(ipcache, 262144)},
+	[BPFOBJ_IPCACHE6] = {"mesh_ipcache6", SIZED(ipcache, 262144)},
+	[BPFOBJ_CIDR4] = {"mesh_cidr4", SIZED(cidr, 65536)},
+	[BPFOBJ_CIDR6] = {"mesh_cidr6", SIZED(cidr, 65536)},
+	[BPFOBJ_NODES] = {"mesh_nodes", SIZED(nodes, 65536)},
+	[BPFOBJ_CLASS] = {"mesh_class", SIZED(classes, 131072)},
+	[BPFOBJ_POLICY_ROW] = {"mesh_policy_row", SIZED(rows, 131072)},
+	[BPFOBJ_POLICY_PORT] = {"mesh_policy_port", SIZED(ports, 524288)},
+	[BPFOBJ_POLICY_RANGE] = {"mesh_policy_range", SIZED(ranges, 131072)},
+	[BPFOBJ_FAILSAFE] = {"mesh_failsafe", FIXED},
+	[BPFOBJ_FAILSAFE_HITS] = {"mesh_failsafe_hits", FIXED},
+	[BPFOBJ_CT4] = {"mesh_ct4", SIZED(ct4, 65536)},
+	[BPFOBJ_CT6] = {"mesh_ct6", SIZED(ct6, 16384)},
+	[BPFOBJ_FRAGS] = {"mesh_frags", SIZED(frags, 8192)},
+	[BPFOBJ_COUNTERS] = {"mesh_counters", FIXED},
+	[BPFOBJ_EVENTS] = {"mesh_events", SIZED(events_bytes, 262144)},
+	[BPFOBJ_EVENT_RATE] = {"mesh_event_rate", FIXED},
+	[BPFOBJ_SVC] = {"mesh_svc", SIZED(services, 65536)},
+	[BPFOBJ_SVC_SLOT] = {"mesh_svc_slot", SIZED(slots, 524288)},
+	[BPFOBJ_SOCK_REV] = {"mesh_sock_rev", SIZED(sock_rev, 65536)},
+	[BPFOBJ_AFFINITY] = {"mesh_affinity", SIZED(affinity, 16384)},
+};
+
+static const char *const prog_names[BPFOBJ_PROGS] = {
+	[BPFOBJ_NIC_INGRESS] = "mesh_nic_ingress",
+	[BPFOBJ_NIC_EGRESS] = "mesh_nic_egress",
+	[BPFOBJ_TUN_INGRESS] = "mesh_tun_ingress",
+	[BPFOBJ_TUN_EGRESS] = "mesh_tun_egress",
+	[BPFOBJ_CONNECT4] = "mesh_connect4",
+	[BPFOBJ_CONNECT6] = "mesh_connect6",
+	[BPFOBJ_SENDMSG4] = "mesh_sendmsg4",
+	[BPFOBJ_SENDMSG6] = "mesh_sendmsg6",
+	[BPFOBJ_RECVMSG4] = "mesh_recvmsg4",
+	[BPFOBJ_RECVMSG6] = "mesh_recvmsg6",
+	[BPFOBJ_GETPEERNAME4] = "mesh_getpeername4",
+	[BPFOBJ_GETPEERNAME6] = "mesh_getpeername6",
+};
+
+struct bpfobj {
+	struct mesh_tc_bpf *tc;
+	struct mesh_sock_bpf *sock;
+	char *pin_dir; /* "" = nothing is pinned */
+	struct bpfobj_features features;
+	struct bpf_map *maps[BPFOBJ_MAPS];
+	struct bpf_program *progs[BPFOBJ_PROGS];
+};
+
+/* libbpf has one print function per process and no argument for it. */
+static char last_warning[384];
+
+static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char text[sizeof(last_warning)];
+
+	if (level == LIBBPF_WARN) {
+		(void)vsnprintf(text, sizeof(text), fmt, args); /* cut if too long */
+		text[strcspn(text, "\n")] = '\0';
+		if (text[0])
+			memcpy(last_warning, text, sizeof(text));
+	}
+	return 0;
+}
+
+int bpfobj_pin_path(const struct bpfobj *o, const char *name, char *buf, size_t size)
+{
+	int n;
+
+	if (!o->pin_dir[0])
+		return -ENOENT;
+	n = snprintf(buf, size, "%s/%s", o->pin_dir, name);
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static uint32_t wanted_size(const struct bpfobj_sizes *sizes, const struct map_desc *d)
+{
+	uint32_t size;
+
+	memcpy(&size, (const char *)sizes + d->size_offset, sizeof(size));
+	return size ? size : d->size;
+}
+
+static bool is_same_layout(const struct bpf_map *map, const struct bpf_map_info *info)
+{
+	return info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+	       info->value_size == bpf_map__value_size(map) &&
+	       info->map_flags == bpf_map__map_flags(map);
+}
+
+/* Takes up the pinned map, or arranges that libbpf pins the one it makes. */
+static int map_prepare(struct bpfobj *o, struct bpf_map *map, const struct map_desc *d,
+		       const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	char path[PATH_MAX];
+	CLEANUP(close_fd) int fd = -1;
+	int r;
+
+	if (d->size_offset != SIZE_MAX) {
+		r = bpf_map__set_max_entries(map, wanted_size(sizes, d));
+		if (r < 0)
+			return err_set(reterr, -r, "%s: size: %s", d->name, err_name(r));
+	}
+	r = bpfobj_pin_path(o, d->name, path, sizeof(path));
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_set(reterr, -r, "%s: path too long", o->pin_dir);
+	fd = bpf_obj_get(path);
+	if (fd == -ENOENT) {
+		r = bpf_map__set_pin_path(map, path);
+		return r < 0 ? err_set(reterr, -r, "%s: %s", path, err_name(r)) : 0;
+	}
+	if (fd < 0)
+		return err_set(reterr, -fd, "%s: %s", path, err_name(fd));
+	r = bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (r < 0)
+		return err_set(reterr, -r, "%s: %s", path, err_name(r));
+	if (!is_same_layout(map, &info))
+		return err_set(reterr, EEXIST, "%s: pinned by something else: another layout", path);
+	r = bpf_map__reuse_fd(map, fd);
+	if (r < 0)
+		return err_set(reterr, -r, "%s: %s", path, err_name(r));
+	o->features.adopted++;
+	return 0;
+}
+
+static int tc_load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	int r;
+
+	o->tc = mesh_tc_bpf__open();
+	if (!o->tc)
+		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
+	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
+		struct bpf_map *map =
+			bpf_object__find_map_by_name(o->tc->obj, map_descs[i].name);
+
+		if (!map)
+			continue;
+		o->maps[i] = map;
+		r = map_prepare(o, map, &map_descs[i], sizes, reterr);
+		if (r < 0)
+			return r;
+	}
+	r = mesh_tc_bpf__load(o->tc);
+	return r < 0 ? err_set(reterr, -r, "loading the tc programs: %s (%s)", err_name(r),
+			       last_warning) : 0;
+}
+
+static int sock_load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	int r;
+
+	o->sock = mesh_sock_bpf__open();
+	if (!o->sock)
+		return err_set(reterr, errno, "opening the socket programs: %s", last_warning);
+	o->sock->rodata->has_set_retval = o->features.has_set_retval;
+	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
+		struct bpf_map *map =
+			bpf_object__find_map_by_name(o->sock->obj, map_descs[i].name);
+
+		if (!map)
+			continue;
+		if (o->maps[i]) {
+			r = bpf_map__reuse_fd(map, bpf_map__fd(o->maps[i]));
+			if (r < 0)
+				return err_set(reterr, -r, "%s: %s", map_descs[i].name, err_name(r));
+			continue;
+		}
+		o->maps[i] = map;
+		r = map_prepare(o, map, &map_descs[i], sizes, reterr);
+		if (r < 0)
+			return r;
+	}
+	r = mesh_sock_bpf__load(o->sock);
+	return r < 0 ? err_set(reterr, -r, "loading the socket programs: %s (%s)", err_name(r),
+			       last_warning) : 0;
+}
+
+static int find_all(struct bpfobj *o, struct err *reterr)
+{
+	for (unsigned i = 0; i < BPFOBJ_MAPS; i++)
+		if (!o->maps[i])
+			return err_set(reterr, ENOENT, "the BPF objects lack map %s",
+				       map_descs[i].name);
+	for (unsigned i = 0; i < BPFOBJ_PROGS; i++) {
+		o->progs[i] = bpf_object__find_program_by_name(o->tc->obj, prog_names[i]);
+		if (!o->progs[i])
+			o->progs[i] =
+				bpf_object__find_program_by_name(o->sock->obj, prog_names[i]);
+		if (!o->progs[i])
+			return err_set(reterr, ENOENT, "the BPF objects lack program %s",
+				       prog_names[i]);
+	}
+	return 0;
+}
+
+/* A kernel that knows tcx looks for the interface, an older one does not know the attach type. */
+static bool probe_tcx(int prog_fd)
+{
+	struct {
+		uint32_t prog_fd, ifindex, attach_type, flags;
+		uint8_t rest[48];
+	} attr = {.prog_fd = (uint32_t)prog_fd, .ifindex = INT32_MAX, .attach_type = 46};
+	CLEANUP(close_fd) int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+
+	return fd >= 0 || errno == ENODEV;
+}
+
+/* An empty batch is accepted where the command exists for hash tables. */
+static bool probe_batch(int map_fd)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	uint32_t n = 0, key = 0;
+	struct mesh_ipinfo value = {0};
+
+	return bpf_map_update_batch(map_fd, &key, &value, &n, &opts) == 0;
+}
+
+int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct err *reterr)
+{
+	const char *dir = opt->pin_dir ? opt->pin_dir : BPFOBJ_PIN_DIR;
+	CLEANUP(bpfobj_free) struct bpfobj *o = calloc(1, sizeof(*o));
+	int r;
+
+	if (!o)
+		return -ENOMEM;
+	o->pin_dir = str_printf("%s", dir);
+	if (!o->pin_dir)
+		return -ENOMEM;
+	if (dir[0]) {
+		r = file_mkdirs(dir, 0700);
+		if (r < 0)
+			return err_set(reterr, -r, "%s: %s", dir, err_name(r));
+	}
+	last_warning[0] = '\0';
+	libbpf_set_print(keep_warning);
+	o->features.has_set_retval =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
+					NULL) == 1;
+	r = tc_load(o, &opt->sizes, reterr);
+	if (r < 0)
+		return r;
+	r = sock_load(o, &opt->sizes, reterr);
+	if (r < 0)
+		return r;
+	r = find_all(o, reterr);
+	if (r < 0)
+		return r;
+	o->features.has_tcx = !opt->no_tcx && probe_tcx(bpfobj_prog_fd(o, BPFOBJ_NIC_INGRESS));
+	o->features.has_batch = probe_batch(bpfobj_map_fd(o, BPFOBJ_IPCACHE4));
+	*ret = TAKE_PTR(o);
+	return 0;
+}
+
+void bpfobj_free(struct bpfobj *o)
+{
+	if (!o)
+		return;
+	mesh_sock_bpf__destroy(o->sock);
+	mesh_tc_bpf__destroy(o->tc);
+	free(o->pin_dir);
+	free(o);
+}
+
+int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map)
+{
+	return bpf_map__fd(o->maps[map]);
+}
+
+int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog)
+{
+	return bpf_program__fd(o->progs[prog]);
+}
+
+const char *bpfobj_map_name(enum bpfobj_map map)
+{
+	return map_descs[map].name;
+}
+
+const char *bpfobj_prog_name(enum bpfobj_prog prog)
+{
+	return prog_names[prog];
+}
+
+const char *bpfobj_pin_dir(const struct bpfobj *o)
+{
+	return o->pin_dir;
+}
+
+const struct bpfobj_features *bpfobj_features(const struct bpfobj *o)
+{
+	return &o->features;
+}
+
+int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *ret_verified_insns,
+		      uint32_t *ret_jited_bytes)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(bpfobj_prog_fd(o, prog), &info, &len);
+
+	if (r < 0)
+		return r;
+	*ret_verified_insns = info.verified_insns;
+	*ret_jited_bytes = info.jited_prog_len;
+	return 0;
+}
+
+int bpfobj_unpin(struct bpfobj *o)
+{
+	char path[PATH_MAX];
+	int r, first = 0;
+
+	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
+		r = bpfobj_pin_path(o, map_descs[i].name, path, sizeof(path));
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0 && unlink(path) < 0 && errno != ENOENT)
+			r = -errno;
+		if (r < 0 && !first)
+			first = r;
+	}
+	if (rmdir(o->pin_dir) < 0 && errno != ENOENT && errno != ENOTEMPTY && !first)
+		first = -errno;
+	return first;
+}

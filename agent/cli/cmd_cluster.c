@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "cli/admin.h"
+#include "cli/out.h"
+#include "join/manifests.h"
+#include "json/json.h"
+
+struct setup {
+	const struct cli *cli;
+	json_t *done;
+	bool is_dry_run;
+};
+
+static int applied(const json_t *object, void *arg)
+{
+	const struct setup *s = arg;
+	const char *namespace = json_str(object, "metadata.namespace", "");
+
+	if (s->cli->format == CLI_TABLE)
+		/* cmd_main() looks at the stream at the end */
+		(void)fprintf(s->cli->out, "%s %s%s%s%s\n", json_str(object, "kind", ""), namespace, *namespace ? "/" : "",
+			      json_str(object, "metadata.name", ""), s->is_dry_run ? " (dry run)" : "");
+	return json_array_append_new(s->done, json_pack("{s:s, s:s, s:s?}", "kind", json_str(object, "kind", ""), "name",
+							json_str(object, "metadata.name", ""), "namespace",
+							*namespace ? namespace : NULL)) < 0 ?
+		       -ENOMEM :
+		       0;
+}
+
+/* With --print no cluster is asked: the text is as it lies in the package, or adapted as JSON. */
+static int print_only(const struct cli *cli, const struct manifests_options *o)
+{
+	CLEANUP(json_decref) json_t *docs = NULL;
+	struct err err = {0};
+	int r;
+
+	if (cli->format == CLI_TABLE && !o->cilium_namespace)
+		return fputs(manifests_text(), cli->out) < 0 ? cli_error(CLI_FAILED, "cannot write the output") : CLI_OK;
+	r = manifests_read(o, &docs, &err);
+	if (r == 0) {
+		CLEANUP(json_decref) json_t *list = json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", docs);
+
+		return list ? out_result(out_json(cli, list)) : cli_error(CLI_FAILED, "out of memory");
+	}
+	return admin_error(r, &err);
+}
+
+static int run_setup(const struct cli *cli, const struct cmd_args *args)
+{
+	CLEANUP(admin_done) struct admin a = {0};
+	CLEANUP(json_decref) json_t *done = json_array();
+	struct setup s = {.cli = cli, .done = done, .is_dry_run = cmd_opt(args, "dry-run") != NULL};
+	const struct manifests_options o = {
+		.cilium_namespace = cmd_opt(args, "cilium-namespace"), .on_object = applied, .arg = &s};
+	struct err err = {0};
+	int r;
+
+	if (!done)
+		return cli_error(CLI_FAILED, "out of memory");
+	if (cmd_opt(args, "print"))
+		return print_only(cli, &o);
+	r = admin_open(args, &a);
+	if (r != CLI_OK)
+		return r;
+	a.session.is_dry_run = s.is_dry_run;
+	r = manifests_apply(&a.session, &o, &err);
+	if (r < 0)
+		return admin_error(r, &err);
+	return cli->format == CLI_JSON ? out_result(out_json(cli, done)) : CLI_OK;
+}
+
+static const struct cmd_opt setup_opts[] = {
+	ADMIN_OPTS,
+	{"print", 0, NULL, "print the manifests instead of applying them; asks no cluster", false},
+	{"dry-run", 0, NULL, "let the API server check everything and store nothing", false},
+	{"cilium-namespace", 0, "NS", "where cilium-config is (kube-system)", false},
+	{0},
+};
+
+const struct cmd cmd_cluster_table[] = {
+	{"cluster", "setup", NULL, 0, 0, "prepare a cluster for external hosts: namespace, roles, admission policies", setup_opts, run_setup},
+	{0},
+};

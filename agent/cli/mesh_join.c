@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mesh-join: makes this machine a member of a cluster. Needs nothing but the token. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "cli/preflight.h"
+#include "conf/conf.h"
+#include "crypto/secret.h"
+#include "join/join.h"
+#include "join/label_check.h"
+#include "json/json.h"
+
+static const char UNIT[] = "mesh-external-agent.service";
+
+struct options {
+	char *token;
+	json_t *labels;
+	const char *name, *config, *state_dir;
+	struct ip address; /* family 0 = any */
+	bool is_dry_run, has_start, is_json;
+};
+
+static void options_done(struct options *o)
+{
+	secret_free(o->token);
+	json_decref(o->labels);
+}
+DEFINE_CLEANUP_DONE(struct options, options_done)
+
+static const char HELP[] =
+	"Usage: mesh-join [OPTION]...\n"
+	"Make this machine a member of a Kubernetes cluster with Cilium.\n"
+	"\n"
+	"  -t, --token TOKEN        what `meshctl host add` printed; works once\n"
+	"  -f, --token-file FILE    read the token from FILE; `-` is standard input\n"
+	"  -l, --labels K=V,...     the labels you expect; must equal those enrolled\n"
+	"  -n, --name NAME          the host name you expect; must equal the one enrolled\n"
+	"  -a, --address IP         check that this machine has IP and may use it\n"
+	"      --dry-run            check everything, change nothing\n"
+	"      --no-start           do not enable and start the service\n"
+	"      --config FILE        configuration file that names the state directory\n"
+	"      --state-dir DIR      state directory (/var/lib/mesh-external-agent)\n"
+	"  -o, --output FORMAT      table or json\n"
+	"  -h, --help               show this\n"
+	"  -V, --version            show the version\n"
+	"\n"
+	"Without --token and --token-file the token is read from standard input, which keeps\n"
+	"it out of the process list and the shell's history.\n"
+	"\n"
+	"Exit status:\n"
+	"   0  joined, or joined already with this host's enrolment\n"
+	"   1  this machine is not ready; the table says why\n"
+	"   2  the command line is wrong\n"
+	"   3  no API server answers\n"
+	"   4  the join token has expired\n"
+	"   5  the join token was used already, replaced or revoked\n"
+	"   6  the join token is damaged or of another version\n"
+	"   7  the server is not the one that the token names\n"
+	"   8  labels or name differ from what was enrolled\n"
+	"   9  this machine's clock is too far off\n"
+	"  10  this machine is joined already, as another host or to another cluster\n"
+	"  11  the API server refused a step\n"
+	"  12  the state cannot be written\n"
+	"  13  joined, but the service does not start\n";
+
+static int complain(int code, const char *text)
+{
+	(void)fprintf(stderr, "mesh-join: %s\n", text); /* nobody to tell if stderr fails */
+	return code;
+}
+
+/* Reads a token from a file, or from standard input. */
+static int read_token(const char *path, char **ret, struct err *reterr)
+{
+	CLEANUP(buf_done) struct buf text = {.max = LIMIT_TOKEN_BYTES};
+	int r;
+
+	if (str_eq(path, "-")) {
+		char chunk[1024];
+		ssize_t n;
+
+		while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) > 0)
+			if (buf_add(&text, chunk, (size_t)n) < 0)
+				return err_set(reterr, E2BIG, "the token is longer than %d bytes", LIMIT_TOKEN_BYTES);
+		if (n < 0)
+			return err_set(reterr, errno, "standard input: %s", err_name(errno));
+	} else {
+		r = file_read(path, LIMIT_TOKEN_BYTES, &text);
+		if (r < 0)
+			return err_set(reterr, -r, "%s: %s", path, err_name(r));
+	}
+	secret_free(*ret);
+	*ret = strdup(text.data ? text.data : "");
+	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+}
+
+/* Takes the token off the process list as soon as it is copied. */
+static int take_token(char *arg, char **ret, struct err *reterr)
+{
+	secret_free(*ret);
+	*ret = strdup(arg);
+	if (!*ret)
+		return err_set(reterr, ENOMEM, "out of memory");
+	secret_wipe(arg, strlen(arg));
+	return 0;
+}
+
+static int set_format(const char *name, struct options *o, struct err *reterr)
+{
+	if (!str_eq(name, "json") && !str_eq(name, "table"))
+		return err_set(reterr, EINVAL, "--output %.40s: table or json", name);
+	o->is_json = str_eq(name, "json");
+	return 0;
+}
+
+static int take_option(int c, struct options *o, struct err *reterr)
+{
+	switch (c) {
+	case 't':
+		return take_token(optarg, &o->token, reterr);
+	case 'f':
+		return read_token(optarg, &o->token, reterr);
+	case 'l':
+		json_decref(o->labels);
+		o->labels = NULL;
+		return label_parse_list(optarg, &o->labels, reterr);
+	case 'a':
+		return ip_parse(optarg, &o->address) < 0 ? err_set(reterr, EINVAL, "--address %.80s is no address", optarg) : 0;
+	case 'o':
+		return set_format(optarg, o, reterr);
+	case 'n':
+		o->name = optarg;
+		return 0;
+	case 'd':
+		o->is_dry_run = true;
+		return 0;
+	case 's':
+		o->has_start = false;
+		return 0;
+	case 'c':
+		o->config = optarg;
+		return 0;
+	default:
+		o->state_dir = optarg;
+		return 0;
+	}
+}
+
+/* Returns -1 to go on, else the exit code. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option options[] = {
+		{"token", required_argument, NULL, 't'},   {"token-file", required_argument, NULL, 'f'},
+		{"labels", required_argument, NULL, 'l'},  {"name", required_argument, NULL, 'n'},
+		{"address", required_argument, NULL, 'a'}, {"dry-run", no_argument, NULL, 'd'},
+		{"no-start", no_argument, NULL, 's'},	   {"config", required_argument, NULL, 'c'},
+		{"state-dir", required_argument, NULL, 'S'}, {"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},	   {"version", no_argument, NULL, 'V'},
+		{0},
+	};
+	struct err err = {0};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "t:f:l:n:a:o:hV", options, NULL)) != -1) {
+		if (c == 'h')
+			return fputs(HELP, stdout) < 0 ? JOIN_LOCAL : 0;
+		if (c == 'V')
+			return puts("mesh-join " PACKAGE_VERSION_TEXT) < 0 ? JOIN_LOCAL : 0;
+		if (c == '?')
+			return complain(JOIN_USAGE, "see mesh-join --help");
+		if (take_option(c, o, &err) < 0)
+			return complain(JOIN_USAGE, err.text);
+	}
+	if (optind < argc)
+		return complain(JOIN_USAGE, "there are too many arguments; see mesh-join --help");
+	if (!o->token) {
+		if (isatty(STDIN_FILENO))
+			(void)fputs("Paste the join token and press Enter, then Ctrl-D:\n", stderr); /* only a hint */
+		if (read_token("-", &o->token, &err) < 0)
+			return complain(JOIN_USAGE, err.text);
+	}
+	return -1;
+}
+
+/* Option, configuration, default. Heap. */
+static int find_state_dir(const struct options *o, char **ret, struct err *reterr)
+{
+	CLEANUP(conf_free) struct conf *conf = NULL;
+	const char *path = o->config ? o->config : CONF_DEFAULT_PATH, *dir = o->state_dir;
+
+	if (!dir && (o->config || access(path, F_OK) == 0)) {
+		int r = conf_load(path, &conf, reterr);
+
+		if (r < 0)
+			return r;
+		dir = conf->state_dir;
+	}
+	*ret = strdup(dir ? dir : JOIN_STATE_DIR);
+	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+}
+
+static void print_rows(const struct options *o, const json_t *rows)
+{
+	const json_t *v;
+	size_t i;
+
+	if (o->is_json)
+		return;
+	json_array_foreach((json_t *)rows, i, v)
+		/* A person who closed the terminal misses nothing: the exit code says it, too. */
+		(void)printf("%-8s %-20s %s\n", json_str(v, "state", ""), json_str(v, "check", ""), json_str(v, "detail", ""));
+}
+
+static int print_end(const struct options *o, const struct join_token *t, json_t *rows, const char *text, int code)
+{
+	CLEANUP(json_decref) json_t *all = NULL;
+	CLEANUP(free) char *out = NULL;
+
+	if (!o->is_json) {
+		if (code != JOIN_OK)
+			return complain(code, text);
+		return puts(text) < 0 ? JOIN_LOCAL : JOIN_OK;
+	}
+	all = json_pack("{s:i, s:s, s:s?, s:s?, s:O?}", "exit", code, "text", text, "host", t->host, "namespace", t->namespace, "checks", rows);
+	out = all ? json_text(all) : NULL;
+	return out && puts(out) >= 0 ? code : JOIN_LOCAL;
+}
+
+/* Runs systemctl without a shell. 0 if it succeeded. */
+static int systemctl(const char *verb, const char *option)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		(void)execlp("systemctl", "systemctl", verb, UNIT, option, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
+static int start_service(const struct options *o, const struct join_token *t, json_t *rows)
+{
+	CLEANUP(free) char *text = str_printf("Joined cluster %s as %s/%s.%s", t->cluster, t->namespace, t->host,
+					      o->has_start ? " See: meshctl status" : "");
+
+	if (!text)
+		return complain(JOIN_LOCAL, "out of memory");
+	if (o->has_start) {
+		if (access("/run/systemd/system", F_OK) < 0)
+			return print_end(o, t, rows, "joined, but this machine does not run systemd: start mesh-agentd yourself, or give --no-start",
+					 JOIN_SERVICE);
+		if (systemctl("enable", "--quiet") < 0 || systemctl("restart", NULL) < 0)
+			return print_end(o, t, rows, "joined, but the service does not start: see journalctl -u mesh-external-agent", JOIN_SERVICE);
+	}
+	return print_end(o, t, rows, text, JOIN_OK);
+}
+
+/* True if the credential that an earlier run stored is accepted. */
+static bool credential_works(const char *dir)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	CLEANUP(secret_free) char *token = NULL;
+	CLEANUP(loop_free) struct loop *loop = NULL;
+	CLEANUP(kube_client_free) struct kube_client *client = NULL;
+	struct kube_conf conf;
+
+	if (join_state_load(dir, &s, NULL) < 0 || join_state_load_token(dir, &token, NULL) < 0 || loop_new(&loop) < 0)
+		return false;
+	conf = (struct kube_conf){
+		.servers = (const char *const *)s.servers.v, .n_servers = s.servers.n, .ca_pem = s.ca_pem, .token = token};
+	return kube_client_new(loop, &conf, &client, NULL) == 0 &&
+	       kube_call(loop, client, "GET", "/api/v1/namespaces/kube-system", NULL, NULL, NULL) == 0;
+}
+
+static int run(const struct options *o, const struct join_token *t, const char *dir)
+{
+	CLEANUP(join_session_done) struct join_session session = {0};
+	CLEANUP(json_decref) json_t *rows = NULL;
+	enum preflight_state worst;
+	struct err err = {0};
+	bool is_joined;
+	enum join_exit code = join_check_wanted(t, o->labels, o->name, &err), connected = JOIN_OK;
+
+	if (code == JOIN_OK)
+		code = join_check_state(dir, t, &is_joined, &err);
+	if (code != JOIN_OK)
+		return print_end(o, t, NULL, err.text, code);
+	connected = join_connect(t, &session, &err);
+	/* A dead token is what a second run has; a live one brings what was changed since. */
+	if (is_joined && (connected == JOIN_USED || connected == JOIN_EXPIRED) && credential_works(dir))
+		return o->is_dry_run ? print_end(o, t, NULL, "This machine has joined already.", JOIN_OK) : start_service(o, t, NULL);
+	rows = preflight_run(t, connected == JOIN_OK ? &session : NULL, o->address.family ? &o->address : NULL, &worst);
+	if (!rows)
+		return complain(JOIN_LOCAL, "out of memory");
+	if (connected != JOIN_OK && preflight_add(rows, "API server", PREFLIGHT_FAIL, "%s", err.text) < 0)
+		return complain(JOIN_LOCAL, "out of memory");
+	print_rows(o, rows);
+	if (connected != JOIN_OK)
+		return print_end(o, t, rows, err.text, connected);
+	if (worst == PREFLIGHT_FAIL)
+		return print_end(o, t, rows, "this machine is not ready; nothing was changed and the token is still good", JOIN_PREFLIGHT);
+	if (o->is_dry_run)
+		return print_end(o, t, rows, "This machine could join (dry run); nothing was changed and the token is still good.", JOIN_OK);
+	code = join_finish(&session, t, dir, &err);
+	return code == JOIN_OK ? start_service(o, t, rows) : print_end(o, t, rows, err.text, code);
+}
+
+int main(int argc, char **argv)
+{
+	CLEANUP(options_done) struct options o = {.has_start = true};
+	CLEANUP(join_token_done) struct join_token token = {0};
+	CLEANUP(free) char *dir = NULL;
+	struct err err = {0};
+	int r = parse_options(argc, argv, &o);
+
+	if (r >= 0)
+		return r;
+	if (find_state_dir(&o, &dir, &err) < 0)
+		return complain(JOIN_USAGE, err.text);
+	if (join_token_parse(o.token, &token, &err) < 0)
+		return complain(JOIN_DAMAGED, err.text);
+	return run(&o, &token, dir);
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dns/dns_forward.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/macro.h"
+#include "base/rng.h"
+#include "dns/dns_sock.h"
+
+enum {
+	MAX_UPSTREAMS = 8,
+	DEFAULT_IN_FLIGHT = 256,
+	DEFAULT_TIMEOUT_US = 1500000,
+	DEFAULT_ATTEMPTS = 4,
+	MISMATCH_MAX = 16, /* forged or stray datagrams until TCP is tried instead */
+	OPT_LEN = 11,
+	QUERY_MAX = 2 + DNS_HEADER_LEN + DNS_NAME_MAX + 4 + OPT_LEN,
+	TIMER_SLACK_US = 10000,
+};
+
+struct dns_forward {
+	struct loop *loop;
+	struct dns_upstream upstreams[MAX_UPSTREAMS];
+	size_t n_upstreams, preferred, max_in_flight;
+	uint64_t timeout_us;
+	unsigned max_attempts;
+	int mark;
+	struct dns_flight *flights;
+	struct dns_forward_counts counts;
+	uint8_t buf[DNS_MSG_MAX]; /* datagrams are handled one at a time */
+};
+
+struct dns_flight {
+	struct dns_flight *next, **prevp;
+	struct dns_forward *f;
+	dns_forward_fn fn;
+	void *arg;
+	int fd;
+	struct source *io, *timer;
+	size_t upstream; /* of the current attempt */
+	unsigned attempts, mismatches;
+	bool is_tcp, has_edns;
+	uint8_t query[QUERY_MAX]; /* two bytes of length for TCP, then the message */
+	size_t query_len;	  /* of the message */
+	size_t question_len;
+	size_t sent;	  /* TCP: of query with its length */
+	uint8_t *tcp_buf; /* TCP: the response with its length */
+	size_t tcp_got;
+};
+
+static int options_set(struct dns_forward *f, const struct dns_forward_options *opt)
+{
+	f->max_in_flight = opt->max_in_flight ? opt->max_in_flight : DEFAULT_IN_FLIGHT;
+	f->timeout_us = opt->timeout_us ? opt->timeout_us : DEFAULT_TIMEOUT_US;
+	f->max_attempts = opt->attempts ? opt->attempts : DEFAULT_ATTEMPTS;
+	f->mark = opt->mark;
+	return dns_forward_set_upstreams(f, opt->upstreams, opt->n_upstreams);
+}
+
+int dns_forward_new(struct loop *l, const struct dns_forward_options *opt, struct dns_forward **ret)
+{
+	struct dns_forward *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	f->loop = l;
+	r = options_set(f, opt);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
+int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *u, size_t n)
+{
+	if (n > MAX_UPSTREAMS)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		f->upstreams[i] = u[i];
+	f->n_upstreams = n;
+	f->preferred = 0;
+	return 0;
+}
+
+size_t dns_forward_n_upstreams(const struct dns_forward *f)
+{
+	return f->n_upstreams;
+}
+
+void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *ret)
+{
+	*ret = f->counts;
+}
+
+/* Ends the current attempt's socket. */
+static void attempt_end(struct dns_flight *fl)
+{
+	source_free(TAKE_PTR(fl->io));
+	close_fd(TAKE_FD(fl->fd));
+	free(TAKE_PTR(fl->tcp_buf));
+	fl->tcp_got = fl->sent = 0;
+	fl->is_tcp = false;
+}
+
+void dns_flight_cancel(struct dns_flight *fl)
+{
+	if (!fl)
+		return;
+	attempt_end(fl);
+	source_free(fl->timer);
+	*fl->prevp = fl->next;
+	if (fl->next)
+		fl->next->prevp = fl->prevp;
+	fl->f->counts.in_flight--;
+	free(fl);
+}
+
+void dns_forward_free(struct dns_forward *f)
+{
+	if (!f)
+		return;
+	while (f->flights)
+		dns_flight_cancel(f->flights);
+	free(f);
+}
+
+/* Hands the result out and ends the flight. The callback may start others. */
+static void flight_finish(struct dns_flight *fl, const uint8_t *msg, size_t len)
+{
+	dns_forward_fn fn = fl->fn;
+	void *arg = fl->arg;
+	uint8_t *own = NULL;
+
+	if (msg) {
+		fl->f->counts.answers++;
+		fl->f->preferred = fl->upstream < fl->f->n_upstreams ? fl->upstream : 0;
+		own = malloc(len); /* the message may lie in a buffer that a new flight overwrites */
+		if (own)
+			memcpy(own, msg, len);
+	} else {
+		fl->f->counts.failures++;
+	}
+	dns_flight_cancel(fl);
+	fn(own, own ? len : 0, arg);
+	free(own);
+}
+
+static void on_udp(uint32_t events, void *arg);
+static void on_tcp(uint32_t events, void *arg);
+
+/* A socket to the current upstream, connected: others' datagrams never reach it. */
+static int open_socket(struct dns_flight *fl, int type)
+{
+	const struct dns_upstream *u = &fl->f->upstreams[fl->upstream];
+	CLEANUP(close_fd) int fd = -1;
+	struct sockaddr_storage sa;
+	socklen_t len = dns_sockaddr_set(&sa, &u->ip, u->port);
+
+	fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (fl->f->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->f->mark, sizeof(fl->f->mark)) < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
+		return -errno;
+	fl->fd = TAKE_FD(fd);
+	return 0;
+}
+
+static void fresh_id(struct dns_flight *fl)
+{
+	rng_bytes(fl->query + 2, 2);
+}
+
+static int start_udp(struct dns_flight *fl)
+{
+	int r = open_socket(fl, SOCK_DGRAM);
+
+	if (r < 0)
+		return r;
+	fresh_id(fl);
+	if (send(fl->fd, fl->query + 2, fl->query_len, MSG_NOSIGNAL) < 0)
+		return -errno;
+	return loop_add_io(fl->f->loop, fl->fd, EPOLLIN, on_udp, fl, &fl->io);
+}
+
+static int start_tcp(struct dns_flight *fl)
+{
+	int r;
+
+	attempt_end(fl);
+	fl->is_tcp = true;
+	fl->f->counts.tcp++;
+	fl->tcp_buf = malloc(2 + DNS_MSG_MAX);
+	if (!fl->tcp_buf)
+		return -ENOMEM;
+	r = open_socket(fl, SOCK_STREAM);
+	if (r < 0)
+		return r;
+	fresh_id(fl);
+	fl->query[0] = (uint8_t)(fl->query_len >> 8);
+	fl->query[1] = (uint8_t)fl->query_len;
+	r = loop_add_io(fl->f->loop, fl->fd, EPOLLOUT, on_tcp, fl, &fl->io);
+	return r < 0 ? r : source_arm(fl->timer, fl->f->timeout_us, TIMER_SLACK_US);
+}
+
+/* Begins the next attempt that can be begun. -EIO when all are used up. */
+static int next_attempt(struct dns_flight *fl)
+{
+	struct dns_forward *f = fl->f;
+
+	while (fl->attempts < f->max_attempts && f->n_upstreams > 0) {
+		attempt_end(fl);
+		fl->upstream = (f->preferred + fl->attempts) % f->n_upstreams;
+		fl->mismatches = 0;
+		if (fl->attempts++ > 0)
+			f->counts.retries++;
+		if (start_udp(fl) >= 0)
+			return source_arm(fl->timer, f->timeout_us, TIMER_SLACK_US);
+	}
+	attempt_end(fl);
+	return -EIO;
+}
+
+static void retry(struct dns_flight *fl)
+{
+	if (next_attempt(fl) < 0)
+		flight_finish(fl, NULL, 0);
+}
+
+static void on_timeout(void *arg)
+{
+	retry(arg);
+}
+
+/* True if the message answers our question: id, and the question without regard to letter case. */
+static bool is_answer(const struct dns_flight *fl, const uint8_t *msg, size_t len)
+{
+	const uint8_t *sent = fl->query + 2;
+	struct dns_reader r;
+	struct dns_name name;
+	size_t at = DNS_HEADER_LEN;
+
+	return dns_reader_begin(&r, msg, len) >= 0 && memcmp(msg, sent, 2) == 0 &&
+	       dns_name_read(sent, fl->query_len, &at, &name) >= 0 && dns_name_eq(&name, &r.qname) &&
+	       memcmp(msg + r.question_end - 4, sent + at, 4) == 0;
+}
+
+static void drop_edns(struct dns_flight *fl)
+{
+	fl->has_edns = false;
+	fl->query_len = DNS_HEADER_LEN + fl->question_len;
+	fl->query[2 + 11] = 0;
+}
+
+/* Decides on a matching response: another upstream, TCP, without EDNS, or done. */
+static void take_answer(struct dns_flight *fl, const uint8_t *msg, size_t len)
+{
+	int rcode = msg[3] & 0xf;
+	bool is_last = fl->attempts >= fl->f->max_attempts || fl->f->n_upstreams == 1;
+
+	if ((msg[2] & 0x02) && !fl->is_tcp) { /* TC */
+		if (start_tcp(fl) < 0)
+			retry(fl);
+	} else if (fl->has_edns && (rcode == DNS_FORMERR || rcode == DNS_NOTIMP)) {
+		drop_edns(fl); /* a server from before RFC 2671; the same one is asked again */
+		fl->attempts--;
+		retry(fl);
+	} else if ((rcode == DNS_SERVFAIL || rcode == DNS_REFUSED) && !is_last) {
+		retry(fl);
+	} else {
+		flight_finish(fl, msg, len);
+	}
+}
+
+static void on_udp(uint32_t events, void *arg)
+{
+	struct dns_flight *fl = arg;
+	struct dns_forward *f = fl->f;
+
+	(void)events;
+	for (;;) {
+		ssize_t n = recv(fl->fd, f->buf, sizeof(f->buf), 0);
+
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EINTR)
+				retry(fl); /* ECONNREFUSED: nobody listens there */
+			return;
+		}
+		if (is_answer(fl, f->buf, (size_t)n)) {
+			take_answer(fl, f->buf, (size_t)n);
+			return;
+		}
+		f->counts.mismatched++;
+		if (++fl->mismatches >= MISMATCH_MAX) {
+			if (start_tcp(fl) < 0)
+				retry(fl);
+			return;
+		}
+	}
+}
+
+static void tcp_write(struct dns_flight *fl)
+{
+	size_t len = fl->query_len + 2;
+	ssize_t n = send(fl->fd, fl->query + fl->sent, len - fl->sent, MSG_NOSIGNAL);
+
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			retry(fl);
+		return;
+	}
+	fl->sent += (size_t)n;
+	if (fl->sent == len && source_set_events(fl->io, EPOLLIN) < 0)
+		retry(fl);
+}
+
+static void tcp_read(struct dns_flight *fl)
+{
+	size_t want = 2;
+	ssize_t n;
+
+	if (fl->tcp_got >= 2)
+		want = 2 + ((size_t)fl->tcp_buf[0] << 8 | fl->tcp_buf[1]);
+	n = recv(fl->fd, fl->tcp_buf + fl->tcp_got, want - fl->tcp_got, 0);
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			retry(fl);
+		return;
+	}
+	fl->tcp_got += (size_t)n;
+	if (fl->tcp_got < 2)
+		return;
+	want = 2 + ((size_t)fl->tcp_buf[0] << 8 | fl->tcp_buf[1]);
+	if (want < 2 + DNS_HEADER_LEN)
+		retry(fl);
+	else if (fl->tcp_got == want) {
+		if (is_answer(fl, fl->tcp_buf + 2, want - 2))
+			take_answer(fl, fl->tcp_buf + 2, want - 2);
+		else
+			retry(fl);
+	}
+}
+
+static void on_tcp(uint32_t events, void *arg)
+{
+	struct dns_flight *fl = arg;
+
+	(void)events;
+	if (fl->sent < fl->query_len + 2)
+		tcp_write(fl);
+	else
+		tcp_read(fl);
+}
+
+static void build_query(struct dns_flight *fl, const struct dns_query *q)
+{
+	uint8_t *m = fl->query + 2;
+
+	m[2] = q->rd ? 0x01 : 0;
+	m[3] = (uint8_t)((q->cd ? 0x10 : 0) | (q->ad ? 0x20 : 0));
+	m[5] = 1; /* one question */
+	memcpy(m + DNS_HEADER_LEN, q->question, q->question_len);
+	fl->question_len = q->question_len;
+	fl->query_len = DNS_HEADER_LEN + q->question_len;
+	m[11] = 1; /* and OPT */
+	m += fl->query_len;
+	m[2] = DNS_OPT;
+	m[3] = DNS_UDP_MAX >> 8;
+	m[4] = DNS_UDP_MAX & 0xff;
+	m[7] = q->dnssec_ok ? 0x80 : 0;
+	fl->query_len += OPT_LEN;
+	fl->has_edns = true;
+}
+
+int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn, void *arg,
+		      struct dns_flight **ret)
+{
+	struct dns_flight *fl;
+	int r;
+
+	if (f->n_upstreams == 0)
+		return -ENOTCONN;
+	if (f->counts.in_flight >= f->max_in_flight) {
+		f->counts.refused_busy++;
+		return -EBUSY;
+	}
+	fl = calloc(1, sizeof(*fl));
+	if (!fl)
+		return -ENOMEM;
+	fl->f = f;
+	fl->fd = -1;
+	fl->fn = fn;
+	fl->arg = arg;
+	build_query(fl, q);
+	fl->next = f->flights;
+	fl->prevp = &f->flights;
+	if (fl->next)
+		fl->next->prevp = &fl->next;
+	f->flights = fl;
+	f->counts.in_flight++;
+	f->counts.queries++;
+	r = loop_add_timer(f->loop, on_timeout, fl, &fl->timer);
+	if (r >= 0)
+		r = next_attempt(fl);
+	if (r < 0) {
+		f->counts.failures++;
+		dns_flight_cancel(fl);
+		return r;
+	}
+	*ret = fl;
+	return 0;
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dns/dns_server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/macro.h"
+#include "dns/dns_response.h"
+#include "dns/dns_server_private.h"
+#include "dns/dns_sock.h"
+
+enum {
+	DEFAULT_PENDING = 512,
+	DEFAULT_CACHE_BYTES = 4 * 1024 * 1024,
+	HINFO_TTL_S = 8482, /* any long time: the answer never changes */
+};
+
+int dns_server_new(struct loop *l, const struct dns_server_options *opt, struct dns_server **ret)
+{
+	CLEANUP(dns_server_free) struct dns_server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = l;
+	s->opt = *opt;
+	if (s->opt.max_pending == 0)
+		s->opt.max_pending = DEFAULT_PENDING;
+	s->big = malloc(DNS_MSG_MAX + DNS_OPT_ROOM);
+	if (!s->big)
+		return -ENOMEM;
+	r = dns_udp_batch_new(&s->batch);
+	if (r >= 0)
+		r = dns_forward_new(l, &opt->forward, &s->forward);
+	if (r >= 0)
+		r = dns_cache_new(opt->cache_entries,
+				  opt->cache_bytes ? opt->cache_bytes : DEFAULT_CACHE_BYTES, &s->cache);
+	if (r >= 0)
+		r = loop_add_timer(l, dns_tcp_accept_later, s, &s->accept_timer);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+static void pending_free(struct dns_pending *p)
+{
+	*p->prevp = p->next;
+	if (p->next)
+		p->next->prevp = p->prevp;
+	p->server->counts.pending--;
+	if (p->client.conn)
+		dns_tcp_wait(p->client.conn, -1);
+	dns_flight_cancel(p->flight);
+	free(p);
+}
+
+void dns_server_free(struct dns_server *s)
+{
+	if (!s)
+		return;
+	dns_tcp_close_all(s);
+	while (s->pending)
+		pending_free(s->pending);
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		source_free(s->listeners[i].udp);
+		source_free(s->listeners[i].tcp);
+		close_fd(s->listeners[i].udp_fd);
+		close_fd(s->listeners[i].tcp_fd);
+	}
+	source_free(s->accept_timer);
+	dns_forward_free(s->forward);
+	dns_cache_free(s->cache);
+	dns_udp_batch_free(s->batch);
+	free(s->local);
+	free(s->big);
+	free(s);
+}
+
+int dns_server_add_provider(struct dns_server *s, const struct dns_provider *p)
+{
+	size_t i = s->n_providers;
+
+	if (i == DNS_MAX_PROVIDERS)
+		return -ENOSPC;
+	for (; i > 0 && s->providers[i - 1].apex.len < p->apex.len; i--)
+		s->providers[i] = s->providers[i - 1];
+	s->providers[i] = *p;
+	s->n_providers++;
+	return 0;
+}
+
+static bool is_loopback(const struct ip *ip)
+{
+	return ip->family == AF_INET ? ip->b[0] == 127 : memcmp(ip->b, &in6addr_loopback, 16) == 0;
+}
+
+int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
+		      struct err *reterr)
+{
+	struct dns_listener *l = &s->listeners[s->n_listeners];
+	char text[IP_STRLEN];
+	uint16_t got = port;
+	int r = -EADDRINUSE;
+
+	if (s->n_listeners == DNS_MAX_LISTENERS)
+		return err_set(reterr, ENOSPC, "more than %d addresses to listen on", DNS_MAX_LISTENERS);
+	/* a free UDP port may be taken for TCP: with port 0 another one is tried */
+	for (int i = 0; i < (port ? 1 : 16) && r == -EADDRINUSE; i++) {
+		*l = (struct dns_listener){.server = s, .ip = *ip, .udp_fd = -1, .tcp_fd = -1};
+		l->is_loopback = is_loopback(ip);
+		r = dns_udp_open(l, port, &got);
+		if (r >= 0)
+			r = dns_tcp_open(l, got);
+		if (r < 0) {
+			source_free(l->udp);
+			close_fd(l->udp_fd);
+		}
+	}
+	if (r < 0)
+		return err_set(reterr, -r, "cannot listen on %s port %u: %s", ip_str(ip, text), port,
+			       err_name(r));
+	s->n_listeners++;
+	if (ret_port)
+		*ret_port = got;
+	return 0;
+}
+
+int dns_server_set_local(struct dns_server *s, const struct ip *ips, size_t n)
+{
+	struct ip *copy = NULL;
+
+	if (n) {
+		copy = calloc(n, sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, ips, n * sizeof(*copy));
+	}
+	free(s->local);
+	s->local = copy;
+	s->n_local = n;
+	return 0;
+}
+
+bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *l,
+			 const struct sockaddr_storage *peer)
+{
+	struct ip ip = dns_sockaddr_ip(peer, NULL);
+
+	/* the kernel drops packets from the wire that carry an address of this host as their source */
+	if (is_loopback(&ip) || ip_eq(&ip, &l->ip))
+		return true;
+	for (size_t i = 0; i < s->n_local; i++)
+		if (ip_eq(&ip, &s->local[i]))
+			return true;
+	return false;
+}
+
+struct dns_forward *dns_server_forward(struct dns_server *s)
+{
+	return s->forward;
+}
+
+void dns_server_flush_cache(struct dns_server *s)
+{
+	dns_cache_flush(s->cache);
+}
+
+void dns_server_counts(const struct dns_server *s, struct dns_server_counts *ret)
+{
+	struct dns_cache_counts c;
+
+	dns_cache_counts(s->cache, &c);
+	*ret = s->counts;
+	ret->cache_entries = c.entries;
+}
+
+void dns_server_forget_conn(struct dns_server *s, const struct dns_conn *c)
+{
+	struct dns_pending *next;
+
+	for (struct dns_pending *p = s->pending; p; p = next) {
+		next = p->next;
+		if (p->client.conn == c)
+			pending_free(p);
+	}
+}
+
+static bool has_upstreams(const struct dns_server *s)
+{
+	return dns_forward_n_upstreams(s->forward) > 0;
+}
+
+static size_t limit_of(const struct dns_query *q, const struct dns_client *c)
+{
+	return c->conn ? DNS_MSG_MAX : q->udp_size;
+}
+
+/* Sends an answer that comes later than its query. */
+static void send_late(const struct dns_client *c, const uint8_t *msg, size_t len)
+{
+	if (c->conn)
+		dns_tcp_send(c->conn, msg, len);
+	else
+		dns_udp_send(c->listener, c, msg, len);
+}
+
+static size_t end(const struct dns_server *s, struct dns_writer *w, int rcode, bool is_ours)
+{
+	bool has_aa = is_ours && (rcode == DNS_NOERROR || rcode == DNS_NXDOMAIN);
+
+	return dns_writer_end(w, rcode, (has_aa ? DNS_FLAG_AA : 0) | (has_upstreams(s) ? DNS_FLAG_RA : 0));
+}
+
+/* Turns an upstream's response in `buf` into the client's answer; 0 if it is no legal message. */
+static size_t relay(const struct dns_query *q, uint8_t *buf, size_t len, size_t limit)
+{
+	struct dns_response_info info;
+
+	if (dns_response_strip(buf, &len, &info) < 0)
+		return 0;
+	return dns_response_finish(buf, len, q, info.rcode, limit);
+}
+
+static void on_upstream(const uint8_t *msg, size_t len, void *arg);
+
+/* Asks an upstream for `q`, or for the address of `target` on its behalf. */
+static int ask(struct dns_server *s, const struct dns_query *q, const struct dns_name *target,
+	       const struct dns_client *client)
+{
+	struct dns_query sub;
+	uint8_t question[DNS_NAME_MAX + 4];
+	struct dns_pending *p;
+	int r;
+
+	if (s->counts.pending >= s->opt.max_pending)
+		return -EBUSY;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->server = s;
+	p->client = *client;
+	p->q = *q;
+	memcpy(p->question, q->question, q->question_len);
+	p->q.question = p->question;
+	sub = p->q;
+	if (target) {
+		p->target = sub.name = *target;
+		memcpy(question, target->b, target->len);
+		memcpy(question + target->len, q->question + q->question_len - 4, 4);
+		sub.question = question;
+		sub.question_len = (size_t)target->len + 4;
+		sub.rd = true;
+	}
+	p->next = s->pending;
+	p->prevp = &s->pending;
+	if (p->next)
+		p->next->prevp = &p->next;
+	s->pending = p;
+	s->counts.pending++;
+	if (client->conn)
+		dns_tcp_wait(client->conn, 1);
+	r = dns_forward_query(s->forward, &sub, on_upstream, p, &p->flight);
+	if (r < 0)
+		pending_free(p);
+	else
+		s->counts.forwarded++;
+	return r;
+}
+
+/* A query for the end of a chain, as if the client had asked it. */
+static void sub_query(const struct dns_query *q, const struct dns_name *target, struct dns_query *ret)
+{
+	*ret = *q;
+	ret->name = *target;
+	ret->has_edns = false;
+	ret->rd = true;
+	ret->question = NULL;
+	ret->question_len = 0;
+}
+
+/* Looks for a chased name in the other providers and the cache; 0 = ask an upstream. */
+static size_t chase_here(struct dns_server *s, const struct dns_query *q, const struct dns_name *target,
+			 uint8_t *buf, size_t cap)
+{
+	uint8_t question[DNS_NAME_MAX + 4];
+	struct dns_query sub;
+	struct dns_writer w;
+
+	sub_query(q, target, &sub);
+	memcpy(question, target->b, target->len);
+	memcpy(question + target->len, q->question + q->question_len - 4, 4);
+	sub.question = question;
+	sub.question_len = (size_t)target->len + 4;
+	for (size_t i = 0; i < s->n_providers; i++) {
+		const struct dns_provider *p = &s->providers[i];
+		struct dns_result res = {.rcode = DNS_NOERROR};
+
+		if (!dns_name_below(target, &p->apex))
+			continue;
+		dns_writer_begin(&w, &sub, buf, cap, cap);
+		switch (p->answer(p->ctx, &sub, &w, &res)) {
+		case DNS_VERDICT_ANSWER:
+			return dns_writer_end(&w, res.rcode, 0);
+		case DNS_VERDICT_CHASE: /* a chain that leaves two zones is not followed */
+			dns_writer_reset(&w);
+			return dns_writer_end(&w, DNS_SERVFAIL, 0);
+		case DNS_VERDICT_PASS:
+			break;
+		}
+	}
+	return dns_cache_get(s->cache, &sub, clock_boot_us(), buf, cap);
+}
+
+/*
+ * Completes CNAMEs in `w` by what was found for their target. NXDOMAIN there leaves the CNAMEs
+ * alone; a failure takes them back and is NODATA, as in CoreDNS.
+ */
+static size_t chase_end(struct dns_server *s, struct dns_writer *w, const struct dns_result *res,
+			const uint8_t *msg, size_t len)
+{
+	int rcode = len >= DNS_HEADER_LEN ? msg[3] & 0xf : DNS_SERVFAIL;
+
+	if ((rcode != DNS_NOERROR && rcode != DNS_NXDOMAIN) ||
+	    dns_response_append(w, msg, len, &res->target, w->query->qtype) < 0) {
+		dns_writer_reset(w);
+		(void)dns_put_soa(w, DNS_AUTHORITY, res->apex, res->negative_ttl, res->serial, /* TC if full */
+				  res->negative_ttl);
+	}
+	return end(s, w, DNS_NOERROR, true);
+}
+
+/* Follows an ExternalName out of the zone. 0 = waits for an upstream. */
+static size_t chase(struct dns_server *s, const struct dns_query *q, const struct dns_client *client,
+		    struct dns_writer *w, const struct dns_result *res)
+{
+	CLEANUP(free) uint8_t *found = malloc(DNS_MSG_MAX + DNS_OPT_ROOM);
+	size_t len = found ? chase_here(s, q, &res->target, found, DNS_MSG_MAX) : 0;
+
+	if (len == 0 && ask(s, q, &res->target, client) >= 0)
+		return 0;
+	return chase_end(s, w, res, found, len);
+}
+
+/* An upstream's answer for a chased name: the CNAMEs are written anew, as the zone is now. */
+static size_t resume_chase(struct dns_server *s, const struct dns_pending *p, const uint8_t *msg,
+			   size_t len, uint8_t *buf)
+{
+	struct dns_writer w;
+
+	dns_writer_begin(&w, &p->q, buf, DNS_MSG_MAX, limit_of(&p->q, &p->client));
+	for (size_t i = 0; i < s->n_providers; i++) {
+		const struct dns_provider *pr = &s->providers[i];
+		struct dns_result res = {.rcode = DNS_NOERROR};
+		enum dns_verdict v;
+
+		if (!dns_name_below(&p->q.name, &pr->apex))
+			continue;
+		v = pr->answer(pr->ctx, &p->q, &w, &res);
+		if (v == DNS_VERDICT_ANSWER)
+			return end(s, &w, res.rcode, true);
+		if (v == DNS_VERDICT_CHASE)
+			return chase_end(s, &w, &res, dns_name_eq(&res.target, &p->target) ? msg : NULL,
+					 dns_name_eq(&res.target, &p->target) ? len : 0);
+	}
+	return end(s, &w, DNS_SERVFAIL, false);
+}
+
+static void on_upstream(const uint8_t *msg, size_t len, void *arg)
+{
+	struct dns_pending *p = arg;
+	struct dns_server *s = p->server;
+	struct dns_client client = p->client;
+	CLEANUP(free) uint8_t *buf = malloc(DNS_MSG_MAX + DNS_OPT_ROOM);
+	struct dns_query key = p->q;
+	size_t n = 0;
+
+	p->flight = NULL; /* it is over */
+	if (!buf) {
+		pending_free(p);
+		return;
+	}
+	if (p->target.len)
+		sub_query(&p->q, &p->target, &key);
+	if (len)
+		dns_cache_put(s->cache, &key, msg, len, clock_boot_us());
+	if (p->target.len) {
+		n = resume_chase(s, p, msg, len, buf);
+	} else {
+		if (len) {
+			memcpy(buf, msg, len);
+			n = relay(&p->q, buf, len, limit_of(&p->q, &client));
+		}
+		if (n == 0) {
+			s->counts.failed++;
+			n = dns_error_build(&p->q, DNS_SERVFAIL, buf);
+		}
+	}
+	pending_free(p); /* first, because sending may close the connection */
+	send_late(&client, buf, n);
+}
+
+/* Names of nobody here: from the cache or an upstream. */
+static size_t outside(struct dns_server *s, const struct dns_query *q, const struct dns_client *client,
+		      uint8_t *buf, size_t cap)
+{
+	size_t len;
+	int r;
+
+	if (!has_upstreams(s)) {
+		s->counts.refused++;
+		return dns_error_build(q, DNS_REFUSED, buf);
+	}
+	len = dns_cache_get(s->cache, q, clock_boot_us(), s->big, DNS_MSG_MAX);
+	if (len > 0)
+		len = relay(q, s->big, len, limit_of(q, client));
+	if (len > 0 && len <= cap + DNS_OPT_ROOM) {
+		if (buf != s->big) /* for TCP it is the same */
+			memcpy(buf, s->big, len);
+		s->counts.cached++;
+		return len;
+	}
+	r = ask(s, q, NULL, client);
+	if (r >= 0)
+		return 0;
+	s->counts.failed++;
+	return dns_error_build(q, DNS_SERVFAIL, buf);
+}
+
+/* Queries that get the same answer whatever name they are for. */
+static bool answer_fixed(const struct dns_query *q, struct dns_writer *w, int *ret_rcode)
+{
+	*ret_rcode = DNS_REFUSED;
+	if (q->has_edns && q->edns_version != 0) {
+		*ret_rcode = DNS_BADVERS;
+		return true;
+	}
+	if (q->qclass != DNS_CLASS_IN || q->qtype == DNS_AXFR || q->qtype == DNS_IXFR || q->qtype == DNS_OPT)
+		return true;
+	if (q->qtype != DNS_ANY)
+		return false;
+	*ret_rcode = DNS_NOERROR;
+	(void)dns_put_hinfo(w, &q->name, HINFO_TTL_S, "RFC8482", ""); /* fits always */
+	return true;
+}
+
+size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
+			 const struct dns_client *client, uint8_t *buf, size_t cap)
+{
+	struct dns_query q;
+	struct dns_writer w;
+	int r = dns_query_parse(msg, len, &q), rcode;
+
+	if (r == -EBADMSG) {
+		s->counts.dropped++;
+		return 0;
+	}
+	s->counts.queries++;
+	if (r < 0)
+		return dns_error_build(&q, r == -EOPNOTSUPP ? DNS_NOTIMP : DNS_FORMERR, buf);
+	dns_writer_begin(&w, &q, buf, cap, limit_of(&q, client));
+	if (answer_fixed(&q, &w, &rcode)) {
+		s->counts.refused += rcode == DNS_REFUSED;
+		return end(s, &w, rcode, false);
+	}
+	for (size_t i = 0; i < s->n_providers; i++) {
+		const struct dns_provider *p = &s->providers[i];
+		struct dns_result res = {.rcode = DNS_NOERROR};
+
+		if (!dns_name_below(&q.name, &p->apex))
+			continue;
+		switch (p->answer(p->ctx, &q, &w, &res)) {
+		case DNS_VERDICT_ANSWER:
+			s->counts.local++;
+			return end(s, &w, res.rcode, true);
+		case DNS_VERDICT_CHASE:
+			s->counts.local++;
+			return chase(s, &q, client, &w, &res);
+		case DNS_VERDICT_PASS:
+			dns_writer_reset(&w);
+			break;
+		}
+	}
+	return outside(s, &q, client, buf, cap);
+}

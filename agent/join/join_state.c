@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "join/join_state.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "crypto/jwt.h"
+#include "crypto/secret.h"
+#include "crypto/x509.h"
+#include "join/checksum.h"
+#include "json/json.h"
+
+enum { STATE_VERSION = 1 };
+
+void join_state_done(struct join_state *s)
+{
+	strv_done(&s->servers);
+	strv_done(&s->addresses);
+	strv_done(&s->services);
+	free(s->ca_pem);
+	free(s->host);
+	free(s->namespace);
+	free(s->cluster);
+	free(s->cluster_uid);
+	json_decref(s->labels);
+	*s = (struct join_state){0};
+}
+
+static char *path_of(const char *dir, const char *name)
+{
+	return str_printf("%s/%s", dir, name);
+}
+
+static json_t *list(const struct strv *l)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < l->n; i++)
+		if (json_array_append_new(array, json_string(l->v[i])) < 0) {
+			json_decref(array);
+			return NULL;
+		}
+	return array;
+}
+
+/* mesh-join runs as root, the daemon does not: what is written belongs to the directory's owner. */
+static int write_owned(const char *dir, const char *name, const void *data, size_t len, struct err *reterr)
+{
+	CLEANUP(free) char *path = path_of(dir, name);
+	struct stat st;
+	int r = path ? file_write_atomic(path, data, len, 0600) : -ENOMEM;
+
+	if (r == 0 && geteuid() == 0 && (stat(dir, &st) < 0 || lchown(path, st.st_uid, st.st_gid) < 0))
+		r = -errno;
+	return r < 0 ? err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r)) : 0;
+}
+
+int join_state_save(const char *dir, const struct join_state *s, struct err *reterr)
+{
+	CLEANUP(json_decref) json_t *o = json_pack(
+		"{s:i, s:o, s:s, s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:I, s:b}", "version", STATE_VERSION, "servers", list(&s->servers), "ca",
+		s->ca_pem, "host", s->host, "namespace", s->namespace, "labels", s->labels, "addresses", list(&s->addresses), "services",
+		list(&s->services), "cluster", s->cluster, "cluster_uid", s->cluster_uid, "identity", (json_int_t)s->identity, "complete",
+		(int)s->is_complete);
+	CLEANUP(free) char *text = NULL;
+	char sum[CHECKSUM_STRLEN];
+	int r;
+
+	if (!o || checksum_of(o, sum) < 0 || json_object_set_new(o, "sum", json_string(sum)) < 0)
+		return err_set(reterr, ENOMEM, "out of memory");
+	text = json_text(o);
+	r = text ? file_mkdirs(dir, 0700) : -ENOMEM;
+	if (r < 0)
+		return err_set(reterr, -r, "%s: %s", dir, err_name(r));
+	return write_owned(dir, "joined.json", text, strlen(text), reterr);
+}
+
+static int take_list(const json_t *o, const char *member, struct strv *ret)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(json_object_get(o, member), i, v)
+	{
+		const char *s = json_string_value(v);
+
+		if (!s || strv_add(ret, s) < 0)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+static int take_string(const json_t *o, const char *member, char **ret)
+{
+	const char *s = json_string_value(json_object_get(o, member));
+
+	*ret = s ? strdup(s) : NULL;
+	return *ret ? 0 : -EBADMSG;
+}
+
+static int take_all(const json_t *o, struct join_state *s)
+{
+	json_int_t identity = json_int(o, "identity", -1);
+	int r = 0;
+
+	if (json_int(o, "version", 0) != STATE_VERSION || identity < 0 || identity >= 1 << 24 || !json_is_object(json_object_get(o, "labels")))
+		return -EBADMSG;
+	r |= take_list(o, "servers", &s->servers);
+	r |= take_list(o, "addresses", &s->addresses);
+	r |= take_list(o, "services", &s->services);
+	r |= take_string(o, "ca", &s->ca_pem);
+	r |= take_string(o, "host", &s->host);
+	r |= take_string(o, "namespace", &s->namespace);
+	r |= take_string(o, "cluster", &s->cluster);
+	r |= take_string(o, "cluster_uid", &s->cluster_uid);
+	s->labels = json_deep_copy(json_object_get(o, "labels"));
+	s->identity = (uint32_t)identity;
+	s->is_complete = json_is_true(json_object_get(o, "complete"));
+	return r == 0 && s->labels && s->servers.n && x509_check_bundle(s->ca_pem, NULL) == 0 ? 0 : -EBADMSG;
+}
+
+int join_state_load(const char *dir, struct join_state *ret, struct err *reterr)
+{
+	CLEANUP(buf_done) struct buf text = {.max = LIMIT_CONFIG_BYTES};
+	CLEANUP(free) char *path = path_of(dir, "joined.json");
+	CLEANUP(json_decref) json_t *o = NULL;
+	CLEANUP(join_state_done) struct join_state s = {0};
+	char sum[CHECKSUM_STRLEN];
+	int r = path ? file_read(path, LIMIT_CONFIG_BYTES, &text) : -ENOMEM;
+
+	if (r == -ENOENT)
+		return err_set(reterr, ENOENT, "this host has not joined a cluster: run mesh-join");
+	if (r < 0)
+		return err_set(reterr, -r, "%s/joined.json: %s", dir, err_name(r));
+	o = text.data ? json_parse(text.data, text.len) : NULL;
+	if (!json_is_object(o) || checksum_of(o, sum) < 0 || !str_eq(json_str(o, "sum", ""), sum) || take_all(o, &s) < 0)
+		return err_set(reterr, EBADMSG, "%s is damaged or of another version: remove it and run mesh-join with a new token", path);
+	*ret = s;
+	s = (struct join_state){0};
+	return 0;
+}
+
+int join_state_load_token(const char *dir, char **ret, struct err *reterr)
+{
+	CLEANUP(buf_done) struct buf text = {.max = LIMIT_TOKEN_BYTES};
+	CLEANUP(free) char *path = path_of(dir, "token");
+	struct jwt_claims claims;
+	int r = path ? file_read(path, LIMIT_TOKEN_BYTES, &text) : -ENOMEM;
+
+	if (r < 0)
+		return err_set(reterr, -r, "%s/token: %s", dir, err_name(r));
+	if (!text.data || strlen(text.data) != text.len || jwt_read(text.data, &claims) < 0)
+		return err_set(reterr, EBADMSG, "%s is no token: run mesh-join with a new join token", path);
+	*ret = strdup(text.data);
+	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+}
+
+int join_state_save_token(const char *dir, const char *token, struct err *reterr)
+{
+	int r = file_mkdirs(dir, 0700);
+
+	if (r < 0)
+		return err_set(reterr, -r, "%s: %s", dir, err_name(r));
+	return write_owned(dir, "token", token, strlen(token), reterr);
+}
+
+int join_state_remove(const char *dir, struct err *reterr)
+{
+	static const char *const names[] = {"token", "joined.json"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		CLEANUP(free) char *path = path_of(dir, names[i]);
+
+		if (!path)
+			return err_set(reterr, ENOMEM, "out of memory");
+		if (unlink(path) < 0 && errno != ENOENT)
+			return err_set(reterr, errno, "%s: %s", path, err_name(errno));
+	}
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What joining leaves behind for the daemon, in the state directory: `joined.json` (who this host is,
+ * and where its cluster) and `token` (the host's own credential, 0600). Both are replaced as a whole
+ * and belong to whom the directory belongs to.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define JOIN_STATE_DIR "/var/lib/mesh-external-agent"
+
+struct join_state {
+	struct strv servers;   /* "https://host:port" */
+	char *ca_pem;
+	char *host, *namespace;
+	json_t *labels;	       /* key without source -> value */
+	struct strv addresses; /* CIDRs that the host may claim; joined by commas it is the enrolled text */
+	struct strv services;  /* that it may stand behind */
+	char *cluster, *cluster_uid;
+	uint32_t identity;
+	bool is_complete;      /* the join token is dead; false = mesh-join was interrupted */
+};
+
+void join_state_done(struct join_state *s);
+DEFINE_CLEANUP_DONE(struct join_state, join_state_done)
+
+/*
+ * -ENOENT: this host has not joined; -EBADMSG: the file is damaged or of another version, with a text
+ * that says what to do; errno of open(2). `ret` is written only on success.
+ */
+int join_state_load(const char *dir, struct join_state *ret, struct err *reterr);
+int join_state_save(const char *dir, const struct join_state *s, struct err *reterr);
+
+/* `ret` is to be freed with secret_free(). -ENOENT if there is none; -EBADMSG if it is no token. */
+int join_state_load_token(const char *dir, char **ret, struct err *reterr);
+int join_state_save_token(const char *dir, const char *token, struct err *reterr);
+
+/* Removes both, the credential first. What is gone already is fine. */
+int join_state_remove(const char *dir, struct err *reterr);

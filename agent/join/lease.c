@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "join/lease.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "base/str.h"
+#include "json/json.h"
+
+/* One write a minute for a host: what a thousand hosts cost is still small. */
+enum { RENEW_S = 60, DURATION_S = 180, RETRY_S = 15 };
+
+struct lease {
+	struct kube_client *client;
+	struct lease_conf conf;
+	struct source *timer;
+	struct kube_op *op;
+	char *path;
+	bool is_held; /* we wrote it last, as far as we know */
+};
+
+static void again(struct lease *l, unsigned delay_s)
+{
+	/* A little earlier or later, so that hosts do not write in step. */
+	uint64_t delay_us = delay_s * USEC_PER_SEC + rng_below(delay_s ? delay_s * 100000 : 1);
+
+	(void)source_arm(l->timer, delay_us, delay_us / 4); /* a live timer */
+}
+
+static void failed(struct lease *l, int r, const char *why)
+{
+	log_event(LOG_DEBUG, "lease.failed", "the heartbeat could not be written, will try again", F_ERRNO(r),
+		  F_STR("reason", why));
+	again(l, RETRY_S);
+}
+
+static void on_written(const struct kube_result *res, void *arg)
+{
+	struct lease *l = arg;
+
+	l->op = NULL;
+	if (res->r == -EAGAIN) {
+		again(l, 0); /* written in between: read who it was */
+		return;
+	}
+	if (res->r < 0) {
+		failed(l, res->r, res->message);
+		return;
+	}
+	l->is_held = true;
+	again(l, RENEW_S);
+}
+
+static void on_read(const struct kube_result *res, void *arg)
+{
+	struct lease *l = arg;
+	struct kube_request req = {.method = "PUT", .path = l->path, .on_done = on_written, .arg = l};
+	const char *holder = json_str(res->body, "spec.holderIdentity", "");
+	CLEANUP(json_decref) json_t *doc = NULL;
+	char now[28];
+	json_t *spec;
+	int r;
+
+	l->op = NULL;
+	if (res->r < 0) {
+		failed(l, res->r, res->message);
+		return;
+	}
+	if (l->is_held && *holder && !str_eq(holder, l->conf.holder))
+		l->conf.on_conflict(holder, l->conf.arg);
+	clock_rfc3339_micro(now);
+	doc = json_deep_copy(res->body);
+	spec = json_pack("{s:s, s:i, s:s}", "holderIdentity", l->conf.holder, "leaseDurationSeconds", DURATION_S, "renewTime",
+			 now);
+	if (!doc || !spec || json_object_set_new(doc, "spec", spec) < 0) {
+		failed(l, -ENOMEM, "");
+		return;
+	}
+	req.body = doc;
+	r = kube_start(l->client, &req, &l->op);
+	if (r < 0)
+		failed(l, r, "");
+}
+
+static void on_timer(void *arg)
+{
+	struct lease *l = arg;
+	struct kube_request req = {.path = l->path, .on_done = on_read, .arg = l};
+	int r;
+
+	if (l->op)
+		return;
+	r = kube_start(l->client, &req, &l->op);
+	if (r < 0)
+		failed(l, r, "");
+}
+
+int lease_new(struct loop *loop, struct kube_client *client, const struct lease_conf *conf, struct lease **ret)
+{
+	CLEANUP(lease_free) struct lease *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->client = client;
+	l->conf = *conf;
+	l->path = str_printf("/apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/%s", conf->host);
+	if (!l->path)
+		return -ENOMEM;
+	r = loop_add_timer(loop, on_timer, l, &l->timer);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(l);
+	return 0;
+}
+
+void lease_free(struct lease *l)
+{
+	if (!l)
+		return;
+	kube_cancel(l->op);
+	source_free(l->timer);
+	free(l->path);
+	free(l);
+}
+
+void lease_kick(struct lease *l)
+{
+	if (!l->op)
+		(void)source_arm(l->timer, 0, 0); /* a live timer */
+}

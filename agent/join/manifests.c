@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "join/manifests.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "json/json.h"
+#include "kube/yaml_json.h"
+
+extern const char manifests_data[]; /* generated from packaging/kubernetes */
+
+static const char CONFIG_ROLE[] = "mesh-hosts-cilium-config";
+static const char TOKEN_POLICY[] = "mesh-hosts-token";
+static const char AUDIENCES[] = "['https://kubernetes.default.svc', 'https://kubernetes.default.svc.cluster.local']";
+
+const char *manifests_text(void)
+{
+	return manifests_data;
+}
+
+/* An audience goes into a CEL string: nothing that could end it. */
+static bool is_plain(const char *s)
+{
+	return s && *s && !strpbrk(s, "'\\\n\r");
+}
+
+static int set_audiences(json_t *policy, const json_t *audiences, struct err *reterr)
+{
+	CLEANUP(buf_done) struct buf list = {0};
+	json_t *v;
+	size_t i;
+	int r = buf_addf(&list, "[");
+
+	json_array_foreach((json_t *)audiences, i, v)
+	{
+		if (!is_plain(json_string_value(v)))
+			return err_set(reterr, EINVAL, "the API server has an audience that cannot be put into a policy");
+		r |= buf_addf(&list, "%s'%s'", i ? ", " : "", json_string_value(v));
+	}
+	r |= buf_addf(&list, "]");
+	if (r < 0)
+		return err_set(reterr, ENOMEM, "out of memory");
+	json_array_foreach(json_at(policy, "spec.validations"), i, v)
+	{
+		const char *text = json_str(v, "expression", ""), *at = strstr(text, AUDIENCES);
+		CLEANUP(free) char *changed = NULL;
+
+		if (!at)
+			continue;
+		changed = str_printf("%.*s%s%s", (int)(at - text), text, list.data, at + strlen(AUDIENCES));
+		if (!changed || json_object_set_new(v, "expression", json_string(changed)) < 0)
+			return err_set(reterr, ENOMEM, "out of memory");
+		return 0;
+	}
+	return err_set(reterr, EINVAL, "the policy %s has no list of audiences", TOKEN_POLICY);
+}
+
+int manifests_read(const struct manifests_options *o, json_t **ret, struct err *reterr)
+{
+	CLEANUP(json_decref) json_t *docs = NULL;
+	json_t *v;
+	size_t i;
+	int r = yaml_to_json(manifests_data, strlen(manifests_data), &docs, reterr);
+
+	if (r < 0)
+		return r;
+	json_array_foreach(docs, i, v)
+	{
+		const char *kind = json_str(v, "kind", ""), *name = json_str(v, "metadata.name", "");
+
+		if (o->cilium_namespace && str_eq(name, CONFIG_ROLE) &&
+		    json_object_set_new(json_object_get(v, "metadata"), "namespace", json_string(o->cilium_namespace)) < 0)
+			return err_set(reterr, ENOMEM, "out of memory");
+		if (!o->audiences || !str_eq(kind, "ValidatingAdmissionPolicy") || !str_eq(name, TOKEN_POLICY))
+			continue;
+		r = set_audiences(v, o->audiences, reterr);
+		if (r < 0)
+			return r;
+	}
+	*ret = TAKE_PTR(docs);
+	return 0;
+}
+
+/* The server writes its own audiences into a token request that names none. Nothing is stored. */
+static int ask_audiences(const struct kube_session *s, json_t **ret, struct err *reterr)
+{
+	CLEANUP(json_decref) json_t *body = json_pack("{s:s, s:s, s:{s:i}}", "apiVersion", "authentication.k8s.io/v1", "kind",
+						      "TokenRequest", "spec", "expirationSeconds", 600);
+	CLEANUP(json_decref) json_t *answer = NULL;
+	int r;
+
+	if (!body)
+		return err_set(reterr, ENOMEM, "out of memory");
+	r = kube_call(s->loop, s->client, "POST", "/api/v1/namespaces/default/serviceaccounts/default/token?dryRun=All", body, &answer,
+		      reterr);
+	if (r < 0)
+		return r;
+	if (json_array_size(json_at(answer, "spec.audiences")) == 0)
+		return err_set(reterr, EINVAL, "the API server names no audience of its tokens");
+	*ret = json_incref(json_at(answer, "spec.audiences"));
+	return 0;
+}
+
+int manifests_apply(const struct kube_session *s, const struct manifests_options *o, struct err *reterr)
+{
+	CLEANUP(json_decref) json_t *audiences = NULL;
+	CLEANUP(json_decref) json_t *docs = NULL;
+	struct manifests_options own = *o;
+	json_t *v;
+	size_t i;
+	int r;
+
+	if (!own.audiences) {
+		r = ask_audiences(s, &audiences, reterr);
+		if (r < 0)
+			return err_prefix(reterr, r, "asking for the API server's audiences");
+		own.audiences = audiences;
+	}
+	r = manifests_read(&own, &docs, reterr);
+	if (r < 0)
+		return r;
+	json_array_foreach(docs, i, v)
+	{
+		r = kube_apply(s, v, NULL, reterr);
+		if (r == -ENOENT && str_has_prefix(json_str(v, "kind", ""), "ValidatingAdmissionPolicy"))
+			return err_set(reterr, EOPNOTSUPP,
+				       "this API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 or newer is needed, since "
+				       "without it the credential of a host could do too much");
+		if (r < 0)
+			return r;
+		r = o->on_object ? o->on_object(v, o->arg) : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

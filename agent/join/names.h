@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names that the manifests in packaging/kubernetes, enrolment and the daemon agree on. */
+#pragma once
+
+#define MESH_NAMESPACE	       "mesh-hosts"
+#define MESH_HOST_LABEL	       "mesh-external-agent.io/host"
+#define MESH_ADDRESSES	       "mesh-external-agent.io/addresses"
+#define MESH_LABELS	       "mesh-external-agent.io/labels"
+#define MESH_SLICE_MANAGER     "mesh-external-agent.io" /* endpointslice.kubernetes.io/managed-by */
+#define MESH_PARTOF_LABEL      "app.kubernetes.io/part-of"
+#define MESH_PARTOF	       "mesh-external-agent"
+#define MESH_FIELD_MANAGER     "mesh-external-agent"
+#define MESH_SERVICE_ACCOUNT   "mesh-external-host" /* in the identity, unless the admin says otherwise */
+#define CILIUM_HEARTBEAT       "io.cilium.heartbeat"
+#define CILIUM_DO_NOT_GC       "cilium.io/do-not-gc"
+
+enum { MESH_TOKEN_SECONDS = 86400, MESH_LEASE_SECONDS = 40, MESH_HOST_NAME_MAX = 63 };

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "join/register.h"
+
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "json/json.h"
+
+enum { RECHECK_S = 300, FAMILIES = 2 };
+
+/* Objects in the order in which they are looked after: peers learn the endpoint before the node. */
+enum step { STEP_ENDPOINT, STEP_NODE, STEP_IDENTITY, STEPS };
+
+struct registration {
+	struct loop *loop;
+	struct kube_client *client;
+	struct registration_conf conf;
+	struct source *timer;
+	struct kube_op *op;
+	struct backoff backoff;
+	enum registration_state state;
+	enum step step;
+	bool is_set;
+	bool is_leaving;
+	bool is_again; /* something changed while a pass was under way */
+	struct ip address[FAMILIES]; /* IPv4, IPv6; family 0 = none */
+	json_t *named_ports;
+	char *path; /* of the object at hand */
+	char error[256];
+};
+
+static void run(struct registration *r);
+
+static void set_state(struct registration *r, enum registration_state state, const char *error)
+{
+	bool is_new = state != r->state;
+
+	(void)snprintf(r->error, sizeof(r->error), "%s", error);
+	r->state = state;
+	if (is_new)
+		r->conf.on_state(state, r->conf.arg);
+}
+
+static char *path_of(const struct registration *r, enum step step)
+{
+	switch (step) {
+	case STEP_ENDPOINT:
+		return str_printf("/apis/cilium.io/v2/namespaces/%s/ciliumendpoints/%s", r->conf.namespace, r->conf.host);
+	case STEP_NODE:
+		return str_printf("/apis/cilium.io/v2/ciliumnodes/%s", r->conf.host);
+	default:
+		return str_printf("/apis/cilium.io/v2/ciliumidentities/%u", r->conf.identity);
+	}
+}
+
+/* The objects as they should be */
+
+static const char *node_address(const struct registration *r, char buf[IP_STRLEN])
+{
+	return ip_str(r->address[0].family ? &r->address[0] : &r->address[1], buf);
+}
+
+static json_t *networking(const struct registration *r)
+{
+	char v4[IP_STRLEN], v6[IP_STRLEN], node[IP_STRLEN];
+	json_t *pair = json_object();
+	int e = 0;
+
+	if (r->address[0].family)
+		e = json_object_set_new(pair, "ipv4", json_string(ip_str(&r->address[0], v4)));
+	if (e == 0 && r->address[1].family)
+		e = json_object_set_new(pair, "ipv6", json_string(ip_str(&r->address[1], v6)));
+	if (e < 0) {
+		json_decref(pair);
+		return NULL;
+	}
+	return json_pack("{s:[o], s:s}", "addressing", pair, "node", node_address(r, node));
+}
+
+static bool same_or_absent(const json_t *a, const json_t *b)
+{
+	if (!a || json_is_null(a))
+		return !b || json_is_null(b);
+	return b && json_equal((json_t *)a, (json_t *)b);
+}
+
+/* Sets a member, or deletes it for NULL; true if that changed something. Takes `value`. */
+static bool put(json_t *o, const char *key, json_t *value)
+{
+	bool differs = !same_or_absent(json_object_get(o, key), value);
+
+	if (value)
+		(void)json_object_set_new(o, key, value); /* out of memory: the server refuses the object */
+	else
+		(void)json_object_del(o, key); /* absent is fine */
+	return differs;
+}
+
+static bool fix_endpoint(const struct registration *r, json_t *doc)
+{
+	json_t *status = json_object_get(doc, "status");
+	bool has_address = r->address[0].family || r->address[1].family;
+	bool up = has_address && !r->is_leaving, changed;
+
+	if (!json_is_object(status)) {
+		status = json_object();
+		(void)json_object_set_new(doc, "status", status); /* as in put() */
+	}
+	changed = put(status, "networking", up ? networking(r) : NULL);
+	changed |= put(status, "state", json_string(up ? "ready" : "disconnected"));
+	changed |= put(status, "id", json_integer(1));
+	changed |= put(status, "named-ports",
+		       up && json_array_size(r->named_ports) ? json_deep_copy(r->named_ports) : NULL);
+	return changed;
+}
+
+static bool fix_node(const struct registration *r, json_t *doc)
+{
+	json_t *spec = json_object_get(doc, "spec"), *list = json_array();
+
+	for (unsigned i = 0; i < FAMILIES && !r->is_leaving; i++) {
+		char text[IP_STRLEN];
+
+		if (r->address[i].family)
+			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "type", "InternalIP", "ip",
+								    ip_str(&r->address[i], text))); /* as in put() */
+	}
+	if (!json_is_object(spec)) {
+		spec = json_object();
+		(void)json_object_set_new(doc, "spec", spec); /* as in put() */
+	}
+	if (!json_array_size(list)) {
+		json_decref(list);
+		list = NULL;
+	}
+	return put(spec, "addresses", list);
+}
+
+static bool fix_identity(json_t *doc)
+{
+	json_t *annotations = json_at(doc, "metadata.annotations");
+
+	/* The operator marks identities that it believes unused; whoever uses one takes the mark off. */
+	return json_object_get(annotations, "io.cilium.heartbeat") &&
+	       json_object_del(annotations, "io.cilium.heartbeat") == 0;
+}
+
+/* Passes */
+
+static void again(struct registration *r, uint64_t delay_us)
+{
+	(void)source_arm(r->timer, delay_us, delay_us / 8); /* a live timer */
+}
+
+static void pass_failed(struct registration *r, const struct kube_result *res)
+{
+	uint64_t delay_us = backoff_next_us(&r->backoff, clock_boot_us());
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "%s: %.180s", r->path ? r->path : "", res->message);
+	if (res->r == -ENOENT) {
+		set_state(r, r->is_leaving ? REGISTRATION_LEFT : REGISTRATION_REMOVED, text);
+		delay_us = RECHECK_S * USEC_PER_SEC / 10;
+	} else {
+		set_state(r, REGISTRATION_PENDING, text);
+		log_event(LOG_WARNING, "register.failed", "this host's objects could not be brought up to date, will try again",
+			  F_STR("reason", text));
+	}
+	if (res->retry_after_s > 0)
+		delay_us += (uint64_t)res->retry_after_s * USEC_PER_SEC;
+	again(r, delay_us);
+}
+
+static void pass_done(struct registration *r)
+{
+	backoff_reset(&r->backoff);
+	if (r->is_again) {
+		again(r, 0);
+		return;
+	}
+	set_state(r, r->is_leaving ? REGISTRATION_LEFT : REGISTRATION_READY, "");
+	if (!r->is_leaving)
+		again(r, RECHECK_S * USEC_PER_SEC);
+}
+
+static void next_step(struct registration *r)
+{
+	if (++r->step == STEPS)
+		pass_done(r);
+	else
+		run(r);
+}
+
+static void on_written(const struct kube_result *res, void *arg)
+{
+	struct registration *r = arg;
+
+	r->op = NULL;
+	if (res->r == -EAGAIN)
+		run(r); /* somebody else wrote in between: read again */
+	else if (res->r < 0)
+		pass_failed(r, res);
+	else
+		next_step(r);
+}
+
+static bool is_ours(struct registration *r, const json_t *doc)
+{
+	if (r->step != STEP_ENDPOINT || json_int(doc, "status.identity.id", 0) == (json_int_t)r->conf.identity)
+		return true;
+	set_state(r, REGISTRATION_REMOVED, "the CiliumEndpoint has another identity than this host was enrolled with");
+	again(r, RECHECK_S * USEC_PER_SEC / 10);
+	return false;
+}
+
+static void on_read(const struct kube_result *res, void *arg)
+{
+	struct registration *r = arg;
+	struct kube_request req = {.method = "PUT", .path = r->path, .on_done = on_written, .arg = r};
+	CLEANUP(json_decref) json_t *doc = NULL;
+	bool changed;
+	int e;
+
+	r->op = NULL;
+	if (res->r < 0) {
+		pass_failed(r, res);
+		return;
+	}
+	if (!is_ours(r, res->body))
+		return;
+	doc = json_deep_copy(res->body);
+	changed = r->step == STEP_ENDPOINT ? fix_endpoint(r, doc) : r->step == STEP_NODE ? fix_node(r, doc) : fix_identity(doc);
+	if (!changed) {
+		next_step(r);
+		return;
+	}
+	req.body = doc;
+	e = kube_start(r->client, &req, &r->op);
+	if (e < 0) {
+		const struct kube_result failed = {.r = e, .message = err_name(e), .retry_after_s = -1};
+
+		pass_failed(r, &failed);
+	}
+}
+
+static void run(struct registration *r)
+{
+	struct kube_request req = {.on_done = on_read, .arg = r};
+	int e = -ENOMEM;
+
+	free(r->path);
+	r->path = path_of(r, r->step);
+	req.path = r->path;
+	if (r->path)
+		e = kube_start(r->client, &req, &r->op);
+	if (e < 0) {
+		const struct kube_result failed = {.r = e, .message = err_name(e), .retry_after_s = -1};
+
+		pass_failed(r, &failed);
+	}
+}
+
+static void on_timer(void *arg)
+{
+	struct registration *r = arg;
+
+	if (r->op || !r->is_set) {
+		r->is_again = r->op != NULL;
+		return;
+	}
+	r->is_again = false;
+	r->step = STEP_ENDPOINT;
+	run(r);
+}
+
+int registration_new(struct loop *loop, struct kube_client *client, const struct registration_conf *conf,
+		     struct registration **ret)
+{
+	CLEANUP(registration_free) struct registration *r = calloc(1, sizeof(*r));
+	int e;
+
+	if (!r)
+		return -ENOMEM;
+	r->loop = loop;
+	r->client = client;
+	r->conf = *conf;
+	e = loop_add_timer(loop, on_timer, r, &r->timer);
+	if (e < 0)
+		return e;
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+void registration_free(struct registration *r)
+{
+	if (!r)
+		return;
+	kube_cancel(r->op);
+	source_free(r->timer);
+	json_decref(r->named_ports);
+	free(r->path);
+	free(r);
+}
+
+int registration_set(struct registration *r, const struct registration_info *info)
+{
+	struct ip address[FAMILIES] = {0};
+	json_t *ports = info->named_ports ? json_deep_copy(info->named_ports) : NULL;
+
+	if (info->named_ports && !ports)
+		return -ENOMEM;
+	for (size_t i = info->n_addresses; i > 0; i--)
+		address[info->addresses[i - 1].family == AF_INET ? 0 : 1] = info->addresses[i - 1];
+	if (r->is_set && memcmp(address, r->address, sizeof(address)) == 0 && same_or_absent(ports, r->named_ports)) {
+		json_decref(ports);
+		return 0;
+	}
+	memcpy(r->address, address, sizeof(address));
+	json_decref(r->named_ports);
+	r->named_ports = ports;
+	r->is_set = true;
+	registration_kick(r);
+	return 0;
+}
+
+void registration_kick(struct registration *r)
+{
+	if (r->op)
+		r->is_again = true;
+	else
+		again(r, 0);
+}
+
+void registration_leave(struct registration *r)
+{
+	r->is_leaving = true;
+	r->is_set = true;
+	registration_kick(r);
+}
+
+enum registration_state registration_get_state(const struct registration *r)
+{
+	return r->state;
+}
+
+const char *registration_error(const struct registration *r)
+{
+	return r->error;
+}

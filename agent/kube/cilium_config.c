@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/cilium_config.h"
+
+#include <string.h>
+
+#include "json/json.h"
+
+enum { CLUSTERS_SMALL = 255, CLUSTERS_LARGE = 511, IDENTITY_MIN = 256, IDENTITY_MAX = 65535 };
+
+static const char *value_of(const json_t *map, const char *key, const char *otherwise)
+{
+	const char *s = json_string_value(json_object_get(json_object_get(map, "data"), key));
+
+	return s && *s ? s : otherwise;
+}
+
+static int read_bool(const json_t *map, const char *key, bool otherwise, bool *ret, struct err *reterr)
+{
+	const char *s = value_of(map, key, NULL);
+
+	if (!s) {
+		*ret = otherwise;
+	} else if (str_eq(s, "true") || str_eq(s, "false")) {
+		*ret = str_eq(s, "true");
+	} else {
+		return err_set(reterr, EINVAL, "cilium-config: %s is \"%.40s\", want true or false", key, s);
+	}
+	return 0;
+}
+
+static int read_number(const json_t *map, const char *key, uint64_t otherwise, uint64_t max, uint64_t *ret,
+		       struct err *reterr)
+{
+	const char *s = value_of(map, key, NULL);
+
+	*ret = otherwise;
+	if (s && str_to_u64(s, max, ret) < 0)
+		return err_set(reterr, EINVAL, "cilium-config: %s is \"%.40s\", want a number up to %llu", key, s,
+			       (unsigned long long)max);
+	return 0;
+}
+
+static int read_routing(const json_t *map, struct cilium_config *c, struct err *reterr)
+{
+	const char *mode = value_of(map, "routing-mode", "tunnel");
+	const char *protocol = value_of(map, "tunnel-protocol", "vxlan");
+	uint64_t port;
+	int r;
+
+	if (str_eq(mode, "native"))
+		c->routing = CILIUM_NATIVE;
+	else if (str_eq(mode, "tunnel") && str_eq(protocol, "vxlan"))
+		c->routing = CILIUM_VXLAN;
+	else if (str_eq(mode, "tunnel") && str_eq(protocol, "geneve"))
+		c->routing = CILIUM_GENEVE;
+	else
+		return err_set(reterr, EINVAL, "cilium-config: routing-mode \"%.40s\" with tunnel-protocol "
+			       "\"%.40s\" is not known to this version", mode, protocol);
+	r = read_number(map, "tunnel-port", c->routing == CILIUM_GENEVE ? 6081 : 8472, 65535, &port, reterr);
+	if (r < 0)
+		return r;
+	c->tunnel_port = (uint16_t)port;
+	return 0;
+}
+
+static int read_cluster(const json_t *map, struct cilium_config *c, struct err *reterr)
+{
+	const char *name = value_of(map, "cluster-name", "default");
+	uint64_t id, clusters, mtu;
+	unsigned shift;
+	int r;
+
+	if (strlen(name) >= sizeof(c->cluster_name))
+		return err_set(reterr, EINVAL, "cilium-config: cluster-name is too long");
+	memcpy(c->cluster_name, name, strlen(name) + 1);
+	r = read_number(map, "max-connected-clusters", CLUSTERS_SMALL, CLUSTERS_LARGE, &clusters, reterr);
+	if (r == 0)
+		r = read_number(map, "cluster-id", 0, clusters, &id, reterr);
+	if (r == 0)
+		r = read_number(map, "mtu", 0, 65535, &mtu, reterr);
+	if (r < 0)
+		return r;
+	c->mtu = (uint32_t)mtu;
+	c->cluster_id = (uint32_t)id;
+	shift = clusters > CLUSTERS_SMALL ? 15 : 16;
+	c->identity_min = id ? (uint32_t)id << shift : IDENTITY_MIN;
+	c->identity_max = id ? ((uint32_t)(id + 1) << shift) - 1 : IDENTITY_MAX;
+	return 0;
+}
+
+static int read_policy(const json_t *map, struct cilium_config *c, struct err *reterr)
+{
+	const char *mode = value_of(map, "enable-policy", "default");
+	const char *cidr_mode = value_of(map, "policy-cidr-match-mode", "");
+
+	if (str_eq(mode, "default"))
+		c->policy_mode = CILIUM_POLICY_DEFAULT;
+	else if (str_eq(mode, "always"))
+		c->policy_mode = CILIUM_POLICY_ALWAYS;
+	else if (str_eq(mode, "never"))
+		c->policy_mode = CILIUM_POLICY_NEVER;
+	else
+		return err_set(reterr, EINVAL, "cilium-config: enable-policy \"%.40s\" is not known", mode);
+	c->cidr_matches_nodes = strstr(cidr_mode, "nodes") != NULL;
+	c->cidr_matches_pods = strstr(cidr_mode, "pods") != NULL;
+	return 0;
+}
+
+static int read_switches(const json_t *map, struct cilium_config *c, struct err *reterr)
+{
+	const struct {
+		const char *key;
+		bool otherwise;
+		bool *to;
+	} switches[] = {
+		{"enable-ipv4", true, &c->has_ipv4},
+		{"enable-ipv6", false, &c->has_ipv6},
+		{"enable-cilium-endpoint-slice", false, &c->has_slices},
+		{"enable-wireguard", false, &c->has_wireguard},
+		{"enable-ipv4-masquerade", true, &c->has_masquerade},
+		{"policy-default-local-cluster", true, &c->is_local_cluster_default},
+		{"enable-icmp-rules", true, &c->has_icmp_rules},
+		{"enable-sctp", false, &c->has_sctp},
+		{"enable-extended-ip-protocols", false, &c->has_extended_protocols},
+		{"enable-non-default-deny-policies", true, &c->has_non_default_deny},
+		{"enable-node-selector-labels", false, &c->has_node_selector_labels},
+		{"enable-l7-proxy", true, &c->has_l7_proxy},
+		{"mesh-auth-enabled", false, &c->has_mesh_auth},
+		{"policy-audit-mode", false, &c->has_audit_mode},
+	};
+
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+		int r = read_bool(map, switches[i].key, switches[i].otherwise, switches[i].to, reterr);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, struct err *reterr)
+{
+	struct cilium_config c;
+	const char *native;
+	int r;
+
+	memset(&c, 0, sizeof(c)); /* padding too: cilium_config_same() compares bytes */
+	r = read_cluster(configmap, &c, reterr);
+	if (r == 0)
+		r = read_routing(configmap, &c, reterr);
+	if (r == 0)
+		r = read_policy(configmap, &c, reterr);
+	if (r == 0)
+		r = read_switches(configmap, &c, reterr);
+	if (r < 0)
+		return r;
+	native = value_of(configmap, "ipv4-native-routing-cidr", NULL);
+	if (native) {
+		if (cidr_parse(native, true, &c.native_cidr) < 0)
+			return err_set(reterr, EINVAL, "cilium-config: ipv4-native-routing-cidr \"%.60s\" is no range",
+				       native);
+		c.has_native_cidr = true;
+	}
+	memcpy(ret, &c, sizeof(c));
+	return 0;
+}
+
+int cilium_config_check(const json_t *configmap, const struct cilium_config *c, struct strv *warnings,
+			struct err *reterr)
+{
+	static const struct {
+		const char *key, *value, *why;
+	} refused[] = {
+		{"enable-ipsec", "true", "IPsec needs the cluster's shared key on this host, which would end its isolation"},
+		{"disable-endpoint-crd", "true", "without CiliumEndpoints nobody can learn of this host"},
+		{"ces-controller-mode", "slim", "this mode makes slices from Pods only, so nobody would learn of this host"},
+		{"enable-cilium-node-crd", "false", "without CiliumNodes this host cannot be registered"},
+	};
+	const char *mode = value_of(configmap, "identity-allocation-mode", "crd");
+
+	if (!str_eq(mode, "crd") && !str_eq(mode, "doublewrite-readcrd"))
+		return err_set(reterr, EOPNOTSUPP, "this cluster cannot be joined: cilium-config has "
+			       "identity-allocation-mode \"%.40s\", and only \"crd\" keeps identities in the API", mode);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		if (str_eq(value_of(configmap, refused[i].key, ""), refused[i].value))
+			return err_set(reterr, EOPNOTSUPP, "this cluster cannot be joined: cilium-config has %s=%s; %s",
+				       refused[i].key, refused[i].value, refused[i].why);
+	if (c->has_wireguard && c->routing != CILIUM_NATIVE)
+		return err_set(reterr, EOPNOTSUPP, "this cluster cannot be joined: cilium-config has enable-wireguard=true "
+			       "with tunnel routing, and nodes then send tunnel packets through WireGuard only");
+	if (c->has_wireguard && strv_add(warnings, "enable-wireguard: traffic with this host is not encrypted") < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+bool cilium_config_same(const struct cilium_config *a, const struct cilium_config *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}

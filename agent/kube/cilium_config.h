@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cluster's cilium-config ConfigMap decides for this host. Absent keys have Cilium's defaults. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/ip.h"
+#include "base/str.h"
+
+#define CILIUM_CONFIG_PATH "/api/v1/namespaces/kube-system/configmaps/cilium-config"
+
+enum cilium_routing { CILIUM_VXLAN, CILIUM_GENEVE, CILIUM_NATIVE };
+enum cilium_policy_mode { CILIUM_POLICY_DEFAULT, CILIUM_POLICY_ALWAYS, CILIUM_POLICY_NEVER };
+
+struct cilium_config {
+	char cluster_name[64];
+	uint32_t cluster_id;
+	uint32_t identity_min, identity_max; /* of this cluster (Cilium pkg/identity/numericidentity.go) */
+	enum cilium_routing routing;
+	uint16_t tunnel_port;
+	uint32_t mtu; /* 0 = of the underlay */
+	bool has_ipv4, has_ipv6;
+	bool has_slices; /* peers are in CiliumEndpointSlices */
+	bool has_wireguard;
+	bool has_native_cidr;
+	struct cidr native_cidr; /* ipv4-native-routing-cidr */
+	bool has_masquerade;
+	enum cilium_policy_mode policy_mode;
+	bool is_local_cluster_default;
+	bool cidr_matches_nodes, cidr_matches_pods;
+	bool has_icmp_rules, has_sctp, has_extended_protocols, has_non_default_deny;
+	bool has_node_selector_labels;
+	bool has_l7_proxy;
+	bool has_mesh_auth;
+	bool has_audit_mode;
+};
+
+/*
+ * Reads the ConfigMap object. -EINVAL with a text for a value that cannot be understood, as acting on a
+ * guess could widen a policy.
+ */
+int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, struct err *reterr);
+
+/*
+ * Whether this cluster can be served at all. -EOPNOTSUPP with the key that decides and the reason.
+ * What is degraded goes to `warnings`, one sentence each. -ENOMEM.
+ */
+int cilium_config_check(const json_t *configmap, const struct cilium_config *c, struct strv *warnings,
+			struct err *reterr);
+
+/* True if both say the same to this host. */
+bool cilium_config_same(const struct cilium_config *a, const struct cilium_config *b);

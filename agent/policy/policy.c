@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy.h"
+
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/macro.h"
+#include "identity/named_port.h"
+#include "policy/policy_parse.h"
+
+struct policy_options policy_options_default(void)
+{
+	return (struct policy_options){
+		.mode = POLICY_MODE_DEFAULT,
+		.cluster = "default",
+		.is_local_cluster_default = true,
+		.has_ipv4 = true,
+		.has_icmp_rules = true,
+		.has_l7_proxy = true,
+		.has_non_default_deny = true,
+	};
+}
+
+int policy_repo_new(struct identity_table *ids, const struct policy_options *options,
+		    const struct policy_service_view *services, struct policy_repo **ret)
+{
+	CLEANUP(policy_repo_free) struct policy_repo *r = NULL;
+	int err;
+
+	if (!options->cluster || (!options->has_ipv4 && !options->has_ipv6))
+		return -EINVAL;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->ids = ids;
+	r->labels = identity_labels(ids);
+	r->options = *options;
+	if (services)
+		r->services = *services;
+	r->generation = 1;
+	err = selector_cache_new(r->labels, options->cidr_modes, options->has_ipv4, options->has_ipv6, &r->selectors);
+	if (err == 0)
+		err = ARRAY_ADD(&r->by_number, NULL);
+	if (err < 0)
+		return err;
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+void policy_repo_free(struct policy_repo *r)
+{
+	struct policy_object *o, *tmp;
+
+	if (!r)
+		return;
+	HASH_ITER (hh, r->objects, o, tmp) {
+		HASH_DEL(r->objects, o);
+		policy_object_free(r, o);
+	}
+	policy_fqdn_done(r);
+	ARRAY_DONE(&r->by_number);
+	ARRAY_DONE(&r->free_numbers);
+	label_set_free(r->labels, r->subject);
+	label_set_free(r->labels, r->node);
+	named_ports_free(r->labels, r->subject_ports);
+	selector_cache_free(r->selectors);
+	free(r);
+}
+
+int policy_set_subject(struct policy_repo *r, struct label_set *labels, const struct named_port *ports, size_t n_ports,
+		       struct label_set *node_labels)
+{
+	struct named_ports *p;
+	int err = named_ports_make(r->labels, NULL, ports, n_ports, &p);
+
+	if (err < 0) {
+		label_set_free(r->labels, labels);
+		label_set_free(r->labels, node_labels);
+		return err;
+	}
+	label_set_free(r->labels, r->subject);
+	label_set_free(r->labels, r->node);
+	named_ports_free(r->labels, r->subject_ports);
+	r->subject = labels;
+	r->node = node_labels;
+	r->subject_ports = p;
+	r->subject_flags = labels ? identity_flags_of(r->labels, labels) : 0;
+	r->node_flags = node_labels ? identity_flags_of(r->labels, node_labels) : 0;
+	r->generation++;
+	return 0;
+}
+
+static struct policy_object *repo_find(const struct policy_repo *r, const char *key)
+{
+	struct policy_object *o;
+
+	HASH_FIND_STR(r->objects, key, o);
+	return o;
+}
+
+/* The names of a fresh object from metadata. */
+static int object_read_meta(struct policy_parser *p, const json_t *obj, struct policy_object *o)
+{
+	const char *name = NULL, *ns = NULL, *uid = NULL;
+	const json_t *meta = NULL, *generation;
+	bool is_clusterwide = o->kind == POLICY_CCNP || o->kind == POLICY_CIDR_GROUP;
+	int r;
+
+	if (!json_is_object(obj))
+		return policy_bad(p, "not an object");
+	r = policy_get_object(p, obj, "metadata", &meta);
+	if (r == 0)
+		r = policy_get_string(p, meta, "name", &name);
+	if (r == 0)
+		r = policy_get_string(p, meta, "namespace", &ns);
+	if (r == 0)
+		r = policy_get_string(p, meta, "uid", &uid);
+	if (r < 0)
+		return r;
+	if (!name || !str_is_dns_subdomain(name) || strlen(name) > LIMIT_NAME)
+		return policy_bad(p, "metadata.name is missing or no name");
+	ns = is_clusterwide ? "" : ns && *ns ? ns : "default";
+	if (*ns && !str_is_dns_label(ns))
+		return policy_bad(p, "metadata.namespace is no name");
+	generation = policy_get(meta, "generation");
+	o->generation = json_is_integer(generation) ? json_integer_value(generation) : 0;
+	o->name = strdup(name);
+	o->ns = strdup(ns);
+	o->key = str_printf("%d/%s/%s", (int)o->kind, ns, name);
+	o->digest = uid && o->generation ? hash_bytes(uid, strlen(uid)) ^ (uint64_t)o->generation : 0;
+	return o->name && o->ns && o->key ? 0 : -ENOMEM;
+}
+
+/* Group labels change without a new generation, so all that counts is compared. */
+static int group_digest(const json_t *obj, uint64_t *ret)
+{
+	CLEANUP(free) char *spec = json_dumps(json_object_get(obj, "spec"), JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	CLEANUP(free) char *labels = json_dumps(json_object_get(json_object_get(obj, "metadata"), "labels"),
+						 JSON_SORT_KEYS | JSON_ENCODE_ANY);
+
+	*ret = 1;
+	if (spec)
+		*ret += hash_bytes(spec, strlen(spec));
+	if (labels)
+		*ret += 3 * hash_bytes(labels, strlen(labels));
+	return 0;
+}
+
+static size_t object_count_entries(const struct policy_object *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; o && i < o->rules.n; i++)
+		n += o->rules.v[i].entries.n;
+	return n;
+}
+
+/* Entries keep the numbers of the same places in the old version, so that an edit changes few. */
+static int repo_number(struct policy_repo *r, struct policy_object *o, const struct policy_object *old)
+{
+	size_t need = object_count_entries(o), have = object_count_entries(old);
+	ARRAY(uint32_t) numbers = {0};
+	int err = ARRAY_RESERVE(&numbers, need + have + 1);
+
+	if (err == 0)
+		err = ARRAY_RESERVE(&r->by_number, need);
+	if (err == 0)
+		err = ARRAY_RESERVE(&r->free_numbers, have);
+	if (err < 0) {
+		ARRAY_DONE(&numbers);
+		return err;
+	}
+	for (size_t i = 0; old && i < old->rules.n; i++)
+		for (size_t k = 0; k < old->rules.v[i].entries.n; k++)
+			numbers.v[numbers.n++] = old->rules.v[i].entries.v[k].number;
+	for (size_t i = need; i < have; i++) {
+		r->by_number.v[numbers.v[i]] = NULL;
+		r->free_numbers.v[r->free_numbers.n++] = numbers.v[i];
+	}
+	for (size_t i = have; i < need; i++) {
+		if (r->free_numbers.n) {
+			numbers.v[numbers.n++] = r->free_numbers.v[--r->free_numbers.n];
+		} else {
+			numbers.v[numbers.n++] = (uint32_t)r->by_number.n;
+			r->by_number.v[r->by_number.n++] = NULL;
+		}
+	}
+	need = 0;
+	for (size_t i = 0; i < o->rules.n; i++)
+		for (size_t k = 0; k < o->rules.v[i].entries.n; k++) {
+			struct policy_entry *e = &o->rules.v[i].entries.v[k];
+
+			e->number = numbers.v[need++];
+			r->by_number.v[e->number] = e;
+		}
+	ARRAY_DONE(&numbers);
+	return 0;
+}
+
+static void repo_drop_numbers(struct policy_repo *r, const struct policy_object *o)
+{
+	for (size_t i = 0; i < o->rules.n; i++)
+		for (size_t k = 0; k < o->rules.v[i].entries.n; k++) {
+			uint32_t number = o->rules.v[i].entries.v[k].number;
+
+			r->by_number.v[number] = NULL;
+			(void)ARRAY_ADD(&r->free_numbers, number); /* or it stays unused */
+		}
+}
+
+/* Remembers why the newest version is refused; what is in force stays. Takes `o`. */
+static int repo_refuse(struct policy_repo *r, struct policy_object *o, const struct err *why)
+{
+	struct policy_object *old = repo_find(r, o->key);
+	char *text = strdup(why->text);
+
+	if (!text) {
+		policy_object_free(r, o);
+		return -ENOMEM;
+	}
+	if (old) {
+		free(old->error);
+		old->error = text;
+		old->digest = o->digest;
+		old->generation = o->generation;
+		policy_object_free(r, o);
+		return -EBADMSG;
+	}
+	for (size_t i = 0; i < o->rules.n; i++)
+		policy_rule_done(r, &o->rules.v[i]);
+	o->rules.n = 0;
+	o->error = text;
+	hash_oom = false;
+	HASH_ADD_KEYPTR(hh, r->objects, o->key, strlen(o->key), o);
+	if (!hash_oom)
+		return -EBADMSG;
+	policy_object_free(r, o);
+	return -ENOMEM;
+}
+
+/* Puts a valid object in the place of its old version. Takes `o`. */
+static int repo_install(struct policy_repo *r, struct policy_object *o)
+{
+	struct policy_object *old = repo_find(r, o->key);
+	int err;
+
+	for (size_t i = 0; i < o->rules.n; i++) {
+		o->rules.v[i].object = o;
+		for (size_t k = 0; k < o->rules.v[i].entries.n; k++)
+			o->rules.v[i].entries.v[k].rule = &o->rules.v[i];
+	}
+	o->is_valid = true;
+	err = repo_number(r, o, old);
+	if (err < 0) {
+		policy_object_free(r, o);
+		return err;
+	}
+	if (old) {
+		HASH_DEL(r->objects, old);
+		policy_object_free(r, old);
+	}
+	hash_oom = false;
+	HASH_ADD_KEYPTR(hh, r->objects, o->key, strlen(o->key), o);
+	r->generation++;
+	if (!hash_oom)
+		return 1;
+	repo_drop_numbers(r, o);
+	policy_object_free(r, o);
+	return -ENOMEM;
+}
+
+int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, struct err *reterr)
+{
+	struct err why = {0};
+	struct policy_parser p = {.repo = r, .err = &why, .degraded = {.max = 4096}};
+	struct policy_object *o = calloc(1, sizeof(*o)), *old;
+	int err;
+
+	if (!o)
+		return -ENOMEM;
+	o->kind = kind;
+	p.object = o;
+	err = object_read_meta(&p, obj, o);
+	if (err < 0) {
+		policy_object_free(r, o);
+		(void)err_set(reterr, -err, "%s", why.text);
+		return err;
+	}
+	if (kind == POLICY_CIDR_GROUP)
+		(void)group_digest(obj, &o->digest); /* never fails */
+	old = repo_find(r, o->key);
+	if (old && o->digest && old->digest == o->digest) {
+		policy_object_free(r, o);
+		return old->error ? err_set(reterr, EBADMSG, "%s", old->error) : 0;
+	}
+	if (!old && HASH_COUNT(r->objects) >= LIMIT_POLICIES) {
+		policy_object_free(r, o);
+		return err_set(reterr, ENOSPC, "more than %d policies", LIMIT_POLICIES);
+	}
+	err = policy_parse_object(&p, obj, o);
+	buf_done(&p.degraded);
+	if (err == -EBADMSG) {
+		(void)err_set(reterr, EBADMSG, "%s", why.text);
+		return repo_refuse(r, o, &why);
+	}
+	if (err < 0) {
+		policy_object_free(r, o);
+		return err;
+	}
+	return repo_install(r, o);
+}
+
+int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
+{
+	CLEANUP(free) char *key = str_printf("%d/%s/%s", (int)kind, ns ? ns : "", name);
+	struct policy_object *o;
+
+	if (!key)
+		return -ENOMEM;
+	o = repo_find(r, key);
+	if (!o)
+		return 0;
+	repo_drop_numbers(r, o);
+	HASH_DEL(r->objects, o);
+	policy_object_free(r, o);
+	r->generation++;
+	return 1;
+}
+
+void policy_services_changed(struct policy_repo *r)
+{
+	r->generation++;
+}
+
+uint64_t policy_generation(const struct policy_repo *r)
+{
+	return r->generation;
+}
+
+int policy_origin(const struct policy_repo *r, uint32_t rule, struct policy_origin *ret)
+{
+	const struct policy_entry *e = rule < r->by_number.n ? r->by_number.v[rule] : NULL;
+
+	if (!e)
+		return -ENOENT;
+	*ret = (struct policy_origin){
+		.kind = e->rule->object->kind,
+		.ns = e->rule->object->ns,
+		.name = e->rule->object->name,
+		.path = e->path,
+		.labels = e->rule->labels,
+		.log = e->rule->log,
+	};
+	return 0;
+}

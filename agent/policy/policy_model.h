@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The meaning of the policies in the plainest form: one question, answered by walking all rules. Answers
+ * `meshctl policy why`, and checks the tables in tests; shares no code with them past the parser.
+ */
+#pragma once
+
+#include "policy/policy_verdict.h"
+
+/* The peer, settled: labels with their flags, and named ports. */
+struct policy_model_peer {
+	const struct label_set *labels;
+	uint16_t flags;
+	const struct named_ports *ports;
+};
+
+/* `ret` as in policy_why(). -ENOMEM, -ENOSPC. */
+int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir, uint8_t proto,
+		 uint16_t port, struct policy_why *ret);

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy_parse.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+
+size_t policy_push(struct policy_parser *p, const char *fmt, ...)
+{
+	size_t mark = p->path_len, room = sizeof(p->path) - mark;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(p->path + mark, room, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		p->path_len += MIN((size_t)n, room - 1);
+	return mark;
+}
+
+void policy_pop(struct policy_parser *p, size_t mark)
+{
+	p->path_len = mark;
+	p->path[mark] = '\0';
+}
+
+int policy_bad(struct policy_parser *p, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut text is still text */
+	va_end(ap);
+	return err_set(p->err, EBADMSG, "%s: %s", p->path_len ? p->path : "object", text);
+}
+
+int policy_note(struct policy_parser *p, const char *text)
+{
+	int r;
+
+	if (p->degraded.len > 2048)
+		return 0; /* enough to know */
+	r = buf_addf(&p->degraded, "%s%s: %s", p->degraded.len ? "; " : "", p->path, text);
+	return r;
+}
+
+const json_t *policy_get(const json_t *obj, const char *key)
+{
+	const json_t *v = json_object_get(obj, key);
+
+	return json_is_null(v) ? NULL : v;
+}
+
+int policy_get_object(struct policy_parser *p, const json_t *obj, const char *key, const json_t **ret)
+{
+	const json_t *v = policy_get(obj, key);
+
+	if (v && !json_is_object(v))
+		return policy_bad(p, "%s is not an object", key);
+	*ret = v;
+	return 0;
+}
+
+int policy_get_array(struct policy_parser *p, const json_t *obj, const char *key, const json_t **ret)
+{
+	const json_t *v = policy_get(obj, key);
+
+	if (v && !json_is_array(v))
+		return policy_bad(p, "%s is not a list", key);
+	*ret = v;
+	return 0;
+}
+
+int policy_get_string(struct policy_parser *p, const json_t *obj, const char *key, const char **ret)
+{
+	const json_t *v = policy_get(obj, key);
+
+	if (v && !json_is_string(v))
+		return policy_bad(p, "%s is not a string", key);
+	*ret = v ? json_string_value(v) : NULL;
+	return 0;
+}
+
+/* labels: ["source:key=value", {"key":...,"source":...,"value":...}], for the person who reads about the rule. */
+static int rule_parse_labels(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+{
+	CLEANUP(buf_done) struct buf text = {.max = 4096};
+	const json_t *list = NULL;
+	int r = policy_get_array(p, spec, "labels", &list);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *l = json_array_get(list, i);
+		const char *key = json_string_value(l), *value = NULL, *source = NULL;
+
+		if (json_is_object(l)) {
+			r = policy_get_string(p, l, "key", &key);
+			if (r == 0)
+				r = policy_get_string(p, l, "value", &value);
+			if (r == 0)
+				r = policy_get_string(p, l, "source", &source);
+			if (r < 0)
+				return r;
+		}
+		if (!key)
+			return policy_bad(p, "labels[%zu] is no label", i);
+		r = buf_addf(&text, "%s%s%s%s%s%s", text.len ? "," : "", source ? source : "", source ? ":" : "", key,
+			     value && *value ? "=" : "", value ? value : "");
+		if (r == -E2BIG)
+			break; /* the rest is only not shown */
+		if (r < 0)
+			return r;
+	}
+	rule->labels = strdup(text.len ? text.data : "");
+	return rule->labels ? 0 : -ENOMEM;
+}
+
+static int rule_parse_log(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+{
+	const char *value = NULL;
+	const json_t *log = NULL;
+	int r = policy_get_object(p, spec, "log", &log);
+
+	if (r == 0 && log)
+		r = policy_get_string(p, log, "value", &value);
+	if (r < 0)
+		return r;
+	rule->log = strndup(value ? value : "", 64);
+	return rule->log ? 0 : -ENOMEM;
+}
+
+static int rule_parse_subject(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+{
+	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
+	const json_t *endpoint = NULL, *node = NULL;
+	const char *ns = p->object->kind == POLICY_CNP ? p->object->ns : NULL;
+	size_t mark;
+	int r = policy_get_object(p, spec, "endpointSelector", &endpoint);
+
+	if (r == 0)
+		r = policy_get_object(p, spec, "nodeSelector", &node);
+	if (r < 0)
+		return r;
+	if (endpoint && node)
+		return policy_bad(p, "endpointSelector and nodeSelector exclude each other");
+	if (!endpoint && !node)
+		return policy_bad(p, "endpointSelector or nodeSelector is needed");
+	if (node && ns)
+		return policy_bad(p, "nodeSelector is only for CiliumClusterwideNetworkPolicy");
+	mark = policy_push(p, ".%s", node ? "nodeSelector" : "endpointSelector");
+	r = policy_parse_selector(p, node ? node : endpoint, &keys, ns, &b);
+	if (r < 0)
+		return r;
+	policy_pop(p, mark);
+	rule->is_node = node != NULL;
+	p->is_subject_init = selector_builder_has(&b, LABEL_RESERVED, "init");
+	return selector_builder_take(&b, &rule->subject);
+}
+
+static int entry_parse_auth(struct policy_parser *p, const json_t *element, struct policy_entry *e)
+{
+	static const char *const modes[] = {[POLICY_AUTH_DISABLED] = "disabled",
+					    [POLICY_AUTH_REQUIRED] = "required",
+					    [POLICY_AUTH_FAIL] = "test-always-fail"};
+	const json_t *auth = NULL;
+	const char *mode = NULL;
+	int r = policy_get_object(p, element, "authentication", &auth);
+
+	if (r < 0 || !auth)
+		return r;
+	r = policy_get_string(p, auth, "mode", &mode);
+	if (r < 0)
+		return r;
+	for (unsigned i = POLICY_AUTH_DISABLED; mode && i < ARRAY_LEN(modes); i++)
+		if (str_eq(mode, modes[i]))
+			e->auth = (enum policy_auth)i;
+	if (e->auth == POLICY_AUTH_UNSET)
+		return policy_bad(p, "authentication.mode is not one of disabled, required, test-always-fail");
+	if (e->auth == POLICY_AUTH_DISABLED)
+		return 0;
+	return policy_note(p, "authentication is not possible on this host, so this is dropped");
+}
+
+static int rule_parse_element(struct policy_parser *p, const json_t *element, enum policy_dir dir, bool is_deny,
+			      struct policy_rule *rule)
+{
+	static const char *const requires[POLICY_DIRS] = {"fromRequires", "toRequires"};
+	struct policy_entry *e;
+	int r;
+
+	if (!json_is_object(element))
+		return policy_bad(p, "not an object");
+	r = ARRAY_ADD(&rule->entries, (struct policy_entry){.dir = dir, .is_deny = is_deny});
+	if (r < 0)
+		return r;
+	e = &rule->entries.v[rule->entries.n - 1];
+	e->path = strdup(p->path);
+	if (!e->path)
+		return -ENOMEM;
+	if (!is_deny)
+		r = entry_parse_auth(p, element, e);
+	if (r == 0)
+		r = policy_parse_l4(p, element, e);
+	if (r == 0)
+		r = policy_parse_peers(p, element, e);
+	if (r == 0 && json_array_size(policy_get(element, requires[dir])) > 0)
+		r = policy_note(p, "requirements on peers were removed in Cilium 1.19 and have no effect");
+	return r;
+}
+
+static int rule_parse_lists(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+{
+	static const struct {
+		const char *name;
+		enum policy_dir dir;
+		bool is_deny;
+	} lists[] = {{"ingress", POLICY_INGRESS, false},
+		     {"ingressDeny", POLICY_INGRESS, true},
+		     {"egress", POLICY_EGRESS, false},
+		     {"egressDeny", POLICY_EGRESS, true}};
+	size_t counts[POLICY_DIRS] = {0};
+	const json_t *deny = NULL, *list = NULL;
+	int r = policy_get_object(p, spec, "enableDefaultDeny", &deny);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++) {
+		r = policy_get_array(p, spec, lists[i].name, &list);
+		if (r < 0)
+			break;
+		counts[lists[i].dir] += json_array_size(list);
+		for (size_t k = 0; r == 0 && k < json_array_size(list); k++) {
+			size_t mark = policy_push(p, ".%s[%zu]", lists[i].name, k);
+
+			r = rule_parse_element(p, json_array_get(list, k), lists[i].dir, lists[i].is_deny, rule);
+			if (r == 0)
+				policy_pop(p, mark);
+		}
+	}
+	if (r < 0)
+		return r;
+	if (counts[POLICY_INGRESS] + counts[POLICY_EGRESS] == 0)
+		return policy_bad(p, "at least one of ingress, ingressDeny, egress, egressDeny needs an element");
+	for (unsigned d = 0; d < POLICY_DIRS; d++) {
+		const json_t *v = policy_get(deny, d == POLICY_INGRESS ? "ingress" : "egress");
+
+		if (v && !json_is_boolean(v))
+			return policy_bad(p, "enableDefaultDeny has a member that is no boolean");
+		rule->is_default_deny[d] = v && p->repo->options.has_non_default_deny ? json_is_true(v)
+										      : counts[d] > 0;
+	}
+	return 0;
+}
+
+static int object_parse_rule(struct policy_parser *p, const json_t *spec, struct policy_object *object)
+{
+	struct policy_rule *rule;
+	int r;
+
+	if (!json_is_object(spec))
+		return policy_bad(p, "not an object");
+	r = ARRAY_ADD(&object->rules, (struct policy_rule){.is_node = false});
+	if (r < 0)
+		return r;
+	rule = &object->rules.v[object->rules.n - 1];
+	p->rule = rule;
+	r = rule_parse_labels(p, spec, rule);
+	if (r == 0)
+		r = rule_parse_log(p, spec, rule);
+	if (r == 0)
+		r = rule_parse_subject(p, spec, rule);
+	if (r == 0)
+		r = rule_parse_lists(p, spec, rule);
+	return r;
+}
+
+static int parse_cilium(struct policy_parser *p, const json_t *obj, struct policy_object *object)
+{
+	const json_t *spec = NULL, *specs = NULL;
+	size_t mark;
+	int r = policy_get_object(p, obj, "spec", &spec);
+
+	if (r == 0)
+		r = policy_get_array(p, obj, "specs", &specs);
+	if (r < 0)
+		return r;
+	if (!spec && json_array_size(specs) == 0)
+		return policy_bad(p, "neither spec nor specs");
+	if (spec) {
+		mark = policy_push(p, "spec");
+		r = object_parse_rule(p, spec, object);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+	}
+	for (size_t i = 0; i < json_array_size(specs); i++) {
+		mark = policy_push(p, "specs[%zu]", i);
+		r = object_parse_rule(p, json_array_get(specs, i), object);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+	}
+	return 0;
+}
+
+int policy_parse_object(struct policy_parser *p, const json_t *obj, struct policy_object *object)
+{
+	int r;
+
+	switch (object->kind) {
+	case POLICY_CNP:
+	case POLICY_CCNP:
+		r = parse_cilium(p, obj, object);
+		break;
+	case POLICY_KNP:
+		r = policy_parse_knp(p, obj, object);
+		break;
+	case POLICY_CIDR_GROUP:
+		r = policy_parse_group(p, obj, object);
+		break;
+	default:
+		return -EINVAL;
+	}
+	/* numbers of strings may run out, lists may be too long: the object is to blame, not we */
+	if (r == -ENOSPC || r == -E2BIG || r == -EINVAL)
+		r = policy_bad(p, "too large");
+	if (r == 0 && p->degraded.len) {
+		object->degraded = strdup(p->degraded.data);
+		r = object->degraded ? 0 : -ENOMEM;
+	}
+	return r;
+}

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy_parse.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+
+/* [A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?, at most 63 bytes. */
+static bool is_label_name(const char *s)
+{
+	size_t len = strlen(s);
+
+	if (len == 0 || len > 63 || !isalnum((unsigned char)s[0]) || !isalnum((unsigned char)s[len - 1]))
+		return false;
+	for (; *s; s++)
+		if (!isalnum((unsigned char)*s) && *s != '-' && *s != '_' && *s != '.')
+			return false;
+	return true;
+}
+
+static bool is_label_key(const char *key)
+{
+	const char *slash = strchr(key, '/');
+	char prefix[LIMIT_NAME + 1];
+	size_t len;
+
+	if (!slash)
+		return is_label_name(key);
+	len = (size_t)(slash - key);
+	if (len == 0 || len > LIMIT_NAME)
+		return false;
+	memcpy(prefix, key, len);
+	prefix[len] = '\0';
+	return str_is_dns_subdomain(prefix) && is_label_name(slash + 1);
+}
+
+/* Splits "source:key"; the key may be long by the prefix that namespace labels get. */
+static int parse_key(struct policy_parser *p, const char *text, const struct policy_keys *keys, uint8_t *ret_source,
+		     char ret_key[LIMIT_LABEL_KEY + 1])
+{
+	const char *colon = keys->is_strict ? NULL : strchr(text, ':'), *key = colon ? colon + 1 : text;
+	int r;
+
+	*ret_source = keys->source;
+	if (!is_label_key(key))
+		return policy_bad(p, "\"%.80s\" is no label key", text);
+	if (colon) {
+		r = label_source_get(p->repo->labels, text, (size_t)(colon - text), ret_source);
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0)
+			return policy_bad(p, "\"%.80s\" has no valid label source", text);
+	}
+	r = snprintf(ret_key, LIMIT_LABEL_KEY + 1, "%s%s", keys->prefix, key);
+	return r < 0 || r > LIMIT_LABEL_KEY ? policy_bad(p, "\"%.80s\" is too long", text) : 0;
+}
+
+static int parse_expression(struct policy_parser *p, const json_t *expr, const struct policy_keys *keys,
+			    struct selector_builder *b)
+{
+	static const char *const ops[] = {[SELECTOR_IN] = "In", [SELECTOR_NOT_IN] = "NotIn",
+					  [SELECTOR_EXISTS] = "Exists", [SELECTOR_NOT_EXISTS] = "DoesNotExist"};
+	char key[LIMIT_LABEL_KEY + 1];
+	CLEANUP(free) const char **values = NULL;
+	const char *key_text = NULL, *op_text = NULL;
+	const json_t *list = NULL;
+	uint8_t source;
+	unsigned op;
+	size_t n;
+	int r;
+
+	if (!json_is_object(expr))
+		return policy_bad(p, "not an object");
+	r = policy_get_string(p, expr, "key", &key_text);
+	if (r == 0)
+		r = policy_get_string(p, expr, "operator", &op_text);
+	if (r == 0)
+		r = policy_get_array(p, expr, "values", &list);
+	if (r < 0)
+		return r;
+	for (op = 0; op_text && op < ARRAY_LEN(ops); op++)
+		if (str_eq(op_text, ops[op]))
+			break;
+	if (!key_text || !op_text || op == ARRAY_LEN(ops))
+		return policy_bad(p, "needs a key and an operator In, NotIn, Exists or DoesNotExist");
+	r = parse_key(p, key_text, keys, &source, key);
+	if (r < 0)
+		return r;
+	n = json_array_size(list);
+	if (n && !(values = calloc(n, sizeof(*values))))
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		values[i] = json_string_value(json_array_get(list, i));
+		if (!values[i])
+			return policy_bad(p, "values[%zu] is no string", i);
+	}
+	r = selector_builder_add(b, source, key, (enum selector_op)op, values, n);
+	return r == -EINVAL ? policy_bad(p, "%s %s values", op_text, n ? "takes no" : "needs") : r;
+}
+
+int policy_parse_selector(struct policy_parser *p, const json_t *sel, const struct policy_keys *keys, const char *ns,
+			  struct selector_builder *b)
+{
+	char name[LIMIT_LABEL_KEY + 1];
+	const json_t *labels = NULL, *exprs = NULL, *v = NULL;
+	const char *key = NULL, *text = NULL;
+	uint8_t source;
+	size_t mark;
+	int r;
+
+	if (!json_is_object(sel))
+		return policy_bad(p, "not an object");
+	r = policy_get_object(p, sel, "matchLabels", &labels);
+	if (r == 0)
+		r = policy_get_array(p, sel, "matchExpressions", &exprs);
+	if (r < 0)
+		return r;
+	json_object_foreach((json_t *)labels, key, v) {
+		text = json_string_value(v);
+		if (!text)
+			return policy_bad(p, "matchLabels: the value of \"%.80s\" is no string", key);
+		r = parse_key(p, key, keys, &source, name);
+		if (r == 0)
+			r = selector_builder_add(b, source, name, SELECTOR_IN, &text, 1);
+		if (r < 0)
+			return r;
+	}
+	if (ns) {
+		selector_builder_drop(b, LABEL_K8S, POLICY_NS_LABEL);
+		r = selector_builder_add(b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_IN, &ns, 1);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < json_array_size(exprs); i++) {
+		mark = policy_push(p, ".matchExpressions[%zu]", i);
+		r = parse_expression(p, json_array_get(exprs, i), keys, b);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+	}
+	return 0;
+}
+
+int policy_add_cluster(struct policy_parser *p, struct selector_builder *b)
+{
+	const char *cluster = p->repo->options.cluster;
+
+	if (!p->repo->options.is_local_cluster_default || selector_builder_has(b, LABEL_K8S, POLICY_CLUSTER_LABEL) ||
+	    selector_builder_has(b, LABEL_ANY, POLICY_CLUSTER_LABEL))
+		return 0;
+	return selector_builder_add(b, LABEL_K8S, POLICY_CLUSTER_LABEL, SELECTOR_IN, &cluster, 1);
+}
+
+int policy_add_peer(struct policy_parser *p, struct selector_builder *b, struct policy_entry *e)
+{
+	struct selector *s;
+	int r = ARRAY_RESERVE(&e->peers, 1);
+
+	if (r == 0)
+		r = selector_builder_take(b, &s);
+	if (r < 0)
+		return r;
+	if (s->kind == SELECTOR_LABELS && s->n_reqs == 0 && s->n_excepts == 0) {
+		e->has_any_peer = true; /* unknown peers too, so no label can tell */
+		selector_put(p->repo->selectors, s);
+		return 0;
+	}
+	e->peers.v[e->peers.n++] = s;
+	return 0;
+}
+
+static bool has_key_prefix(const struct policy_parser *p, const struct selector_builder *b, uint8_t source,
+			   const char *prefix)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].source == source &&
+		    str_has_prefix(intern_str(label_table_strings(p->repo->labels), b->v[i].key), prefix))
+			return true;
+	return false;
+}
+
+/* Namespace and cluster of a peer (Cilium pkg/k8s/apis/cilium.io/utils, getEndpointSelector). */
+static int add_scope(struct policy_parser *p, struct selector_builder *b)
+{
+	const char *ns = p->object->ns;
+	int r = 0;
+
+	if (has_key_prefix(p, b, LABEL_RESERVED, ""))
+		return 0;
+	if (!selector_builder_has(b, LABEL_K8S, POLICY_NS_LABEL) && !selector_builder_has(b, LABEL_ANY, POLICY_NS_LABEL)) {
+		if (p->object->kind == POLICY_CCNP) {
+			if (!p->is_subject_init)
+				r = selector_builder_add(b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_EXISTS, NULL, 0);
+		} else if (!has_key_prefix(p, b, LABEL_K8S, POLICY_NS_LABELS) &&
+			   !has_key_prefix(p, b, LABEL_ANY, POLICY_NS_LABELS)) {
+			r = selector_builder_add(b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_IN, &ns, 1);
+		}
+	}
+	return r < 0 ? r : policy_add_cluster(p, b);
+}
+
+static int parse_endpoint(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
+	int r = policy_parse_selector(p, item, &keys, NULL, &b);
+
+	if (r == 0)
+		r = add_scope(p, &b);
+	return r < 0 ? r : policy_add_peer(p, &b, e);
+}
+
+static int parse_node(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
+	int r;
+
+	if (!p->repo->options.has_node_selector_labels)
+		return policy_bad(p, "node selectors need enable-node-selector-labels in the cluster");
+	r = policy_parse_selector(p, item, &keys, NULL, &b);
+	if (r == 0)
+		r = selector_builder_add(&b, LABEL_RESERVED, "remote-node", SELECTOR_EXISTS, NULL, 0);
+	if (r == 0)
+		r = policy_add_cluster(p, &b);
+	return r < 0 ? r : policy_add_peer(p, &b, e);
+}
+
+static int add_label_peer(struct policy_parser *p, struct policy_entry *e, uint8_t source, const char *key,
+			  enum selector_op op, const char *value)
+{
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
+	int r = selector_builder_add(&b, source, key, op, &value, op == SELECTOR_IN);
+
+	return r < 0 ? r : policy_add_peer(p, &b, e);
+}
+
+static int add_reserved_peers(struct policy_parser *p, struct policy_entry *e, const char *const *names)
+{
+	int r = 0;
+
+	for (; r == 0 && *names; names++)
+		r = add_label_peer(p, e, LABEL_RESERVED, *names, SELECTOR_IN, "");
+	return r;
+}
+
+/* Cilium pkg/policy/api/entity.go. */
+static int add_entity(struct policy_parser *p, struct policy_entry *e, const char *name)
+{
+	static const char *const world[] = {"world", "world-ipv4", "world-ipv6", NULL};
+	static const char *const cluster[] = {"host",	"remote-node", "init", "ingress",
+					      "health", "unmanaged",   "kube-apiserver", NULL};
+	static const char *const single[] = {"world-ipv4", "world-ipv6", "host",   "remote-node", "kube-apiserver",
+					     "health",	   "init",	 "ingress", "unmanaged",   "none"};
+	bool is_mesh = str_eq(name, "cluster-mesh");
+	int r;
+
+	if (str_eq(name, "all")) {
+		e->has_any_peer = true;
+		return 0;
+	}
+	if (str_eq(name, "world"))
+		return add_reserved_peers(p, e, world);
+	if (is_mesh || str_eq(name, "cluster")) {
+		r = add_reserved_peers(p, e, cluster);
+		return r < 0 ? r
+			     : add_label_peer(p, e, LABEL_K8S, POLICY_CLUSTER_LABEL,
+					      is_mesh ? SELECTOR_EXISTS : SELECTOR_IN, p->repo->options.cluster);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(single); i++)
+		if (str_eq(name, single[i]))
+			return add_label_peer(p, e, LABEL_RESERVED, name, SELECTOR_IN, "");
+	return policy_bad(p, "\"%.80s\" is no entity", name);
+}
+
+static int parse_entity(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	const char *name = json_string_value(item);
+
+	return name ? add_entity(p, e, name) : policy_bad(p, "not a string");
+}
+
+static int add_cidr_peer(struct selector_builder *b, const struct cidr *c, struct policy_entry *e)
+{
+	struct selector *s;
+	int r = ARRAY_RESERVE(&e->peers, 1);
+
+	if (r == 0)
+		r = selector_builder_take_cidr(b, c, &s);
+	if (r == 0)
+		e->peers.v[e->peers.n++] = s;
+	return r;
+}
+
+static int parse_cidr(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
+	const char *text = json_string_value(item);
+	struct cidr c;
+
+	if (!text || cidr_parse(text, true, &c) < 0)
+		return policy_bad(p, "\"%.80s\" is no address or prefix", text ? text : "");
+	return add_cidr_peer(&b, &c, e);
+}
+
+static int parse_excepts(struct policy_parser *p, const json_t *item, const struct cidr *inside,
+			 struct selector_builder *b)
+{
+	const json_t *list = NULL;
+	int r = policy_get_array(p, item, "except", &list);
+
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		struct cidr c;
+
+		if (!text || cidr_parse(text, false, &c) < 0)
+			return policy_bad(p, "except[%zu] is no prefix", i);
+		if (inside && !cidr_contains(inside, &c))
+			return policy_bad(p, "except[%zu] is not inside the prefix", i);
+		r = selector_builder_except(b, &c);
+	}
+	return r;
+}
+
+int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	static const struct policy_keys keys = {.source = LABEL_CIDRGROUP, .prefix = ""};
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
+	const char *cidr_text = NULL, *group = NULL;
+	const json_t *selector = NULL;
+	char key[LIMIT_LABEL_KEY + 1];
+	struct cidr c;
+	int r;
+
+	if (!json_is_object(item))
+		return policy_bad(p, "not an object");
+	r = policy_get_string(p, item, "cidr", &cidr_text);
+	if (r == 0)
+		r = policy_get_string(p, item, "cidrGroupRef", &group);
+	if (r == 0)
+		r = policy_get_object(p, item, "cidrGroupSelector", &selector);
+	if (r < 0)
+		return r;
+	if ((cidr_text != NULL) + (group != NULL) + (selector != NULL) != 1)
+		return policy_bad(p, "needs exactly one of cidr, cidrGroupRef, cidrGroupSelector");
+	if (cidr_text) {
+		if (cidr_parse(cidr_text, false, &c) < 0)
+			return policy_bad(p, "\"%.80s\" is no prefix", cidr_text);
+		r = parse_excepts(p, item, &c, &b);
+		return r < 0 ? r : add_cidr_peer(&b, &c, e);
+	}
+	if (group) {
+		if (strlen(group) > LIMIT_NAME || !*group)
+			return policy_bad(p, "cidrGroupRef is no name");
+		(void)snprintf(key, sizeof(key), "%s%s", POLICY_CIDRGROUP_LABEL, group);
+		r = selector_builder_add(&b, LABEL_CIDRGROUP, key, SELECTOR_EXISTS, NULL, 0);
+	} else {
+		r = policy_parse_selector(p, selector, &keys, NULL, &b);
+		/* an empty selector is every group, and no peer outside of groups */
+		if (r == 0 && b.n == 0)
+			r = selector_builder_add(&b, LABEL_CIDRGROUP, POLICY_ANY_CIDRGROUP, SELECTOR_EXISTS, NULL, 0);
+	}
+	if (r == 0)
+		r = parse_excepts(p, item, NULL, &b);
+	return r < 0 ? r : policy_add_peer(p, &b, e);
+}
+
+static int parse_group(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	if (!json_is_object(item))
+		return policy_bad(p, "not an object");
+	if (!e->is_deny)
+		return policy_note(p, "cloud groups are not resolved on this host, so this matches nothing");
+	/* members are unknown but outside of the cluster: denying all of that never lets too much in */
+	if (e->peers.n == 0 && policy_note(p, "cloud groups are not resolved on this host, so all of world is denied") < 0)
+		return -ENOMEM;
+	return e->peers.n ? 0 : add_entity(p, e, "world");
+}
+
+static int parse_service(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
+	struct policy_service_ref ref = {0};
+	const json_t *by_name = NULL, *by_labels = NULL, *sel = NULL;
+	const char *ns = NULL, *name = NULL;
+	int r;
+
+	if (!json_is_object(item))
+		return policy_bad(p, "not an object");
+	r = policy_get_object(p, item, "k8sService", &by_name);
+	if (r == 0)
+		r = policy_get_object(p, item, "k8sServiceSelector", &by_labels);
+	if (r < 0)
+		return r;
+	if (!by_name && !by_labels)
+		return policy_bad(p, "needs k8sService or k8sServiceSelector");
+	r = policy_get_string(p, by_labels ? by_labels : by_name, "namespace", &ns);
+	if (r == 0 && !by_labels)
+		r = policy_get_string(p, by_name, "serviceName", &name);
+	if (r == 0 && by_labels) {
+		r = policy_get_object(p, by_labels, "selector", &sel);
+		if (r == 0 && !sel)
+			r = policy_bad(p, "k8sServiceSelector.selector is missing");
+		if (r == 0)
+			r = policy_parse_selector(p, sel, &keys, NULL, &b);
+		for (size_t i = 0; r == 0 && i < b.n; i++)
+			b.v[i].source = LABEL_ANY; /* Service labels have no source */
+	}
+	if (r == 0)
+		r = ARRAY_RESERVE(&e->services, 1);
+	if (r == 0 && by_labels)
+		r = selector_builder_take(&b, &ref.selector);
+	if (r < 0)
+		return r;
+	ref.ns = strdup(ns ? ns : "");
+	ref.name = strdup(name ? name : "");
+	e->services.v[e->services.n++] = ref;
+	return ref.ns && ref.name ? 0 : -ENOMEM;
+}
+
+static bool is_dns_text(const char *s)
+{
+	if (!*s || strlen(s) > 255)
+		return false;
+	for (; *s; s++)
+		if (!isalnum((unsigned char)*s) && !strchr("-_.*", *s))
+			return false;
+	return true;
+}
+
+static int parse_fqdn(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	const char *name = NULL, *pattern = NULL, *text = NULL;
+	char key[LIMIT_LABEL_KEY + 1];
+	int r;
+
+	if (!json_is_object(item))
+		return policy_bad(p, "not an object");
+	r = policy_get_string(p, item, "matchName", &name);
+	if (r == 0)
+		r = policy_get_string(p, item, "matchPattern", &pattern);
+	if (r < 0)
+		return r;
+	name = name && *name ? name : NULL;
+	pattern = pattern && *pattern ? pattern : NULL;
+	if (!name == !pattern)
+		return policy_bad(p, "needs exactly one of matchName and matchPattern");
+	text = name ? name : pattern;
+	if (!is_dns_text(text) || (name && strchr(name, '*')))
+		return policy_bad(p, "\"%.80s\" is no DNS %s", text, name ? "name" : "pattern");
+	e->has_fqdn = true;
+	(void)snprintf(key, sizeof(key), "%s", text);
+	for (char *c = key; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return add_label_peer(p, e, LABEL_FQDN, key, SELECTOR_EXISTS, NULL);
+}
+
+struct l3_kind {
+	const char *names[POLICY_DIRS];
+	int (*parse)(struct policy_parser *p, const json_t *item, struct policy_entry *e);
+	bool is_empty_nothing; /* [] selects nothing; else it is as if absent */
+	bool is_allow_only;
+	bool is_allow_resolved; /* deny entries never look it up: it constrains nothing there */
+};
+
+static const struct l3_kind l3_kinds[] = {
+	{{"fromEndpoints", "toEndpoints"}, parse_endpoint, true, false, false},
+	{{"fromNodes", "toNodes"}, parse_node, true, false, false},
+	{{"fromEntities", "toEntities"}, parse_entity, true, false, false},
+	{{"fromCIDR", "toCIDR"}, parse_cidr, true, false, false},
+	{{"fromCIDRSet", "toCIDRSet"}, policy_parse_cidr_item, true, false, false},
+	{{"fromGroups", "toGroups"}, parse_group, false, false, false},
+	{{NULL, "toServices"}, parse_service, false, false, true},
+	{{NULL, "toFQDNs"}, parse_fqdn, false, true, false},
+};
+
+int policy_parse_peers(struct policy_parser *p, const json_t *element, struct policy_entry *e)
+{
+	bool is_nothing = false, has_l4 = !e->has_any_l4;
+	const char *used = NULL;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_LEN(l3_kinds); i++) {
+		const struct l3_kind *k = &l3_kinds[i];
+		const char *name = k->names[e->dir];
+		const json_t *list = NULL;
+
+		if (!name || (k->is_allow_only && e->is_deny))
+			continue;
+		r = policy_get_array(p, element, name, &list);
+		if (r < 0)
+			return r;
+		if (list && json_array_size(list) == 0)
+			is_nothing = is_nothing || k->is_empty_nothing;
+		if (json_array_size(list) == 0)
+			continue;
+		if (used)
+			return policy_bad(p, "%s and %s cannot be in one element", used, name);
+		used = name;
+		for (size_t n = 0; n < json_array_size(list); n++) {
+			size_t mark = policy_push(p, ".%s[%zu]", name, n);
+
+			r = k->parse(p, json_array_get(list, n), e);
+			if (r < 0)
+				return r;
+			policy_pop(p, mark);
+		}
+		if (k->is_allow_resolved && e->is_deny)
+			e->has_any_peer = has_l4;
+	}
+	if (is_nothing) {
+		for (size_t i = 0; i < e->peers.n; i++)
+			selector_put(p->repo->selectors, e->peers.v[i]);
+		e->peers.n = 0;
+		e->has_any_peer = false;
+		e->is_nothing = true;
+	} else if (!used) {
+		e->has_any_peer = has_l4; /* neither L3 nor L4: the element only asks for default deny */
+	}
+	return 0;
+}

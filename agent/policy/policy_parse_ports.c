@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy_parse.h"
+
+#include <ctype.h>
+#include <netinet/in.h>
+#include <strings.h>
+
+enum { PORTS_MAX = 40, ICMP_FIELDS_MAX = 40, PROTO_VRRP = 112, SVC_NAME_MAX = 15 };
+
+/* RFC 6335: letters, digits and single inner dashes, at least one letter. "0x50" is such a name. */
+static bool is_service_name(const char *s)
+{
+	size_t len = strlen(s);
+	bool has_letter = false;
+
+	if (len == 0 || len > SVC_NAME_MAX || s[0] == '-' || s[len - 1] == '-')
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] == '-' && s[i + 1] == '-')
+			return false;
+		if (!isalnum((unsigned char)s[i]) && s[i] != '-')
+			return false;
+		has_letter = has_letter || isalpha((unsigned char)s[i]);
+	}
+	return has_letter;
+}
+
+/* Decimal, or octal after a zero, as Go reads it with base 0. */
+static int parse_port_number(const char *s, uint16_t *ret)
+{
+	unsigned base = s[0] == '0' && s[1] ? 8 : 10;
+	uint32_t v = 0;
+
+	if (!*s || strlen(s) > 8)
+		return -EINVAL;
+	for (; *s; s++) {
+		unsigned digit = (unsigned)(unsigned char)*s - '0';
+
+		if (digit >= base)
+			return -EINVAL;
+		v = v * base + digit;
+	}
+	if (v > 65535)
+		return -EINVAL;
+	*ret = (uint16_t)v;
+	return 0;
+}
+
+/* 0 = ANY. */
+static int parse_proto(const char *name, uint8_t *ret)
+{
+	static const struct {
+		const char *name;
+		uint8_t proto;
+	} protos[] = {{"ANY", 0},		{"TCP", IPPROTO_TCP},	{"UDP", IPPROTO_UDP},
+		      {"SCTP", IPPROTO_SCTP},	{"VRRP", PROTO_VRRP},	{"IGMP", IPPROTO_IGMP},
+		      {"GRE", IPPROTO_GRE},	{"IPIP", IPPROTO_IPIP}, {"IPV6", IPPROTO_IPV6},
+		      {"ESP", IPPROTO_ESP},	{"AH", IPPROTO_AH}};
+
+	for (size_t i = 0; i < ARRAY_LEN(protos); i++)
+		if (strcasecmp(name, protos[i].name) == 0) {
+			*ret = protos[i].proto;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static bool has_transport_ports(uint8_t proto)
+{
+	return proto == 0 || proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
+}
+
+/* ANY is TCP, UDP and SCTP, never ICMP (Cilium pkg/policy/l4.go). Takes the reference on l4.name. */
+static int add_l4(struct policy_parser *p, struct policy_entry *e, struct policy_l4 l4)
+{
+	static const uint8_t any[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+	struct intern *strings = label_table_strings(p->repo->labels);
+	size_t n = l4.proto ? 1 : ARRAY_LEN(any);
+	int r = ARRAY_RESERVE(&e->l4, n);
+
+	if (r < 0) {
+		intern_put(strings, l4.name);
+		return r;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct policy_l4 one = l4;
+
+		if (!l4.proto)
+			one.proto = any[i];
+		if (i > 0)
+			intern_ref(strings, l4.name);
+		e->l4.v[e->l4.n++] = one;
+	}
+	return 0;
+}
+
+int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char *port, int64_t end, const char *proto,
+		    bool is_restricted, bool *ret_is_zero)
+{
+	struct policy_l4 l4 = {.is_restricted = is_restricted};
+	char name[SVC_NAME_MAX + 1];
+	size_t i;
+	int r;
+
+	if (end < 0 || end > 65535)
+		return policy_bad(p, "endPort is out of range");
+	if (parse_proto(proto && *proto ? proto : "ANY", &l4.proto) < 0)
+		return policy_bad(p, "\"%.20s\" is no protocol", proto);
+	if (is_service_name(port)) {
+		for (i = 0; port[i]; i++)
+			name[i] = (char)tolower((unsigned char)port[i]);
+		name[i] = '\0';
+		r = intern_get(label_table_strings(p->repo->labels), name, i, &l4.name);
+		return r < 0 ? r : add_l4(p, e, l4);
+	}
+	if (!*port && !p->repo->options.has_extended_protocols)
+		return policy_bad(p, "port is missing");
+	if (*port && parse_port_number(port, &l4.lo) < 0)
+		return policy_bad(p, "\"%.20s\" is no port", port);
+	if (!has_transport_ports(l4.proto) && *port && !str_eq(port, "0"))
+		return policy_bad(p, "port must be empty or 0 with protocol %s", proto);
+	l4.hi = end > l4.lo ? (uint16_t)end : l4.lo;
+	l4.is_all = l4.lo == 0;
+	*ret_is_zero = l4.is_all;
+	return add_l4(p, e, l4);
+}
+
+/* A HTTP rule without any condition lets everything pass, a DNS pattern of stars too. */
+static bool is_l7_wildcard(const json_t *rule, bool is_dns)
+{
+	static const char *const conditions[] = {"path", "method", "host", "headers", "headerMatches"};
+	const char *pattern = NULL;
+
+	if (!json_is_object(rule))
+		return false;
+	if (is_dns) {
+		pattern = json_string_value(json_object_get(rule, "matchPattern"));
+		return pattern && *pattern && pattern[strspn(pattern, "*")] == '\0' && !policy_get(rule, "matchName");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+		const json_t *v = policy_get(rule, conditions[i]);
+
+		if (v && !(json_is_string(v) && !*json_string_value(v)) && !(json_is_array(v) && json_array_size(v) == 0))
+			return false;
+	}
+	return true;
+}
+
+struct l7 {
+	bool is_present, is_dns, is_wildcard;
+};
+
+static int parse_l7(struct policy_parser *p, const json_t *item, const struct policy_entry *e, struct l7 *ret)
+{
+	static const char *const kinds[] = {"http", "dns", "kafka", "l7proto", "l7"};
+	const json_t *rules = NULL, *list = NULL;
+	unsigned n_kinds = 0;
+	int r = policy_get_object(p, item, "rules", &rules);
+
+	if (r < 0 || !rules)
+		return r;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!policy_get(rules, kinds[i]))
+			continue;
+		ret->is_present = true;
+		n_kinds += !str_eq(kinds[i], "l7"); /* belongs to l7proto */
+		if (i > 1)
+			continue;
+		r = policy_get_array(p, rules, kinds[i], &list);
+		if (r < 0)
+			return r;
+		ret->is_dns = i == 1;
+		for (size_t k = 0; k < json_array_size(list); k++)
+			ret->is_wildcard = ret->is_wildcard || is_l7_wildcard(json_array_get(list, k), ret->is_dns);
+	}
+	if (!ret->is_present)
+		return 0;
+	if (!p->repo->options.has_l7_proxy)
+		return policy_bad(p, "L7 rules need the cluster's L7 proxy, which is off");
+	if (n_kinds > 1)
+		return policy_bad(p, "more than one kind of L7 rules");
+	if (ret->is_dns && e->dir == POLICY_INGRESS)
+		return policy_bad(p, "DNS rules are only for egress");
+	return 0;
+}
+
+/* What makes an item conditional on something only a proxy can see. */
+static int parse_restrictions(struct policy_parser *p, const json_t *item, struct policy_entry *e, struct l7 *l7,
+			      bool *ret_is_restricted)
+{
+	const json_t *names, *listener = policy_get(item, "listener");
+	bool has_tls = policy_get(item, "terminatingTLS") || policy_get(item, "originatingTLS");
+	int r = parse_l7(p, item, e, l7);
+
+	if (r == 0)
+		r = policy_get_array(p, item, "serverNames", &names);
+	if (r < 0)
+		return r;
+	if (json_array_size(names) && l7->is_present && !policy_get(item, "terminatingTLS"))
+		return policy_bad(p, "serverNames with L7 rules need terminatingTLS");
+	for (size_t i = 0; i < json_array_size(names); i++)
+		if (!json_string_length(json_array_get(names, i)))
+			return policy_bad(p, "serverNames[%zu] is empty", i);
+	if (listener && (e->dir == POLICY_INGRESS || l7->is_present))
+		return policy_bad(p, "a listener is only for egress without L7 rules");
+	*ret_is_restricted = (l7->is_present && !l7->is_wildcard) || json_array_size(names) || listener || has_tls;
+	if (!*ret_is_restricted)
+		return 0;
+	if (p->repo->options.allows_l7_as_l4) {
+		*ret_is_restricted = false;
+		return policy_note(p, "needs a proxy; as configured, the ports are open without it");
+	}
+	return policy_note(p, "needs a proxy, which this host does not have, so this grants nothing");
+}
+
+static int parse_port(struct policy_parser *p, const json_t *port, struct policy_entry *e, bool is_restricted,
+		      const struct l7 *l7)
+{
+	const char *number = NULL, *proto = NULL;
+	const json_t *end = NULL;
+	bool is_zero = false;
+	int r;
+
+	if (!json_is_object(port))
+		return policy_bad(p, "not an object");
+	r = policy_get_string(p, port, "port", &number);
+	if (r == 0)
+		r = policy_get_string(p, port, "protocol", &proto);
+	if (r < 0)
+		return r;
+	end = policy_get(port, "endPort");
+	if (end && !json_is_integer(end))
+		return policy_bad(p, "endPort is no number");
+	r = policy_add_port(p, e, number ? number : "", end ? json_integer_value(end) : 0, proto, is_restricted, &is_zero);
+	if (r < 0 || !l7->is_present)
+		return r;
+	if (is_zero)
+		return policy_bad(p, "L7 rules need a port other than 0");
+	if (!l7->is_dns && (!proto || strcasecmp(proto, "TCP") != 0))
+		return policy_bad(p, "L7 rules other than DNS need protocol TCP");
+	if (l7->is_dns && e->l4.v[e->l4.n - 1].hi > e->l4.v[e->l4.n - 1].lo)
+		return policy_bad(p, "DNS rules take no port ranges");
+	return 0;
+}
+
+static int parse_ports_item(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	struct l7 l7 = {0};
+	bool is_restricted = false;
+	const json_t *ports = NULL;
+	int r;
+
+	if (!json_is_object(item))
+		return policy_bad(p, "not an object");
+	r = policy_get_array(p, item, "ports", &ports);
+	if (r == 0 && !e->is_deny)
+		r = parse_restrictions(p, item, e, &l7, &is_restricted);
+	if (r < 0)
+		return r;
+	if (json_array_size(ports) > PORTS_MAX)
+		return policy_bad(p, "more than %d ports", PORTS_MAX);
+	if (l7.is_dns && json_array_size(ports) == 0)
+		return policy_bad(p, "DNS rules need a port");
+	for (size_t i = 0; i < json_array_size(ports); i++) {
+		size_t mark = policy_push(p, ".ports[%zu]", i);
+
+		r = parse_port(p, json_array_get(ports, i), e, is_restricted, &l7);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+	}
+	return 0;
+}
+
+/* Cilium pkg/policy/api/icmp.go. */
+static const struct {
+	const char *name;
+	uint8_t type;
+} icmp4_names[] = {{"EchoReply", 0},	   {"DestinationUnreachable", 3}, {"Redirect", 5},	  {"Echo", 8},
+		   {"EchoRequest", 8},	   {"RouterAdvertisement", 9},	  {"RouterSelection", 10}, {"TimeExceeded", 11},
+		   {"ParameterProblem", 12}, {"Timestamp", 13},		  {"TimestampReply", 14}, {"Photuris", 40},
+		   {"ExtendedEchoRequest", 42}, {"ExtendedEchoReply", 43}},
+  icmp6_names[] = {{"DestinationUnreachable", 1},
+		   {"PacketTooBig", 2},
+		   {"TimeExceeded", 3},
+		   {"ParameterProblem", 4},
+		   {"EchoRequest", 128},
+		   {"EchoReply", 129},
+		   {"MulticastListenerQuery", 130},
+		   {"MulticastListenerReport", 131},
+		   {"MulticastListenerDone", 132},
+		   {"RouterSolicitation", 133},
+		   {"RouterAdvertisement", 134},
+		   {"NeighborSolicitation", 135},
+		   {"NeighborAdvertisement", 136},
+		   {"RedirectMessage", 137},
+		   {"RouterRenumbering", 138},
+		   {"ICMPNodeInformationQuery", 139},
+		   {"ICMPNodeInformationResponse", 140},
+		   {"InverseNeighborDiscoverySolicitation", 141},
+		   {"InverseNeighborDiscoveryAdvertisement", 142},
+		   {"HomeAgentAddressDiscoveryRequest", 144},
+		   {"HomeAgentAddressDiscoveryReply", 145},
+		   {"MobilePrefixSolicitation", 146},
+		   {"MobilePrefixAdvertisement", 147},
+		   {"DuplicateAddressRequestCodeSuffix", 157},
+		   {"DuplicateAddressConfirmationCodeSuffix", 158},
+		   {"ExtendedEchoRequest", 160},
+		   {"ExtendedEchoReply", 161}};
+
+static int icmp_type(const char *name, bool is_v6, uint8_t *ret)
+{
+	uint16_t number;
+
+	if (isdigit((unsigned char)*name)) {
+		if (parse_port_number(name, &number) < 0 || number > 255)
+			return -EINVAL;
+		*ret = (uint8_t)number;
+		return 0;
+	}
+	for (size_t i = 0; !is_v6 && i < ARRAY_LEN(icmp4_names); i++)
+		if (str_eq(name, icmp4_names[i].name)) {
+			*ret = icmp4_names[i].type;
+			return 0;
+		}
+	for (size_t i = 0; is_v6 && i < ARRAY_LEN(icmp6_names); i++)
+		if (str_eq(name, icmp6_names[i].name)) {
+			*ret = icmp6_names[i].type;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct policy_entry *e)
+{
+	const json_t *type = policy_get(field, "type");
+	struct policy_l4 l4 = {0};
+	const char *family = NULL;
+	uint8_t number;
+	bool is_v6;
+	int r;
+
+	if (!json_is_object(field))
+		return policy_bad(p, "not an object");
+	r = policy_get_string(p, field, "family", &family);
+	if (r < 0)
+		return r;
+	is_v6 = family && str_eq(family, "IPv6");
+	if (family && *family && !is_v6 && !str_eq(family, "IPv4"))
+		return policy_bad(p, "family is neither IPv4 nor IPv6");
+	if (json_is_integer(type) && json_integer_value(type) >= 0 && json_integer_value(type) <= 255)
+		number = (uint8_t)json_integer_value(type);
+	else if (!json_is_string(type) || icmp_type(json_string_value(type), is_v6, &number) < 0)
+		return policy_bad(p, "type is neither a number up to 255 nor the name of one");
+	l4.proto = is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	l4.lo = l4.hi = number;
+	l4.is_all = number == 0;
+	return add_l4(p, e, l4);
+}
+
+static int parse_icmps(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	const json_t *fields = NULL;
+	int r;
+
+	if (!p->repo->options.has_icmp_rules)
+		return policy_bad(p, "ICMP rules need enable-icmp-rules in the cluster");
+	if (!json_is_object(item))
+		return policy_bad(p, "not an object");
+	r = policy_get_array(p, item, "fields", &fields);
+	if (r < 0)
+		return r;
+	if (json_array_size(fields) > ICMP_FIELDS_MAX)
+		return policy_bad(p, "more than %d fields", ICMP_FIELDS_MAX);
+	for (size_t i = 0; i < json_array_size(fields); i++) {
+		size_t mark = policy_push(p, ".fields[%zu]", i);
+
+		r = parse_icmp_field(p, json_array_get(fields, i), e);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+	}
+	return 0;
+}
+
+int policy_parse_l4(struct policy_parser *p, const json_t *element, struct policy_entry *e)
+{
+	const json_t *ports = NULL, *icmps = NULL;
+	size_t mark;
+	int r = policy_get_array(p, element, "toPorts", &ports);
+
+	if (r == 0)
+		r = policy_get_array(p, element, "icmps", &icmps);
+	if (r < 0)
+		return r;
+	if (json_array_size(ports) && json_array_size(icmps))
+		return policy_bad(p, "toPorts and icmps cannot be in one element");
+	e->has_any_l4 = json_array_size(ports) == 0 && json_array_size(icmps) == 0;
+	for (size_t i = 0; i < json_array_size(ports); i++) {
+		mark = policy_push(p, ".toPorts[%zu]", i);
+		r = parse_ports_item(p, json_array_get(ports, i), e);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+	}
+	for (size_t i = 0; i < json_array_size(icmps); i++) {
+		mark = policy_push(p, ".icmps[%zu]", i);
+		r = parse_icmps(p, json_array_get(icmps, i), e);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+	}
+	return 0;
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy_rows.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/macro.h"
+
+enum { PORTS = 65536 };
+
+static const uint16_t slot_protos[POLICY_SLOTS] = {
+	[POLICY_SLOT_OTHER] = POLICY_PROTO_ANY, [POLICY_SLOT_TCP] = IPPROTO_TCP,
+	[POLICY_SLOT_UDP] = IPPROTO_UDP,	[POLICY_SLOT_SCTP] = IPPROTO_SCTP,
+	[POLICY_SLOT_ICMP] = IPPROTO_ICMP,	[POLICY_SLOT_ICMPV6] = IPPROTO_ICMPV6,
+};
+
+enum policy_slot policy_slot_of(uint8_t proto)
+{
+	for (unsigned s = POLICY_SLOT_TCP; s < POLICY_SLOTS; s++)
+		if (slot_protos[s] == proto)
+			return (enum policy_slot)s;
+	return POLICY_SLOT_OTHER;
+}
+
+const char *policy_action_str(enum policy_action action)
+{
+	static const char *const names[] = {[POLICY_ALLOW] = "allow",
+					    [POLICY_DENY_DEFAULT] = "default-deny",
+					    [POLICY_DENY_RULE] = "deny",
+					    [POLICY_DENY_AUTH] = "auth-required"};
+
+	return (unsigned)action < ARRAY_LEN(names) ? names[action] : "?";
+}
+
+static bool verdict_eq(struct policy_verdict a, struct policy_verdict b)
+{
+	return a.action == b.action && a.rule == b.rule;
+}
+
+/* Denies first, then the widest: fewer different rules in the rows; at last by number, to be the same each time. */
+static int item_cmp(const void *pa, const void *pb)
+{
+	const struct policy_item *a = pa, *b = pb;
+	int wa, wb;
+
+	if (a->is_deny != b->is_deny)
+		return a->is_deny ? -1 : 1;
+	if (a->is_restricted != b->is_restricted)
+		return a->is_restricted ? 1 : -1;
+	wa = a->proto == POLICY_PROTO_ANY ? PORTS + 1 : a->is_all ? PORTS : a->hi - a->lo;
+	wb = b->proto == POLICY_PROTO_ANY ? PORTS + 1 : b->is_all ? PORTS : b->hi - b->lo;
+	if (wa != wb)
+		return wa > wb ? -1 : 1;
+	if (a->rule != b->rule)
+		return a->rule < b->rule ? -1 : 1;
+	return a->lo < b->lo ? -1 : a->lo > b->lo;
+}
+
+unsigned policy_block_bits(uint16_t lo, uint16_t hi, uint16_t port)
+{
+	for (unsigned bits = 0; bits < 16; bits++) {
+		unsigned start = port & (0xffffU << (16 - bits)) & 0xffffU, end = start | (0xffffU >> bits);
+
+		if (start >= lo && end <= hi)
+			return bits;
+	}
+	return 16;
+}
+
+/* How specific the key of an item is at a port, as the length of Cilium's prefix. */
+static unsigned item_depth(const struct policy_item *it, int port)
+{
+	if (it->proto == POLICY_PROTO_ANY)
+		return 0;
+	if (it->is_all || port < 0)
+		return 8;
+	return 8 + policy_block_bits(it->lo, it->hi, (uint16_t)port);
+}
+
+struct best {
+	bool is_there, is_explicit;
+	unsigned depth;
+	uint8_t auth;
+};
+
+/* What the lookup with one identity (the peer's, or the wildcard) finds, with inherited authentication. */
+static struct best best_of(const struct policy_item *const *items, size_t n, int port, bool is_any_peer)
+{
+	struct best b = {0};
+	int from = -1;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned depth = item_depth(items[i], port);
+
+		if (items[i]->is_deny || items[i]->is_restricted || items[i]->is_any_peer != is_any_peer)
+			continue;
+		if (!b.is_there || depth > b.depth)
+			b = (struct best){.is_there = true, .depth = depth};
+	}
+	if (!b.is_there)
+		return b;
+	for (size_t i = 0; i < n; i++) {
+		int depth = (int)item_depth(items[i], port);
+
+		if (items[i]->is_deny || items[i]->is_any_peer != is_any_peer || items[i]->auth == POLICY_AUTH_UNSET ||
+		    depth > (int)b.depth || depth < from)
+			continue;
+		if (depth > from || items[i]->auth > b.auth)
+			b.auth = items[i]->auth;
+		b.is_explicit = depth == (int)b.depth && (!items[i]->is_restricted || b.is_explicit);
+		from = depth;
+	}
+	return b;
+}
+
+/* Cilium pkg/policy/mapstate.go and bpf/lib/policy.h: which of two found entries decides, and what it inherits. */
+static uint8_t auth_of(const struct policy_item *const *items, size_t n, int port)
+{
+	struct best own = best_of(items, n, port, false), any = best_of(items, n, port, true);
+	struct best *chosen = own.is_there && (!any.is_there || own.depth >= any.depth) ? &own : &any;
+	struct best *other = chosen == &own ? &any : &own;
+
+	if (chosen->is_explicit || !other->is_there)
+		return chosen->auth;
+	return chosen->auth > other->auth ? chosen->auth : other->auth;
+}
+
+struct slot_work {
+	const struct policy_item *const *items; /* of the slot, in order */
+	size_t n;
+	struct policy_verdict none;
+	bool has_auth;
+};
+
+static bool item_covers(const struct policy_item *it, int port)
+{
+	return it->is_all || it->proto == POLICY_PROTO_ANY || (port >= it->lo && port <= it->hi);
+}
+
+/* The verdict at a port, or (-1) at any port that no item names, from the items in order. */
+static int verdict_at(const struct slot_work *w, int port, struct policy_verdict *ret)
+{
+	const struct policy_item **match = NULL;
+	const struct policy_item *first = NULL, *need = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; !first && i < w->n; i++)
+		if (item_covers(w->items[i], port))
+			first = w->items[i];
+	if (!first || first->is_restricted) {
+		*ret = w->none;
+		return 0;
+	}
+	*ret = (struct policy_verdict){.action = first->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW, .rule = first->rule};
+	if (first->is_deny || !w->has_auth)
+		return 0;
+	match = calloc(w->n, sizeof(*match));
+	if (!match)
+		return -ENOMEM;
+	for (size_t i = 0; i < w->n; i++) {
+		if (!item_covers(w->items[i], port))
+			continue;
+		match[n++] = w->items[i];
+		if (!need && w->items[i]->auth >= POLICY_AUTH_REQUIRED)
+			need = w->items[i];
+	}
+	if (auth_of(match, n, port) >= POLICY_AUTH_REQUIRED)
+		*ret = (struct policy_verdict){.action = POLICY_DENY_AUTH, .rule = need ? need->rule : first->rule};
+	free(match);
+	return 0;
+}
+
+struct bounds {
+	uint32_t *v; /* starts of segments, the last one is PORTS */
+	size_t n, cap;
+};
+
+static int bound_cmp(const void *pa, const void *pb)
+{
+	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
+
+	return a < b ? -1 : a > b;
+}
+
+static int bounds_add_item(struct bounds *b, const struct policy_item *it, bool by_block)
+{
+	int r = ARRAY_RESERVE(b, 40);
+
+	if (r < 0)
+		return r;
+	b->v[b->n++] = it->lo;
+	b->v[b->n++] = it->hi + 1U;
+	/* authentication depends on the length of the block that a port is in */
+	for (uint32_t at = it->lo; by_block && at <= it->hi;) {
+		at += UINT32_C(1) << (16 - policy_block_bits(it->lo, it->hi, (uint16_t)at));
+		b->v[b->n++] = at;
+	}
+	return 0;
+}
+
+static int bounds_make(const struct slot_work *w, struct bounds *b)
+{
+	size_t out = 0;
+	int r = ARRAY_RESERVE(b, 2);
+
+	if (r < 0)
+		return r;
+	b->v[b->n++] = 0;
+	b->v[b->n++] = PORTS;
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->items[i]->is_all || w->items[i]->proto == POLICY_PROTO_ANY)
+			continue;
+		r = bounds_add_item(b, w->items[i], w->has_auth);
+		if (r < 0)
+			return r;
+	}
+	qsort(b->v, b->n, sizeof(*b->v), bound_cmp);
+	for (size_t i = 0; i < b->n; i++)
+		if (out == 0 || b->v[out - 1] != b->v[i])
+			b->v[out++] = b->v[i];
+	b->n = out;
+	return 0;
+}
+
+/* The first segment at or after `i` that has no verdict yet; shortens the way for the next one. */
+static size_t next_unset(size_t *next, size_t i)
+{
+	size_t root = i;
+
+	while (next[root] != root)
+		root = next[root];
+	while (next[i] != root) {
+		size_t up = next[i];
+
+		next[i] = root;
+		i = up;
+	}
+	return root;
+}
+
+/* Paints the items in order of precedence onto what is still unset: near linear in segments and items. */
+static int paint(const struct slot_work *w, const struct bounds *b, struct policy_verdict *verdicts)
+{
+	size_t n_seg = b->n - 1;
+	size_t *next = malloc((n_seg + 1) * sizeof(*next));
+
+	if (!next)
+		return -ENOMEM;
+	for (size_t i = 0; i <= n_seg; i++)
+		next[i] = i;
+	for (size_t i = 0; i < w->n; i++) {
+		const struct policy_item *it = w->items[i];
+		bool is_whole = it->is_all || it->proto == POLICY_PROTO_ANY;
+		uint32_t lo = is_whole ? 0 : it->lo, end = is_whole ? PORTS : it->hi + 1U;
+		uint32_t *at;
+
+		if (it->is_restricted)
+			continue;
+		at = bsearch(&lo, b->v, b->n, sizeof(lo), bound_cmp);
+		for (size_t s = next_unset(next, (size_t)(at - b->v)); s < n_seg && b->v[s] < end;
+		     s = next_unset(next, s)) {
+			verdicts[s] = (struct policy_verdict){.action = it->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW,
+							      .rule = it->rule};
+			next[s] = s + 1;
+		}
+	}
+	for (size_t s = next_unset(next, 0); s < n_seg; s = next_unset(next, s + 1))
+		verdicts[s] = w->none;
+	free(next);
+	return 0;
+}
+
+struct port_list {
+	struct policy_ports *v;
+	size_t n, cap;
+};
+
+static int emit_blocks(struct port_list *out, uint32_t lo, uint32_t end, struct policy_verdict v)
+{
+	while (lo < end) {
+		unsigned bits = policy_block_bits((uint16_t)lo, (uint16_t)(end - 1), (uint16_t)lo);
+		int r = ARRAY_ADD(out, (struct policy_ports){.port = (uint16_t)lo,
+							     .mask = (uint16_t)(0xffffU << (16 - bits)),
+							     .verdict = v});
+
+		if (r < 0)
+			return r;
+		lo += UINT32_C(1) << (16 - bits);
+	}
+	return 0;
+}
+
+static int emit_segments(const struct bounds *b, const struct policy_verdict *verdicts, struct policy_slot_rows *ret)
+{
+	struct port_list out = {0};
+	size_t n_seg = b->n - 1;
+	int r = 0;
+
+	for (size_t i = 0, k; r == 0 && i < n_seg; i = k) {
+		for (k = i + 1; k < n_seg && verdict_eq(verdicts[i], verdicts[k]); k++)
+			;
+		if (!verdict_eq(verdicts[i], ret->dflt))
+			r = emit_blocks(&out, b->v[i], b->v[k], verdicts[i]);
+	}
+	if (r < 0) {
+		ARRAY_DONE(&out);
+		return r;
+	}
+	ret->ports = out.v;
+	ret->n_ports = (uint32_t)out.n;
+	return 0;
+}
+
+static int build_slot(const struct slot_work *w, struct policy_slot_rows *ret)
+{
+	struct bounds b = {0};
+	struct policy_verdict *verdicts = NULL;
+	int r = verdict_at(w, -1, &ret->dflt);
+
+	if (r == 0)
+		r = bounds_make(w, &b);
+	if (r == 0 && b.n > 2) {
+		verdicts = calloc(b.n, sizeof(*verdicts));
+		r = verdicts ? 0 : -ENOMEM;
+		if (r == 0 && !w->has_auth)
+			r = paint(w, &b, verdicts);
+		for (size_t i = 0; r == 0 && w->has_auth && i + 1 < b.n; i++)
+			r = verdict_at(w, (int)b.v[i], &verdicts[i]);
+		if (r == 0)
+			r = emit_segments(&b, verdicts, ret);
+	}
+	free(verdicts);
+	ARRAY_DONE(&b);
+	return r;
+}
+
+/* Verdicts of the protocols that have no slot of their own but are named by some item. */
+static int build_protos(struct slot_work *w, const struct policy_item *items, size_t n,
+			const struct policy_item **scratch, struct policy_rows *ret)
+{
+	bool is_named[256] = {false};
+	size_t n_named = 0;
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		if (items[i].proto < 256 && policy_slot_of((uint8_t)items[i].proto) == POLICY_SLOT_OTHER &&
+		    !is_named[items[i].proto]) {
+			is_named[items[i].proto] = true;
+			n_named++;
+		}
+	if (n_named == 0)
+		return 0;
+	ret->protos = calloc(n_named, sizeof(*ret->protos));
+	if (!ret->protos)
+		return -ENOMEM;
+	for (unsigned p = 0; p < 256; p++) {
+		struct policy_proto *row = &ret->protos[ret->n_protos];
+
+		if (!is_named[p])
+			continue;
+		w->n = 0;
+		for (size_t i = 0; i < n; i++)
+			if (items[i].proto == p || items[i].proto == POLICY_PROTO_ANY)
+				scratch[w->n++] = &items[i];
+		row->proto = (uint8_t)p;
+		r = verdict_at(w, -1, &row->verdict);
+		if (r < 0)
+			return r;
+		if (!verdict_eq(row->verdict, ret->slot[POLICY_SLOT_OTHER].dflt))
+			ret->n_protos++;
+	}
+	return 0;
+}
+
+int policy_rows_build(struct policy_item *items, size_t n, struct policy_verdict verdict_if_none,
+		      struct policy_rows *ret)
+{
+	const struct policy_item **scratch = calloc(n + 1, sizeof(*scratch));
+	struct slot_work w = {.items = scratch, .none = verdict_if_none};
+	struct policy_rows rows = {0};
+	int r = 0;
+
+	if (!scratch)
+		return -ENOMEM;
+	if (n > 1)
+		qsort(items, n, sizeof(*items), item_cmp);
+	for (size_t i = 0; i < n; i++)
+		w.has_auth = w.has_auth || items[i].auth >= POLICY_AUTH_REQUIRED;
+	for (unsigned s = 0; r == 0 && s < POLICY_SLOTS; s++) {
+		w.n = 0;
+		for (size_t i = 0; i < n; i++)
+			if (items[i].proto == slot_protos[s] || items[i].proto == POLICY_PROTO_ANY)
+				scratch[w.n++] = &items[i];
+		r = build_slot(&w, &rows.slot[s]);
+	}
+	if (r == 0)
+		r = build_protos(&w, items, n, scratch, &rows);
+	free(scratch);
+	if (r < 0)
+		policy_rows_done(&rows);
+	else
+		*ret = rows;
+	return r;
+}
+
+void policy_rows_done(struct policy_rows *rows)
+{
+	for (unsigned s = 0; s < POLICY_SLOTS; s++)
+		free(rows->slot[s].ports);
+	free(rows->protos);
+	*rows = (struct policy_rows){0};
+}
+
+bool policy_rows_eq(const struct policy_rows *a, const struct policy_rows *b)
+{
+	if (a->n_protos != b->n_protos)
+		return false;
+	for (size_t i = 0; i < a->n_protos; i++)
+		if (a->protos[i].proto != b->protos[i].proto || !verdict_eq(a->protos[i].verdict, b->protos[i].verdict))
+			return false;
+	for (unsigned s = 0; s < POLICY_SLOTS; s++) {
+		const struct policy_slot_rows *x = &a->slot[s], *y = &b->slot[s];
+
+		if (x->n_ports != y->n_ports || !verdict_eq(x->dflt, y->dflt))
+			return false;
+		for (size_t i = 0; i < x->n_ports; i++)
+			if (x->ports[i].port != y->ports[i].port || x->ports[i].mask != y->ports[i].mask ||
+			    !verdict_eq(x->ports[i].verdict, y->ports[i].verdict))
+				return false;
+	}
+	return true;
+}
+
+struct policy_verdict policy_rows_lookup(const struct policy_rows *rows, uint8_t proto, uint16_t port)
+{
+	enum policy_slot slot = policy_slot_of(proto);
+	const struct policy_slot_rows *s = &rows->slot[slot];
+	size_t lo = 0, hi = s->n_ports;
+
+	if (slot == POLICY_SLOT_OTHER) {
+		for (size_t i = 0; i < rows->n_protos; i++)
+			if (rows->protos[i].proto == proto)
+				return rows->protos[i].verdict;
+		return s->dflt;
+	}
+	while (lo < hi) { /* the last block that starts at or before the port */
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->ports[mid].port <= port)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo > 0 && (port & s->ports[lo - 1].mask) == s->ports[lo - 1].port)
+		return s->ports[lo - 1].verdict;
+	return s->dflt;
+}

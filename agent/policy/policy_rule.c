@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy_rule.h"
+
+#include "base/macro.h"
+#include "identity/named_port.h"
+
+static void service_ref_done(struct policy_repo *r, struct policy_service_ref *s)
+{
+	free(s->ns);
+	free(s->name);
+	selector_put(r->selectors, s->selector);
+}
+
+void policy_entry_done(struct policy_repo *r, struct policy_entry *e)
+{
+	for (size_t i = 0; i < e->peers.n; i++)
+		selector_put(r->selectors, e->peers.v[i]);
+	ARRAY_DONE(&e->peers);
+	for (size_t i = 0; i < e->services.n; i++)
+		service_ref_done(r, &e->services.v[i]);
+	ARRAY_DONE(&e->services);
+	for (size_t i = 0; i < e->l4.n; i++)
+		intern_put(label_table_strings(r->labels), e->l4.v[i].name);
+	ARRAY_DONE(&e->l4);
+	free(e->path);
+}
+
+void policy_rule_done(struct policy_repo *r, struct policy_rule *rule)
+{
+	for (size_t i = 0; i < rule->entries.n; i++)
+		policy_entry_done(r, &rule->entries.v[i]);
+	ARRAY_DONE(&rule->entries);
+	selector_put(r->selectors, rule->subject);
+	free(rule->labels);
+	free(rule->log);
+}
+
+void policy_object_free(struct policy_repo *r, struct policy_object *o)
+{
+	if (!o)
+		return;
+	for (size_t i = 0; i < o->rules.n; i++)
+		policy_rule_done(r, &o->rules.v[i]);
+	ARRAY_DONE(&o->rules);
+	label_set_free(r->labels, o->group.labels);
+	free(o->group.cidrs);
+	free(o->ns);
+	free(o->name);
+	free(o->error);
+	free(o->degraded);
+	free(o->key);
+	free(o);
+}
+
+bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *rule)
+{
+	if (rule->is_node)
+		return r->options.applies_node_policies && r->node &&
+		       selector_match(r->selectors, rule->subject, r->node, r->node_flags);
+	return r->subject && selector_match(r->selectors, rule->subject, r->subject, r->subject_flags);
+}
+
+bool policy_is_always(const struct policy_repo *r)
+{
+	return r->options.mode == POLICY_MODE_ALWAYS || (r->subject_flags & IDENTITY_IS_INIT);
+}
+
+struct service_walk {
+	struct policy_repo *repo;
+	const struct policy_service_ref *ref;
+	struct selector_list *list;
+};
+
+static int add_backends(struct policy_repo *r, const struct policy_service *svc, struct selector_list *list)
+{
+	int err;
+
+	for (size_t i = 0; i < svc->n_backends; i++) {
+		CLEANUP(selector_builder_done) struct selector_builder b = {.cache = r->selectors};
+		struct cidr c = cidr_of_ip(&svc->backends[i]);
+
+		err = ARRAY_RESERVE(list, 1);
+		if (err == 0)
+			err = selector_builder_take_cidr(&b, &c, &list->v[list->n]);
+		if (err < 0)
+			return err;
+		list->n++;
+	}
+	return 0;
+}
+
+/* The pods behind a Service by its selector, as a toEndpoints item (Cilium pkg/policy/k8s/service.go). */
+static int add_pods(struct policy_repo *r, const struct policy_service *svc, struct selector_list *list)
+{
+	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = r->selectors};
+	const char *key, *text;
+	const json_t *v;
+	int err;
+
+	json_object_foreach((json_t *)svc->selector, key, v) {
+		text = json_string_value(v);
+		if (!text || strlen(key) > LIMIT_LABEL_KEY)
+			return 0; /* no selector that the API server would let in */
+		err = selector_builder_add(&b, LABEL_K8S, key, SELECTOR_IN, &text, 1);
+		if (err < 0)
+			return err;
+	}
+	selector_builder_drop(&b, LABEL_K8S, "io.kubernetes.pod.namespace");
+	err = selector_builder_add(&b, LABEL_K8S, "io.kubernetes.pod.namespace", SELECTOR_IN, &svc->ns, 1);
+	if (err == 0 && r->options.is_local_cluster_default &&
+	    !selector_builder_has(&b, LABEL_K8S, "io.cilium.k8s.policy.cluster"))
+		err = selector_builder_add(&b, LABEL_K8S, "io.cilium.k8s.policy.cluster", SELECTOR_IN,
+					   &r->options.cluster, 1);
+	if (err == 0)
+		err = ARRAY_RESERVE(list, 1);
+	if (err == 0)
+		err = selector_builder_take(&b, &list->v[list->n]);
+	if (err < 0)
+		return err;
+	list->n++;
+	return 0;
+}
+
+static int visit_service(const struct policy_service *svc, void *arg)
+{
+	struct service_walk *w = arg;
+	struct label_set *set = NULL;
+	bool is_ours = true;
+	const char *key;
+	const json_t *v;
+	int r = 0;
+
+	if (w->ref->selector) {
+		CLEANUP(label_builder_done) struct label_builder b = {.table = w->repo->labels};
+
+		json_object_foreach((json_t *)svc->labels, key, v) {
+			if (r == 0 && json_is_string(v))
+				r = label_builder_add_kv(&b, LABEL_K8S, key, json_string_value(v));
+		}
+		if (r == 0)
+			r = label_builder_take(&b, &set);
+		if (r < 0)
+			return r == -ENOMEM ? r : 0;
+		is_ours = selector_match(w->repo->selectors, w->ref->selector, set, 0);
+		label_set_free(w->repo->labels, set);
+	}
+	if (!is_ours)
+		return 0;
+	if (json_object_size(svc->selector))
+		return add_pods(w->repo, svc, w->list);
+	return add_backends(w->repo, svc, w->list);
+}
+
+int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e, struct selector_list *ret)
+{
+	int err = 0;
+
+	if (e->is_deny || e->is_nothing || !r->services.each)
+		return 0;
+	for (size_t i = 0; err >= 0 && i < e->services.n; i++) {
+		const struct policy_service_ref *ref = &e->services.v[i];
+		struct service_walk w = {.repo = r, .ref = ref, .list = ret};
+
+		err = r->services.each(r->services.ctx, *ref->ns ? ref->ns : NULL, *ref->name ? ref->name : NULL,
+				       visit_service, &w);
+	}
+	return err < 0 ? err : 0;
+}
+
+void selector_list_done(struct policy_repo *r, struct selector_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		selector_put(r->selectors, l->v[i]);
+	free(l->v);
+	*l = (struct selector_list){0};
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parsed policies: objects hold rules, rules hold flat entries (Cilium pkg/policy/types, PolicyEntry). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "base/limits.h"
+#include "identity/selector.h"
+#include "policy/policy.h"
+#include "policy/policy_resolve.h"
+
+/* One (protocol, ports) of an entry. ICMP types are ports; type 0 is every type, as in Cilium's maps. */
+struct policy_l4 {
+	uint8_t proto;
+	bool is_all; /* every port */
+	bool is_restricted; /* grants only with a proxy */
+	uint16_t lo, hi;
+	uint32_t name; /* a named port, by its number in the label table's strings; 0 = lo..hi */
+};
+
+/* Ordered by what wins when one key has several. */
+enum policy_auth { POLICY_AUTH_UNSET, POLICY_AUTH_DISABLED, POLICY_AUTH_REQUIRED, POLICY_AUTH_FAIL };
+
+/* toServices item: by name, or by the labels of the Service if `selector` is set. */
+struct policy_service_ref {
+	char *ns, *name; /* "" = any */
+	struct selector *selector;
+};
+
+struct policy_rule;
+
+struct policy_entry {
+	uint32_t number; /* see policy_origin() */
+	const struct policy_rule *rule;
+	enum policy_dir dir;
+	bool is_deny;
+	bool has_any_peer; /* every peer, unknown ones too */
+	bool has_any_l4;   /* every protocol; else only what `l4` holds */
+	bool is_nothing;   /* an empty list of peers: no peer, whatever else is said */
+	bool has_fqdn;
+	enum policy_auth auth;
+	ARRAY(struct selector *) peers;
+	ARRAY(struct policy_service_ref) services;
+	ARRAY(struct policy_l4) l4;
+	char *path;
+};
+
+struct policy_rule {
+	const struct policy_object *object;
+	struct selector *subject;
+	bool is_node; /* nodeSelector */
+	bool is_default_deny[POLICY_DIRS];
+	char *labels; /* comma separated */
+	char *log;
+	ARRAY(struct policy_entry) entries;
+};
+
+/* A CiliumCIDRGroup. */
+struct policy_group {
+	struct label_set *labels; /* all from source cidrgroup */
+	struct cidr *cidrs;
+	size_t n_cidrs;
+};
+
+struct policy_object {
+	enum policy_kind kind;
+	char *ns, *name;
+	int64_t generation;
+	char *error;	/* of the newest version, if that is invalid; else NULL */
+	char *degraded; /* what of it grants less than in Cilium; else NULL */
+	bool is_valid;	/* some version was good: the rules below are in force */
+	uint64_t digest; /* of what identifies the newest version read */
+	ARRAY(struct policy_rule) rules;
+	struct policy_group group;
+	char *key; /* kind/ns/name */
+	UT_hash_handle hh;
+};
+
+/* What a DNS name stands for, as last told. */
+struct policy_fqdn_name {
+	char *name; /* lower case, no final dot */
+	struct ip *ips;
+	size_t n;
+	UT_hash_handle hh;
+};
+
+struct policy_repo {
+	struct identity_table *ids;
+	struct label_table *labels;
+	struct selector_cache *selectors;
+	struct policy_options options;
+	struct policy_service_view services;
+	struct policy_object *objects;
+	struct policy_fqdn_name *names;
+	ARRAY(struct policy_entry *) by_number; /* 0 is no rule */
+	ARRAY(uint32_t) free_numbers;
+	uint64_t generation;
+	struct label_set *subject, *node;
+	uint16_t subject_flags, node_flags;
+	struct named_ports *subject_ports;
+};
+
+/* Forgets all learned DNS names. */
+void policy_fqdn_done(struct policy_repo *r);
+
+void policy_entry_done(struct policy_repo *r, struct policy_entry *e);
+void policy_rule_done(struct policy_repo *r, struct policy_rule *rule);
+void policy_object_free(struct policy_repo *r, struct policy_object *o);
+
+/* Whether the rule is about this host. */
+bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *rule);
+
+/* Whether `mode` or an init label makes every direction enforced with default deny. */
+bool policy_is_always(const struct policy_repo *r);
+
+/*
+ * Selectors that the toServices items of an entry stand for now, each with a reference, appended to `ret`.
+ * What matches no Service gives none. -ENOMEM, -ENOSPC.
+ */
+struct selector_list {
+	struct selector **v;
+	size_t n, cap;
+};
+int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e, struct selector_list *ret);
+void selector_list_done(struct policy_repo *r, struct selector_list *l);

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/serve.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/limits.h"
+#include "base/macro.h"
+
+#define LABEL_SERVICE	 "kubernetes.io/service-name"
+#define LABEL_MANAGED_BY "endpointslice.kubernetes.io/managed-by"
+#define LABEL_HEADLESS	 "service.kubernetes.io/headless"
+#define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
+
+/* Labels of ours that consumers read; others may be added by anybody without meaning to us. */
+static const char *const own_labels[] = {LABEL_SERVICE, LABEL_MANAGED_BY, LABEL_HEADLESS, LABEL_PROXY_NAME};
+
+const char *serve_status_str(enum serve_status status)
+{
+	switch (status) {
+	case SERVE_OK:
+		return "ok";
+	case SERVE_NOT_ALLOWED:
+		return "not allowed";
+	case SERVE_NO_PORT:
+		return "no port";
+	case SERVE_NO_ADDRESS:
+		return "no address";
+	case SERVE_EXTERNAL_NAME:
+		return "external name";
+	}
+	return "?";
+}
+
+static bool list_has(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (*list) {
+		size_t n;
+
+		list += strspn(list, ", \t");
+		n = strcspn(list, ", \t");
+		if (n == len && memcmp(list, name, len) == 0)
+			return true;
+		list += n;
+	}
+	return false;
+}
+
+static bool selects(const struct kube_pairs *selector, const struct kube_pairs *labels)
+{
+	for (size_t i = 0; i < selector->n; i++) {
+		const char *have = kube_pairs_get(labels, selector->v[i].key);
+
+		if (!have || !str_eq(have, selector->v[i].value))
+			return false;
+	}
+	return true;
+}
+
+bool serve_matches(const struct kube_service *s, const struct serve_host *h)
+{
+	const char *portal = kube_pairs_get(&s->annotations, SERVE_ANNOTATION);
+	const char *hosts = kube_pairs_get(&s->annotations, SERVE_HOSTS_ANNOTATION);
+
+	if (!portal || !str_eq(portal, "true") || !str_eq(s->ns, h->ns))
+		return false;
+	if (s->selector.n > 0)
+		return selects(&s->selector, h->labels);
+	return !hosts || list_has(hosts, h->name);
+}
+
+/*
+ * FNV-1a: the name must come out the same in every process and version, so that an agent finds its
+ * own slices again; the hash of base/hash.h has a key of the process.
+ */
+static uint64_t stable_hash(const char *text)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		h = (h ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+char *serve_slice_name(const char *service, const char *host, int family)
+{
+	char *name = str_printf("%s-mesh-%s%s", service, host, family == AF_INET6 ? "-v6" : "");
+	int keep = LIMIT_NAME - 17; /* a dash and 16 digits follow */
+	char *cut;
+
+	if (!name || strlen(name) <= LIMIT_NAME)
+		return name;
+	while (keep > 0 && (name[keep - 1] == '.' || name[keep - 1] == '-'))
+		keep--; /* "x.-1" would be no DNS name */
+	cut = str_printf("%.*s-%016llx", keep, name, (unsigned long long)stable_hash(name));
+	free(name);
+	return cut;
+}
+
+static const struct serve_named_port *named_port(const struct serve_host *h, const char *name, uint8_t proto)
+{
+	for (size_t i = 0; i < h->n_ports; i++)
+		if (h->ports[i].proto == proto && str_eq(h->ports[i].name, name))
+			return &h->ports[i];
+	return NULL;
+}
+
+/* The slice's ports; those without a number here are left out, the first named in *ret_missing. */
+static json_t *make_ports(const struct kube_service *s, const struct serve_host *h, const char **ret_missing)
+{
+	json_t *list = json_array();
+
+	*ret_missing = NULL;
+	for (size_t i = 0; list && i < s->n_ports; i++) {
+		const struct kube_service_port *p = &s->ports[i];
+		const struct serve_named_port *np = NULL;
+
+		if (p->target_name) {
+			np = named_port(h, p->target_name, p->proto);
+			if (!np) {
+				*ret_missing = *ret_missing ? *ret_missing : p->target_name;
+				continue;
+			}
+		}
+		if (json_array_append_new(list, json_pack("{s:s,s:s,s:i}", "name", p->name, "protocol",
+							  kube_proto_str(p->proto), "port",
+							  np ? np->port : p->target_port)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *make_endpoint(const struct kube_service *s, const struct serve_host *h, const struct ip *ip)
+{
+	char text[IP_STRLEN];
+	json_t *ep = json_pack("{s:[s],s:{s:b,s:b,s:b},s:s}", "addresses", ip_str(ip, text), "conditions",
+			       "ready", h->is_ready || (s->publish_not_ready && !h->is_terminating),
+			       "serving", h->is_serving, "terminating", h->is_terminating, "nodeName",
+			       h->name);
+
+	if (!ep || !h->zone || *h->zone == '\0')
+		return ep;
+	if (json_object_set_new(ep, "zone", json_string(h->zone)) < 0 ||
+	    /* without a hint our endpoint would switch topology off for the whole Service */
+	    (s->has_traffic_distribution &&
+	     json_object_set_new(ep, "hints", json_pack("{s:[{s:s}]}", "forZones", "name", h->zone)) < 0)) {
+		json_decref(ep);
+		return NULL;
+	}
+	return ep;
+}
+
+static json_t *make_labels(const struct kube_service *s)
+{
+	const char *proxy = kube_pairs_get(&s->labels, LABEL_PROXY_NAME);
+	json_t *labels = json_pack("{s:s,s:s}", LABEL_SERVICE, s->name, LABEL_MANAGED_BY, SERVE_MANAGED_BY);
+
+	/* proxies look at these two on slices as well */
+	if (labels && (((s->is_headless || kube_pairs_get(&s->labels, LABEL_HEADLESS)) &&
+			json_object_set_new(labels, LABEL_HEADLESS, json_string("")) < 0) ||
+		       (proxy && json_object_set_new(labels, LABEL_PROXY_NAME, json_string(proxy)) < 0))) {
+		json_decref(labels);
+		return NULL;
+	}
+	return labels;
+}
+
+/* The whole object; takes `ports`. NULL when out of memory. */
+static json_t *make_slice(const struct kube_service *s, const struct serve_host *h, const char *name,
+			  const struct ip *ip, json_t *ports)
+{
+	json_t *labels = make_labels(s), *ep = make_endpoint(s, h, ip);
+
+	if (!labels || !ep || !ports) {
+		json_decref(labels);
+		json_decref(ep);
+		json_decref(ports);
+		return NULL;
+	}
+	return json_pack("{s:s,s:s,s:{s:s,s:s,s:o,s:[{s:s,s:s,s:s,s:s}]},s:s,s:[o],s:o}", "apiVersion",
+			 "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata", "name", name,
+			 "namespace", s->ns, "labels", labels, "ownerReferences", "apiVersion", "v1",
+			 "kind", "Service", "name", s->name, "uid", s->uid ? s->uid : "", "addressType",
+			 ip->family == AF_INET ? "IPv4" : "IPv6", "endpoints", ep, "ports", ports);
+}
+
+static bool service_has_family(const struct kube_service *s, uint8_t family)
+{
+	if (s->n_cluster_ips == 0)
+		return true; /* headless: whatever the host has */
+	for (size_t i = 0; i < s->n_cluster_ips; i++)
+		if (s->cluster_ips[i].family == family)
+			return true;
+	return false;
+}
+
+static const struct ip *address_of(const struct serve_host *h, uint8_t family)
+{
+	for (size_t i = 0; i < h->n_addresses; i++)
+		if (h->addresses[i].family == family && !ip_is_special(&h->addresses[i]))
+			return &h->addresses[i];
+	return NULL;
+}
+
+static void entry_done(struct serve_entry *e)
+{
+	free(e->service);
+	free(e->reason);
+	for (size_t i = 0; i < 2; i++) {
+		free(e->slice_name[i]);
+		json_decref(e->slice[i]);
+	}
+}
+
+static int set_reason(struct serve_entry *e, enum serve_status status, char *reason)
+{
+	e->status = status;
+	e->reason = reason;
+	return reason ? 0 : -ENOMEM;
+}
+
+static int fill_slices(struct serve_entry *e, const struct kube_service *s, const struct serve_host *h,
+		       const json_t *ports)
+{
+	static const uint8_t families[2] = {AF_INET, AF_INET6};
+	bool any = false;
+
+	for (size_t i = 0; i < 2; i++) {
+		const struct ip *ip = address_of(h, families[i]);
+
+		if (!ip || !service_has_family(s, families[i]))
+			continue;
+		e->slice_name[i] = serve_slice_name(s->name, h->name, families[i]);
+		if (!e->slice_name[i])
+			return -ENOMEM;
+		e->slice[i] = make_slice(s, h, e->slice_name[i], ip, json_deep_copy(ports));
+		if (!e->slice[i])
+			return -ENOMEM;
+		any = true;
+	}
+	return any ? 0
+		   : set_reason(e, SERVE_NO_ADDRESS,
+				strdup("the host has no address of a family that the Service uses"));
+}
+
+static int fill(struct serve_entry *e, const struct kube_service *s, const struct serve_host *h)
+{
+	const char *missing;
+	json_t *ports;
+	int r;
+
+	if (s->type == KUBE_SERVICE_EXTERNAL_NAME)
+		return set_reason(e, SERVE_EXTERNAL_NAME, strdup("a Service of type ExternalName has no backends"));
+	if (!h->allowed || !strv_has(h->allowed, s->name))
+		return set_reason(e, SERVE_NOT_ALLOWED,
+				  str_printf("the host may not serve it: meshctl host add --serve %s", s->name));
+	ports = make_ports(s, h, &missing);
+	if (!ports)
+		return -ENOMEM;
+	if (missing && json_array_size(ports) == 0)
+		r = set_reason(e, SERVE_NO_PORT,
+			       str_printf("the named port \"%.64s\" has no number in the configuration", missing));
+	else
+		r = fill_slices(e, s, h, ports);
+	if (r >= 0 && e->status == SERVE_OK && missing)
+		r = set_reason(e, SERVE_OK,
+			       str_printf("without the named port \"%.64s\", which has no number in the configuration",
+					  missing));
+	json_decref(ports);
+	return r;
+}
+
+int serve_plan_add(struct serve_plan *p, const struct kube_service *s, const struct serve_host *h)
+{
+	struct serve_entry e = {.status = SERVE_OK};
+	int r;
+
+	if (!serve_matches(s, h))
+		return 0;
+	e.service = strdup(s->name);
+	r = e.service ? fill(&e, s, h) : -ENOMEM;
+	if (r >= 0)
+		r = ARRAY_ADD(p, e);
+	if (r < 0)
+		entry_done(&e);
+	return r;
+}
+
+static int entry_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct serve_entry *)a)->service, ((const struct serve_entry *)b)->service);
+}
+
+void serve_plan_sort(struct serve_plan *p)
+{
+	ARRAY_SORT(p, entry_cmp);
+}
+
+void serve_plan_done(struct serve_plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		entry_done(&p->v[i]);
+	ARRAY_DONE(p);
+}
+
+static const char *text_at(const json_t *obj, const char *key)
+{
+	const char *v = json_string_value(json_object_get(obj, key));
+
+	return v ? v : "";
+}
+
+static bool has_port(const json_t *list, const json_t *want)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *p = json_array_get(list, i);
+		const char *proto = text_at(p, "protocol");
+
+		if (str_eq(text_at(p, "name"), text_at(want, "name")) &&
+		    str_eq(*proto ? proto : "TCP", text_at(want, "protocol")) &&
+		    json_equal(json_object_get(p, "port"), json_object_get(want, "port")))
+			return true;
+	}
+	return false;
+}
+
+static bool ports_same(const json_t *a, const json_t *b)
+{
+	if (json_array_size(a) != json_array_size(b))
+		return false;
+	for (size_t i = 0; i < json_array_size(a); i++)
+		if (!has_port(b, json_array_get(a, i)))
+			return false;
+	return true;
+}
+
+/* Our endpoint is one object whose members the API server does not change; defaults it does not add. */
+static bool endpoints_same(const json_t *a, const json_t *b)
+{
+	static const char *const keys[] = {"addresses", "conditions", "nodeName", "zone", "hints", "hostname"};
+	const json_t *x = json_array_get(a, 0), *y = json_array_get(b, 0);
+
+	if (json_array_size(a) != 1 || json_array_size(b) != 1)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const json_t *u = json_object_get(x, keys[i]), *v = json_object_get(y, keys[i]);
+
+		if ((u || v) && !json_equal(u, v))
+			return false;
+	}
+	return true;
+}
+
+static bool owner_same(const json_t *a, const json_t *b)
+{
+	const json_t *want = json_array_get(json_object_get(a, "ownerReferences"), 0);
+	const json_t *list = json_object_get(b, "ownerReferences");
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (str_eq(text_at(json_array_get(list, i), "uid"), text_at(want, "uid")))
+			return true;
+	return false;
+}
+
+bool serve_slice_same(const json_t *desired, const json_t *existing)
+{
+	const json_t *a = json_object_get(desired, "metadata"), *b = json_object_get(existing, "metadata");
+	const json_t *la = json_object_get(a, "labels"), *lb = json_object_get(b, "labels");
+
+	for (size_t i = 0; i < ARRAY_LEN(own_labels); i++) {
+		const json_t *u = json_object_get(la, own_labels[i]), *v = json_object_get(lb, own_labels[i]);
+
+		if ((u || v) && !json_equal(u, v))
+			return false;
+	}
+	return owner_same(a, b) &&
+	       str_eq(text_at(desired, "addressType"), text_at(existing, "addressType")) &&
+	       ports_same(json_object_get(desired, "ports"), json_object_get(existing, "ports")) &&
+	       endpoints_same(json_object_get(desired, "endpoints"), json_object_get(existing, "endpoints"));
+}
+
+bool serve_slice_is_ours(const json_t *slice, const struct serve_host *h)
+{
+	const json_t *meta = json_object_get(slice, "metadata"), *labels = json_object_get(meta, "labels");
+	const char *name = text_at(meta, "name"), *service = text_at(labels, LABEL_SERVICE);
+	bool is_ours = false;
+
+	if (!str_eq(text_at(labels, LABEL_MANAGED_BY), SERVE_MANAGED_BY) || !str_eq(text_at(meta, "namespace"), h->ns))
+		return false;
+	for (int i = 0; i < 2 && !is_ours; i++) {
+		CLEANUP(free) char *want = serve_slice_name(service, h->name, i ? AF_INET6 : AF_INET);
+
+		is_ours = want && str_eq(want, name);
+	}
+	return is_ours;
+}

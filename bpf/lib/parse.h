@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * Headers up to the ports. Lengths are checked by bpf_skb_load_bytes(), which also reads beyond the
+ * linear part; nothing is made writable, as that would copy cloned packets.
+ */
+#pragma once
+
+#include "fragment.h"
+
+#define ICMP_ECHO_REPLY	  0
+#define ICMP_UNREACH	  3
+#define ICMP_ECHO	  8
+#define ICMP_TIME_EXCEED  11
+#define ICMP_PARAM	  12
+#define ICMP6_UNREACH	  1
+#define ICMP6_PARAM	  4
+#define ICMP6_ECHO	  128
+#define ICMP6_ECHO_REPLY  129
+#define IPV4_MF		  0x2000
+#define IPV4_OFFSET	  0x1fff
+#define MAX_EXT_HEADERS	  4
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 proto;
+};
+
+struct ip4 {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 len;
+	__be16 id;
+	__be16 frag;
+	__u8 ttl;
+	__u8 proto;
+	__be16 check;
+	__be32 saddr;
+	__be32 daddr;
+};
+
+struct ip6 {
+	__be32 version_flow;
+	__be16 len;
+	__u8 next;
+	__u8 hops;
+	union addr saddr;
+	union addr daddr;
+};
+
+/* Ports, and what TCP has up to its flags; ICMP: type, code, checksum, identifier. */
+struct l4 {
+	__be16 sport;
+	__be16 dport;
+	__be16 w2;
+	__be16 w3;
+	__u8 rest[5];
+	__u8 tcp_flags;
+};
+
+/*
+ * The ethertype behind the VLAN tags that are still in the frame, and where its header begins.
+ * A drop reason (positive) if there are too many.
+ */
+INLINE int parse_l2(struct __sk_buff *skb, __be16 *ethertype, __u32 *l3_off)
+{
+	__be16 proto = (__be16)skb->protocol;
+	__u32 off = ETH_HLEN;
+	struct vlan_tag tag;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 2; i++) {
+		if (proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD))
+			break;
+		if (bpf_skb_load_bytes(skb, off, &tag, sizeof(tag)))
+			return MESH_DROP_L3;
+		proto = tag.proto;
+		off += sizeof(tag);
+	}
+	if (proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD))
+		return MESH_DROP_VLAN_DEPTH;
+	*ethertype = proto;
+	*l3_off = off;
+	return 0;
+}
+
+/*
+ * Protocols that keep a link up or find neighbours, and never carry IP: ARP, RARP, 802.2 (spanning
+ * tree), pause and LACP frames, 802.1X, LLDP, PTP, PPPoE discovery.
+ */
+INLINE bool parse_is_link_control(__be16 ethertype)
+{
+	__u16 t = bpf_ntohs(ethertype);
+
+	return t == ETH_P_ARP || t == ETH_P_RARP || t < ETH_P_802_3_MIN || t == ETH_P_PAUSE ||
+	       t == ETH_P_SLOW || t == ETH_P_PAE || t == ETH_P_LLDP || t == ETH_P_1588 ||
+	       t == ETH_P_PPP_DISC;
+}
+
+/*
+ * ICMP queries are flows of their identifier: returns the type of the query plus 1 for a query or
+ * its answer, else 0. is_answer says which.
+ */
+INLINE __u8 parse_icmp_query(__u8 proto, __u8 type, bool *is_answer)
+{
+	*is_answer = false;
+	if (proto == IPPROTO_ICMP) {
+		switch (type) {
+		case ICMP_ECHO:
+		case 13: /* timestamp */
+		case 42: /* extended echo */
+			return type + 1;
+		case ICMP_ECHO_REPLY:
+			*is_answer = true;
+			return ICMP_ECHO + 1;
+		case 14:
+		case 43:
+			*is_answer = true;
+			return type;
+		}
+		return 0;
+	}
+	switch (type) {
+	case ICMP6_ECHO:
+	case 160: /* extended echo */
+		return type + 1;
+	case ICMP6_ECHO_REPLY:
+	case 161:
+		*is_answer = true;
+		return type;
+	}
+	return 0;
+}
+
+INLINE bool parse_is_icmp_error(__u8 proto, __u8 type)
+{
+	if (proto == IPPROTO_ICMP)
+		return type == ICMP_UNREACH || type == ICMP_TIME_EXCEED || type == ICMP_PARAM;
+	return proto == IPPROTO_ICMPV6 && type >= ICMP6_UNREACH && type <= ICMP6_PARAM;
+}
+
+/* Ports, flags and ICMP type from the bytes of a transport header. */
+INLINE void parse_l4_fields(struct pkt *p, const struct l4 *h)
+{
+	bool is_answer;
+
+	switch (p->proto) {
+	case IPPROTO_TCP:
+		p->tcp_flags = h->tcp_flags;
+		p->sport = h->sport;
+		p->dport = h->dport;
+		return;
+	case IPPROTO_UDP:
+	case IPPROTO_SCTP:
+		p->sport = h->sport;
+		p->dport = h->dport;
+		return;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		p->icmp_type = *(const __u8 *)h;
+		if (parse_icmp_query(p->proto, p->icmp_type, &is_answer)) {
+			p->sport = h->w2;
+			p->dport = h->w2;
+		}
+		return;
+	}
+}
+
+/* Bytes of the transport header that must be there; 0 for protocols that are not looked into. */
+INLINE __u32 parse_l4_need(__u8 proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return sizeof(struct l4);
+	case IPPROTO_UDP:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+	case IPPROTO_SCTP:
+		return 8;
+	}
+	return 0;
+}
+
+/* 0 or a drop reason. */
+INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
+{
+	struct l4 h = {};
+	int r;
+
+	switch (parse_l4_need(p->proto)) {
+	case 0:
+		return 0;
+	case 8:
+		r = bpf_skb_load_bytes(skb, p->l4_off, &h, 8);
+		break;
+	default:
+		r = bpf_skb_load_bytes(skb, p->l4_off, &h, sizeof(h));
+	}
+	if (r)
+		return MESH_DROP_L4;
+	parse_l4_fields(p, &h);
+	return 0;
+}
+
+/* The transport part of a packet whose fragment state is known. 0 or a drop reason. */
+INLINE int parse_transport(struct __sk_buff *skb, struct pkt *p, __u8 dir, __u32 offset, bool v6)
+{
+	if (p->frag != FRAG_LATER)
+		return parse_l4(skb, p);
+	/* 20 bytes of TCP must have been in the first fragment, or its flags can be overwritten */
+	if (p->proto == IPPROTO_TCP && offset * 8 < 20)
+		return MESH_DROP_FRAGMENT_TINY;
+	if (!parse_l4_need(p->proto) && !v6)
+		return 0;
+	return fragment_complete(p, dir, v6);
+}
+
+/* 0 or a drop reason. */
+INLINE int parse_ip4(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
+{
+	__u32 header, offset;
+	struct ip4 h;
+	__u16 frag;
+
+	if (bpf_skb_load_bytes(skb, off, &h, sizeof(h)))
+		return MESH_DROP_L3;
+	header = (h.version_ihl & 0xf) * 4U;
+	if (h.version_ihl >> 4 != 4 || header < sizeof(h))
+		return MESH_DROP_L3;
+	p->saddr.w[0] = h.saddr;
+	p->daddr.w[0] = h.daddr;
+	p->proto = h.proto;
+	p->l4_off = off + header;
+	frag = bpf_ntohs(h.frag);
+	/* 0: a segmentation offload packet above 64 KiB */
+	if (h.len && bpf_ntohs(h.len) < header)
+		return MESH_DROP_L3;
+	if (frag & (IPV4_MF | IPV4_OFFSET)) {
+		p->frag = frag & IPV4_OFFSET ? FRAG_LATER : FRAG_FIRST;
+		p->frag_id = h.id;
+		p->frag_proto = h.proto;
+	} else if (h.len && bpf_ntohs(h.len) < header + parse_l4_need(h.proto)) {
+		return MESH_DROP_L4;
+	}
+	offset = frag & IPV4_OFFSET;
+	return parse_transport(skb, p, dir, offset, false);
+}
+
+/* 0 or a drop reason. */
+INLINE int parse_ip6(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
+{
+	__u32 offset = 0;
+	__u8 next, ext[8];
+	struct ip6 h;
+	int i;
+
+	if (bpf_skb_load_bytes(skb, off, &h, sizeof(h)))
+		return MESH_DROP_L3;
+	if ((bpf_ntohl(h.version_flow) >> 28) != 6)
+		return MESH_DROP_L3;
+	p->saddr = h.saddr;
+	p->daddr = h.daddr;
+	next = h.next;
+	off += sizeof(h);
+#pragma unroll
+	for (i = 0; i <= MAX_EXT_HEADERS; i++) {
+		bool is_frag = next == IPPROTO_FRAGMENT;
+
+		if (next == IPPROTO_NONE)
+			return MESH_DROP_EXT_HEADERS;
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
+		    next != IPPROTO_AH && !is_frag)
+			goto transport;
+		if (i == MAX_EXT_HEADERS || bpf_skb_load_bytes(skb, off, ext, sizeof(ext)))
+			return MESH_DROP_EXT_HEADERS;
+		if (is_frag) {
+			__u16 field = (__u16)(ext[2] << 8 | ext[3]);
+
+			if (p->frag != FRAG_NONE)
+				return MESH_DROP_EXT_HEADERS;
+			offset = field >> 3;
+			if (offset || field & 1) {
+				p->frag = offset ? FRAG_LATER : FRAG_FIRST;
+				memcpy(&p->frag_id, ext + 4, 4);
+				p->frag_proto = ext[0];
+			}
+			off += 8;
+		} else if (next == IPPROTO_AH) {
+			off += (ext[1] + 2U) * 4;
+		} else {
+			off += (ext[1] + 1U) * 8;
+		}
+		next = ext[0];
+		if (offset)
+			goto transport;
+	}
+	return MESH_DROP_EXT_HEADERS;
+transport:
+	p->proto = next;
+	p->l4_off = off;
+	return parse_transport(skb, p, dir, offset, true);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Programs for the sockets of the host: services are resolved when a socket connects or sends. */
+#include "lib/service.h"
+
+INLINE bool is_balanced(__u32 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
+INLINE void key4(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
+{
+	__be32 w[4] = {0, 0, bpf_htonl(0xffff), ctx->user_ip4};
+
+	memcpy(k->addr, w, 16);
+	k->port = (__be16)ctx->user_port;
+	k->proto = (__u8)ctx->protocol;
+	k->pad = 0;
+}
+
+INLINE void key6(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
+{
+	__be32 w[4];
+
+	w[0] = ctx->user_ip6[0];
+	w[1] = ctx->user_ip6[1];
+	w[2] = ctx->user_ip6[2];
+	w[3] = ctx->user_ip6[3];
+	memcpy(k->addr, w, 16);
+	k->port = (__be16)ctx->user_port;
+	k->proto = (__u8)ctx->protocol;
+	k->pad = 0;
+}
+
+INLINE void set6(struct bpf_sock_addr *ctx, const __u8 addr[16], __be16 port)
+{
+	__be32 w[4];
+
+	memcpy(w, addr, 16);
+	ctx->user_ip6[0] = w[0];
+	ctx->user_ip6[1] = w[1];
+	ctx->user_ip6[2] = w[2];
+	ctx->user_ip6[3] = w[3];
+	ctx->user_port = port;
+}
+
+INLINE int forward4(struct bpf_sock_addr *ctx, bool is_datagram)
+{
+	struct mesh_svc_slot b;
+	struct mesh_svc_key k;
+	__be32 v4;
+
+	if (!is_balanced(ctx->protocol))
+		return SOCK_ALLOW;
+	key4(ctx, &k);
+	switch (service_translate(ctx, &k, &b, is_datagram)) {
+	case SERVICE_NONE:
+		return SOCK_ALLOW;
+	case SERVICE_REFUSED:
+		return SOCK_DENY;
+	case SERVICE_FOUND:
+		memcpy(&v4, b.addr + 12, 4);
+		ctx->user_ip4 = v4;
+		ctx->user_port = b.port;
+	}
+	return SOCK_ALLOW;
+}
+
+INLINE int forward6(struct bpf_sock_addr *ctx, bool is_datagram)
+{
+	struct mesh_svc_slot b;
+	struct mesh_svc_key k;
+
+	if (!is_balanced(ctx->protocol))
+		return SOCK_ALLOW;
+	key6(ctx, &k);
+	switch (service_translate(ctx, &k, &b, is_datagram)) {
+	case SERVICE_NONE:
+		return SOCK_ALLOW;
+	case SERVICE_REFUSED:
+		return SOCK_DENY;
+	case SERVICE_FOUND:
+		set6(ctx, b.addr, b.port);
+	}
+	return SOCK_ALLOW;
+}
+
+INLINE int reverse4(struct bpf_sock_addr *ctx)
+{
+	struct mesh_sock_rev rv;
+	struct mesh_svc_key k;
+	__be32 v4;
+
+	if (!is_balanced(ctx->protocol))
+		return SOCK_ALLOW;
+	key4(ctx, &k);
+	if (service_reverse(ctx, &k, &rv)) {
+		memcpy(&v4, rv.addr + 12, 4);
+		ctx->user_ip4 = v4;
+		ctx->user_port = rv.port;
+	}
+	return SOCK_ALLOW;
+}
+
+INLINE int reverse6(struct bpf_sock_addr *ctx)
+{
+	struct mesh_sock_rev rv;
+	struct mesh_svc_key k;
+
+	if (!is_balanced(ctx->protocol))
+		return SOCK_ALLOW;
+	key6(ctx, &k);
+	if (service_reverse(ctx, &k, &rv))
+		set6(ctx, rv.addr, rv.port);
+	return SOCK_ALLOW;
+}
+
+SEC("cgroup/connect4")
+int mesh_connect4(struct bpf_sock_addr *ctx)
+{
+	return forward4(ctx, false);
+}
+
+SEC("cgroup/connect6")
+int mesh_connect6(struct bpf_sock_addr *ctx)
+{
+	return forward6(ctx, false);
+}
+
+SEC("cgroup/sendmsg4")
+int mesh_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return forward4(ctx, true);
+}
+
+SEC("cgroup/sendmsg6")
+int mesh_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return forward6(ctx, true);
+}
+
+SEC("cgroup/recvmsg4")
+int mesh_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return reverse4(ctx);
+}
+
+SEC("cgroup/recvmsg6")
+int mesh_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return reverse6(ctx);
+}
+
+SEC("cgroup/getpeername4")
+int mesh_getpeername4(struct bpf_sock_addr *ctx)
+{
+	return reverse4(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int mesh_getpeername6(struct bpf_sock_addr *ctx)
+{
+	return reverse6(ctx);
+}
+
+char mesh_license[] SEC("license") = "GPL";

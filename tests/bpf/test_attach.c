@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The datapath on real interfaces: a veth pair to a peer that speaks VXLAN by hand, so that every
+ * VNI and inner source can be tried; restart under traffic; tcx and clsact.
+ */
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "bpf/bpf_attach.h"
+#include "bpf/harness.h"
+#include "bpf/lab.h"
+
+enum { VXLAN_PORT = 8472, OWN_ID = 4242, POD_ID = 100 };
+
+struct net {
+	struct lab lab;
+	struct harness h;
+	struct bpfobj_options opt;
+	char pin[128];
+	int nic, tunnel;
+	int server; /* of the host, port 5353 */
+	int node;   /* of the peer, the tunnel port */
+};
+
+static void open_obj(struct net *n)
+{
+	struct err err = {0};
+	int r = bpfobj_open(&n->opt, &n->h.obj, &err);
+
+	if (r < 0) {
+		printf("%s: %s\n", r == -EPERM ? "skipped" : "failed", err.text);
+		exit(r == -EPERM ? HARNESS_SKIP : 99);
+	}
+	CHECK_EQ(bpfconfig_open(n->h.obj, &n->h.conf), 0);
+	CHECK_EQ(bpfconfig_init(n->h.conf), 0);
+	n->h.c = bpfconfig_get(n->h.conf);
+}
+
+static void close_obj(struct net *n)
+{
+	bpfconfig_free(n->h.conf);
+	bpfobj_free(n->h.obj);
+}
+
+static void topology(struct net *n)
+{
+	lab_open(&n->lab);
+	(void)snprintf(n->pin, sizeof(n->pin), "%s/agent/v1", n->lab.bpf); /* fits */
+	n->opt.pin_dir = n->pin;
+	lab_sh("ip link add nic0 type veth peer name nic1 netns /proc/%d/fd/%d", getpid(),
+	       n->lab.peer_ns);
+	lab_sh("ip addr add 10.77.0.1/24 dev nic0 && ip link set nic0 up");
+	lab_sh("ip link add tun0 type vxlan external dstport %d nolearning", VXLAN_PORT);
+	lab_sh("ip link set tun0 up arp off");
+	lab_sh("echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter");
+	lab_sh("echo 0 >/proc/sys/net/ipv4/conf/tun0/rp_filter");
+	lab_sh("ip route add 10.244.0.0/16 dev tun0 src 10.77.0.1");
+	n->nic = (int)if_nametoindex("nic0");
+	n->tunnel = (int)if_nametoindex("tun0");
+	n->server = lab_udp("10.77.0.1", 5353);
+	lab_enter(n->lab.peer_ns);
+	lab_sh("ip link set lo up; ip addr add 10.77.0.2/24 dev nic1 && "
+	       "ip addr add 10.77.0.3/24 dev nic1 && ip link set nic1 up");
+	n->node = lab_udp("10.77.0.2", VXLAN_PORT);
+	lab_enter(n->lab.host_ns);
+}
+
+/* The policy of these tests: pods of identity 100 and nodes may use UDP 5353; we may answer. */
+static void policy(struct net *n)
+{
+	struct mesh_node node = {.v4 = inet_addr("10.77.0.2")};
+	uint32_t index = 1;
+
+	harness_reset(&n->h);
+	n->h.c->tunnel_port = htons(VXLAN_PORT);
+	n->h.c->identity = OWN_ID;
+	CHECK_EQ(bpfmap_put(n->h.obj, BPFOBJ_NODES, &index, &node), 0);
+	harness_ip(&n->h, "10.77.0.2", 6, 1, MESH_IP_NODE);
+	harness_ip(&n->h, "10.77.0.3", 777, 0, 0);
+	harness_ip(&n->h, "10.244.1.1", 6, 1, MESH_IP_TUNNEL);
+	harness_ip(&n->h, "10.244.1.5", POD_ID, 1, MESH_IP_TUNNEL);
+	harness_ip(&n->h, "10.244.1.6", POD_ID + 1, 1, MESH_IP_TUNNEL);
+	harness_class(&n->h, 2, 1, 1);
+	harness_class(&n->h, 6, 1, 1);
+	harness_class(&n->h, POD_ID, 1, 1);
+	harness_row(&n->h, 0, MESH_INGRESS, 1, MESH_SLOT_UDP, MESH_DENY_DEFAULT, MESH_ROW_PORTS);
+	harness_port(&n->h, 0, MESH_INGRESS, 1, IPPROTO_UDP, 5353, MESH_ALLOW);
+	bpfconfig_commit(n->h.conf, 0, MESH_STATE_ACTIVE | MESH_STATE_TUNNEL);
+}
+
+static void send_vxlan(struct net *n, int fd, uint32_t vni, const char *inner_src, uint16_t dport)
+{
+	uint8_t data[PKT_MAX + 8] = {0x08, 0, 0, 0, (uint8_t)(vni >> 16), (uint8_t)(vni >> 8),
+				     (uint8_t)vni, 0};
+	size_t len = pkt_build(&(struct pkt_spec){.src = inner_src, .dst = "10.77.0.1",
+						  .proto = IPPROTO_UDP, .sport = 4000,
+						  .dport = dport, .payload_bytes = 4}, data + 8);
+	/* the kernel checks the header sum */
+	uint8_t *ip = data + 8 + 14;
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < 20; i += 2)
+		sum += (uint32_t)(ip[i] << 8 | ip[i + 1]);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
+	(void)n;
+	lab_send(fd, "10.77.0.1", VXLAN_PORT, data, len + 8);
+}
+
+static uint64_t packets(struct net *n, unsigned reason)
+{
+	struct mesh_counter c[MESH_REASON_MAX * 2];
+
+	CHECK_EQ(bpfmap_counters(n->h.obj, c), 0);
+	return c[reason * 2].packets + c[reason * 2 + 1].packets;
+}
+
+/* One packet through the tunnel; whether the server got it, and that `reason` counted it. */
+static void expect_vxlan(struct net *n, uint32_t vni, const char *src, bool arrives, unsigned reason)
+{
+	uint64_t before = packets(n, reason);
+	char buf[64];
+
+	send_vxlan(n, n->node, vni, src, 5353);
+	CHECK_EQ(lab_recv(n->server, buf, sizeof(buf)) >= 0, arrives);
+	CHECK_EQ(packets(n, reason) - before, 1);
+}
+
+static void test_tunnel(struct net *n)
+{
+	uint8_t out[PKT_MAX];
+	char buf[64];
+	int stranger;
+
+	expect_vxlan(n, POD_ID, "10.244.1.5", true, MESH_PASS_NEW);
+	expect_vxlan(n, POD_ID, "10.244.1.5", true, MESH_PASS_ESTABLISHED);
+	/* our answer: encapsulated to the pod's node, with our identity */
+	lab_send(n->server, "10.244.1.5", 4000, "pong", 4);
+	CHECK_EQ(lab_recv(n->node, out, sizeof(out)), 8 + 14 + 20 + 8 + 4);
+	CHECK_EQ(out[4] << 16 | out[5] << 8 | out[6], OWN_ID);
+	CHECK_EQ(out[8 + 14 + 20 + 8], 'p');
+	/* to others of the tunnel nothing is allowed; without a node there is no way at all */
+	uint64_t before = packets(n, MESH_DROP_POLICY);
+	lab_send(n->server, "10.244.1.6", 4000, "ping", 4);
+	CHECK_EQ(packets(n, MESH_DROP_POLICY) - before, 1);
+	before = packets(n, MESH_DROP_NO_TUNNEL_ENDPOINT);
+	lab_send(n->server, "10.244.9.9", 4000, "ping", 4);
+	CHECK_EQ(packets(n, MESH_DROP_NO_TUNNEL_ENDPOINT) - before, 1);
+	/* identities that the inner source does not have, also on a known flow */
+	expect_vxlan(n, POD_ID + 1, "10.244.1.5", false, MESH_DROP_TUNNEL_IDENTITY);
+	expect_vxlan(n, POD_ID, "10.244.1.6", false, MESH_DROP_TUNNEL_IDENTITY);
+	expect_vxlan(n, POD_ID, "10.244.7.7", false, MESH_DROP_TUNNEL_IDENTITY);
+	expect_vxlan(n, POD_ID + 1, "10.244.1.6", false, MESH_DROP_POLICY);
+	expect_vxlan(n, 1, "10.244.1.5", false, MESH_DROP_TUNNEL_HOST);
+	expect_vxlan(n, 6, "10.244.1.5", false, MESH_DROP_TUNNEL_REMOTE_NODE);
+	expect_vxlan(n, 7, "10.244.1.5", false, MESH_DROP_TUNNEL_REMOTE_NODE);
+	expect_vxlan(n, 2, "10.244.1.5", false, MESH_DROP_TUNNEL_WORLD);
+	expect_vxlan(n, 6, "10.244.1.1", true, MESH_PASS_NEW);
+	expect_vxlan(n, 2, "10.244.1.1", true, MESH_PASS_ESTABLISHED);
+	/* another outer source */
+	lab_enter(n->lab.peer_ns);
+	stranger = lab_udp("10.77.0.3", VXLAN_PORT);
+	lab_enter(n->lab.host_ns);
+	before = packets(n, MESH_DROP_TUNNEL_UNKNOWN_NODE);
+	send_vxlan(n, stranger, POD_ID, "10.244.1.5", 5353);
+	CHECK(lab_recv(n->server, buf, sizeof(buf)) < 0);
+	CHECK_EQ(packets(n, MESH_DROP_TUNNEL_UNKNOWN_NODE) - before, 1);
+	close(stranger);
+	/* a local process that sends to the tunnel port itself */
+	before = packets(n, MESH_DROP_TUNNEL_FORGED);
+	lab_send(n->server, "10.77.0.2", VXLAN_PORT, out, 40);
+	CHECK_EQ(packets(n, MESH_DROP_TUNNEL_FORGED) - before, 1);
+}
+
+static bool reaches(struct net *n, int from)
+{
+	char buf[16];
+
+	lab_send(from, "10.77.0.1", 5353, "ping", 4);
+	return lab_recv(n->server, buf, sizeof(buf)) == 4;
+}
+
+static void test_restart(struct net *n)
+{
+	enum bpfattach_how how;
+	uint64_t established;
+	struct err err = {0};
+	int client, ifs[8];
+	size_t flows = 0;
+
+	lab_enter(n->lab.peer_ns);
+	client = lab_udp("10.77.0.2", 3333);
+	int outsider = lab_udp("10.77.0.3", 3333);
+	lab_enter(n->lab.host_ns);
+	CHECK(reaches(n, client));
+	CHECK(!reaches(n, outsider));
+	established = packets(n, MESH_PASS_ESTABLISHED);
+	/* nobody is home: the datapath goes on */
+	close_obj(n);
+	CHECK(reaches(n, client));
+	CHECK(!reaches(n, outsider));
+	open_obj(n);
+	CHECK_EQ(bpfobj_features(n->h.obj)->adopted, BPFOBJ_MAPS);
+	CHECK_EQ(packets(n, MESH_PASS_ESTABLISHED) - established, 1);
+	CHECK_EQ(bpfmap_count(n->h.obj, BPFOBJ_CT4, &flows), 0);
+	CHECK(flows > 0);
+	CHECK(reaches(n, client));
+	/* the old programs are replaced where they are */
+	CHECK(!bpfattach_if_is_ok(n->h.obj, n->nic, BPFATTACH_NIC));
+	CHECK_EQ(bpfattach_if(n->h.obj, n->nic, BPFATTACH_NIC, &how, &err), 0);
+	CHECK_EQ(how, bpfobj_features(n->h.obj)->has_tcx ? BPFATTACH_UPDATED_TCX :
+							    BPFATTACH_UPDATED_CLSACT);
+	CHECK(bpfattach_if_is_ok(n->h.obj, n->nic, BPFATTACH_NIC));
+	CHECK_EQ(bpfattach_if(n->h.obj, n->tunnel, BPFATTACH_TUNNEL, NULL, &err), 0);
+	CHECK(reaches(n, client));
+	CHECK(!reaches(n, outsider));
+	if (bpfobj_features(n->h.obj)->has_tcx)
+		CHECK_EQ(bpfattach_if_list(n->h.obj, ifs, 8), 2);
+	/* leaving: all is as before we came */
+	CHECK_EQ(bpfattach_if_detach(n->h.obj, n->nic, &err), 0);
+	CHECK(!bpfattach_if_is_ok(n->h.obj, n->nic, BPFATTACH_NIC));
+	CHECK(reaches(n, outsider));
+	CHECK_EQ(bpfattach_if(n->h.obj, n->nic, BPFATTACH_NIC, NULL, &err), 0);
+	CHECK(!reaches(n, outsider));
+	close(client);
+	close(outsider);
+}
+
+static void test_other_layout(struct net *n)
+{
+	char path[256];
+	struct bpfobj *o = NULL;
+	struct err err = {0};
+	struct bpfobj_options opt = {.pin_dir = path};
+
+	(void)snprintf(path, sizeof(path), "%s/foreign", n->lab.bpf); /* fits */
+	lab_sh("mkdir %s && bpftool map create %s/mesh_ct4 type hash key 4 value 4 entries 8 name x",
+	       path, path);
+	CHECK_EQ(bpfobj_open(&opt, &o, &err), -EEXIST);
+	CHECK(strstr(err.text, "mesh_ct4") != NULL);
+	bpfobj_free(o);
+}
+
+static void run(bool no_tcx)
+{
+	enum bpfattach_how how;
+	struct net n = {.opt.no_tcx = no_tcx};
+	struct err err = {0};
+
+	topology(&n);
+	open_obj(&n);
+	policy(&n);
+	CHECK_EQ(bpfattach_if(n.h.obj, n.nic, BPFATTACH_NIC, &how, &err), 0);
+	CHECK_EQ(how, no_tcx || !bpfobj_features(n.h.obj)->has_tcx ? BPFATTACH_NEW_CLSACT :
+								      BPFATTACH_NEW_TCX);
+	CHECK_EQ(bpfattach_if(n.h.obj, n.tunnel, BPFATTACH_TUNNEL, &how, &err), 0);
+	CHECK_EQ(bpfattach_if(n.h.obj, 9999, BPFATTACH_NIC, &how, &err), -ENODEV);
+	CHECK_EQ(bpfattach_if(n.h.obj, 1, BPFATTACH_NIC, &how, &err), -EOPNOTSUPP);
+	CHECK(bpfattach_if_is_ok(n.h.obj, n.nic, BPFATTACH_NIC));
+	test_tunnel(&n);
+	test_restart(&n);
+	if (!no_tcx)
+		test_other_layout(&n);
+	CHECK_EQ(bpfattach_detach_all(n.h.obj, &err), 0);
+	CHECK_EQ(bpfobj_unpin(n.h.obj), 0);
+	CHECK(access(n.pin, F_OK) < 0);
+	close_obj(&n);
+	close(n.server);
+	close(n.node);
+	lab_close(&n.lab);
+}
+
+int main(void)
+{
+	run(false);
+	run(true);
+	return harness_done();
+}

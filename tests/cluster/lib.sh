@@ -1,0 +1,121 @@
+# Shared by the scripts of this folder; sourced, not run.
+# LAB: state of one cluster. PEERS: the built programs. Only one cluster runs at a time.
+PEERS=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/peers}
+LAB=${LAB:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/run}
+BRIDGE=${BRIDGE:-br0}
+NET=172.19              # underlay 172.19.0.0/16, all of it on the bridge
+SERVER=$NET.0.1         # API server, on the bridge itself
+CLUSTER_POOL=10.244     # nodeN has 10.244.N.0/24
+ETCD_PORT=${ETCD_PORT:-12379}
+MARK=mesh-lab           # alias of our bridge; first part of all names we give
+export PATH=$PEERS/bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$LAB/admin.conf
+
+die() { echo "${0##*/}: $*" >&2; exit 1; }
+
+# wait_for SECONDS COMMAND...: until it succeeds
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.2
+	done
+}
+
+# The start time of a process tells it from a later one with the same number.
+started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+# run_in_background NAME COMMAND...: output to log/NAME.log, number and start time to pid/NAME
+run_in_background() {
+	local name=$1 pid
+	shift
+	! is_running "$name" || return 0
+	mkdir -p "$LAB/pid" "$LAB/log"
+	setsid nohup "$@" >>"$LAB/log/$name.log" 2>&1 </dev/null &
+	pid=$!
+	echo "$pid $(started_at "$pid")" >"$LAB/pid/$name"
+}
+
+is_running() {
+	local pid start
+	read -r pid start 2>/dev/null <"$LAB/pid/$1" || return 1
+	[ -n "$start" ] && [ "$(started_at "$pid")" = "$start" ]
+}
+
+# stop NAME: ends it if it is still the process that we started
+stop() {
+	local pid start n=0
+	if is_running "$1"; then
+		read -r pid start <"$LAB/pid/$1"
+		kill "$pid" 2>/dev/null || true
+		while is_running "$1" && [ $n -lt 50 ]; do sleep 0.1; n=$((n + 1)); done
+		! is_running "$1" || kill -9 "$pid" 2>/dev/null || true
+	fi
+	rm -f "$LAB/pid/$1"
+}
+
+# A private mount of the unified hierarchy, with a branch for each node and host.
+cgroup_dir() {
+	mountpoint -q "$LAB/cgroup" || { mkdir -p "$LAB/cgroup"; mount -t cgroup2 none "$LAB/cgroup"; }
+	mkdir -p "$LAB/cgroup/$MARK-$1"
+	echo "$LAB/cgroup/$MARK-$1"
+}
+
+# place_add NAME: a network namespace, a mount namespace with bpffs and cgroup2 of its own, a cgroup.
+# Nodes and hosts live in one each. The namespaces are kept alive by files, not by processes.
+place_add() {
+	local name=$1 dir=$LAB/place/$1 cg
+	[ ! -e "$dir/mnt" ] || return 0
+	mkdir -p "$dir"
+	ip netns add "$MARK-$name"
+	ip -n "$MARK-$name" link set lo up
+	mountpoint -q "$dir" || { mount --bind "$dir" "$dir"; mount --make-private "$dir"; }
+	touch "$dir/mnt" "$dir/cg"
+	cg=$(cgroup_dir "$name")
+	# /run stays shared with the machine, so that pod namespaces made later show up in it
+	(
+		echo 0 >"$cg/cgroup.procs"
+		exec nsenter --net="/run/netns/$MARK-$name" \
+			unshare --cgroup="$dir/cg" --mount="$dir/mnt" --propagation slave sh -ec '
+			while umount /sys/fs/bpf 2>/dev/null; do :; done
+			mount -t sysfs sysfs /sys
+			mount -t bpf bpf /sys/fs/bpf
+			mount -t cgroup2 none /sys/fs/cgroup
+			mount -t tmpfs tmpfs /var/lib'
+	)
+}
+
+place_del() {
+	local name=$1 dir=$LAB/place/$1 n=0
+	ip netns del "$MARK-$name" 2>/dev/null || true
+	[ ! -e "$dir/mnt" ] || umount "$dir/mnt" 2>/dev/null || true
+	[ ! -e "$dir/cg" ] || umount "$dir/cg" 2>/dev/null || true
+	umount "$dir" 2>/dev/null || true
+	rm -rf "$dir"
+	while [ -d "$LAB/cgroup/$MARK-$name" ] && ! rmdir "$LAB/cgroup/$MARK-$name" 2>/dev/null && [ $n -lt 20 ]; do
+		sleep 0.1
+		n=$((n + 1))
+	done
+}
+
+# place_exec NAME COMMAND...: inside its namespaces and its cgroup
+place_exec() {
+	local name=$1
+	shift
+	[ -e "$LAB/place/$name/mnt" ] || die "no node or host '$name'"
+	LAB_CG=$LAB/cgroup/$MARK-$name LAB_DIR=$LAB/place/$name LAB_NETNS=/run/netns/$MARK-$name \
+		sh -c 'echo 0 >"$LAB_CG/cgroup.procs"
+			exec nsenter --cgroup="$LAB_DIR/cg" --mount="$LAB_DIR/mnt" --net="$LAB_NETNS" "$@"' sh "$@"
+}
+
+# plug NAME ADDRESS: eth0 in the place, its other end on the bridge
+plug() {
+	local port="ml-$1"
+	[ ${#port} -le 15 ] || die "name '$1' is too long"
+	ip link show "$port" >/dev/null 2>&1 && return 0
+	ip link add "$port" type veth peer name eth0 netns "$MARK-$1"
+	ip link set "$port" master "$BRIDGE" up
+	ip -n "$MARK-$1" addr add "$2/16" dev eth0
+	ip -n "$MARK-$1" link set eth0 up
+	ip -n "$MARK-$1" route add default via "$SERVER"
+}

@@ -1,0 +1,120 @@
+#!/bin/bash
+# Builds the real peers from Go modules: peers.sh build|check. Needs Go 1.26; 20 minutes on two cores, seconds when there.
+set -euo pipefail
+. "$(cd "$(dirname "$0")" && pwd)/lib.sh"
+K8S=${K8S:-1.36.3}
+CILIUM=${CILIUM:-1.20.2}
+PROGRAMS="hyperkube cilium-agent cilium-operator cilium-dbg cilium-cni clustermesh-apiserver"
+
+module_dir() { go mod download -json "$1" | jq -r .Dir; }
+
+# One program for all of Kubernetes and etcd: they share most of their code.
+build_kubernetes() {
+	local src version=k8s.io/component-base/version minor=${K8S#*.}
+	mkdir -p "$PEERS/k8s"
+	cd "$PEERS/k8s"
+	cat >main.go <<-'G'
+	package main
+
+	import (
+		"os"
+		"path/filepath"
+
+		"go.etcd.io/etcd/server/v3/etcdmain"
+		"k8s.io/component-base/cli"
+		_ "k8s.io/component-base/logs/json/register"
+		_ "k8s.io/component-base/metrics/prometheus/clientgo"
+		_ "k8s.io/component-base/metrics/prometheus/version"
+		kubectl "k8s.io/kubectl/pkg/cmd"
+		apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+		manager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	)
+
+	func main() {
+		switch filepath.Base(os.Args[0]) {
+		case "etcd":
+			etcdmain.Main(os.Args)
+		case "kube-apiserver":
+			os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+		case "kube-controller-manager":
+			os.Exit(cli.Run(manager.NewControllerManagerCommand()))
+		case "kubectl":
+			os.Exit(cli.Run(kubectl.NewDefaultKubectlCommand()))
+		}
+	}
+	G
+	[ -e go.mod ] || printf 'module peers\n\ngo 1.26.0\n' >go.mod
+	src=$(module_dir "k8s.io/kubernetes@v$K8S")
+	# the staging folders of its tree are published as modules of their own
+	{
+		printf 'module peers\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes v%s\n' "$K8S"
+		sed -n '/^godebug/,/)/p' "$src/go.mod"
+		sed -n 's|^\t*\(replace \)\{0,1\}\(k8s.io/[^ ]*\) => \./staging/.*|replace \2 => \2 v0.'"${K8S#1.}"'|p' "$src/go.mod"
+	} >go.mod
+	install -m 644 "$src/go.sum" go.sum
+	go mod tidy
+	go build -trimpath -o "$PEERS/bin/hyperkube" \
+		-ldflags "-s -w -X $version.gitVersion=v$K8S -X $version.gitMajor=${K8S%%.*} -X $version.gitMinor=${minor%%.*}" .
+}
+
+build_cilium() {
+	local src p
+	mkdir -p "$PEERS/cilium/mcs"
+	cd "$PEERS/cilium"
+	[ -e go.mod ] || printf 'module peers\n\ngo 1.26.0\n' >go.mod
+	src=$(module_dir "github.com/cilium/cilium@v$CILIUM")
+	# Cilium takes one constant from a module that module proxies do not have: a stand-in
+	printf 'module sigs.k8s.io/mcs-api/controllers\n\ngo 1.24\n' >mcs/go.mod
+	printf 'package controllers\n\nconst DerivedServiceAnnotation = "multicluster.kubernetes.io/derived-service"\n' >mcs/mcs.go
+	{
+		printf '//go:build tools\n\npackage tools\n\nimport (\n'
+		for p in daemon operator cilium-dbg clustermesh-apiserver plugins/cilium-cni; do
+			printf '\t_ "github.com/cilium/cilium/%s"\n' $p
+		done
+		printf ')\n'
+	} >tools.go
+	{
+		printf 'module peers\n\ngo 1.26.0\n\nrequire github.com/cilium/cilium v%s\n\n' "$CILIUM"
+		grep '^replace' "$src/go.mod" || true
+		printf 'replace sigs.k8s.io/mcs-api/controllers => ./mcs\n'
+		printf 'replace github.com/osrg/gobgp/v4 => github.com/osrg/gobgp/v4 v4.8.0\n'
+	} >go.mod
+	install -m 644 "$src/go.sum" go.sum
+	go mod tidy
+	for p in daemon:cilium-agent operator:cilium-operator cilium-dbg:cilium-dbg plugins/cilium-cni:cilium-cni \
+		clustermesh-apiserver:clustermesh-apiserver; do
+		go build -trimpath -tags osusergo,operator_generic,ipam_provider_operator -o "$PEERS/bin/${p#*:}" \
+			-ldflags "-s -w -X github.com/cilium/cilium/pkg/version.ciliumVersion=$CILIUM" \
+			"github.com/cilium/cilium/${p%%:*}"
+	done
+}
+
+# Nodes compile these; kept here because the module cache may be cleaned.
+copy_bpf() {
+	[ ! -d "$PEERS/bpf" ] || return 0
+	cd "$PEERS/cilium"
+	cp -r "$(module_dir "github.com/cilium/cilium@v$CILIUM")/bpf" "$PEERS/bpf.new"
+	chmod -R u+w "$PEERS/bpf.new"
+	mv "$PEERS/bpf.new" "$PEERS/bpf"
+}
+
+check() {
+	local p
+	for p in $PROGRAMS; do [ -x "$PEERS/bin/$p" ] || { echo "missing: $PEERS/bin/$p" >&2; return 1; }; done
+	[ -d "$PEERS/bpf" ] || { echo "missing: $PEERS/bpf" >&2; return 1; }
+}
+
+build() {
+	local n
+	mkdir -p "$PEERS/bin"
+	[ -x "$PEERS/bin/hyperkube" ] || build_kubernetes
+	for n in etcd kube-apiserver kube-controller-manager kubectl; do ln -sf hyperkube "$PEERS/bin/$n"; done
+	for n in $PROGRAMS; do [ -x "$PEERS/bin/$n" ] || { build_cilium; break; }; done
+	copy_bpf
+	check
+}
+
+case ${1:-} in
+build | check) "$1" ;;
+*) echo "usage: peers.sh build|check" >&2; exit 2 ;;
+esac
