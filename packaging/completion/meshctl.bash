@@ -4,7 +4,7 @@ _meshctl_words()
 {
 	local words=""
 	case "$1" in
-	"") words="status endpoint identity node policy service ipcache map dns monitor leave bugreport config completion help" ;;
+	"") words="status endpoint identity node policy service ipcache map dns monitor leave bugreport config completion cluster host help" ;;
 	"status") words="" ;;
 	"endpoint") words="list" ;;
 	"endpoint list") words=" -a --all" ;;
@@ -32,6 +32,12 @@ _meshctl_words()
 	"config check") words="" ;;
 	"config show") words="" ;;
 	"completion") words="" ;;
+	"cluster") words="setup" ;;
+	"cluster setup") words=" --kubeconfig --context --print --dry-run --cilium-namespace" ;;
+	"host") words="add list remove" ;;
+	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --ttl --server --service-account --cilium-namespace --pin-only --dry-run" ;;
+	"host list") words=" --kubeconfig --context" ;;
+	"host remove") words=" --kubeconfig --context --dry-run" ;;
 	esac
 	printf '%s' "$words -o --output --no-headings --socket -c --config --timeout -h --help -V --version"
 }

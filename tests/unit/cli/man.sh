@@ -33,6 +33,20 @@ done <<LIST
 $words
 LIST
 
+# The other programs name their options in their help.
+for program in mesh-join mesh-agentd; do
+	opts=$("$builddir/$program" --help | grep -oE -e '--[a-z-]+' | sort -u)
+	[ -n "$opts" ] || fail "$program --help names no options"
+	for opt in $opts; do
+		grep -qE "^\.It Fl.* ?-${opt#--}( |\$)" "$srcdir/man/$program.8" ||
+			fail "man/$program.8: no option $opt"
+	done
+done
+# Exit codes of mesh-join that its help lists are in its page.
+for code in $("$builddir/mesh-join" --help | sed -n '/^Exit status/,$s/^ *\([0-9][0-9]*\) .*/\1/p'); do
+	grep -qx "\.It $code" "$srcdir/man/mesh-join.8" || fail "man/mesh-join.8: no exit status $code"
+done
+
 for shell in bash zsh; do
 	file=$srcdir/packaging/completion/meshctl.$shell
 	"$builddir/meshctl" completion $shell | cmp -s - "$file" ||
