@@ -33,6 +33,16 @@ done <<LIST
 $words
 LIST
 
+# getopt takes the first of two equal options: none may be hidden by a global one.
+globals=$(echo "$words" | sed -nE 's/^(option|letter) - //p')
+echo "$words" | sed -nE '/ - -/d; s/^(option|letter) (.*) (-[^ ]*)$/\2 \3/p' >"${TMPDIR:-/tmp}/words.$$"
+while read -r line; do
+	case " $(echo $globals) " in *" ${line##* } "*) fail "$line hides the global option" ;; esac
+done <"${TMPDIR:-/tmp}/words.$$"
+twice=$(sort "${TMPDIR:-/tmp}/words.$$" | uniq -d)
+rm -f "${TMPDIR:-/tmp}/words.$$"
+[ -z "$twice" ] || fail "options are there twice: $twice"
+
 # The other programs name their options in their help.
 for program in mesh-join mesh-agentd; do
 	opts=$("$builddir/$program" --help | grep -oE -e '--[a-z-]+' | sort -u)

@@ -165,4 +165,44 @@ kill -STOP "$pid"
 run 3 --socket "$sock" --timeout 1 status
 says "no answer in 1 s"
 kill -CONT "$pid"
+
+# a daemon that ends while somebody watches
+"$ctl" --socket "$sock" monitor --peer 192.0.2.1 >/dev/null 2>"$tmp/err" &
+watcher=$!
+sleep 0.2
+kill "$pid"
+wait "$watcher"
+got=$?
+pid=
+err=$(cat "$tmp/err")
+[ "$got" = 3 ] || fail "monitor when the daemon ends: exit $got: $err"
+says "closed the connection"
+[ ! -e "$sock" ] || fail "the socket stays behind"
+
+# a host that has not joined
+cat >"$tmp/fixture.json" <<'JSON'
+{"status": {"version": "0.1.0", "uptime_ms": 5, "joined": false, "state": "not-joined", "labels": [], "conditions": []},
+"policy.list": {"$errno": 107, "text": "x"}, "endpoint.list": {"$errno": 1, "text": "no"}, "node.list": {"$errno": 5, "text": "disk"},
+"map.list": {"$errno": 16, "text": "soon"}, "identity.list": {"$errno": 22, "text": "what"}}
+JSON
+"$fake" "$sock" "$tmp/fixture.json" &
+pid=$!
+n=0
+while [ ! -S "$sock" ] && [ $n -lt 100 ]; do
+	n=$((n + 1))
+	sleep 0.05
+done
+run 1 --socket "$sock" status
+has "not-joined, version 0.1.0, up 5ms"
+has "run the mesh-join line"
+run 1 --socket "$sock" policy list
+says "has not joined a cluster"
+run 4 --socket "$sock" endpoint list
+says "endpoint.list: refused: no"
+run 5 --socket "$sock" node list
+says "node.list: disk"
+run 5 --socket "$sock" map list
+says "try again"
+run 5 --socket "$sock" identity list
+says "what"
 exit $bad
