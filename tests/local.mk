@@ -51,6 +51,17 @@ endif
 endif
 
 # unit: base
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/base/test_base
+TESTS += tests/unit/base/test_base
+tests_unit_base_test_base_SOURCES = \
+	tests/unit/base/test_collections.c \
+	tests/unit/base/test_file.c \
+	tests/unit/base/test_ip.c \
+	tests/unit/base/test_text.c
+tests_unit_base_test_base_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_base_test_base_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: event, http, kube, store
 
