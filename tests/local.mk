@@ -64,6 +64,15 @@ tests_unit_base_test_base_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # unit: event, http, kube, store
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/json/test_json
+TESTS += tests/unit/json/test_json
+tests_unit_json_test_json_SOURCES = \
+	tests/unit/json/test_json.c \
+	tests/unit/json/test_stream.c
+tests_unit_json_test_json_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_json_test_json_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: identity, policy
 if HAVE_CRITERION
