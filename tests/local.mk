@@ -158,6 +158,18 @@ tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # unit: netlink, bpf, plan, recon
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/plan/test_plan
+TESTS += tests/unit/plan/test_plan
+tests_unit_plan_test_plan_SOURCES = tests/unit/plan/test_plan.c
+tests_unit_plan_test_plan_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_plan_test_plan_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+check_PROGRAMS += tests/fuzz/fuzz_json_stream
+tests_fuzz_fuzz_json_stream_SOURCES = tests/fuzz/fuzz_json_stream.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_json_stream_LDADD = $(MESH_LIBS)
+TESTS += tests/fuzz/replay_json_stream
+EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
 
 # unit: join, ctl, cli
 if HAVE_CRITERION
