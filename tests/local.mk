@@ -161,9 +161,12 @@ tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/la
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
 
-# bpf benchmark: `make tests/bench/bench_datapath`, run as root
-EXTRA_PROGRAMS += tests/bench/bench_datapath
-CLEANFILES += tests/bench/bench_datapath
+# bpf benchmarks: `make tests/bench/bench_datapath tests/bench/bench_connect`, run as root
+EXTRA_PROGRAMS += tests/bench/bench_connect tests/bench/bench_datapath
+CLEANFILES += tests/bench/bench_connect tests/bench/bench_datapath
+tests_bench_bench_connect_SOURCES = tests/bench/bench_connect.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_bench_bench_connect_CPPFLAGS = $(bpf_test_cppflags)
+tests_bench_bench_connect_LDADD = $(MESH_LIBS)
 tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bpf_test_common)
 tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bench_bench_datapath_LDADD = $(MESH_LIBS)
