@@ -93,6 +93,14 @@ size_t dns_forward_n_upstreams(const struct dns_forward *f)
 	return f->n_upstreams;
 }
 
+bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port)
+{
+	for (size_t i = 0; i < f->n_upstreams; i++)
+		if (f->upstreams[i].port == port && ip_eq(&f->upstreams[i].ip, ip))
+			return true;
+	return false;
+}
+
 void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *ret)
 {
 	*ret = f->counts;

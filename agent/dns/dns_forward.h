@@ -39,6 +39,7 @@ DEFINE_CLEANUP(struct dns_forward *, dns_forward_free)
 /* Replaces the list; what is in flight goes on with the new one. -EINVAL for more than 8. */
 int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *u, size_t n);
 size_t dns_forward_n_upstreams(const struct dns_forward *f);
+bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port);
 
 /* Response as it came, its id not that of the client; NULL if no upstream answered in time. */
 typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, void *arg);

@@ -107,6 +107,8 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 
 	if (s->n_listeners == DNS_MAX_LISTENERS)
 		return err_set(reterr, ENOSPC, "more than %d addresses to listen on", DNS_MAX_LISTENERS);
+	if (dns_forward_has_upstream(s->forward, ip, port))
+		return err_set(reterr, ELOOP, "%s port %u is an upstream as well", ip_str(ip, text), port);
 	/* a free UDP port may be taken for TCP: with port 0 another one is tried */
 	for (int i = 0; i < (port ? 1 : 16) && r == -EADDRINUSE; i++) {
 		*l = (struct dns_listener){.server = s, .ip = *ip, .udp_fd = -1, .tcp_fd = -1};
@@ -122,6 +124,7 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	if (r < 0)
 		return err_set(reterr, -r, "cannot listen on %s port %u: %s", ip_str(ip, text), port,
 			       err_name(r));
+	l->port = got;
 	s->n_listeners++;
 	if (ret_port)
 		*ret_port = got;
@@ -158,9 +161,27 @@ bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *
 	return false;
 }
 
-struct dns_forward *dns_server_forward(struct dns_server *s)
+const struct dns_forward *dns_server_forward(const struct dns_server *s)
 {
 	return s->forward;
+}
+
+int dns_server_set_upstreams(struct dns_server *s, const struct dns_upstream *u, size_t n,
+			     struct err *reterr)
+{
+	char text[IP_STRLEN];
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < s->n_listeners; j++)
+			if (s->listeners[j].port == u[i].port && ip_eq(&s->listeners[j].ip, &u[i].ip))
+				return err_set(reterr, ELOOP, "upstream %s port %u is this server itself",
+					       ip_str(&u[i].ip, text), u[i].port);
+	r = dns_forward_set_upstreams(s->forward, u, n);
+	if (r < 0)
+		return err_set(reterr, -r, "too many upstreams");
+	dns_cache_flush(s->cache); /* others may see other names */
+	return 0;
 }
 
 void dns_server_flush_cache(struct dns_server *s)

@@ -17,6 +17,7 @@ enum {
 struct dns_listener {
 	struct dns_server *server;
 	struct ip ip;
+	uint16_t port;
 	bool is_loopback;
 	int udp_fd, tcp_fd;
 	struct source *udp, *tcp;

@@ -485,3 +485,21 @@ Test(server, explain)
 	cr_expect_str_eq(err.text, "BOGUS is no record type");
 	fixture_done(&f);
 }
+
+Test(server, upstreams_are_never_the_server_itself)
+{
+	struct dns_upstream u = {.ip = loopback()};
+	struct err err = {0};
+	struct fixture f;
+	uint16_t other;
+
+	fixture_init(&f, NULL, 0);
+	u.port = listen_on(&f);
+	cr_expect_eq(dns_server_set_upstreams(f.server, &u, 1, &err), -ELOOP);
+	cr_expect(err.text[0]);
+	cr_expect_eq(dns_forward_n_upstreams(dns_server_forward(f.server)), 0);
+	other = u.port = (uint16_t)(u.port + 1);
+	cr_expect_eq(dns_server_set_upstreams(f.server, &u, 1, &err), 0);
+	cr_expect_eq(dns_server_listen(f.server, &u.ip, other, NULL, &err), -ELOOP);
+	fixture_done(&f);
+}
