@@ -255,21 +255,24 @@ static int fill(struct serve_entry *e, const struct kube_service *s, const struc
 	int r;
 
 	if (s->type == KUBE_SERVICE_EXTERNAL_NAME)
-		return set_reason(e, SERVE_EXTERNAL_NAME, strdup("a Service of type ExternalName has no backends"));
+		return set_reason(e, SERVE_EXTERNAL_NAME,
+				  strdup("a Service of type ExternalName has no backends"));
 	if (!h->allowed || !strv_has(h->allowed, s->name))
 		return set_reason(e, SERVE_NOT_ALLOWED,
-				  str_printf("the host may not serve it: meshctl host add --serve %s", s->name));
+				  str_printf("the host may not serve it: meshctl host add --serve %s",
+					     s->name));
 	ports = make_ports(s, h, &missing);
 	if (!ports)
 		return -ENOMEM;
 	if (missing && json_array_size(ports) == 0)
 		r = set_reason(e, SERVE_NO_PORT,
-			       str_printf("the named port \"%.64s\" has no number in the configuration", missing));
+			       str_printf("the named port \"%.64s\" has no number in the configuration",
+					  missing));
 	else
 		r = fill_slices(e, s, h, ports);
 	if (r >= 0 && e->status == SERVE_OK && missing)
 		r = set_reason(e, SERVE_OK,
-			       str_printf("without the named port \"%.64s\", which has no number in the configuration",
+			       str_printf("without the named port \"%.64s\": no number in the configuration",
 					  missing));
 	json_decref(ports);
 	return r;
@@ -390,7 +393,8 @@ bool serve_slice_is_ours(const json_t *slice, const struct serve_host *h)
 	const char *name = text_at(meta, "name"), *service = text_at(labels, LABEL_SERVICE);
 	bool is_ours = false;
 
-	if (!str_eq(text_at(labels, LABEL_MANAGED_BY), SERVE_MANAGED_BY) || !str_eq(text_at(meta, "namespace"), h->ns))
+	if (!str_eq(text_at(labels, LABEL_MANAGED_BY), SERVE_MANAGED_BY) ||
+	    !str_eq(text_at(meta, "namespace"), h->ns))
 		return false;
 	for (int i = 0; i < 2 && !is_ours; i++) {
 		CLEANUP(free) char *want = serve_slice_name(service, h->name, i ? AF_INET6 : AF_INET);

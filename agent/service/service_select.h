@@ -43,7 +43,7 @@ struct frontend {
 	uint8_t proto;
 	uint8_t kind;  /* enum frontend_kind */
 	uint8_t flags; /* FRONTEND_* */
-	uint32_t id;   /* given by the service table, stable while the frontend exists; 0 from service_select() */
+	uint32_t id;   /* given by the service table, stable while it exists; 0 from service_select() */
 	uint32_t affinity_s;
 	const char *ns;
 	const char *name;
