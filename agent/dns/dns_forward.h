@@ -32,7 +32,8 @@ struct dns_forward_options {
 	int mark;			      /* SO_MARK of the sockets; 0 = none */
 };
 
-int dns_forward_new(struct loop *l, const struct dns_forward_options *opt, struct dns_forward **ret);
+int dns_forward_new(struct loop *l, const struct dns_forward_options *opt,
+		    struct dns_forward **ret);
 void dns_forward_free(struct dns_forward *f);
 DEFINE_CLEANUP(struct dns_forward *, dns_forward_free)
 
@@ -48,7 +49,8 @@ typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, void *arg);
  * Asks for the question of `q` with its RD, CD and DO bits. The callback runs once, later, from the
  * loop. -EBUSY past the maximum in flight; -ENOTCONN without upstreams; -ENOMEM, -EMFILE.
  */
-int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn, void *arg,
+int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn,
+		      void *arg,
 		      struct dns_flight **ret);
 
 /* The callback will not run. NULL is fine. */

@@ -30,7 +30,8 @@ void dns_response_age(uint8_t *msg, size_t len, uint32_t age_s);
  * cut to the question with TC if it is longer than `limit`. `msg` has room for 11 more bytes.
  * Returns the new length.
  */
-size_t dns_response_finish(uint8_t *msg, size_t len, const struct dns_query *q, int rcode, size_t limit);
+size_t dns_response_finish(uint8_t *msg, size_t len, const struct dns_query *q, int rcode,
+			   size_t limit);
 
 /*
  * Adds the answer's addresses for `target`, with the CNAMEs that lead to them, to `w`. Records that

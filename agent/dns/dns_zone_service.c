@@ -83,7 +83,8 @@ static bool label_matches(const uint8_t *label, const char *text)
 		return true;
 	skip = label[0] && label[1] == '_' ? 1 : 0; /* CoreDNS takes both forms */
 	len = label[0] - skip;
-	return len == 0 || (strlen(text) == len && strncasecmp((const char *)label + 1 + skip, text, len) == 0);
+	return len == 0 || (strlen(text) == len &&
+			    strncasecmp((const char *)label + 1 + skip, text, len) == 0);
 }
 
 static bool port_matches(const struct zone_match *m, const char *name, uint8_t proto)
@@ -153,7 +154,8 @@ static int add_slice(struct dns_zone *z, const struct zone_match *m, const struc
 		if (!(ep->conditions & KUBE_EP_READY))
 			continue;
 		for (size_t j = 0; j < ep->n_addrs; j++) {
-			struct zone_item item = {.slice = s, .ep = ep, .addr = &s->addrs[ep->first_addr + j]};
+			struct zone_item item = {.slice = s, .ep = ep,
+						 .addr = &s->addrs[ep->first_addr + j]};
 
 			if (!endpoint_matches(z, m, &item))
 				continue;
@@ -165,7 +167,8 @@ static int add_slice(struct dns_zone *z, const struct zone_match *m, const struc
 	return 0;
 }
 
-static int add_cluster_ips(struct dns_zone *z, const struct zone_match *m, const struct kube_service *s)
+static int add_cluster_ips(struct dns_zone *z, const struct zone_match *m,
+			   const struct kube_service *s)
 {
 	int r = 0;
 
@@ -202,7 +205,8 @@ enum zone_found zone_find_service(struct dns_zone *z, const struct zone_match *m
 	int r = 0;
 
 	if (!zone_is_visible(z, ns, m->ns[0]) ||
-	    !service_table_find(z->table, ns, m->ns[0], (const char *)m->service + 1, m->service[0], &v) ||
+	    !service_table_find(z->table, ns, m->ns[0], (const char *)m->service + 1, m->service[0],
+				&v) ||
 	    !v.service)
 		return ZONE_NOTHING;
 	if (v.service->type == KUBE_SERVICE_EXTERNAL_NAME)
@@ -308,7 +312,8 @@ static bool service_of(const struct dns_zone *z, const struct dns_name *n, struc
 
 	for (size_t i = 0; i < end && k < ARRAY_LEN(label); i += (size_t)n->b[i] + 1)
 		label[k++] = n->b + i;
-	return k >= 3 && service_table_find(z->table, (const char *)label[k - 2] + 1, label[k - 2][0],
+	return k >= 3 && service_table_find(z->table, (const char *)label[k - 2] + 1,
+					    label[k - 2][0],
 					    (const char *)label[k - 3] + 1, label[k - 3][0], ret) &&
 	       ret->service;
 }
