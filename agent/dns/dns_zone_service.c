@@ -141,6 +141,8 @@ static int add_slice(struct dns_zone *z, const struct zone_match *m, const struc
 {
 	int r;
 
+	if (s->is_import != z->opt.is_multicluster) /* a ServiceImport may have a Service's name */
+		return 0;
 	if (m->cluster) {
 		const char *cluster = kube_slice_text(s, s->source_cluster);
 
@@ -357,7 +359,7 @@ static int reverse_endpoint(const struct kube_slice *s, const struct kube_slice_
 	struct dns_name target;
 	uint64_t hash;
 
-	if (!(ep->conditions & KUBE_EP_READY) || !zone_is_visible(rv->z, ns, strlen(ns)))
+	if (!(ep->conditions & KUBE_EP_READY) || s->is_import || !zone_is_visible(rv->z, ns, strlen(ns)))
 		return 0;
 	zone_endpoint_label(rv->z, s, ep, addr, label);
 	if (!zone_service_name(rv->z, label, NULL, service, ns, &target))

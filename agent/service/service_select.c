@@ -53,7 +53,7 @@ bool service_is_proxied(const struct kube_service *s, const struct service_optio
 
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt)
 {
-	return s->family != 0 && s->service != 0 && !s->is_headless &&
+	return s->family != 0 && s->service != 0 && !s->is_import && !s->is_headless &&
 	       is_own_proxy(s->has_proxy_name, kube_slice_text(s, s->proxy_name), opt) &&
 	       !(opt->has_clustermesh &&
 		 str_eq(kube_slice_text(s, s->managed_by), MANAGED_BY_MESH));

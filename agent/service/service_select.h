@@ -74,7 +74,7 @@ struct service_options {
 /* True if the proxy must handle the Service at all (labels service-proxy-name and headless). */
 bool service_is_proxied(const struct kube_service *s, const struct service_options *opt);
 
-/* True if the slice counts for services (labels, managed-by, address type). */
+/* True if the slice counts for services (labels, managed-by, address type; not of a ServiceImport). */
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt);
 
 /*
