@@ -16,12 +16,12 @@ struct question {
 	bool is_default_deny;
 };
 
-/* How an entry matches: the length of the key Cilium would have for it, or -1. */
+/* How an entry matches: bit n is set if Cilium would have a key of length n for it. */
 struct found {
 	const struct policy_entry *entry;
-	int plain;	/* the longest that grants by itself */
-	int restricted; /* the longest that needs a proxy */
-	uint32_t width; /* ports of the widest that matches; what is named as reason */
+	uint32_t plain;	     /* keys that grant by themselves */
+	uint32_t restricted; /* keys that need a proxy */
+	uint32_t width;	     /* ports of the widest that matches; what is named as reason */
 };
 
 static bool has_ports(uint8_t proto)
@@ -70,24 +70,26 @@ static int l4_length(const struct question *q, const struct policy_l4 *l4, uint3
 
 static bool match_l4(const struct question *q, const struct policy_entry *e, struct found *f)
 {
-	*f = (struct found){.entry = e, .plain = -1, .restricted = -1};
+	*f = (struct found){.entry = e};
 	if (e->has_any_l4) {
-		f->plain = 0;
+		f->plain = 1;
 		f->width = 65537;
 		return true;
 	}
 	for (size_t i = 0; i < e->l4.n; i++) {
 		uint32_t width = 0;
 		int length = l4_length(q, &e->l4.v[i], &width);
-		int *at = e->l4.v[i].is_restricted && q->is_default_deny ? &f->restricted : &f->plain;
 
 		if (length < 0)
 			continue;
-		if (at == &f->plain)
-			f->width = MAX(f->width, width);
-		*at = MAX(*at, length);
+		if (e->l4.v[i].is_restricted && q->is_default_deny) {
+			f->restricted |= UINT32_C(1) << length;
+			continue;
+		}
+		f->plain |= UINT32_C(1) << length;
+		f->width = MAX(f->width, width);
 	}
-	return f->plain >= 0 || f->restricted >= 0;
+	return f->plain || f->restricted;
 }
 
 static bool is_selected(const struct question *q, const struct selector *s)
@@ -121,26 +123,31 @@ struct found_list {
 	size_t n, cap;
 };
 
+static bool is_of(const struct found *f, bool is_wildcard)
+{
+	return !f->entry->is_deny && f->entry->has_any_peer == is_wildcard;
+}
+
 /* The deepest key of one identity (the peer's own or the wildcard) and what authentication it asks for. */
 static void lookup(const struct found_list *l, bool is_wildcard, int *ret_depth, int *ret_auth, bool *ret_is_explicit)
 {
-	int depth = -1, from = -1, auth = POLICY_AUTH_UNSET;
+	int depth = -1, auth = POLICY_AUTH_UNSET;
 	bool is_explicit = false;
 
 	for (size_t i = 0; i < l->n; i++)
-		if (!l->v[i].entry->is_deny && l->v[i].entry->has_any_peer == is_wildcard)
-			depth = MAX(depth, l->v[i].plain);
-	for (int d = 0; d <= depth; d++)
+		for (int d = 0; is_of(&l->v[i], is_wildcard) && d <= 24; d++)
+			if (l->v[i].plain >> d & 1)
+				depth = MAX(depth, d);
+	/* from the deepest key outwards, the first that says something; what is restricted lends its word too */
+	for (int d = depth; auth == POLICY_AUTH_UNSET && d >= 0; d--)
 		for (size_t i = 0; i < l->n; i++) {
 			const struct found *f = &l->v[i];
-			int asked = (int)f->entry->auth;
 
-			if (f->entry->is_deny || f->entry->has_any_peer != is_wildcard || asked == POLICY_AUTH_UNSET ||
-			    (f->plain != d && f->restricted != d))
+			if (!is_of(f, is_wildcard) || !((f->plain | f->restricted) >> d & 1))
 				continue;
-			auth = d > from ? asked : MAX(auth, asked);
-			is_explicit = d == depth && (f->plain == d || (is_explicit && d == from));
-			from = d;
+			auth = MAX(auth, (int)f->entry->auth);
+			if (d == depth && f->entry->auth != POLICY_AUTH_UNSET && (f->plain >> d & 1))
+				is_explicit = true;
 		}
 	*ret_depth = depth;
 	*ret_auth = auth;
@@ -187,7 +194,7 @@ static struct policy_verdict decide(const struct question *q, const struct found
 			deny = is_better(f, deny) ? f : deny;
 			continue;
 		}
-		if (f->plain >= 0)
+		if (f->plain)
 			allow = is_better(f, allow) ? f : allow;
 		if (f->entry->auth >= POLICY_AUTH_REQUIRED && (!auth || is_better(f, auth)))
 			auth = f;
@@ -216,7 +223,7 @@ static int report(const struct found_list *l, struct policy_why *ret)
 		const struct found *f = &l->v[i];
 		int r = ARRAY_ADD(&out, (struct policy_match){.rule = f->entry->number,
 							      .is_deny = f->entry->is_deny,
-							      .is_restricted = f->plain < 0 && !f->entry->is_deny,
+							      .is_restricted = !f->plain && !f->entry->is_deny,
 							      .needs_auth = f->entry->auth >= POLICY_AUTH_REQUIRED});
 
 		if (r < 0) {
