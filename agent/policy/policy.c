@@ -38,7 +38,8 @@ int policy_repo_new(struct identity_table *ids, const struct policy_options *opt
 	if (services)
 		r->services = *services;
 	r->generation = 1;
-	err = selector_cache_new(r->labels, options->cidr_modes, options->has_ipv4, options->has_ipv6, &r->selectors);
+	err = selector_cache_new(r->labels, options->cidr_modes, options->has_ipv4,
+				 options->has_ipv6, &r->selectors);
 	if (err == 0)
 		err = ARRAY_ADD(&r->by_number, NULL);
 	if (err < 0)
@@ -53,7 +54,8 @@ void policy_repo_free(struct policy_repo *r)
 
 	if (!r)
 		return;
-	HASH_ITER (hh, r->objects, o, tmp) {
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
 		HASH_DEL(r->objects, o);
 		policy_object_free(r, o);
 	}
@@ -67,7 +69,8 @@ void policy_repo_free(struct policy_repo *r)
 	free(r);
 }
 
-int policy_set_subject(struct policy_repo *r, struct label_set *labels, const struct named_port *ports, size_t n_ports,
+int policy_set_subject(struct policy_repo *r, struct label_set *labels,
+		       const struct named_port *ports, size_t n_ports,
 		       struct label_set *node_labels)
 {
 	struct named_ports *p;
@@ -127,16 +130,19 @@ static int object_read_meta(struct policy_parser *p, const json_t *obj, struct p
 	o->name = strdup(name);
 	o->ns = strdup(ns);
 	o->key = str_printf("%d/%s/%s", (int)o->kind, ns, name);
-	o->digest = uid && o->generation ? hash_bytes(uid, strlen(uid)) ^ (uint64_t)o->generation : 0;
+	o->digest =
+		uid && o->generation ? hash_bytes(uid, strlen(uid)) ^ (uint64_t)o->generation : 0;
 	return o->name && o->ns && o->key ? 0 : -ENOMEM;
 }
 
 /* Group labels change without a new generation, so all that counts is compared. */
 static int group_digest(const json_t *obj, uint64_t *ret)
 {
-	CLEANUP(free) char *spec = json_dumps(json_object_get(obj, "spec"), JSON_SORT_KEYS | JSON_ENCODE_ANY);
-	CLEANUP(free) char *labels = json_dumps(json_object_get(json_object_get(obj, "metadata"), "labels"),
-						 JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	CLEANUP(free)
+	char *spec = json_dumps(json_object_get(obj, "spec"), JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	CLEANUP(free)
+	char *labels = json_dumps(json_object_get(json_object_get(obj, "metadata"), "labels"),
+				  JSON_SORT_KEYS | JSON_ENCODE_ANY);
 
 	*ret = 1;
 	if (spec)
@@ -156,7 +162,8 @@ static size_t object_count_entries(const struct policy_object *o)
 }
 
 /* Entries keep the numbers of the same places in the old version, so that an edit changes few. */
-static int repo_number(struct policy_repo *r, struct policy_object *o, const struct policy_object *old)
+static int repo_number(struct policy_repo *r, struct policy_object *o,
+		       const struct policy_object *old)
 {
 	size_t need = object_count_entries(o), have = object_count_entries(old);
 	ARRAY(uint32_t) numbers = {0};
