@@ -215,6 +215,20 @@ static void repo_drop_numbers(struct policy_repo *r, const struct policy_object 
 		}
 }
 
+/*
+ * Whether an object can alter a verdict here: most policies of a cluster are about others, and need no
+ * new tables. With a cidr: key in a selector, prefixes of others count too.
+ */
+static bool object_counts(const struct policy_repo *r, const struct policy_object *o)
+{
+	if (o->kind == POLICY_CIDR_GROUP || r->uses_all_prefixes)
+		return true;
+	for (size_t i = 0; i < o->rules.n; i++)
+		if (policy_rule_selects(r, &o->rules.v[i]))
+			return true;
+	return false;
+}
+
 /* Remembers why the newest version is refused; what is in force stays. Takes `o`. */
 static int repo_refuse(struct policy_repo *r, struct policy_object *o, const struct err *why)
 {
@@ -249,6 +263,7 @@ static int repo_refuse(struct policy_repo *r, struct policy_object *o, const str
 static int repo_install(struct policy_repo *r, struct policy_object *o)
 {
 	struct policy_object *old = repo_find(r, o->key);
+	bool counts;
 	int err;
 
 	for (size_t i = 0; i < o->rules.n; i++) {
@@ -257,6 +272,7 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 			o->rules.v[i].entries.v[k].rule = &o->rules.v[i];
 	}
 	o->is_valid = true;
+	counts = object_counts(r, o) || (old && object_counts(r, old));
 	err = repo_number(r, o, old);
 	if (err < 0) {
 		policy_object_free(r, o);
@@ -268,7 +284,7 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 	}
 	hash_oom = false;
 	HASH_ADD_KEYPTR(hh, r->objects, o->key, strlen(o->key), o);
-	r->generation++;
+	r->generation += counts;
 	if (!hash_oom)
 		return 1;
 	repo_drop_numbers(r, o);
@@ -327,10 +343,10 @@ int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, 
 	o = repo_find(r, key);
 	if (!o)
 		return 0;
+	r->generation += object_counts(r, o);
 	repo_drop_numbers(r, o);
 	HASH_DEL(r->objects, o);
 	policy_object_free(r, o);
-	r->generation++;
 	return 1;
 }
 

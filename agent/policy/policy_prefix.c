@@ -94,7 +94,7 @@ static int add_names(const struct policy_repo *r, struct marks *m, const struct 
 	return err;
 }
 
-static int collect(const struct policy_repo *r, struct selector *const *selectors, size_t n,
+static int collect(struct policy_repo *r, struct selector *const *selectors, size_t n,
 		   struct marks *m)
 {
 	bool needs_groups = false, needs_all = false;
@@ -111,6 +111,7 @@ static int collect(const struct policy_repo *r, struct selector *const *selector
 		if (err == 0 && s->n_reqs == 1 && s->reqs[0].source == LABEL_FQDN)
 			err = add_names(r, m, s);
 	}
+	r->uses_all_prefixes = needs_all;
 	if (err == 0 && (needs_groups || needs_all))
 		err = add_groups(r, m);
 	if (err == 0 && needs_all)

@@ -106,6 +106,7 @@ struct policy_repo {
 	ARRAY(struct policy_entry *) by_number; /* 0 is no rule */
 	ARRAY(uint32_t) free_numbers;
 	uint64_t generation;
+	bool uses_all_prefixes; /* some peer in use has a cidr: key */
 	struct label_set *subject, *node;
 	uint16_t subject_flags, node_flags;
 	struct named_ports *subject_ports;
