@@ -25,3 +25,6 @@ bpf/mesh_tc.skel.h: bpf/mesh_tc.bpf.o
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_tc.bpf.o name mesh_tc_bpf >$@.tmp && mv $@.tmp $@
 bpf/mesh_sock.skel.h: bpf/mesh_sock.bpf.o
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_sock.bpf.o name mesh_sock_bpf >$@.tmp && mv $@.tmp $@
+
+# The loader holds the programs; automake's dependency tracking knows that only after a first build.
+agent/bpf/bpf_obj.$(OBJEXT): $(BPF_SKELETONS)

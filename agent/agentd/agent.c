@@ -141,6 +141,21 @@ static int add_told_servers(struct agent *a)
 	return r;
 }
 
+/* Our own objects come with the lists like everyone's: if they change under us, look at them now. */
+static void watch_own(struct agent *a)
+{
+	bool is_listed = node_table_find(a->world->nodes, a->join.host) != NULL;
+
+	for (size_t i = 0; i < a->own.n; i++) {
+		struct ipcache_claim c;
+
+		is_listed = is_listed && ipcache_get(a->world->addresses, &a->own.v[i], &c) && c.identity == a->join.identity;
+	}
+	if (a->was_listed && !is_listed)
+		registration_kick(a->registration);
+	a->was_listed = is_listed;
+}
+
 static void now_running(struct agent *a)
 {
 	if (a->zone)
@@ -170,6 +185,7 @@ static void on_apply(void *arg)
 	ports = named_ports_json(a->conf);
 	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
 	r = registration_set(a->registration, &info);
+	watch_own(a);
 	if (r < 0)
 		log_event(LOG_ERR, "register.memory", "cannot register for lack of memory", F_ERRNO(r));
 }
@@ -517,6 +533,18 @@ static int resolve_server(struct agent *a, const char *url)
 	return r;
 }
 
+static int make_machine_id(struct agent *a)
+{
+	sd_id128_t id;
+	char text[SD_ID128_STRING_MAX];
+	int r = sd_id128_get_boot(&id);
+
+	if (r < 0)
+		return r;
+	a->machine = str_printf("%s/%s", a->join.host, sd_id128_to_string(id, text));
+	return a->machine ? 0 : -ENOMEM;
+}
+
 static int start_client(struct agent *a, struct err *reterr)
 {
 	CLEANUP(secret_free) char *token = NULL;
@@ -524,12 +552,16 @@ static int start_client(struct agent *a, struct err *reterr)
 				 .ca_pem = a->join.ca_pem};
 	const struct registration_conf registration = {.host = a->join.host, .namespace = a->join.namespace,
 						       .identity = a->join.identity, .on_state = on_registration, .arg = a};
-	const struct lease_conf lease = {.host = a->join.host, .holder = a->machine, .on_conflict = on_lease_conflict, .arg = a};
+	struct lease_conf lease = {.host = a->join.host, .on_conflict = on_lease_conflict, .arg = a};
 	const struct renewal_conf renewal = {.host = a->join.host, .on_token = on_token, .arg = a};
 	int r = join_state_load_token(a->conf->state_dir, &token, reterr);
 
 	if (r < 0)
 		return r;
+	r = make_machine_id(a);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot read the boot id: %s", err_name(r));
+	lease.holder = a->machine;
 	kube.token = token;
 	r = kube_client_new(a->loop, &kube, &a->client, reterr);
 	if (r < 0)
@@ -617,18 +649,6 @@ static void on_reload(void *arg)
 	want_apply(a);
 }
 
-static int make_machine_id(struct agent *a)
-{
-	sd_id128_t id;
-	char text[SD_ID128_STRING_MAX];
-	int r = sd_id128_get_boot(&id);
-
-	if (r < 0)
-		return r;
-	a->machine = strdup(sd_id128_to_string(id, text));
-	return a->machine ? 0 : -ENOMEM;
-}
-
 int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, struct err *reterr)
 {
 	CLEANUP(agent_free) struct agent *a = calloc(1, sizeof(*a));
@@ -647,8 +667,6 @@ int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, stru
 	r = loop_new(&a->loop);
 	if (r == 0)
 		r = health_new(&a->health);
-	if (r == 0)
-		r = make_machine_id(a);
 	if (r == 0)
 		r = loop_add_signal(a->loop, SIGTERM, on_stop, a, &a->signals[0]);
 	if (r == 0)

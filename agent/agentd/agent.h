@@ -51,6 +51,7 @@ struct agent {
 	struct source *upkeep;
 	struct source *signals[3];
 	struct ctl_call *leaving;
+	bool was_listed; /* our node and address stood in the lists */
 	uint64_t refused_us; /* since when the credential is refused; 0 = it is not */
 	ARRAY(struct ip) own; /* registered addresses */
 	ARRAY(struct ip) servers;

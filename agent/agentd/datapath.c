@@ -55,7 +55,8 @@ static int attach_nics(struct datapath *d, const struct nics *nics)
 		if (r < 0 && r != -ENODEV && first == 0)
 			first = r;
 	}
-	n = bpfattach_if_list(d->obj, present, IFACES_MAX);
+	/* Before the tunnel device is known again, after a restart, it would look like a leftover. */
+	n = recon_net_status(d->net)->is_applied ? bpfattach_if_list(d->obj, present, IFACES_MAX) : 0;
 	for (int i = 0; i < n; i++) {
 		bool wanted = present[i] == tunnel;
 

@@ -5,10 +5,13 @@
  * each packet reads once: storing it is how a new policy, as a whole, comes into force.
  *
  * Order for a policy change: fill the bank that is not in use (rows, ports, ranges, class[bank],
- * default_verdict[bank]), then bpfconfig_commit() with the other bank. Order for a changed or removed
- * address or node: write the map, then bpfconfig_bump(): flows keep the identity and the verdict
- * they were opened with until the generation changes. New addresses need no bump unless a flow with
- * the world was possible before.
+ * default_verdict[bank]), then bpfconfig_commit() with the other bank. A packet that was on its way
+ * during a commit may look into the old bank for some microseconds more: do not refill that bank
+ * within the same millisecond.
+ *
+ * Order for a new, changed or removed address, prefix or node: write the map, then bpfconfig_bump().
+ * Until the generation changes, flows keep the identity and the verdict that they were opened with;
+ * judging each once more costs about 100 ns, so one bump for a batch of changes is cheap.
  */
 #pragma once
 

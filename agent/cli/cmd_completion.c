@@ -4,18 +4,27 @@
 
 #include "cli/cmd.h"
 
-/* One word a line and what it is: "command identity get", "option identity get --type". */
+static void print_opt_lines(const struct cli *cli, const char *command, const struct cmd_opt *opts)
+{
+	for (; opts && opts->name; opts++) {
+		(void)fprintf(cli->out, "option %s --%s\n", command, opts->name);
+		if (opts->letter)
+			(void)fprintf(cli->out, "letter %s -%c\n", command, opts->letter);
+	}
+}
+
+/* A line each: "command identity get", "option dns query --type", "letter dns query -t"; globals as "-". */
 static void print_words(const struct cli *cli)
 {
-	for (const struct cmd_opt *o = cmd_global_opts; o->name; o++)
-		(void)fprintf(cli->out, "option - --%s\n", o->name);
+	print_opt_lines(cli, "-", cmd_global_opts);
 	for (const struct cmd *const *t = cli->tables; *t; t++)
 		for (const struct cmd *c = *t; c->noun; c++) {
-			(void)fprintf(cli->out, "command %s%s%s\n", c->noun, c->verb ? " " : "",
-				      c->verb ? c->verb : "");
-			for (const struct cmd_opt *o = c->opts; o && o->name; o++)
-				(void)fprintf(cli->out, "option %s%s%s --%s\n", c->noun, c->verb ? " " : "",
-					      c->verb ? c->verb : "", o->name);
+			char command[64];
+
+			(void)snprintf(command, sizeof(command), "%s%s%s", c->noun, c->verb ? " " : "",
+				       c->verb ? c->verb : "");
+			(void)fprintf(cli->out, "command %s\n", command);
+			print_opt_lines(cli, command, c->opts);
 		}
 }
 

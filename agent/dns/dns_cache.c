@@ -99,7 +99,8 @@ void dns_cache_put(struct dns_cache *c, const struct dns_query *q, const uint8_t
 	size_t key_len = key_make(q, key), size;
 	struct entry *e;
 
-	if (c->max_entries == 0 || len > ENTRY_MAX)
+	/* a stored message gets the question of another client: both must be equal but for letter case */
+	if (c->max_entries == 0 || len > ENTRY_MAX || q->qclass != DNS_CLASS_IN)
 		return;
 	memcpy(copy, msg, len);
 	if (dns_response_strip(copy, &len, &info) < 0 || info.is_truncated || info.ttl == 0 ||
@@ -135,6 +136,8 @@ size_t dns_cache_get(struct dns_cache *c, const struct dns_query *q, uint64_t no
 	size_t key_len = key_make(q, key), len;
 	struct entry *e;
 
+	if (q->qclass != DNS_CLASS_IN)
+		return 0;
 	HASH_FIND(hh, c->entries, key, key_len, e);
 	if (e && now_us >= e->until_us) {
 		drop(c, e);

@@ -34,7 +34,8 @@ int dns_name_read(const uint8_t *msg, size_t len, size_t *at, struct dns_name *r
 			to = (size_t)(c & 0x3f) << 8 | msg[pos + 1];
 			if (!end)
 				end = pos + 2;
-			if (to >= segment) /* only backward, so each jump gets nearer to the start */
+			/* only backward, so that it ends; not into the header, which changes on the way */
+			if (to >= segment || to < DNS_HEADER_LEN)
 				return -EBADMSG;
 			pos = segment = to;
 			continue;

@@ -74,7 +74,8 @@ struct label_table *identity_labels(struct identity_table *t);
 
 /*
  * Sets the labels of a number; takes `labels`, also on failure. Named ports in gen: labels are read
- * (Cilium 1.20). No change if the labels are equal. -EINVAL for a reserved number or 0, -ENOMEM,
+ * (Cilium 1.20). No change if the labels are equal. Local numbers are for this host's own use: whoever reads
+ * identities from the API refuses those above 0xffffff. -EINVAL for a reserved number or 0, -ENOMEM,
  * -ENOSPC past LIMIT_IDENTITIES.
  */
 int identity_upsert(struct identity_table *t, uint32_t number, struct label_set *labels);

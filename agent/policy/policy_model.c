@@ -92,7 +92,7 @@ static bool match_l4(const struct question *q, const struct policy_entry *e, str
 
 static bool is_selected(const struct question *q, const struct selector *s)
 {
-	return selector_match(q->repo->selectors, s, q->peer->labels, q->peer->flags);
+	return q->peer->labels && selector_match(q->repo->selectors, s, q->peer->labels, q->peer->flags);
 }
 
 /* 1, 0; -ENOMEM, -ENOSPC. */

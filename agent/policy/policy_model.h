@@ -9,7 +9,7 @@
 
 /* The peer, settled: labels with their flags, and named ports. */
 struct policy_model_peer {
-	const struct label_set *labels;
+	const struct label_set *labels; /* NULL = an unknown identity, which no selector matches */
 	uint16_t flags;
 	const struct named_ports *ports;
 };

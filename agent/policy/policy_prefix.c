@@ -8,6 +8,7 @@ struct mark {
 	struct cidr prefix;
 	bool is_cidr;			/* named itself: carries its cidr label */
 	const struct label_set *group;	/* of a CiliumCIDRGroup */
+	const char *group_name;
 	const char *fqdn;		/* key of the label of a DNS selector */
 };
 
@@ -45,7 +46,8 @@ static int add_groups(const struct policy_repo *r, struct marks *m)
 	HASH_ITER (hh, r->objects, o, tmp) {
 		for (size_t i = 0; err == 0 && o->kind == POLICY_CIDR_GROUP && i < o->group.n_cidrs; i++)
 			err = add_mark(r, m, (struct mark){.prefix = o->group.cidrs[i], .is_cidr = true,
-							   .group = o->group.labels});
+							   .group = o->group.labels,
+							   .group_name = o->name});
 	}
 	return err;
 }
@@ -106,9 +108,15 @@ static int collect(const struct policy_repo *r, struct selector *const *selector
 	return err;
 }
 
-static int mark_cmp(const void *a, const void *b)
+/* Where groups share a prefix and a label key, the last by name wins, to be the same each time. */
+static int mark_cmp(const void *pa, const void *pb)
 {
-	return cidr_cmp(&((const struct mark *)a)->prefix, &((const struct mark *)b)->prefix);
+	const struct mark *a = pa, *b = pb;
+	int r = cidr_cmp(&a->prefix, &b->prefix);
+
+	if (r == 0)
+		r = (a->group != NULL) - (b->group != NULL);
+	return r == 0 && a->group ? strcmp(a->group_name, b->group_name) : r;
 }
 
 static const char *world_of(const struct policy_repo *r, const struct cidr *c)
@@ -159,7 +167,7 @@ int policy_prefixes_make(struct policy_repo *r, struct selector *const *selector
 		err = ARRAY_RESERVE(&list, m.n + 1);
 	ARRAY_SORT(&m, mark_cmp);
 	for (size_t i = 0, end; err == 0 && i < m.n; i = end) {
-		for (end = i + 1; end < m.n && mark_cmp(&m.v[i], &m.v[end]) == 0; end++)
+		for (end = i + 1; end < m.n && cidr_cmp(&m.v[i].prefix, &m.v[end].prefix) == 0; end++)
 			;
 		/* sorted by address and length, a prefix comes right after those around it */
 		while (depth && !cidr_contains(&parents[depth - 1]->prefix, &m.v[i].prefix))

@@ -84,8 +84,8 @@ DEFINE_CLEANUP(struct policy_table *, policy_table_free)
 
 /*
  * Brings the table up to date: all of it after a change of policy, only changed identities otherwise.
- * Consumes the identity table's change list. 1 if anything changed, 0 if not; -ENOMEM leaves a table
- * that the next call computes anew.
+ * Consumes the identity table's change list. 1 if anything changed, 0 if not. -ENOMEM, or -ENOSPC when numbers
+ * of identities run out, leave a table that must not be used; the next call computes it anew.
  */
 int policy_table_update(struct policy_table *t);
 

@@ -61,17 +61,50 @@ static int add_names(struct around *a, const struct policy_entry *e, struct labe
 	return r;
 }
 
-static int around_all(struct around *a, struct label_builder *b)
+/* A group's prefix around the address. */
+struct ring {
+	unsigned len;
+	const struct policy_object *group;
+};
+
+/* From the widest in, so that the longest has the last word on a key; then by name. */
+static int ring_cmp(const void *pa, const void *pb)
 {
+	const struct ring *a = pa, *b = pb;
+
+	if (a->len != b->len)
+		return a->len < b->len ? -1 : 1;
+	return strcmp(a->group->name, b->group->name);
+}
+
+static int around_groups(struct around *a, struct label_builder *b)
+{
+	ARRAY(struct ring) rings = {0};
 	const struct policy_object *o, *tmp;
 	int r = 0;
 
 	HASH_ITER (hh, a->repo->objects, o, tmp) {
-		for (size_t i = 0; i < o->group.n_cidrs; i++) {
-			around_cidr(a, &o->group.cidrs[i]);
-			if (cidr_contains_ip(&o->group.cidrs[i], a->ip) && o->group.cidrs[i].len > 0)
-				r = r < 0 ? r : label_builder_add_set(b, o->group.labels);
+		for (size_t i = 0; r == 0 && i < o->group.n_cidrs; i++) {
+			const struct cidr *c = &o->group.cidrs[i];
+
+			around_cidr(a, c);
+			if (c->len > 0 && cidr_contains_ip(c, a->ip))
+				r = ARRAY_ADD(&rings, (struct ring){.len = c->len, .group = o});
 		}
+	}
+	ARRAY_SORT(&rings, ring_cmp);
+	for (size_t i = 0; r == 0 && i < rings.n; i++)
+		r = label_builder_add_set(b, rings.v[i].group->group.labels);
+	ARRAY_DONE(&rings);
+	return r;
+}
+
+static int around_all(struct around *a, struct label_builder *b)
+{
+	const struct policy_object *o, *tmp;
+	int r = around_groups(a, b);
+
+	HASH_ITER (hh, a->repo->objects, o, tmp) {
 		for (size_t i = 0; i < o->rules.n; i++)
 			for (size_t k = 0; r == 0 && k < o->rules.v[i].entries.n; k++) {
 				r = around_entry(a, &o->rules.v[i].entries.v[k]);
@@ -117,6 +150,8 @@ int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum polic
 	struct label_set *labels = NULL;
 	int err;
 
+	if (peer->is_unknown)
+		return policy_model(r, &settled, dir, proto, port, ret);
 	if (!peer->labels && !peer->ip.family)
 		return -EINVAL;
 	err = peer_labels(r, peer, &labels);

@@ -11,6 +11,7 @@ struct policy_peer {
 	const struct named_port *ports; /* of the peer, sorted or not; for egress */
 	size_t n_ports;
 	struct ip ip; /* .family 0 = not given */
+	bool is_unknown; /* an identity nobody knows: only rules for every peer match, the rest is ignored */
 };
 
 /* One entry that matches the question. */

@@ -55,18 +55,19 @@ INLINE struct mesh_rate *event_token(const struct mesh_config *c)
 	return r;
 }
 
-INLINE void event_send(struct __sk_buff *skb, const struct mesh_config *c, const struct pkt *p,
-		       const struct report *rep)
+/* Not inlined: the programs have many places that report. */
+static __noinline int event_send(struct __sk_buff *skb, const struct mesh_config *c,
+				 const struct pkt *p, const struct report *rep)
 {
 	struct mesh_rate *rate = event_token(c);
 	struct mesh_event *e;
 
 	if (!rate)
-		return;
+		return 0;
 	e = bpf_ringbuf_reserve(&mesh_events, sizeof(*e), 0);
 	if (!e) {
 		rate->suppressed++;
-		return;
+		return 0;
 	}
 	memset(e, 0, sizeof(*e));
 	e->time_ns = bpf_ktime_get_boot_ns();
@@ -90,4 +91,5 @@ INLINE void event_send(struct __sk_buff *skb, const struct mesh_config *c, const
 	e->suppressed = rate->suppressed;
 	rate->suppressed = 0;
 	bpf_ringbuf_submit(e, 0);
+	return 0;
 }

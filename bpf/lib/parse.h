@@ -215,6 +215,53 @@ INLINE int parse_transport(struct __sk_buff *skb, struct pkt *p, __u8 dir, __u32
 	return fragment_complete(p, dir, v6);
 }
 
+/*
+ * The usual packet: no VLAN tag in the frame, no options, extension headers or fragments, and all
+ * headers in the linear part. Read in place. False: take the long way.
+ */
+INLINE bool parse_quick(struct __sk_buff *skb, struct pkt *p, bool v6)
+{
+	const void *data = (const void *)(long)skb->data;
+	const void *end = (const void *)(long)skb->data_end;
+	const struct l4 *h;
+
+	if (v6) {
+		const struct ip6 *ip = data + ETH_HLEN;
+
+		h = data + ETH_HLEN + sizeof(*ip);
+		if ((const void *)(h + 1) > end || (ip->version_flow & bpf_htonl(0xf0000000)) !=
+							   bpf_htonl(0x60000000))
+			return false;
+		if (ip->next != IPPROTO_TCP && ip->next != IPPROTO_UDP)
+			return false;
+		p->saddr = ip->saddr;
+		p->daddr = ip->daddr;
+		p->proto = ip->next;
+	} else {
+		const struct ip4 *ip = data + ETH_HLEN;
+		__u32 need;
+
+		h = data + ETH_HLEN + sizeof(*ip);
+		if ((const void *)(h + 1) > end || ip->version_ihl != 0x45 ||
+		    (ip->frag & bpf_htons(IPV4_MF | IPV4_OFFSET)))
+			return false;
+		if (ip->proto != IPPROTO_TCP && ip->proto != IPPROTO_UDP)
+			return false;
+		/* shorter than the frame: rare enough for the long way */
+		need = sizeof(*ip) + sizeof(*h);
+		if (bpf_ntohs(ip->len) < need)
+			return false;
+		p->saddr.w[0] = ip->saddr;
+		p->daddr.w[0] = ip->daddr;
+		p->proto = ip->proto;
+	}
+	p->sport = h->sport;
+	p->dport = h->dport;
+	if (p->proto == IPPROTO_TCP)
+		p->tcp_flags = h->tcp_flags;
+	return true;
+}
+
 /* 0 or a drop reason. */
 INLINE int parse_ip4(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 {

@@ -24,42 +24,10 @@ struct frame {
 	__u64 state;
 	struct pkt p;
 	struct tunnel_info t; /* tunnel ingress */
+	struct report rep;
+	__u32 node;    /* tunnel egress: where to */
+	bool is_fresh; /* judged, and not because an old verdict expired */
 };
-
-INLINE int frame_drop(struct frame *f, const struct point at, __u16 reason, __u8 family)
-{
-	count(reason, at.dir, f->skb->len);
-	if (f->state & MESH_STATE_EV_DROP) {
-		struct report rep = {.reason = reason,
-				     .dir = at.dir,
-				     .family = family,
-				     .flags = at.tunnel ? MESH_EV_TUNNEL : 0};
-
-		event_send(f->skb, f->c, &f->p, &rep);
-	}
-	return VERDICT_DROP;
-}
-
-/* The last step of every packet that passes. */
-INLINE int frame_pass(struct frame *f, const struct point at, __u16 reason, bool v6)
-{
-	if (f->p.frag == FRAG_FIRST)
-		fragment_note(f->c, &f->p, at.dir, v6);
-	count(reason, at.dir, f->skb->len);
-	return VERDICT_PASS;
-}
-
-INLINE int frame_send(struct frame *f, const struct point at, __u32 node, __u16 reason, bool v6)
-{
-	int r;
-
-	if (at.tunnel && at.dir == MESH_EGRESS) {
-		r = tunnel_send(f->skb, f->c, node);
-		if (r)
-			return frame_drop(f, at, (__u16)r, v6 ? 6 : 4);
-	}
-	return frame_pass(f, at, reason, v6);
-}
 
 /* Neighbour discovery, multicast listeners and the like (RFC 4890's must-not-drop set), DHCP clients. */
 INLINE bool frame_is_infra(const struct pkt *p, const struct point at, bool v6)
@@ -77,22 +45,18 @@ INLINE bool frame_is_infra(const struct pkt *p, const struct point at, bool v6)
 	return p->sport == bpf_htons(v6 ? 547 : 67) && p->dport == bpf_htons(v6 ? 546 : 68);
 }
 
-/* Outer packets of the tunnel, seen on the interface below it. */
+/* Outer packets of the tunnel, seen on the interface below it. Like all below: the reason. */
 INLINE int frame_outer(struct frame *f, const struct point at, bool v6)
 {
 	const struct mesh_config *c = f->c;
 
-	if (at.dir == MESH_INGRESS) {
-		if (!ipcache_is_node(&f->p.saddr, v6))
-			return frame_drop(f, at, MESH_DROP_TUNNEL_UNKNOWN_NODE, v6 ? 6 : 4);
-	} else {
-		/* a local process must not be able to choose a VNI, that is an identity */
-		if ((f->skb->mark & c->overlay_mask) != c->overlay_mark || !c->overlay_mark)
-			return frame_drop(f, at, MESH_DROP_TUNNEL_FORGED, v6 ? 6 : 4);
-		if (!ipcache_is_node(&f->p.daddr, v6))
-			return frame_drop(f, at, MESH_DROP_TUNNEL_DST, v6 ? 6 : 4);
-	}
-	return frame_pass(f, at, MESH_PASS_TUNNEL, v6);
+	if (at.dir == MESH_INGRESS)
+		return ipcache_is_node(&f->p.saddr, v6) ? MESH_PASS_TUNNEL :
+							  MESH_DROP_TUNNEL_UNKNOWN_NODE;
+	/* a local process must not be able to choose a VNI, that is an identity */
+	if ((f->skb->mark & c->overlay_mask) != c->overlay_mark || !c->overlay_mark)
+		return MESH_DROP_TUNNEL_FORGED;
+	return ipcache_is_node(&f->p.daddr, v6) ? MESH_PASS_TUNNEL : MESH_DROP_TUNNEL_DST;
 }
 
 INLINE bool frame_failsafe(const struct pkt *p, const struct point at, bool v6)
@@ -146,60 +110,55 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 {
 	struct pkt *p = &f->p;
 	const union addr *peer = at.dir == MESH_INGRESS ? &p->saddr : &p->daddr;
-	struct report rep = {.dir = at.dir,
-			     .family = v6 ? 6 : 4,
-			     .flags = at.tunnel ? MESH_EV_TUNNEL : 0,
-			     .verdict = MESH_ALLOW,
-			     .reason = MESH_PASS_NEW};
 	struct mesh_ct e = {.flags = (at.dir == MESH_EGRESS ? MESH_CT_EGRESS : 0) |
 				     (at.tunnel ? MESH_CT_TUNNEL : 0)};
 	struct mesh_ipinfo info = {};
 	struct decision d;
 	int r;
 
+	f->is_fresh = !old;
 	if (frame_failsafe(p, at, v6)) {
-		rep.reason = MESH_PASS_FAILSAFE;
+		r = MESH_PASS_FAILSAFE;
 		e.flags |= MESH_CT_FAILSAFE;
 		goto pass;
 	}
 	info = ipcache_get(f->c, peer, v6);
 	r = frame_check_path(f, at, &info, v6);
-	rep.peer = info.identity;
-	if (r) {
-		rep.reason = (__u16)r;
+	f->rep.peer = info.identity;
+	if (r)
 		goto drop;
-	}
 	d = policy_decide(f->c, f->state, info.identity, at.dir, p);
-	rep.verdict = d.verdict;
-	rep.rule = d.rule;
-	if (d.verdict == MESH_ALLOW)
+	f->rep.verdict = d.verdict;
+	f->rep.rule = d.rule;
+	if (d.verdict == MESH_ALLOW) {
+		r = MESH_PASS_NEW;
 		goto pass;
-	rep.reason = reason_of(d.verdict);
+	}
 	if (f->state & MESH_STATE_AUDIT) {
-		rep.reason = MESH_PASS_AUDIT;
-		rep.flags |= MESH_EV_AUDIT;
+		r = MESH_PASS_AUDIT;
 		e.flags |= MESH_CT_AUDIT;
 		goto pass;
 	}
 	if (!old && frame_failsafe_answer(p, at, v6)) {
-		count(MESH_PASS_FAILSAFE, at.dir, f->skb->len);
-		return VERDICT_PASS;
+		f->is_fresh = false;
+		return MESH_PASS_FAILSAFE;
 	}
+	r = reason_of(d.verdict);
 drop:
 	/* what policy no longer allows ends in both directions */
 	if (old)
 		ct_forget(k, v6);
-	count(rep.reason, at.dir, f->skb->len);
-	if (f->state & MESH_STATE_EV_DROP)
-		event_send(f->skb, f->c, p, &rep);
-	return VERDICT_DROP;
+	return r;
 pass:
+	f->node = info.node;
 	e.generation = state_generation(f->state);
 	e.peer = info.identity;
-	e.rule = rep.rule;
+	e.rule = f->rep.rule;
 	e.node = info.node;
-	e.outer4 = f->t.outer4;
-	e.vni = f->t.vni;
+	if (at.tunnel && at.dir == MESH_INGRESS) {
+		e.outer4 = f->t.outer4;
+		e.vni = f->t.vni;
+	}
 	if (old) {
 		old->peer = e.peer;
 		old->rule = e.rule;
@@ -212,10 +171,7 @@ pass:
 	} else if (is_flow && ct_may_open(p)) {
 		ct_insert(f->c, k, &e, p, now, v6);
 	}
-	if (!old && ((f->state & MESH_STATE_EV_NEW) ||
-		     (rep.reason == MESH_PASS_AUDIT && (f->state & MESH_STATE_EV_DROP))))
-		event_send(f->skb, f->c, p, &rep);
-	return frame_send(f, at, info.node, rep.reason, v6);
+	return r;
 }
 
 /* The path of a packet of a known flow is checked again unless the entry says that it was. 0 or a reason. */
@@ -226,7 +182,7 @@ INLINE int frame_recheck(struct frame *f, const struct point at, struct mesh_ct 
 	struct mesh_ipinfo info;
 	int r;
 
-	if (at.dir == MESH_EGRESS)
+	if (at.tunnel && at.dir == MESH_EGRESS)
 		return 0;
 	if (at.tunnel) {
 		if (is_current && e->outer4 && e->outer4 == f->t.outer4 && e->vni == f->t.vni)
@@ -254,56 +210,64 @@ INLINE __u32 frame_node(struct frame *f, const struct point at, const struct mes
 	return ipcache_get(f->c, &f->p.daddr, v6).node;
 }
 
-INLINE int frame_flow(struct frame *f, const struct point at, bool v6)
+/* An ICMP error about a known flow, on a path where its sender may be. */
+INLINE bool frame_is_related(struct frame *f, const struct point at, bool v6)
 {
 	struct pkt *p = &f->p;
+	struct mesh_ipinfo info;
+
+	if (!parse_is_icmp_error(p->proto, p->icmp_type) || p->frag == FRAG_LATER ||
+	    !related_is(f->skb, f->c, p, at.dir, at.tunnel, v6))
+		return false;
+	if (!at.tunnel)
+		return true;
+	info = ipcache_get(f->c, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr, v6);
+	f->node = info.node;
+	return frame_check_path(f, at, &info, v6) == 0;
+}
+
+INLINE int frame_flow(struct frame *f, const struct point at, bool v6)
+{
 	__u64 now = bpf_jiffies64();
-	bool is_current, is_forward;
+	struct mesh_ct *e = NULL;
 	union ct_key k;
-	struct mesh_ct *e;
+	bool is_flow = ct_key_fill(&k, &f->p, at.dir, v6);
 	int r;
 
-	if (!ct_key_fill(&k, p, at.dir, v6)) {
-		if (parse_is_icmp_error(p->proto, p->icmp_type) && p->frag != FRAG_LATER &&
-		    related_is(f->skb, f->c, p, at.dir, at.tunnel, v6)) {
-			struct mesh_ipinfo info = {};
+	if (is_flow)
+		e = ct_find(&k, &f->p, now, v6);
+	else if (frame_is_related(f, at, v6))
+		return MESH_PASS_RELATED;
+	if (e) {
+		bool is_current = e->generation == state_generation(f->state);
+		bool is_forward = ct_dir(e) == at.dir;
 
-			if (at.tunnel) {
-				info = ipcache_get(f->c, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
-						   v6);
-				r = frame_check_path(f, at, &info, v6);
-				if (r)
-					return frame_drop(f, at, (__u16)r, v6 ? 6 : 4);
-			}
-			return frame_send(f, at, info.node, MESH_PASS_RELATED, v6);
+		if (is_current || !is_forward) {
+			r = frame_recheck(f, at, e, is_current, v6);
+			if (r)
+				return r;
+			ct_touch(f->c, e, &f->p, now, is_forward);
+			f->node = frame_node(f, at, e, is_current, v6);
+			return is_forward ? MESH_PASS_ESTABLISHED : MESH_PASS_REPLY;
 		}
-		return frame_judge(f, at, &k, false, NULL, now, v6);
 	}
-	e = ct_find(&k, p, now, v6);
-	if (!e)
-		return frame_judge(f, at, &k, true, NULL, now, v6);
-	is_current = e->generation == state_generation(f->state);
-	is_forward = ct_dir(e) == at.dir;
-	if (is_forward && !is_current)
-		return frame_judge(f, at, &k, true, e, now, v6);
-	r = frame_recheck(f, at, e, is_current, v6);
-	if (r)
-		return frame_drop(f, at, (__u16)r, v6 ? 6 : 4);
-	ct_touch(f->c, e, p, now, is_forward);
-	return frame_send(f, at, frame_node(f, at, e, is_current, v6),
-			  is_forward ? MESH_PASS_ESTABLISHED : MESH_PASS_REPLY, v6);
+	return frame_judge(f, at, &k, is_flow, e, now, v6);
 }
 
 INLINE int frame_ip(struct frame *f, const struct point at, __u32 l3_off, bool v6)
 {
-	int r = v6 ? parse_ip6(f->skb, l3_off, &f->p, at.dir) :
-		     parse_ip4(f->skb, l3_off, &f->p, at.dir);
+	int r;
 
-	if (r)
-		return frame_drop(f, at, (__u16)r, v6 ? 6 : 4);
+	f->rep.family = v6 ? 6 : 4;
+	if (l3_off != ETH_HLEN || !parse_quick(f->skb, &f->p, v6)) {
+		r = v6 ? parse_ip6(f->skb, l3_off, &f->p, at.dir) :
+			 parse_ip4(f->skb, l3_off, &f->p, at.dir);
+		if (r)
+			return r;
+	}
 	if (!at.tunnel) {
 		if (frame_is_infra(&f->p, at, v6))
-			return frame_pass(f, at, MESH_PASS_INFRA, v6);
+			return MESH_PASS_INFRA;
 		if (f->p.proto == IPPROTO_UDP && f->c->tunnel_port &&
 		    f->p.dport == f->c->tunnel_port)
 			return frame_outer(f, at, v6);
@@ -311,33 +275,67 @@ INLINE int frame_ip(struct frame *f, const struct point at, __u32 l3_off, bool v
 	return frame_flow(f, at, v6);
 }
 
-INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
+INLINE int frame_decide(struct frame *f, const struct point at)
 {
-	struct frame f = {.skb = skb, .c = config_get()};
 	__be16 ethertype = 0;
 	__u32 l3_off = 0;
 	int r;
+
+	r = parse_l2(f->skb, &ethertype, &l3_off);
+	if (r)
+		return r;
+	if (at.tunnel && at.dir == MESH_INGRESS) {
+		r = tunnel_read(f->skb, &f->t);
+		if (r)
+			return r;
+	}
+	if (ethertype == bpf_htons(ETH_P_IP))
+		return frame_ip(f, at, l3_off, false);
+	if (ethertype == bpf_htons(ETH_P_IPV6))
+		return frame_ip(f, at, l3_off, true);
+	if (!at.tunnel && parse_is_link_control(ethertype))
+		return MESH_PASS_INFRA;
+	return MESH_DROP_ETHERTYPE;
+}
+
+INLINE bool frame_wants_event(const struct frame *f, int reason)
+{
+	if (reason >= MESH_DROP_FIRST)
+		return f->state & MESH_STATE_EV_DROP;
+	if (!f->is_fresh)
+		return false;
+	if (reason == MESH_PASS_AUDIT)
+		return f->state & (MESH_STATE_EV_DROP | MESH_STATE_EV_NEW);
+	return f->state & MESH_STATE_EV_NEW;
+}
+
+INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
+{
+	struct frame f = {.skb = skb, .c = config_get()};
+	int reason, r;
 
 	if (!f.c)
 		return VERDICT_PASS;
 	f.state = config_state(f.c);
 	if (!(f.state & MESH_STATE_ACTIVE))
 		return VERDICT_PASS;
-	r = parse_l2(skb, &ethertype, &l3_off);
-	if (r)
-		return frame_drop(&f, at, (__u16)r, 0);
-	if (at.tunnel && at.dir == MESH_INGRESS) {
-		r = tunnel_read(skb, &f.t);
-		if (r)
-			return frame_drop(&f, at, (__u16)r, 0);
+	reason = frame_decide(&f, at);
+	if (reason < MESH_DROP_FIRST) {
+		if (at.tunnel && at.dir == MESH_EGRESS) {
+			r = tunnel_send(skb, f.c, f.node);
+			if (r)
+				reason = r;
+		}
+		if (f.p.frag == FRAG_FIRST && reason < MESH_DROP_FIRST)
+			fragment_note(f.c, &f.p, at.dir, f.rep.family == 6);
 	}
-	if (ethertype == bpf_htons(ETH_P_IP))
-		return frame_ip(&f, at, l3_off, false);
-	if (ethertype == bpf_htons(ETH_P_IPV6))
-		return frame_ip(&f, at, l3_off, true);
-	if (!at.tunnel && parse_is_link_control(ethertype)) {
-		count(MESH_PASS_INFRA, at.dir, skb->len);
-		return VERDICT_PASS;
+	count((__u32)reason, at.dir, skb->len);
+	if (frame_wants_event(&f, reason)) {
+		f.rep.reason = (__u16)reason;
+		f.rep.dir = at.dir;
+		f.rep.flags = (at.tunnel ? MESH_EV_TUNNEL : 0) |
+			      (reason == MESH_PASS_AUDIT ? MESH_EV_AUDIT : 0);
+		event_send(skb, f.c, &f.p, &f.rep);
 	}
-	return frame_drop(&f, at, MESH_DROP_ETHERTYPE, 0);
+	return reason < MESH_DROP_FIRST ? VERDICT_PASS : VERDICT_DROP;
 }

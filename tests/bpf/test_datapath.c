@@ -460,6 +460,9 @@ static void test_tunnel_inner(struct harness *h)
 	/* nor does the answer of a tunnel flow come in plainly */
 	CHECK_EQ(IN(h, TCP4(.src = "10.244.1.5", .sport = 80, .dport = 4000,
 			    .tcp_flags = PKT_SYN | PKT_ACK)), MESH_DROP_SPOOFED_POD);
+	/* nor does the flow leave plainly when its route is gone */
+	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, out, NULL), MESH_PASS_ESTABLISHED);
+	CHECK_EQ(OUT(h, out), MESH_DROP_POD_OFF_TUNNEL);
 	/* native routing: the same addresses are ordinary peers */
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE);
 	CHECK_EQ(IN(h, TCP4(.src = "10.244.1.5", .sport = 4005)), MESH_PASS_NEW);

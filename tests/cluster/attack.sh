@@ -54,15 +54,16 @@ for x in "$ID" "$VID" "$RANGES" "$SVCUID"; do
 done
 
 # Slices that the update and delete cases work on; and a mark on the identity to be taken away.
-slice() { # name, host label, service
+slice() { # name, service, manager
 	cat <<Y
 {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"$1","namespace":"$N","labels":{
-"kubernetes.io/service-name":"$3","endpointslice.kubernetes.io/managed-by":"mesh-external-agent.io","mesh-external-agent.io/host":"$2"},
+"kubernetes.io/service-name":"$2","endpointslice.kubernetes.io/managed-by":"$3"},
 "annotations":{"mesh-external-agent.io/addresses":"$RANGES"},
 "ownerReferences":[{"apiVersion":"v1","kind":"Service","name":"$H","uid":"$SVCUID"}]},"addressType":"IPv4","endpoints":[{"addresses":["172.19.100.2"]}],"ports":[{"name":"","port":80}]}
 Y
 }
-{ slice "$H-mesh-$H" "$H" "$H"; slice "$V-mesh-$V" "$V" "$V"; } | kubectl apply --server-side --force-conflicts -f - >/dev/null || exit 2
+ours=mesh-external-agent.io
+{ slice "$H-mesh-$H" "$H" $ours; slice "$V-mesh-$V" "$V" $ours; slice attack-builtin "$H" somebody.example.org; } | kubectl apply --server-side --force-conflicts -f - >/dev/null || exit 2
 kubectl annotate --overwrite ciliumidentity "$ID" io.cilium.heartbeat=2026-01-01T00:00:00Z >/dev/null
 # What the operator of a cluster-pool would have given it.
 kubectl patch ciliumnode "$H" --type=merge -p '{"spec":{"ipam":{"podCIDRs":["10.244.99.0/24"]}}}' >/dev/null || exit 2
@@ -70,7 +71,7 @@ kubectl create configmap -n "$N" attack-target >/dev/null 2>&1
 
 cleanup() {
 	kubectl delete --ignore-not-found clusterrolebinding/attack-wide clusterrole/attack-wide >/dev/null
-	kubectl delete --ignore-not-found -n "$N" "endpointslice/$H-mesh-$H" "endpointslice/$V-mesh-$V" configmap/attack-target >/dev/null
+	kubectl delete --ignore-not-found -n "$N" "endpointslice/$H-mesh-$H" "endpointslice/$V-mesh-$V" endpointslice/attack-builtin configmap/attack-target >/dev/null
 	kubectl patch ciliumnode "$H" --type=merge -p '{"spec":{"ipam":null}}' >/dev/null
 	rm -rf "$tmp"
 }

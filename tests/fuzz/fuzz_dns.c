@@ -109,6 +109,7 @@ static void as_response(const uint8_t *data, size_t size)
 		CHECK(len <= size && dns_reader_begin(&r, msg, len) == 0);
 		q.name = r.qname;
 		q.qtype = r.qtype;
+		q.qclass = r.qclass;
 		q.question = data + DNS_HEADER_LEN;
 		q.question_len = r.question_end - DNS_HEADER_LEN;
 		dns_cache_put(cache, &q, data, size, 1);

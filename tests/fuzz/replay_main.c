@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs a fuzz target over every file of the given files and directories, so that `make check`
- * replays what fuzzing found. Fails if there was no file at all.
+ * replays what fuzzing found. Fails if there was no file at all. With `-m N` before them each input
+ * is also run N times with random changes, always the same ones: a plain fuzzer for machines whose
+ * compiler brings none.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -14,7 +16,74 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { INPUT_MAX = 1024 * 1024 };
+enum { INPUT_MAX = 1024 * 1024, GROW_MAX = 64 };
+
+static uint64_t rounds;
+static uint64_t seed = UINT64_C(0x9e3779b97f4a7c15);
+
+static size_t pick(size_t bound)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return bound ? (size_t)(seed >> 11) % bound : 0;
+}
+
+/* Changes, cuts, repeats or grows `b`, which has room for GROW_MAX more; the new length. */
+static size_t mutate(uint8_t *b, size_t len)
+{
+	static const uint8_t edges[] = {0, 1, 0x3f, 0x40, 0x7f, 0x80, 0xc0, 0xff};
+
+	for (size_t n = 1 + pick(8); n > 0 && len > 0; n--) {
+		size_t at = pick(len), more = pick(GROW_MAX / 8);
+
+		switch (pick(6)) {
+		case 0:
+			b[at] = (uint8_t)pick(256);
+			break;
+		case 1:
+			b[at] ^= (uint8_t)(1U << pick(8));
+			break;
+		case 2:
+			b[at] = edges[pick(sizeof(edges))];
+			break;
+		case 3:
+			len = at + 1;
+			break;
+		case 4: {
+			size_t from = pick(len), n_max = len - (from > at ? from : at);
+
+			memmove(b + at, b + from, pick(n_max + 1));
+			break;
+		}
+		default:
+			memmove(b + at + more, b + at, len - at);
+			len += more;
+		}
+	}
+	return len;
+}
+
+static int run_mutated(const uint8_t *data, size_t len)
+{
+	for (uint64_t i = 0; i < rounds; i++) {
+		uint8_t *b = malloc(len + GROW_MAX), *exact;
+		size_t n;
+
+		if (!b)
+			return -ENOMEM;
+		memcpy(b, data, len);
+		n = mutate(b, len);
+		exact = realloc(b, n ? n : 1);
+		if (!exact) {
+			free(b);
+			return -ENOMEM;
+		}
+		(void)LLVMFuzzerTestOneInput(exact, n); /* as below */
+		free(exact);
+	}
+	return 0;
+}
 
 static int replay_file(const char *path)
 {
@@ -33,8 +102,9 @@ static int replay_file(const char *path)
 	if (b.len)
 		memcpy(exact, b.data, b.len);
 	(void)LLVMFuzzerTestOneInput(exact, b.len); /* always 0; it aborts on a defect */
+	r = run_mutated(exact, b.len);
 	free(exact);
-	return 1;
+	return r < 0 ? r : 1;
 }
 
 static int replay(const char *path)
@@ -69,9 +139,14 @@ static int replay(const char *path)
 
 int main(int argc, char **argv)
 {
-	int n = 0;
+	int n = 0, first = 1;
 
-	for (int i = 1; i < argc; i++) {
+	if (argc > 2 && str_eq(argv[1], "-m")) {
+		if (str_to_u64(argv[2], UINT32_MAX, &rounds) < 0)
+			return 2;
+		first = 3;
+	}
+	for (int i = first; i < argc; i++) {
 		int r = replay(argv[i]);
 
 		if (r < 0) {

@@ -8,11 +8,13 @@ static void reply_stats(struct req *q)
 	const struct stats *st = &q->srv->stats;
 
 	req_reply(q, 200,
-		  must(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:o}", "requests", st->requests, "watches_open",
-				 (json_int_t)st->watches_open, "watches_total", (json_int_t)st->watches_total,
-				 "bytes_out", (json_int_t)st->bytes_out, "resource_version",
+		  must(json_pack("{s:O,s:I,s:I,s:I,s:I,s:I,s:o}", "requests", st->requests,
+				 "watches_open", (json_int_t)st->watches_open, "watches_total",
+				 (json_int_t)st->watches_total, "bytes_out",
+				 (json_int_t)st->bytes_out, "resource_version",
 				 (json_int_t)q->srv->store.rv, "oldest_resource_version",
-				 (json_int_t)q->srv->store.floor, "faults", faults_json(&q->srv->faults))));
+				 (json_int_t)q->srv->store.floor, "faults",
+				 faults_json(&q->srv->faults))));
 }
 
 static void add_faults(struct req *q)

@@ -31,7 +31,8 @@ static void user_set(struct user *u, const char *name, const char *group)
 }
 
 /* True if the object that a claim names is still there, and the same one. */
-static bool claim_holds(const struct server *s, const json_t *claim, const char *plural, const char *ns)
+static bool claim_holds(const struct server *s, const json_t *claim, const char *plural,
+			const char *ns)
 {
 	const struct object *o =
 		store_get(&s->store, kind_find("", "v1", plural), ns, text_at(claim, "name", NULL));
@@ -76,13 +77,14 @@ static bool auth_certificate(struct req *q)
 	bool ok = false;
 
 	list = session ? gnutls_certificate_get_peers(session, &n) : NULL;
-	if (!list || n == 0 || gnutls_certificate_verify_peers2(session, &status) < 0 || status != 0 ||
-	    gnutls_x509_crt_init(&cert) < 0)
+	if (!list || n == 0 || gnutls_certificate_verify_peers2(session, &status) < 0 ||
+	    status != 0 || gnutls_x509_crt_init(&cert) < 0)
 		return false;
 	if (gnutls_x509_crt_import(cert, &list[0], GNUTLS_X509_FMT_DER) >= 0 &&
-	    gnutls_x509_crt_get_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, 0, cn, &cn_len) >= 0) {
-		(void)gnutls_x509_crt_get_dn_by_oid(cert, GNUTLS_OID_X520_ORGANIZATION_NAME, 0, 0, org,
-						    &org_len); /* no group is fine */
+	    gnutls_x509_crt_get_dn_by_oid(cert, GNUTLS_OID_X520_COMMON_NAME, 0, 0, cn, &cn_len) >=
+		    0) {
+		(void)gnutls_x509_crt_get_dn_by_oid(cert, GNUTLS_OID_X520_ORGANIZATION_NAME, 0, 0,
+						    org, &org_len); /* no group is fine */
 		user_set(&q->user, cn, org);
 		ok = true;
 	}
@@ -113,7 +115,8 @@ static bool bind_claim(struct req *q, const json_t *ref, json_t *own)
 
 	if (!ref || json_is_null(ref))
 		return true;
-	if (!str_eq(text_at(ref, "kind", NULL), "Secret") || !str_eq(text_at(ref, "apiVersion", NULL), "v1")) {
+	if (!str_eq(text_at(ref, "kind", NULL), "Secret") ||
+	    !str_eq(text_at(ref, "apiVersion", NULL), "v1")) {
 		fail_bad_request(q, "cannot bind token for serviceaccount to object type %s",
 				 text_at(ref, "kind", NULL));
 		return false;
@@ -124,18 +127,21 @@ static bool bind_claim(struct req *q, const json_t *ref, json_t *own)
 		return false;
 	}
 	if (*uid && !str_eq(uid, o->uid)) {
-		CLEANUP(free) char *why = must_printf("the UID in the bound object reference (%s) does not match "
-						      "the UID in record. The object might have been deleted "
-						      "and then recreated", uid);
+		CLEANUP(free) char *why =
+			must_printf("the UID in the bound object reference (%s) does not match "
+					"the UID in record. The object might have been deleted "
+					"and then recreated",
+					uid);
 
-		fail_conflict(q, k, name, why);
+		fail_conflict_kind(q, k, name, why);
 		return false;
 	}
 	json_put(own, "secret", json_pack("{s:s,s:s}", "name", o->name, "uid", o->uid));
 	return true;
 }
 
-static json_t *make_claims(struct req *q, const struct object *sa, json_t *own, json_t *aud, int64_t life_s)
+static json_t *make_claims(struct req *q, const struct object *sa, json_t *own, json_t *aud,
+			   int64_t life_s)
 {
 	int64_t now = time(NULL);
 	char jti[37];
@@ -143,9 +149,9 @@ static json_t *make_claims(struct req *q, const struct object *sa, json_t *own, 
 	defaults_uuid(jti);
 	json_put_text(own, "namespace", q->attr.ns);
 	json_put(own, "serviceaccount", json_pack("{s:s,s:s}", "name", sa->name, "uid", sa->uid));
-	return must(json_pack("{s:O,s:I,s:I,s:s,s:s,s:O,s:I,s:o}", "aud", aud, "exp", (json_int_t)(now + life_s),
-			      "iat", (json_int_t)now, "iss", issuer, "jti", jti, claims_key, own, "nbf",
-			      (json_int_t)now, "sub",
+	return must(json_pack("{s:O,s:I,s:I,s:s,s:s,s:O,s:I,s:o}", "aud", aud, "exp",
+			      (json_int_t)(now + life_s), "iat", (json_int_t)now, "iss", issuer,
+			      "jti", jti, claims_key, own, "nbf", (json_int_t)now, "sub",
 			      json_sprintf("system:serviceaccount:%s:%s", q->attr.ns, sa->name)));
 }
 
@@ -168,7 +174,8 @@ void token_handle(struct req *q)
 		return;
 	}
 	if (!json_is_object(o)) {
-		fail_bad_request(q, "the object provided is unrecognized (must be of type TokenRequest)");
+		fail_bad_request(
+			q, "the object provided is unrecognized (must be of type TokenRequest)");
 		return;
 	}
 	if (!sa) {
@@ -182,14 +189,19 @@ void token_handle(struct req *q)
 	if (life_s < TOKEN_MIN_S || life_s > INT64_C(1) << 32) {
 		req_reply(q, 422,
 			  status_new(422, "Invalid",
-				     json_pack("{s:s,s:s,s:[{s:s,s:s,s:s}]}", "group", "authentication.k8s.io",
-					       "kind", "TokenRequest", "causes", "reason", "FieldValueInvalid",
-					       "message", "Invalid value: may not specify a duration less than 10 minutes",
+				     json_pack("{s:s,s:s,s:[{s:s,s:s,s:s}]}", "group",
+					       "authentication.k8s.io", "kind", "TokenRequest",
+					       "causes", "reason", "FieldValueInvalid", "message",
+					       "Invalid value: may not specify a duration less "
+					       "than 10 minutes",
 					       "field", "spec.expirationSeconds"),
 				     "TokenRequest.authentication.k8s.io \"\" is invalid: "
-				     "spec.expirationSeconds: Invalid value: %lld: may not specify a duration "
-				     "%s", (long long)life_s,
-				     life_s < TOKEN_MIN_S ? "less than 10 minutes" : "larger than 2^32 seconds"));
+				     "spec.expirationSeconds: Invalid value: %lld: may not specify "
+				     "a duration "
+				     "%s",
+				     (long long)life_s,
+				     life_s < TOKEN_MIN_S ? "less than 10 minutes"
+							  : "larger than 2^32 seconds"));
 		return;
 	}
 	if (json_array_size(json_object_get(spec, "audiences")) == 0)

@@ -36,9 +36,11 @@ void defaults_stamp(json_t *o, const char *key)
 
 bool defaults_name(const struct kind *k, json_t *o, struct err *reterr)
 {
-	static const char letters[] = "bcdfghjklmnpqrstvwxz2456789"; /* no vowels, as the real one */
+	static const char letters[] =
+		"bcdfghjklmnpqrstvwxz2456789"; /* no vowels, as the real one */
 	json_t *meta = json_sub(o, "metadata");
-	const char *name = text_at(meta, "name", NULL), *prefix = text_at(meta, "generateName", NULL);
+	const char *name = text_at(meta, "name", NULL),
+		   *prefix = text_at(meta, "generateName", NULL);
 
 	if (!*name && *prefix) {
 		char tail[6] = "";
@@ -53,13 +55,16 @@ bool defaults_name(const struct kind *k, json_t *o, struct err *reterr)
 		return false;
 	}
 	/* names of RBAC objects are path segments only */
-	if (str_eq(k->group, "rbac.authorization.k8s.io") ? strpbrk(name, "/%") != NULL || *name == '.'
-							  : !str_is_dns_subdomain(name)) {
-		(void)err_set(reterr, EINVAL,
-			      "Invalid value: \"%s\": a lowercase RFC 1123 subdomain must consist of lower "
-			      "case alphanumeric characters, '-' or '.', and must start and end with an "
-			      "alphanumeric character",
-			      name);
+	if (str_eq(k->group, "rbac.authorization.k8s.io")
+		    ? strpbrk(name, "/%") != NULL || *name == '.'
+		    : !str_is_dns_subdomain(name)) {
+		(void)err_set(
+			reterr, EINVAL,
+			"Invalid value: \"%s\": a lowercase RFC 1123 subdomain must consist of "
+			"lower "
+			"case alphanumeric characters, '-' or '.', and must start and end with an "
+			"alphanumeric character",
+			name);
 		return false;
 	}
 	return true;
@@ -105,6 +110,21 @@ static void fill_service(struct server *s, json_t *o)
 	default_text(spec, "ipFamilyPolicy", "SingleStack");
 }
 
+static void fill_slice(json_t *o)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (json_object_get(o, "endpoints"), i, item)
+		if (json_is_object(item))
+			(void)json_sub(item, "conditions");
+	json_array_foreach (json_object_get(o, "ports"), i, item)
+		if (json_is_object(item)) {
+			default_text(item, "name", "");
+			default_text(item, "protocol", "TCP");
+		}
+}
+
 void defaults_fill(struct server *s, const struct kind *k, json_t *o)
 {
 	json_t *meta = json_sub(o, "metadata");
@@ -119,6 +139,16 @@ void defaults_fill(struct server *s, const struct kind *k, json_t *o)
 		if (!json_object_get(o, "spec"))
 			json_put(o, "spec", json_pack("{s:[s]}", "finalizers", "kubernetes"));
 		default_text(json_sub(o, "status"), "phase", "Active");
+	} else if (str_eq(k->plural, "endpointslices")) {
+		fill_slice(o);
+	} else if (str_eq(k->plural, "networkpolicies")) {
+		json_t *spec = json_sub(o, "spec");
+
+		if (!json_object_get(spec, "policyTypes"))
+			json_put(spec, "policyTypes",
+				 json_object_get(spec, "egress")
+					 ? json_pack("[s,s]", "Ingress", "Egress")
+					 : json_pack("[s]", "Ingress"));
 	} else if (str_eq(k->plural, "pods")) {
 		default_text(json_sub(o, "status"), "phase", "Pending");
 	} else if (str_eq(k->plural, "secrets")) {
@@ -127,8 +157,8 @@ void defaults_fill(struct server *s, const struct kind *k, json_t *o)
 
 		json_object_foreach (plain, key, value)
 			if (json_is_string(value)) {
-				CLEANUP(free) char *b64 = base64(json_string_value(value),
-								 json_string_length(value));
+				CLEANUP(free) char *b64 =
+					base64(json_string_value(value), json_string_length(value));
 
 				json_put_text(json_sub(o, "data"), key, b64);
 			}
@@ -147,7 +177,8 @@ void defaults_new(struct server *s, const struct kind *k, json_t *o)
 		defaults_uuid(uid);
 		json_put_text(meta, "uid", uid);
 	}
-	if (!json_object_get(meta, "creationTimestamp") || json_is_null(json_object_get(meta, "creationTimestamp")))
+	if (!json_object_get(meta, "creationTimestamp") ||
+	    json_is_null(json_object_get(meta, "creationTimestamp")))
 		defaults_stamp(meta, "creationTimestamp");
 	(void)json_object_del(meta, "managedFields");
 	(void)json_object_del(meta, "deletionTimestamp");

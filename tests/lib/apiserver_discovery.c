@@ -13,29 +13,33 @@ static bool is_served(const struct req *q, const struct kind *k)
 static json_t *verbs_of(const struct kind *k)
 {
 	return kind_is(k, KIND_REVIEW) ? json_pack("[s]", "create")
-				       : json_pack("[s,s,s,s,s,s,s]", "create", "delete", "get", "list", "patch",
-						   "update", "watch");
+				       : json_pack("[s,s,s,s,s,s,s]", "create", "delete", "get",
+						   "list", "patch", "update", "watch");
 }
 
 static void add_resource(json_t *list, const struct kind *k)
 {
 	bool is_ns = kind_is(k, KIND_NAMESPACED);
-	json_t *r = must(json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", k->plural, "singularName", k->singular,
-				   "namespaced", is_ns, "kind", k->name, "verbs", must(verbs_of(k))));
+	json_t *r = must(json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", k->plural, "singularName",
+				   k->singular, "namespaced", is_ns, "kind", k->name, "verbs",
+				   must(verbs_of(k))));
 
+	if (k->short_name)
+		json_put(r, "shortNames", json_pack("[s]", k->short_name));
 	must_ok(json_array_append_new(list, r));
 	if (kind_is(k, KIND_STATUS))
 		must_ok(json_array_append_new(
 			list, must(json_pack("{s:o,s:s,s:b,s:s,s:[s,s,s]}", "name",
-					     json_sprintf("%s/status", k->plural), "singularName", "",
-					     "namespaced", is_ns, "kind", k->name, "verbs", "get", "patch",
-					     "update"))));
+					     json_sprintf("%s/status", k->plural), "singularName",
+					     "", "namespaced", is_ns, "kind", k->name, "verbs",
+					     "get", "patch", "update"))));
 	if (str_eq(k->plural, "serviceaccounts"))
 		must_ok(json_array_append_new(
-			list, must(json_pack("{s:s,s:s,s:b,s:s,s:s,s:s,s:[s]}", "name", "serviceaccounts/token",
-					     "singularName", "", "namespaced", 1, "group",
-					     "authentication.k8s.io", "version", "v1", "kind", "TokenRequest",
-					     "verbs", "create"))));
+			list,
+			must(json_pack("{s:s,s:s,s:b,s:s,s:s,s:s,s:[s]}", "name",
+				       "serviceaccounts/token", "singularName", "", "namespaced", 1,
+				       "group", "authentication.k8s.io", "version", "v1", "kind",
+				       "TokenRequest", "verbs", "create"))));
 }
 
 static void reply_resources(struct req *q, const char *group, const char *version)
@@ -50,8 +54,10 @@ static void reply_resources(struct req *q, const char *group, const char *versio
 	if (json_array_size(list) == 0)
 		fail_path(q);
 	else
-		req_reply(q, 200, must(json_pack("{s:s,s:s,s:s,s:O}", "kind", "APIResourceList", "apiVersion", "v1",
-						 "groupVersion", gv, "resources", list)));
+		req_reply(
+			q, 200,
+			must(json_pack("{s:s,s:s,s:s,s:O}", "kind", "APIResourceList", "apiVersion",
+				       "v1", "groupVersion", gv, "resources", list)));
 }
 
 /* The APIGroup with its versions; NULL if there is none of that name. */
@@ -61,17 +67,19 @@ static json_t *group_of(const struct req *q, const char *group)
 	const char *last = "";
 
 	for (size_t i = 0; i < kinds_n; i++) {
-		if (!str_eq(kinds[i].group, group) || str_eq(kinds[i].version, last) || !is_served(q, &kinds[i]))
+		if (!str_eq(kinds[i].group, group) || str_eq(kinds[i].version, last) ||
+		    !is_served(q, &kinds[i]))
 			continue;
 		last = kinds[i].version;
 		must_ok(json_array_append_new(
-			versions, must(json_pack("{s:o,s:s}", "groupVersion", json_sprintf("%s/%s", group, last),
-						 "version", last))));
+			versions,
+			must(json_pack("{s:o,s:s}", "groupVersion",
+				       json_sprintf("%s/%s", group, last), "version", last))));
 	}
 	if (json_array_size(versions) == 0)
 		return NULL;
-	return must(json_pack("{s:s,s:O,s:O}", "name", group, "versions", versions, "preferredVersion",
-			      json_array_get(versions, 0)));
+	return must(json_pack("{s:s,s:O,s:O}", "name", group, "versions", versions,
+			      "preferredVersion", json_array_get(versions, 0)));
 }
 
 static void reply_groups(struct req *q)
@@ -88,8 +96,9 @@ static void reply_groups(struct req *q)
 		if (g)
 			must_ok(json_array_append_new(groups, g));
 	}
-	req_reply(q, 200, must(json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups",
-					 groups)));
+	req_reply(q, 200,
+		  must(json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1",
+				 "groups", groups)));
 }
 
 static void reply_group(struct req *q, const char *group)
@@ -112,13 +121,17 @@ void discovery_handle(struct req *q)
 	if (!str_eq(q->method, "GET")) {
 		fail_method(q);
 	} else if (str_eq(first, "readyz") || str_eq(first, "livez") || str_eq(first, "healthz")) {
+		q->is_plain = true;
 		req_reply_text(q, 200, "ok");
 	} else if (str_eq(first, "version")) {
-		req_reply(q, 200, must(json_pack("{s:s,s:s,s:s,s:s}", "major", "1", "minor", "36", "gitVersion",
-						 "v1.36.0-mesh-test", "platform", "linux/amd64")));
+		req_reply(q, 200,
+			  must(json_pack("{s:s,s:s,s:s,s:s}", "major", "1", "minor", "36",
+					 "gitVersion", "v1.36.0-mesh-test", "platform",
+					 "linux/amd64")));
 	} else if (str_eq(first, "api") && q->parts.n == 1) {
-		req_reply(q, 200, must(json_pack("{s:s,s:[s],s:[]}", "kind", "APIVersions", "versions", "v1",
-						 "serverAddressByClientCIDRs")));
+		req_reply(q, 200,
+			  must(json_pack("{s:s,s:[s],s:[]}", "kind", "APIVersions", "versions",
+					 "v1", "serverAddressByClientCIDRs")));
 	} else if (str_eq(first, "api") && q->parts.n == 2) {
 		reply_resources(q, "", q->parts.v[1]);
 	} else if (str_eq(first, "apis") && q->parts.n == 1) {

@@ -7,10 +7,11 @@
 #include "base/str.h"
 
 static const char *const action_names[] = {
-	[FAULT_STATUS] = "status", [FAULT_RETRY_AFTER] = "retry-after", [FAULT_CUT] = "cut",
-	[FAULT_EMPTY] = "empty",   [FAULT_SLOW] = "slow",		[FAULT_HANG] = "hang",
-	[FAULT_GARBAGE] = "garbage", [FAULT_GONE] = "gone",		[FAULT_RV_BACK] = "rv-back",
-	[FAULT_DELAY] = "delay",
+	[FAULT_STATUS] = "status",   [FAULT_RETRY_AFTER] = "retry-after",
+	[FAULT_CUT] = "cut",	     [FAULT_EMPTY] = "empty",
+	[FAULT_SLOW] = "slow",	     [FAULT_HANG] = "hang",
+	[FAULT_GARBAGE] = "garbage", [FAULT_GONE] = "gone",
+	[FAULT_RV_BACK] = "rv-back", [FAULT_DELAY] = "delay",
 };
 
 static void fault_done(struct fault *f)
@@ -31,7 +32,8 @@ static uint64_t number_at(const json_t *o, const char *key, uint64_t def)
 {
 	json_t *j = json_object_get(o, key);
 
-	return json_is_integer(j) && json_integer_value(j) >= 0 ? (uint64_t)json_integer_value(j) : def;
+	return json_is_integer(j) && json_integer_value(j) >= 0 ? (uint64_t)json_integer_value(j)
+								: def;
 }
 
 static int fault_parse(const json_t *o, struct fault *f, struct err *reterr)
@@ -117,7 +119,8 @@ json_t *faults_json(const struct fault_list *l)
 
 	for (size_t i = 0; i < l->items.n; i++)
 		must_ok(json_array_append_new(
-			list, must(json_pack("{s:s,s:I}", "action", action_names[l->items.v[i].action],
-					     "count", (json_int_t)l->items.v[i].count))));
+			list,
+			must(json_pack("{s:s,s:I}", "action", action_names[l->items.v[i].action],
+				       "count", (json_int_t)l->items.v[i].count))));
 	return list;
 }

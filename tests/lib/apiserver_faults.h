@@ -42,6 +42,7 @@ struct fault_list {
 int faults_add(struct fault_list *l, const json_t *list, struct err *reterr);
 void faults_clear(struct fault_list *l);
 /* The first that matches, counted down; an owned copy, or NULL. */
-struct fault *faults_take(struct fault_list *l, const char *method, const char *path, bool is_watch);
+struct fault *faults_take(struct fault_list *l, const char *method, const char *path,
+			  bool is_watch);
 void fault_free(struct fault *f);
 json_t *faults_json(const struct fault_list *l);

@@ -6,15 +6,20 @@
 #include "apiserver_server.h"
 #include "apiserver_util.h"
 
-/* True if the owner exists with the uid that the reference says. Kinds unknown here count as there. */
+/*
+ * True if the owner exists with the uid that the reference says. Kinds unknown here count as there,
+ * and so do Pods as long as there never was one: manifests may hold endpoints without their pods.
+ */
 static bool owner_exists(const struct server *s, const struct object *o, const json_t *ref)
 {
-	const struct kind *k = kind_find_typed(text_at(ref, "apiVersion", NULL), text_at(ref, "kind", NULL));
+	const struct kind *k =
+		kind_find_typed(text_at(ref, "apiVersion", NULL), text_at(ref, "kind", NULL));
 	const struct object *owner;
 
-	if (!k)
+	if (!k || (str_eq(k->name, "Pod") && s->store.last_rv[kind_index(k)] == 0))
 		return true;
-	owner = store_get(&s->store, k, kind_is(k, KIND_NAMESPACED) ? o->ns : "", text_at(ref, "name", NULL));
+	owner = store_get(&s->store, k, kind_is(k, KIND_NAMESPACED) ? o->ns : "",
+			  text_at(ref, "name", NULL));
 	return owner && str_eq(owner->uid, text_at(ref, "uid", NULL));
 }
 
@@ -27,6 +32,17 @@ static bool is_orphan(const struct server *s, const struct object *o)
 		if (owner_exists(s, o, ref))
 			return false;
 	return json_array_size(refs) > 0;
+}
+
+static bool has_deleted_namespace(const struct server *s)
+{
+	const struct object_list *l =
+		&s->store.tables[kind_index(kind_find("", "v1", "namespaces"))];
+
+	for (size_t i = 0; i < l->n; i++)
+		if (json_at(l->v[i]->json, "metadata", "deletionTimestamp", NULL))
+			return true;
+	return false;
 }
 
 static bool is_in_deleted_namespace(const struct server *s, const struct object *o)
@@ -79,12 +95,14 @@ static void finish_namespaces(struct server *s)
 void gc_run(struct server *s)
 {
 	CLEANUP(object_list_done) struct object_list doomed = {0};
+	bool some_go = has_deleted_namespace(s);
 
 	for (size_t t = 0; t < kinds_n; t++) {
 		const struct object_list *l = &s->store.tables[t];
 
 		for (size_t i = 0; i < l->n; i++)
-			if (is_orphan(s, l->v[i]) || is_in_deleted_namespace(s, l->v[i]))
+			if (is_orphan(s, l->v[i]) ||
+			    (some_go && is_in_deleted_namespace(s, l->v[i])))
 				must_ok(ARRAY_ADD(&doomed, object_ref(l->v[i])));
 	}
 	for (size_t i = 0; i < doomed.n; i++)

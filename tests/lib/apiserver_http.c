@@ -84,7 +84,8 @@ static void req_resume(struct req *q)
 	MHD_resume_connection(q->conn);
 }
 
-static struct req *req_new(struct server *s, struct MHD_Connection *conn, const char *url, const char *method)
+static struct req *req_new(struct server *s, struct MHD_Connection *conn, const char *url,
+			   const char *method)
 {
 	struct req *q = must(calloc(1, sizeof(*q)));
 
@@ -126,8 +127,8 @@ static void stats_note(struct req *q)
 {
 	struct stats *st = &q->srv->stats;
 	CLEANUP(free) char *key = must_printf("%s %s%s%s", *q->attr.verb ? q->attr.verb : q->method,
-					      *q->attr.resource ? q->attr.resource : q->url,
-					      *q->attr.sub ? "/" : "", q->attr.sub);
+				*q->attr.resource ? q->attr.resource : q->url,
+				*q->attr.sub ? "/" : "", q->attr.sub);
 	json_t *n = json_object_get(st->requests, key);
 
 	if (n || json_object_size(st->requests) < 1000)
@@ -219,14 +220,17 @@ static enum MHD_Result req_send(struct req *q)
 
 	if (is_stream) {
 		r = must(MHD_create_response_from_callback(q->watch ? MHD_SIZE_UNKNOWN : q->out.len,
-							   CONNECTION_MEMORY / 4, stream_read, q, NULL));
+							   CONNECTION_MEMORY / 4, stream_read, q,
+							   NULL));
 	} else {
 		q->srv->stats.bytes_out += q->out.len;
-		r = must(MHD_create_response_from_buffer(q->out.len, q->out.data, MHD_RESPMEM_MUST_FREE));
+		r = must(MHD_create_response_from_buffer(q->out.len, q->out.data,
+							 MHD_RESPMEM_MUST_FREE));
 		q->out = (struct buf){0};
 	}
-	if (*q->url && !str_eq(q->url, "/readyz") && !str_eq(q->url, "/livez") && !str_eq(q->url, "/healthz"))
-		(void)MHD_add_response_header(r, "Content-Type", "application/json"); /* only for display */
+	/* a header that cannot be added is missed by the client, which then says so */
+	(void)MHD_add_response_header(
+		r, "Content-Type", q->is_plain ? "text/plain; charset=utf-8" : "application/json");
 	(void)MHD_add_response_header(r, "Cache-Control", "no-cache, private");
 	if (q->has_retry_after) {
 		(void)snprintf(number, sizeof(number), "%u", q->retry_after_s);
@@ -262,7 +266,8 @@ static enum MHD_Result req_complete(struct req *q)
 	if (!q->is_routed) {
 		q->is_routed = true;
 		if (!str_has_prefix(q->url, "/test/"))
-			q->fault = faults_take(&q->srv->faults, q->method, q->url, req_query_bool(q, "watch"));
+			q->fault = faults_take(&q->srv->faults, q->method, q->url,
+					       req_query_bool(q, "watch"));
 	}
 	if (fault_delays(q, clock_boot_us())) {
 		req_suspend(q);
@@ -279,8 +284,9 @@ static enum MHD_Result req_complete(struct req *q)
 	return req_send(q);
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
-				  const char *version, const char *data, size_t *len, void **con_cls)
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *len, void **con_cls)
 {
 	struct server *s = cls;
 	struct req *q = *con_cls;
@@ -332,8 +338,9 @@ static int listen_on(const char *text, int *ret_fd, struct err *reterr)
 
 	if (!colon || str_to_u64(colon + 1, 65535, &port) < 0)
 		return err_set(reterr, EINVAL, "%s: an address and port are expected", text);
-	host = *text == '[' && colon > text + 2 ? must(strndup(text + 1, (size_t)(colon - text - 2)))
-						: must(strndup(text, (size_t)(colon - text)));
+	host = *text == '[' && colon > text + 2
+		       ? must(strndup(text + 1, (size_t)(colon - text - 2)))
+		       : must(strndup(text, (size_t)(colon - text)));
 	if (ip_parse(host, &ip) < 0)
 		return err_set(reterr, EINVAL, "%s is no address", host);
 	if (ip.family == AF_INET) {
@@ -370,24 +377,27 @@ static char *url_of(int fd)
 	if (ss.ss_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)&ss;
 
-		(void)inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)); /* the buffer is large enough */
+		(void)inet_ntop(AF_INET, &in->sin_addr, text,
+				sizeof(text)); /* the buffer is large enough */
 		return must_printf("https://%s:%u", text, ntohs(in->sin_port));
 	}
-	(void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&ss)->sin6_addr, text, sizeof(text));
-	return must_printf("https://[%s]:%u", text, ntohs(((const struct sockaddr_in6 *)&ss)->sin6_port));
+	(void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&ss)->sin6_addr, text,
+			sizeof(text));
+	return must_printf("https://[%s]:%u", text,
+			   ntohs(((const struct sockaddr_in6 *)&ss)->sin6_port));
 }
 
 /* Takes the socket. */
 static int daemon_start(struct server *s, int fd)
 {
 	struct MHD_Daemon *d = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_MEM_KEY, keys_server_key(s->keys),
+		MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
+		s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_MEM_KEY, keys_server_key(s->keys),
 		MHD_OPTION_HTTPS_MEM_CERT, keys_server_cert(s->keys), MHD_OPTION_HTTPS_MEM_TRUST,
-		keys_ca(s->keys), MHD_OPTION_HTTPS_PRIORITIES, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-		MHD_OPTION_END);
+		keys_ca(s->keys), MHD_OPTION_HTTPS_PRIORITIES,
+		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_END);
 
 	if (!d) {
 		close_fd(fd);
@@ -423,7 +433,9 @@ int http_open(struct server *s, struct err *reterr)
 	size_t n = 0;
 	sigset_t set;
 
-	for (; n < s->opt.listen.n && n < ARRAY_LEN(fds); n++) {
+	if (s->opt.listen.n > ARRAY_LEN(fds))
+		return err_set(reterr, E2BIG, "at most %zu addresses to listen on", ARRAY_LEN(fds));
+	for (; n < s->opt.listen.n; n++) {
 		CLEANUP(free) char *url = NULL;
 
 		r = listen_on(s->opt.listen.v[n], &fds[n], reterr);
@@ -468,14 +480,15 @@ static uint64_t wake_due(struct server *s, uint64_t now)
 	uint64_t next = UINT64_MAX;
 
 	for (struct req *q = s->reqs; q; q = q->next) {
-		bool is_hung = q->fault && q->fault->action == FAULT_HANG && q->sent >= q->fault->after_bytes &&
-			       !q->is_gone;
+		bool is_hung = q->fault && q->fault->action == FAULT_HANG &&
+			       q->sent >= q->fault->after_bytes && !q->is_gone;
 
 		if (!q->is_suspended)
 			continue;
 		if (q->is_gone || (q->wake_us && now >= q->wake_us && !is_hung) ||
 		    (q->wait_rv && s->store.rv >= q->wait_rv) ||
-		    (q->watch && !is_hung && !(q->fault && q->fault->action == FAULT_SLOW && now < q->wake_us) &&
+		    (q->watch && !is_hung &&
+		     !(q->fault && q->fault->action == FAULT_SLOW && now < q->wake_us) &&
 		     watch_is_due(q, now)))
 			req_resume(q);
 		else if (q->wake_us && !is_hung)
@@ -514,7 +527,8 @@ static int poll_once(struct server *s, struct buf *space)
 		fd.fd = MHD_get_daemon_info(s->daemons[i], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 		must_add(space, &fd, sizeof(fd));
 		if (MHD_get_timeout(s->daemons[i], &ms) == MHD_YES)
-			timeout = timeout < 0 || ms < (unsigned)timeout ? (int)MIN(ms, 60000U) : timeout;
+			timeout = timeout < 0 || ms < (unsigned)timeout ? (int)MIN(ms, 60000U)
+									: timeout;
 	}
 	if (s->has_resumed)
 		timeout = 0; /* libmicrohttpd looks at resumed connections only when it runs */
@@ -523,7 +537,8 @@ static int poll_once(struct server *s, struct buf *space)
 	for (struct req *q = s->reqs; q; q = q->next) {
 		if (!q->is_suspended)
 			continue;
-		fd.fd = MHD_get_connection_info(q->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		fd.fd = MHD_get_connection_info(q->conn, MHD_CONNECTION_INFO_CONNECTION_FD)
+				->connect_fd;
 		fd.events = POLLRDHUP;
 		must_add(space, &fd, sizeof(fd));
 	}
@@ -553,7 +568,8 @@ int http_run(struct server *s)
 
 			s->gc_due_us = 0;
 			gc_run(s);
-			/* what it deleted may have been an owner, so it looks again until nothing changes */
+			/* what it deleted may have been an owner, so it looks again until nothing
+			 * changes */
 			s->gc_rv = before == s->store.rv ? before : 0;
 		}
 	}

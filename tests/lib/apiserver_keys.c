@@ -112,9 +112,9 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 }
 
 struct cert_spec {
-	const char *cn, *org;	/* org may be NULL */
-	const char *sans;	/* NULL = none */
-	const char *usage;	/* extended; NULL for a CA */
+	const char *cn, *org; /* org may be NULL */
+	const char *sans;     /* NULL = none */
+	const char *usage;    /* extended; NULL for a CA */
 	bool is_expired;
 };
 
@@ -132,13 +132,15 @@ static X509 *cert_new(const struct keys *k, EVP_PKEY *key, const struct cert_spe
 	    !X509_gmtime_adj(X509_getm_notBefore(cert), -2L * DAY_S) ||
 	    !X509_gmtime_adj(X509_getm_notAfter(cert), spec->is_expired ? -DAY_S : 365L * DAY_S) ||
 	    X509_set_pubkey(cert, key) <= 0 ||
-	    (spec->org && X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8,
-						     (const unsigned char *)spec->org, -1, -1, 0) <= 0) ||
-	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)spec->cn, -1, -1,
-				       0) <= 0 ||
+	    (spec->org &&
+	     X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)spec->org,
+					-1, -1, 0) <= 0) ||
+	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)spec->cn,
+				       -1, -1, 0) <= 0 ||
 	    X509_set_issuer_name(cert, X509_get_subject_name(issuer)) <= 0)
 		must(NULL);
-	add_extension(cert, issuer, NID_basic_constraints, spec->usage ? "critical,CA:FALSE" : "critical,CA:TRUE");
+	add_extension(cert, issuer, NID_basic_constraints,
+		      spec->usage ? "critical,CA:FALSE" : "critical,CA:TRUE");
 	add_extension(cert, issuer, NID_key_usage,
 		      spec->usage ? "critical,digitalSignature" : "critical,keyCertSign,cRLSign");
 	add_extension(cert, issuer, NID_subject_key_identifier, "hash");
@@ -166,7 +168,8 @@ static bool load_text(const char *dir, const char *name, char **ret)
 	return true;
 }
 
-static int save_text(const char *dir, const char *name, const char *text, mode_t mode, struct err *reterr)
+static int save_text(const char *dir, const char *name, const char *text, mode_t mode,
+		     struct err *reterr)
 {
 	CLEANUP(free) char *path = must_printf("%s/%s", dir, name);
 	int r = file_write_atomic(path, text, strlen(text), mode);
@@ -193,7 +196,6 @@ static int key_open(const char *dir, const char *name, EVP_PKEY **ret, struct er
 
 static int ca_open(struct keys *k, const char *dir, struct err *reterr)
 {
-	CLEANUP(free) char *pem = NULL;
 	int r = key_open(dir, "ca.key", &k->ca_key, reterr);
 
 	if (r < 0)
@@ -224,7 +226,8 @@ static char *san_text(const struct strv *sans)
 	return must_strdup(b.data);
 }
 
-int keys_open(const char *dir, const struct strv *sans, bool is_expired, struct keys **ret, struct err *reterr)
+int keys_open(const char *dir, const struct strv *sans, bool is_expired, struct keys **ret,
+	      struct err *reterr)
 {
 	struct keys *k = must(calloc(1, sizeof(*k)));
 	CLEANUP(free) char *names = san_text(sans);
@@ -249,12 +252,17 @@ int keys_open(const char *dir, const struct strv *sans, bool is_expired, struct 
 		k->token = base64url(raw, sizeof(raw));
 		r = save_text(dir, "admin.token", k->token, 0600, reterr);
 	}
-	cert = cert_new(k, server, &(struct cert_spec){.cn = "kube-apiserver", .sans = names,
-						       .usage = "serverAuth", .is_expired = is_expired});
+	cert = cert_new(k, server,
+			&(struct cert_spec){.cn = "kube-apiserver",
+					    .sans = names,
+					    .usage = "serverAuth",
+					    .is_expired = is_expired});
 	k->server_cert = cert_pem(cert);
 	k->server_key = key_pem(server);
 	X509_free(cert);
-	cert = cert_new(k, admin, &(struct cert_spec){.cn = "admin", .org = "system:masters", .usage = "clientAuth"});
+	cert = cert_new(
+		k, admin,
+		&(struct cert_spec){.cn = "admin", .org = "system:masters", .usage = "clientAuth"});
 	k->admin_cert = cert_pem(cert);
 	k->admin_key = key_pem(admin);
 	X509_free(cert);
@@ -267,17 +275,20 @@ out:
 	return r;
 }
 
-int keys_write_kubeconfig(const struct keys *k, const char *dir, const char *url, struct err *reterr)
+int keys_write_kubeconfig(const struct keys *k, const char *dir, const char *url,
+			  struct err *reterr)
 {
 	CLEANUP(free) char *ca = base64(k->ca_pem, strlen(k->ca_pem));
 	CLEANUP(free) char *cert = base64(k->admin_cert, strlen(k->admin_cert));
 	CLEANUP(free) char *key = base64(k->admin_key, strlen(k->admin_key));
-	CLEANUP(free) char *text = must_printf(
-		"apiVersion: v1\nkind: Config\nclusters:\n- name: mesh-test\n  cluster:\n    server: %s\n"
-		"    certificate-authority-data: %s\nusers:\n- name: admin\n  user:\n"
-		"    client-certificate-data: %s\n    client-key-data: %s\ncontexts:\n- name: admin\n  context:\n"
-		"    cluster: mesh-test\n    user: admin\ncurrent-context: admin\n",
-		url, ca, cert, key);
+	CLEANUP(free) char *text =
+		must_printf("apiVersion: v1\nkind: Config\nclusters:\n- name: mesh-test\n  "
+			    "cluster:\n    server: %s\n"
+			    "    certificate-authority-data: %s\nusers:\n- name: admin\n  user:\n"
+			    "    client-certificate-data: %s\n    client-key-data: "
+			    "%s\ncontexts:\n- name: admin\n  context:\n"
+			    "    cluster: mesh-test\n    user: admin\ncurrent-context: admin\n",
+			    url, ca, cert, key);
 
 	return save_text(dir, "admin.conf", text, 0600, reterr);
 }
@@ -313,7 +324,8 @@ char *keys_sign(const struct keys *k, const json_t *claims)
 	return must_printf("%s.%s", input, tail);
 }
 
-static bool sig_is_good(const struct keys *k, const char *input, size_t len, const unsigned char *raw)
+static bool sig_is_good(const struct keys *k, const char *input, size_t len,
+			const unsigned char *raw)
 {
 	ECDSA_SIG *sig = must(ECDSA_SIG_new());
 	EVP_MD_CTX *ctx = must(EVP_MD_CTX_new());
@@ -343,7 +355,8 @@ json_t *keys_verify(const struct keys *k, const char *jwt)
 	if (!dot2)
 		return NULL;
 	sig = base64url_decode(dot2 + 1, strlen(dot2 + 1), &sig_len);
-	if (!sig || sig_len != (size_t)2 * SIG_HALF || !sig_is_good(k, jwt, (size_t)(dot2 - jwt), sig))
+	if (!sig || sig_len != (size_t)2 * SIG_HALF ||
+	    !sig_is_good(k, jwt, (size_t)(dot2 - jwt), sig))
 		return NULL;
 	body = base64url_decode(dot + 1, (size_t)(dot2 - dot - 1), &body_len);
 	return body ? json_loadb((char *)body, body_len, 0, NULL) : NULL;

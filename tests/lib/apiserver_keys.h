@@ -14,12 +14,14 @@
 
 struct keys;
 
-/* `sans`: names and addresses of the server. Any errno of the files; -EIO when a key cannot be made. */
+/* `sans`: names and addresses of the server. Any errno of the files; -EIO when a key cannot be
+ * made. */
 int keys_open(const char *dir, const struct strv *sans, bool is_expired, struct keys **ret,
 	      struct err *reterr);
 void keys_free(struct keys *k);
 /* Writes DIR/admin.conf, a kubeconfig with the admin's client certificate. */
-int keys_write_kubeconfig(const struct keys *k, const char *dir, const char *url, struct err *reterr);
+int keys_write_kubeconfig(const struct keys *k, const char *dir, const char *url,
+			  struct err *reterr);
 
 /* PEM, borrowed. */
 const char *keys_ca(const struct keys *k);

@@ -2,6 +2,7 @@
 #include "apiserver_kind.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/macro.h"
 #include "base/str.h"
@@ -10,6 +11,7 @@
 #define CR    (KIND_CUSTOM | KIND_GENERATION)
 #define ST    KIND_STATUS
 #define GEN   KIND_GENERATION
+#define PUT   KIND_PUT_CREATES
 #define REV   KIND_REVIEW
 #define RBAC  "rbac.authorization.k8s.io", "v1"
 #define ADM   "admissionregistration.k8s.io", "v1"
@@ -18,22 +20,23 @@
 #define CIL   "cilium.io", "v2"
 
 const struct kind kinds[] = {
-	{"", "v1", "namespaces", "namespace", "Namespace", ST},
-	{"", "v1", "services", "service", "Service", NS | ST},
-	{"", "v1", "nodes", "node", "Node", ST},
-	{"", "v1", "pods", "pod", "Pod", NS | ST},
+	{"", "v1", "namespaces", "namespace", "Namespace", ST, "ns"},
+	{"", "v1", "services", "service", "Service", NS | ST | PUT, "svc"},
+	{"", "v1", "nodes", "node", "Node", ST, "no"},
+	{"", "v1", "pods", "pod", "Pod", NS | ST, "po"},
 	{"", "v1", "secrets", "secret", "Secret", NS},
-	{"", "v1", "configmaps", "configmap", "ConfigMap", NS},
-	{"", "v1", "serviceaccounts", "serviceaccount", "ServiceAccount", NS},
-	{"", "v1", "events", "event", "Event", NS},
-	{"", "v1", "endpoints", "endpoints", "Endpoints", NS},
+	{"", "v1", "configmaps", "configmap", "ConfigMap", NS, "cm"},
+	{"", "v1", "serviceaccounts", "serviceaccount", "ServiceAccount", NS, "sa"},
+	{"", "v1", "events", "event", "Event", NS | PUT, "ev"},
+	{"", "v1", "endpoints", "endpoints", "Endpoints", NS | PUT, "ep"},
 	{"discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", NS | GEN},
-	{"coordination.k8s.io", "v1", "leases", "lease", "Lease", NS},
-	{"networking.k8s.io", "v1", "networkpolicies", "networkpolicy", "NetworkPolicy", NS | GEN},
-	{RBAC, "roles", "role", "Role", NS},
-	{RBAC, "rolebindings", "rolebinding", "RoleBinding", NS},
-	{RBAC, "clusterroles", "clusterrole", "ClusterRole", 0},
-	{RBAC, "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", 0},
+	{"coordination.k8s.io", "v1", "leases", "lease", "Lease", NS | PUT},
+	{"networking.k8s.io", "v1", "networkpolicies", "networkpolicy", "NetworkPolicy", NS | GEN,
+	 "netpol"},
+	{RBAC, "roles", "role", "Role", NS | PUT},
+	{RBAC, "rolebindings", "rolebinding", "RoleBinding", NS | PUT},
+	{RBAC, "clusterroles", "clusterrole", "ClusterRole", PUT},
+	{RBAC, "clusterrolebindings", "clusterrolebinding", "ClusterRoleBinding", PUT},
 	{ADM, "validatingadmissionpolicies", "validatingadmissionpolicy",
 	 "ValidatingAdmissionPolicy", GEN | ST},
 	{ADM, "validatingadmissionpolicybindings", "validatingadmissionpolicybinding",
@@ -42,17 +45,19 @@ const struct kind kinds[] = {
 	{FLOW, "prioritylevelconfigurations", "prioritylevelconfiguration",
 	 "PriorityLevelConfiguration", GEN | ST},
 	{"apiextensions.k8s.io", "v1", "customresourcedefinitions", "customresourcedefinition",
-	 "CustomResourceDefinition", GEN | ST},
-	{CIL, "ciliumidentities", "ciliumidentity", "CiliumIdentity", CR},
-	{CIL, "ciliumendpoints", "ciliumendpoint", "CiliumEndpoint", NS | CR},
-	{CIL, "ciliumnodes", "ciliumnode", "CiliumNode", CR | ST},
-	{CIL, "ciliumnetworkpolicies", "ciliumnetworkpolicy", "CiliumNetworkPolicy", NS | CR | ST},
+	 "CustomResourceDefinition", GEN | ST, "crd"},
+	{CIL, "ciliumidentities", "ciliumidentity", "CiliumIdentity", CR, "ciliumid"},
+	{CIL, "ciliumendpoints", "ciliumendpoint", "CiliumEndpoint", NS | CR, "cep"},
+	{CIL, "ciliumnodes", "ciliumnode", "CiliumNode", CR | ST, "cn"},
+	{CIL, "ciliumnetworkpolicies", "ciliumnetworkpolicy", "CiliumNetworkPolicy", NS | CR | ST,
+	 "cnp"},
 	{CIL, "ciliumclusterwidenetworkpolicies", "ciliumclusterwidenetworkpolicy",
-	 "CiliumClusterwideNetworkPolicy", CR | ST},
-	{CIL, "ciliumcidrgroups", "ciliumcidrgroup", "CiliumCIDRGroup", CR},
+	 "CiliumClusterwideNetworkPolicy", CR | ST, "ccnp"},
+	{CIL, "ciliumcidrgroups", "ciliumcidrgroup", "CiliumCIDRGroup", CR, "ccg"},
 	{"cilium.io", "v2alpha1", "ciliumendpointslices", "ciliumendpointslice",
-	 "CiliumEndpointSlice", CR},
-	{AUTHZ, "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview", REV},
+	 "CiliumEndpointSlice", CR, "ces"},
+	{AUTHZ, "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview",
+	 REV},
 	{AUTHZ, "selfsubjectrulesreviews", "selfsubjectrulesreview", "SelfSubjectRulesReview", REV},
 };
 const size_t kinds_n = ARRAY_LEN(kinds);
@@ -77,13 +82,22 @@ const struct kind *kind_find_plural(const char *group, const char *plural)
 
 const struct kind *kind_find_typed(const char *api_version, const char *name)
 {
-	char own[96];
+	const char *slash = strchr(api_version, '/'), *version = slash ? slash + 1 : api_version;
+	size_t len = slash ? (size_t)(slash - api_version) : 0;
 
 	for (size_t i = 0; i < kinds_n; i++)
-		if (str_eq(kinds[i].name, name) &&
-		    str_eq(kind_api_version(&kinds[i], own), api_version))
+		if (str_eq(kinds[i].name, name) && str_eq(kinds[i].version, version) &&
+		    strlen(kinds[i].group) == len && memcmp(kinds[i].group, api_version, len) == 0)
 			return &kinds[i];
 	return NULL;
+}
+
+bool kind_is_built_in_group(const char *group)
+{
+	for (size_t i = 0; i < kinds_n; i++)
+		if (str_eq(kinds[i].group, group) && !kind_is(&kinds[i], KIND_CUSTOM))
+			return true;
+	return false;
 }
 
 const char *kind_api_version(const struct kind *k, char buf[96])

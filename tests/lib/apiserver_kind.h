@@ -7,10 +7,11 @@
 
 enum kind_flags {
 	KIND_NAMESPACED = 1 << 0,
-	KIND_CUSTOM = 1 << 1,	  /* from a CRD: stricter updates, no strategic merge */
-	KIND_STATUS = 1 << 2,	  /* has a status subresource */
-	KIND_GENERATION = 1 << 3, /* metadata.generation counts changes of the specification */
-	KIND_REVIEW = 1 << 4,	  /* answered at once, never stored */
+	KIND_CUSTOM = 1 << 1,	   /* from a CRD: stricter updates, no strategic merge */
+	KIND_STATUS = 1 << 2,	   /* has a status subresource */
+	KIND_GENERATION = 1 << 3,  /* metadata.generation counts changes of the specification */
+	KIND_PUT_CREATES = 1 << 5, /* an update of what is not there creates it */
+	KIND_REVIEW = 1 << 4,	   /* answered at once, never stored */
 };
 
 struct kind {
@@ -19,6 +20,7 @@ struct kind {
 	const char *plural, *singular;
 	const char *name; /* as in "kind:" */
 	unsigned flags;
+	const char *short_name; /* NULL = none */
 };
 
 enum { KIND_MAX = 40 };
@@ -31,6 +33,9 @@ const struct kind *kind_find(const char *group, const char *version, const char 
 const struct kind *kind_find_typed(const char *api_version, const char *name);
 /* By group and plural, of whatever version. */
 const struct kind *kind_find_plural(const char *group, const char *plural);
+
+/* True for groups that are compiled into the real server: their unknown resources get a Status. */
+bool kind_is_built_in_group(const char *group);
 
 static inline bool kind_is(const struct kind *k, unsigned flag)
 {

@@ -13,10 +13,12 @@ enum { WAIT_US = 3000000 }; /* how long the real server waits for a resourceVers
 void list_options_fail(struct req *q, const char *cause, const char *field, const char *why)
 {
 	json_t *d = must(json_pack("{s:s,s:s,s:[{s:s,s:s,s:s}]}", "group", "meta.k8s.io", "kind",
-				   "ListOptions", "causes", "reason", cause, "message", why, "field", field));
+				   "ListOptions", "causes", "reason", cause, "message", why,
+				   "field", field));
 
-	req_reply(q, 422, status_new(422, "Invalid", d, "ListOptions.meta.k8s.io \"\" is invalid: %s: %s",
-				     field, why));
+	req_reply(q, 422,
+		  status_new(422, "Invalid", d, "ListOptions.meta.k8s.io \"\" is invalid: %s: %s",
+			     field, why));
 }
 
 bool list_parse_rv(struct req *q, uint64_t *ret_rv)
@@ -26,8 +28,14 @@ bool list_parse_rv(struct req *q, uint64_t *ret_rv)
 	*ret_rv = 0;
 	if (!*text || str_to_u64(text, UINT64_MAX - 1, ret_rv) == 0)
 		return true;
-	list_options_fail(q, "FieldValueInvalid", "resourceVersion",
-			  "Invalid value: strconv.ParseUint: parsing: invalid syntax");
+	if (str_eq(q->attr.verb, "watch"))
+		fail_request(q, 500, "resourceVersion: Invalid value: \"%s\": invalid syntax",
+			     text);
+	else
+		fail_bad_request(q,
+				 "invalid resource version: resourceVersion: Invalid value: "
+				 "\"%s\": invalid syntax",
+				 text);
 	return false;
 }
 
@@ -43,13 +51,18 @@ bool list_wait_for(struct req *q, uint64_t rv)
 		q->wait_rv = rv;
 		return true;
 	}
+	d = must(json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason", "ResourceVersionTooLarge",
+			   "message", "Too large resource version", "retryAfterSeconds", 1));
+	d = status_new(504, "Timeout", d,
+		       "Timeout: Too large resource version: %" PRIu64 ", current: %" PRIu64, rv,
+		       q->srv->store.rv);
+	if (str_eq(q->attr.verb, "watch")) {
+		watch_fail(q, d);
+		return true;
+	}
 	q->has_retry_after = true;
 	q->retry_after_s = 1;
-	d = must(json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason", "ResourceVersionTooLarge", "message",
-			   "Too large resource version", "retryAfterSeconds", 1));
-	req_reply(q, 504, status_new(504, "Timeout", d,
-				     "Too large resource version: %" PRIu64 ", current: %" PRIu64, rv,
-				     q->srv->store.rv));
+	req_reply(q, 504, d);
 	return true;
 }
 
@@ -82,8 +95,9 @@ static bool continue_parse(const char *text, struct page *p)
 
 static char *continue_make(uint64_t rv, const char *last)
 {
-	CLEANUP(json) json_t *j = must(json_pack("{s:s,s:I,s:s}", "v", "meta.k8s.io/v1", "rv",
-						 (json_int_t)rv, "start", last));
+	CLEANUP(json) json_t *j =
+		must(json_pack("{s:s,s:I,s:s}", "v", "meta.k8s.io/v1", "rv", (json_int_t)rv,
+				   "start", last));
 	CLEANUP(free) char *text = json_text(j);
 
 	return base64url(text, strlen(text));
@@ -107,22 +121,29 @@ static bool page_parse(struct req *q, struct page *p)
 	}
 	if (*match && !*rv_text) {
 		list_options_fail(q, "FieldValueForbidden", "resourceVersionMatch",
-				  "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
+				  "Forbidden: resourceVersionMatch is forbidden unless "
+				  "resourceVersion is provided");
 		return false;
 	}
 	if (*match && *cont) {
-		list_options_fail(q, "FieldValueForbidden", "resourceVersionMatch",
-				  "Forbidden: resourceVersionMatch is forbidden when continue is provided");
+		list_options_fail(
+			q, "FieldValueForbidden", "resourceVersionMatch",
+			"Forbidden: resourceVersionMatch is forbidden when continue is provided");
 		return false;
 	}
 	if (*match && !str_eq(match, "Exact") && !str_eq(match, "NotOlderThan")) {
-		list_options_fail(q, "FieldValueNotSupported", "resourceVersionMatch",
-				  "Unsupported value: supported values: \"Exact\", \"NotOlderThan\", \"\"");
+		CLEANUP(free) char *why =
+			must_printf("Unsupported value: \"%s\": supported values: \"Exact\", "
+					"\"NotOlderThan\", \"\"",
+					match);
+
+		list_options_fail(q, "FieldValueNotSupported", "resourceVersionMatch", why);
 		return false;
 	}
 	if (str_eq(match, "Exact") && str_eq(rv_text, "0")) {
 		list_options_fail(q, "FieldValueForbidden", "resourceVersionMatch",
-				  "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
+				  "Forbidden: resourceVersionMatch \"exact\" is forbidden for "
+				  "resourceVersion \"0\"");
 		return false;
 	}
 	if (!list_parse_rv(q, &rv))
@@ -130,7 +151,9 @@ static bool page_parse(struct req *q, struct page *p)
 	p->rv = current;
 	if (*cont) {
 		if (*rv_text && rv != 0) {
-			fail_bad_request(q, "specifying resource version is not allowed when using continue");
+			fail_bad_request(
+				q,
+				"specifying resource version is not allowed when using continue");
 			return false;
 		}
 		if (!continue_parse(cont, p)) {
@@ -152,12 +175,13 @@ static bool page_parse(struct req *q, struct page *p)
 static void continue_expired(struct req *q, const struct page *p)
 {
 	CLEANUP(free) char *token = continue_make(q->srv->store.rv, p->after);
-	json_t *s = status_expired("The provided continue parameter is too old to display a consistent list "
-				   "result. You can start a new list without the continue parameter, or use "
-				   "the continue token in this response to retrieve the remainder of the "
-				   "results. Continuing with the provided token results in an inconsistent "
-				   "list - objects that were created, modified, or deleted between the time "
-				   "the first chunk was returned and now may show up in the list.");
+	json_t *s = status_expired(
+		"The provided continue parameter is too old to display a consistent list "
+		"result. You can start a new list without the continue parameter, or use "
+		"the continue token in this response to retrieve the remainder of the "
+		"results. Continuing with the provided token results in an inconsistent "
+		"list - objects that were created, modified, or deleted between the time "
+		"the first chunk was returned and now may show up in the list.");
 
 	json_put_text(json_sub(s, "metadata"), "continue", token);
 	req_reply(q, 410, s);
@@ -173,7 +197,8 @@ static void add_item(struct buf *b, const struct object *o)
 	must_add(b, o->text + o->head_len, o->text_len - o->head_len);
 }
 
-/* Adds the page's items; *ret_last is the key of the last, if more remain, whose number is *ret_left. */
+/* Adds the page's items; *ret_last is the key of the last, if more remain, whose number is
+ * *ret_left. */
 static void add_items(struct req *q, const struct page *p, const struct object_list *l,
 		      const char **ret_last, size_t *ret_left)
 {
@@ -212,6 +237,8 @@ static void list_reply(struct req *q, const struct page *p, const struct object_
 	add_items(q, p, l, &last, &left);
 	items = q->out;
 	q->out = (struct buf){0};
+	if (kind_is(q->kind, KIND_CUSTOM))
+		json_put_text(meta, "continue", ""); /* there even when it is empty */
 	json_put(meta, "resourceVersion", json_sprintf("%" PRIu64, p->rv));
 	if (last) {
 		token = continue_make(p->rv, last);
@@ -224,10 +251,12 @@ static void list_reply(struct req *q, const struct page *p, const struct object_
 	/* custom resources have their members sorted: the items come before the metadata */
 	if (kind_is(q->kind, KIND_CUSTOM)) {
 		head = must_printf("{\"apiVersion\":\"%s\",\"items\":[", version);
-		tail = must_printf("],\"kind\":\"%sList\",\"metadata\":%s}\n", q->kind->name, meta_text);
+		tail = must_printf("],\"kind\":\"%sList\",\"metadata\":%s}\n", q->kind->name,
+				   meta_text);
 	} else {
-		head = must_printf("{\"kind\":\"%sList\",\"apiVersion\":\"%s\",\"metadata\":%s,\"items\":[",
-				   q->kind->name, version, meta_text);
+		head = must_printf(
+			"{\"kind\":\"%sList\",\"apiVersion\":\"%s\",\"metadata\":%s,\"items\":[",
+			q->kind->name, version, meta_text);
 		tail = must_strdup("]}\n");
 	}
 	must_add_str(&q->out, head);

@@ -25,12 +25,25 @@ static const char usage_text[] =
 	"  --bookmarks DURATION    time between bookmarks (60s)\n"
 	"  --no-watchlist          refuse sendInitialEvents, as old servers\n"
 	"  --without PLURAL.GROUP  do not serve this resource, again for more\n"
-	"  --san NAME              name in the certificate instead of the addresses, again for more\n"
+	"  --san NAME              name in the certificate instead of the addresses, again for "
+	"more\n"
 	"  --expired-cert          serve with a certificate that is over\n"
 	"  --print-ready           write a line \"ready URL\" when serving\n";
 
-enum { OPT_LISTEN = 256, OPT_STATE, OPT_MANIFESTS, OPT_HISTORY, OPT_FIRST_RV, OPT_BOOKMARKS, OPT_NO_WATCHLIST,
-       OPT_WITHOUT, OPT_SAN, OPT_EXPIRED, OPT_READY, OPT_HELP };
+enum {
+	OPT_LISTEN = 256,
+	OPT_STATE,
+	OPT_MANIFESTS,
+	OPT_HISTORY,
+	OPT_FIRST_RV,
+	OPT_BOOKMARKS,
+	OPT_NO_WATCHLIST,
+	OPT_WITHOUT,
+	OPT_SAN,
+	OPT_EXPIRED,
+	OPT_READY,
+	OPT_HELP
+};
 
 static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPT_LISTEN},
@@ -115,11 +128,13 @@ static int options_parse(int argc, char **argv, struct options *o)
 /* What every cluster has. */
 static void add_system_objects(struct server *s)
 {
-	static const char *const names[] = {"default", "kube-node-lease", "kube-public", "kube-system"};
+	static const char *const names[] = {"default", "kube-node-lease", "kube-public",
+					    "kube-system"};
 	const struct kind *k = kind_find("", "v1", "namespaces");
-	json_t *role = must(json_pack("{s:{s:s},s:[{s:[s],s:[s],s:[s]},{s:[s],s:[s]}]}", "metadata", "name",
-				      "cluster-admin", "rules", "apiGroups", "*", "resources", "*", "verbs", "*",
-				      "nonResourceURLs", "*", "verbs", "*"));
+	json_t *role =
+		must(json_pack("{s:{s:s},s:[{s:[s],s:[s],s:[s]},{s:[s],s:[s]}]}", "metadata",
+			       "name", "cluster-admin", "rules", "apiGroups", "*", "resources", "*",
+			       "verbs", "*", "nonResourceURLs", "*", "verbs", "*"));
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		json_t *o = must(json_pack("{s:{s:s}}", "metadata", "name", names[i]));
@@ -152,8 +167,10 @@ static void add_used_namespaces(struct server *s)
 
 int main(int argc, char **argv)
 {
-	struct server s = {.opt = {.history = 10000, .first_rv = 100, .bookmark_us = 60 * USEC_PER_SEC},
-			   .signal_fd = -1, .next_cluster_ip = 9};
+	struct server s = {
+		.opt = {.history = 10000, .first_rv = 100, .bookmark_us = 60 * USEC_PER_SEC},
+		.signal_fd = -1,
+		.next_cluster_ip = 9};
 	struct err err = {0};
 	int r = options_parse(argc, argv, &s.opt);
 
@@ -173,7 +190,8 @@ int main(int argc, char **argv)
 	if (r >= 0)
 		r = http_run(&s);
 	if (r < 0)
-		(void)fprintf(stderr, "mesh-test-apiserver: %s\n", *err.text ? err.text : err_name(r));
+		(void)fprintf(stderr, "mesh-test-apiserver: %s\n",
+			      *err.text ? err.text : err_name(r));
 	http_close(&s);
 	faults_clear(&s.faults);
 	json_decref(s.stats.requests);

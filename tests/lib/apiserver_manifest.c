@@ -19,9 +19,11 @@ static json_t *scalar_json(const yaml_node_t *n)
 	json_error_t error;
 	json_t *j;
 
-	if (n->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || (n->tag && str_eq((char *)n->tag, "!!str")))
+	if (n->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
+	    (n->tag && str_eq((char *)n->tag, "!!str")))
 		return json_stringn(s, len);
-	if (len == 0 || str_eq(s, "~") || str_eq(s, "null") || str_eq(s, "Null") || str_eq(s, "NULL"))
+	if (len == 0 || str_eq(s, "~") || str_eq(s, "null") || str_eq(s, "Null") ||
+	    str_eq(s, "NULL"))
 		return json_null();
 	if (str_eq(s, "true") || str_eq(s, "True") || str_eq(s, "TRUE"))
 		return json_true();
@@ -44,18 +46,22 @@ static json_t *node_json(yaml_document_t *d, yaml_node_t *n, unsigned depth)
 		return scalar_json(n);
 	if (n->type == YAML_SEQUENCE_NODE) {
 		j = must(json_array());
-		for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++)
-			if (json_array_append_new(j, node_json(d, yaml_document_get_node(d, *i), depth + 1)) < 0)
+		for (yaml_node_item_t *i = n->data.sequence.items.start;
+		     i < n->data.sequence.items.top; i++)
+			if (json_array_append_new(
+				    j, node_json(d, yaml_document_get_node(d, *i), depth + 1)) < 0)
 				return NULL;
 		return TAKE_PTR(j);
 	}
 	j = must(json_object());
-	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
 		const yaml_node_t *key = yaml_document_get_node(d, p->key);
 
 		if (!key || key->type != YAML_SCALAR_NODE ||
-		    json_object_set_new(j, (const char *)key->data.scalar.value,
-					node_json(d, yaml_document_get_node(d, p->value), depth + 1)) < 0)
+		    json_object_set_new(
+			    j, (const char *)key->data.scalar.value,
+			    node_json(d, yaml_document_get_node(d, p->value), depth + 1)) < 0)
 			return NULL;
 	}
 	return TAKE_PTR(j);
@@ -88,8 +94,10 @@ static int parse_all(const char *data, size_t len, json_t *list, struct err *ret
 		j = node_json(&d, root, 0);
 		yaml_document_delete(&d);
 		if (!j) {
-			r = err_set(reterr, EINVAL, "a document is nested too deeply, or has keys or text that JSON "
-						    "cannot hold");
+			r = err_set(
+				reterr, EINVAL,
+				"a document is nested too deeply, or has keys or text that JSON "
+				"cannot hold");
 			break;
 		}
 		if (!json_is_null(j))
@@ -116,7 +124,8 @@ json_t *manifest_parse(const char *data, size_t len, struct err *reterr)
 /* Stores one object as it is, status included. */
 static int load_object(struct server *s, json_t *o, struct err *reterr)
 {
-	const struct kind *k = kind_find_typed(text_at(o, "apiVersion", NULL), text_at(o, "kind", NULL));
+	const struct kind *k =
+		kind_find_typed(text_at(o, "apiVersion", NULL), text_at(o, "kind", NULL));
 	json_t *items = json_object_get(o, "items"), *item;
 	size_t i;
 	int r;
@@ -155,7 +164,8 @@ static int load_file(const char *path, json_t *list, struct err *reterr)
 		json_t *j = json_loadb(b.data ? b.data : "", b.len, JSON_REJECT_DUPLICATES, &error);
 
 		if (!j)
-			return err_set(reterr, EINVAL, "%s: line %d: %s", path, error.line, error.text);
+			return err_set(reterr, EINVAL, "%s: line %d: %s", path, error.line,
+				       error.text);
 		must_ok(json_array_append_new(list, j));
 		return 0;
 	}
@@ -165,8 +175,9 @@ static int load_file(const char *path, json_t *list, struct err *reterr)
 
 static int is_manifest(const struct dirent *d)
 {
-	return d->d_name[0] != '.' && (str_has_suffix(d->d_name, ".json") || str_has_suffix(d->d_name, ".yaml") ||
-				       str_has_suffix(d->d_name, ".yml"));
+	return d->d_name[0] != '.' &&
+	       (str_has_suffix(d->d_name, ".json") || str_has_suffix(d->d_name, ".yaml") ||
+		str_has_suffix(d->d_name, ".yml"));
 }
 
 int manifest_load(struct server *s, const char *dir, struct err *reterr)

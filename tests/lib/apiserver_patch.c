@@ -122,17 +122,20 @@ static int apply_op(json_t *root, const json_t *op, struct err *reterr)
 		json_decref(value);
 		value = take_from(root, op, str_eq(name, "move"));
 		if (!value)
-			return err_set(reterr, EINVAL, "error in %s for path: '%s': missing value", name,
-				       text_at(op, "from", NULL));
+			return err_set(reterr, EINVAL, "error in %s for path: '%s': missing value",
+				       name, text_at(op, "from", NULL));
 		name = "add";
 	}
 	parent = pointer_parent(root, path, &last);
 	if (!parent)
-		return err_set(reterr, EINVAL, "%s operation does not apply: doc is missing path: \"%s\": missing value",
-			       name, path);
+		return err_set(
+			reterr, EINVAL,
+			"%s operation does not apply: doc is missing path: \"%s\": missing value",
+			name, path);
 	old = child_get(parent, last);
 	if (str_eq(name, "test")) {
-		if (json_equal(old, value) || ((!old || json_is_null(old)) && (!value || json_is_null(value))))
+		if (json_equal(old, value) ||
+		    ((!old || json_is_null(old)) && (!value || json_is_null(value))))
 			return 0;
 		return err_set(reterr, EINVAL, "testing value %s failed", path);
 	}
@@ -140,11 +143,14 @@ static int apply_op(json_t *root, const json_t *op, struct err *reterr)
 		return old && child_remove(parent, last) == 0
 			       ? 0
 			       : err_set(reterr, EINVAL,
-					 "remove operation does not apply: doc is missing path: \"%s\": missing value",
+					 "remove operation does not apply: doc is missing path: "
+					 "\"%s\": missing value",
 					 path);
 	if (str_eq(name, "replace") && (!old || child_remove(parent, last) < 0))
-		return err_set(reterr, EINVAL,
-			       "replace operation does not apply: doc is missing key: %s: missing value", path);
+		return err_set(
+			reterr, EINVAL,
+			"replace operation does not apply: doc is missing key: %s: missing value",
+			path);
 	if (!value || (!str_eq(name, "add") && !str_eq(name, "replace")))
 		return err_set(reterr, EINVAL, "unexpected kind: %s", name);
 	if (child_add(parent, last, value) < 0)

@@ -22,12 +22,14 @@ static bool subject_is(const json_t *subject, const struct user *u, const char *
 	return str_eq(full, u->name);
 }
 
-static bool each_role_rule(const struct server *s, const struct object *binding, rbac_rule_fn fn, void *arg)
+static bool each_role_rule(const struct server *s, const struct object *binding, rbac_rule_fn fn,
+			   void *arg)
 {
 	const char *kind = text_at(binding->json, "roleRef", "kind", NULL);
-	const struct kind *k = kind_find(group_name, "v1", str_eq(kind, "Role") ? "roles" : "clusterroles");
-	const struct object *role =
-		store_get(&s->store, k, binding->ns, text_at(binding->json, "roleRef", "name", NULL));
+	const struct kind *k =
+		kind_find(group_name, "v1", str_eq(kind, "Role") ? "roles" : "clusterroles");
+	const struct object *role = store_get(&s->store, k, binding->ns,
+					      text_at(binding->json, "roleRef", "name", NULL));
 	json_t *rule;
 	size_t i;
 
@@ -42,7 +44,8 @@ static bool each_role_rule(const struct server *s, const struct object *binding,
 static bool each_binding_rule(const struct server *s, const char *plural, const char *ns,
 			      const struct user *u, rbac_rule_fn fn, void *arg)
 {
-	const struct object_list *l = &s->store.tables[kind_index(kind_find(group_name, "v1", plural))];
+	const struct object_list *l =
+		&s->store.tables[kind_index(kind_find(group_name, "v1", plural))];
 
 	for (size_t i = 0; i < l->n; i++) {
 		json_t *subject;
@@ -60,7 +63,8 @@ static bool each_binding_rule(const struct server *s, const char *plural, const 
 	return false;
 }
 
-bool rbac_each_rule(const struct server *s, const struct user *u, const char *ns, rbac_rule_fn fn, void *arg)
+bool rbac_each_rule(const struct server *s, const struct user *u, const char *ns, rbac_rule_fn fn,
+		    void *arg)
 {
 	return each_binding_rule(s, "clusterrolebindings", "", u, fn, arg) ||
 	       (*ns && each_binding_rule(s, "rolebindings", ns, u, fn, arg));
@@ -91,7 +95,8 @@ static bool path_matches(const json_t *rule, const char *path)
 static bool rule_allows(const json_t *rule, void *arg)
 {
 	const struct attr *a = arg;
-	json_t *names = json_object_get(rule, "resourceNames"), *resources = json_object_get(rule, "resources");
+	json_t *names = json_object_get(rule, "resourceNames"),
+	       *resources = json_object_get(rule, "resources");
 	CLEANUP(free) char *full = NULL;
 	CLEANUP(free) char *any = NULL;
 
@@ -105,17 +110,19 @@ static bool rule_allows(const json_t *rule, void *arg)
 		full = must_printf("%s/%s", a->resource, a->sub);
 		any = must_printf("*/%s", a->sub);
 	}
-	if (!json_has_text(resources, "*") && !json_has_text(resources, full ? full : a->resource) &&
+	if (!json_has_text(resources, "*") &&
+	    !json_has_text(resources, full ? full : a->resource) &&
 	    !(any && json_has_text(resources, any)))
 		return false;
 	return json_array_size(names) == 0 || (*a->name && json_has_text(names, a->name));
 }
 
-/* What the roles system:discovery, system:public-info-viewer and system:basic-user give to everyone. */
+/* What the roles system:discovery, system:public-info-viewer and system:basic-user give to
+ * everyone. */
 static bool is_for_everyone(const struct attr *a)
 {
-	static const char *const paths[] = {"/api", "/apis", "/version", "/readyz", "/livez",
-					    "/healthz", "/openapi"};
+	static const char *const paths[] = {"/api",   "/apis",	  "/version", "/readyz",
+					    "/livez", "/healthz", "/openapi"};
 
 	if (*a->resource)
 		return str_eq(a->verb, "create") && str_eq(a->group, "authorization.k8s.io") &&
@@ -140,21 +147,26 @@ void rbac_deny(struct req *q, const struct attr *a)
 	json_t *d = must(json_object());
 
 	if (!*a->resource) {
-		req_reply(q, 403, status_new(403, "Forbidden", d, "forbidden: User \"%s\" cannot %s path \"%s\"",
-					     q->user.name, a->verb, a->path));
+		req_reply(q, 403,
+			  status_new(403, "Forbidden", d,
+				     "forbidden: User \"%s\" cannot %s path \"%s\"", q->user.name,
+				     a->verb, a->path));
 		return;
 	}
 	what = must_printf("%s%s%s", a->resource, *a->sub ? "/" : "", a->sub);
-	where = *a->ns ? must_printf("in the namespace \"%s\"", a->ns) : must_strdup("at the cluster scope");
+	where = *a->ns ? must_printf("in the namespace \"%s\"", a->ns)
+		       : must_strdup("at the cluster scope");
 	if (*a->name)
 		json_put_text(d, "name", a->name);
 	if (*a->group)
 		json_put_text(d, "group", a->group);
 	json_put_text(d, "kind", a->resource);
-	req_reply(q, 403, status_new(403, "Forbidden", d,
-				     "%s%s%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s\" in API "
-				     "group \"%s\" %s",
-				     a->resource, *a->group ? "." : "", a->group, *a->name ? " \"" : "",
-				     a->name, *a->name ? "\"" : "", q->user.name, a->verb, what, a->group,
-				     where));
+	req_reply(q, 403,
+		  status_new(
+			  403, "Forbidden", d,
+			  "%s%s%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s\" in API "
+			  "group \"%s\" %s",
+			  a->resource, *a->group ? "." : "", a->group, *a->name ? " \"" : "",
+			  a->name, *a->name ? "\"" : "", q->user.name, a->verb, what, a->group,
+			  where));
 }

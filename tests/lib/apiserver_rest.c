@@ -17,22 +17,27 @@ static json_t *body_object(struct req *q)
 	json_error_t error;
 	json_t *j;
 
-	if (str_has_prefix(type, "application/yaml") || str_has_prefix(type, "application/apply-patch+yaml")) {
+	if (str_has_prefix(type, "application/yaml") ||
+	    str_has_prefix(type, "application/apply-patch+yaml")) {
 		struct err err = {0};
 
 		j = manifest_parse(q->in.data, q->in.len, &err);
 		if (!j)
 			fail_bad_request(q, "error decoding YAML: %s", err.text);
-	} else if (*type && !str_has_prefix(type, "application/json") && !strstr(type, "patch+json")) {
-		fail_request(q, 415,
-			     "the body of the request was in an unknown format - accepted media types "
-			     "include: application/json, application/yaml");
+	} else if (*type && !str_has_prefix(type, "application/json") &&
+		   !strstr(type, "patch+json")) {
+		fail_request(
+			q, 415,
+			"the body of the request was in an unknown format - accepted media types "
+			"include: application/json, application/yaml");
 		return NULL;
 	} else {
-		j = json_loadb(q->in.data ? q->in.data : "", q->in.len, JSON_REJECT_DUPLICATES, &error);
+		j = json_loadb(q->in.data ? q->in.data : "", q->in.len, JSON_REJECT_DUPLICATES,
+			       &error);
 		if (!j)
-			fail_bad_request(q, "the object provided is unrecognized (must be of type %s): %s",
-					 q->kind->name, error.text);
+			fail_bad_request(
+				q, "the object provided is unrecognized (must be of type %s): %s",
+				q->kind->name, error.text);
 	}
 	return j;
 }
@@ -53,19 +58,22 @@ static bool body_fits(struct req *q, json_t *o)
 	}
 	if ((*kind && !str_eq(kind, q->kind->name)) || (*version && !str_eq(version, own)) ||
 	    (kind_is(q->kind, KIND_CUSTOM) && (!*kind || !*version))) {
-		fail_bad_request(q, "the object provided is unrecognized (must be of type %s in %s): "
-				    "it says kind \"%s\" in \"%s\"",
+		fail_bad_request(q,
+				 "the object provided is unrecognized (must be of type %s in %s): "
+				 "it says kind \"%s\" in \"%s\"",
 				 q->kind->name, own, kind, version);
 		return false;
 	}
 	if (kind_is(q->kind, KIND_NAMESPACED) && *ns && !str_eq(ns, q->attr.ns)) {
-		fail_bad_request(q, "the namespace of the provided object does not match the namespace "
-				    "sent on the request");
+		fail_bad_request(
+			q, "the namespace of the provided object does not match the namespace "
+			   "sent on the request");
 		return false;
 	}
 	if (*q->attr.name && *name && !str_eq(name, q->attr.name)) {
-		fail_bad_request(q, "the name of the object (%s) does not match the name on the URL (%s)",
-				 name, q->attr.name);
+		fail_bad_request(
+			q, "the name of the object (%s) does not match the name on the URL (%s)",
+			name, q->attr.name);
 		return false;
 	}
 	if (kind_is(q->kind, KIND_NAMESPACED))
@@ -92,7 +100,14 @@ static void create_object(struct req *q, json_t *taken)
 	const char *name;
 
 	if (*text_at(o, "metadata", "resourceVersion", NULL)) {
-		fail_bad_request(q, "resourceVersion should not be set on objects to be created");
+		/* the real server fails so, too: no reason, and a code that sounds like its own
+		 * fault */
+		req_reply(
+			q, 500,
+			must(json_pack("{s:s,s:s,s:{},s:s,s:s,s:i}", "kind", "Status", "apiVersion",
+				       "v1", "metadata", "status", "Failure", "message",
+				       "resourceVersion should not be set on objects to be created",
+				       "code", 500)));
 		return;
 	}
 	if (kind_is(q->kind, KIND_NAMESPACED)) {
@@ -104,15 +119,14 @@ static void create_object(struct req *q, json_t *taken)
 			return;
 		}
 		if (json_at(ns->json, "metadata", "deletionTimestamp", NULL)) {
-			fail_request(q, 403, "%s is forbidden: unable to create new content in namespace "
-					     "%s because it is being terminated",
-				     q->kind->plural, q->attr.ns);
+			fail_terminating(q, text_at(o, "metadata", "name", NULL));
 			return;
 		}
 	}
 	if (!defaults_name(q->kind, o, &err)) {
 		fail_invalid(q, text_at(o, "metadata", "name", NULL),
-			     *text_at(o, "metadata", "name", NULL) ? "FieldValueInvalid" : "FieldValueRequired",
+			     *text_at(o, "metadata", "name", NULL) ? "FieldValueInvalid"
+								   : "FieldValueRequired",
 			     "metadata.name", err.text);
 		return;
 	}
@@ -143,8 +157,13 @@ static bool spec_differs(const struct kind *k, const json_t *a, const json_t *b)
 /* Gives `o` the fields that only the server sets. */
 static void keep_system_fields(const struct object *old, json_t *o)
 {
-	static const char *const fields[] = {"uid", "creationTimestamp", "generation", "deletionTimestamp",
-					     "deletionGracePeriodSeconds", "resourceVersion", "name"};
+	static const char *const fields[] = {"uid",
+					     "creationTimestamp",
+					     "generation",
+					     "deletionTimestamp",
+					     "deletionGracePeriodSeconds",
+					     "resourceVersion",
+					     "name"};
 	json_t *meta = json_sub(o, "metadata"), *before = json_object_get(old->json, "metadata");
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
@@ -158,6 +177,27 @@ static void keep_system_fields(const struct object *old, json_t *o)
 	(void)json_object_del(meta, "managedFields");
 }
 
+/* An update that says another uid than the object has. */
+static void fail_uid(struct req *q, const struct object *old, const char *uid)
+{
+	bool is_custom = kind_is(q->kind, KIND_CUSTOM);
+	CLEANUP(free) char *why = NULL;
+
+	if (str_eq(q->method, "PATCH")) {
+		why = must_printf("Invalid value: \"%s\": field is immutable", uid);
+		fail_invalid(q, old->name, "FieldValueInvalid", "metadata.uid", why);
+		return;
+	}
+	why = must_printf(
+		"StorageError: invalid object, Code: 4, Key: /registry/%s%s%s/%s, ResourceVersion: "
+		"0, "
+		"AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object "
+		"meta: %s",
+		is_custom ? q->kind->group : "", is_custom ? "/" : "", q->kind->plural, old->key,
+		uid, old->uid);
+	fail_conflict(q, q->kind, old->name, why);
+}
+
 /* True if the conditions in the new object's metadata hold; else it has answered. */
 static bool update_allowed(struct req *q, const struct object *old, const json_t *o)
 {
@@ -165,9 +205,12 @@ static bool update_allowed(struct req *q, const struct object *old, const json_t
 	const char *uid = text_at(o, "metadata", "uid", NULL);
 	uint64_t number;
 
+	if (*uid && !str_eq(uid, old->uid)) {
+		fail_uid(q, old, uid);
+		return false;
+	}
 	if (!*rv && kind_is(q->kind, KIND_CUSTOM) && str_eq(q->method, "PUT")) {
-		fail_invalid(q, old->name, "FieldValueInvalid", "metadata.resourceVersion",
-			     "Invalid value: 0: must be specified for an update");
+		fail_no_version(q, old->name);
 		return false;
 	}
 	if (*rv && str_to_u64(rv, UINT64_MAX, &number) < 0) {
@@ -176,16 +219,10 @@ static bool update_allowed(struct req *q, const struct object *old, const json_t
 		return false;
 	}
 	if (*rv && number != 0 && number != old->rv) {
-		fail_conflict(q, q->kind, old->name,
-			      "the object has been modified; please apply your changes to the latest "
-			      "version and try again");
-		return false;
-	}
-	if (*uid && !str_eq(uid, old->uid)) {
-		CLEANUP(free) char *why = must_printf(
-			"Precondition failed: UID in precondition: %s, UID in object meta: %s", uid, old->uid);
-
-		fail_conflict(q, q->kind, old->name, why);
+		fail_conflict(
+			q, q->kind, old->name,
+			"the object has been modified; please apply your changes to the latest "
+			"version and try again");
 		return false;
 	}
 	if (str_has_suffix(q->kind->plural, "rolebindings") &&
@@ -206,7 +243,8 @@ static void update_object(struct req *q, struct object *old, json_t *taken)
 	if (!update_allowed(q, old, o))
 		return;
 	if (str_eq(q->attr.sub, "status")) {
-		json_t *full = must(json_deep_copy(old->json)), *status = json_object_get(o, "status");
+		json_t *full = must(json_deep_copy(old->json)),
+		       *status = json_object_get(o, "status");
 
 		if (status)
 			must_ok(json_object_set(full, "status", status));
@@ -233,13 +271,28 @@ static void update_object(struct req *q, struct object *old, json_t *taken)
 		json_put(meta, "generation",
 			 json_integer(json_integer_value(json_object_get(meta, "generation")) + 1));
 	finalizers = json_object_get(meta, "finalizers");
-	if (!q->is_dry_run && json_object_get(meta, "deletionTimestamp") && json_array_size(finalizers) == 0 &&
-	    !str_eq(q->kind->plural, "namespaces")) {
+	if (!q->is_dry_run && json_object_get(meta, "deletionTimestamp") &&
+	    json_array_size(finalizers) == 0 && !str_eq(q->kind->plural, "namespaces")) {
 		req_reply(q, 200, json_incref(o));
 		(void)store_remove(&q->srv->store, old);
 		return;
 	}
 	reply_stored(q, 200, TAKE_PTR(o));
+}
+
+/* Creates by way of an update or apply, which needs the right to create as well. Takes `o`. */
+static void create_instead(struct req *q, json_t *o)
+{
+	struct attr create = q->attr;
+
+	create.verb = "create";
+	if (rbac_allows(q->srv, &q->user, &create)) {
+		json_put_text(json_sub(o, "metadata"), "name", q->attr.name);
+		create_object(q, o);
+		return;
+	}
+	rbac_deny(q, &create);
+	json_decref(o);
 }
 
 static void put_handle(struct req *q, struct object *old)
@@ -252,11 +305,12 @@ static void put_handle(struct req *q, struct object *old)
 		fail_bad_request(q, "name must be provided");
 		return;
 	}
-	if (!old) {
+	if (old)
+		update_object(q, old, TAKE_PTR(o));
+	else if (kind_is(q->kind, KIND_PUT_CREATES) && !*q->attr.sub)
+		create_instead(q, TAKE_PTR(o));
+	else
 		fail_not_found(q, q->kind, q->attr.name);
-		return;
-	}
-	update_object(q, old, TAKE_PTR(o));
 }
 
 /* Server-side apply, reduced to "create or merge": no field ownership, lists replaced whole. */
@@ -265,23 +319,23 @@ static void apply_handle(struct req *q, struct object *old, json_t *patch)
 	json_t *merged;
 
 	if (!*req_query(q, "fieldManager")) {
-		req_reply(q, 422, status_new(422, "Invalid", NULL,
-					     "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required "
-					     "value: is required for apply patch"));
+		req_reply(
+			q, 422,
+			status_new(
+				422, "Invalid",
+				json_pack("{s:s,s:s,s:[{s:s,s:s,s:s}]}", "group", "meta.k8s.io",
+					  "kind", "PatchOptions", "causes", "reason",
+					  "FieldValueRequired", "message",
+					  "Required value: is required for apply patch", "field",
+					  "fieldManager"),
+				"PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required "
+				"value: is required for apply patch"));
 		return;
 	}
 	if (!body_fits(q, patch))
 		return;
 	if (!old) {
-		struct attr create = q->attr;
-
-		create.verb = "create";
-		if (!rbac_allows(q->srv, &q->user, &create)) {
-			rbac_deny(q, &create);
-			return;
-		}
-		json_put_text(json_sub(patch, "metadata"), "name", q->attr.name);
-		create_object(q, json_incref(patch));
+		create_instead(q, json_incref(patch));
 		return;
 	}
 	merged = patch_merge(old->json, patch, false);
@@ -301,11 +355,13 @@ static void patch_handle(struct req *q, struct object *old)
 
 	if ((is_strategic && kind_is(q->kind, KIND_CUSTOM)) ||
 	    !(is_strategic || is_merge || is_json || is_apply)) {
-		fail_request(q, 415,
-			     "the body of the request was in an unknown format - accepted media types "
-			     "include: application/json-patch+json, application/merge-patch+json, "
-			     "%sapplication/apply-patch+yaml",
-			     kind_is(q->kind, KIND_CUSTOM) ? "" : "application/strategic-merge-patch+json, ");
+		fail_request(
+			q, 415,
+			"the body of the request was in an unknown format - accepted media types "
+			"include: application/json-patch+json, application/merge-patch+json, "
+			"%sapplication/apply-patch+yaml",
+			kind_is(q->kind, KIND_CUSTOM) ? ""
+						      : "application/strategic-merge-patch+json, ");
 		return;
 	}
 	patch = body_object(q);
@@ -319,17 +375,18 @@ static void patch_handle(struct req *q, struct object *old)
 		fail_not_found(q, q->kind, q->attr.name);
 		return;
 	}
-	if (!is_json && !json_is_object(patch)) {
-		fail_bad_request(q, "json: cannot unmarshal into an object");
+	if (is_json ? !json_is_array(patch) : !json_is_object(patch)) {
+		fail_bad_request(q, "error decoding patch: json: cannot unmarshal");
 		return;
 	}
-	o = is_json ? patch_json(old->json, patch, &err) : patch_merge(old->json, patch, is_strategic);
+	o = is_json ? patch_json(old->json, patch, &err)
+		    : patch_merge(old->json, patch, is_strategic);
 	if (!o) {
-		req_reply(q, 422,
-			  status_new(422, "Invalid",
-				     json_pack("{s:[{s:s,s:s}]}", "causes", "reason",
-					       "UnexpectedServerResponse", "message", err.text),
-				     "the server rejected our request due to an error in our request"));
+		req_reply(
+			q, 422,
+			status_new(
+				422, "Invalid", json_object(),
+				"the server rejected our request due to an error in our request"));
 		return;
 	}
 	if (body_fits(q, o))
@@ -345,13 +402,17 @@ static bool delete_allowed(struct req *q, const struct object *o, const json_t *
 	CLEANUP(free) char *why = NULL;
 
 	if (*uid && !str_eq(uid, o->uid))
-		why = must_printf("Precondition failed: UID in precondition: %s, UID in object meta: %s",
-				  uid, o->uid);
+		why = must_printf(
+			"the UID in the precondition (%s) does not match the UID in record (%s). "
+			"The object might have been deleted and then recreated",
+			uid, o->uid);
 	else if (*rv && !str_eq(rv, own))
-		why = must_printf("Precondition failed: ResourceVersion in precondition: %s, "
-				  "ResourceVersion in object meta: %s", rv, own);
+		why = must_printf(
+			"the ResourceVersion in the precondition (%s) does not match the "
+			"ResourceVersion in record (%s). The object might have been modified",
+			rv, own);
 	if (why)
-		fail_conflict(q, q->kind, o->name, why);
+		fail_conflict_kind(q, q->kind, o->name, why);
 	return !why;
 }
 
@@ -402,8 +463,10 @@ static void delete_handle(struct req *q, struct object *o)
 			json_put_text(details, "group", q->kind->group);
 		json_put_text(details, "kind", q->kind->plural);
 		json_put_text(details, "uid", o->uid);
-		req_reply(q, 200, must(json_pack("{s:s,s:s,s:{},s:s,s:o}", "kind", "Status", "apiVersion", "v1",
-						 "metadata", "status", "Success", "details", details)));
+		req_reply(
+			q, 200,
+			must(json_pack("{s:s,s:s,s:{},s:s,s:o}", "kind", "Status", "apiVersion",
+				       "v1", "metadata", "status", "Success", "details", details)));
 	}
 	if (!q->is_dry_run)
 		(void)store_remove(&q->srv->store, o);

@@ -22,7 +22,8 @@ static void access_review(struct req *q, json_t *o)
 
 	if (!res == !path) {
 		fail_invalid(q, "", "FieldValueInvalid", "spec.resourceAttributes",
-			     "Invalid value: exactly one of nonResourceAttributes or resourceAttributes must "
+			     "Invalid value: exactly one of nonResourceAttributes or "
+			     "resourceAttributes must "
 			     "be specified");
 		return;
 	}
@@ -36,24 +37,27 @@ static bool collect_rule(const json_t *rule, void *arg)
 	json_t *status = arg;
 	bool is_path = json_object_get(rule, "nonResourceURLs") != NULL;
 
-	must_ok(json_array_append(json_object_get(status, is_path ? "nonResourceRules" : "resourceRules"),
-				  (json_t *)rule));
+	must_ok(json_array_append(
+		json_object_get(status, is_path ? "nonResourceRules" : "resourceRules"),
+		(json_t *)rule));
 	return false;
 }
 
 static void rules_review(struct req *q, json_t *o)
 {
-	json_t *status = must(json_pack(
-		"{s:[{s:[s],s:[s],s:[s,s]}],s:[{s:[s],s:[s,s,s,s,s]}],s:b}", "resourceRules", "verbs", "create",
-		"apiGroups", "authorization.k8s.io", "resources", "selfsubjectaccessreviews",
-		"selfsubjectrulesreviews", "nonResourceRules", "verbs", "get", "nonResourceURLs", "/api",
-		"/api/*", "/apis", "/apis/*", "/version", "incomplete", 0));
+	json_t *status = must(
+		json_pack("{s:[{s:[s],s:[s],s:[s,s]}],s:[{s:[s],s:[s,s,s,s,s]}],s:b}",
+			  "resourceRules", "verbs", "create", "apiGroups", "authorization.k8s.io",
+			  "resources", "selfsubjectaccessreviews", "selfsubjectrulesreviews",
+			  "nonResourceRules", "verbs", "get", "nonResourceURLs", "/api", "/api/*",
+			  "/apis", "/apis/*", "/version", "incomplete", 0));
 
 	if (strv_has(&q->user.groups, "system:masters"))
 		must_ok(json_array_append_new(json_object_get(status, "resourceRules"),
-					      json_pack("{s:[s],s:[s],s:[s]}", "verbs", "*", "apiGroups", "*",
-							"resources", "*")));
-	(void)rbac_each_rule(q->srv, &q->user, text_at(o, "spec", "namespace", NULL), collect_rule, status);
+					      json_pack("{s:[s],s:[s],s:[s]}", "verbs", "*",
+							"apiGroups", "*", "resources", "*")));
+	(void)rbac_each_rule(q->srv, &q->user, text_at(o, "spec", "namespace", NULL), collect_rule,
+			     status);
 	json_put(o, "status", status);
 	req_reply(q, 201, json_incref(o));
 }

@@ -18,7 +18,9 @@ static bool is_watch_query(const struct req *q)
 static const char *verb_of(const struct req *q)
 {
 	if (str_eq(q->method, "GET") || str_eq(q->method, "HEAD"))
-		return *q->attr.name || !*q->attr.resource ? "get" : is_watch_query(q) ? "watch" : "list";
+		return *q->attr.name || !*q->attr.resource ? "get"
+		       : is_watch_query(q)		   ? "watch"
+							   : "list";
 	if (str_eq(q->method, "POST"))
 		return "create";
 	if (str_eq(q->method, "PUT"))
@@ -37,7 +39,12 @@ static void parse_path(struct req *q)
 	bool is_core = str_eq(part(q, 0), "api");
 	size_t i = is_core ? 2 : 3;
 
-	*a = (struct attr){.path = q->url, .group = "", .version = "", .resource = "", .sub = "", .ns = "",
+	*a = (struct attr){.path = q->url,
+			   .group = "",
+			   .version = "",
+			   .resource = "",
+			   .sub = "",
+			   .ns = "",
 			   .name = ""};
 	if ((is_core || str_eq(part(q, 0), "apis")) && q->parts.n > i) {
 		a->group = is_core ? "" : part(q, 1);
@@ -52,7 +59,8 @@ static void parse_path(struct req *q)
 		a->sub = part(q, i + 2);
 		q->kind = kind_find(a->group, a->version, a->resource);
 		if (q->kind) {
-			CLEANUP(free) char *full = must_printf("%s.%s", q->kind->plural, q->kind->group);
+			CLEANUP(free) char *full =
+				must_printf("%s.%s", q->kind->plural, q->kind->group);
 
 			if (strv_has(&q->srv->opt.without, full))
 				q->kind = NULL;
@@ -69,7 +77,8 @@ static bool parse_selectors(struct req *q)
 
 	if (!str_eq(q->attr.verb, "list") && !str_eq(q->attr.verb, "watch"))
 		return true;
-	if (selector_parse(req_query(q, "labelSelector"), req_query(q, "fieldSelector"), &q->selector, &err) < 0) {
+	if (selector_parse(req_query(q, "labelSelector"), req_query(q, "fieldSelector"),
+			   &q->selector, &err) < 0) {
 		fail_bad_request(q, "%s", err.text);
 		return false;
 	}
@@ -97,8 +106,7 @@ static void dispatch(struct req *q)
 		token_handle(q);
 	} else if (*a->sub && !(str_eq(a->sub, "status") && kind_is(q->kind, KIND_STATUS))) {
 		fail_path(q);
-	} else if (kind_is(q->kind, KIND_NAMESPACED) ? !*a->ns && !is_collection
-						     : *a->ns != '\0') {
+	} else if (kind_is(q->kind, KIND_NAMESPACED) ? !*a->ns && !is_collection : *a->ns != '\0') {
 		fail_path(q);
 	} else if (str_eq(a->verb, "watch")) {
 		watch_handle(q);
@@ -126,16 +134,17 @@ static bool fault_answers(struct req *q)
 		return false;
 	q->has_retry_after = true;
 	q->retry_after_s = f->retry_after;
-	req_reply(q, 429, status_new(429, "TooManyRequests",
-				     json_pack("{s:i}", "retryAfterSeconds", (int)f->retry_after),
-				     "too many requests, please try again later"));
+	req_reply(q, 429,
+		  status_new(429, "TooManyRequests",
+			     json_pack("{s:i}", "retryAfterSeconds", (int)f->retry_after),
+			     "too many requests, please try again later"));
 	return true;
 }
 
 static bool is_public(const struct req *q)
 {
-	return str_eq(q->url, "/readyz") || str_eq(q->url, "/livez") || str_eq(q->url, "/healthz") ||
-	       str_eq(q->url, "/version");
+	return str_eq(q->url, "/readyz") || str_eq(q->url, "/livez") ||
+	       str_eq(q->url, "/healthz") || str_eq(q->url, "/version");
 }
 
 void route_request(struct req *q)

@@ -140,8 +140,9 @@ static bool requirement_matches(const struct requirement *r, const char *value)
 bool selector_matches(const struct selector *s, const struct object *o)
 {
 	for (size_t i = 0; i < s->fields.n; i++)
-		if (!requirement_matches(&s->fields.v[i], str_eq(s->fields.v[i].key, "metadata.name")
-								  ? o->name : o->ns))
+		if (!requirement_matches(&s->fields.v[i],
+					 str_eq(s->fields.v[i].key, "metadata.name") ? o->name
+										     : o->ns))
 			return false;
 	for (size_t i = 0; i < s->labels.n; i++)
 		if (!requirement_matches(&s->labels.v[i],

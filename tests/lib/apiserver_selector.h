@@ -19,8 +19,10 @@ struct selector {
 	ARRAY(struct requirement) fields; /* metadata.name and metadata.namespace only */
 };
 
-/* Either text may be NULL. -EINVAL with the reason for what cannot be parsed or is not supported. */
-int selector_parse(const char *labels, const char *fields, struct selector *ret, struct err *reterr);
+/* Either text may be NULL. -EINVAL with the reason for what cannot be parsed or is not supported.
+ */
+int selector_parse(const char *labels, const char *fields, struct selector *ret,
+		   struct err *reterr);
 void selector_done(struct selector *s);
 DEFINE_CLEANUP_DONE(struct selector, selector_done)
 

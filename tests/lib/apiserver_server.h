@@ -17,11 +17,11 @@ struct keys;
 struct watch;
 
 struct options {
-	struct strv listen;	/* "address:port" or "[address]:port"; port 0 = any */
+	struct strv listen; /* "address:port" or "[address]:port"; port 0 = any */
 	const char *state_dir;
 	const char *manifest_dir; /* NULL = none */
-	struct strv without;	/* "plural.group" that are not served */
-	struct strv sans;	/* names for the certificate instead of the listening addresses */
+	struct strv without;	  /* "plural.group" that are not served */
+	struct strv sans;	  /* names for the certificate instead of the addresses */
 	uint64_t first_rv;
 	size_t history;
 	uint64_t bookmark_us;
@@ -84,7 +84,7 @@ struct req {
 	/* the answer */
 	int code;
 	struct buf out; /* body still to be sent */
-	bool has_retry_after;
+	bool has_retry_after, is_plain;
 	unsigned retry_after_s;
 	struct watch *watch;
 	/* pacing */
@@ -106,7 +106,8 @@ void req_reply(struct req *q, int code, json_t *body);
 void req_reply_text(struct req *q, int code, const char *body);
 void req_reply_object(struct req *q, int code, const struct object *o);
 
-/* Parses the path into q->parts, q->attr and q->kind; then authenticates, authorises and answers. */
+/* Parses the path into q->parts, q->attr and q->kind; then authenticates, authorises and answers.
+ */
 void route_request(struct req *q);
 void rest_handle(struct req *q);
 void list_handle(struct req *q);

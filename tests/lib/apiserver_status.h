@@ -17,6 +17,12 @@ void fail_path(struct req *q);
 void fail_method(struct req *q);
 void fail_exists(struct req *q, const struct kind *k, const char *name);
 void fail_conflict(struct req *q, const struct kind *k, const char *name, const char *why);
+/* 403 of a create in a namespace that is going. */
+void fail_terminating(struct req *q, const char *name);
+/* The same as some paths word it: with the kind instead of the resource. */
+void fail_conflict_kind(struct req *q, const struct kind *k, const char *name, const char *why);
+/* 422 of an update of a custom resource without resourceVersion. */
+void fail_no_version(struct req *q, const char *name);
 /* cause: FieldValueRequired, FieldValueInvalid, FieldValueForbidden. */
 void fail_invalid(struct req *q, const char *name, const char *cause, const char *field,
 		  const char *why);

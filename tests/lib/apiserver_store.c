@@ -34,10 +34,12 @@ static struct object *object_new(const struct kind *k, json_t *json, uint64_t rv
 	o->key = kind_is(k, KIND_NAMESPACED) ? must_printf("%s/%s", o->ns, o->name)
 					     : must_strdup(o->name);
 	/* custom resources come with sorted keys, built-in ones in the order of their Go types */
-	o->text = must(json_dumps(ordered, JSON_COMPACT | (kind_is(k, KIND_CUSTOM) ? JSON_SORT_KEYS : 0)));
+	o->text = must(
+		json_dumps(ordered, JSON_COMPACT | (kind_is(k, KIND_CUSTOM) ? JSON_SORT_KEYS : 0)));
 	o->text_len = strlen(o->text);
 	/* {"kind":"K","apiVersion":"V", */
-	o->head_len = strlen("{\"kind\":\"\",\"apiVersion\":\"\",") + strlen(k->name) + strlen(version);
+	o->head_len =
+		strlen("{\"kind\":\"\",\"apiVersion\":\"\",") + strlen(k->name) + strlen(version);
 	return o;
 }
 
@@ -145,11 +147,12 @@ static void list_set(struct object_list *l, const char *key, struct object *o)
 	}
 }
 
-struct object *store_get(const struct store *s, const struct kind *k, const char *ns, const char *name)
+struct object *store_get(const struct store *s, const struct kind *k, const char *ns,
+			 const char *name)
 {
 	const struct object_list *l = &s->tables[kind_index(k)];
-	CLEANUP(free) char *key = kind_is(k, KIND_NAMESPACED) ? must_printf("%s/%s", ns, name)
-							      : must_strdup(name);
+	CLEANUP(free) char *key =
+		kind_is(k, KIND_NAMESPACED) ? must_printf("%s/%s", ns, name) : must_strdup(name);
 	bool has;
 	size_t i = list_find(l, key, &has);
 
@@ -157,7 +160,8 @@ struct object *store_get(const struct store *s, const struct kind *k, const char
 }
 
 /* Takes both references. */
-static void store_note(struct store *s, enum event_type type, struct object *now, struct object *before)
+static void store_note(struct store *s, enum event_type type, struct object *now,
+		       struct object *before)
 {
 	struct event *e = &s->ring[now->rv % s->ring_n];
 

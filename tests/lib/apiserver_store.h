@@ -18,11 +18,11 @@ struct object {
 	unsigned refs;
 	const struct kind *kind;
 	uint64_t rv;
-	char *key;	  /* "namespace/name" or "name": the order of lists */
-	const char *ns;	  /* "" for cluster-scoped; points into json, like name and uid */
+	char *key;	/* "namespace/name" or "name": the order of lists */
+	const char *ns; /* "" for cluster-scoped; points into json, like name and uid */
 	const char *name, *uid;
 	json_t *json;
-	char *text;	  /* compact JSON, kind and apiVersion first */
+	char *text;		   /* compact JSON, kind and apiVersion first */
 	size_t text_len, head_len; /* head: up to where the rest of the members begin */
 };
 
@@ -60,13 +60,16 @@ void store_init(struct store *s, uint64_t first_rv, size_t history);
 void store_done(struct store *s);
 
 /* Borrowed; NULL if there is none. */
-struct object *store_get(const struct store *s, const struct kind *k, const char *ns, const char *name);
-/* Creates or replaces what has the namespace and name in `json`, which it takes. Borrowed result. */
+struct object *store_get(const struct store *s, const struct kind *k, const char *ns,
+			 const char *name);
+/* Creates or replaces what has the namespace and name in `json`, which it takes. Borrowed result.
+ */
 struct object *store_put(struct store *s, const struct kind *k, json_t *json);
 /* Makes the deletion visible; returns its last version under the new resourceVersion, borrowed. */
 struct object *store_remove(struct store *s, struct object *o);
 
-/* The kind's objects in `ns` ("" = all) as they were at `rv`; false if history does not reach back. */
+/* The kind's objects in `ns` ("" = all) as they were at `rv`; false if history does not reach back.
+ */
 bool store_snapshot(const struct store *s, const struct kind *k, const char *ns, uint64_t rv,
 		    struct object_list *ret);
 

@@ -136,7 +136,8 @@ json_t *json_without(const json_t *o, const char *a, const char *b)
 	return copy;
 }
 
-static char *base64_with(const char *alphabet, bool has_padding, const unsigned char *in, size_t len)
+static char *base64_with(const char *alphabet, bool has_padding, const unsigned char *in,
+			 size_t len)
 {
 	char *out = must(malloc((len + 2) / 3 * 4 + 1)), *w = out;
 
@@ -164,11 +165,12 @@ static char *base64_with(const char *alphabet, bool has_padding, const unsigned 
 
 char *base64(const void *data, size_t len)
 {
-	return base64_with("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true, data,
-			   len);
+	return base64_with("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true,
+			   data, len);
 }
 
-static const char url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char url_alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 char *base64url(const void *data, size_t len)
 {

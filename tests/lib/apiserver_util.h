@@ -49,5 +49,6 @@ json_t *json_without(const json_t *o, const char *a, const char *b);
 /* Base64 with padding, and the URL form without; owned by the caller. */
 char *base64(const void *data, size_t len);
 char *base64url(const void *data, size_t len);
-/* Strict decoding of the URL form. NULL if the text is malformed; NUL-terminated for convenience. */
+/* Strict decoding of the URL form. NULL if the text is malformed; NUL-terminated for convenience.
+ */
 unsigned char *base64url_decode(const char *text, size_t len, size_t *ret_len);

@@ -45,9 +45,10 @@ static void add_bookmark(struct req *q, uint64_t rv, bool is_end_mark)
 	char version[96];
 
 	kind_api_version(q->kind, version);
-	line = must_printf("{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
-			   "\"metadata\":{%s\"resourceVersion\":\"%" PRIu64 "\"}}}\n",
-			   q->kind->name, version, is_end_mark ? mark : "", rv);
+	line = must_printf(
+		"{\"type\":\"BOOKMARK\",\"object\":{\"apiVersion\":\"%s\",\"kind\":\"%s\","
+		"\"metadata\":{%s\"resourceVersion\":\"%" PRIu64 "\"}}}\n",
+		version, q->kind->name, is_end_mark ? mark : "", rv);
 	must_add_str(&q->out, line);
 }
 
@@ -129,7 +130,8 @@ bool watch_fill(struct req *q)
 	if (w->initial.n > 0 || w->wants_end_mark)
 		fill_initial(q);
 	if (q->fault && q->fault->action == FAULT_GONE && w->initial.n == 0) {
-		add_error(q, status_expired("The resourceVersion for the provided watch is too old."));
+		add_error(q,
+			  status_expired("The resourceVersion for the provided watch is too old."));
 		return true;
 	}
 	while (w->initial.n == 0 && w->next_rv <= st->rv && q->out.len < FILL_BYTES) {
@@ -156,7 +158,8 @@ bool watch_fill(struct req *q)
 /* Checks the parameters that only some servers know; false if it answered. */
 static bool check_initial_events(struct req *q)
 {
-	const char *initial = req_query(q, "sendInitialEvents"), *match = req_query(q, "resourceVersionMatch");
+	const char *initial = req_query(q, "sendInitialEvents"),
+		   *match = req_query(q, "resourceVersionMatch");
 
 	if (!*initial && *match) {
 		list_options_fail(q, "FieldValueForbidden", "resourceVersionMatch",
@@ -165,15 +168,17 @@ static bool check_initial_events(struct req *q)
 		return false;
 	}
 	if (*initial && q->srv->opt.no_watchlist) {
-		list_options_fail(q, "FieldValueForbidden", "sendInitialEvents",
-				  "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList "
-				  "feature gate is enabled");
+		list_options_fail(
+			q, "FieldValueForbidden", "sendInitialEvents",
+			"Forbidden: sendInitialEvents is forbidden for watch unless the WatchList "
+			"feature gate is enabled");
 		return false;
 	}
 	if (*initial && !str_eq(match, "NotOlderThan")) {
-		list_options_fail(q, "FieldValueForbidden", "resourceVersionMatch",
-				  "Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
-				  "NotOlderThan");
+		list_options_fail(
+			q, "FieldValueForbidden", "resourceVersionMatch",
+			"Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
+			"NotOlderThan");
 		return false;
 	}
 	return true;
@@ -186,6 +191,13 @@ static uint64_t watch_timeout_us(struct req *q)
 	if (str_to_u64(req_query(q, "timeoutSeconds"), 1U << 30, &s) == 0 && s > 0)
 		return s * USEC_PER_SEC;
 	return (1800 + (uint64_t)rng_below(1800)) * USEC_PER_SEC;
+}
+
+void watch_fail(struct req *q, json_t *status)
+{
+	q->watch = must(calloc(1, sizeof(*q->watch)));
+	q->code = 200;
+	add_error(q, status);
 }
 
 void watch_handle(struct req *q)
@@ -212,7 +224,9 @@ void watch_handle(struct req *q)
 	q->code = 200;
 	if (rv > 0 && !has_initial && rv < st->floor)
 		add_error(q, status_new(410, "Expired", NULL,
-					"too old resource version: %" PRIu64 " (%" PRIu64 ")", rv, st->floor));
+					"too old resource version: %" PRIu64 " (%" PRIu64 ")", rv,
+					st->floor));
 	else if (has_initial && !(q->fault && q->fault->action == FAULT_EMPTY))
-		(void)store_snapshot(st, q->kind, q->attr.ns, st->rv, &w->initial); /* now is known */
+		(void)store_snapshot(st, q->kind, q->attr.ns, st->rv,
+				     &w->initial); /* now is known */
 }

@@ -200,9 +200,9 @@ struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixt
 struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
 					    uint8_t proto, uint16_t port)
 {
-	static const struct label_set no_labels = {.n = 0};
 	const struct identity *id = p->has_identity ? identity_get(f->ids, p->identity) : NULL;
-	struct policy_peer peer = {.ip = p->ip, .labels = id ? id->labels : p->has_identity ? &no_labels : NULL};
+	struct policy_peer peer = {.ip = p->ip, .labels = id ? id->labels : NULL,
+				   .is_unknown = p->has_identity && !id};
 	struct policy_why why;
 	struct policy_verdict v;
 

@@ -1,0 +1,208 @@
+#!/bin/sh
+# meshctl against a small daemon that answers from a file: output, exit codes, messages.
+set -u
+ctl=$builddir/meshctl
+here=$srcdir/tests/unit/cli
+fake=$builddir/tests/unit/cli/fake_daemon
+tmp=$(mktemp -d) || exit 99
+sock=$tmp/s
+pid=
+cleanup() {
+	[ -z "$pid" ] || kill "$pid"
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+bad=0
+fail() {
+	echo "FAIL: $*"
+	bad=1
+}
+# run CODE ARGUMENTS...: output in $out, messages in $err
+run() {
+	want=$1
+	shift
+	out=$("$ctl" "$@" 2>"$tmp/err" </dev/null)
+	got=$?
+	err=$(cat "$tmp/err")
+	[ "$got" = "$want" ] || fail "meshctl $*: exit $got, not $want: $out $err"
+}
+has() {
+	case $out in *"$1"*) ;; *) fail "no \"$1\" in: $out" ;; esac
+}
+says() {
+	case $err in *"$1"*) ;; *) fail "no \"$1\" in: $err" ;; esac
+}
+
+# without a daemon
+run 3 --socket "$sock" status
+says "systemctl status mesh-external-agent"
+run 3 --socket "$sock" monitor
+run 0 config check "$srcdir/packaging/config/mesh-external-agent.conf"
+has ": valid"
+echo 'dns: { prt = 1; };' >"$tmp/bad.conf"
+run 1 config check "$tmp/bad.conf"
+says "bad.conf:1: dns.prt: unknown key"
+run 1 -c "$tmp/bad.conf" config show
+run 1 config check "$tmp/none.conf"
+echo "control-socket = \"$sock\";" >"$tmp/good.conf"
+run 3 -c "$tmp/good.conf" status
+says "$sock"
+
+# command lines
+run 2
+says "usage: meshctl"
+run 0 --help
+has "ipcache get ADDRESS"
+run 0 help monitor
+has "--identity ID"
+run 0 dns query --help
+has "usage: meshctl dns query [options] NAME"
+run 0 dns --help
+has "dns status"
+run 0 --version
+has "meshctl "
+run 2 nothing
+says "no such command"
+run 2 endpoint
+says "meshctl endpoint --help"
+run 2 endpoint nothing
+run 2 status superfluous
+says "superfluous"
+run 2 identity get
+says "missing"
+run 2 identity get 1x
+run 2 ipcache get 300.1.1.1
+run 2 ipcache list 10.0.0.0/33
+run 2 -o yaml status
+says "only table and json"
+run 2 status --nothing
+run 2 --timeout 0 status
+run 2 monitor --peer x
+run 2 monitor --count 0
+run 2 monitor --identity -1
+run 2 monitor --direction up
+run 2 dns query x --type MX
+run 2 leave
+says "--yes"
+
+"$fake" "$sock" "$here/data/fixture.json" &
+pid=$!
+n=0
+while [ ! -S "$sock" ] && [ $n -lt 100 ]; do
+	n=$((n + 1))
+	sleep 0.05
+done
+
+run 1 --socket "$sock" status
+has "degraded, version 0.1.0, up 3d4h"
+has "legacy/ahch-to, identity 16801"
+has "not connected for 1m1s"
+has "12 CiliumEndpoint (1 rejected), 0 CiliumNode (not complete)"
+has "vxlan on mesh0, mtu 1450, tcx on eth0, generation 41 of 42, behind for 250ms"
+has "ingress tcp/22 from 0.0.0.0/0 (config), 3 hits"
+has "egress icmp to 192.0.2.1/32 (automatic), 0 hits"
+has "warning: the API server does not answer [api.unreachable] for 1m1s"
+has "-> check the route"
+# JSON is the daemon's data, whatever the command prints for people
+for verb in endpoint.list identity.list node.list policy.list service.list map.list dns.status; do
+	noun=${verb%.*}
+	run 0 $noun ${verb#*.} -o json --socket "$sock"
+	[ "$out" = "$("$fake" --print "$here/data/fixture.json" "$verb")" ] || fail "$verb -o json: $out"
+	run 0 $noun ${verb#*.} --socket "$sock"
+	[ -n "$out" ] || fail "$verb prints nothing"
+done
+run 0 --socket "$sock" endpoint list
+has "POLICY (INGRESS)"
+has "legacy/ahch-to"
+has "k8s:jedi=luke"
+run 0 --socket "$sock" --no-headings identity get 16801
+[ "$(echo $out)" = "16801 k8s:jedi=luke 1" ] || fail "identity get: $out"
+run 0 --socket "$sock" service list
+has "10.96.0.1:443/TCP"
+has "[fd00::1]:443/TCP"
+has "1 => 172.19.0.2:6443/TCP (active)"
+has "has no selector"
+run 0 --socket "$sock" policy list
+has "not enforced here"
+has "l7?[31m"
+run 0 --socket "$sock" map list
+has "NUM ENTRIES"
+run 5 --socket "$sock" ipcache list 10.0.0.0/8
+says "expected shape"
+run 1 --socket "$sock" ipcache get 203.0.113.9
+says "not in the cache"
+run 0 --socket "$sock" dns status
+has "cluster.local"
+has "192.0.2.53:53"
+run 1 --socket "$sock" dns query x
+has "no Service x"
+run 0 --socket "$sock" leave --yes
+has "programs detached"
+
+run 0 --socket "$sock" monitor --count 3
+has "drop ingress (Policy denied) deny 10.244.1.9:40000 -> 172.19.100.2:80 tcp S 60B, peer 16802 empire/vader [k8s:sith=vader], rule CiliumNetworkPolicy legacy/luke#0, mesh0, held back before: 2"
+has "verdict egress (Policy allowed) allow [fd00::2]:50000 -> [fd00::9]:443 tcp 80B, peer 2 [reserved:world]"
+has "drop egress (?]0;evil?)"
+run 0 --socket "$sock" monitor -n 1 --drop --peer 172.19.100.2 --identity 16802 --direction ingress --json
+[ "$(printf '%s\n' "$out" | wc -l)" = 1 ] || fail "monitor --json: $out"
+has '"tcp_flags":"S"'
+run 0 --socket "$sock" monitor -n 1 --peer fd00:0::9
+has "fd00::9"
+
+run 0 --socket "$sock" -c "$tmp/good.conf" bugreport --file "$tmp/report.tar"
+[ "$(stat -c %a "$tmp/report.tar")" = 600 ] || fail "bugreport is not private"
+names=$(tar tf "$tmp/report.tar") || fail "bugreport is no archive"
+for name in status.json endpoint.list.json policy.list.json versions.txt mesh-external-agent.conf; do
+	case $names in *"mesh-bugreport/$name"*) ;; *) fail "no $name in bugreport: $names" ;; esac
+done
+tar xOf "$tmp/report.tar" mesh-bugreport/status.json | grep -q '"identity": 16801' || fail "bugreport: status"
+run 5 --socket "$sock" bugreport --file "$tmp/report.tar"
+
+"$ctl" --socket "$sock" endpoint list >/dev/full 2>"$tmp/err" && fail "a full device is no error"
+
+# a daemon that hangs
+kill -STOP "$pid"
+run 3 --socket "$sock" --timeout 1 status
+says "no answer in 1 s"
+kill -CONT "$pid"
+
+# a daemon that ends while somebody watches
+"$ctl" --socket "$sock" monitor --peer 192.0.2.1 >/dev/null 2>"$tmp/err" &
+watcher=$!
+sleep 0.2
+kill "$pid"
+wait "$watcher"
+got=$?
+pid=
+err=$(cat "$tmp/err")
+[ "$got" = 3 ] || fail "monitor when the daemon ends: exit $got: $err"
+says "closed the connection"
+[ ! -e "$sock" ] || fail "the socket stays behind"
+
+# a host that has not joined
+cat >"$tmp/fixture.json" <<'JSON'
+{"status": {"version": "0.1.0", "uptime_ms": 5, "joined": false, "state": "not-joined", "labels": [], "conditions": []},
+"policy.list": {"$errno": 107, "text": "x"}, "endpoint.list": {"$errno": 1, "text": "no"}, "node.list": {"$errno": 5, "text": "disk"},
+"map.list": {"$errno": 16, "text": "soon"}, "identity.list": {"$errno": 22, "text": "what"}}
+JSON
+"$fake" "$sock" "$tmp/fixture.json" &
+pid=$!
+n=0
+while [ ! -S "$sock" ] && [ $n -lt 100 ]; do
+	n=$((n + 1))
+	sleep 0.05
+done
+run 1 --socket "$sock" status
+has "not-joined, version 0.1.0, up 5ms"
+has "run the mesh-join line"
+run 1 --socket "$sock" policy list
+says "has not joined a cluster"
+run 4 --socket "$sock" endpoint list
+says "endpoint.list: refused: no"
+run 5 --socket "$sock" node list
+says "node.list: disk"
+run 5 --socket "$sock" map list
+says "try again"
+run 5 --socket "$sock" identity list
+says "what"
+exit $bad

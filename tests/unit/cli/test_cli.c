@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "cli/monitor_line.h"
+#include "cli/out.h"
+#include "cli/redact.h"
+#include "cli/tar.h"
+#include "json/json.h"
+
+static json_t *j(const char *text)
+{
+	json_t *v = json_loads(text, JSON_DECODE_ANY, NULL);
+
+	cr_assert_not_null(v, "%s", text);
+	return v;
+}
+
+Test(out, values)
+{
+	static const struct {
+		const char *json, *text;
+	} cases[] = {
+		{"null", "-"}, {"\"\"", "-"}, {"\"a\"", "a"}, {"true", "yes"}, {"false", "no"}, {"-5", "-5"},
+		{"1.5", "1.500"}, {"[]", "-"}, {"[\"a\",2,null]", "a; 2; -"}, {"{}", "-"}, {"{\"a\":1}", "-"},
+		{"\"a\\u001b[2Jb\\n\\u007f\"", "a?[2Jb??"}, {"\"\\u009bx\"", "?x"}, {"\"\\u00e9\"", "\xc3\xa9"},
+		{"[[1,2],3]", "1, 2; 3"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *v = j(cases[i].json);
+		CLEANUP(buf_done) struct buf text = {0};
+
+		cr_assert_eq(out_value(&text, v, "; "), 0);
+		cr_expect_str_eq(text.data, cases[i].text, "%s: %s", cases[i].json, text.data);
+	}
+}
+
+Test(out, ages)
+{
+	static const struct {
+		const char *json, *text;
+	} cases[] = {{"0", "0ms"}, {"999", "999ms"}, {"1000", "1s"}, {"61000", "1m1s"}, {"3600000", "1h"},
+		     {"90000000", "1d1h"}, {"86400000", "1d"}, {"-1", "-"}, {"\"x\"", "-"},
+		     {"9223372036854775807", "106751991167d7h"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *v = j(cases[i].json);
+		CLEANUP(buf_done) struct buf text = {0};
+
+		cr_assert_eq(out_age(&text, v), 0);
+		cr_expect_str_eq(text.data, cases[i].text, "%s: %s", cases[i].json, text.data);
+	}
+}
+
+static const struct out_col cols[] = {
+	{.heading = "NAME", .key = "a.name"},
+	{.heading = "N", .key = "n", .is_right = true},
+	{.heading = "LABELS", .key = "labels", .is_lines = true},
+};
+
+static char *print(const char *rows_json, enum cli_format format, bool has_headings, int want)
+{
+	CLEANUP(json_decref) json_t *rows = j(rows_json);
+	char *text = NULL;
+	size_t len = 0;
+	struct cli cli = {.format = format, .has_headings = has_headings, .out = open_memstream(&text, &len)};
+	int r = out_rows(&cli, rows, cols, ARRAY_LEN(cols));
+
+	(void)fclose(cli.out);
+	cr_assert_eq(r, want, "%s: %d", rows_json, r);
+	return text;
+}
+
+Test(out, tables)
+{
+	static const char rows[] = "[{\"a\":{\"name\":\"luke\"},\"n\":5,\"labels\":[\"x=1\",\"yy=2\"]},"
+				   "{\"n\":1000,\"labels\":[]},7]";
+	CLEANUP(free) char *table = print(rows, CLI_TABLE, true, 0), *bare = print(rows, CLI_TABLE, false, 0),
+			   *json = print(rows, CLI_JSON, true, 0), *none = print("[]", CLI_TABLE, true, 0),
+			   *none_bare = print("[]", CLI_TABLE, false, 0), *none_json = print("[]", CLI_JSON, true, 0),
+			   *no_list = print("{}", CLI_TABLE, true, -EPROTO);
+	CLEANUP(json_decref) json_t *want = j(rows), *got = j(json);
+
+	cr_expect_str_eq(table, "NAME     N  LABELS\nluke     5  x=1\n            yy=2\n-     1000  -\n-        -  -\n",
+			 "%s", table);
+	cr_expect(str_has_prefix(bare, "luke  "), "%s", bare);
+	cr_expect(json_equal(want, got));
+	cr_expect_str_eq(none, "NAME  N  LABELS\n");
+	cr_expect_str_eq(none_bare, "");
+	cr_expect_str_eq(none_json, "[]\n");
+	cr_expect_str_eq(no_list, "");
+}
+
+Test(monitor, hostile_events)
+{
+	static const char *const events[] = {
+		"{}", "[]", "5", "null", "{\"peer\":[],\"rule\":5,\"source\":{},\"bytes\":\"x\"}",
+		"{\"time_us\":9223372036854775807}", "{\"time_us\":-9223372036854775807}",
+		"{\"rule\":{}}", "{\"peer\":{\"labels\":{},\"identity\":\"x\"}}",
+		"{\"source\":\"::\",\"source_port\":-1,\"destination_port\":99999999999}",
+	};
+	struct monitor_filter filter = {.is_drops_only = true, .peer = "10.0.0.1", .has_identity = true};
+
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		CLEANUP(json_decref) json_t *event = j(events[i]);
+		CLEANUP(buf_done) struct buf text = {0};
+
+		cr_assert_eq(monitor_line(event, INT64_MAX - 5, &text), 0);
+		cr_assert(str_has_prefix(text.data, "--:--:--.---") || text.data[2] == ':', "%s", text.data);
+		cr_assert_not(strchr(text.data, '\n'));
+		cr_assert_not(monitor_matches(&filter, event));
+	}
+}
+
+Test(monitor, filters)
+{
+	CLEANUP(json_decref) json_t *e = j("{\"type\":\"drop\",\"direction\":\"egress\",\"source\":\"10.0.0.1\","
+					   "\"destination\":\"fd00:0:0::1\",\"peer\":{\"identity\":7}}");
+	static const struct {
+		struct monitor_filter f;
+		bool is_match;
+	} cases[] = {
+		{{0}, true},
+		{{.is_drops_only = true}, true},
+		{{.peer = "fd00::1"}, true},
+		{{.peer = "10.0.0.2"}, false},
+		{{.has_identity = true, .identity = 7}, true},
+		{{.has_identity = true, .identity = 8}, false},
+		{{.direction = "egress", .peer = "10.0.0.1"}, true},
+		{{.direction = "ingress", .peer = "10.0.0.1"}, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		cr_expect_eq(monitor_matches(&cases[i].f, e), cases[i].is_match, "%zu", i);
+}
+
+Test(redact, credentials)
+{
+	static const struct {
+		const char *in, *out;
+		size_t n;
+	} cases[] = {
+		{"nothing here", "nothing here", 0},
+		{"eyJ is short", "eyJ is short", 0},
+		{"t=eyJhbGciOiJSUzI1NiIs.eyJz.c2ln end", "t=****************************** end", 1},
+		{"--token mesh1.eyJzZXJ2ZXIi", "--token ******************", 1},
+		{"Authorization: Bearer abc def", "Authorization: Bearer *** def", 1},
+		{"Bearer ", "Bearer ", 0},
+		{"-----BEGIN PRIVATE KEY-----\nMIIE\nxx\n-----END", "-----BEGIN ****************\n****\n**\n-----END", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(free) char *text = strdup(cases[i].in);
+		size_t n = redact(text, strlen(text));
+
+		if (cases[i].n || str_eq(cases[i].in, cases[i].out)) {
+			cr_expect_eq(n, cases[i].n, "%s: %zu", cases[i].in, n);
+			cr_expect_str_eq(text, cases[i].out, "%s", text);
+		} else {
+			cr_expect_not(strstr(text, "MIIE"), "%s", text);
+		}
+	}
+}
+
+Test(tar, names_and_ends)
+{
+	char *text = NULL, name[200];
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	cr_assert_eq(tar_add(f, name, "x", 1), -EINVAL);
+	cr_assert_eq(tar_add(f, "a", "", 0), 0);
+	cr_assert_eq(tar_add(f, "b", name, 199), 0);
+	cr_assert_eq(tar_end(f), 0);
+	(void)fclose(f);
+	cr_assert_eq(len, 512 + 512 + 512 + 1024);
+	cr_assert_str_eq(text + 257, "ustar");
+	free(text);
+}

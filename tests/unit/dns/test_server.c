@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server over real loopback sockets, with an upstream played by the test. */
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "dns/dns_sock.h"
+#include "fixture.h"
+
+static struct ip loopback(void)
+{
+	struct ip ip;
+
+	cr_assert(ip_parse("127.0.0.1", &ip) == 0);
+	return ip;
+}
+
+static uint16_t listen_on(struct fixture *f)
+{
+	struct ip ip = loopback();
+	struct err err = {0};
+	uint16_t port;
+
+	cr_assert(dns_server_listen(f->server, &ip, 0, &port, &err) == 0, "%s", err.text);
+	return port;
+}
+
+static int connect_to(int type, uint16_t port)
+{
+	struct ip ip = loopback();
+	struct sockaddr_storage sa;
+	socklen_t len = dns_sockaddr_set(&sa, &ip, port);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	cr_assert(fd >= 0 && connect(fd, (struct sockaddr *)&sa, len) == 0);
+	return fd;
+}
+
+/* Runs the loop until something can be read from `fd`, for two seconds at most; the bytes read. */
+static size_t run_until(struct fixture *f, int fd, uint8_t *buf, size_t size)
+{
+	uint64_t end = clock_boot_us() + 2 * USEC_PER_SEC;
+
+	while (clock_boot_us() < end) {
+		ssize_t n = recv(fd, buf, size, MSG_DONTWAIT);
+
+		if (n >= 0)
+			return (size_t)n;
+		cr_assert(loop_once(f->loop, 10000) >= 0);
+	}
+	return 0;
+}
+
+static char *answer_text(const uint8_t *msg, size_t len)
+{
+	ldns_pkt *p = NULL;
+	char *text, *rcode, *out;
+
+	cr_assert(len > 0, "no answer");
+	cr_assert(ldns_wire2pkt(&p, msg, len) == LDNS_STATUS_OK);
+	text = records_text(ldns_pkt_answer(p));
+	rcode = ldns_pkt_rcode2str(ldns_pkt_get_rcode(p));
+	out = str_printf("%s %s", rcode, text);
+	free(text);
+	free(rcode);
+	ldns_pkt_free(p);
+	return out;
+}
+
+static void expect_answer(const uint8_t *msg, size_t len, const char *want)
+{
+	CLEANUP(free) char *got = answer_text(msg, len);
+
+	cr_expect_str_eq(got, want, "got '%s', not '%s'", got, want);
+}
+
+Test(server, udp)
+{
+	uint8_t msg[DNS_UDP_MIN], out[2048];
+	struct fixture f;
+	int fd;
+
+	fixture_init(&f, NULL, 0);
+	fd = connect_to(SOCK_DGRAM, listen_on(&f));
+	for (int i = 0; i < 200; i++) {
+		size_t len = query_build("web.prod.svc.cluster.local.", DNS_A, i % 2 ? 1232 : 0, msg);
+
+		cr_assert(send(fd, msg, len, 0) == (ssize_t)len);
+	}
+	for (int i = 0; i < 200; i++) {
+		size_t n = run_until(&f, fd, out, sizeof(out));
+
+		expect_answer(out, n, "NOERROR web.prod.svc.cluster.local. 5 A 10.96.0.20\n");
+	}
+	close(fd);
+	fixture_done(&f);
+}
+
+static size_t frame(uint8_t *out, const char *name, uint16_t type)
+{
+	size_t len = query_build(name, type, 0, out + 2);
+
+	out[0] = (uint8_t)(len >> 8);
+	out[1] = (uint8_t)len;
+	return len + 2;
+}
+
+/* Reads one framed message. */
+static size_t read_frame(struct fixture *f, int fd, uint8_t *buf)
+{
+	size_t got = 0, want = 2;
+
+	while (got < want) {
+		size_t n = run_until(f, fd, buf + got, want - got);
+
+		if (n == 0)
+			return 0;
+		got += n;
+		if (got == 2)
+			want = 2 + ((size_t)buf[0] << 8 | buf[1]);
+	}
+	return want - 2;
+}
+
+Test(server, tcp_takes_several_queries_in_any_pieces)
+{
+	static uint8_t msg[2 * DNS_UDP_MIN + 4], out[2 + DNS_MSG_MAX];
+	struct fixture f;
+	size_t len, n;
+	int fd;
+
+	fixture_init(&f, NULL, 0);
+	fd = connect_to(SOCK_STREAM, listen_on(&f));
+	len = frame(msg, "web.prod.svc.cluster.local.", DNS_A);
+	len += frame(msg + len, "db-0.db.prod.svc.cluster.local.", DNS_A);
+	for (size_t i = 0; i < len; i += 7) {
+		cr_assert(send(fd, msg + i, len - i < 7 ? len - i : 7, 0) > 0);
+		cr_assert(loop_once(f.loop, 1000) >= 0);
+	}
+	n = read_frame(&f, fd, out);
+	expect_answer(out + 2, n, "NOERROR web.prod.svc.cluster.local. 5 A 10.96.0.20\n");
+	n = read_frame(&f, fd, out);
+	expect_answer(out + 2, n, "NOERROR db-0.db.prod.svc.cluster.local. 5 A 10.1.0.11\n");
+	close(fd);
+	fixture_done(&f);
+}
+
+Test(server, tcp_connections_are_capped_and_the_oldest_goes)
+{
+	uint8_t msg[DNS_UDP_MIN + 2], out[DNS_UDP_MIN];
+	struct dns_server_counts c;
+	struct fixture f;
+	uint16_t port;
+	int fd[70];
+
+	fixture_init(&f, NULL, 0);
+	port = listen_on(&f);
+	for (int i = 0; i < 70; i++) {
+		fd[i] = connect_to(SOCK_STREAM, port);
+		cr_assert(loop_once(f.loop, 10000) >= 0);
+	}
+	while (loop_once(f.loop, 1000) > 0)
+		;
+	dns_server_counts(f.server, &c);
+	cr_expect_eq(c.tcp_clients, 64);
+	cr_expect_eq(recv(fd[0], out, sizeof(out), MSG_DONTWAIT), 0); /* closed by the server */
+	cr_assert(send(fd[69], msg, frame(msg, "web.prod.svc.cluster.local.", DNS_A), 0) > 0);
+	cr_expect(read_frame(&f, fd[69], out) > 0);
+	for (int i = 0; i < 70; i++)
+		close(fd[i]);
+	while (loop_once(f.loop, 1000) > 0)
+		;
+	dns_server_counts(f.server, &c);
+	cr_expect_eq(c.tcp_clients, 0);
+	fixture_done(&f);
+}
+
+Test(server, idle_connections_are_closed)
+{
+	uint8_t out[16];
+	struct fixture f;
+	int fd;
+
+	fixture_init(&f, NULL, 0);
+	f.server->opt.tcp_idle_us = 1000;
+	fd = connect_to(SOCK_STREAM, listen_on(&f));
+	cr_assert(send(fd, "\0\50\1", 3, 0) == 3); /* a query that never ends */
+	for (int i = 0; i < 200 && recv(fd, out, sizeof(out), MSG_DONTWAIT) != 0; i++)
+		cr_assert(loop_once(f.loop, 10000) >= 0);
+	cr_expect_eq(recv(fd, out, sizeof(out), MSG_DONTWAIT), 0);
+	close(fd);
+	fixture_done(&f);
+}
+
+Test(server, only_clients_of_this_host)
+{
+	struct dns_listener l = {0};
+	struct sockaddr_storage peer;
+	struct fixture f;
+	struct ip ip;
+
+	fixture_init(&f, NULL, 0);
+	cr_assert(ip_parse("198.18.53.53", &l.ip) == 0);
+	(void)dns_sockaddr_set(&peer, &l.ip, 1);
+	cr_expect(dns_server_is_local(f.server, &l, &peer));
+	cr_assert(ip_parse("127.0.0.9", &ip) == 0);
+	(void)dns_sockaddr_set(&peer, &ip, 1);
+	cr_expect(dns_server_is_local(f.server, &l, &peer));
+	cr_assert(ip_parse("172.19.100.2", &ip) == 0);
+	(void)dns_sockaddr_set(&peer, &ip, 1);
+	cr_expect(!dns_server_is_local(f.server, &l, &peer));
+	cr_assert(dns_server_set_local(f.server, &ip, 1) == 0);
+	cr_expect(dns_server_is_local(f.server, &l, &peer));
+	fixture_done(&f);
+}
+
+/* An upstream: two sockets on one port. */
+struct upstream {
+	int udp, tcp;
+	struct dns_upstream at;
+};
+
+static struct upstream upstream_open(void)
+{
+	struct upstream u = {.at.ip = loopback()};
+	struct sockaddr_storage sa;
+	socklen_t len = dns_sockaddr_set(&sa, &u.at.ip, 0);
+
+	u.udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert(bind(u.udp, (struct sockaddr *)&sa, len) == 0);
+	cr_assert(getsockname(u.udp, (struct sockaddr *)&sa, &len) == 0);
+	(void)dns_sockaddr_ip(&sa, &u.at.port);
+	u.tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert(bind(u.tcp, (struct sockaddr *)&sa, len) == 0 && listen(u.tcp, 4) == 0);
+	return u;
+}
+
+static void upstream_close(struct upstream *u)
+{
+	close(u->udp);
+	close(u->tcp);
+}
+
+/* Receives a query; its length and sender. */
+static size_t upstream_get(struct fixture *f, const struct upstream *u, uint8_t *buf, struct sockaddr_in *from)
+{
+	uint64_t end = clock_boot_us() + 2 * USEC_PER_SEC;
+	socklen_t len = sizeof(*from);
+
+	while (clock_boot_us() < end) {
+		ssize_t n = recvfrom(u->udp, buf, DNS_UDP_MIN, MSG_DONTWAIT, (struct sockaddr *)from, &len);
+
+		if (n > 0)
+			return (size_t)n;
+		cr_assert(loop_once(f->loop, 10000) >= 0);
+	}
+	cr_assert(false, "the upstream was not asked");
+	return 0;
+}
+
+/* Turns a query into an answer "A 203.0.113.5 ttl 60"; OPT stays behind. */
+static size_t make_answer(uint8_t *msg, size_t len, uint8_t flags, uint8_t rcode)
+{
+	static const uint8_t rr[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 203, 0, 113, 5};
+	size_t at = len - 11; /* OPT is last */
+
+	memmove(msg + at + sizeof(rr), msg + at, 11);
+	memcpy(msg + at, rr, sizeof(rr));
+	msg[2] = (uint8_t)(msg[2] | 0x80 | flags);
+	msg[3] = (uint8_t)(0x80 | rcode);
+	msg[7] = 1;
+	return len + sizeof(rr);
+}
+
+static void upstream_answer(const struct upstream *u, const uint8_t *msg, size_t len, const struct sockaddr_in *to)
+{
+	cr_assert(sendto(u->udp, msg, len, 0, (const struct sockaddr *)to, sizeof(*to)) == (ssize_t)len);
+}
+
+static void ask(int fd, const char *name, uint16_t edns)
+{
+	uint8_t msg[DNS_UDP_MIN];
+	size_t len = query_build(name, DNS_A, edns, msg);
+
+	cr_assert(send(fd, msg, len, 0) == (ssize_t)len);
+}
+
+Test(forward, relays_checks_and_caches)
+{
+	struct upstream u = upstream_open();
+	uint8_t msg[2048], forged[2048], out[2048];
+	struct dns_forward_counts c;
+	struct sockaddr_in from;
+	struct fixture f;
+	size_t len, n;
+	int fd;
+
+	fixture_init(&f, &u.at, 1);
+	fd = connect_to(SOCK_DGRAM, listen_on(&f));
+	ask(fd, "WWW.example.com.", 0);
+	len = upstream_get(&f, &u, msg, &from);
+	len = make_answer(msg, len, 0, 0);
+	memcpy(forged, msg, len);
+	forged[0] ^= 1; /* wrong id */
+	upstream_answer(&u, forged, len, &from);
+	memcpy(forged, msg, len);
+	forged[13] = 'x'; /* wrong question */
+	upstream_answer(&u, forged, len, &from);
+	upstream_answer(&u, forged, 7, &from);
+	upstream_answer(&u, msg, len, &from);
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR WWW.example.com. 60 A 203.0.113.5\n");
+	cr_expect_eq(out[11], 0); /* no OPT for who sent none */
+	dns_forward_counts(dns_server_forward(f.server), &c);
+	cr_expect_eq(c.mismatched, 3);
+	cr_expect_eq(c.in_flight, 0);
+	ask(fd, "www.Example.com.", 1232); /* from the cache, in this client's letters */
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR www.Example.com. 60 A 203.0.113.5\n");
+	cr_expect_eq(out[11], 1);
+	close(fd);
+	fixture_done(&f);
+	upstream_close(&u);
+}
+
+Test(forward, asks_the_next_upstream_and_gives_up_at_last)
+{
+	struct upstream u[2] = {upstream_open(), upstream_open()};
+	struct dns_upstream at[2] = {u[0].at, u[1].at};
+	struct sockaddr_in from;
+	uint8_t msg[2048], out[2048];
+	struct fixture f;
+	size_t len, n;
+	int fd;
+
+	fixture_init(&f, at, 2);
+	fd = connect_to(SOCK_DGRAM, listen_on(&f));
+	ask(fd, "a.example.com.", 1232);
+	(void)upstream_get(&f, &u[0], msg, &from); /* stays silent */
+	len = upstream_get(&f, &u[1], msg, &from);
+	upstream_answer(&u[1], msg, make_answer(msg, len, 0, 0), &from);
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR a.example.com. 60 A 203.0.113.5\n");
+	ask(fd, "b.example.com.", 1232); /* the one that answered is asked first now */
+	len = upstream_get(&f, &u[1], msg, &from);
+	upstream_answer(&u[1], msg, make_answer(msg, len, 0, 2), &from);
+	len = upstream_get(&f, &u[0], msg, &from);
+	upstream_answer(&u[0], msg, make_answer(msg, len, 0, 0), &from);
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR b.example.com. 60 A 203.0.113.5\n");
+	ask(fd, "c.example.com.", 0);
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "SERVFAIL ");
+	close(fd);
+	fixture_done(&f);
+	upstream_close(&u[0]);
+	upstream_close(&u[1]);
+}
+
+Test(forward, truncated_answers_are_asked_again_by_tcp)
+{
+	struct upstream u = upstream_open();
+	uint8_t msg[2048], out[2048];
+	struct sockaddr_in from;
+	struct fixture f;
+	size_t len, n, got = 0;
+	int fd, conn;
+
+	fixture_init(&f, &u.at, 1);
+	fd = connect_to(SOCK_DGRAM, listen_on(&f));
+	ask(fd, "big.example.com.", 1232);
+	len = upstream_get(&f, &u, msg, &from);
+	upstream_answer(&u, msg, make_answer(msg, len, 2, 0), &from);
+	for (int i = 0; i < 5; i++)
+		cr_assert(loop_once(f.loop, 10000) >= 0);
+	conn = accept(u.tcp, NULL, NULL);
+	cr_assert(conn >= 0);
+	got = read_frame(&f, conn, msg);
+	cr_assert(got > 0);
+	len = make_answer(msg + 2, got, 0, 0);
+	msg[0] = (uint8_t)(len >> 8);
+	msg[1] = (uint8_t)len;
+	cr_assert(send(conn, msg, 5, 0) == 5); /* in two pieces */
+	cr_assert(loop_once(f.loop, 10000) >= 0);
+	cr_assert(send(conn, msg + 5, len - 3, 0) == (ssize_t)(len - 3));
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR big.example.com. 60 A 203.0.113.5\n");
+	cr_expect_eq(out[2] & 2, 0);
+	close(conn);
+	close(fd);
+	fixture_done(&f);
+	upstream_close(&u);
+}
+
+Test(forward, external_names_are_completed)
+{
+	struct upstream u = upstream_open();
+	uint8_t msg[2048], out[2048];
+	struct sockaddr_in from;
+	struct fixture f;
+	size_t len, n;
+	int fd;
+
+	fixture_init(&f, &u.at, 1);
+	fd = connect_to(SOCK_DGRAM, listen_on(&f));
+	ask(fd, "ext.prod.svc.cluster.local.", 1232);
+	len = upstream_get(&f, &u, msg, &from);
+	upstream_answer(&u, msg, make_answer(msg, len, 0, 0), &from);
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR api.example.com. 60 A 203.0.113.5\next.prod.svc.cluster.local. 5 CNAME api.example.com.\n");
+	ask(fd, "ext.prod.svc.cluster.local.", 1232); /* the target is cached now */
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR api.example.com. 60 A 203.0.113.5\next.prod.svc.cluster.local. 5 CNAME api.example.com.\n");
+	dns_server_flush_cache(f.server);
+	ask(fd, "ext.prod.svc.cluster.local.", 1232); /* no upstream answers: NODATA */
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR ");
+	cr_expect_eq(out[9], 1); /* SOA */
+	close(fd);
+	fixture_done(&f);
+	upstream_close(&u);
+}
+
+Test(forward, a_client_that_hangs_up_is_forgotten)
+{
+	struct upstream u = upstream_open();
+	struct dns_server_counts c;
+	uint8_t msg[2048];
+	struct sockaddr_in from;
+	struct linger now = {.l_onoff = 1};
+	struct fixture f;
+	int fd;
+
+	fixture_init(&f, &u.at, 1);
+	fd = connect_to(SOCK_STREAM, listen_on(&f));
+	cr_assert(send(fd, msg, frame(msg, "a.example.com.", DNS_A), 0) > 0);
+	(void)upstream_get(&f, &u, msg, &from);
+	dns_server_counts(f.server, &c);
+	cr_expect_eq(c.pending, 1);
+	cr_assert(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) == 0); /* RST */
+	close(fd);
+	for (int i = 0; i < 3; i++)
+		cr_assert(loop_once(f.loop, 10000) >= 0);
+	dns_server_counts(f.server, &c);
+	cr_expect_eq(c.pending, 0);
+	cr_expect_eq(c.tcp_clients, 0);
+	fixture_done(&f);
+	upstream_close(&u);
+}
+
+Test(server, explain)
+{
+	static const struct {
+		const char *name, *type, *want;
+	} cases[] = {
+		{"web.prod.svc.cluster.local", "A",
+		 "answered by zone cluster.local.\n  NOERROR\n  answer: web.prod.svc.cluster.local. 5 A 10.96.0.20\n"},
+		{"plain.prod.svc.cluster.local", "srv",
+		 "answered by zone cluster.local.\n  NOERROR\n"
+		 "  answer: plain.prod.svc.cluster.local. 5 SRV 0 100 53 plain.prod.svc.cluster.local.\n"
+		 "  additional: plain.prod.svc.cluster.local. 5 A 10.96.0.21\n"},
+		{"ext.prod.svc.cluster.local", "A",
+		 "answered by zone cluster.local.\n  NOERROR\n  answer: ext.prod.svc.cluster.local. 5 CNAME api.example.com.\n"
+		 "then api.example.com. is looked up and added\n"},
+		{"x.prod.svc.cluster.local", "A",
+		 "answered by zone cluster.local.\n  NXDOMAIN\n  authority: cluster.local. 5 SOA ns.dns.cluster.local.\n"},
+		{"1.2.3.4.in-addr.arpa", "PTR",
+		 "zone arpa. knows nothing about it\nrefused: it is in no zone of the cluster and there are no upstreams\n"},
+	};
+	struct err err = {0};
+	struct fixture f;
+	char *text;
+
+	fixture_init(&f, NULL, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_assert(dns_server_explain(f.server, cases[i].name, cases[i].type, &text, &err) == 0);
+		cr_expect_str_eq(text, cases[i].want, "%s", text);
+		free(text);
+	}
+	cr_expect_eq(dns_server_explain(f.server, "a b", "A", &text, &err), -EINVAL);
+	cr_expect_eq(dns_server_explain(f.server, "a.b", "BOGUS", &text, &err), -EINVAL);
+	cr_expect_str_eq(err.text, "BOGUS is no record type");
+	fixture_done(&f);
+}

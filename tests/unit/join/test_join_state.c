@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../crypto/certs.h"
+#include "base/file.h"
+#include "crypto/secret.h"
+#include "join/join_state.h"
+#include "json/json.h"
+
+static char dir[] = "/tmp/mesh-state-XXXXXX";
+static char state_dir[64];
+
+static void setup(void)
+{
+	cr_assert_neq(mkdtemp(dir), NULL);
+	(void)snprintf(state_dir, sizeof(state_dir), "%s/a/b", dir);
+}
+
+static void teardown(void)
+{
+	char path[64];
+
+	cr_expect_eq(join_state_remove(state_dir, NULL), 0);
+	(void)rmdir(state_dir); /* may not have been made */
+	(void)snprintf(path, sizeof(path), "%s/a", dir);
+	(void)rmdir(path);
+	(void)rmdir(dir);
+}
+
+static void make(struct join_state *s)
+{
+	*s = (struct join_state){.identity = 51000, .is_complete = true};
+	cr_assert_eq(strv_add(&s->servers, "https://192.0.2.1:6443"), 0);
+	cr_assert_eq(strv_add(&s->addresses, "172.19.100.2/32"), 0);
+	s->ca_pem = strdup(CA_A);
+	s->host = strdup("ahch-to");
+	s->namespace = strdup("legacy");
+	s->cluster = strdup("default");
+	s->cluster_uid = strdup("8b1d");
+	s->labels = json_pack("{s:s}", "jedi", "luke");
+}
+
+TestSuite(join_state, .init = setup, .fini = teardown);
+
+Test(join_state, round_trip)
+{
+	CLEANUP(join_state_done) struct join_state s, back = {0};
+	struct err err = {0};
+	struct stat st;
+	char path[128];
+
+	make(&s);
+	cr_assert_eq(join_state_save(state_dir, &s, &err), 0, "%s", err.text);
+	cr_assert_eq(join_state_load(state_dir, &back, &err), 0, "%s", err.text);
+	cr_expect_str_eq(back.host, "ahch-to");
+	cr_expect_str_eq(back.servers.v[0], "https://192.0.2.1:6443");
+	cr_expect_str_eq(back.ca_pem, CA_A);
+	cr_expect_str_eq(json_str(back.labels, "jedi", ""), "luke");
+	cr_expect_eq(back.identity, 51000);
+	cr_expect(back.is_complete);
+	cr_expect_eq(back.services.n, 0);
+	(void)snprintf(path, sizeof(path), "%s/joined.json", state_dir);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0600);
+	cr_assert_eq(stat(state_dir, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0700);
+}
+
+Test(join_state, not_joined)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	CLEANUP(secret_free) char *token = NULL;
+	struct err err = {0};
+
+	cr_expect_eq(join_state_load(state_dir, &s, &err), -ENOENT);
+	cr_expect_neq(strstr(err.text, "mesh-join"), NULL);
+	cr_expect_eq(join_state_load_token(state_dir, &token, &err), -ENOENT);
+	cr_expect_eq(join_state_remove(state_dir, &err), 0);
+}
+
+Test(join_state, damage_is_noticed)
+{
+	CLEANUP(join_state_done) struct join_state s, back = {0};
+	CLEANUP(buf_done) struct buf text = {0};
+	char path[128];
+
+	make(&s);
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	(void)snprintf(path, sizeof(path), "%s/joined.json", state_dir);
+	cr_assert_eq(file_read(path, 65536, &text), 0);
+	for (size_t i = 0; i < text.len; i += 11) {
+		char was = text.data[i];
+
+		text.data[i] = was == '1' ? '2' : '1';
+		cr_assert_eq(file_write_atomic(path, text.data, text.len, 0600), 0);
+		cr_expect_eq(join_state_load(state_dir, &back, NULL), -EBADMSG, "at %zu", i);
+		text.data[i] = was;
+	}
+	for (size_t len = 0; len < text.len; len += 97) {
+		cr_assert_eq(file_write_atomic(path, text.data, len, 0600), 0);
+		cr_expect_eq(join_state_load(state_dir, &back, NULL), -EBADMSG, "cut at %zu", len);
+	}
+}
+
+Test(join_state, credential)
+{
+	CLEANUP(secret_free) char *token = NULL;
+	struct err err = {0};
+	struct stat st;
+	char path[128];
+
+	cr_assert_eq(join_state_save_token(state_dir, "e30.eyJleHAiOjF9.c2ln", &err), 0, "%s", err.text);
+	cr_assert_eq(join_state_load_token(state_dir, &token, &err), 0, "%s", err.text);
+	cr_expect_str_eq(token, "e30.eyJleHAiOjF9.c2ln");
+	(void)snprintf(path, sizeof(path), "%s/token", state_dir);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0600);
+	cr_assert_eq(join_state_save_token(state_dir, "no token", &err), 0);
+	secret_free(TAKE_PTR(token));
+	cr_expect_eq(join_state_load_token(state_dir, &token, &err), -EBADMSG);
+	cr_expect_eq(strstr(err.text, "no token\""), NULL, "the text never shows the credential");
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "base/str.h"
+#include "fixture.h"
+#include "identity/selector.h"
+
+static int set(struct fixture *f, enum policy_kind kind, const char *text)
+{
+	json_t *obj = fixture_json(text);
+	struct err err = {0};
+	int r = policy_set(f->repo, kind, obj, &err);
+
+	json_decref(obj);
+	return r;
+}
+
+#define ALLOW_A                                                                                    \
+	"{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},"                \
+	"'ingress':[{'fromEndpoints':[{'matchLabels':{'app':'a'}}]}]}}"
+
+static void add_pod(struct fixture *f, uint32_t number, const char *app)
+{
+	char label[64];
+	const char *texts[] = {label, "k8s:io.kubernetes.pod.namespace=ext", "k8s:io.cilium.k8s.policy.cluster=c1"};
+
+	(void)snprintf(label, sizeof(label), "k8s:app=%s", app);
+	cr_assert_eq(identity_upsert(f->ids, number, fixture_labels(f, texts, ARRAY_LEN(texts))), 0);
+}
+
+static bool has_changed(const struct fixture *f, uint32_t identity)
+{
+	const uint32_t *v;
+	size_t n = policy_table_changed(f->table, &v);
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == identity)
+			return true;
+	return false;
+}
+
+Test(table, identities_that_no_rule_tells_apart_share_a_class)
+{
+	struct fixture f;
+	uint32_t limit;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	add_pod(&f, 1000, "a");
+	add_pod(&f, 1001, "x");
+	add_pod(&f, 1002, "y");
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_class_of(f.table, 1001), 0);
+	cr_assert_eq(policy_class_of(f.table, 1002), 0);
+	cr_assert_eq(policy_class_of(f.table, 1000), policy_class_of(f.table, 300));
+	cr_assert_neq(policy_class_of(f.table, 1000), 0);
+	limit = policy_table_class_limit(f.table);
+	cr_assert_eq(limit, 2);
+	cr_assert_eq(policy_table_update(f.table), 0, "nothing changed");
+	add_pod(&f, 1003, "a");
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_class_of(f.table, 1003), policy_class_of(f.table, 1000));
+	cr_assert_eq(policy_table_class_limit(f.table), limit);
+	cr_assert(has_changed(&f, 1003));
+	cr_assert(!has_changed(&f, 1000));
+	fixture_done(&f);
+}
+
+Test(table, a_changed_identity_changes_its_class)
+{
+	struct fixture f;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	add_pod(&f, 1000, "x");
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_class_of(f.table, 1000), 0);
+	add_pod(&f, 1000, "a");
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_neq(policy_class_of(f.table, 1000), 0);
+	cr_assert(has_changed(&f, 1000));
+	cr_assert_eq(identity_remove(f.ids, 1000), 0);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_class_of(f.table, 1000), 0);
+	cr_assert(has_changed(&f, 1000));
+	fixture_done(&f);
+}
+
+Test(table, class_numbers_outlive_a_change_of_policy)
+{
+	struct fixture f;
+	const struct policy_class *c;
+	uint64_t version;
+	uint32_t class_a;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	class_a = policy_class_of(f.table, 300);
+	version = policy_table_class(f.table, class_a)->version;
+	/* about others: nothing changes for us */
+	cr_assert_eq(set(&f, POLICY_CNP, "{'metadata':{'name':'b','namespace':'web'},'spec':{'endpointSelector':{},'ingress':[{}]}}"), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_class_of(f.table, 300), class_a);
+	cr_assert_eq(policy_table_class(f.table, class_a)->version, version);
+	/* about us: same class, other rows */
+	cr_assert_eq(set(&f, POLICY_CNP, "{'metadata':{'name':'c','namespace':'ext'},'spec':{'endpointSelector':{},"
+					 "'ingressDeny':[{'toPorts':[{'ports':[{'port':'22','protocol':'TCP'}]}]}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_class_of(f.table, 300), class_a);
+	c = policy_table_class(f.table, class_a);
+	cr_assert_gt(c->version, version);
+	cr_assert_eq(c->rows[POLICY_INGRESS].slot[POLICY_SLOT_TCP].n_ports, 1);
+	cr_assert_eq(c->rows[POLICY_INGRESS].slot[POLICY_SLOT_TCP].ports[0].port, 22);
+	cr_assert_eq(c->rows[POLICY_INGRESS].slot[POLICY_SLOT_TCP].ports[0].mask, 0xffff);
+	fixture_done(&f);
+}
+
+Test(table, a_class_is_freed_after_a_whole_update_without_use)
+{
+	struct fixture f;
+	uint32_t class_a;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	class_a = policy_class_of(f.table, 300);
+	cr_assert_eq(policy_remove(f.repo, POLICY_CNP, "ext", "a"), 1);
+	cr_assert_eq(policy_remove(f.repo, POLICY_CNP, "ext", "a"), 0);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert(policy_table_class(f.table, class_a), "the datapath may still have it");
+	cr_assert_eq(policy_class_of(f.table, 300), 0);
+	cr_assert(!policy_table_enforced(f.table, POLICY_INGRESS));
+	(void)policy_table_update(f.table);
+	(void)policy_table_update(f.table);
+	cr_assert_null(policy_table_class(f.table, class_a));
+	fixture_done(&f);
+}
+
+Test(table, prefixes_and_their_identities)
+{
+	struct fixture f;
+	const struct policy_prefix *p;
+	uint32_t of_inner;
+	struct ip ip;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, "{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},'egress':"
+					 "[{'toCIDRSet':[{'cidr':'10.0.0.0/8','except':['10.1.0.0/16']}]},{'toCIDR':['0.0.0.0/0','::/0']}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_table_prefixes(f.table, &p), 2, "all of IPv4 is the world label, IPv6 is off");
+	cr_assert_eq(p[0].prefix.len, 8);
+	cr_assert_eq(p[1].prefix.len, 16);
+	cr_assert_gt(p[0].identity, IDENTITY_LOCAL_CIDR);
+	cr_assert_neq(p[0].identity, p[1].identity);
+	of_inner = p[1].identity;
+	cr_assert_eq(ip_parse("10.1.2.3", &ip), 0);
+	cr_assert_eq(policy_table_identity_of(f.table, &ip), of_inner);
+	cr_assert_eq(ip_parse("11.1.2.3", &ip), 0);
+	cr_assert_eq(policy_table_identity_of(f.table, &ip), IDENTITY_WORLD);
+	/* another policy, the same prefix: the same number */
+	cr_assert_eq(set(&f, POLICY_CNP, "{'metadata':{'name':'b','namespace':'ext'},'spec':{'endpointSelector':{},'egress':"
+					 "[{'toCIDR':['9.0.0.0/8']}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_table_prefixes(f.table, &p), 3);
+	cr_assert_eq(p[2].identity, of_inner);
+	fixture_done(&f);
+}
+
+Test(table, an_invalid_version_keeps_the_last_good_one)
+{
+	struct fixture f;
+	struct fixture_peer a = fixture_peer("A"), w = fixture_peer("W");
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	cr_assert_eq(set(&f, POLICY_CNP, "{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},"
+					 "'ingress':[{'fromEntities':['bogus']}]}}"),
+		     -EBADMSG);
+	(void)policy_table_update(f.table);
+	cr_assert_eq(fixture_table_verdict(&f, &a, POLICY_INGRESS, 6, 22).action, POLICY_ALLOW);
+	cr_assert_eq(fixture_table_verdict(&f, &w, POLICY_INGRESS, 6, 22).action, POLICY_DENY_DEFAULT);
+	fixture_done(&f);
+}
+
+Test(table, the_same_version_is_no_change)
+{
+	static const char text[] = "{'metadata':{'name':'a','namespace':'ext','uid':'u1','generation':3},'spec':{'endpointSelector':{},'ingress':[{}]}}";
+	struct fixture f;
+	uint64_t generation;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, text), 1);
+	generation = policy_generation(f.repo);
+	cr_assert_eq(set(&f, POLICY_CNP, text), 0);
+	cr_assert_eq(policy_generation(f.repo), generation);
+	fixture_done(&f);
+}
+
+Test(table, a_rule_keeps_its_number_over_an_edit)
+{
+	struct fixture f;
+	struct policy_origin o;
+	struct fixture_peer a = fixture_peer("A");
+	uint32_t rule;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	(void)policy_table_update(f.table);
+	rule = fixture_table_verdict(&f, &a, POLICY_INGRESS, 6, 22).rule;
+	cr_assert_eq(policy_origin(f.repo, rule, &o), 0);
+	cr_assert_str_eq(o.path, "spec.ingress[0]");
+	cr_assert_str_eq(o.name, "a");
+	cr_assert_str_eq(o.ns, "ext");
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	(void)policy_table_update(f.table);
+	cr_assert_eq(fixture_table_verdict(&f, &a, POLICY_INGRESS, 6, 22).rule, rule);
+	cr_assert_eq(policy_remove(f.repo, POLICY_CNP, "ext", "a"), 1);
+	cr_assert_eq(policy_origin(f.repo, rule, &o), -ENOENT);
+	cr_assert_eq(policy_origin(f.repo, 0, &o), -ENOENT);
+	fixture_done(&f);
+}
+
+Test(table, an_address_in_nodes_mode_gets_its_own_identity)
+{
+	struct policy_options o = policy_options_default();
+	struct fixture f;
+	struct fixture_peer n = fixture_peer("N");
+	uint32_t first, second;
+
+	o.cidr_modes = CIDR_MATCH_NODES;
+	fixture_init(&f, &o, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, "{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},'egress':"
+					 "[{'toCIDR':['172.18.0.3/32']}]}}"),
+		     1);
+	(void)policy_table_update(f.table);
+	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, &first), 0);
+	cr_assert_gt(first, IDENTITY_LOCAL_NODE);
+	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, &second), 0);
+	cr_assert_eq(first, second);
+	cr_assert_eq(ip_parse("172.18.0.4", &n.ip), 0);
+	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, &second), 0);
+	cr_assert_eq(second, n.identity);
+	fixture_done(&f);
+}
+
+struct expect_status {
+	size_t n;
+	struct {
+		const char *name;
+		enum policy_state state;
+		const char *reason;
+	} want[6];
+};
+
+static int check_status(const struct policy_status *st, void *arg)
+{
+	struct expect_status *e = arg;
+
+	cr_assert_lt(e->n, ARRAY_LEN(e->want));
+	cr_expect_str_eq(st->name, e->want[e->n].name);
+	cr_expect_eq(st->state, e->want[e->n].state, "%s is %s: %s", st->name, policy_state_str(st->state), st->reason);
+	cr_expect(strstr(st->reason, e->want[e->n].reason), "%s: %s", st->name, st->reason);
+	e->n++;
+	return 0;
+}
+
+Test(table, what_the_list_says)
+{
+	static const struct {
+		const char *name, *spec;
+		int want;
+	} objects[] = {
+		{"a", "{'endpointSelector':{},'ingress':[{}]}", 1},
+		{"b", "{'endpointSelector':{'matchLabels':{'x':'y'}},'ingress':[{}]}", 1},
+		{"c", "{'endpointSelector':{}}", -EBADMSG},
+		{"d", "{'endpointSelector':{},'egress':[{'toFQDNs':[{'matchName':'a.io'}]}]}", 1},
+		{"e", "{'endpointSelector':{},'ingress':[{'toPorts':[{'ports':[{'port':'80','protocol':'TCP'}],'rules':{'http':[{'method':'GET'}]}}]}]}", 1},
+		{"a", "{'endpointSelector':[]}", -EBADMSG},
+	};
+	struct expect_status e = {.want = {{"a", POLICY_STALE, "spec: endpointSelector is not an object"},
+					   {"b", POLICY_NOT_SELECTING, ""},
+					   {"c", POLICY_REJECTED, "at least one"},
+					   {"d", POLICY_DEGRADED, "toFQDNs"},
+					   {"e", POLICY_DEGRADED, "spec.ingress[0].toPorts[0]: needs a proxy"}}};
+	struct fixture f;
+	struct err err;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++) {
+		json_t *spec = fixture_json(objects[i].spec), *obj = fixture_object("ext", objects[i].name, spec);
+
+		cr_assert_eq(policy_set(f.repo, POLICY_CNP, obj, &err), objects[i].want, "%zu", i);
+		json_decref(spec);
+		json_decref(obj);
+	}
+	cr_assert_eq(policy_each(f.repo, check_status, &e), 0);
+	cr_assert_eq(e.n, 5);
+	fixture_done(&f);
+}
+
+Test(table, names_are_matched_as_cilium_does)
+{
+	static const struct {
+		const char *pattern, *name;
+		bool want;
+	} cases[] = {
+		{"*.x.io", "a.x.io", true},	{"*.x.io", "x.io", false},	{"*.x.io", "a.b.x.io", false},
+		{"*x.io", "x.io", true},	{"*x.io", "foox.io", true},	{"*x.io", "a.x.io", false},
+		{"**.x.io", "a.x.io", true},	{"**.x.io", "a.b.x.io", true},	{"**.x.io", "x.io", false},
+		{"***.x.io", "a.b.x.io", true}, {"sub*.x.io", "sub.x.io", true}, {"sub*.x.io", "subway.x.io.", true},
+		{"a**b.io", "axb.io", true},	{"a*b.io", "ab.io", true},	{"a*b.io", "a.b.io", false},
+		{"*", "a.b.c", true},		{"**.", "a.b.c", true},		{"www.X.io.", "WWW.x.IO", true},
+		{"www.x.io", "www.x.ioo", false}, {"real.cdn.net", "www.x.io", false}, {"*.x.io", ".x.io", true},
+		{"**.x.io", ".x.io", false},	{"", "a", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		cr_expect_eq(policy_fqdn_match(cases[i].pattern, cases[i].name, false), cases[i].want, "%s ~ %s", cases[i].pattern,
+			     cases[i].name);
+	cr_expect(!policy_fqdn_match("**.x.io", "a.b.x.io", true));
+	cr_expect(policy_fqdn_match("**.x.io", "a.x.io", true));
+}
+
+Test(table, a_restart_of_the_same_policies_gives_the_same_rows)
+{
+	struct fixture f[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		fixture_init(&f[i], NULL, NULL, NULL, NULL);
+		cr_assert_eq(set(&f[i], POLICY_CNP, ALLOW_A), 1);
+		cr_assert_eq(set(&f[i], POLICY_CNP, "{'metadata':{'name':'c','namespace':'ext'},'spec':{'endpointSelector':{},"
+						    "'ingressDeny':[{'toPorts':[{'ports':[{'port':'22','endPort':33}]}]}]}}"),
+			     1);
+		cr_assert_eq(policy_table_update(f[i].table), 1);
+	}
+	cr_assert_eq(policy_table_class_limit(f[0].table), policy_table_class_limit(f[1].table));
+	for (uint32_t c = 0; c < policy_table_class_limit(f[0].table); c++)
+		for (unsigned d = 0; d < POLICY_DIRS; d++)
+			for (unsigned p = 0; p < 300; p++) {
+				struct policy_verdict a = policy_rows_lookup(&policy_table_class(f[0].table, c)->rows[d], 6, (uint16_t)p),
+						      b = policy_rows_lookup(&policy_table_class(f[1].table, c)->rows[d], 6, (uint16_t)p);
+
+				cr_assert(a.action == b.action && a.rule == b.rule);
+			}
+	fixture_done(&f[0]);
+	fixture_done(&f[1]);
+}
