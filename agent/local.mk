@@ -148,7 +148,8 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
 	agent/recon/recon_service.c agent/recon/recon_service.h \
-	agent/recon/recon_net.c agent/recon/recon_net.h \
+	agent/recon/recon_net.c agent/recon/recon_net.h agent/recon/recon_net_internal.h \
+	agent/recon/recon_net_routes.c agent/recon/recon_net_tunnel.c \
 	agent/recon/recon_nic.c agent/recon/recon_nic.h \
 	agent/recon/recon_route.c agent/recon/recon_route.h
 

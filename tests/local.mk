@@ -104,6 +104,13 @@ tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # unit: netlink, bpf, plan, recon
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/netlink/test_netlink
+TESTS += tests/unit/netlink/test_netlink
+tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c
+tests_unit_netlink_test_netlink_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_netlink_test_netlink_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: join, ctl, cli
 if HAVE_CRITERION
