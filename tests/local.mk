@@ -126,6 +126,9 @@ tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
 tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
 tests_unit_join_test_join_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
+noinst_PROGRAMS += tests/cluster/enrol_daemon
+tests_cluster_enrol_daemon_SOURCES = tests/cluster/enrol_daemon.c
+tests_cluster_enrol_daemon_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/cluster/attack.cases tests/cluster/attack.sh tests/cluster/attack_lab.sh tests/cluster/enrol.sh
 check_PROGRAMS += tests/unit/cli/fake_daemon
 tests_unit_cli_fake_daemon_SOURCES = tests/unit/cli/fake_daemon.c
