@@ -51,8 +51,39 @@ endif
 endif
 
 # unit: base
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/base/test_base
+TESTS += tests/unit/base/test_base
+tests_unit_base_test_base_SOURCES = \
+	tests/unit/base/test_collections.c \
+	tests/unit/base/test_file.c \
+	tests/unit/base/test_ip.c \
+	tests/unit/base/test_text.c
+tests_unit_base_test_base_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_base_test_base_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: event, http, kube, store
+if HAVE_CRITERION
+if HAVE_MICROHTTPD
+check_PROGRAMS += tests/unit/join/test_publish
+TESTS += tests/unit/join/test_publish
+tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
+	tests/unit/lib/helpers.c tests/unit/lib/helpers.h
+tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+endif
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/json/test_json
+TESTS += tests/unit/json/test_json
+tests_unit_json_test_json_SOURCES = \
+	tests/unit/json/test_json.c \
+	tests/unit/json/test_stream.c
+tests_unit_json_test_json_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_json_test_json_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: identity, policy
 if HAVE_CRITERION
