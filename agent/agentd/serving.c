@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 
 enum { DRAIN_S = 2 };
