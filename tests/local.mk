@@ -182,7 +182,9 @@ CLEANFILES += tests/netns/test_net
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
-# cluster
+# cluster: need root and the built peers; run by `make check-cluster`
+CLUSTER_TESTS = tests/cluster/t_lab.sh
+EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh $(CLUSTER_TESTS)
 
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
