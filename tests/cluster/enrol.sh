@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Enrols, joins, renews and removes hosts against a real API server (see attack_lab.sh), with every way
 # a join can fail. Needs root for a private mount of bpffs, and python3, curl, jq, kubectl, cc.
-# Usage: enrol.sh ADMIN_KUBECONFIG MESHCTL MESH_JOIN
+# Usage: enrol.sh ADMIN_KUBECONFIG MESHCTL MESH_JOIN ENROL_DAEMON
 set -uo pipefail
-[ $# -eq 3 ] || { echo "see the head of this file" >&2; exit 2; }
+[ $# -eq 4 ] || { echo "see the head of this file" >&2; exit 2; }
 if [ -z "${ENROL_PRIVATE:-}" ]; then
 	ENROL_PRIVATE=1 exec unshare -m "$0" "$@"
 fi
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 export KUBECONFIG=$1
-meshctl=$2 join=$3
+meshctl=$2 join=$3 daemon=$4
 here=$(cd "$(dirname "$0")" && pwd)
 tmp=$(mktemp -d)
 ip=$(ip -4 -o addr show scope global | awk '{ split($4, a, "/"); print a[1]; exit }')
@@ -173,6 +173,19 @@ is "the own credential fills in the endpoint" 200 "$(api PATCH /apis/cilium.io/v
 	"{\"status\":{\"state\":\"ready\",\"networking\":{\"addressing\":[{\"ipv4\":\"$ip\"}],\"node\":\"$ip\"}}}")"
 is "the list shows it" "$ip" "$("$meshctl" host list -o json | jq -r '.[] | select(.name == "tatooine") | .claimed[0]')"
 is "and its state" ready "$("$meshctl" host list -o json | jq -r '.[] | select(.name == "tatooine") | .state')"
+
+# what the daemon writes
+kubectl annotate --overwrite ciliumidentity "$id" io.cilium.heartbeat=2026-01-01T00:00:00Z >/dev/null
+run "register, renew and leave" 0 "$daemon" "$tmp/state" "$ip"
+is "the endpoint is as before" disconnected "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.state}')"
+is "without addresses" '' "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.networking}')"
+is "and so is the node" '' "$(kubectl get ciliumnode tatooine -o jsonpath='{.spec.addresses[*].ip}')"
+is "the mark is off the identity" '' "$(kubectl get ciliumidentity "$id" -o jsonpath='{.metadata.annotations.io\.cilium\.heartbeat}')"
+is "the Lease is held" tatooine/0123456789abcdef "$(kubectl get -n mesh-hosts lease tatooine -o jsonpath='{.spec.holderIdentity}')"
+is "the credential is a new one" yes "$([ "$own" != "$(cat "$tmp/state/token")" ] && echo yes)"
+own=$(cat "$tmp/state/token")
+is "which works" 200 "$(api PATCH /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/tatooine \
+	"{\"status\":{\"state\":\"ready\",\"networking\":{\"addressing\":[{\"ipv4\":\"$ip\"}],\"node\":\"$ip\"}}}")"
 
 # enrolled again: what is in force stays, and the new token works
 add tatooine --serve tatooine
