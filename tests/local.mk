@@ -219,7 +219,23 @@ CLEANFILES += tests/netns/test_net
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
-# cluster
+# cluster: need root and the built peers; run by `make check-cluster`
+CLUSTER_TESTS = tests/cluster/t_lab.sh
+EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh $(CLUSTER_TESTS)
+
+# One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
+run_suite = skipped=0; failed=0; total=0; \
+	for t in $$tests; do \
+		total=$$((total + 1)); echo "== $$t"; "$$t"; rc=$$?; \
+		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
+		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
+	done; \
+	echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
+check-system: all $(SYSTEM_TESTS)
+	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; $(run_suite)
+check-cluster: all
+	@tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+.PHONY: check-system check-cluster
 
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
