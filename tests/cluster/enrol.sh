@@ -104,6 +104,11 @@ run "a reserved label is refused" 2 "$meshctl" host add endor --namespace legacy
 run "a source is refused" 2 "$meshctl" host add endor --namespace legacy --labels reserved:host=x --address 10.1.1.1
 run "a missing namespace is refused" 1 "$meshctl" host add endor --namespace nowhere --labels a=b --address 10.1.1.1
 run "another namespace is refused" 1 "$meshctl" host add tatooine --namespace default --labels jedi=luke --address "$ip"
+case $(kubectl config view --minify --raw -o jsonpath='{.clusters[0].cluster.server}') in
+https://127.* | https://localhost*)
+	"$meshctl" host add endor --namespace legacy --labels a=b --address 10.1.1.1 --dry-run >"$tmp/out" 2>&1
+	is "a server on loopback is warned about" 1 "$(grep -c 'warning: .*--server' "$tmp/out")" ;;
+esac
 run "dry run of an enrolment" 0 "$meshctl" host add endor --namespace legacy --labels a=b --address 10.1.1.1 --dry-run
 is "which stores nothing" '' "$(kubectl get ciliumnode endor -o name 2>/dev/null)"
 
@@ -197,6 +202,16 @@ kubectl delete -n mesh-hosts serviceaccount/tatooine role/mesh-host-tatooine >/d
 kubectl delete ciliumendpoint -n legacy tatooine >/dev/null
 add tatooine
 j "join after the repair" 0 --token "$token"
+# a token without the CA, where the server shows its own
+if openssl s_client -connect "${server#https://}" -showcerts </dev/null 2>/dev/null | grep -c BEGIN | grep -qv '^1$'; then
+	add tatooine --pin-only
+	is "a pin makes it shorter" yes "$([ ${#token} -lt ${#first} ] && echo yes)"
+	rm -rf "$tmp/state"
+	j "join by the pin" 0 --token "$token"
+	is "the CA was kept" 1 "$(jq -r .ca "$tmp/state/joined.json" | grep -c BEGIN)"
+else
+	echo "SKIP pin-only tokens: this API server does not present its CA"
+fi
 # another host's token on a joined machine
 token=$("$meshctl" host add hoth --namespace legacy --labels jedi=luke --address "$(ip_of 4)" 2>/dev/null | sed -n 's/^mesh-join --token //p')
 j "joined as another host" 10 --token "$token"
