@@ -95,6 +95,26 @@ for h in dagobah hoth; do
 	is "enrol $h" 0 $?
 done
 is "equal labels share an identity" "$id" "$(kubectl get -n legacy ciliumendpoint hoth -o jsonpath='{.status.identity.id}')"
+# five at once: no identity number is given out twice
+pids=
+for i in 1 2 3 4 5; do
+	"$meshctl" host add clone$i --namespace legacy --labels "clone=n$i" --address 10.78.0.$i >/dev/null 2>&1 &
+	pids="$pids $!"
+done
+failed=0
+for p in $pids; do wait "$p" || failed=$((failed + 1)); done
+is "five enrolments at once" 0 $failed
+is "five identities" 5 "$(kubectl get -n legacy ciliumendpoints -o json |
+	jq '[.items[] | select(.metadata.name | startswith("clone")) | .status.identity.id] | unique | length')"
+for i in 1 2 3 4 5; do "$meshctl" host remove clone$i >/dev/null 2>&1; done
+run "a life of the token that is too short" 2 "$meshctl" host add endor --namespace legacy --labels a=b --address 10.1.1.1 --ttl 5m
+run "a name that is none" 2 "$meshctl" host add Endor_1 --namespace legacy --labels a=b --address 10.1.1.1
+run "the namespace of the accounts" 2 "$meshctl" host add endor --namespace mesh-hosts --labels a=b --address 10.1.1.1
+kubectl apply -f - >/dev/null <<'Y'
+{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "real-node"}}
+Y
+run "the name of a node is refused" 1 "$meshctl" host add real-node --namespace legacy --labels a=b --address 10.1.1.1
+kubectl delete node real-node >/dev/null
 run "other labels are refused" 1 "$meshctl" host add tatooine --namespace legacy --labels jedi=leia --address "$ip"
 run "another host's address is refused" 1 "$meshctl" host add endor --namespace legacy --labels a=b --address "$ip"
 run "a pod's address is refused" 1 "$meshctl" host add endor --namespace legacy --labels a=b --address 10.244.1.1
@@ -197,6 +217,17 @@ add tatooine --serve tatooine
 is "enrolling again keeps the address" "$ip" "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.networking.addressing[0].ipv4}')"
 j "join with the new token" 0 --token "$token"
 is "its Secret is gone, too" '' "$(kubectl get -n mesh-hosts secret tatooine-join -o name 2>/dev/null)"
+# a join that stops half-way says so, and is completed by the next run
+add tatooine --serve tatooine
+kubectl patch -n mesh-hosts role mesh-host-tatooine --type=json -p '[{"op":"remove","path":"/rules/1"}]' >/dev/null
+rm -rf "$tmp/state"
+j "the Secret cannot be deleted" 11 --token "$token"
+is "the state is marked" false "$(jq .complete "$tmp/state/joined.json")"
+kubectl patch -n mesh-hosts role mesh-host-tatooine --type=json -p \
+	'[{"op":"add","path":"/rules/1","value":{"apiGroups":[""],"resources":["secrets"],"resourceNames":["tatooine-join"],"verbs":["delete"]}}]' >/dev/null
+sleep 1
+j "the same token completes it" 0 --token "$token"
+is "the mark is gone" true "$(jq .complete "$tmp/state/joined.json")"
 # an interrupted enrolment is completed
 kubectl delete -n mesh-hosts serviceaccount/tatooine role/mesh-host-tatooine >/dev/null
 kubectl delete ciliumendpoint -n legacy tatooine >/dev/null
