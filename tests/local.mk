@@ -51,8 +51,39 @@ endif
 endif
 
 # unit: base
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/base/test_base
+TESTS += tests/unit/base/test_base
+tests_unit_base_test_base_SOURCES = \
+	tests/unit/base/test_collections.c \
+	tests/unit/base/test_file.c \
+	tests/unit/base/test_ip.c \
+	tests/unit/base/test_text.c
+tests_unit_base_test_base_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_base_test_base_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: event, http, kube, store
+if HAVE_CRITERION
+if HAVE_MICROHTTPD
+check_PROGRAMS += tests/unit/join/test_publish
+TESTS += tests/unit/join/test_publish
+tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
+	tests/unit/lib/helpers.c tests/unit/lib/helpers.h
+tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+endif
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/json/test_json
+TESTS += tests/unit/json/test_json
+tests_unit_json_test_json_SOURCES = \
+	tests/unit/json/test_json.c \
+	tests/unit/json/test_stream.c
+tests_unit_json_test_json_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_json_test_json_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: identity, policy
 if HAVE_CRITERION
@@ -104,6 +135,13 @@ tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # unit: netlink, bpf, plan, recon
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/netlink/test_netlink
+TESTS += tests/unit/netlink/test_netlink
+tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c
+tests_unit_netlink_test_netlink_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_netlink_test_netlink_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: join, ctl, cli
 if HAVE_CRITERION
@@ -164,9 +202,12 @@ tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/la
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
 
-# bpf benchmark: `make tests/bench/bench_datapath`, run as root
-EXTRA_PROGRAMS += tests/bench/bench_datapath
-CLEANFILES += tests/bench/bench_datapath
+# bpf benchmarks: `make tests/bench/bench_datapath tests/bench/bench_connect`, run as root
+EXTRA_PROGRAMS += tests/bench/bench_connect tests/bench/bench_datapath
+CLEANFILES += tests/bench/bench_connect tests/bench/bench_datapath
+tests_bench_bench_connect_SOURCES = tests/bench/bench_connect.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_bench_bench_connect_CPPFLAGS = $(bpf_test_cppflags)
+tests_bench_bench_connect_LDADD = $(MESH_LIBS)
 tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bpf_test_common)
 tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bench_bench_datapath_LDADD = $(MESH_LIBS)

@@ -4,6 +4,7 @@
 
 #include "agentd/datapath.h"
 #include "agentd/health.h"
+#include "agentd/serving.h"
 #include "agentd/sync.h"
 #include "agentd/world.h"
 #include "ctl/ctl_server.h"
@@ -42,6 +43,7 @@ struct agent {
 	struct cilium_config config;
 	struct world *world;
 	struct sync *sync;
+	struct serving *serving;
 	struct registration *registration;
 	struct renewal *renewal;
 	struct lease *lease;
