@@ -175,6 +175,7 @@ CLEANFILES += agent/join/manifests_data.c
 MESH_MANIFESTS = packaging/kubernetes/10-base.yaml packaging/kubernetes/20-admission.yaml
 kubernetesdir = $(pkgdatadir)/kubernetes
 dist_kubernetes_DATA = $(MESH_MANIFESTS)
+EXTRA_DIST += packaging/kubernetes/README.md
 
 # The manifests as one string, so that `meshctl cluster setup` needs no files.
 agent/join/manifests_data.c: $(MESH_MANIFESTS)
