@@ -73,6 +73,13 @@ tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
 tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/store/test_store
+TESTS += tests/unit/store/test_store
+tests_unit_store_test_store_SOURCES = \
+	tests/unit/store/test_endpoint_table.c \
+	tests/unit/store/test_sets.c
+tests_unit_store_test_store_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 endif
 if HAVE_CRITERION
@@ -101,6 +108,12 @@ tests_unit_policy_policy_tests_SOURCES = \
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml
+check_PROGRAMS += tests/unit/identity/test_ipcache
+TESTS += tests/unit/identity/test_ipcache
+tests_unit_identity_test_ipcache_SOURCES = \
+	tests/unit/identity/test_ipcache.c
+tests_unit_identity_test_ipcache_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_identity_test_ipcache_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
