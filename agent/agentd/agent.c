@@ -173,6 +173,10 @@ static void on_apply(void *arg)
 
 	if (!a->sync || !sync_is_complete(a->sync) || a->state == AGENT_FROZEN || a->leaving)
 		return;
+	if (datapath_wait_us(a->datapath)) {
+		(void)source_arm(a->apply_later, datapath_wait_us(a->datapath), 0); /* a live timer */
+		return;
+	}
 	r = pick_addresses(a);
 	if (r == 0)
 		r = add_told_servers(a);
@@ -682,6 +686,8 @@ int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, stru
 	if (r == 0)
 		r = loop_add_defer(a->loop, LOOP_IDLE, on_apply, a, &a->apply);
 	if (r == 0)
+		r = loop_add_timer(a->loop, on_apply, a, &a->apply_later);
+	if (r == 0)
 		r = loop_add_timer(a->loop, on_upkeep, a, &a->upkeep);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot set up the event loop: %s", err_name(r));
@@ -712,6 +718,7 @@ void agent_free(struct agent *a)
 	for (size_t i = 0; i < ARRAY_LEN(a->signals); i++)
 		source_free(a->signals[i]);
 	source_free(a->apply);
+	source_free(a->apply_later);
 	source_free(a->upkeep);
 	source_free(a->boot_timer);
 	health_free(a->health);

@@ -50,6 +50,7 @@ struct agent {
 	struct dns_server *dns;
 	struct dns_zone *zone;
 	struct source *apply;	/* deferred: recompute and write */
+	struct source *apply_later;
 	struct source *upkeep;
 	struct source *signals[3];
 	struct ctl_call *leaving;
