@@ -73,6 +73,13 @@ tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
 tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/store/test_store
+TESTS += tests/unit/store/test_store
+tests_unit_store_test_store_SOURCES = \
+	tests/unit/store/test_endpoint_table.c \
+	tests/unit/store/test_sets.c
+tests_unit_store_test_store_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 endif
 if HAVE_CRITERION
@@ -101,6 +108,12 @@ tests_unit_policy_policy_tests_SOURCES = \
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml
+check_PROGRAMS += tests/unit/identity/test_ipcache
+TESTS += tests/unit/identity/test_ipcache
+tests_unit_identity_test_ipcache_SOURCES = \
+	tests/unit/identity/test_ipcache.c
+tests_unit_identity_test_ipcache_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_identity_test_ipcache_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
@@ -219,7 +232,23 @@ CLEANFILES += tests/netns/test_net
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
-# cluster
+# cluster: need root and the built peers; run by `make check-cluster`
+CLUSTER_TESTS = tests/cluster/t_lab.sh
+EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh $(CLUSTER_TESTS)
+
+# One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
+run_suite = skipped=0; failed=0; total=0; \
+	for t in $$tests; do \
+		total=$$((total + 1)); echo "== $$t"; "$$t"; rc=$$?; \
+		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
+		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
+	done; \
+	echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
+check-system: all $(SYSTEM_TESTS)
+	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; $(run_suite)
+check-cluster: all
+	@tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+.PHONY: check-system check-cluster
 
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
