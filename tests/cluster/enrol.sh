@@ -201,7 +201,10 @@ is "and its state" ready "$("$meshctl" host list -o json | jq -r '.[] | select(.
 
 # what the daemon writes
 kubectl annotate --overwrite ciliumidentity "$id" io.cilium.heartbeat=2026-01-01T00:00:00Z >/dev/null
-run "register, renew and leave" 0 "$daemon" "$tmp/state" "$ip"
+kubectl create service clusterip -n legacy tatooine --tcp=80 >/dev/null 2>&1
+run "register, publish, renew and leave" 0 "$daemon" "$tmp/state" "$ip" \
+	"$(kubectl get -n legacy service tatooine -o jsonpath='{.metadata.uid}')"
+kubectl delete -n legacy service tatooine >/dev/null
 is "the endpoint is as before" disconnected "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.state}')"
 is "without addresses" '' "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.networking}')"
 is "and so is the node" '' "$(kubectl get ciliumnode tatooine -o jsonpath='{.spec.addresses[*].ip}')"
