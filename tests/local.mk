@@ -170,6 +170,13 @@ tests_fuzz_fuzz_json_stream_SOURCES = tests/fuzz/fuzz_json_stream.c tests/fuzz/r
 tests_fuzz_fuzz_json_stream_LDADD = $(MESH_LIBS)
 TESTS += tests/fuzz/replay_json_stream
 EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/netlink/test_netlink
+TESTS += tests/unit/netlink/test_netlink
+tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c
+tests_unit_netlink_test_netlink_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_netlink_test_netlink_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: join, ctl, cli
 if HAVE_CRITERION
@@ -185,6 +192,9 @@ tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
 tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
 tests_unit_join_test_join_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
+noinst_PROGRAMS += tests/cluster/enrol_daemon
+tests_cluster_enrol_daemon_SOURCES = tests/cluster/enrol_daemon.c
+tests_cluster_enrol_daemon_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/cluster/attack.cases tests/cluster/attack.sh tests/cluster/attack_lab.sh tests/cluster/enrol.sh
 check_PROGRAMS += tests/unit/cli/fake_daemon
 tests_unit_cli_fake_daemon_SOURCES = tests/unit/cli/fake_daemon.c
@@ -227,9 +237,12 @@ tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/la
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
 
-# bpf benchmark: `make tests/bench/bench_datapath`, run as root
-EXTRA_PROGRAMS += tests/bench/bench_datapath
-CLEANFILES += tests/bench/bench_datapath
+# bpf benchmarks: `make tests/bench/bench_datapath tests/bench/bench_connect`, run as root
+EXTRA_PROGRAMS += tests/bench/bench_connect tests/bench/bench_datapath
+CLEANFILES += tests/bench/bench_connect tests/bench/bench_datapath
+tests_bench_bench_connect_SOURCES = tests/bench/bench_connect.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_bench_bench_connect_CPPFLAGS = $(bpf_test_cppflags)
+tests_bench_bench_connect_LDADD = $(MESH_LIBS)
 tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bpf_test_common)
 tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bench_bench_datapath_LDADD = $(MESH_LIBS)
@@ -241,7 +254,23 @@ CLEANFILES += tests/netns/test_net
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
-# cluster
+# cluster: need root and the built peers; run by `make check-cluster`
+CLUSTER_TESTS = tests/cluster/t_lab.sh
+EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh $(CLUSTER_TESTS)
+
+# One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
+run_suite = skipped=0; failed=0; total=0; \
+	for t in $$tests; do \
+		total=$$((total + 1)); echo "== $$t"; "$$t"; rc=$$?; \
+		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
+		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
+	done; \
+	echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
+check-system: all $(SYSTEM_TESTS)
+	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; $(run_suite)
+check-cluster: all
+	@tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+.PHONY: check-system check-cluster
 
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;

@@ -47,7 +47,7 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(fields); i++) {
 		const json_t *value = json_at(data, fields[i].key);
 
-		if (value || fields[i].label[0])
+		if (value && !json_is_null(value))
 			r = field(cli, fields[i].label, value);
 	}
 	if (r >= 0 && json_array_size(json_at(data, "upstreams")))

@@ -156,9 +156,11 @@ static ssize_t fault_allows(struct req *q, size_t n, uint64_t now)
 			q->wake_us = 0;
 		return (ssize_t)MIN(n, left);
 	case FAULT_SLOW:
-		if (now < q->wake_us)
+		if (now < q->slow_us) {
+			q->wake_us = q->slow_us;
 			return 0;
-		q->wake_us = now + f->delay_ms * USEC_PER_MSEC;
+		}
+		q->slow_us = now + f->delay_ms * USEC_PER_MSEC;
 		return (ssize_t)MIN(n, MAX(f->after_bytes, 1U));
 	default:
 		return (ssize_t)n;
@@ -474,23 +476,30 @@ fail:
 	return r;
 }
 
+/* True if a suspended request can go on. */
+static bool is_due(const struct req *q, uint64_t now)
+{
+	return (q->wake_us && now >= q->wake_us) ||
+	       (q->wait_rv && q->srv->store.rv >= q->wait_rv) ||
+	       (q->watch && watch_is_due(q, now));
+}
+
 /* Resumes whatever has something to do, and returns when the next one has. */
 static uint64_t wake_due(struct server *s, uint64_t now)
 {
 	uint64_t next = UINT64_MAX;
 
 	for (struct req *q = s->reqs; q; q = q->next) {
-		bool is_hung = q->fault && q->fault->action == FAULT_HANG &&
-			       q->sent >= q->fault->after_bytes && !q->is_gone;
+		const struct fault *f = q->fault;
+		bool is_hung = f && f->action == FAULT_HANG && q->sent >= f->after_bytes;
+		bool is_paced = f && f->action == FAULT_SLOW && now < q->slow_us;
 
 		if (!q->is_suspended)
 			continue;
-		if (q->is_gone || (q->wake_us && now >= q->wake_us && !is_hung) ||
-		    (q->wait_rv && s->store.rv >= q->wait_rv) ||
-		    (q->watch && !is_hung &&
-		     !(q->fault && q->fault->action == FAULT_SLOW && now < q->wake_us) &&
-		     watch_is_due(q, now)))
+		if (q->is_gone || (!is_hung && !is_paced && is_due(q, now)))
 			req_resume(q);
+		else if (is_paced)
+			next = MIN(next, q->slow_us);
 		else if (q->wake_us && !is_hung)
 			next = MIN(next, q->wake_us);
 	}

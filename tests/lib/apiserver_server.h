@@ -92,6 +92,7 @@ struct req {
 	size_t sent;
 	bool is_routed, is_suspended, is_gone, is_cut;
 	uint64_t wake_us; /* when suspended: resume then; 0 = only by an event */
+	uint64_t slow_us; /* FAULT_SLOW: nothing is sent before */
 	uint64_t start_us;
 	uint64_t wait_rv; /* answer when the store got there */
 };

@@ -312,11 +312,11 @@ Test(reflector, garbage_in_the_stream, .init = setup, .fini = teardown)
 	broken("garbage");
 }
 
-Test(reflector, slow_server, .init = setup, .fini = teardown)
+Test(reflector, slow_server, .init = setup_pages, .fini = teardown)
 {
 	put(1, 1);
 	put(2, 2);
-	fault("[{\"action\":\"slow\",\"after_bytes\":64,\"delay_ms\":1,\"match\":{\"watch\":true},\"count\":1}]");
+	fault("[{\"action\":\"slow\",\"after_bytes\":64,\"delay_ms\":1,\"match\":{\"watch\":false},\"count\":1}]");
 	start();
 	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
 	cr_expect(is_equal());

@@ -148,8 +148,17 @@ Test(apiserver_faults, watches_that_go_wrong)
 	cr_assert(api_stream_ended(s, &is_clean) && !is_clean);
 	api_stream_close(s);
 
+	fault(&w, json_pack("{s:{s:b},s:s,s:i,s:i}", "match", "watch", 1, "action", "slow",
+			    "after_bytes", 50, "delay_ms", 10));
 	s = open_watch(&w, "/api/v1/namespaces/%s/configmaps?watch=1", w.ns);
 	json_decref(want_event(s, "ADDED", "a"));
+	want_code(&w, 201, "POST", config_map("later", "x", "1"), maps, w.ns);
+	json_decref(want_event(s, "ADDED", "later"));
+	api_stream_close(s);
+
+	s = open_watch(&w, "/api/v1/namespaces/%s/configmaps?watch=1", w.ns);
+	json_decref(want_event(s, "ADDED", "a"));
+	json_decref(want_event(s, "ADDED", "later"));
 	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/api/v1/namespaces/"),
 		  "/test/cut");
 	cr_assert_null(api_stream_next(s, 5000));
