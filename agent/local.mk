@@ -166,7 +166,8 @@ agent_libmesh_a_SOURCES += \
 	agent/join/join_state.c agent/join/join_state.h \
 	agent/join/join_token.c agent/join/join_token.h \
 	agent/join/label_check.c agent/join/label_check.h \
-	agent/join/publish.c agent/join/publish.h \
+	agent/join/publish.c agent/join/publish.h agent/join/publish_private.h \
+	agent/join/publish_sync.c \
 	agent/join/serve_rules.c agent/join/serve_rules.h \
 	agent/join/manifests.c agent/join/manifests.h \
 	agent/join/names.h
