@@ -433,7 +433,7 @@ static unsigned n_histories(void)
 	const char *text = getenv("MESH_TEST_HISTORIES");
 	uint64_t n;
 
-	return text && str_to_u64(text, 1000000, &n) == 0 ? (unsigned)n : 150;
+	return text && str_to_u64(text, 1000000, &n) == 0 ? (unsigned)n : 100;
 }
 
 static void histories(void)
