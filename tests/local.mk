@@ -254,3 +254,10 @@ check-cluster: all
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
+
+# bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
+EXTRA_PROGRAMS += tests/bench/load tests/lib/stream
+CLEANFILES += tests/bench/load tests/lib/stream
+tests_bench_load_SOURCES = tests/bench/load.c
+tests_bench_load_LDADD = $(MESH_LIBS)
+tests_lib_stream_SOURCES = tests/lib/stream.c
