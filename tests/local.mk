@@ -261,3 +261,7 @@ CLEANFILES += tests/bench/load tests/lib/stream
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
+EXTRA_PROGRAMS += tests/bench/bench_sync
+CLEANFILES += tests/bench/bench_sync
+tests_bench_bench_sync_SOURCES = tests/bench/bench_sync.c
+tests_bench_bench_sync_LDADD = $(MESH_LIBS)
