@@ -65,31 +65,47 @@ endif
 
 # unit: event, http, kube, store
 if HAVE_CRITERION
-if HAVE_MICROHTTPD
-check_PROGRAMS += tests/unit/join/test_publish
-TESTS += tests/unit/join/test_publish
-tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
-	tests/unit/lib/helpers.c tests/unit/lib/helpers.h
-tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
-tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
-tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
-check_PROGRAMS += tests/unit/store/test_store
-TESTS += tests/unit/store/test_store
-tests_unit_store_test_store_SOURCES = \
-	tests/unit/store/test_endpoint_table.c \
-	tests/unit/store/test_sets.c
-tests_unit_store_test_store_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
-tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-endif
-endif
-if HAVE_CRITERION
 check_PROGRAMS += tests/unit/json/test_json
 TESTS += tests/unit/json/test_json
-tests_unit_json_test_json_SOURCES = \
-	tests/unit/json/test_json.c \
+tests_unit_json_test_json_SOURCES = tests/unit/json/test_json.c \
 	tests/unit/json/test_stream.c
 tests_unit_json_test_json_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_json_test_json_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/kube/test_kube
+TESTS += tests/unit/kube/test_kube
+tests_unit_kube_test_kube_SOURCES = tests/unit/kube/test_cilium_config.c \
+	tests/unit/kube/test_decode.c
+tests_unit_kube_test_kube_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_kube_test_kube_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/store/test_store
+TESTS += tests/unit/store/test_store
+tests_unit_store_test_store_SOURCES = tests/unit/store/test_endpoint_table.c \
+	tests/unit/store/test_sets.c
+tests_unit_store_test_store_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/identity/test_ipcache
+TESTS += tests/unit/identity/test_ipcache
+tests_unit_identity_test_ipcache_SOURCES = tests/unit/identity/test_ipcache.c
+tests_unit_identity_test_ipcache_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_identity_test_ipcache_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+if HAVE_MICROHTTPD
+check_PROGRAMS += tests/unit/kube/test_reflector
+TESTS += tests/unit/kube/test_reflector
+tests_unit_kube_test_reflector_SOURCES = tests/unit/kube/test_reflector.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_kube_test_reflector_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_kube_test_reflector_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_kube_test_reflector_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/join/test_publish
+TESTS += tests/unit/join/test_publish
+tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 endif
 
 # unit: identity, policy
@@ -108,12 +124,6 @@ tests_unit_policy_policy_tests_SOURCES = \
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml
-check_PROGRAMS += tests/unit/identity/test_ipcache
-TESTS += tests/unit/identity/test_ipcache
-tests_unit_identity_test_ipcache_SOURCES = \
-	tests/unit/identity/test_ipcache.c
-tests_unit_identity_test_ipcache_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
-tests_unit_identity_test_ipcache_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
@@ -148,6 +158,18 @@ tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # unit: netlink, bpf, plan, recon
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/plan/test_plan
+TESTS += tests/unit/plan/test_plan
+tests_unit_plan_test_plan_SOURCES = tests/unit/plan/test_plan.c
+tests_unit_plan_test_plan_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_plan_test_plan_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+check_PROGRAMS += tests/fuzz/fuzz_json_stream
+tests_fuzz_fuzz_json_stream_SOURCES = tests/fuzz/fuzz_json_stream.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_json_stream_LDADD = $(MESH_LIBS)
+TESTS += tests/fuzz/replay_json_stream
+EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/netlink/test_netlink
 TESTS += tests/unit/netlink/test_netlink
