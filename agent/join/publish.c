@@ -322,6 +322,25 @@ static void explain(struct slice *s, const struct kube_result *res)
 	set_text(s->p, s->text, sizeof(s->text), text);
 }
 
+static bool same_sub(const json_t *a, const json_t *b, const char *map, const char *key)
+{
+	const json_t *x = json_object_get(json_object_get(json_at(a, "metadata"), map), key);
+	const json_t *y = json_object_get(json_object_get(json_at(b, "metadata"), map), key);
+
+	return !x ? !y : y && json_equal(x, y);
+}
+
+static bool is_settled(const struct slice *s)
+{
+	if (s->op)
+		return false;
+	if (!s->desired || !s->existing)
+		return !s->desired && !s->existing;
+	return serve_slice_same(s->desired, s->existing) &&
+	       same_sub(s->desired, s->existing, "labels", PUBLISH_HOST_LABEL) &&
+	       same_sub(s->desired, s->existing, "annotations", PUBLISH_ADDRESSES_ANNOTATION);
+}
+
 static void on_written(const struct kube_result *res, void *arg)
 {
 	struct slice *s = arg;
@@ -330,14 +349,16 @@ static void on_written(const struct kube_result *res, void *arg)
 	s->op = NULL;
 	p->n_ops--;
 	if (res->r == 0) {
-		backoff_reset(&s->backoff);
-		s->due_us = 0;
 		set_text(p, s->text, sizeof(s->text), "");
 		p->is_changed = true;
 		if (is_ours(p, res->body))
 			set_existing(s, res->body);
 		else /* a stranger's object under our name, or no object: look what is there */
 			p->list.due_us = 0;
+		/* What the server made of it may differ from what we want, each time anew: then slowly. */
+		if (is_settled(s))
+			backoff_reset(&s->backoff);
+		s->due_us = is_settled(s) ? 0 : clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
 		log_event(LOG_INFO, "publish.written", "an EndpointSlice was written", F_STR("slice", s->name));
 	} else if (res->r == -ENOENT && s->existing) {
 		set_existing(s, NULL); /* somebody deleted it: create it again */
@@ -418,25 +439,6 @@ static int start_delete(struct slice *s)
 			  json_str(s->existing, "metadata.uid", ""));
 
 	return body ? start_slice(s, "DELETE", body, on_deleted) : -ENOMEM;
-}
-
-static bool same_sub(const json_t *a, const json_t *b, const char *map, const char *key)
-{
-	const json_t *x = json_object_get(json_object_get(json_at(a, "metadata"), map), key);
-	const json_t *y = json_object_get(json_object_get(json_at(b, "metadata"), map), key);
-
-	return !x ? !y : y && json_equal(x, y);
-}
-
-static bool is_settled(const struct slice *s)
-{
-	if (s->op)
-		return false;
-	if (!s->desired || !s->existing)
-		return !s->desired && !s->existing;
-	return serve_slice_same(s->desired, s->existing) &&
-	       same_sub(s->desired, s->existing, "labels", PUBLISH_HOST_LABEL) &&
-	       same_sub(s->desired, s->existing, "annotations", PUBLISH_ADDRESSES_ANNOTATION);
 }
 
 static void act(struct slice *s)
