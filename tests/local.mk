@@ -2,6 +2,7 @@
 
 dist_check_SCRIPTS =
 SYSTEM_TESTS =
+SYSTEM_SCRIPTS =
 EXTRA_PROGRAMS =
 
 # lib
@@ -266,13 +267,44 @@ run_suite = skipped=0; failed=0; total=0; \
 		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
 	done; \
 	echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
-check-system: all $(SYSTEM_TESTS)
-	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; $(run_suite)
-check-cluster: all
-	@tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+check-system: all $(SYSTEM_TESTS) $(story_needs)
+	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
+	for t in $(SYSTEM_SCRIPTS); do tests="$$tests $(srcdir)/$$t"; done; \
+	BUILD='$(abs_builddir)'; export BUILD; $(run_suite)
+check-cluster: all $(story_programs)
+	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
+# netns: the whole product against the in-tree API server; the demo tells the same story to a person
+story_programs = tests/netns/story_peer tests/netns/story_stream
+EXTRA_PROGRAMS += $(story_programs)
+CLEANFILES += $(story_programs)
+tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
+tests_netns_story_stream_SOURCES = tests/lib/stream.c
+EXTRA_DIST += tests/netns/story_lib.sh tests/netns/story_netns.sh tests/demo/run tests/demo/story tests/run
+if HAVE_MICROHTTPD
+SYSTEM_SCRIPTS += tests/netns/story_netns.sh
+story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
+demo: $(story_needs)
+	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
+else
+demo:
+	@echo 'the demo needs the in-tree API server: install libmicrohttpd and gnutls, then configure again' >&2
+	@exit 1
+endif
+.PHONY: demo
 
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
+
+# bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
+EXTRA_PROGRAMS += tests/bench/load tests/lib/stream
+CLEANFILES += tests/bench/load tests/lib/stream
+tests_bench_load_SOURCES = tests/bench/load.c
+tests_bench_load_LDADD = $(MESH_LIBS)
+tests_lib_stream_SOURCES = tests/lib/stream.c
+EXTRA_PROGRAMS += tests/bench/bench_sync
+CLEANFILES += tests/bench/bench_sync
+tests_bench_bench_sync_SOURCES = tests/bench/bench_sync.c
+tests_bench_bench_sync_LDADD = $(MESH_LIBS)

@@ -171,7 +171,8 @@ static void on_apply(void *arg)
 	CLEANUP(json_decref) json_t *ports = NULL;
 	int r;
 
-	if (!a->sync || !sync_is_complete(a->sync) || a->state == AGENT_FROZEN || a->leaving)
+	/* Once removed, frozen or gone, what the cluster still sends must not bring back what was taken down. */
+	if (!a->sync || !sync_is_complete(a->sync) || (a->state != AGENT_STARTING && a->state != AGENT_RUNNING) || a->leaving)
 		return;
 	if (datapath_wait_us(a->datapath)) {
 		(void)source_arm(a->apply_later, datapath_wait_us(a->datapath), 0); /* a live timer */
@@ -248,7 +249,7 @@ static void on_token(const char *token, void *arg)
 	struct err err = {0};
 	int r = kube_client_set_token(a->client, token);
 
-	if (r == 0)
+	if (r == 0 && a->state != AGENT_NOT_JOINED) /* a host that left keeps no credential */
 		r = join_state_save_token(a->conf->state_dir, token, &err);
 	if (r < 0)
 		health_raise(a->health, HEALTH_ERROR, "credential.save", err.text[0] ? err.text : err_name(r),

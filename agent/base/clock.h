@@ -12,6 +12,9 @@ uint64_t clock_boot_us(void);
 /* Seconds of the wall clock: only for what other machines read (certificates, timestamps). */
 int64_t clock_wall_s(void);
 
+/* Microseconds of the wall clock: to show a person when something happened. */
+int64_t clock_wall_us(void);
+
 /* RFC 3339 in UTC with microseconds, as Kubernetes MicroTime. `buf` takes 28 bytes. */
 void clock_rfc3339_micro(char buf[28]);
 

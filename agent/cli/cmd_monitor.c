@@ -20,7 +20,7 @@ static int print_event(const struct cli *cli, const json_t *event, bool is_json)
 		if (json_dumpf(event, cli->out, JSON_COMPACT) < 0 || fputc('\n', cli->out) == EOF)
 			return -EIO;
 	} else {
-		int64_t offset_us = clock_wall_s() * (int64_t)USEC_PER_SEC - (int64_t)clock_boot_us();
+		int64_t offset_us = clock_wall_us() - (int64_t)clock_boot_us();
 
 		r = monitor_line(event, offset_us, &text);
 		if (r < 0)

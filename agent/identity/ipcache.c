@@ -50,6 +50,7 @@ struct ipcache {
 	struct node *nodes;
 	struct node **by_number;
 	size_t by_number_cap;
+	uint32_t lowest_free; /* no number below it is free; 0 = 1 */
 	size_t n_dirty_nodes;
 };
 
@@ -474,13 +475,15 @@ int ipcache_node_seed(struct ipcache *c, const struct ip *ip, uint16_t number)
 int ipcache_node_ref(struct ipcache *c, const struct ip *ip, uint16_t *ret_number)
 {
 	struct node *n;
-	uint32_t number = 1;
+	uint32_t number;
 	int r;
 
 	HASH_FIND(hh, c->nodes, ip, sizeof(*ip), n);
 	if (!n) {
+		number = c->lowest_free ? c->lowest_free : 1;
 		while (number < c->by_number_cap && c->by_number[number])
 			number++;
+		c->lowest_free = number;
 		if (number >= NODES_MAX)
 			return -ENOSPC;
 		r = node_add(c, ip, number, &n);
@@ -499,6 +502,8 @@ static void node_remove(struct ipcache *c, struct node *n)
 	if (n->is_dirty)
 		c->n_dirty_nodes--;
 	c->by_number[n->number] = NULL;
+	if (n->number < c->lowest_free)
+		c->lowest_free = n->number;
 	HASH_DEL(c->nodes, n);
 	free(n);
 }

@@ -204,14 +204,17 @@ static void on_written(const struct kube_result *res, void *arg)
 	s->op = NULL;
 	p->n_ops--;
 	if (res->r == 0) {
-		backoff_reset(&s->backoff);
-		s->due_us = 0;
 		set_text(p, s->text, sizeof(s->text), "");
 		p->is_changed = true;
 		if (is_ours(p, res->body))
 			set_existing(s, res->body);
 		else /* a stranger's object under our name, or no object: look what is there */
 			p->list.due_us = 0;
+		/* What the server made of it may differ from what we want, each time anew: then slowly. */
+		if (publish_slice_is_settled(s))
+			backoff_reset(&s->backoff);
+		s->due_us = publish_slice_is_settled(s) ? 0
+							: clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
 		log_event(LOG_INFO, "publish.written", "an EndpointSlice was written", F_STR("slice", s->name));
 	} else if (res->r == -ENOENT && s->existing) {
 		set_existing(s, NULL); /* somebody deleted it: create it again */
