@@ -2,7 +2,7 @@
 
 dist_check_SCRIPTS =
 SYSTEM_TESTS =
-SYSTEM_SCRIPTS =
+SYSTEM_STORIES =
 EXTRA_PROGRAMS =
 
 # lib
@@ -269,7 +269,7 @@ run_suite = skipped=0; failed=0; total=0; \
 	echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
 check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
-	for t in $(SYSTEM_SCRIPTS); do tests="$$tests $(srcdir)/$$t"; done; \
+	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
 	BUILD='$(abs_builddir)'; export BUILD; $(run_suite)
 check-cluster: all $(story_programs)
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
@@ -282,7 +282,7 @@ tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_lib.sh tests/netns/story_netns.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_SCRIPTS += tests/netns/story_netns.sh
+SYSTEM_STORIES += tests/netns/story_netns.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
