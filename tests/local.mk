@@ -292,6 +292,17 @@ demo:
 	@exit 1
 endif
 .PHONY: demo
+# cluster: `make check-cluster` builds the peers if they are not there, and needs root
+EXTRA_PROGRAMS += tests/cluster/peer tests/lib/stream
+CLEANFILES += tests/cluster/peer tests/lib/stream
+tests_cluster_peer_SOURCES = tests/cluster/peer.c
+tests_lib_stream_SOURCES = tests/lib/stream.c
+EXTRA_DIST += tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh tests/cluster/story.sh \
+	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh
+.PHONY: check-cluster
+check-cluster: all tests/cluster/peer$(EXEEXT) tests/lib/stream$(EXEEXT)
+	$(srcdir)/tests/cluster/peers.sh build
+	BUILD='$(abs_builddir)' $(srcdir)/tests/cluster/story.sh
 
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;

@@ -13,11 +13,14 @@ usage() {
 	       lab.sh pod add NODE NAMESPACE NAME [k=v,k=v]   prints its address
 	       lab.sh pod del NAMESPACE NAME
 	       lab.sh pod exec NAMESPACE NAME COMMAND...
+	       lab.sh api stop|start         an outage
 	       lab.sh host add NAME ADDRESS
 	       lab.sh host del NAME
 	       lab.sh exec NODE-OR-HOST COMMAND...
 	       lab.sh kubectl ARGUMENT...
 	       lab.sh status
+	APISERVER_FLAGS, OPERATOR_FLAGS, AGENT_FLAGS (replaces the flags of tunnel mode) and CONFIG (key=value ...
+	of cilium-config) change what "up" and "node add" start.
 	U
 	exit 2
 }
@@ -66,19 +69,29 @@ bridge_is_ours() { ip link show "$BRIDGE" 2>/dev/null | grep -q "alias $MARK\$";
 bridge_up() {
 	if ip link show "$BRIDGE" >/dev/null 2>&1; then
 		bridge_is_ours || die "interface $BRIDGE exists and is not the lab's; choose another with BRIDGE="
+# sysfs may be that of another network namespace
+bridge_mark() { ip -j link show dev "$BRIDGE" 2>/dev/null | jq -r '.[0].ifalias // empty'; }
+
+bridge_up() {
+	if ip link show "$BRIDGE" >/dev/null 2>&1; then
+		[ "$(bridge_mark)" = "$MARK" ] ||
+			die "interface $BRIDGE exists and is not the lab's; choose another with BRIDGE="
 		return 0
 	fi
 	ip link add "$BRIDGE" type bridge
-	ip link set "$BRIDGE" alias $MARK up
+	ip link set "$BRIDGE" alias "$MARK" up
 	ip addr add "$SERVER/16" dev "$BRIDGE"
 }
 
-control_plane_up() {
+etcd_up() {
 	run_in_background etcd etcd --data-dir "$LAB/etcd" --unsafe-no-fsync --name lab \
 		--listen-client-urls "http://127.0.0.1:$ETCD_PORT" --advertise-client-urls "http://127.0.0.1:$ETCD_PORT" \
 		--listen-peer-urls "http://127.0.0.1:$((ETCD_PORT + 1))" \
 		--initial-advertise-peer-urls "http://127.0.0.1:$((ETCD_PORT + 1))" \
 		--initial-cluster "lab=http://127.0.0.1:$((ETCD_PORT + 1))"
+}
+
+api_start() {
 	# shellcheck disable=SC2086
 	run_in_background apiserver kube-apiserver --etcd-servers="http://127.0.0.1:$ETCD_PORT" \
 		--bind-address="$SERVER" --advertise-address="$SERVER" --secure-port=6443 \
@@ -88,11 +101,23 @@ control_plane_up() {
 		--service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --allow-privileged \
 		--enable-bootstrap-token-auth ${APISERVER_FLAGS:-}
 	wait_for 90 kubectl get --raw /readyz || die "the API server does not become ready: $LAB/log/apiserver.log"
+}
+
+kcm_up() {
 	run_in_background kcm kube-controller-manager --kubeconfig="$LAB/kcm.conf" --leader-elect=false \
 		--service-account-private-key-file="$LAB/pki/sa.key" --root-ca-file="$LAB/pki/ca.crt" \
 		--cluster-signing-cert-file="$LAB/pki/ca.crt" --cluster-signing-key-file="$LAB/pki/ca.key" \
 		--use-service-account-credentials --bind-address=127.0.0.1 \
 		--controllers='*,-node-lifecycle-controller' # no kubelet: it would make every pod unready
+}
+
+# What gave up meanwhile is started again, as a cluster would.
+api() {
+	case $1 in
+	stop) stop apiserver ;;
+	start) api_start; kcm_up; operator_up ;;
+	*) usage ;;
+	esac
 }
 
 # The settings that an installed Cilium has in its ConfigMap; agents of this project read them there.
@@ -114,17 +139,21 @@ cilium_config() {
 	  enable-bpf-masquerade: "true"
 	  enable-l7-proxy: "false"
 	Y
+	# shellcheck disable=SC2086
+	[ -z "${CONFIG:-}" ] || kubectl -n kube-system patch configmap cilium-config --type=merge \
+		-p "$(printf '%s\n' $CONFIG | jq -Rn '{data: ([inputs | split("=") | {(.[0]): .[1]}] | add)}')" >/dev/null
 }
 
 operator_up() {
 	local gc=${GC:-30s}
 	mkdir -p /run/cilium # each program of Cilium gets one of its own in this place
+	# shellcheck disable=SC2086
 	run_in_background operator unshare --mount sh -c 'mount -t tmpfs tmpfs /run/cilium && exec "$@"' sh \
 		env K8S_NODE_NAME=operator CILIUM_K8S_NAMESPACE=kube-system cilium-operator \
 		--k8s-kubeconfig-path="$LAB/admin.conf" --identity-allocation-mode=crd --ipam=kubernetes \
 		--cluster-name=default --cluster-id=0 --operator-api-serve-addr=127.0.0.1:9234 \
 		--cilium-endpoint-gc-interval="$gc" --identity-gc-interval="$gc" --nodes-gc-interval="$gc" \
-		--identity-heartbeat-timeout=60s
+		--identity-heartbeat-timeout=60s ${OPERATOR_FLAGS:-}
 	wait_for 60 kubectl wait --for=condition=Established --timeout=1s crd/ciliumnodes.cilium.io \
 		crd/ciliumendpoints.cilium.io crd/ciliumidentities.cilium.io crd/ciliumnetworkpolicies.cilium.io ||
 		die "the operator did not make its resource definitions: $LAB/log/operator.log"
@@ -171,14 +200,15 @@ node_add() {
 	place_exec "$name" sh -ec 'mkdir -p /run/cilium /var/lib/cilium
 		mountpoint -q /run/cilium || mount -t tmpfs tmpfs /run/cilium
 		[ -d /var/lib/cilium/bpf ] || cp -r "$1" /var/lib/cilium/bpf' sh "$PEERS/bpf"
+	# shellcheck disable=SC2086
 	run_in_background "$name" "$0" exec "$name" env K8S_NODE_NAME="$name" CILIUM_K8S_NAMESPACE=kube-system \
 		PATH="$LAB/compiler:$PATH" cilium-agent --k8s-kubeconfig-path="$LAB/admin.conf" \
 		--identity-allocation-mode=crd --ipam=kubernetes --cluster-name=default --cluster-id=0 \
 		--bpf-root=/sys/fs/bpf --cgroup-root=/sys/fs/cgroup --enable-ipv4=true --enable-ipv6=false \
-		--routing-mode=tunnel --tunnel-protocol=vxlan --kube-proxy-replacement=true --enable-bpf-masquerade=true \
+		--kube-proxy-replacement=true --enable-bpf-masquerade=true \
 		--enable-l7-proxy=false --install-iptables-rules=true --devices=eth0 --enable-hubble=false \
 		--enable-health-checking=false --enable-endpoint-health-checking=false --cni-exclusive=false \
-		--write-cni-conf-when-ready= "$@"
+		--write-cni-conf-when-ready= ${AGENT_FLAGS:---routing-mode=tunnel --tunnel-protocol=vxlan} "$@"
 }
 
 # Ready, or ended: no reason to wait longer.
@@ -259,7 +289,9 @@ up() {
 	mkdir -p "$LAB"
 	make_pki
 	bridge_up
-	control_plane_up
+	etcd_up
+	api_start
+	kcm_up
 	cilium_config
 	operator_up
 	for i in $(seq "$nodes"); do node_add "node$i" "$i"; done
@@ -279,7 +311,9 @@ down() {
 	for p in "$LAB"/pid/*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	! mountpoint -q "$LAB/cgroup" || umount "$LAB/cgroup"
 	! bridge_is_ours || ip link del "$BRIDGE"
-	rmdir /run/cilium 2>/dev/null || true # the mount point of the nodes' own
+	rmdir /run/cilium 2>/dev/null || true # the mount point of the nodes' own \
+	[ "$(bridge_mark)" != "$MARK" ] || ip link del "$BRIDGE"
+	# /run/cilium stays: removing it would take the mounts of other labs with it
 	rm -rf "$LAB/etcd" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"
 }
 
@@ -295,6 +329,7 @@ status() {
 [ $# -gt 0 ] || usage
 case $1 in
 up | down | status) "$@" ;;
+api) api "${2:-}" ;;
 exec) shift; [ $# -gt 1 ] || usage; place_become "$@" ;;
 kubectl) shift; kubectl "$@" ;;
 node) case ${2:-} in add) shift 2; node_add "$@"; node_wait "$1" ;; del) node_del "$3" ;; *) usage ;; esac ;;

@@ -1,5 +1,6 @@
 # Shared by the scripts of this folder; sourced, not run.
-# LAB: state of one cluster. PEERS: the built programs. Only one cluster runs at a time.
+# LAB: state of one cluster. PEERS: the built programs. One cluster runs in a network namespace; others
+# beside it need a LAB and a MARK of their own.
 PEERS=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/peers}
 LAB=${LAB:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/run}
 BRIDGE=${BRIDGE:-br0}
@@ -8,6 +9,7 @@ SERVER=$NET.0.1         # API server, on the bridge itself
 CLUSTER_POOL=10.244     # nodeN has 10.244.N.0/24
 ETCD_PORT=${ETCD_PORT:-12379}
 MARK=${MARK:-mesh-lab}  # alias of our bridge; first part of the names of namespaces and cgroups
+MARK=${MARK:-mesh-lab}   # alias of our bridge; first part of all names we give
 export PATH=$PEERS/bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$LAB/admin.conf
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
