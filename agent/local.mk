@@ -148,7 +148,8 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
 	agent/recon/recon_service.c agent/recon/recon_service.h \
-	agent/recon/recon_net.c agent/recon/recon_net.h \
+	agent/recon/recon_net.c agent/recon/recon_net.h agent/recon/recon_net_internal.h \
+	agent/recon/recon_net_routes.c agent/recon/recon_net_tunnel.c \
 	agent/recon/recon_nic.c agent/recon/recon_nic.h \
 	agent/recon/recon_route.c agent/recon/recon_route.h
 
@@ -165,6 +166,8 @@ agent_libmesh_a_SOURCES += \
 	agent/join/join_state.c agent/join/join_state.h \
 	agent/join/join_token.c agent/join/join_token.h \
 	agent/join/label_check.c agent/join/label_check.h \
+	agent/join/publish.c agent/join/publish.h \
+	agent/join/serve_rules.c agent/join/serve_rules.h \
 	agent/join/manifests.c agent/join/manifests.h \
 	agent/join/names.h
 nodist_agent_libmesh_a_SOURCES = agent/join/manifests_data.c
@@ -172,6 +175,7 @@ CLEANFILES += agent/join/manifests_data.c
 MESH_MANIFESTS = packaging/kubernetes/10-base.yaml packaging/kubernetes/20-admission.yaml
 kubernetesdir = $(pkgdatadir)/kubernetes
 dist_kubernetes_DATA = $(MESH_MANIFESTS)
+EXTRA_DIST += packaging/kubernetes/README.md
 
 # The manifests as one string, so that `meshctl cluster setup` needs no files.
 agent/join/manifests_data.c: $(MESH_MANIFESTS)
@@ -204,6 +208,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/health.c agent/agentd/health.h \
+	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/view_monitor.c \

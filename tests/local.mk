@@ -2,6 +2,7 @@
 
 dist_check_SCRIPTS =
 SYSTEM_TESTS =
+SYSTEM_STORIES =
 EXTRA_PROGRAMS =
 
 # lib
@@ -51,8 +52,62 @@ endif
 endif
 
 # unit: base
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/base/test_base
+TESTS += tests/unit/base/test_base
+tests_unit_base_test_base_SOURCES = \
+	tests/unit/base/test_collections.c \
+	tests/unit/base/test_file.c \
+	tests/unit/base/test_ip.c \
+	tests/unit/base/test_text.c
+tests_unit_base_test_base_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_base_test_base_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: event, http, kube, store
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/json/test_json
+TESTS += tests/unit/json/test_json
+tests_unit_json_test_json_SOURCES = tests/unit/json/test_json.c \
+	tests/unit/json/test_stream.c
+tests_unit_json_test_json_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_json_test_json_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/kube/test_kube
+TESTS += tests/unit/kube/test_kube
+tests_unit_kube_test_kube_SOURCES = tests/unit/kube/test_cilium_config.c \
+	tests/unit/kube/test_decode.c
+tests_unit_kube_test_kube_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_kube_test_kube_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/store/test_store
+TESTS += tests/unit/store/test_store
+tests_unit_store_test_store_SOURCES = tests/unit/store/test_endpoint_table.c \
+	tests/unit/store/test_sets.c
+tests_unit_store_test_store_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/identity/test_ipcache
+TESTS += tests/unit/identity/test_ipcache
+tests_unit_identity_test_ipcache_SOURCES = tests/unit/identity/test_ipcache.c
+tests_unit_identity_test_ipcache_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_identity_test_ipcache_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+if HAVE_MICROHTTPD
+check_PROGRAMS += tests/unit/kube/test_reflector
+TESTS += tests/unit/kube/test_reflector
+tests_unit_kube_test_reflector_SOURCES = tests/unit/kube/test_reflector.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_kube_test_reflector_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_kube_test_reflector_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_kube_test_reflector_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/join/test_publish
+TESTS += tests/unit/join/test_publish
+tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+endif
 
 # unit: identity, policy
 if HAVE_CRITERION
@@ -104,6 +159,25 @@ tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # unit: netlink, bpf, plan, recon
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/plan/test_plan
+TESTS += tests/unit/plan/test_plan
+tests_unit_plan_test_plan_SOURCES = tests/unit/plan/test_plan.c
+tests_unit_plan_test_plan_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_plan_test_plan_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+check_PROGRAMS += tests/fuzz/fuzz_json_stream
+tests_fuzz_fuzz_json_stream_SOURCES = tests/fuzz/fuzz_json_stream.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_json_stream_LDADD = $(MESH_LIBS)
+TESTS += tests/fuzz/replay_json_stream
+EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/netlink/test_netlink
+TESTS += tests/unit/netlink/test_netlink
+tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c
+tests_unit_netlink_test_netlink_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_netlink_test_netlink_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
 
 # unit: join, ctl, cli
 if HAVE_CRITERION
@@ -119,6 +193,9 @@ tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
 tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
 tests_unit_join_test_join_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
+noinst_PROGRAMS += tests/cluster/enrol_daemon
+tests_cluster_enrol_daemon_SOURCES = tests/cluster/enrol_daemon.c
+tests_cluster_enrol_daemon_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/cluster/attack.cases tests/cluster/attack.sh tests/cluster/attack_lab.sh tests/cluster/enrol.sh
 check_PROGRAMS += tests/unit/cli/fake_daemon
 tests_unit_cli_fake_daemon_SOURCES = tests/unit/cli/fake_daemon.c
@@ -161,9 +238,12 @@ tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/la
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
 
-# bpf benchmark: `make tests/bench/bench_datapath`, run as root
-EXTRA_PROGRAMS += tests/bench/bench_datapath
-CLEANFILES += tests/bench/bench_datapath
+# bpf benchmarks: `make tests/bench/bench_datapath tests/bench/bench_connect`, run as root
+EXTRA_PROGRAMS += tests/bench/bench_connect tests/bench/bench_datapath
+CLEANFILES += tests/bench/bench_connect tests/bench/bench_datapath
+tests_bench_bench_connect_SOURCES = tests/bench/bench_connect.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_bench_bench_connect_CPPFLAGS = $(bpf_test_cppflags)
+tests_bench_bench_connect_LDADD = $(MESH_LIBS)
 tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bpf_test_common)
 tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bench_bench_datapath_LDADD = $(MESH_LIBS)
@@ -175,6 +255,25 @@ CLEANFILES += tests/netns/test_net
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
+# cluster: need root and the built peers; run by `make check-cluster`
+CLUSTER_TESTS = tests/cluster/t_lab.sh
+EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh $(CLUSTER_TESTS)
+
+# One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
+run_suite = skipped=0; failed=0; total=0; \
+	for t in $$tests; do \
+		total=$$((total + 1)); echo "== $$t"; "$$t"; rc=$$?; \
+		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
+		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
+	done; \
+	echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
+check-system: all $(SYSTEM_TESTS) $(story_needs)
+	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
+	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
+	BUILD='$(abs_builddir)'; export BUILD; $(run_suite)
+check-cluster: all $(story_programs)
+	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+.PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
 story_programs = tests/netns/story_peer tests/netns/story_stream
 EXTRA_PROGRAMS += $(story_programs)
@@ -183,7 +282,7 @@ tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_lib.sh tests/netns/story_netns.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_TESTS += tests/netns/story_netns.sh
+SYSTEM_STORIES += tests/netns/story_netns.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
@@ -192,18 +291,20 @@ demo:
 	@echo 'the demo needs the in-tree API server: install libmicrohttpd and gnutls, then configure again' >&2
 	@exit 1
 endif
-.PHONY: demo check-system
-
-# A system test may need root and a minute; it ends with 77 and a reason where it cannot run.
-if SYSTEM_TESTS_ARE_TESTS
-TESTS += $(SYSTEM_TESTS)
-endif
-check-system: all $(EXTRA_PROGRAMS)
-	$(MAKE) $(AM_MAKEFLAGS) check-TESTS TESTS='$(SYSTEM_TESTS)'
-
-# cluster
+.PHONY: demo
 
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
+
+# bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
+EXTRA_PROGRAMS += tests/bench/load tests/lib/stream
+CLEANFILES += tests/bench/load tests/lib/stream
+tests_bench_load_SOURCES = tests/bench/load.c
+tests_bench_load_LDADD = $(MESH_LIBS)
+tests_lib_stream_SOURCES = tests/lib/stream.c
+EXTRA_PROGRAMS += tests/bench/bench_sync
+CLEANFILES += tests/bench/bench_sync
+tests_bench_bench_sync_SOURCES = tests/bench/bench_sync.c
+tests_bench_bench_sync_LDADD = $(MESH_LIBS)

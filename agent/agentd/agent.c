@@ -174,6 +174,10 @@ static void on_apply(void *arg)
 	/* Once removed, frozen or gone, what the cluster still sends must not bring back what was taken down. */
 	if (!a->sync || !sync_is_complete(a->sync) || (a->state != AGENT_STARTING && a->state != AGENT_RUNNING) || a->leaving)
 		return;
+	if (datapath_wait_us(a->datapath)) {
+		(void)source_arm(a->apply_later, datapath_wait_us(a->datapath), 0); /* a live timer */
+		return;
+	}
 	r = pick_addresses(a);
 	if (r == 0)
 		r = add_told_servers(a);
@@ -187,8 +191,10 @@ static void on_apply(void *arg)
 	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
 	r = registration_set(a->registration, &info);
 	watch_own(a);
+	if (r == 0)
+		r = serving_update(a->serving, a->own.v, a->own.n);
 	if (r < 0)
-		log_event(LOG_ERR, "register.memory", "cannot register for lack of memory", F_ERRNO(r));
+		log_event(LOG_ERR, "register.memory", "cannot tell the cluster of this host for lack of memory", F_ERRNO(r));
 }
 
 static void want_apply(void *arg)
@@ -254,6 +260,8 @@ static void on_token(const char *token, void *arg)
 	health_clear(a->health, "api.unauthorized");
 	if (a->sync)
 		sync_kick(a->sync);
+	if (a->serving)
+		serving_kick(a->serving);
 	registration_kick(a->registration);
 }
 
@@ -421,7 +429,9 @@ static int start_world(struct agent *a, struct err *reterr)
 	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->policies,
 				      .services = a->world->services, .endpoints = a->world->endpoints,
 				      .nodes = a->world->nodes};
-	r = sync_new(a->loop, a->client, a->config.has_slices, &tables, &callbacks, &a->sync);
+	r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);
+	if (r == 0)
+		r = sync_new(a->loop, a->client, a->config.has_slices, &tables, &callbacks, &a->sync);
 	return r < 0 ? err_set(reterr, -r, "cannot start to read from the API server: %s", err_name(r)) : 0;
 }
 
@@ -677,6 +687,8 @@ int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, stru
 	if (r == 0)
 		r = loop_add_defer(a->loop, LOOP_IDLE, on_apply, a, &a->apply);
 	if (r == 0)
+		r = loop_add_timer(a->loop, on_apply, a, &a->apply_later);
+	if (r == 0)
 		r = loop_add_timer(a->loop, on_upkeep, a, &a->upkeep);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot set up the event loop: %s", err_name(r));
@@ -693,6 +705,7 @@ void agent_free(struct agent *a)
 		return;
 	ctl_server_free(a->ctl);
 	sync_free(a->sync);
+	serving_free(a->serving);
 	registration_free(a->registration);
 	lease_free(a->lease);
 	renewal_free(a->renewal);
@@ -706,6 +719,7 @@ void agent_free(struct agent *a)
 	for (size_t i = 0; i < ARRAY_LEN(a->signals); i++)
 		source_free(a->signals[i]);
 	source_free(a->apply);
+	source_free(a->apply_later);
 	source_free(a->upkeep);
 	source_free(a->boot_timer);
 	health_free(a->health);
@@ -744,6 +758,16 @@ int agent_run(struct agent *a)
 	return loop_run(a->loop) < 0 ? 1 : 0;
 }
 
+static void on_drained(size_t n_left, void *arg)
+{
+	struct agent *a = arg;
+
+	if (n_left)
+		log_event(LOG_WARNING, "leave.slices", "EndpointSlices of this host are left in the API: clients still try it",
+			  F_U64("slices", n_left));
+	registration_leave(a->registration);
+}
+
 int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr)
 {
 	if (!a->registration)
@@ -751,6 +775,7 @@ int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr)
 	if (a->leaving)
 		return err_set(reterr, EBUSY, "the host is leaving already");
 	a->leaving = call;
-	registration_leave(a->registration);
+	if (!a->serving || serving_drain(a->serving, on_drained, a) < 0)
+		registration_leave(a->registration);
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "agentd/datapath.h"
 #include "agentd/health.h"
+#include "agentd/serving.h"
 #include "agentd/sync.h"
 #include "agentd/world.h"
 #include "ctl/ctl_server.h"
@@ -42,12 +43,14 @@ struct agent {
 	struct cilium_config config;
 	struct world *world;
 	struct sync *sync;
+	struct serving *serving;
 	struct registration *registration;
 	struct renewal *renewal;
 	struct lease *lease;
 	struct dns_server *dns;
 	struct dns_zone *zone;
 	struct source *apply;	/* deferred: recompute and write */
+	struct source *apply_later;
 	struct source *upkeep;
 	struct source *signals[3];
 	struct ctl_call *leaving;

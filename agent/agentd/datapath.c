@@ -7,7 +7,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { AUDIT_S = 60, IFACES_MAX = 1024 };
+enum {
+	AUDIT_S = 60,
+	IFACES_MAX = 1024,
+	GRACE_US = 2000, /* longer than a packet can be in the programs */
+};
 
 struct datapath {
 	struct loop *loop;
@@ -24,6 +28,7 @@ struct datapath {
 	struct world *world;
 	struct source *audit;
 	struct failsafe_list failsafe;
+	uint64_t committed_us; /* when the last policy came into force */
 	enum bpfattach_how how;
 	bool is_attached; /* programs belong on the interfaces */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
@@ -300,6 +305,7 @@ static int apply_maps(struct datapath *d)
 		r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
 		if (r < 0)
 			return failed(d, r, "the policy");
+		d->committed_us = clock_boot_us();
 	}
 	addr = recon_addr_apply(d->addr, d->world->config.cidr_matches_nodes || d->world->config.cidr_matches_pods
 						 ? world_overlay : NULL, d->world);
@@ -366,6 +372,13 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 		d->is_ready = true;
 	}
 	return 0;
+}
+
+uint64_t datapath_wait_us(const struct datapath *d)
+{
+	uint64_t age_us = clock_boot_us() - d->committed_us;
+
+	return d->committed_us && age_us < GRACE_US ? GRACE_US - age_us : 0;
 }
 
 bool datapath_is_ready(const struct datapath *d)

@@ -59,6 +59,12 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
  */
 int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own);
 
+/*
+ * Microseconds until datapath_apply() may be called again; 0 = now. A packet that began under the last
+ * policy must be through before the bank that held it is written again.
+ */
+uint64_t datapath_wait_us(const struct datapath *d);
+
 /* True once everything was applied for the first time and the programs are attached. */
 bool datapath_is_ready(const struct datapath *d);
 

@@ -284,6 +284,18 @@ static int frontend_json(const struct frontend *f, void *arg)
 	return 0;
 }
 
+static void portal_json(const struct serve_entry *e, const char *reason, void *arg)
+{
+	struct endpoint_walk *w = arg;
+	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:[], s:o}", "id", 0, "namespace", w->a->join.namespace, "name",
+			      e->service, "type", "portal", "state", e->status == SERVE_OK && !*reason ? "portal" : "skipped",
+			      "frontends", "backends", json_array());
+
+	if (o && *reason)
+		(void)json_object_set_new(o, "reason", json_string(reason)); /* out of memory: missing */
+	add(w->list, o);
+}
+
 static int service_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
 	struct agent *a = arg;
@@ -294,6 +306,8 @@ static int service_list(void *arg, const json_t *args, json_t **ret, struct err 
 		return r;
 	*ret = json_array();
 	(void)service_table_each(a->world->services, frontend_json, *ret); /* never stops early */
+	if (a->serving)
+		serving_each(a->serving, portal_json, &(struct endpoint_walk){.a = a, .list = *ret});
 	return 0;
 }
 

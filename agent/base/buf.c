@@ -70,6 +70,8 @@ int buf_add_escaped(struct buf *b, const char *text)
 
 		if (r < 0) {
 			b->len = before;
+			if (b->data)
+				b->data[before] = '\0';
 			return r;
 		}
 	}
@@ -79,7 +81,7 @@ int buf_add_escaped(struct buf *b, const char *text)
 void buf_consume(struct buf *b, size_t n)
 {
 	if (n >= b->len) {
-		b->len = 0;
+		buf_clear(b);
 		return;
 	}
 	memmove(b->data, b->data + n, b->len - n);

@@ -29,6 +29,8 @@ void buf_consume(struct buf *b, size_t n);
 static inline void buf_clear(struct buf *b)
 {
 	b->len = 0;
+	if (b->data)
+		b->data[0] = '\0';
 }
 
 /* Wipes and frees the content; the buffer can be used again. */

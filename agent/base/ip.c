@@ -125,17 +125,19 @@ void cidr_mask(struct cidr *c)
 	memset(c->ip.b + bytes, 0, sizeof(c->ip.b) - bytes);
 }
 
+static bool is_special_v4(const uint8_t b[4])
+{
+	return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || (b[0] & 0xf0) == 224 ||
+	       (b[0] == 255 && b[1] == 255 && b[2] == 255 && b[3] == 255);
+}
+
 bool ip_is_special(const struct ip *ip)
 {
-	static const char *const ranges[] = {"0.0.0.0/8",	"127.0.0.0/8", "169.254.0.0/16",
-					     "224.0.0.0/4",	"255.255.255.255/32", "::/128",
-					     "::1/128",		"fe80::/10",   "ff00::/8"};
+	static const uint8_t zero[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+	const uint8_t *b = ip->b;
 
-	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-		struct cidr c;
-
-		if (cidr_parse(ranges[i], false, &c) == 0 && cidr_contains_ip(&c, ip))
-			return true;
-	}
-	return false;
+	if (ip->family == AF_INET)
+		return is_special_v4(b);
+	return (memcmp(b, zero, 15) == 0 && b[15] <= 1) || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
+	       b[0] == 0xff || memcmp(b, mapped, sizeof(mapped)) == 0;
 }

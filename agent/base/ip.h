@@ -67,5 +67,8 @@ bool cidr_contains(const struct cidr *outer, const struct cidr *inner);
 /* Clears the bits after c->len. */
 void cidr_mask(struct cidr *c);
 
-/* 127/8, ::1, unspecified, multicast or link-local: never a peer's or our own cluster address. */
+/*
+ * 0/8, 127/8, ::1, unspecified, multicast, broadcast, link-local or IPv4-mapped (which names an IPv4
+ * address a second time): never a peer's or our own cluster address.
+ */
 bool ip_is_special(const struct ip *ip);

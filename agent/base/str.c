@@ -52,9 +52,14 @@ int str_to_usec(const char *text, uint64_t *ret_us)
 	r = str_to_u64(digits, UINT64_MAX, &x);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		if (str_eq(text + n, units[i].unit))
-			return __builtin_mul_overflow(x, units[i].us, ret_us) ? -ERANGE : 0;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (!str_eq(text + n, units[i].unit))
+			continue;
+		if (__builtin_mul_overflow(x, units[i].us, &x))
+			return -ERANGE;
+		*ret_us = x;
+		return 0;
+	}
 	return -EINVAL;
 }
 

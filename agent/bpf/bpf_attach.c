@@ -416,18 +416,27 @@ enum { MAX_INTERFACES = 1024 };
 int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr)
 {
 	CLEANUP(free) int *ifs = calloc(MAX_INTERFACES, sizeof(*ifs));
+	struct if_nameindex *names;
 	int n, r, first;
 
 	if (!ifs)
 		return -ENOMEM;
 	first = bpfattach_cgroup_detach(o, reterr);
 	n = bpfattach_if_list(o, ifs, MAX_INTERFACES);
-	if (n < 0)
-		return first < 0 ? first : n;
 	for (int i = 0; i < n; i++) {
 		r = bpfattach_if_detach(o, ifs[i], first ? NULL : reterr);
 		if (r < 0 && !first)
 			first = r;
 	}
-	return first;
+	/* filters leave no pin: every interface is asked */
+	names = if_nameindex();
+	if (!names)
+		return first ? first : -errno;
+	for (const struct if_nameindex *i = names; i->if_index; i++) {
+		r = bpfattach_if_detach(o, (int)i->if_index, first ? NULL : reterr);
+		if (r < 0 && !first)
+			first = r;
+	}
+	if_freenameindex(names);
+	return !first && n < 0 ? n : first;
 }

@@ -104,6 +104,22 @@ static int print_added(const struct cli *cli, const struct enrol_options *o, con
 	return CLI_OK;
 }
 
+/* The kubeconfig of a test cluster often has an address that no other machine reaches. */
+static int warn_servers(const struct strv *servers, struct strv *warnings)
+{
+	for (size_t i = 0; i < servers->n; i++) {
+		const char *s = servers->v[i];
+		CLEANUP(free) char *text = NULL;
+
+		if (!str_has_prefix(s, "https://127.") && !str_has_prefix(s, "https://localhost") && !str_has_prefix(s, "https://[::1]"))
+			continue;
+		text = str_printf("other machines cannot reach %s: name the API server as the host sees it with --server", s);
+		if (!text || strv_add(warnings, text) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int run_add(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(admin_done) struct admin admin = {0};
@@ -136,6 +152,8 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 		.ttl_s = a.ttl_s,
 	};
 	r = enrol_host(&admin.session, &o, &res, &err);
+	if (r == 0)
+		r = warn_servers(&a.servers, &res.warnings);
 	if (r == 0 && !admin.session.is_dry_run)
 		r = join_token_build(&res.token, &token, &err);
 	if (r < 0)

@@ -120,7 +120,8 @@ void dns_cache_put(struct dns_cache *c, const struct dns_query *q, const uint8_t
 	if (!e)
 		return; /* a cache may forget */
 	e->stored_us = now_us;
-	e->until_us = now_us + USEC_PER_SEC * MIN(info.ttl, (uint32_t)(info.is_negative ? NEGATIVE_TTL_MAX_S
+	e->until_us = now_us + USEC_PER_SEC * MIN(info.ttl,
+						  (uint32_t)(info.is_negative ? NEGATIVE_TTL_MAX_S
 											 : TTL_MAX_S));
 	e->msg_len = (uint16_t)len;
 	e->key_len = (uint16_t)key_len;

@@ -34,7 +34,8 @@ static int add_rdata(struct buf *b, const uint8_t *msg, const struct dns_rr *rr)
 			return buf_addf(b, "%u %u %u %s\n", get16(p), get16(p + 2), get16(p + 4),
 					dns_name_str(&n, text));
 	}
-	if (rr->type == DNS_CNAME || rr->type == DNS_PTR || rr->type == DNS_NS || rr->type == DNS_SOA) {
+	if (rr->type == DNS_CNAME || rr->type == DNS_PTR || rr->type == DNS_NS ||
+	    rr->type == DNS_SOA) {
 		if (dns_name_read(msg, rr->end, &at, &n) >= 0)
 			return buf_addf(b, "%s\n", dns_name_str(&n, text));
 	}
@@ -63,7 +64,8 @@ static int add_message(struct buf *b, const uint8_t *msg, size_t len)
 	while (ret >= 0 && dns_reader_next(&r, &rr) > 0) {
 		if (rr.type == DNS_OPT)
 			continue;
-		ret = buf_addf(b, "  %s: %s %u %s ", sections[r.section], dns_name_str(&rr.owner, owner),
+		ret = buf_addf(b, "  %s: %s %u %s ", sections[r.section],
+			       dns_name_str(&rr.owner, owner),
 			       rr.ttl, dns_type_str(rr.type, type));
 		if (ret >= 0)
 			ret = add_rdata(b, msg, &rr);
@@ -91,7 +93,8 @@ static int make_query(const char *name, const char *type, uint8_t question[DNS_N
 }
 
 /* 1 = a provider answered. */
-static int explain_providers(struct dns_server *s, const struct dns_query *q, uint8_t *msg, struct buf *b)
+static int explain_providers(struct dns_server *s, const struct dns_query *q, uint8_t *msg,
+			     struct buf *b)
 {
 	char apex[DNS_TEXT_MAX], target[DNS_TEXT_MAX];
 
@@ -107,7 +110,8 @@ static int explain_providers(struct dns_server *s, const struct dns_query *q, ui
 		dns_writer_begin(&w, q, msg, DNS_MSG_MAX, DNS_MSG_MAX);
 		v = p->answer(p->ctx, q, &w, &res);
 		if (v == DNS_VERDICT_PASS) {
-			r = buf_addf(b, "zone %s knows nothing about it\n", dns_name_str(&p->apex, apex));
+			r = buf_addf(b, "zone %s knows nothing about it\n",
+				     dns_name_str(&p->apex, apex));
 			if (r < 0)
 				return r;
 			continue;
@@ -116,19 +120,22 @@ static int explain_providers(struct dns_server *s, const struct dns_query *q, ui
 		if (r >= 0)
 			r = add_message(b, msg, dns_writer_end(&w, res.rcode, DNS_FLAG_AA));
 		if (r >= 0 && v == DNS_VERDICT_CHASE)
-			r = buf_addf(b, "then %s is looked up and added\n", dns_name_str(&res.target, target));
+			r = buf_addf(b, "then %s is looked up and added\n",
+				     dns_name_str(&res.target, target));
 		return r < 0 ? r : 1;
 	}
 	return 0;
 }
 
-static int explain_outside(struct dns_server *s, const struct dns_query *q, uint8_t *msg, struct buf *b)
+static int explain_outside(struct dns_server *s, const struct dns_query *q, uint8_t *msg,
+			   struct buf *b)
 {
 	size_t len;
 	int r;
 
 	if (dns_forward_n_upstreams(s->forward) == 0)
-		return buf_addf(b, "refused: it is in no zone of the cluster and there are no upstreams\n");
+		return buf_addf(b,
+				"refused: it is in no zone of the cluster and there are no upstreams\n");
 	len = dns_cache_get(s->cache, q, clock_boot_us(), msg, DNS_MSG_MAX);
 	if (len == 0)
 		return buf_addf(b, "not cached: it goes to one of %zu upstreams\n",

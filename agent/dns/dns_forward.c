@@ -93,6 +93,14 @@ size_t dns_forward_n_upstreams(const struct dns_forward *f)
 	return f->n_upstreams;
 }
 
+bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port)
+{
+	for (size_t i = 0; i < f->n_upstreams; i++)
+		if (f->upstreams[i].port == port && ip_eq(&f->upstreams[i].ip, ip))
+			return true;
+	return false;
+}
+
 void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *ret)
 {
 	*ret = f->counts;
@@ -165,7 +173,8 @@ static int open_socket(struct dns_flight *fl, int type)
 	fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (fl->f->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->f->mark, sizeof(fl->f->mark)) < 0)
+	if (fl->f->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->f->mark,
+				      sizeof(fl->f->mark)) < 0)
 		return -errno;
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
@@ -248,7 +257,8 @@ static bool is_answer(const struct dns_flight *fl, const uint8_t *msg, size_t le
 	size_t at = DNS_HEADER_LEN;
 
 	return dns_reader_begin(&r, msg, len) >= 0 && memcmp(msg, sent, 2) == 0 &&
-	       dns_name_read(sent, fl->query_len, &at, &name) >= 0 && dns_name_eq(&name, &r.qname) &&
+	       dns_name_read(sent, fl->query_len, &at, &name) >= 0 && dns_name_eq(&name,
+										  &r.qname) &&
 	       memcmp(msg + r.question_end - 4, sent + at, 4) == 0;
 }
 
@@ -379,7 +389,8 @@ static void build_query(struct dns_flight *fl, const struct dns_query *q)
 	fl->has_edns = true;
 }
 
-int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn, void *arg,
+int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn,
+		      void *arg,
 		      struct dns_flight **ret)
 {
 	struct dns_flight *fl;

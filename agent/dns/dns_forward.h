@@ -32,13 +32,15 @@ struct dns_forward_options {
 	int mark;			      /* SO_MARK of the sockets; 0 = none */
 };
 
-int dns_forward_new(struct loop *l, const struct dns_forward_options *opt, struct dns_forward **ret);
+int dns_forward_new(struct loop *l, const struct dns_forward_options *opt,
+		    struct dns_forward **ret);
 void dns_forward_free(struct dns_forward *f);
 DEFINE_CLEANUP(struct dns_forward *, dns_forward_free)
 
 /* Replaces the list; what is in flight goes on with the new one. -EINVAL for more than 8. */
 int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *u, size_t n);
 size_t dns_forward_n_upstreams(const struct dns_forward *f);
+bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port);
 
 /* Response as it came, its id not that of the client; NULL if no upstream answered in time. */
 typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, void *arg);
@@ -47,7 +49,8 @@ typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, void *arg);
  * Asks for the question of `q` with its RD, CD and DO bits. The callback runs once, later, from the
  * loop. -EBUSY past the maximum in flight; -ENOTCONN without upstreams; -ENOMEM, -EMFILE.
  */
-int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn, void *arg,
+int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn,
+		      void *arg,
 		      struct dns_flight **ret);
 
 /* The callback will not run. NULL is fine. */

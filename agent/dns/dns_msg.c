@@ -115,7 +115,8 @@ int dns_query_parse(const uint8_t *msg, size_t len, struct dns_query *ret)
 		return -EOPNOTSUPP;
 	if (get16(msg + 4) != 1)
 		return -EPROTO;
-	if (dns_name_read(msg, len, &at, &ret->name) < 0 || at != DNS_HEADER_LEN + (size_t)ret->name.len ||
+	if (dns_name_read(msg, len, &at, &ret->name) < 0 ||
+	    at != DNS_HEADER_LEN + (size_t)ret->name.len ||
 	    len - at < 4) {
 		ret->name.len = 0;
 		return -EPROTO;
@@ -142,7 +143,8 @@ int dns_reader_begin(struct dns_reader *r, const uint8_t *msg, size_t len)
 		r->counts[i] = get16(msg + 6 + 2 * i);
 	if (!(r->flags & FLAG_QR) || r->qdcount != 1)
 		return -EBADMSG;
-	if (dns_name_read(msg, len, &at, &r->qname) < 0 || at != DNS_HEADER_LEN + (size_t)r->qname.len ||
+	if (dns_name_read(msg, len, &at, &r->qname) < 0 ||
+	    at != DNS_HEADER_LEN + (size_t)r->qname.len ||
 	    len - at < 4)
 		return -EBADMSG;
 	r->qtype = get16(msg + at);

@@ -159,16 +159,20 @@ enum dns_section { DNS_ANSWER, DNS_AUTHORITY, DNS_ADDITIONAL };
  * so keeps the client's letter case. False if the record did not fit: nothing of it is left, TC is
  * set, and all later ones are refused.
  */
-bool dns_put_ip(struct dns_writer *w, enum dns_section s, const struct dns_name *owner, uint32_t ttl,
+bool dns_put_ip(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
+		uint32_t ttl,
 		const struct ip *ip);
 bool dns_put_name(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
 		  enum dns_type type, uint32_t ttl, const struct dns_name *target);
 bool dns_put_srv(struct dns_writer *w, const struct dns_name *owner, uint32_t ttl, uint16_t weight,
 		 uint16_t port, const struct dns_name *target);
-bool dns_put_txt(struct dns_writer *w, const struct dns_name *owner, uint32_t ttl, const char *text);
-bool dns_put_soa(struct dns_writer *w, enum dns_section s, const struct dns_name *apex, uint32_t ttl,
+bool dns_put_txt(struct dns_writer *w, const struct dns_name *owner, uint32_t ttl,
+		 const char *text);
+bool dns_put_soa(struct dns_writer *w, enum dns_section s, const struct dns_name *apex,
+		 uint32_t ttl,
 		 uint32_t serial, uint32_t minimum);
-bool dns_put_hinfo(struct dns_writer *w, const struct dns_name *owner, uint32_t ttl, const char *cpu,
+bool dns_put_hinfo(struct dns_writer *w, const struct dns_name *owner, uint32_t ttl,
+		   const char *cpu,
 		   const char *os);
 bool dns_put_raw(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
 		 uint16_t type, uint32_t ttl, const uint8_t *rdata, size_t rdlen);

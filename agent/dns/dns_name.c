@@ -213,10 +213,12 @@ int dns_name_to_ip(const struct dns_name *n, struct ip *ret)
 		}
 		if (at + sizeof(in_addr_arpa) != n->len)
 			return -EINVAL;
-	} else if (n->len == 64 + sizeof(ip6_arpa) && memcmp(n->b + 64, ip6_arpa, sizeof(ip6_arpa)) == 0) {
+	} else if (n->len == 64 + sizeof(ip6_arpa) &&
+		   memcmp(n->b + 64, ip6_arpa, sizeof(ip6_arpa)) == 0) {
 		ip.family = AF_INET6;
 		for (int i = 15; i >= 0; i--, at += 4) {
-			if (label_to_nibble(n->b + at, &lo) < 0 || label_to_nibble(n->b + at + 2, &hi) < 0)
+			if (label_to_nibble(n->b + at, &lo) < 0 ||
+			    label_to_nibble(n->b + at + 2, &hi) < 0)
 				return -EINVAL;
 			ip.b[i] = (uint8_t)(hi << 4 | lo);
 		}

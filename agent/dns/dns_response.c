@@ -37,7 +37,8 @@ struct strip {
 	bool has_rr, has_soa;
 };
 
-static void note_record(struct strip *st, const struct dns_reader *r, const struct dns_rr *rr, size_t start)
+static void note_record(struct strip *st, const struct dns_reader *r, const struct dns_rr *rr,
+			size_t start)
 {
 	if (rr->type == DNS_OPT && r->section == DNS_ADDITIONAL) {
 		st->opt_at = start;
@@ -87,7 +88,8 @@ int dns_response_strip(uint8_t *msg, size_t *len, struct dns_response_info *ret)
 		.is_truncated = msg[2] & FLAG_TC,
 		.question_end = r.question_end,
 	};
-	ret->is_negative = ret->rcode == DNS_NXDOMAIN || (ret->rcode == DNS_NOERROR && r.counts[0] == 0);
+	ret->is_negative = ret->rcode == DNS_NXDOMAIN || (ret->rcode == DNS_NOERROR &&
+							  r.counts[0] == 0);
 	if (ret->is_negative)
 		ret->ttl = st.has_soa ? st.soa_ttl : 0;
 	else
@@ -110,7 +112,8 @@ void dns_response_age(uint8_t *msg, size_t len, uint32_t age_s)
 	}
 }
 
-size_t dns_response_finish(uint8_t *msg, size_t len, const struct dns_query *q, int rcode, size_t limit)
+size_t dns_response_finish(uint8_t *msg, size_t len, const struct dns_query *q, int rcode,
+			   size_t limit)
 {
 	size_t room = q->has_edns ? OPT_LEN : 0;
 	unsigned additional = (unsigned)msg[10] << 8 | msg[11];

@@ -12,7 +12,7 @@ struct dns_response_info {
 	int rcode;	      /* with the upper bits from OPT */
 	bool is_truncated;
 	bool is_negative;     /* NXDOMAIN, or NOERROR without an answer */
-	uint32_t ttl;	      /* the least of all records; of the SOA for negative ones (RFC 2308); 0 without */
+	uint32_t ttl;	      /* the least of all; the SOA's if negative (RFC 2308); 0 without */
 	size_t question_end;
 };
 
@@ -30,7 +30,8 @@ void dns_response_age(uint8_t *msg, size_t len, uint32_t age_s);
  * cut to the question with TC if it is longer than `limit`. `msg` has room for 11 more bytes.
  * Returns the new length.
  */
-size_t dns_response_finish(uint8_t *msg, size_t len, const struct dns_query *q, int rcode, size_t limit);
+size_t dns_response_finish(uint8_t *msg, size_t len, const struct dns_query *q, int rcode,
+			   size_t limit);
 
 /*
  * Adds the answer's addresses for `target`, with the CNAMEs that lead to them, to `w`. Records that

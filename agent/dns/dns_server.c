@@ -106,7 +106,11 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	int r = -EADDRINUSE;
 
 	if (s->n_listeners == DNS_MAX_LISTENERS)
-		return err_set(reterr, ENOSPC, "more than %d addresses to listen on", DNS_MAX_LISTENERS);
+		return err_set(reterr, ENOSPC, "more than %d addresses to listen on",
+			       DNS_MAX_LISTENERS);
+	if (dns_forward_has_upstream(s->forward, ip, port))
+		return err_set(reterr, ELOOP, "%s port %u is an upstream as well", ip_str(ip, text),
+			       port);
 	/* a free UDP port may be taken for TCP: with port 0 another one is tried */
 	for (int i = 0; i < (port ? 1 : 16) && r == -EADDRINUSE; i++) {
 		*l = (struct dns_listener){.server = s, .ip = *ip, .udp_fd = -1, .tcp_fd = -1};
@@ -120,8 +124,10 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 		}
 	}
 	if (r < 0)
-		return err_set(reterr, -r, "cannot listen on %s port %u: %s", ip_str(ip, text), port,
+		return err_set(reterr, -r, "cannot listen on %s port %u: %s", ip_str(ip, text),
+			       port,
 			       err_name(r));
+	l->port = got;
 	s->n_listeners++;
 	if (ret_port)
 		*ret_port = got;
@@ -158,9 +164,29 @@ bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *
 	return false;
 }
 
-struct dns_forward *dns_server_forward(struct dns_server *s)
+const struct dns_forward *dns_server_forward(const struct dns_server *s)
 {
 	return s->forward;
+}
+
+int dns_server_set_upstreams(struct dns_server *s, const struct dns_upstream *u, size_t n,
+			     struct err *reterr)
+{
+	char text[IP_STRLEN];
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < s->n_listeners; j++)
+			if (s->listeners[j].port == u[i].port &&
+			    ip_eq(&s->listeners[j].ip, &u[i].ip))
+				return err_set(reterr, ELOOP,
+					       "upstream %s port %u is this server itself",
+					       ip_str(&u[i].ip, text), u[i].port);
+	r = dns_forward_set_upstreams(s->forward, u, n);
+	if (r < 0)
+		return err_set(reterr, -r, "too many upstreams");
+	dns_cache_flush(s->cache); /* others may see other names */
+	return 0;
 }
 
 void dns_server_flush_cache(struct dns_server *s)
@@ -211,7 +237,8 @@ static size_t end(const struct dns_server *s, struct dns_writer *w, int rcode, b
 {
 	bool has_aa = is_ours && (rcode == DNS_NOERROR || rcode == DNS_NXDOMAIN);
 
-	return dns_writer_end(w, rcode, (has_aa ? DNS_FLAG_AA : 0) | (has_upstreams(s) ? DNS_FLAG_RA : 0));
+	return dns_writer_end(w, rcode,
+			      (has_aa ? DNS_FLAG_AA : 0) | (has_upstreams(s) ? DNS_FLAG_RA : 0));
 }
 
 /* Turns an upstream's response in `buf` into the client's answer; 0 if it is no legal message. */
@@ -271,7 +298,8 @@ static int ask(struct dns_server *s, const struct dns_query *q, const struct dns
 }
 
 /* A query for the end of a chain, as if the client had asked it. */
-static void sub_query(const struct dns_query *q, const struct dns_name *target, struct dns_query *ret)
+static void sub_query(const struct dns_query *q, const struct dns_name *target,
+		      struct dns_query *ret)
 {
 	*ret = *q;
 	ret->name = *target;
@@ -282,7 +310,8 @@ static void sub_query(const struct dns_query *q, const struct dns_name *target, 
 }
 
 /* Looks for a chased name in the other providers and the cache; 0 = ask an upstream. */
-static size_t chase_here(struct dns_server *s, const struct dns_query *q, const struct dns_name *target,
+static size_t chase_here(struct dns_server *s, const struct dns_query *q,
+			 const struct dns_name *target,
 			 uint8_t *buf, size_t cap)
 {
 	uint8_t question[DNS_NAME_MAX + 4];
@@ -333,7 +362,8 @@ static size_t chase_end(struct dns_server *s, struct dns_writer *w, const struct
 }
 
 /* Follows an ExternalName out of the zone. 0 = waits for an upstream. */
-static size_t chase(struct dns_server *s, const struct dns_query *q, const struct dns_client *client,
+static size_t chase(struct dns_server *s, const struct dns_query *q,
+		    const struct dns_client *client,
 		    struct dns_writer *w, const struct dns_result *res)
 {
 	CLEANUP(free) uint8_t *found = malloc(DNS_MSG_MAX + DNS_OPT_ROOM);
@@ -362,7 +392,8 @@ static size_t resume_chase(struct dns_server *s, const struct dns_pending *p, co
 		if (v == DNS_VERDICT_ANSWER)
 			return end(s, &w, res.rcode, true);
 		if (v == DNS_VERDICT_CHASE)
-			return chase_end(s, &w, &res, dns_name_eq(&res.target, &p->target) ? msg : NULL,
+			return chase_end(s, &w, &res,
+					 dns_name_eq(&res.target, &p->target) ? msg : NULL,
 					 dns_name_eq(&res.target, &p->target) ? len : 0);
 	}
 	return end(s, &w, DNS_SERVFAIL, false);
@@ -403,7 +434,8 @@ static void on_upstream(const uint8_t *msg, size_t len, void *arg)
 }
 
 /* Names of nobody here: from the cache or an upstream. */
-static size_t outside(struct dns_server *s, const struct dns_query *q, const struct dns_client *client,
+static size_t outside(struct dns_server *s, const struct dns_query *q,
+		      const struct dns_client *client,
 		      uint8_t *buf, size_t cap)
 {
 	size_t len;
@@ -437,7 +469,8 @@ static bool answer_fixed(const struct dns_query *q, struct dns_writer *w, int *r
 		*ret_rcode = DNS_BADVERS;
 		return true;
 	}
-	if (q->qclass != DNS_CLASS_IN || q->qtype == DNS_AXFR || q->qtype == DNS_IXFR || q->qtype == DNS_OPT)
+	if (q->qclass != DNS_CLASS_IN || q->qtype == DNS_AXFR || q->qtype == DNS_IXFR ||
+	    q->qtype == DNS_OPT)
 		return true;
 	if (q->qtype != DNS_ANY)
 		return false;

@@ -37,7 +37,8 @@ int dns_server_add_provider(struct dns_server *s, const struct dns_provider *p);
 
 /*
  * Listens on UDP and TCP. Port 0 picks one, the same for both, and *ret_port tells it; may be NULL.
- * -EADDRINUSE, -EACCES and other errno with text. At most 8 addresses: -ENOSPC.
+ * -EADDRINUSE, -EACCES and other errno with text; -ELOOP if it is an upstream. At most 8
+ * addresses: -ENOSPC.
  */
 int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
 		      struct err *reterr);
@@ -48,7 +49,14 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
  */
 int dns_server_set_local(struct dns_server *s, const struct ip *ips, size_t n);
 
-struct dns_forward *dns_server_forward(struct dns_server *s);
+/*
+ * Replaces the upstreams and empties the cache. -ELOOP with text if one is this server itself, as
+ * it is when resolv.conf was read after we were written into it; -EINVAL for more than 8.
+ */
+int dns_server_set_upstreams(struct dns_server *s, const struct dns_upstream *u, size_t n,
+			     struct err *reterr);
+
+const struct dns_forward *dns_server_forward(const struct dns_server *s);
 void dns_server_flush_cache(struct dns_server *s);
 
 struct dns_server_counts {

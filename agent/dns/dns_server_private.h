@@ -17,6 +17,7 @@ enum {
 struct dns_listener {
 	struct dns_server *server;
 	struct ip ip;
+	uint16_t port;
 	bool is_loopback;
 	int udp_fd, tcp_fd;
 	struct source *udp, *tcp;
@@ -78,7 +79,8 @@ void dns_server_forget_conn(struct dns_server *s, const struct dns_conn *c);
 int dns_udp_open(struct dns_listener *l, uint16_t port, uint16_t *ret_port);
 int dns_udp_batch_new(struct dns_udp_batch **ret);
 void dns_udp_batch_free(struct dns_udp_batch *b);
-void dns_udp_send(struct dns_listener *l, const struct dns_client *c, const uint8_t *msg, size_t len);
+void dns_udp_send(struct dns_listener *l, const struct dns_client *c, const uint8_t *msg,
+		  size_t len);
 
 int dns_tcp_open(struct dns_listener *l, uint16_t port);
 void dns_tcp_accept_later(void *server);

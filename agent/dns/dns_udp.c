@@ -46,10 +46,12 @@ void dns_udp_batch_free(struct dns_udp_batch *b)
 	free(b);
 }
 
-void dns_udp_send(struct dns_listener *l, const struct dns_client *c, const uint8_t *msg, size_t len)
+void dns_udp_send(struct dns_listener *l, const struct dns_client *c, const uint8_t *msg,
+		  size_t len)
 {
 	/* a full socket buffer loses the answer, as any hop may; the client asks again */
-	if (sendto(l->udp_fd, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&c->peer,
+	if (sendto(l->udp_fd, msg, len, MSG_NOSIGNAL | MSG_DONTWAIT,
+		   (const struct sockaddr *)&c->peer,
 		   c->peer_len) < 0)
 		l->server->counts.dropped++;
 }

@@ -99,7 +99,8 @@ static bool put_compressed(struct dns_writer *w, const struct dns_name *n)
 }
 
 /* Owner and fixed part; the length of the data is set by rr_end(). */
-static bool rr_begin(struct dns_writer *w, const struct dns_name *owner, uint16_t type, uint32_t ttl)
+static bool rr_begin(struct dns_writer *w, const struct dns_name *owner, uint16_t type,
+		     uint32_t ttl)
 {
 	uint8_t *p;
 
@@ -137,10 +138,12 @@ bool dns_put_raw(struct dns_writer *w, enum dns_section s, const struct dns_name
 	return rr_end(w, s, ok, at);
 }
 
-bool dns_put_ip(struct dns_writer *w, enum dns_section s, const struct dns_name *owner, uint32_t ttl,
+bool dns_put_ip(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
+		uint32_t ttl,
 		const struct ip *ip)
 {
-	return dns_put_raw(w, s, owner, ip->family == AF_INET ? DNS_A : DNS_AAAA, ttl, ip->b, ip_len(ip));
+	return dns_put_raw(w, s, owner, ip->family == AF_INET ? DNS_A : DNS_AAAA, ttl, ip->b,
+			   ip_len(ip));
 }
 
 bool dns_put_name(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
@@ -182,7 +185,8 @@ bool dns_put_txt(struct dns_writer *w, const struct dns_name *owner, uint32_t tt
 	return dns_put_raw(w, DNS_ANSWER, owner, DNS_TXT, ttl, rdata, text_append(rdata, text));
 }
 
-bool dns_put_hinfo(struct dns_writer *w, const struct dns_name *owner, uint32_t ttl, const char *cpu,
+bool dns_put_hinfo(struct dns_writer *w, const struct dns_name *owner, uint32_t ttl,
+		   const char *cpu,
 		   const char *os)
 {
 	uint8_t rdata[512];
@@ -206,7 +210,8 @@ static bool put_prefixed(struct dns_writer *w, const char *prefix, size_t prefix
 	return put_compressed(w, &n);
 }
 
-bool dns_put_soa(struct dns_writer *w, enum dns_section s, const struct dns_name *apex, uint32_t ttl,
+bool dns_put_soa(struct dns_writer *w, enum dns_section s, const struct dns_name *apex,
+		 uint32_t ttl,
 		 uint32_t serial, uint32_t minimum)
 {
 	static const char ns[] = "\2ns\3dns", admin[] = "\12hostmaster";

@@ -191,13 +191,15 @@ static enum zone_found find_fixed(const struct dns_zone *z, const struct zone_la
 	if (l->n == 0)
 		return ZONE_EMPTY;
 	if (l->n == 1)
-		return label_is(kind, "svc") || (label_is(kind, "pod") && !z->opt.is_multicluster) ||
+		return label_is(kind, "svc") || (label_is(kind, "pod") &&
+						 !z->opt.is_multicluster) ||
 				       label_is(kind, "dns-version")
 			       ? ZONE_EMPTY
 			       : ZONE_NOTHING;
 	if (l->n == 2 && label_is(kind, "dns") && label_is(ns, "ns") && !z->opt.is_multicluster)
 		return ZONE_EMPTY;
-	if (l->n == 2 && (label_is(kind, "svc") || (label_is(kind, "pod") && z->opt.has_pod_names)) &&
+	if (l->n == 2 && (label_is(kind, "svc") ||
+			  (label_is(kind, "pod") && z->opt.has_pod_names)) &&
 	    names_have(z->namespaces, (const char *)ns + 1, ns[0]) &&
 	    zone_is_visible(z, (const char *)ns + 1, ns[0]))
 		return ZONE_EMPTY;
@@ -231,7 +233,8 @@ static enum zone_found find_pod(struct dns_zone *z, const struct zone_labels *l)
 }
 
 /* Looks a name up; items are in z->items, an ExternalName's target in *ret_target. */
-static enum zone_found find(struct dns_zone *z, const struct dns_name *n, struct dns_name *ret_target)
+static enum zone_found find(struct dns_zone *z, const struct dns_name *n,
+			    struct dns_name *ret_target)
 {
 	struct zone_labels l;
 	struct zone_match m = {0};
@@ -349,12 +352,14 @@ static enum dns_verdict answer_address(struct dns_zone *z, const struct dns_quer
 	}
 }
 
-static bool is_name(const struct dns_zone *z, const struct dns_name *n, const char *head, size_t head_len)
+static bool is_name(const struct dns_zone *z, const struct dns_name *n, const char *head,
+		    size_t head_len)
 {
 	return n->len == head_len + z->apex.len && memcmp(n->b, head, head_len) == 0;
 }
 
-static bool put_ns_addresses(const struct dns_zone *z, enum dns_section s, const struct dns_name *owner,
+static bool put_ns_addresses(const struct dns_zone *z, enum dns_section s,
+			     const struct dns_name *owner,
 			     uint16_t qtype, struct dns_writer *w)
 {
 	bool any = false;
@@ -379,7 +384,8 @@ static bool answer_own(const struct dns_zone *z, const struct dns_query *q, stru
 	if (q->name.len != z->apex.len)
 		return false;
 	if (q->qtype == DNS_SOA)
-		return dns_put_soa(w, DNS_ANSWER, &z->apex, MIN(z->opt.ttl, (uint32_t)SOA_TTL_MAX_S),
+		return dns_put_soa(w, DNS_ANSWER, &z->apex,
+				   MIN(z->opt.ttl, (uint32_t)SOA_TTL_MAX_S),
 				   zone_serial(z), z->opt.ttl);
 	if (q->qtype == DNS_NS) {
 		struct dns_name ns;
@@ -423,7 +429,8 @@ static enum dns_verdict zone_answer(void *ctx, const struct dns_query *q, struct
 		return DNS_VERDICT_ANSWER;
 	if (ret->rcode != DNS_NOERROR)
 		return DNS_VERDICT_ANSWER;
-	return zone_negative(z, &z->apex, found == ZONE_NOTHING ? DNS_NXDOMAIN : DNS_NOERROR, w, ret);
+	return zone_negative(z, &z->apex, found == ZONE_NOTHING ? DNS_NXDOMAIN : DNS_NOERROR, w,
+			     ret);
 }
 
 void dns_zone_provider(struct dns_zone *z, struct dns_provider *ret_forward,

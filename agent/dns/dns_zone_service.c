@@ -83,7 +83,8 @@ static bool label_matches(const uint8_t *label, const char *text)
 		return true;
 	skip = label[0] && label[1] == '_' ? 1 : 0; /* CoreDNS takes both forms */
 	len = label[0] - skip;
-	return len == 0 || (strlen(text) == len && strncasecmp((const char *)label + 1 + skip, text, len) == 0);
+	return len == 0 || (strlen(text) == len &&
+			    strncasecmp((const char *)label + 1 + skip, text, len) == 0);
 }
 
 static bool port_matches(const struct zone_match *m, const char *name, uint8_t proto)
@@ -140,6 +141,8 @@ static int add_slice(struct dns_zone *z, const struct zone_match *m, const struc
 {
 	int r;
 
+	if (s->is_import != z->opt.is_multicluster) /* a ServiceImport may have a Service's name */
+		return 0;
 	if (m->cluster) {
 		const char *cluster = kube_slice_text(s, s->source_cluster);
 
@@ -153,7 +156,8 @@ static int add_slice(struct dns_zone *z, const struct zone_match *m, const struc
 		if (!(ep->conditions & KUBE_EP_READY))
 			continue;
 		for (size_t j = 0; j < ep->n_addrs; j++) {
-			struct zone_item item = {.slice = s, .ep = ep, .addr = &s->addrs[ep->first_addr + j]};
+			struct zone_item item = {.slice = s, .ep = ep,
+						 .addr = &s->addrs[ep->first_addr + j]};
 
 			if (!endpoint_matches(z, m, &item))
 				continue;
@@ -165,7 +169,8 @@ static int add_slice(struct dns_zone *z, const struct zone_match *m, const struc
 	return 0;
 }
 
-static int add_cluster_ips(struct dns_zone *z, const struct zone_match *m, const struct kube_service *s)
+static int add_cluster_ips(struct dns_zone *z, const struct zone_match *m,
+			   const struct kube_service *s)
 {
 	int r = 0;
 
@@ -202,7 +207,8 @@ enum zone_found zone_find_service(struct dns_zone *z, const struct zone_match *m
 	int r = 0;
 
 	if (!zone_is_visible(z, ns, m->ns[0]) ||
-	    !service_table_find(z->table, ns, m->ns[0], (const char *)m->service + 1, m->service[0], &v) ||
+	    !service_table_find(z->table, ns, m->ns[0], (const char *)m->service + 1, m->service[0],
+				&v) ||
 	    !v.service)
 		return ZONE_NOTHING;
 	if (v.service->type == KUBE_SERVICE_EXTERNAL_NAME)
@@ -308,7 +314,8 @@ static bool service_of(const struct dns_zone *z, const struct dns_name *n, struc
 
 	for (size_t i = 0; i < end && k < ARRAY_LEN(label); i += (size_t)n->b[i] + 1)
 		label[k++] = n->b + i;
-	return k >= 3 && service_table_find(z->table, (const char *)label[k - 2] + 1, label[k - 2][0],
+	return k >= 3 && service_table_find(z->table, (const char *)label[k - 2] + 1,
+					    label[k - 2][0],
 					    (const char *)label[k - 3] + 1, label[k - 3][0], ret) &&
 	       ret->service;
 }
@@ -352,7 +359,7 @@ static int reverse_endpoint(const struct kube_slice *s, const struct kube_slice_
 	struct dns_name target;
 	uint64_t hash;
 
-	if (!(ep->conditions & KUBE_EP_READY) || !zone_is_visible(rv->z, ns, strlen(ns)))
+	if (!(ep->conditions & KUBE_EP_READY) || s->is_import || !zone_is_visible(rv->z, ns, strlen(ns)))
 		return 0;
 	zone_endpoint_label(rv->z, s, ep, addr, label);
 	if (!zone_service_name(rv->z, label, NULL, service, ns, &target))

@@ -56,7 +56,7 @@ struct http_request {
 /* -ENOMEM; -EINVAL if the CA or the client certificate does not parse. */
 int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret);
 
-/* Cancels what is under way. */
+/* Cancels what is under way. Not to be called from a callback of an exchange. */
 void http_free(struct http *h);
 DEFINE_CLEANUP(struct http *, http_free)
 

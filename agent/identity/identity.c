@@ -50,7 +50,8 @@ static void identity_note(struct identity_table *t, struct identity *id)
 
 static void identity_note_removed(struct identity_table *t, const struct identity *id)
 {
-	if (ARRAY_ADD(&t->changes, (struct identity_change){.number = id->number, .tag = id->tag}) < 0)
+	if (ARRAY_ADD(&t->changes, (struct identity_change){.number = id->number, .tag = id->tag}) <
+	    0)
 		t->is_lost = true;
 }
 
@@ -95,7 +96,8 @@ uint16_t identity_flags_of(const struct label_table *t, const struct label_set *
 		if (set->v[i].source != LABEL_RESERVED)
 			continue;
 		for (size_t k = 0; k < ARRAY_LEN(known); k++)
-			if (str_eq(intern_str(label_table_strings(strings), set->v[i].key), known[k].key))
+			if (str_eq(intern_str(label_table_strings(strings), set->v[i].key),
+				   known[k].key))
 				flags |= known[k].flags;
 	}
 	return (uint16_t)flags;
@@ -141,7 +143,8 @@ static int identity_put(struct identity_table *t, uint32_t number, struct label_
 	return named_ports_refresh(t->labels, id);
 }
 
-static int identity_add_reserved(struct identity_table *t, uint32_t number, const char *first, const char *second)
+static int identity_add_reserved(struct identity_table *t, uint32_t number, const char *first,
+				 const char *second)
 {
 	CLEANUP(label_builder_done) struct label_builder b = {.table = t->labels};
 	struct label_set *set;
@@ -158,11 +161,16 @@ static int identity_add_reserved(struct identity_table *t, uint32_t number, cons
 int identity_table_new(struct identity_table **ret)
 {
 	static const char *const names[] = {
-		[IDENTITY_HOST] = "host",	      [IDENTITY_WORLD] = "world",
-		[IDENTITY_UNMANAGED] = "unmanaged",   [IDENTITY_HEALTH] = "health",
-		[IDENTITY_INIT] = "init",	      [IDENTITY_REMOTE_NODE] = "remote-node",
-		[IDENTITY_KUBE_APISERVER] = "kube-apiserver", [IDENTITY_INGRESS] = "ingress",
-		[IDENTITY_WORLD_IPV4] = "world-ipv4", [IDENTITY_WORLD_IPV6] = "world-ipv6",
+		[IDENTITY_HOST] = "host",
+		[IDENTITY_WORLD] = "world",
+		[IDENTITY_UNMANAGED] = "unmanaged",
+		[IDENTITY_HEALTH] = "health",
+		[IDENTITY_INIT] = "init",
+		[IDENTITY_REMOTE_NODE] = "remote-node",
+		[IDENTITY_KUBE_APISERVER] = "kube-apiserver",
+		[IDENTITY_INGRESS] = "ingress",
+		[IDENTITY_WORLD_IPV4] = "world-ipv4",
+		[IDENTITY_WORLD_IPV6] = "world-ipv6",
 	};
 	CLEANUP(identity_table_free) struct identity_table *t = calloc(1, sizeof(*t));
 	int r;
@@ -174,7 +182,8 @@ int identity_table_new(struct identity_table **ret)
 		return -ENOMEM;
 	t->mask = SLOTS_MIN - 1;
 	for (uint32_t n = 1; n < ARRAY_LEN(names); n++) {
-		r = identity_add_reserved(t, n, names[n], n == IDENTITY_KUBE_APISERVER ? "remote-node" : NULL);
+		r = identity_add_reserved(t, n, names[n],
+					  n == IDENTITY_KUBE_APISERVER ? "remote-node" : NULL);
 		if (r < 0)
 			return r;
 	}
@@ -252,7 +261,8 @@ struct identity *identity_get(const struct identity_table *t, uint32_t number)
 	return t->slots[at] ? &t->ids.v[t->slots[at] - 1] : NULL;
 }
 
-int identity_set_named_ports(struct identity_table *t, uint32_t number, const struct named_port *ports, size_t n)
+int identity_set_named_ports(struct identity_table *t, uint32_t number,
+			     const struct named_port *ports, size_t n)
 {
 	struct identity *id = identity_get(t, number);
 	int r;

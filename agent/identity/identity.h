@@ -56,7 +56,7 @@ struct named_ports {
 
 struct identity {
 	uint32_t number;
-	uint32_t tag; /* for the owner of the table: the policy class */
+	uint32_t tag;	/* for the owner of the table: the policy class */
 	uint16_t flags; /* enum identity_flag */
 	bool is_dirty;
 	struct label_set *labels;
@@ -74,9 +74,9 @@ struct label_table *identity_labels(struct identity_table *t);
 
 /*
  * Sets the labels of a number; takes `labels`, also on failure. Named ports in gen: labels are read
- * (Cilium 1.20). No change if the labels are equal. Local numbers are for this host's own use: whoever reads
- * identities from the API refuses those above 0xffffff. -EINVAL for a reserved number or 0, -ENOMEM,
- * -ENOSPC past LIMIT_IDENTITIES.
+ * (Cilium 1.20). No change if the labels are equal. Local numbers are for this host's own use:
+ * whoever reads identities from the API refuses those above 0xffffff. -EINVAL for a reserved number
+ * or 0, -ENOMEM, -ENOSPC past LIMIT_IDENTITIES.
  */
 int identity_upsert(struct identity_table *t, uint32_t number, struct label_set *labels);
 
@@ -87,13 +87,14 @@ int identity_remove(struct identity_table *t, uint32_t number);
 struct identity *identity_get(const struct identity_table *t, uint32_t number);
 
 /*
- * Named ports of all endpoints of an identity, replacing those of an earlier call; those read from its labels
- * stay. A (name, proto) with two numbers is dropped. -ENOENT, -ENOMEM.
+ * Named ports of all endpoints of an identity, replacing those of an earlier call; those read from
+ * its labels stay. A (name, proto) with two numbers is dropped. -ENOENT, -ENOMEM.
  */
-int identity_set_named_ports(struct identity_table *t, uint32_t number, const struct named_port *ports,
-			     size_t n);
+int identity_set_named_ports(struct identity_table *t, uint32_t number,
+			     const struct named_port *ports, size_t n);
 
-/* A free number above `base` (IDENTITY_LOCAL_CIDR or _NODE); a number is reused as late as possible. -ENOSPC. */
+/* A free number above `base` (IDENTITY_LOCAL_CIDR or _NODE); a number is reused as late as
+ * possible. -ENOSPC. */
 int identity_local_number(struct identity_table *t, uint32_t base, uint32_t *ret_number);
 
 /* All identities, in no particular order: index 0 .. identity_count()-1. */
@@ -103,15 +104,16 @@ struct identity *identity_at(const struct identity_table *t, size_t i);
 /* The flags that a label set gives. */
 uint16_t identity_flags_of(const struct label_table *t, const struct label_set *set);
 
-/* `tag` is that of an identity that was removed, else 0. Look the number up to learn its present state. */
+/* `tag` is that of an identity that was removed, else 0. Look the number up to learn its present
+ * state. */
 struct identity_change {
 	uint32_t number;
 	uint32_t tag;
 };
 
 /*
- * What was added, changed or removed since the last call of identity_changes_clear(). `*ret` is borrowed until the
- * next change.
+ * What was added, changed or removed since the last call of identity_changes_clear(). `*ret` is
+ * borrowed until the next change.
  */
 size_t identity_changes(const struct identity_table *t, const struct identity_change **ret);
 void identity_changes_clear(struct identity_table *t);

@@ -17,7 +17,9 @@ int intern_new(struct intern **ret);
 void intern_free(struct intern *t);
 DEFINE_CLEANUP(struct intern *, intern_free)
 
-/* Adds a reference to the number of `s`, taking a new one if need be. -ENOMEM, -ENOSPC when full. */
+/*
+ * Adds a reference to the number of `s`, taking a new one if need be. -ENOMEM, -ENOSPC when full.
+ */
 int intern_get(struct intern *t, const char *s, size_t len, uint32_t *ret_number);
 
 /* Another reference to a number in use. */

@@ -50,6 +50,7 @@ struct ipcache {
 	struct node *nodes;
 	struct node **by_number;
 	size_t by_number_cap;
+	uint32_t lowest_free; /* no number below it is free; 0 = 1 */
 	size_t n_dirty_nodes;
 };
 
@@ -178,7 +179,10 @@ static int other_add(struct ipcache *c, struct entry *e, uint8_t source, const s
 	return 0;
 }
 
-/* Looks through the worse claims of an address: their common flags, and the best of them. */
+/*
+ * Looks through the worse claims of an address: their common flags, and the best of them, the newest of
+ * its source. The list has them in the order in which they were made.
+ */
 static struct other *others_survey(struct ipcache *c, struct entry *e)
 {
 	struct other *o, *tmp, *best = NULL;
@@ -190,7 +194,7 @@ static struct other *others_survey(struct ipcache *c, struct entry *e)
 			continue;
 		e->has_more = true;
 		e->others_flags |= o->claim.flags & IPCACHE_IS_NODE;
-		if (!best || o->key.source > best->key.source)
+		if (!best || o->key.source >= best->key.source)
 			best = o;
 	}
 	return best;
@@ -200,6 +204,22 @@ static bool claim_same(const struct ipcache_claim *a, const struct ipcache_claim
 {
 	return a->identity == b->identity && a->owner == b->owner && a->node == b->node &&
 	       a->flags == b->flags && a->key == b->key;
+}
+
+static struct ipcache_claim effective(const struct entry *e)
+{
+	struct ipcache_claim claim = e->claim;
+
+	claim.flags |= e->others_flags;
+	return claim;
+}
+
+static void mark_if_changed(struct ipcache *c, struct entry *e, const struct ipcache_claim *before)
+{
+	struct ipcache_claim now = effective(e);
+
+	if (!claim_same(before, &now))
+		mark(c, e);
 }
 
 static void hold(struct ipcache *c, uint16_t number)
@@ -212,15 +232,14 @@ static void hold(struct ipcache *c, uint16_t number)
 static int claim_more(struct ipcache *c, struct entry *e, uint8_t source, const struct ipcache_claim *claim)
 {
 	struct other *same = other_find(c, &e->ip, source, claim->owner);
-	struct ipcache_claim old = e->claim;
+	struct ipcache_claim old = e->claim, before = effective(e);
 	uint8_t old_source = e->source;
 	int r;
 
 	if (e->source == source && e->claim.owner == claim->owner) {
 		e->claim = *claim;
 		ipcache_node_unref(c, old.node);
-		if (!claim_same(&old, claim))
-			mark(c, e);
+		mark_if_changed(c, e, &before);
 		return 0;
 	}
 	if (same) {
@@ -240,7 +259,7 @@ static int claim_more(struct ipcache *c, struct entry *e, uint8_t source, const 
 			return r;
 	}
 	(void)others_survey(c, e); /* for the flags */
-	mark(c, e);
+	mark_if_changed(c, e, &before);
 	return 0;
 }
 
@@ -277,10 +296,12 @@ int ipcache_claim(struct ipcache *c, enum ipcache_source source, const struct ip
 void ipcache_release(struct ipcache *c, enum ipcache_source source, const struct ip *ip, uint32_t owner)
 {
 	struct entry *e = find(c, ip);
+	struct ipcache_claim before;
 	struct other *o;
 
 	if (!e || e->is_dead)
 		return;
+	before = effective(e);
 	if (e->source == source && e->claim.owner == owner) {
 		ipcache_node_unref(c, e->claim.node);
 		o = e->has_more ? others_survey(c, e) : NULL;
@@ -290,11 +311,12 @@ void ipcache_release(struct ipcache *c, enum ipcache_source source, const struct
 			HASH_DEL(c->others, o);
 			free(o);
 			(void)others_survey(c, e); /* for the flags */
+			mark_if_changed(c, e, &before);
 		} else {
 			e->is_dead = true;
 			c->live--;
+			mark(c, e);
 		}
-		mark(c, e);
 		return;
 	}
 	o = e->has_more ? other_find(c, ip, (uint8_t)source, owner) : NULL;
@@ -303,16 +325,8 @@ void ipcache_release(struct ipcache *c, enum ipcache_source source, const struct
 		HASH_DEL(c->others, o);
 		free(o);
 		(void)others_survey(c, e); /* for the flags */
-		mark(c, e);
+		mark_if_changed(c, e, &before);
 	}
-}
-
-static struct ipcache_claim effective(const struct entry *e)
-{
-	struct ipcache_claim claim = e->claim;
-
-	claim.flags |= e->others_flags;
-	return claim;
 }
 
 bool ipcache_get(const struct ipcache *c, const struct ip *ip, struct ipcache_claim *ret)
@@ -461,13 +475,15 @@ int ipcache_node_seed(struct ipcache *c, const struct ip *ip, uint16_t number)
 int ipcache_node_ref(struct ipcache *c, const struct ip *ip, uint16_t *ret_number)
 {
 	struct node *n;
-	uint32_t number = 1;
+	uint32_t number;
 	int r;
 
 	HASH_FIND(hh, c->nodes, ip, sizeof(*ip), n);
 	if (!n) {
+		number = c->lowest_free ? c->lowest_free : 1;
 		while (number < c->by_number_cap && c->by_number[number])
 			number++;
+		c->lowest_free = number;
 		if (number >= NODES_MAX)
 			return -ENOSPC;
 		r = node_add(c, ip, number, &n);
@@ -486,6 +502,8 @@ static void node_remove(struct ipcache *c, struct node *n)
 	if (n->is_dirty)
 		c->n_dirty_nodes--;
 	c->by_number[n->number] = NULL;
+	if (n->number < c->lowest_free)
+		c->lowest_free = n->number;
 	HASH_DEL(c->nodes, n);
 	free(n);
 }

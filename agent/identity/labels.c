@@ -20,10 +20,10 @@ struct label_table {
 };
 
 static const char *const known_sources[LABEL_SOURCE_FIRST_FREE] = {
-	[LABEL_ANY] = "any",	     [LABEL_UNSPEC] = "unspec",	  [LABEL_K8S] = "k8s",
+	[LABEL_ANY] = "any",	       [LABEL_UNSPEC] = "unspec", [LABEL_K8S] = "k8s",
 	[LABEL_RESERVED] = "reserved", [LABEL_CIDR] = "cidr",	  [LABEL_CIDRGROUP] = "cidrgroup",
-	[LABEL_FQDN] = "fqdn",	     [LABEL_NODE] = "node",	  [LABEL_CONTAINER] = "container",
-	[LABEL_GEN] = "gen",	     [LABEL_CNI] = "cni",	  [LABEL_DIRECTORY] = "directory",
+	[LABEL_FQDN] = "fqdn",	       [LABEL_NODE] = "node",	  [LABEL_CONTAINER] = "container",
+	[LABEL_GEN] = "gen",	       [LABEL_CNI] = "cni",	  [LABEL_DIRECTORY] = "directory",
 };
 
 int label_table_new(struct label_table **ret)
@@ -82,8 +82,8 @@ const char *label_source_str(const struct label_table *t, uint8_t source)
 	return source < t->n_sources ? t->sources[source] : "?";
 }
 
-static int label_add(struct label_builder *b, uint8_t source, const char *key, size_t key_len, const char *value,
-		     size_t value_len)
+static int label_add(struct label_builder *b, uint8_t source, const char *key, size_t key_len,
+		     const char *value, size_t value_len)
 {
 	struct intern *strings = b->table->strings;
 	uint32_t key_nr, value_nr;
@@ -115,12 +115,13 @@ static int label_add(struct label_builder *b, uint8_t source, const char *key, s
 		intern_put(strings, value_nr);
 		return r;
 	}
-	b->v[b->n++] = (struct label){.key = key_nr & 0xffffff, .source = source, .value = value_nr};
+	b->v[b->n++] =
+		(struct label){.key = key_nr & 0xffffff, .source = source, .value = value_nr};
 	return 0;
 }
 
-static int label_add_prefixed(struct label_builder *b, const char *text, size_t len, const char *value,
-			      size_t value_len)
+static int label_add_prefixed(struct label_builder *b, const char *text, size_t len,
+			      const char *value, size_t value_len)
 {
 	const char *colon = memchr(text, ':', len);
 	uint8_t source = LABEL_UNSPEC;
@@ -149,7 +150,8 @@ int label_builder_add_text(struct label_builder *b, const char *text)
 	return label_add_prefixed(b, text, len, value, strlen(value));
 }
 
-int label_builder_add_kv(struct label_builder *b, uint8_t source, const char *key, const char *value)
+int label_builder_add_kv(struct label_builder *b, uint8_t source, const char *key,
+			 const char *value)
 {
 	return label_add(b, source, key, strlen(key), value, strlen(value));
 }
@@ -177,7 +179,8 @@ int label_builder_add_set(struct label_builder *b, const struct label_set *set)
 	for (uint32_t i = 0; i < set->n; i++) {
 		const struct label *l = &set->v[i];
 
-		r = label_builder_add_kv(b, (uint8_t)l->source, intern_str(b->table->strings, l->key),
+		r = label_builder_add_kv(b, (uint8_t)l->source,
+					 intern_str(b->table->strings, l->key),
 					 intern_str(b->table->strings, l->value));
 		if (r < 0)
 			return r;
@@ -210,7 +213,9 @@ int label_builder_take(struct label_builder *b, struct label_set **ret)
 		if (set->v[i].source != LABEL_CIDR ||
 		    label_cidr_parse(intern_str(b->table->strings, set->v[i].key), &c) < 0)
 			continue;
-		/* one is enough, the longest: what contains it contains the others' addresses too */
+		/*
+		 * one is enough, the longest: what contains it contains the others' addresses too
+		 */
 		if (!set->has_cidr || c.len > set->cidr.len)
 			set->cidr = c;
 		set->has_cidr = true;
@@ -264,7 +269,8 @@ const struct label *label_set_find(const struct label_set *set, uint32_t key)
 	return NULL;
 }
 
-const char *label_set_get(const struct label_table *t, const struct label_set *set, uint8_t source, const char *key)
+const char *label_set_get(const struct label_table *t, const struct label_set *set, uint8_t source,
+			  const char *key)
 {
 	const struct label *l = label_set_find(set, intern_find(t->strings, key, strlen(key)));
 
@@ -275,8 +281,9 @@ const char *label_set_get(const struct label_table *t, const struct label_set *s
 
 int label_print(const struct label_table *t, const struct label *l, struct buf *out)
 {
-	return buf_addf(out, "%s:%s%s%s", label_source_str(t, (uint8_t)l->source), intern_str(t->strings, l->key),
-			l->value ? "=" : "", intern_str(t->strings, l->value));
+	return buf_addf(out, "%s:%s%s%s", label_source_str(t, (uint8_t)l->source),
+			intern_str(t->strings, l->key), l->value ? "=" : "",
+			intern_str(t->strings, l->value));
 }
 
 static int text_cmp(const void *a, const void *b)

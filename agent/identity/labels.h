@@ -59,8 +59,8 @@ int label_source_get(struct label_table *t, const char *name, size_t len, uint8_
 const char *label_source_str(const struct label_table *t, uint8_t source);
 
 /*
- * Collects labels for one set. Zero-initialise with .table set; label_builder_done() gives back what
- * label_builder_take() has not moved out.
+ * Collects labels for one set. Zero-initialise with .table set; label_builder_done() gives back
+ * what label_builder_take() has not moved out.
  */
 struct label_builder {
 	struct label_table *table;
@@ -69,14 +69,15 @@ struct label_builder {
 };
 
 /*
- * Adds "source:key" (no colon: source unspec) with a value. -EINVAL for an empty key or bad source, -E2BIG past
- * LIMIT_LABELS, LIMIT_LABEL_KEY or a value above 253 bytes, -ENOMEM, -ENOSPC.
+ * Adds "source:key" (no colon: source unspec) with a value. -EINVAL for an empty key or bad source,
+ * -E2BIG past LIMIT_LABELS, LIMIT_LABEL_KEY or a value above 253 bytes, -ENOMEM, -ENOSPC.
  */
 int label_builder_add(struct label_builder *b, const char *source_and_key, const char *value);
 /* Adds "source:key=value" or "source:key". Errors as above. */
 int label_builder_add_text(struct label_builder *b, const char *text);
 /* Adds with the source already known. */
-int label_builder_add_kv(struct label_builder *b, uint8_t source, const char *key, const char *value);
+int label_builder_add_kv(struct label_builder *b, uint8_t source, const char *key,
+			 const char *value);
 /* Adds cidr:<prefix>, the colons of IPv6 written as dashes (Cilium pkg/labels/cidr.go). */
 int label_builder_add_cidr(struct label_builder *b, const struct cidr *c);
 /* Adds every label of `set`, which must be of the same table. */

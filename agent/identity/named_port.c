@@ -46,7 +46,8 @@ static int port_list_add(struct label_table *t, struct port_list *l, struct name
 }
 
 /* "name.PROTO.port"; what does not parse gives no port, as in Cilium. */
-static int port_list_add_text(struct label_table *t, struct port_list *l, const char *text, size_t len)
+static int port_list_add_text(struct label_table *t, struct port_list *l, const char *text,
+			      size_t len)
 {
 	static const struct {
 		const char *name;
@@ -119,7 +120,8 @@ static void port_list_settle(struct label_table *t, struct port_list *l)
 		struct named_port p = l->v[i];
 		bool is_one = true;
 
-		for (end = i + 1; end < l->n && l->v[end].name == p.name && l->v[end].proto == p.proto; end++) {
+		for (end = i + 1;
+		     end < l->n && l->v[end].name == p.name && l->v[end].proto == p.proto; end++) {
 			is_one = is_one && l->v[end].port == p.port;
 			intern_put(label_table_strings(t), p.name);
 		}
@@ -131,8 +133,8 @@ static void port_list_settle(struct label_table *t, struct port_list *l)
 	l->n = out;
 }
 
-int named_ports_make(struct label_table *t, const struct label_set *labels, const struct named_port *told, size_t n,
-		     struct named_ports **ret)
+int named_ports_make(struct label_table *t, const struct label_set *labels,
+		     const struct named_port *told, size_t n, struct named_ports **ret)
 {
 	struct port_list all = {0}, copy = {0};
 	struct named_ports *p = NULL;
@@ -185,7 +187,8 @@ int named_ports_refresh(struct label_table *t, struct identity *id)
 	return 0;
 }
 
-int named_ports_replace(struct label_table *t, struct identity *id, const struct named_port *ports, size_t n)
+int named_ports_replace(struct label_table *t, struct identity *id, const struct named_port *ports,
+			size_t n)
 {
 	struct named_ports *old = id->ports, *p;
 	size_t n_old = old ? old->n : 0;

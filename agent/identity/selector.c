@@ -84,7 +84,8 @@ static int number_cmp(const void *pa, const void *pb)
 	return a < b ? -1 : a > b;
 }
 
-static int req_set_values(struct intern *strings, struct selector_req *req, const char *const *values, size_t n)
+static int req_set_values(struct intern *strings, struct selector_req *req,
+			  const char *const *values, size_t n)
 {
 	size_t out = 0;
 	int r;
@@ -111,8 +112,8 @@ static int req_set_values(struct intern *strings, struct selector_req *req, cons
 	return 0;
 }
 
-int selector_builder_add(struct selector_builder *b, uint8_t source, const char *key, enum selector_op op,
-			 const char *const *values, size_t n_values)
+int selector_builder_add(struct selector_builder *b, uint8_t source, const char *key,
+			 enum selector_op op, const char *const *values, size_t n_values)
 {
 	struct label_table *labels = b->cache->labels;
 	struct intern *strings = label_table_strings(labels);
@@ -144,16 +145,17 @@ int selector_builder_add(struct selector_builder *b, uint8_t source, const char 
 
 int selector_builder_except(struct selector_builder *b, const struct cidr *c)
 {
-	int r = b->n_excepts >= EXCEPTS_MAX
-			? -E2BIG
-			: array_reserve((void **)&b->excepts, &b->cap_excepts, b->n_excepts, 1, sizeof(*c));
+	int r = b->n_excepts >= EXCEPTS_MAX ? -E2BIG
+					    : array_reserve((void **)&b->excepts, &b->cap_excepts,
+							    b->n_excepts, 1, sizeof(*c));
 
 	if (r == 0)
 		b->excepts[b->n_excepts++] = *c;
 	return r;
 }
 
-static bool req_is(const struct selector_builder *b, const struct selector_req *req, uint8_t source, const char *key)
+static bool req_is(const struct selector_builder *b, const struct selector_req *req, uint8_t source,
+		   const char *key)
 {
 	return req->source == source &&
 	       strcmp(intern_str(label_table_strings(b->cache->labels), req->key), key) == 0;
@@ -207,7 +209,9 @@ static int except_cmp(const void *a, const void *b)
 	return cidr_cmp(a, b);
 }
 
-/* Two selectors are one if these bytes are equal: numbers of strings are unique while referenced. */
+/*
+ * Two selectors are one if these bytes are equal: numbers of strings are unique while referenced.
+ */
 static int selector_canonical(const struct selector *s, struct buf *out)
 {
 	uint32_t head[3] = {(uint32_t)s->kind, (uint32_t)s->n_reqs, (uint32_t)s->n_excepts};
@@ -248,8 +252,8 @@ static void cache_grow(struct selector_cache *c)
 	c->mask = mask;
 }
 
-static int selector_build(struct selector_builder *b, enum selector_kind kind, const struct cidr *cidr,
-			  struct selector **ret)
+static int selector_build(struct selector_builder *b, enum selector_kind kind,
+			  const struct cidr *cidr, struct selector **ret)
 {
 	struct selector_cache *c = b->cache;
 	CLEANUP(buf_done) struct buf bytes = {.max = CANONICAL_MAX};
@@ -263,8 +267,12 @@ static int selector_build(struct selector_builder *b, enum selector_kind kind, c
 		qsort(b->v, b->n, sizeof(*b->v), req_cmp);
 	if (b->n_excepts > 1)
 		qsort(b->excepts, b->n_excepts, sizeof(*b->excepts), except_cmp);
-	*s = (struct selector){.kind = kind, .refs = 1, .reqs = b->v, .n_reqs = b->n,
-			       .excepts = b->excepts, .n_excepts = b->n_excepts};
+	*s = (struct selector){.kind = kind,
+			       .refs = 1,
+			       .reqs = b->v,
+			       .n_reqs = b->n,
+			       .excepts = b->excepts,
+			       .n_excepts = b->n_excepts};
 	if (cidr)
 		s->cidr = *cidr;
 	r = selector_canonical(s, &bytes);
@@ -274,7 +282,8 @@ static int selector_build(struct selector_builder *b, enum selector_kind kind, c
 	}
 	at = hash_bytes(bytes.data, bytes.len) & c->mask;
 	for (old = c->slots[at]; old; old = old->next)
-		if (old->canonical_len == bytes.len && memcmp(old->canonical, bytes.data, bytes.len) == 0)
+		if (old->canonical_len == bytes.len &&
+		    memcmp(old->canonical, bytes.data, bytes.len) == 0)
 			break;
 	if (old) {
 		free(s);
@@ -299,7 +308,8 @@ int selector_builder_take(struct selector_builder *b, struct selector **ret)
 	return selector_build(b, SELECTOR_LABELS, NULL, ret);
 }
 
-int selector_builder_take_cidr(struct selector_builder *b, const struct cidr *c, struct selector **ret)
+int selector_builder_take_cidr(struct selector_builder *b, const struct cidr *c,
+			       struct selector **ret)
 {
 	return selector_build(b, SELECTOR_CIDR, c, ret);
 }
@@ -351,14 +361,14 @@ static bool req_match(const struct selector_req *req, const struct label_set *la
 	if (l)
 		value = l->value;
 	is_in = is_there && (req->n_values == 1 ? req->values[0] == value
-						: bsearch(&value, req->values, req->n_values, sizeof(value),
-							  number_cmp) != NULL);
+						: bsearch(&value, req->values, req->n_values,
+							  sizeof(value), number_cmp) != NULL);
 	return req->op == SELECTOR_IN ? is_in : !is_in;
 }
 
 /* Cilium pkg/policy/types/selector.go, CIDRSelector.Matches. */
-static bool cidr_match(const struct selector_cache *c, const struct selector *s, const struct label_set *labels,
-		       unsigned flags)
+static bool cidr_match(const struct selector_cache *c, const struct selector *s,
+		       const struct label_set *labels, unsigned flags)
 {
 	bool is_world = flags & IDENTITY_IS_WORLD;
 	bool is_node = flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
@@ -375,8 +385,8 @@ static bool cidr_match(const struct selector_cache *c, const struct selector *s,
 	return (is_v4 ? c->has_ipv4 : c->has_ipv6) && (flags & IDENTITY_HAS_WORLD);
 }
 
-bool selector_match(const struct selector_cache *c, const struct selector *s, const struct label_set *labels,
-		    uint16_t flags)
+bool selector_match(const struct selector_cache *c, const struct selector *s,
+		    const struct label_set *labels, uint16_t flags)
 {
 	if (s->kind == SELECTOR_CIDR && !cidr_match(c, s, labels, flags))
 		return false;
@@ -391,8 +401,10 @@ bool selector_match(const struct selector_cache *c, const struct selector *s, co
 
 static int req_print(const struct selector_cache *c, const struct selector_req *q, struct buf *out)
 {
-	static const char *const words[] = {
-		[SELECTOR_IN] = " in ", [SELECTOR_NOT_IN] = " notin ", [SELECTOR_EXISTS] = "", [SELECTOR_NOT_EXISTS] = ""};
+	static const char *const words[] = {[SELECTOR_IN] = " in ",
+					    [SELECTOR_NOT_IN] = " notin ",
+					    [SELECTOR_EXISTS] = "",
+					    [SELECTOR_NOT_EXISTS] = ""};
 	const struct intern *strings = label_table_strings(c->labels);
 	int r = buf_addf(out, "%s%s:%s%s", q->op == SELECTOR_NOT_EXISTS ? "!" : "",
 			 label_source_str(c->labels, q->source), intern_str(strings, q->key),

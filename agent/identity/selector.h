@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Peer and subject selectors. Equal ones exist once, with a count of users and a number that is never
- * used again, so that a set of numbers names a set of selectors for good.
+ * Peer and subject selectors. Equal ones exist once, with a count of users and a number that is
+ * never used again, so that a set of numbers names a set of selectors for good.
  */
 #pragma once
 
@@ -30,8 +30,8 @@ struct selector {
 	enum selector_kind kind;
 	uint32_t number; /* never reused */
 	uint32_t refs;
-	uint32_t mark; /* scratch for the user of the cache */
-	void *user;    /* same */
+	uint32_t mark;		   /* scratch for the user of the cache */
+	void *user;		   /* same */
 	struct selector_req *reqs; /* all must hold; none = every identity */
 	size_t n_reqs;
 	struct cidr cidr;
@@ -63,11 +63,11 @@ struct selector_builder {
 };
 
 /*
- * Adds one requirement; `values` are copied. -EINVAL for values where none may be or none where one must be,
- * -E2BIG past LIMIT_LABELS, -ENOMEM, -ENOSPC.
+ * Adds one requirement; `values` are copied. -EINVAL for values where none may be or none where one
+ * must be, -E2BIG past LIMIT_LABELS, -ENOMEM, -ENOSPC.
  */
-int selector_builder_add(struct selector_builder *b, uint8_t source, const char *key, enum selector_op op,
-			 const char *const *values, size_t n_values);
+int selector_builder_add(struct selector_builder *b, uint8_t source, const char *key,
+			 enum selector_op op, const char *const *values, size_t n_values);
 /* Adds an excepted prefix. */
 int selector_builder_except(struct selector_builder *b, const struct cidr *c);
 /* True if some requirement has the key from this source. */
@@ -77,7 +77,8 @@ void selector_builder_drop(struct selector_builder *b, uint8_t source, const cha
 /* The selector, with a reference for the caller; empties the builder. -ENOMEM. */
 int selector_builder_take(struct selector_builder *b, struct selector **ret);
 /* The same for a prefix with holes. */
-int selector_builder_take_cidr(struct selector_builder *b, const struct cidr *c, struct selector **ret);
+int selector_builder_take_cidr(struct selector_builder *b, const struct cidr *c,
+			       struct selector **ret);
 void selector_builder_done(struct selector_builder *b);
 DEFINE_CLEANUP_DONE(struct selector_builder, selector_builder_done)
 
@@ -85,8 +86,8 @@ struct selector *selector_ref(struct selector *s);
 void selector_put(struct selector_cache *c, struct selector *s);
 
 /* Whether labels with those flags (identity_flags_of()) are selected. */
-bool selector_match(const struct selector_cache *c, const struct selector *s, const struct label_set *labels,
-		    uint16_t flags);
+bool selector_match(const struct selector_cache *c, const struct selector *s,
+		    const struct label_set *labels, uint16_t flags);
 
 /* Appends it for a person. */
 int selector_print(const struct selector_cache *c, const struct selector *s, struct buf *out);

@@ -94,16 +94,21 @@ int json_paths_root(const struct json_paths *p)
 
 int json_paths_key(const struct json_paths *p, int node, const char *key, size_t len, bool *ret_is_any)
 {
+	int any = JSON_PATH_NONE;
+
+	*ret_is_any = false;
 	for (int i = p->nodes.v[node].child; i >= 0; i = p->nodes.v[i].next) {
 		const struct node *c = &p->nodes.v[i];
 
 		if (!c->key)
 			continue;
-		*ret_is_any = c->len == 1 && c->key[0] == '*';
-		if (*ret_is_any || (c->len == len && memcmp(c->key, key, len) == 0))
+		if (c->len == 1 && c->key[0] == '*')
+			any = i;
+		else if (c->len == len && memcmp(c->key, key, len) == 0)
 			return i;
 	}
-	return JSON_PATH_NONE;
+	*ret_is_any = any != JSON_PATH_NONE;
+	return any;
 }
 
 int json_paths_element(const struct json_paths *p, int node)

@@ -9,7 +9,10 @@
 #include "base/limits.h"
 #include "json/json_paths.h"
 
-enum { ENVELOPE_PATH_MAX = 256 };
+enum {
+	ENVELOPE_PATH_MAX = 256,
+	SLICE = 64 * 1024, /* fed at once, so that one object's size is seen in time */
+};
 
 enum place {
 	PLACE_ENVELOPE, /* outside the objects */
@@ -44,6 +47,7 @@ struct json_stream {
 	char path[ENVELOPE_PATH_MAX];
 	size_t path_len;
 	size_t object_bytes; /* fed since an object was last complete */
+	bool is_over;	     /* a list is one value, and it was there */
 };
 
 static int fail(struct json_stream *s, int r)
@@ -91,6 +95,34 @@ static int object_end(struct json_stream *s)
 	return r < 0 ? fail(s, r) : 1;
 }
 
+/*
+ * Copies text with U+FFFD for each NUL. Custom resources may hold NUL in free text, and the readers of
+ * documents use C strings: cut there, a text could equal another one; so it equals nothing valid.
+ */
+static char *copy_text(const char *text, size_t len, size_t *ret_len)
+{
+	static const char mark[3] = {'\xef', '\xbf', '\xbd'};
+	size_t n = 0, size = 1;
+	char *copy;
+
+	for (size_t i = 0; i < len; i++)
+		size += text[i] ? 1 : sizeof(mark);
+	copy = malloc(size);
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i]) {
+			copy[n++] = text[i];
+		} else {
+			memcpy(copy + n, mark, sizeof(mark));
+			n += sizeof(mark);
+		}
+	}
+	copy[n] = '\0';
+	*ret_len = n;
+	return copy;
+}
+
 /* Puts a finished or opened value into the document. Takes `v`. */
 static int doc_add(struct json_stream *s, json_t *v)
 {
@@ -106,11 +138,11 @@ static int doc_add(struct json_stream *s, json_t *v)
 	if (l->is_array) {
 		r = json_array_append_new(l->doc, v);
 	} else {
-		r = json_object_set_new_nocheck(l->doc, s->doc_key, v);
+		r = json_object_set_new(l->doc, s->doc_key, v);
 		free(s->doc_key);
 		s->doc_key = NULL;
 	}
-	return r < 0 ? fail(s, -ENOMEM) : 1;
+	return r < 0 ? fail(s, -EBADMSG) : 1; /* a key that is not UTF-8; or no memory */
 }
 
 /* The trie node of the value that starts now, JSON_PATH_NONE if nothing in it is wanted. */
@@ -207,7 +239,15 @@ static int on_string(void *arg, const unsigned char *text, size_t len)
 	json_t *doc = NULL;
 
 	if (s->place == PLACE_DOCUMENT) {
-		doc = json_stringn((const char *)text, len);
+		if (memchr(text, 0, len)) {
+			CLEANUP(free) char *copy = copy_text((const char *)text, len, &len);
+
+			if (!copy)
+				return fail(s, -ENOMEM);
+			doc = json_stringn(copy, len);
+		} else {
+			doc = json_stringn((const char *)text, len);
+		}
 		if (!doc)
 			return fail(s, -EBADMSG); /* not UTF-8 */
 	}
@@ -222,7 +262,7 @@ static int container_begin(struct json_stream *s, bool is_array)
 	if (s->depth == LIMIT_JSON_DEPTH)
 		return fail(s, -E2BIG);
 	if (s->place == PLACE_ENVELOPE) {
-		if (s->depth == 0 && is_array)
+		if (s->depth == 0 && (is_array || s->is_over))
 			return fail(s, -EBADMSG);
 		if (is_object_place(s)) {
 			if (is_array)
@@ -249,6 +289,7 @@ static int container_end(struct json_stream *s)
 	if (s->place == PLACE_ENVELOPE) {
 		s->path_len = l.path_len;
 		s->path[s->path_len] = '\0';
+		s->is_over = s->depth == 0 && s->envelope == JSON_LIST;
 		return 1;
 	}
 	if (s->place == PLACE_PICK && !pick(s, l.node, false, JSON_END, false, NULL, 0))
@@ -278,10 +319,8 @@ static int on_key(void *arg, const unsigned char *text, size_t len)
 
 	switch (s->place) {
 	case PLACE_DOCUMENT:
-		if (memchr(text, 0, len))
-			return fail(s, -EBADMSG);
 		free(s->doc_key);
-		s->doc_key = strndup((const char *)text, len);
+		s->doc_key = copy_text((const char *)text, len, &len);
 		return s->doc_key ? 1 : fail(s, -ENOMEM);
 	case PLACE_PICK:
 		if (l->node == JSON_PATH_NONE)
@@ -294,7 +333,7 @@ static int on_key(void *arg, const unsigned char *text, size_t len)
 		return 1;
 	case PLACE_ENVELOPE:
 		s->path_len = l->path_len;
-		if (s->path_len + len + 2 > sizeof(s->path))
+		if (s->path_len + len + 2 > sizeof(s->path) || memchr(text, 0, len))
 			return fail(s, -EBADMSG);
 		if (s->path_len)
 			s->path[s->path_len++] = '.';
@@ -329,6 +368,7 @@ int json_stream_new(enum json_envelope envelope, const struct json_paths *paths,
 	s->paths = paths;
 	s->ops = ops;
 	s->arg = arg;
+	s->key.max = 2 * LIMIT_OBJECT_BYTES; /* no key of an object that fits is longer */
 	s->yajl = yajl_alloc(&callbacks, NULL, s);
 	if (!s->yajl) {
 		free(s);
@@ -357,12 +397,10 @@ void json_stream_want_document(struct json_stream *s)
 	s->wants_document = true;
 }
 
-int json_stream_feed(struct json_stream *s, const char *data, size_t len)
+static int feed_slice(struct json_stream *s, const char *data, size_t len)
 {
 	yajl_status status;
 
-	if (s->r < 0)
-		return s->r;
 	s->object_bytes += len;
 	if (s->object_bytes > LIMIT_OBJECT_BYTES + len)
 		return s->r = -E2BIG;
@@ -372,9 +410,22 @@ int json_stream_feed(struct json_stream *s, const char *data, size_t len)
 	return status == yajl_status_ok ? 0 : (s->r = -EBADMSG);
 }
 
+int json_stream_feed(struct json_stream *s, const char *data, size_t len)
+{
+	while (s->r == 0 && len) {
+		size_t n = len < SLICE ? len : SLICE;
+
+		if (feed_slice(s, data, n) < 0)
+			break;
+		data += n;
+		len -= n;
+	}
+	return s->r;
+}
+
 int json_stream_end(struct json_stream *s)
 {
-	if (s->r < 0)
-		return s->r;
-	return s->depth ? -EBADMSG : 0;
+	if (s->r == 0 && s->depth)
+		s->r = -EBADMSG;
+	return json_stream_feed(s, " ", 1); /* ends a word or number, which is not in place here */
 }

@@ -12,7 +12,10 @@
 
 #include "base/cleanup.h"
 
-/* One path to pick, e.g. "status.networking.addressing[].ipv4", "security-labels.*". */
+/*
+ * One path to pick, e.g. "status.networking.addressing[].ipv4", "security-labels.*". A key that is
+ * named wins over "*" of the same place.
+ */
 struct json_field {
 	const char *path;
 	int id; /* >= 0 */
@@ -54,7 +57,7 @@ struct json_stream;
 struct json_stream_ops {
 	/*
 	 * A value of interest was complete: in document mode `doc` is it (borrowed), in pick mode
-	 * NULL. Negative return ends the stream.
+	 * NULL. In its texts U+FFFD stands for NUL. Negative return ends the stream.
 	 */
 	int (*on_object)(const json_t *doc, void *arg);
 	/* A scalar of the envelope, by path ("type", "metadata.resourceVersion"). Negative ends. */

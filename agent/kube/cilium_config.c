@@ -56,9 +56,11 @@ static int read_routing(const json_t *map, struct cilium_config *c, struct err *
 	else
 		return err_set(reterr, EINVAL, "cilium-config: routing-mode \"%.40s\" with tunnel-protocol "
 			       "\"%.40s\" is not known to this version", mode, protocol);
-	r = read_number(map, "tunnel-port", c->routing == CILIUM_GENEVE ? 6081 : 8472, 65535, &port, reterr);
+	r = read_number(map, "tunnel-port", 0, 65535, &port, reterr);
 	if (r < 0)
 		return r;
+	if (!port) /* as Cilium does: 0 stands for the protocol's own */
+		port = c->routing == CILIUM_GENEVE ? 6081 : 8472;
 	c->tunnel_port = (uint16_t)port;
 	return 0;
 }

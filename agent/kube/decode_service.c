@@ -143,7 +143,8 @@ static const json_t *member(const json_t *obj, const char *key)
 }
 
 /* Copies an optional string of at most `max` bytes; NULL if absent. */
-static int copy_string(const json_t *obj, const char *key, size_t max, char **ret, struct err *reterr)
+static int copy_string(const json_t *obj, const char *key, size_t max, char **ret,
+		       struct err *reterr)
 {
 	const json_t *v = member(obj, key);
 
@@ -245,7 +246,8 @@ static int decode_ips(const json_t *list, const char *what, struct ip **ret, siz
 	if (!list || (json_is_array(list) && n == 0))
 		return 0;
 	if (!json_is_array(list) || n > MAX_ADDRESSES)
-		return err_set(reterr, EINVAL, "%s is not a list of at most %d", what, MAX_ADDRESSES);
+		return err_set(reterr, EINVAL, "%s is not a list of at most %d", what,
+			       MAX_ADDRESSES);
 	ips = calloc(n, sizeof(*ips));
 	if (!ips)
 		return -ENOMEM;
@@ -341,7 +343,8 @@ static int decode_source_ranges(const json_t *list, struct kube_service *s, stru
 		const char *text = json_string_value(json_array_get(list, i));
 
 		if (!text || cidr_parse(text, false, &s->source_ranges[i]) < 0)
-			return err_set(reterr, EINVAL, "loadBalancerSourceRanges[%zu] is no CIDR", i);
+			return err_set(reterr, EINVAL, "loadBalancerSourceRanges[%zu] is no CIDR",
+				       i);
 		s->n_source_ranges++;
 	}
 	return 0;
@@ -381,7 +384,8 @@ static int decode_affinity(const json_t *spec, struct kube_service *s, struct er
 	s->affinity_s = AFFINITY_DEFAULT_S;
 	if (!t)
 		return 0;
-	if (!json_is_integer(t) || json_integer_value(t) < 1 || json_integer_value(t) > AFFINITY_MAX_S)
+	if (!json_is_integer(t) || json_integer_value(t) < 1 ||
+	    json_integer_value(t) > AFFINITY_MAX_S)
 		return err_set(reterr, EINVAL, "timeoutSeconds is not in 1..%d", AFFINITY_MAX_S);
 	s->affinity_s = (uint32_t)json_integer_value(t);
 	return 0;

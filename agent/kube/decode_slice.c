@@ -79,7 +79,8 @@ static int pool_member(struct builder *b, const json_t *obj, const char *key, ui
 	if (!v)
 		return 0;
 	if (!json_is_string(v) || json_string_length(v) > LIMIT_NAME)
-		return err_set(b->err, EINVAL, "%s is not a string of at most %d bytes", key, LIMIT_NAME);
+		return err_set(b->err, EINVAL, "%s is not a string of at most %d bytes", key,
+			       LIMIT_NAME);
 	return pool_add(b, json_string_value(v), ret);
 }
 
@@ -221,7 +222,8 @@ static int decode_endpoints(struct builder *b, const json_t *list)
 	if (!list || (json_is_array(list) && n == 0))
 		return 0;
 	if (!json_is_array(list) || n > MAX_ENDPOINTS)
-		return err_set(b->err, EINVAL, "endpoints is not a list of at most %d", MAX_ENDPOINTS);
+		return err_set(b->err, EINVAL, "endpoints is not a list of at most %d",
+			       MAX_ENDPOINTS);
 	b->s->endpoints = calloc(n, sizeof(*b->s->endpoints));
 	if (!b->s->endpoints)
 		return -ENOMEM;
@@ -247,9 +249,11 @@ static int decode_labels(struct builder *b, const json_t *labels)
 		r = pool_member(b, labels, "multicluster.kubernetes.io/source-cluster",
 				&s->source_cluster);
 	if (r >= 0)
-		r = pool_member(b, labels, "endpointslice.kubernetes.io/managed-by", &s->managed_by);
+		r = pool_member(b, labels, "endpointslice.kubernetes.io/managed-by",
+				&s->managed_by);
 	if (r >= 0)
-		r = pool_member(b, labels, "service.kubernetes.io/service-proxy-name", &s->proxy_name);
+		r = pool_member(b, labels, "service.kubernetes.io/service-proxy-name",
+				&s->proxy_name);
 	s->has_proxy_name = json_object_get(labels, "service.kubernetes.io/service-proxy-name");
 	s->is_headless = json_object_get(labels, "service.kubernetes.io/headless");
 	return r;
@@ -277,7 +281,8 @@ static int decode_meta(struct builder *b, const json_t *meta)
 		r = pool_member(b, meta, "name", &s->name);
 	if (r < 0)
 		return r;
-	if (!str_is_dns_label(b->pool.data + s->ns) || !str_is_dns_subdomain(b->pool.data + s->name))
+	if (!str_is_dns_label(b->pool.data + s->ns) ||
+	    !str_is_dns_subdomain(b->pool.data + s->name))
 		return err_set(b->err, EINVAL, "namespace or name is no DNS name");
 	r = decode_labels(b, labels);
 	s->is_paused = is_weight_zero(member(meta, "annotations"));

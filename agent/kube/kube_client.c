@@ -294,15 +294,18 @@ int kube_call_request(struct loop *loop, struct kube_client *c, const struct kub
 {
 	struct waiting w = {.ret_body = ret_body, .reterr = reterr, .client = c, .req = req};
 	struct kube_request copy = *req;
+	struct kube_op *op = NULL;
 	int r;
 
 	copy.on_data = NULL;
 	copy.on_done = on_call_done;
 	copy.arg = &w;
-	r = kube_start(c, &copy, NULL);
+	r = kube_start(c, &copy, &op);
 	while (r >= 0 && !w.is_done)
 		r = loop_once(loop, UINT64_MAX);
-	return r < 0 ? err_set(reterr, -r, "%s: %s", req->path, err_name(r)) : w.r;
+	if (!w.is_done)
+		kube_cancel(op); /* the loop failed; the answer must not come to a place that is gone */
+	return r < 0 && !w.is_done ? err_set(reterr, -r, "%s: %s", req->path, err_name(r)) : w.r;
 }
 
 int kube_call(struct loop *loop, struct kube_client *c, const char *method, const char *path,

@@ -72,7 +72,7 @@ struct kube_request {
 /* Everything in `req` is copied. `ret` may be NULL. on_done is called from the loop, never from here. */
 int kube_start(struct kube_client *c, const struct kube_request *req, struct kube_op **ret);
 
-/* Without calling on_done. */
+/* Without calling on_done. May be called from any callback of another request, not once its own on_done began. */
 void kube_cancel(struct kube_op *op);
 
 /*

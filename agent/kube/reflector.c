@@ -59,7 +59,10 @@ static void begin(struct reflector *r);
 
 static void set_state(struct reflector *r, enum reflector_state state, const char *error)
 {
-	(void)snprintf(r->error, sizeof(r->error), "%s", error);
+	size_t n = strnlen(error, sizeof(r->error) - 1);
+
+	memmove(r->error, error, n); /* it may be r->error itself */
+	r->error[n] = '\0';
 	r->state = state;
 	if (r->conf.on_state)
 		r->conf.on_state(r, r->conf.state_arg);
@@ -311,6 +314,10 @@ static void on_list_page(struct reflector *r)
 {
 	if (r->page_token) {
 		begin(r);
+		return;
+	}
+	if (!r->next_version[0]) { /* without it there is nothing to watch from, and the list would go round */
+		back_off(r, -1, "the list has no resourceVersion");
 		return;
 	}
 	if (!replace_end(r, r->next_version)) {

@@ -53,7 +53,10 @@ struct reflector_conf {
 	void *state_arg; /* of the two above */
 };
 
-/* `conf` is copied, its strings are borrowed. Starts after `delay_us`. */
+/*
+ * `conf` is copied, its strings are borrowed. Starts after `delay_us`. No callback may free the reflector;
+ * it must be freed before its client.
+ */
 int reflector_new(struct loop *loop, struct kube_client *client, const struct reflector_conf *conf,
 		  uint64_t delay_us, struct reflector **ret);
 void reflector_free(struct reflector *r);

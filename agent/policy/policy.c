@@ -38,7 +38,8 @@ int policy_repo_new(struct identity_table *ids, const struct policy_options *opt
 	if (services)
 		r->services = *services;
 	r->generation = 1;
-	err = selector_cache_new(r->labels, options->cidr_modes, options->has_ipv4, options->has_ipv6, &r->selectors);
+	err = selector_cache_new(r->labels, options->cidr_modes, options->has_ipv4,
+				 options->has_ipv6, &r->selectors);
 	if (err == 0)
 		err = ARRAY_ADD(&r->by_number, NULL);
 	if (err < 0)
@@ -53,7 +54,8 @@ void policy_repo_free(struct policy_repo *r)
 
 	if (!r)
 		return;
-	HASH_ITER (hh, r->objects, o, tmp) {
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
 		HASH_DEL(r->objects, o);
 		policy_object_free(r, o);
 	}
@@ -67,7 +69,8 @@ void policy_repo_free(struct policy_repo *r)
 	free(r);
 }
 
-int policy_set_subject(struct policy_repo *r, struct label_set *labels, const struct named_port *ports, size_t n_ports,
+int policy_set_subject(struct policy_repo *r, struct label_set *labels,
+		       const struct named_port *ports, size_t n_ports,
 		       struct label_set *node_labels)
 {
 	struct named_ports *p;
@@ -127,16 +130,19 @@ static int object_read_meta(struct policy_parser *p, const json_t *obj, struct p
 	o->name = strdup(name);
 	o->ns = strdup(ns);
 	o->key = str_printf("%d/%s/%s", (int)o->kind, ns, name);
-	o->digest = uid && o->generation ? hash_bytes(uid, strlen(uid)) ^ (uint64_t)o->generation : 0;
+	o->digest =
+		uid && o->generation ? hash_bytes(uid, strlen(uid)) ^ (uint64_t)o->generation : 0;
 	return o->name && o->ns && o->key ? 0 : -ENOMEM;
 }
 
 /* Group labels change without a new generation, so all that counts is compared. */
 static int group_digest(const json_t *obj, uint64_t *ret)
 {
-	CLEANUP(free) char *spec = json_dumps(json_object_get(obj, "spec"), JSON_SORT_KEYS | JSON_ENCODE_ANY);
-	CLEANUP(free) char *labels = json_dumps(json_object_get(json_object_get(obj, "metadata"), "labels"),
-						 JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	CLEANUP(free)
+	char *spec = json_dumps(json_object_get(obj, "spec"), JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	CLEANUP(free)
+	char *labels = json_dumps(json_object_get(json_object_get(obj, "metadata"), "labels"),
+				  JSON_SORT_KEYS | JSON_ENCODE_ANY);
 
 	*ret = 1;
 	if (spec)
@@ -156,7 +162,8 @@ static size_t object_count_entries(const struct policy_object *o)
 }
 
 /* Entries keep the numbers of the same places in the old version, so that an edit changes few. */
-static int repo_number(struct policy_repo *r, struct policy_object *o, const struct policy_object *old)
+static int repo_number(struct policy_repo *r, struct policy_object *o,
+		       const struct policy_object *old)
 {
 	size_t need = object_count_entries(o), have = object_count_entries(old);
 	ARRAY(uint32_t) numbers = {0};
@@ -208,6 +215,20 @@ static void repo_drop_numbers(struct policy_repo *r, const struct policy_object 
 		}
 }
 
+/*
+ * Whether an object can alter a verdict here: most policies of a cluster are about others, and need no
+ * new tables. With a cidr: key in a selector, prefixes of others count too.
+ */
+static bool object_counts(const struct policy_repo *r, const struct policy_object *o)
+{
+	if (o->kind == POLICY_CIDR_GROUP || r->uses_all_prefixes)
+		return true;
+	for (size_t i = 0; i < o->rules.n; i++)
+		if (policy_rule_selects(r, &o->rules.v[i]))
+			return true;
+	return false;
+}
+
 /* Remembers why the newest version is refused; what is in force stays. Takes `o`. */
 static int repo_refuse(struct policy_repo *r, struct policy_object *o, const struct err *why)
 {
@@ -242,6 +263,7 @@ static int repo_refuse(struct policy_repo *r, struct policy_object *o, const str
 static int repo_install(struct policy_repo *r, struct policy_object *o)
 {
 	struct policy_object *old = repo_find(r, o->key);
+	bool counts;
 	int err;
 
 	for (size_t i = 0; i < o->rules.n; i++) {
@@ -250,6 +272,7 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 			o->rules.v[i].entries.v[k].rule = &o->rules.v[i];
 	}
 	o->is_valid = true;
+	counts = object_counts(r, o) || (old && object_counts(r, old));
 	err = repo_number(r, o, old);
 	if (err < 0) {
 		policy_object_free(r, o);
@@ -261,7 +284,7 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 	}
 	hash_oom = false;
 	HASH_ADD_KEYPTR(hh, r->objects, o->key, strlen(o->key), o);
-	r->generation++;
+	r->generation += counts;
 	if (!hash_oom)
 		return 1;
 	repo_drop_numbers(r, o);
@@ -320,10 +343,10 @@ int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, 
 	o = repo_find(r, key);
 	if (!o)
 		return 0;
+	r->generation += object_counts(r, o);
 	repo_drop_numbers(r, o);
 	HASH_DEL(r->objects, o);
 	policy_object_free(r, o);
-	r->generation++;
 	return 1;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The policies of the cluster as this host sees them: parsed, checked and kept by object. Meaning is
- * that of Cilium 1.20. What cannot be enforced here grants nothing and is reported, never widened.
+ * The policies of the cluster as this host sees them: parsed, checked and kept by object. Meaning
+ * is that of Cilium 1.20. What cannot be enforced here grants nothing and is reported, never
+ * widened.
  */
 #pragma once
 
@@ -25,20 +26,21 @@ enum policy_mode { POLICY_MODE_DEFAULT, POLICY_MODE_ALWAYS, POLICY_MODE_NEVER };
 
 /* From cilium-config, except where said. */
 struct policy_options {
-	enum policy_mode mode;		  /* enable-policy */
-	const char *cluster;		  /* cluster-name */
-	bool is_local_cluster_default;	  /* policy-default-local-cluster */
-	unsigned cidr_modes;		  /* policy-cidr-match-mode: enum cidr_match_mode */
-	bool has_ipv4, has_ipv6;	  /* families enabled: both = dual stack */
-	bool has_icmp_rules;		  /* enable-icmp-rules */
-	bool has_l7_proxy;		  /* enable-l7-proxy: without it L7 rules are invalid */
-	bool has_extended_protocols;	  /* enable-extended-ip-protocols */
-	bool has_non_default_deny;	  /* enable-non-default-deny-policies */
-	bool has_node_selector_labels;	  /* enable-node-selector-labels */
-	bool has_localhost_allow;	  /* allow-localhost=always; moot on a host that polices no local traffic */
-	bool has_single_label_wildcard;	  /* Cilium before 1.19: "**.x" is "*.x" in FQDN patterns */
-	bool applies_node_policies;	  /* ours: CCNPs with a nodeSelector count for this host too */
-	bool allows_l7_as_l4;		  /* ours, opt-in: L7 rules grant their ports */
+	enum policy_mode mode;	       /* enable-policy */
+	const char *cluster;	       /* cluster-name */
+	bool is_local_cluster_default; /* policy-default-local-cluster */
+	unsigned cidr_modes;	       /* policy-cidr-match-mode: enum cidr_match_mode */
+	bool has_ipv4, has_ipv6;       /* families enabled: both = dual stack */
+	bool has_icmp_rules;	       /* enable-icmp-rules */
+	bool has_l7_proxy;	       /* enable-l7-proxy: without it L7 rules are invalid */
+	bool has_extended_protocols;   /* enable-extended-ip-protocols */
+	bool has_non_default_deny;     /* enable-non-default-deny-policies */
+	bool has_node_selector_labels; /* enable-node-selector-labels */
+	bool has_localhost_allow; /* allow-localhost=always; moot on a host that polices no local
+				     traffic */
+	bool has_single_label_wildcard; /* Cilium before 1.19: "**.x" is "*.x" in FQDN patterns */
+	bool applies_node_policies; /* ours: CCNPs with a nodeSelector count for this host too */
+	bool allows_l7_as_l4;	    /* ours, opt-in: L7 rules grant their ports */
 };
 
 /* Defaults of Cilium 1.20 for a single-stack IPv4 cluster named "default". */
@@ -55,8 +57,8 @@ struct policy_service {
 typedef int (*policy_service_fn)(const struct policy_service *svc, void *arg);
 
 /*
- * How to see the Services. `each` calls fn for every Service of namespace `ns` (NULL = all) and name `name`
- * (NULL = all), stops at the first negative answer and returns it.
+ * How to see the Services. `each` calls fn for every Service of namespace `ns` (NULL = all) and
+ * name `name` (NULL = all), stops at the first negative answer and returns it.
  */
 struct policy_service_view {
 	int (*each)(void *ctx, const char *ns, const char *name, policy_service_fn fn, void *arg);
@@ -66,8 +68,8 @@ struct policy_service_view {
 struct policy_repo;
 
 /*
- * `ids` and the strings in `options` must outlive the repository. Without a `services` view toServices matches
- * nothing. 0 or -ENOMEM, -EINVAL for options that make no sense.
+ * `ids` and the strings in `options` must outlive the repository. Without a `services` view
+ * toServices matches nothing. 0 or -ENOMEM, -EINVAL for options that make no sense.
  */
 int policy_repo_new(struct identity_table *ids, const struct policy_options *options,
 		    const struct policy_service_view *services, struct policy_repo **ret);
@@ -75,16 +77,18 @@ void policy_repo_free(struct policy_repo *r);
 DEFINE_CLEANUP(struct policy_repo *, policy_repo_free)
 
 /*
- * Who we are: takes `labels`, of the identity table's label table; `ports` are our own named ports (ingress),
- * copied. `node_labels`, or NULL, are for node policies if they apply; taken too. 0 or -ENOMEM.
+ * Who we are: takes `labels`, of the identity table's label table; `ports` are our own named ports
+ * (ingress), copied. `node_labels`, or NULL, are for node policies if they apply; taken too. 0 or
+ * -ENOMEM.
  */
-int policy_set_subject(struct policy_repo *r, struct label_set *labels, const struct named_port *ports,
-		       size_t n_ports, struct label_set *node_labels);
+int policy_set_subject(struct policy_repo *r, struct label_set *labels,
+		       const struct named_port *ports, size_t n_ports,
+		       struct label_set *node_labels);
 
 /*
- * Takes in one object as the API server delivers it. 1 if the set of rules changed, 0 if not (same generation
- * and content). -EBADMSG if the object is invalid: `reterr` has the path of the field and the reason,
- * the last good version stays in force; -ENOMEM, -ENOSPC past LIMIT_POLICIES.
+ * Takes in one object as the API server delivers it. 1 if the set of rules changed, 0 if not (same
+ * generation and content). -EBADMSG if the object is invalid: `reterr` has the path of the field
+ * and the reason, the last good version stays in force; -ENOMEM, -ENOSPC past LIMIT_POLICIES.
  */
 int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, struct err *reterr);
 
@@ -116,13 +120,15 @@ struct policy_status {
 };
 typedef int (*policy_status_fn)(const struct policy_status *st, void *arg);
 
-/* Every object, by kind, namespace and name. Stops at the first non-zero answer and returns it. -ENOMEM. */
+/* Every object, by kind, namespace and name. Stops at the first non-zero answer and returns it.
+ * -ENOMEM. */
 int policy_each(struct policy_repo *r, policy_status_fn fn, void *arg);
 
 const char *policy_kind_str(enum policy_kind kind);
 const char *policy_state_str(enum policy_state state);
 
-/* Where a rule number comes from. `labels` are the rule's own labels, comma separated. Borrowed until a change. */
+/* Where a rule number comes from. `labels` are the rule's own labels, comma separated. Borrowed
+ * until a change. */
 struct policy_origin {
 	enum policy_kind kind;
 	const char *ns, *name;
@@ -135,8 +141,9 @@ struct policy_origin {
 int policy_origin(const struct policy_repo *r, uint32_t rule, struct policy_origin *ret);
 
 /*
- * Learned addresses of DNS names (toFQDNs). A name's set replaces the earlier one; an empty set forgets it.
- * `name` is the question name, any case, final dot or not. 1 if some policy looks at it, else 0. -EINVAL, -ENOMEM.
+ * Learned addresses of DNS names (toFQDNs). A name's set replaces the earlier one; an empty set
+ * forgets it. `name` is the question name, any case, final dot or not. 1 if some policy looks at
+ * it, else 0. -EINVAL, -ENOMEM.
  */
 int policy_fqdn_set(struct policy_repo *r, const char *name, const struct ip *ips, size_t n);
 

@@ -55,7 +55,8 @@ void policy_classes_done(struct policy_classes *c)
 	ARRAY_DONE(&c->free_numbers);
 }
 
-int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig, struct policy_class_entry **ret)
+int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig,
+		       struct policy_class_entry **ret)
 {
 	struct policy_class_entry *e;
 	int r;
@@ -71,8 +72,8 @@ int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig, s
 	}
 	r = ARRAY_RESERVE(&c->by_number, 1);
 	if (r == 0) /* so that giving the number back cannot fail */
-		r = array_reserve((void **)&c->free_numbers.v, &c->free_numbers.cap, 0, c->by_number.n + 1,
-				  sizeof(*c->free_numbers.v));
+		r = array_reserve((void **)&c->free_numbers.v, &c->free_numbers.cap, 0,
+				  c->by_number.n + 1, sizeof(*c->free_numbers.v));
 	if (r == 0)
 		r = class_new(sig, &e);
 	if (r < 0)
@@ -90,12 +91,14 @@ int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig, s
 		e->pub.number = (uint32_t)c->by_number.n;
 		c->by_number.v[c->by_number.n++] = e;
 	}
-	e->idle_since = UINT64_MAX; /* idle from the start, but not to be swept before somebody came and went */
+	e->idle_since = UINT64_MAX; /* idle from the start, but not to be swept before somebody came
+				       and went */
 	*ret = e;
 	return 0;
 }
 
-void policy_class_set_rows(struct policy_classes *c, struct policy_class_entry *e, struct policy_rows rows[POLICY_DIRS])
+void policy_class_set_rows(struct policy_classes *c, struct policy_class_entry *e,
+			   struct policy_rows rows[POLICY_DIRS])
 {
 	bool is_same = e->pub.version != 0;
 
@@ -128,7 +131,8 @@ void policy_classes_sweep(struct policy_classes *c, uint64_t update)
 	for (size_t i = 1; c->n_idle && i < c->by_number.n; i++) {
 		struct policy_class_entry *e = c->by_number.v[i];
 
-		if (!e || e->pub.n_identities || e->idle_since == UINT64_MAX || e->idle_since + 1 >= update)
+		if (!e || e->pub.n_identities || e->idle_since == UINT64_MAX ||
+		    e->idle_since + 1 >= update)
 			continue;
 		HASH_DEL(c->by_sig, e);
 		class_free(e);

@@ -36,7 +36,8 @@ int policy_classes_init(struct policy_classes *c);
 void policy_classes_done(struct policy_classes *c);
 
 /* The class of a signature, made if new (rows then empty, .built 0). -ENOMEM. */
-int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig, struct policy_class_entry **ret);
+int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig,
+		       struct policy_class_entry **ret);
 
 /* Takes `rows`; the version changes if they differ from those there. */
 void policy_class_set_rows(struct policy_classes *c, struct policy_class_entry *e,

@@ -11,7 +11,8 @@ static bool is_name_char(char c)
 	return isalnum((unsigned char)c) || c == '-' || c == '_';
 }
 
-/* Runs of stars inside a label stand for name characters, never for a dot. Linear but for backtracking to the last star. */
+/* Runs of stars inside a label stand for name characters, never for a dot. Linear but for
+ * backtracking to the last star. */
 static bool glob_match(const char *pat, size_t pat_len, const char *s, size_t len)
 {
 	size_t p = 0, i = 0, star = SIZE_MAX, from = 0;
@@ -22,7 +23,8 @@ static bool glob_match(const char *pat, size_t pat_len, const char *s, size_t le
 				p++;
 			star = p;
 			from = i;
-		} else if (p < pat_len && tolower((unsigned char)pat[p]) == tolower((unsigned char)s[i])) {
+		} else if (p < pat_len &&
+			   tolower((unsigned char)pat[p]) == tolower((unsigned char)s[i])) {
 			p++;
 			i++;
 		} else if (star != SIZE_MAX && is_name_char(s[from])) {
@@ -64,15 +66,17 @@ static bool repo_looks_at(const struct policy_repo *r, const char *name)
 {
 	const struct policy_object *o, *tmp;
 
-	HASH_ITER (hh, r->objects, o, tmp) {
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
 		for (size_t i = 0; i < o->rules.n; i++)
 			for (size_t k = 0; k < o->rules.v[i].entries.n; k++) {
 				const struct policy_entry *e = &o->rules.v[i].entries.v[k];
 
 				for (size_t s = 0; e->has_fqdn && s < e->peers.n; s++)
-					if (policy_fqdn_match(intern_str(label_table_strings(r->labels),
-									 e->peers.v[s]->reqs[0].key),
-							      name, r->options.has_single_label_wildcard))
+					if (policy_fqdn_match(
+						    intern_str(label_table_strings(r->labels),
+							       e->peers.v[s]->reqs[0].key),
+						    name, r->options.has_single_label_wildcard))
 						return true;
 			}
 	}
@@ -90,13 +94,15 @@ void policy_fqdn_done(struct policy_repo *r)
 {
 	struct policy_fqdn_name *n, *tmp;
 
-	HASH_ITER (hh, r->names, n, tmp) {
+	HASH_ITER(hh, r->names, n, tmp)
+	{
 		HASH_DEL(r->names, n);
 		fqdn_name_free(n);
 	}
 }
 
-static int fqdn_name_new(const char *name, size_t len, const struct ip *ips, size_t n, struct policy_fqdn_name **ret)
+static int fqdn_name_new(const char *name, size_t len, const struct ip *ips, size_t n,
+			 struct policy_fqdn_name **ret)
 {
 	struct policy_fqdn_name *f = calloc(1, sizeof(*f));
 

@@ -58,7 +58,8 @@ void policy_index_free(struct policy_index *x)
 	free(x);
 }
 
-/* Keys are below 2^24, values below 2^24: bit 63 keeps them apart from prefixes, bit 24 is "any value". */
+/* Keys are below 2^24, values below 2^24: bit 63 keeps them apart from prefixes, bit 24 is "any
+ * value". */
 static uint64_t label_key(uint32_t key, uint32_t value)
 {
 	return UINT64_C(1) << 63 | (uint64_t)key << 32 | value;
@@ -144,7 +145,8 @@ int policy_index_add(struct policy_index *x, struct selector *s, uint32_t number
 	for (size_t i = 0; s->kind == SELECTOR_LABELS && i < s->n_reqs; i++) {
 		const struct selector_req *q = &s->reqs[i];
 
-		if (q->has_cidr || (q->op != SELECTOR_IN && q->op != SELECTOR_EXISTS) || req_crowd(x, q) >= crowd)
+		if (q->has_cidr || (q->op != SELECTOR_IN && q->op != SELECTOR_EXISTS) ||
+		    req_crowd(x, q) >= crowd)
 			continue;
 		best = q;
 		crowd = req_crowd(x, q);
@@ -158,7 +160,8 @@ int policy_index_add(struct policy_index *x, struct selector *s, uint32_t number
 	return r;
 }
 
-static int try_chain(struct policy_index *x, uint32_t at, const struct label_set *labels, uint16_t flags)
+static int try_chain(struct policy_index *x, uint32_t at, const struct label_set *labels,
+		     uint16_t flags)
 {
 	int r = 0;
 
@@ -180,9 +183,13 @@ int policy_index_find(struct policy_index *x, const struct label_set *labels, ui
 	x->hits.n = 0;
 	r = try_chain(x, x->rest_head, labels, flags);
 	for (uint32_t i = 0; r == 0 && i < labels->n; i++) {
-		r = try_chain(x, index_slot(x, label_key(labels->v[i].key, labels->v[i].value))->head, labels, flags);
+		r = try_chain(x,
+			      index_slot(x, label_key(labels->v[i].key, labels->v[i].value))->head,
+			      labels, flags);
 		if (r == 0)
-			r = try_chain(x, index_slot(x, label_key(labels->v[i].key, any_value))->head, labels, flags);
+			r = try_chain(x,
+				      index_slot(x, label_key(labels->v[i].key, any_value))->head,
+				      labels, flags);
 	}
 	if (r == 0 && labels->has_cidr) {
 		const bool *has_len = x->has_len[labels->cidr.ip.family == AF_INET6];

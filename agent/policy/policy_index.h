@@ -14,7 +14,8 @@ DEFINE_CLEANUP(struct policy_index *, policy_index_free)
 /* Adds a selector under a number of the caller's. -ENOMEM. */
 int policy_index_add(struct policy_index *x, struct selector *s, uint32_t number);
 
-/* Numbers of all selectors that match, each once, in no particular order; borrowed until the next call. -ENOMEM. */
+/* Numbers of all selectors that match, each once, in no particular order; borrowed until the next
+ * call. -ENOMEM. */
 struct policy_hits {
 	uint32_t *v;
 	size_t n, cap;

@@ -45,7 +45,8 @@ static int labels_copy(struct label_table *t, const struct label_set *set, struc
 	return r < 0 ? r : label_builder_take(&b, ret);
 }
 
-static int local_add(struct policy_locals *l, uint32_t base, const struct label_set *labels, struct local **ret)
+static int local_add(struct policy_locals *l, uint32_t base, const struct label_set *labels,
+		     struct local **ret)
 {
 	struct label_set *copy = NULL;
 	struct local *e = calloc(1, sizeof(*e));
@@ -59,7 +60,8 @@ static int local_add(struct policy_locals *l, uint32_t base, const struct label_
 		r = identity_upsert(l->repo->ids, e->number, copy);
 	if (r == 0) {
 		hash_oom = false;
-		HASH_ADD_KEYPTR(hh, l->by_labels, e->labels->v, e->labels->n * sizeof(e->labels->v[0]), e);
+		HASH_ADD_KEYPTR(hh, l->by_labels, e->labels->v,
+				e->labels->n * sizeof(e->labels->v[0]), e);
 		if (hash_oom) {
 			(void)identity_remove(l->repo->ids, e->number); /* it is there */
 			r = -ENOMEM;
@@ -74,8 +76,8 @@ static int local_add(struct policy_locals *l, uint32_t base, const struct label_
 	return 0;
 }
 
-int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *labels, uint64_t generation,
-		      uint32_t *ret_number)
+int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *labels,
+		      uint64_t generation, uint32_t *ret_number)
 {
 	struct local *e;
 	int r = 0;
@@ -96,11 +98,13 @@ void policy_locals_sweep(struct policy_locals *l, uint64_t generation)
 {
 	struct local *e, *tmp;
 
-	HASH_ITER (hh, l->by_labels, e, tmp) {
+	HASH_ITER(hh, l->by_labels, e, tmp)
+	{
 		if (e->generation >= generation)
 			continue;
 		HASH_DEL(l->by_labels, e);
-		(void)identity_remove(l->repo->ids, e->number); /* somebody else may have removed it */
+		(void)identity_remove(l->repo->ids,
+				      e->number); /* somebody else may have removed it */
 		local_free(l, e);
 	}
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Local identities: one number for each label set in use, the same as long as the set stays in use. */
+/*
+ * Local identities: one number for each label set in use, the same as long as the set stays in use.
+ */
 #pragma once
 
 #include "policy/policy_rule.h"
@@ -12,10 +14,11 @@ void policy_locals_free(struct policy_locals *l);
 
 /*
  * The number for `labels`, which are taken, also on failure; made in the identity table if new.
- * It stays until policy_locals_sweep() with a later `generation` than was last given here. -ENOMEM, -ENOSPC.
+ * It stays until policy_locals_sweep() with a later `generation` than was last given here. -ENOMEM,
+ * -ENOSPC.
  */
-int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *labels, uint64_t generation,
-		      uint32_t *ret_number);
+int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *labels,
+		      uint64_t generation, uint32_t *ret_number);
 
 /* Removes identities that nobody asked for since `generation`. */
 void policy_locals_sweep(struct policy_locals *l, uint64_t generation);

@@ -16,21 +16,23 @@ struct question {
 	bool is_default_deny;
 };
 
-/* How an entry matches: the length of the key Cilium would have for it, or -1. */
+/* How an entry matches: bit n is set if Cilium would have a key of length n for it. */
 struct found {
 	const struct policy_entry *entry;
-	int plain;	/* the longest that grants by itself */
-	int restricted; /* the longest that needs a proxy */
-	uint32_t width; /* ports of the widest that matches; what is named as reason */
+	uint32_t plain;	     /* keys that grant by themselves */
+	uint32_t restricted; /* keys that need a proxy */
+	uint32_t width;	     /* ports of the widest that matches; what is named as reason */
 };
 
 static bool has_ports(uint8_t proto)
 {
-	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP || proto == IPPROTO_ICMP ||
-	       proto == IPPROTO_ICMPV6;
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP ||
+	       proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
 }
 
-/* Bits of the largest block of 2^k ports, aligned to its size, that has `port` and stays in lo..hi. */
+/*
+ * Bits of the largest block of 2^k ports, aligned to its size, that has `port` and stays in lo..hi.
+ */
 static int block_length(unsigned lo, unsigned hi, unsigned port)
 {
 	int bits = 16;
@@ -53,8 +55,9 @@ static int l4_length(const struct question *q, const struct policy_l4 *l4, uint3
 	if (l4->proto != q->proto)
 		return -1;
 	if (l4->name) {
-		port = named_ports_find(q->dir == POLICY_INGRESS ? q->repo->subject_ports : q->peer->ports, l4->name,
-					l4->proto);
+		port = named_ports_find(q->dir == POLICY_INGRESS ? q->repo->subject_ports
+								 : q->peer->ports,
+					l4->name, l4->proto);
 		if (port < 0)
 			return -1;
 		lo = hi = (unsigned)port;
@@ -70,29 +73,32 @@ static int l4_length(const struct question *q, const struct policy_l4 *l4, uint3
 
 static bool match_l4(const struct question *q, const struct policy_entry *e, struct found *f)
 {
-	*f = (struct found){.entry = e, .plain = -1, .restricted = -1};
+	*f = (struct found){.entry = e};
 	if (e->has_any_l4) {
-		f->plain = 0;
+		f->plain = 1;
 		f->width = 65537;
 		return true;
 	}
 	for (size_t i = 0; i < e->l4.n; i++) {
 		uint32_t width = 0;
 		int length = l4_length(q, &e->l4.v[i], &width);
-		int *at = e->l4.v[i].is_restricted && q->is_default_deny ? &f->restricted : &f->plain;
 
 		if (length < 0)
 			continue;
-		if (at == &f->plain)
-			f->width = MAX(f->width, width);
-		*at = MAX(*at, length);
+		if (e->l4.v[i].is_restricted && q->is_default_deny) {
+			f->restricted |= UINT32_C(1) << length;
+			continue;
+		}
+		f->plain |= UINT32_C(1) << length;
+		f->width = MAX(f->width, width);
 	}
-	return f->plain >= 0 || f->restricted >= 0;
+	return f->plain || f->restricted;
 }
 
 static bool is_selected(const struct question *q, const struct selector *s)
 {
-	return q->peer->labels && selector_match(q->repo->selectors, s, q->peer->labels, q->peer->flags);
+	return q->peer->labels &&
+	       selector_match(q->repo->selectors, s, q->peer->labels, q->peer->flags);
 }
 
 /* 1, 0; -ENOMEM, -ENOSPC. */
@@ -121,26 +127,35 @@ struct found_list {
 	size_t n, cap;
 };
 
-/* The deepest key of one identity (the peer's own or the wildcard) and what authentication it asks for. */
-static void lookup(const struct found_list *l, bool is_wildcard, int *ret_depth, int *ret_auth, bool *ret_is_explicit)
+static bool is_of(const struct found *f, bool is_wildcard)
 {
-	int depth = -1, from = -1, auth = POLICY_AUTH_UNSET;
+	return !f->entry->is_deny && f->entry->has_any_peer == is_wildcard;
+}
+
+/* The deepest key of one identity (the peer's own or the wildcard) and what authentication it asks
+ * for. */
+static void lookup(const struct found_list *l, bool is_wildcard, int *ret_depth, int *ret_auth,
+		   bool *ret_is_explicit)
+{
+	int depth = -1, auth = POLICY_AUTH_UNSET;
 	bool is_explicit = false;
 
 	for (size_t i = 0; i < l->n; i++)
-		if (!l->v[i].entry->is_deny && l->v[i].entry->has_any_peer == is_wildcard)
-			depth = MAX(depth, l->v[i].plain);
-	for (int d = 0; d <= depth; d++)
+		for (int d = 0; is_of(&l->v[i], is_wildcard) && d <= 24; d++)
+			if (l->v[i].plain >> d & 1)
+				depth = MAX(depth, d);
+	/* from the deepest key outwards, the first that says something; what is restricted lends
+	 * its word too */
+	for (int d = depth; auth == POLICY_AUTH_UNSET && d >= 0; d--)
 		for (size_t i = 0; i < l->n; i++) {
 			const struct found *f = &l->v[i];
-			int asked = (int)f->entry->auth;
 
-			if (f->entry->is_deny || f->entry->has_any_peer != is_wildcard || asked == POLICY_AUTH_UNSET ||
-			    (f->plain != d && f->restricted != d))
+			if (!is_of(f, is_wildcard) || !((f->plain | f->restricted) >> d & 1))
 				continue;
-			auth = d > from ? asked : MAX(auth, asked);
-			is_explicit = d == depth && (f->plain == d || (is_explicit && d == from));
-			from = d;
+			auth = MAX(auth, (int)f->entry->auth);
+			if (d == depth && f->entry->auth != POLICY_AUTH_UNSET &&
+			    (f->plain >> d & 1))
+				is_explicit = true;
 		}
 	*ret_depth = depth;
 	*ret_auth = auth;
@@ -176,7 +191,8 @@ static bool is_localhost_allowed(const struct question *q, size_t n_entries)
 }
 
 /* if any deny matches -> deny; else if any allow matches -> allow; else the default. */
-static struct policy_verdict decide(const struct question *q, const struct found_list *l, size_t n_entries)
+static struct policy_verdict decide(const struct question *q, const struct found_list *l,
+				    size_t n_entries)
 {
 	const struct found *deny = NULL, *allow = NULL, *auth = NULL;
 
@@ -187,17 +203,20 @@ static struct policy_verdict decide(const struct question *q, const struct found
 			deny = is_better(f, deny) ? f : deny;
 			continue;
 		}
-		if (f->plain >= 0)
+		if (f->plain)
 			allow = is_better(f, allow) ? f : allow;
 		if (f->entry->auth >= POLICY_AUTH_REQUIRED && (!auth || is_better(f, auth)))
 			auth = f;
 	}
 	if (deny)
-		return (struct policy_verdict){.action = POLICY_DENY_RULE, .rule = deny->entry->number};
+		return (struct policy_verdict){.action = POLICY_DENY_RULE,
+					       .rule = deny->entry->number};
 	if (allow && auth && needs_auth(l))
-		return (struct policy_verdict){.action = POLICY_DENY_AUTH, .rule = auth->entry->number};
+		return (struct policy_verdict){.action = POLICY_DENY_AUTH,
+					       .rule = auth->entry->number};
 	if (allow)
-		return (struct policy_verdict){.action = POLICY_ALLOW, .rule = allow->entry->number};
+		return (struct policy_verdict){.action = POLICY_ALLOW,
+					       .rule = allow->entry->number};
 	if (!q->is_default_deny || is_localhost_allowed(q, n_entries))
 		return (struct policy_verdict){.action = POLICY_ALLOW};
 	return (struct policy_verdict){.action = POLICY_DENY_DEFAULT};
@@ -214,10 +233,12 @@ static int report(const struct found_list *l, struct policy_why *ret)
 
 	for (size_t i = 0; i < l->n; i++) {
 		const struct found *f = &l->v[i];
-		int r = ARRAY_ADD(&out, (struct policy_match){.rule = f->entry->number,
-							      .is_deny = f->entry->is_deny,
-							      .is_restricted = f->plain < 0 && !f->entry->is_deny,
-							      .needs_auth = f->entry->auth >= POLICY_AUTH_REQUIRED});
+		int r = ARRAY_ADD(&out,
+				  (struct policy_match){
+					  .rule = f->entry->number,
+					  .is_deny = f->entry->is_deny,
+					  .is_restricted = !f->plain && !f->entry->is_deny,
+					  .needs_auth = f->entry->auth >= POLICY_AUTH_REQUIRED});
 
 		if (r < 0) {
 			ARRAY_DONE(&out);
@@ -230,17 +251,20 @@ static int report(const struct found_list *l, struct policy_why *ret)
 }
 
 /* Whether the direction is enforced and drops by default. */
-static size_t count_entries(const struct policy_repo *r, enum policy_dir dir, bool *ret_is_default_deny)
+static size_t count_entries(const struct policy_repo *r, enum policy_dir dir,
+			    bool *ret_is_default_deny)
 {
 	const struct policy_object *o, *tmp;
 	bool is_default_deny = policy_is_always(r);
 	size_t n = 0;
 
-	HASH_ITER (hh, r->objects, o, tmp) {
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
 		for (size_t i = 0; i < o->rules.n; i++) {
 			const struct policy_rule *rule = &o->rules.v[i];
 
-			for (size_t k = 0; policy_rule_selects(r, rule) && k < rule->entries.n; k++) {
+			for (size_t k = 0; policy_rule_selects(r, rule) && k < rule->entries.n;
+			     k++) {
 				if (rule->entries.v[k].dir != dir)
 					continue;
 				n++;
@@ -258,7 +282,8 @@ static int collect(const struct question *q, struct found_list *l)
 	struct found f;
 	int r = 0;
 
-	HASH_ITER (hh, q->repo->objects, o, tmp) {
+	HASH_ITER(hh, q->repo->objects, o, tmp)
+	{
 		for (size_t i = 0; i < o->rules.n; i++) {
 			const struct policy_rule *rule = &o->rules.v[i];
 
@@ -278,8 +303,8 @@ static int collect(const struct question *q, struct found_list *l)
 	return r < 0 ? r : 0;
 }
 
-int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir, uint8_t proto,
-		 uint16_t port, struct policy_why *ret)
+int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir,
+		 uint8_t proto, uint16_t port, struct policy_why *ret)
 {
 	struct question q = {.repo = r, .peer = peer, .dir = dir, .proto = proto, .port = port};
 	struct policy_why why = {0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The meaning of the policies in the plainest form: one question, answered by walking all rules. Answers
- * `meshctl policy why`, and checks the tables in tests; shares no code with them past the parser.
+ * The meaning of the policies in the plainest form: one question, answered by walking all rules.
+ * Answers `meshctl policy why`, and checks the tables in tests; shares no code with them past the
+ * parser.
  */
 #pragma once
 
@@ -15,5 +16,5 @@ struct policy_model_peer {
 };
 
 /* `ret` as in policy_why(). -ENOMEM, -ENOSPC. */
-int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir, uint8_t proto,
-		 uint16_t port, struct policy_why *ret);
+int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir,
+		 uint8_t proto, uint16_t port, struct policy_why *ret);

@@ -54,7 +54,8 @@ const json_t *policy_get(const json_t *obj, const char *key)
 	return json_is_null(v) ? NULL : v;
 }
 
-int policy_get_object(struct policy_parser *p, const json_t *obj, const char *key, const json_t **ret)
+int policy_get_object(struct policy_parser *p, const json_t *obj, const char *key,
+		      const json_t **ret)
 {
 	const json_t *v = policy_get(obj, key);
 
@@ -64,7 +65,8 @@ int policy_get_object(struct policy_parser *p, const json_t *obj, const char *ke
 	return 0;
 }
 
-int policy_get_array(struct policy_parser *p, const json_t *obj, const char *key, const json_t **ret)
+int policy_get_array(struct policy_parser *p, const json_t *obj, const char *key,
+		     const json_t **ret)
 {
 	const json_t *v = policy_get(obj, key);
 
@@ -84,7 +86,8 @@ int policy_get_string(struct policy_parser *p, const json_t *obj, const char *ke
 	return 0;
 }
 
-/* labels: ["source:key=value", {"key":...,"source":...,"value":...}], for the person who reads about the rule. */
+/* labels: ["source:key=value", {"key":...,"source":...,"value":...}], for the person who reads
+ * about the rule. */
 static int rule_parse_labels(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
 {
 	CLEANUP(buf_done) struct buf text = {.max = 4096};
@@ -108,8 +111,9 @@ static int rule_parse_labels(struct policy_parser *p, const json_t *spec, struct
 		}
 		if (!key)
 			return policy_bad(p, "labels[%zu] is no label", i);
-		r = buf_addf(&text, "%s%s%s%s%s%s", text.len ? "," : "", source ? source : "", source ? ":" : "", key,
-			     value && *value ? "=" : "", value ? value : "");
+		r = buf_addf(&text, "%s%s%s%s%s%s", text.len ? "," : "", source ? source : "",
+			     source ? ":" : "", key, value && *value ? "=" : "",
+			     value ? value : "");
 		if (r == -E2BIG)
 			break; /* the rest is only not shown */
 		if (r < 0)
@@ -180,14 +184,16 @@ static int entry_parse_auth(struct policy_parser *p, const json_t *element, stru
 		if (str_eq(mode, modes[i]))
 			e->auth = (enum policy_auth)i;
 	if (e->auth == POLICY_AUTH_UNSET)
-		return policy_bad(p, "authentication.mode is not one of disabled, required, test-always-fail");
+		return policy_bad(
+			p,
+			"authentication.mode is not one of disabled, required, test-always-fail");
 	if (e->auth == POLICY_AUTH_DISABLED)
 		return 0;
 	return policy_note(p, "authentication is not possible on this host, so this is dropped");
 }
 
-static int rule_parse_element(struct policy_parser *p, const json_t *element, enum policy_dir dir, bool is_deny,
-			      struct policy_rule *rule)
+static int rule_parse_element(struct policy_parser *p, const json_t *element, enum policy_dir dir,
+			      bool is_deny, struct policy_rule *rule)
 {
 	static const char *const requires[POLICY_DIRS] = {"fromRequires", "toRequires"};
 	struct policy_entry *e;
@@ -209,7 +215,8 @@ static int rule_parse_element(struct policy_parser *p, const json_t *element, en
 	if (r == 0)
 		r = policy_parse_peers(p, element, e);
 	if (r == 0 && json_array_size(policy_get(element, requires[dir])) > 0)
-		r = policy_note(p, "requirements on peers were removed in Cilium 1.19 and have no effect");
+		r = policy_note(
+			p, "requirements on peers were removed in Cilium 1.19 and have no effect");
 	return r;
 }
 
@@ -235,7 +242,8 @@ static int rule_parse_lists(struct policy_parser *p, const json_t *spec, struct 
 		for (size_t k = 0; r == 0 && k < json_array_size(list); k++) {
 			size_t mark = policy_push(p, ".%s[%zu]", lists[i].name, k);
 
-			r = rule_parse_element(p, json_array_get(list, k), lists[i].dir, lists[i].is_deny, rule);
+			r = rule_parse_element(p, json_array_get(list, k), lists[i].dir,
+					       lists[i].is_deny, rule);
 			if (r == 0)
 				policy_pop(p, mark);
 		}
@@ -243,19 +251,22 @@ static int rule_parse_lists(struct policy_parser *p, const json_t *spec, struct 
 	if (r < 0)
 		return r;
 	if (counts[POLICY_INGRESS] + counts[POLICY_EGRESS] == 0)
-		return policy_bad(p, "at least one of ingress, ingressDeny, egress, egressDeny needs an element");
+		return policy_bad(p, "at least one of ingress, ingressDeny, egress, egressDeny "
+				     "needs an element");
 	for (unsigned d = 0; d < POLICY_DIRS; d++) {
 		const json_t *v = policy_get(deny, d == POLICY_INGRESS ? "ingress" : "egress");
 
 		if (v && !json_is_boolean(v))
 			return policy_bad(p, "enableDefaultDeny has a member that is no boolean");
-		rule->is_default_deny[d] = v && p->repo->options.has_non_default_deny ? json_is_true(v)
-										      : counts[d] > 0;
+		rule->is_default_deny[d] = v && p->repo->options.has_non_default_deny
+						   ? json_is_true(v)
+						   : counts[d] > 0;
 	}
 	return 0;
 }
 
-static int object_parse_rule(struct policy_parser *p, const json_t *spec, struct policy_object *object)
+static int object_parse_rule(struct policy_parser *p, const json_t *spec,
+			     struct policy_object *object)
 {
 	struct policy_rule *rule;
 	int r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON of CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, NetworkPolicy and CiliumCIDRGroup to rules.
- * One bad rule makes the object invalid, as in Cilium.
+ * JSON of CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, NetworkPolicy and CiliumCIDRGroup to
+ * rules. One bad rule makes the object invalid, as in Cilium.
  */
 #pragma once
 
@@ -39,9 +39,12 @@ int policy_note(struct policy_parser *p, const char *text);
 const json_t *policy_get(const json_t *obj, const char *key);
 
 /* Optional members of a type: *ret is NULL (or as it was) if absent. -EBADMSG for another type. */
-int policy_get_object(struct policy_parser *p, const json_t *obj, const char *key, const json_t **ret);
-int policy_get_array(struct policy_parser *p, const json_t *obj, const char *key, const json_t **ret);
-int policy_get_string(struct policy_parser *p, const json_t *obj, const char *key, const char **ret);
+int policy_get_object(struct policy_parser *p, const json_t *obj, const char *key,
+		      const json_t **ret);
+int policy_get_array(struct policy_parser *p, const json_t *obj, const char *key,
+		     const json_t **ret);
+int policy_get_string(struct policy_parser *p, const json_t *obj, const char *key,
+		      const char **ret);
 
 /* How keys without a source are read, and what is put before every key. */
 struct policy_keys {
@@ -51,10 +54,11 @@ struct policy_keys {
 };
 
 /*
- * Reads a LabelSelector into a builder: matchLabels, then matchExpressions. `ns` (or NULL) replaces a
- * k8s namespace requirement of matchLabels, as Cilium does for subjects.
+ * Reads a LabelSelector into a builder: matchLabels, then matchExpressions. `ns` (or NULL) replaces
+ * a k8s namespace requirement of matchLabels, as Cilium does for subjects.
  */
-int policy_parse_selector(struct policy_parser *p, const json_t *sel, const struct policy_keys *keys, const char *ns,
+int policy_parse_selector(struct policy_parser *p, const json_t *sel,
+			  const struct policy_keys *keys, const char *ns,
 			  struct selector_builder *b);
 
 /* Adds the cluster requirement that policy-default-local-cluster asks for. */
@@ -73,8 +77,8 @@ int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct p
 int policy_parse_l4(struct policy_parser *p, const json_t *element, struct policy_entry *e);
 
 /* Adds one port in CNP notation: number or name, end (0 = none), protocol (NULL = ANY). */
-int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char *port, int64_t end, const char *proto,
-		    bool is_restricted, bool *ret_is_zero);
+int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char *port, int64_t end,
+		    const char *proto, bool is_restricted, bool *ret_is_zero);
 
 /* rules of a NetworkPolicy, and the whole of a CiliumCIDRGroup. */
 int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_object *object);
@@ -84,4 +88,5 @@ int policy_parse_group(struct policy_parser *p, const json_t *obj, struct policy
 #define POLICY_NS_LABELS       "io.cilium.k8s.namespace.labels."
 #define POLICY_CLUSTER_LABEL   "io.cilium.k8s.policy.cluster"
 #define POLICY_CIDRGROUP_LABEL "io.cilium.policy.cidrgroupname/"
-#define POLICY_ANY_CIDRGROUP   "io.cilium.policy.cidrgroupname" /* ours: on every prefix of a group */
+#define POLICY_ANY_CIDRGROUP   "io.cilium.policy.cidrgroupname" /* ours: on every prefix of a group \
+								 */

@@ -5,7 +5,8 @@
 #include "policy/policy_parse.h"
 
 static const struct policy_keys pod_keys = {.source = LABEL_K8S, .is_strict = true, .prefix = ""};
-static const struct policy_keys ns_keys = {.source = LABEL_K8S, .is_strict = true, .prefix = POLICY_NS_LABELS};
+static const struct policy_keys ns_keys = {
+	.source = LABEL_K8S, .is_strict = true, .prefix = POLICY_NS_LABELS};
 
 static int parse_labels_peer(struct policy_parser *p, const json_t *pods, const json_t *namespaces,
 			     struct policy_entry *e)
@@ -18,14 +19,16 @@ static int parse_labels_peer(struct policy_parser *p, const json_t *pods, const 
 		mark = policy_push(p, ".namespaceSelector");
 		r = policy_parse_selector(p, namespaces, &ns_keys, NULL, &b);
 		if (r == 0 && b.n == 0)
-			r = selector_builder_add(&b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_EXISTS, NULL, 0);
+			r = selector_builder_add(&b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_EXISTS,
+						 NULL, 0);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
 	}
 	if (pods) {
 		mark = policy_push(p, ".podSelector");
-		r = policy_parse_selector(p, pods, &pod_keys, namespaces ? NULL : p->object->ns, &b);
+		r = policy_parse_selector(p, pods, &pod_keys, namespaces ? NULL : p->object->ns,
+					  &b);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
@@ -82,15 +85,18 @@ static int parse_port(struct policy_parser *p, const json_t *port, struct policy
 		return r;
 	number = policy_get(port, "port");
 	end = policy_get(port, "endPort");
-	if ((number && !json_is_integer(number) && !json_is_string(number)) || (end && !json_is_integer(end)))
+	if ((number && !json_is_integer(number) && !json_is_string(number)) ||
+	    (end && !json_is_integer(end)))
 		return policy_bad(p, "port or endPort is of a wrong type");
 	if (json_is_integer(number))
 		(void)snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(number));
 	return policy_add_port(p, e, json_is_string(number) ? json_string_value(number) : text,
-			       end ? json_integer_value(end) : 0, proto ? proto : "TCP", false, &is_zero);
+			       end ? json_integer_value(end) : 0, proto ? proto : "TCP", false,
+			       &is_zero);
 }
 
-static int add_entry(struct policy_parser *p, struct policy_rule *rule, enum policy_dir dir, struct policy_entry **ret)
+static int add_entry(struct policy_parser *p, struct policy_rule *rule, enum policy_dir dir,
+		     struct policy_entry **ret)
 {
 	int r = ARRAY_ADD(&rule->entries, (struct policy_entry){.dir = dir, .has_any_l4 = true});
 
@@ -102,8 +108,8 @@ static int add_entry(struct policy_parser *p, struct policy_rule *rule, enum pol
 }
 
 /* One entry with the ports of `element` and one peer of its list (`peer` NULL = everybody). */
-static int parse_entry(struct policy_parser *p, const json_t *ports, const json_t *peer, enum policy_dir dir,
-		       struct policy_rule *rule)
+static int parse_entry(struct policy_parser *p, const json_t *ports, const json_t *peer,
+		       enum policy_dir dir, struct policy_rule *rule)
 {
 	struct policy_entry *e;
 	int r = add_entry(p, rule, dir, &e);
@@ -125,10 +131,11 @@ static int parse_entry(struct policy_parser *p, const json_t *ports, const json_
 	return 0;
 }
 
-static int parse_list(struct policy_parser *p, const json_t *spec, enum policy_dir dir, struct policy_rule *rule,
-		      size_t *ret_n)
+static int parse_list(struct policy_parser *p, const json_t *spec, enum policy_dir dir,
+		      struct policy_rule *rule, size_t *ret_n)
 {
-	const char *name = dir == POLICY_INGRESS ? "ingress" : "egress", *peers_name = dir == POLICY_INGRESS ? "from" : "to";
+	const char *name = dir == POLICY_INGRESS ? "ingress" : "egress",
+		   *peers_name = dir == POLICY_INGRESS ? "from" : "to";
 	const json_t *list = NULL, *element = NULL, *peers = NULL, *ports = NULL;
 	int r = policy_get_array(p, spec, name, &list);
 
@@ -158,8 +165,8 @@ static int parse_list(struct policy_parser *p, const json_t *spec, enum policy_d
 }
 
 /* What has no element but is asked for by policyTypes denies all: an entry that matches nothing. */
-static int add_deny_all(struct policy_parser *p, const json_t *spec, const size_t counts[POLICY_DIRS],
-			struct policy_rule *rule)
+static int add_deny_all(struct policy_parser *p, const json_t *spec,
+			const size_t counts[POLICY_DIRS], struct policy_rule *rule)
 {
 	const json_t *types = NULL;
 	bool has[POLICY_DIRS] = {false, false}, wanted;
@@ -195,7 +202,8 @@ int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_o
 	if (r == 0)
 		r = policy_get_object(p, spec, "podSelector", &pods);
 	if (r == 0)
-		r = ARRAY_ADD(&object->rules, (struct policy_rule){.is_default_deny = {true, true}});
+		r = ARRAY_ADD(&object->rules,
+			      (struct policy_rule){.is_default_deny = {true, true}});
 	if (r < 0)
 		return r;
 	rule = &object->rules.v[object->rules.n - 1];
@@ -208,7 +216,8 @@ int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_o
 	if (pods)
 		r = policy_parse_selector(p, pods, &pod_keys, object->ns, &b);
 	else
-		r = selector_builder_add(&b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_IN, (const char *const *)&object->ns, 1);
+		r = selector_builder_add(&b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_IN,
+					 (const char *const *)&object->ns, 1);
 	if (r == 0)
 		r = selector_builder_take(&b, &rule->subject);
 	if (r < 0)
@@ -220,7 +229,8 @@ int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_o
 	return r < 0 ? r : add_deny_all(p, spec, counts, rule);
 }
 
-static int parse_group_labels(struct policy_parser *p, const json_t *obj, struct policy_object *object)
+static int parse_group_labels(struct policy_parser *p, const json_t *obj,
+			      struct policy_object *object)
 {
 	CLEANUP(label_builder_done) struct label_builder b = {.table = p->repo->labels};
 	const json_t *meta = NULL, *labels = NULL, *v = NULL;
@@ -232,7 +242,8 @@ static int parse_group_labels(struct policy_parser *p, const json_t *obj, struct
 		r = policy_get_object(p, meta, "labels", &labels);
 	if (r < 0)
 		return r;
-	json_object_foreach((json_t *)labels, name, v) {
+	json_object_foreach((json_t *)labels, name, v)
+	{
 		if (!json_is_string(v))
 			return policy_bad(p, "metadata.labels: \"%.80s\" is no string", name);
 		r = label_builder_add_kv(&b, LABEL_CIDRGROUP, name, json_string_value(v));

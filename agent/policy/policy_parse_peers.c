@@ -11,7 +11,8 @@ static bool is_label_name(const char *s)
 {
 	size_t len = strlen(s);
 
-	if (len == 0 || len > 63 || !isalnum((unsigned char)s[0]) || !isalnum((unsigned char)s[len - 1]))
+	if (len == 0 || len > 63 || !isalnum((unsigned char)s[0]) ||
+	    !isalnum((unsigned char)s[len - 1]))
 		return false;
 	for (; *s; s++)
 		if (!isalnum((unsigned char)*s) && *s != '-' && *s != '_' && *s != '.')
@@ -36,10 +37,11 @@ static bool is_label_key(const char *key)
 }
 
 /* Splits "source:key"; the key may be long by the prefix that namespace labels get. */
-static int parse_key(struct policy_parser *p, const char *text, const struct policy_keys *keys, uint8_t *ret_source,
-		     char ret_key[LIMIT_LABEL_KEY + 1])
+static int parse_key(struct policy_parser *p, const char *text, const struct policy_keys *keys,
+		     uint8_t *ret_source, char ret_key[LIMIT_LABEL_KEY + 1])
 {
-	const char *colon = keys->is_strict ? NULL : strchr(text, ':'), *key = colon ? colon + 1 : text;
+	const char *colon = keys->is_strict ? NULL : strchr(text, ':'),
+		   *key = colon ? colon + 1 : text;
 	int r;
 
 	*ret_source = keys->source;
@@ -56,11 +58,13 @@ static int parse_key(struct policy_parser *p, const char *text, const struct pol
 	return r < 0 || r > LIMIT_LABEL_KEY ? policy_bad(p, "\"%.80s\" is too long", text) : 0;
 }
 
-static int parse_expression(struct policy_parser *p, const json_t *expr, const struct policy_keys *keys,
-			    struct selector_builder *b)
+static int parse_expression(struct policy_parser *p, const json_t *expr,
+			    const struct policy_keys *keys, struct selector_builder *b)
 {
-	static const char *const ops[] = {[SELECTOR_IN] = "In", [SELECTOR_NOT_IN] = "NotIn",
-					  [SELECTOR_EXISTS] = "Exists", [SELECTOR_NOT_EXISTS] = "DoesNotExist"};
+	static const char *const ops[] = {[SELECTOR_IN] = "In",
+					  [SELECTOR_NOT_IN] = "NotIn",
+					  [SELECTOR_EXISTS] = "Exists",
+					  [SELECTOR_NOT_EXISTS] = "DoesNotExist"};
 	char key[LIMIT_LABEL_KEY + 1];
 	CLEANUP(free) const char **values = NULL;
 	const char *key_text = NULL, *op_text = NULL;
@@ -83,7 +87,8 @@ static int parse_expression(struct policy_parser *p, const json_t *expr, const s
 		if (str_eq(op_text, ops[op]))
 			break;
 	if (!key_text || !op_text || op == ARRAY_LEN(ops))
-		return policy_bad(p, "needs a key and an operator In, NotIn, Exists or DoesNotExist");
+		return policy_bad(p,
+				  "needs a key and an operator In, NotIn, Exists or DoesNotExist");
 	r = parse_key(p, key_text, keys, &source, key);
 	if (r < 0)
 		return r;
@@ -99,7 +104,8 @@ static int parse_expression(struct policy_parser *p, const json_t *expr, const s
 	return r == -EINVAL ? policy_bad(p, "%s %s values", op_text, n ? "takes no" : "needs") : r;
 }
 
-int policy_parse_selector(struct policy_parser *p, const json_t *sel, const struct policy_keys *keys, const char *ns,
+int policy_parse_selector(struct policy_parser *p, const json_t *sel,
+			  const struct policy_keys *keys, const char *ns,
 			  struct selector_builder *b)
 {
 	char name[LIMIT_LABEL_KEY + 1];
@@ -116,10 +122,12 @@ int policy_parse_selector(struct policy_parser *p, const json_t *sel, const stru
 		r = policy_get_array(p, sel, "matchExpressions", &exprs);
 	if (r < 0)
 		return r;
-	json_object_foreach((json_t *)labels, key, v) {
+	json_object_foreach((json_t *)labels, key, v)
+	{
 		text = json_string_value(v);
 		if (!text)
-			return policy_bad(p, "matchLabels: the value of \"%.80s\" is no string", key);
+			return policy_bad(p, "matchLabels: the value of \"%.80s\" is no string",
+					  key);
 		r = parse_key(p, key, keys, &source, name);
 		if (r == 0)
 			r = selector_builder_add(b, source, name, SELECTOR_IN, &text, 1);
@@ -146,7 +154,8 @@ int policy_add_cluster(struct policy_parser *p, struct selector_builder *b)
 {
 	const char *cluster = p->repo->options.cluster;
 
-	if (!p->repo->options.is_local_cluster_default || selector_builder_has(b, LABEL_K8S, POLICY_CLUSTER_LABEL) ||
+	if (!p->repo->options.is_local_cluster_default ||
+	    selector_builder_has(b, LABEL_K8S, POLICY_CLUSTER_LABEL) ||
 	    selector_builder_has(b, LABEL_ANY, POLICY_CLUSTER_LABEL))
 		return 0;
 	return selector_builder_add(b, LABEL_K8S, POLICY_CLUSTER_LABEL, SELECTOR_IN, &cluster, 1);
@@ -170,12 +179,13 @@ int policy_add_peer(struct policy_parser *p, struct selector_builder *b, struct 
 	return 0;
 }
 
-static bool has_key_prefix(const struct policy_parser *p, const struct selector_builder *b, uint8_t source,
-			   const char *prefix)
+static bool has_key_prefix(const struct policy_parser *p, const struct selector_builder *b,
+			   uint8_t source, const char *prefix)
 {
 	for (size_t i = 0; i < b->n; i++)
 		if (b->v[i].source == source &&
-		    str_has_prefix(intern_str(label_table_strings(p->repo->labels), b->v[i].key), prefix))
+		    str_has_prefix(intern_str(label_table_strings(p->repo->labels), b->v[i].key),
+				   prefix))
 			return true;
 	return false;
 }
@@ -188,13 +198,16 @@ static int add_scope(struct policy_parser *p, struct selector_builder *b)
 
 	if (has_key_prefix(p, b, LABEL_RESERVED, ""))
 		return 0;
-	if (!selector_builder_has(b, LABEL_K8S, POLICY_NS_LABEL) && !selector_builder_has(b, LABEL_ANY, POLICY_NS_LABEL)) {
+	if (!selector_builder_has(b, LABEL_K8S, POLICY_NS_LABEL) &&
+	    !selector_builder_has(b, LABEL_ANY, POLICY_NS_LABEL)) {
 		if (p->object->kind == POLICY_CCNP) {
 			if (!p->is_subject_init)
-				r = selector_builder_add(b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_EXISTS, NULL, 0);
+				r = selector_builder_add(b, LABEL_K8S, POLICY_NS_LABEL,
+							 SELECTOR_EXISTS, NULL, 0);
 		} else if (!has_key_prefix(p, b, LABEL_K8S, POLICY_NS_LABELS) &&
 			   !has_key_prefix(p, b, LABEL_ANY, POLICY_NS_LABELS)) {
-			r = selector_builder_add(b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_IN, &ns, 1);
+			r = selector_builder_add(b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_IN, &ns,
+						 1);
 		}
 	}
 	return r < 0 ? r : policy_add_cluster(p, b);
@@ -218,17 +231,19 @@ static int parse_node(struct policy_parser *p, const json_t *item, struct policy
 	int r;
 
 	if (!p->repo->options.has_node_selector_labels)
-		return policy_bad(p, "node selectors need enable-node-selector-labels in the cluster");
+		return policy_bad(p,
+				  "node selectors need enable-node-selector-labels in the cluster");
 	r = policy_parse_selector(p, item, &keys, NULL, &b);
 	if (r == 0)
-		r = selector_builder_add(&b, LABEL_RESERVED, "remote-node", SELECTOR_EXISTS, NULL, 0);
+		r = selector_builder_add(&b, LABEL_RESERVED, "remote-node", SELECTOR_EXISTS, NULL,
+					 0);
 	if (r == 0)
 		r = policy_add_cluster(p, &b);
 	return r < 0 ? r : policy_add_peer(p, &b, e);
 }
 
-static int add_label_peer(struct policy_parser *p, struct policy_entry *e, uint8_t source, const char *key,
-			  enum selector_op op, const char *value)
+static int add_label_peer(struct policy_parser *p, struct policy_entry *e, uint8_t source,
+			  const char *key, enum selector_op op, const char *value)
 {
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
 	int r = selector_builder_add(&b, source, key, op, &value, op == SELECTOR_IN);
@@ -236,7 +251,8 @@ static int add_label_peer(struct policy_parser *p, struct policy_entry *e, uint8
 	return r < 0 ? r : policy_add_peer(p, &b, e);
 }
 
-static int add_reserved_peers(struct policy_parser *p, struct policy_entry *e, const char *const *names)
+static int add_reserved_peers(struct policy_parser *p, struct policy_entry *e,
+			      const char *const *names)
 {
 	int r = 0;
 
@@ -249,10 +265,11 @@ static int add_reserved_peers(struct policy_parser *p, struct policy_entry *e, c
 static int add_entity(struct policy_parser *p, struct policy_entry *e, const char *name)
 {
 	static const char *const world[] = {"world", "world-ipv4", "world-ipv6", NULL};
-	static const char *const cluster[] = {"host",	"remote-node", "init", "ingress",
+	static const char *const cluster[] = {"host",	"remote-node", "init",		 "ingress",
 					      "health", "unmanaged",   "kube-apiserver", NULL};
-	static const char *const single[] = {"world-ipv4", "world-ipv6", "host",   "remote-node", "kube-apiserver",
-					     "health",	   "init",	 "ingress", "unmanaged",   "none"};
+	static const char *const single[] = {"world-ipv4",     "world-ipv6", "host", "remote-node",
+					     "kube-apiserver", "health",     "init", "ingress",
+					     "unmanaged",      "none"};
 	bool is_mesh = str_eq(name, "cluster-mesh");
 	int r;
 
@@ -266,7 +283,8 @@ static int add_entity(struct policy_parser *p, struct policy_entry *e, const cha
 		r = add_reserved_peers(p, e, cluster);
 		return r < 0 ? r
 			     : add_label_peer(p, e, LABEL_K8S, POLICY_CLUSTER_LABEL,
-					      is_mesh ? SELECTOR_EXISTS : SELECTOR_IN, p->repo->options.cluster);
+					      is_mesh ? SELECTOR_EXISTS : SELECTOR_IN,
+					      p->repo->options.cluster);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(single); i++)
 		if (str_eq(name, single[i]))
@@ -359,7 +377,8 @@ int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct p
 		r = policy_parse_selector(p, selector, &keys, NULL, &b);
 		/* an empty selector is every group, and no peer outside of groups */
 		if (r == 0 && b.n == 0)
-			r = selector_builder_add(&b, LABEL_CIDRGROUP, POLICY_ANY_CIDRGROUP, SELECTOR_EXISTS, NULL, 0);
+			r = selector_builder_add(&b, LABEL_CIDRGROUP, POLICY_ANY_CIDRGROUP,
+						 SELECTOR_EXISTS, NULL, 0);
 	}
 	if (r == 0)
 		r = parse_excepts(p, item, NULL, &b);
@@ -371,9 +390,13 @@ static int parse_group(struct policy_parser *p, const json_t *item, struct polic
 	if (!json_is_object(item))
 		return policy_bad(p, "not an object");
 	if (!e->is_deny)
-		return policy_note(p, "cloud groups are not resolved on this host, so this matches nothing");
-	/* members are unknown but outside of the cluster: denying all of that never lets too much in */
-	if (e->peers.n == 0 && policy_note(p, "cloud groups are not resolved on this host, so all of world is denied") < 0)
+		return policy_note(
+			p, "cloud groups are not resolved on this host, so this matches nothing");
+	/* members are unknown but outside of the cluster: denying all of that never lets too much
+	 * in */
+	if (e->peers.n == 0 &&
+	    policy_note(
+		    p, "cloud groups are not resolved on this host, so all of world is denied") < 0)
 		return -ENOMEM;
 	return e->peers.n ? 0 : add_entity(p, e, "world");
 }
@@ -517,7 +540,8 @@ int policy_parse_peers(struct policy_parser *p, const json_t *element, struct po
 		e->has_any_peer = false;
 		e->is_nothing = true;
 	} else if (!used) {
-		e->has_any_peer = has_l4; /* neither L3 nor L4: the element only asks for default deny */
+		e->has_any_peer =
+			has_l4; /* neither L3 nor L4: the element only asks for default deny */
 	}
 	return 0;
 }

@@ -52,10 +52,17 @@ static int parse_proto(const char *name, uint8_t *ret)
 	static const struct {
 		const char *name;
 		uint8_t proto;
-	} protos[] = {{"ANY", 0},		{"TCP", IPPROTO_TCP},	{"UDP", IPPROTO_UDP},
-		      {"SCTP", IPPROTO_SCTP},	{"VRRP", PROTO_VRRP},	{"IGMP", IPPROTO_IGMP},
-		      {"GRE", IPPROTO_GRE},	{"IPIP", IPPROTO_IPIP}, {"IPV6", IPPROTO_IPV6},
-		      {"ESP", IPPROTO_ESP},	{"AH", IPPROTO_AH}};
+	} protos[] = {{"ANY", 0},
+		      {"TCP", IPPROTO_TCP},
+		      {"UDP", IPPROTO_UDP},
+		      {"SCTP", IPPROTO_SCTP},
+		      {"VRRP", PROTO_VRRP},
+		      {"IGMP", IPPROTO_IGMP},
+		      {"GRE", IPPROTO_GRE},
+		      {"IPIP", IPPROTO_IPIP},
+		      {"IPV6", IPPROTO_IPV6},
+		      {"ESP", IPPROTO_ESP},
+		      {"AH", IPPROTO_AH}};
 
 	for (size_t i = 0; i < ARRAY_LEN(protos); i++)
 		if (strcasecmp(name, protos[i].name) == 0) {
@@ -70,7 +77,9 @@ static bool has_transport_ports(uint8_t proto)
 	return proto == 0 || proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
 }
 
-/* ANY is TCP, UDP and SCTP, never ICMP (Cilium pkg/policy/l4.go). Takes the reference on l4.name. */
+/*
+ * ANY is TCP, UDP and SCTP, never ICMP (Cilium pkg/policy/l4.go). Takes the reference on l4.name.
+ */
 static int add_l4(struct policy_parser *p, struct policy_entry *e, struct policy_l4 l4)
 {
 	static const uint8_t any[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
@@ -94,8 +103,8 @@ static int add_l4(struct policy_parser *p, struct policy_entry *e, struct policy
 	return 0;
 }
 
-int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char *port, int64_t end, const char *proto,
-		    bool is_restricted, bool *ret_is_zero)
+int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char *port, int64_t end,
+		    const char *proto, bool is_restricted, bool *ret_is_zero)
 {
 	struct policy_l4 l4 = {.is_restricted = is_restricted};
 	char name[SVC_NAME_MAX + 1];
@@ -128,19 +137,22 @@ int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char 
 /* A HTTP rule without any condition lets everything pass, a DNS pattern of stars too. */
 static bool is_l7_wildcard(const json_t *rule, bool is_dns)
 {
-	static const char *const conditions[] = {"path", "method", "host", "headers", "headerMatches"};
+	static const char *const conditions[] = {"path", "method", "host", "headers",
+						 "headerMatches"};
 	const char *pattern = NULL;
 
 	if (!json_is_object(rule))
 		return false;
 	if (is_dns) {
 		pattern = json_string_value(json_object_get(rule, "matchPattern"));
-		return pattern && *pattern && pattern[strspn(pattern, "*")] == '\0' && !policy_get(rule, "matchName");
+		return pattern && *pattern && pattern[strspn(pattern, "*")] == '\0' &&
+		       !policy_get(rule, "matchName");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
 		const json_t *v = policy_get(rule, conditions[i]);
 
-		if (v && !(json_is_string(v) && !*json_string_value(v)) && !(json_is_array(v) && json_array_size(v) == 0))
+		if (v && !(json_is_string(v) && !*json_string_value(v)) &&
+		    !(json_is_array(v) && json_array_size(v) == 0))
 			return false;
 	}
 	return true;
@@ -150,7 +162,8 @@ struct l7 {
 	bool is_present, is_dns, is_wildcard;
 };
 
-static int parse_l7(struct policy_parser *p, const json_t *item, const struct policy_entry *e, struct l7 *ret)
+static int parse_l7(struct policy_parser *p, const json_t *item, const struct policy_entry *e,
+		    struct l7 *ret)
 {
 	static const char *const kinds[] = {"http", "dns", "kafka", "l7proto", "l7"};
 	const json_t *rules = NULL, *list = NULL;
@@ -171,7 +184,8 @@ static int parse_l7(struct policy_parser *p, const json_t *item, const struct po
 			return r;
 		ret->is_dns = i == 1;
 		for (size_t k = 0; k < json_array_size(list); k++)
-			ret->is_wildcard = ret->is_wildcard || is_l7_wildcard(json_array_get(list, k), ret->is_dns);
+			ret->is_wildcard = ret->is_wildcard ||
+					   is_l7_wildcard(json_array_get(list, k), ret->is_dns);
 	}
 	if (!ret->is_present)
 		return 0;
@@ -185,8 +199,8 @@ static int parse_l7(struct policy_parser *p, const json_t *item, const struct po
 }
 
 /* What makes an item conditional on something only a proxy can see. */
-static int parse_restrictions(struct policy_parser *p, const json_t *item, struct policy_entry *e, struct l7 *l7,
-			      bool *ret_is_restricted)
+static int parse_restrictions(struct policy_parser *p, const json_t *item, struct policy_entry *e,
+			      struct l7 *l7, bool *ret_is_restricted)
 {
 	const json_t *names, *listener = policy_get(item, "listener");
 	bool has_tls = policy_get(item, "terminatingTLS") || policy_get(item, "originatingTLS");
@@ -203,18 +217,21 @@ static int parse_restrictions(struct policy_parser *p, const json_t *item, struc
 			return policy_bad(p, "serverNames[%zu] is empty", i);
 	if (listener && (e->dir == POLICY_INGRESS || l7->is_present))
 		return policy_bad(p, "a listener is only for egress without L7 rules");
-	*ret_is_restricted = (l7->is_present && !l7->is_wildcard) || json_array_size(names) || listener || has_tls;
+	*ret_is_restricted = (l7->is_present && !l7->is_wildcard) || json_array_size(names) ||
+			     listener || has_tls;
 	if (!*ret_is_restricted)
 		return 0;
 	if (p->repo->options.allows_l7_as_l4) {
 		*ret_is_restricted = false;
-		return policy_note(p, "needs a proxy; as configured, the ports are open without it");
+		return policy_note(p,
+				   "needs a proxy; as configured, the ports are open without it");
 	}
-	return policy_note(p, "needs a proxy, which this host does not have, so this grants nothing");
+	return policy_note(p,
+			   "needs a proxy, which this host does not have, so this grants nothing");
 }
 
-static int parse_port(struct policy_parser *p, const json_t *port, struct policy_entry *e, bool is_restricted,
-		      const struct l7 *l7)
+static int parse_port(struct policy_parser *p, const json_t *port, struct policy_entry *e,
+		      bool is_restricted, const struct l7 *l7)
 {
 	const char *number = NULL, *proto = NULL;
 	const json_t *end = NULL;
@@ -231,7 +248,8 @@ static int parse_port(struct policy_parser *p, const json_t *port, struct policy
 	end = policy_get(port, "endPort");
 	if (end && !json_is_integer(end))
 		return policy_bad(p, "endPort is no number");
-	r = policy_add_port(p, e, number ? number : "", end ? json_integer_value(end) : 0, proto, is_restricted, &is_zero);
+	r = policy_add_port(p, e, number ? number : "", end ? json_integer_value(end) : 0, proto,
+			    is_restricted, &is_zero);
 	if (r < 0 || !l7->is_present)
 		return r;
 	if (is_zero)
@@ -276,10 +294,20 @@ static int parse_ports_item(struct policy_parser *p, const json_t *item, struct 
 static const struct {
 	const char *name;
 	uint8_t type;
-} icmp4_names[] = {{"EchoReply", 0},	   {"DestinationUnreachable", 3}, {"Redirect", 5},	  {"Echo", 8},
-		   {"EchoRequest", 8},	   {"RouterAdvertisement", 9},	  {"RouterSelection", 10}, {"TimeExceeded", 11},
-		   {"ParameterProblem", 12}, {"Timestamp", 13},		  {"TimestampReply", 14}, {"Photuris", 40},
-		   {"ExtendedEchoRequest", 42}, {"ExtendedEchoReply", 43}},
+} icmp4_names[] = {{"EchoReply", 0},
+		   {"DestinationUnreachable", 3},
+		   {"Redirect", 5},
+		   {"Echo", 8},
+		   {"EchoRequest", 8},
+		   {"RouterAdvertisement", 9},
+		   {"RouterSelection", 10},
+		   {"TimeExceeded", 11},
+		   {"ParameterProblem", 12},
+		   {"Timestamp", 13},
+		   {"TimestampReply", 14},
+		   {"Photuris", 40},
+		   {"ExtendedEchoRequest", 42},
+		   {"ExtendedEchoReply", 43}},
   icmp6_names[] = {{"DestinationUnreachable", 1},
 		   {"PacketTooBig", 2},
 		   {"TimeExceeded", 3},
@@ -348,7 +376,8 @@ static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct
 	is_v6 = family && str_eq(family, "IPv6");
 	if (family && *family && !is_v6 && !str_eq(family, "IPv4"))
 		return policy_bad(p, "family is neither IPv4 nor IPv6");
-	if (json_is_integer(type) && json_integer_value(type) >= 0 && json_integer_value(type) <= 255)
+	if (json_is_integer(type) && json_integer_value(type) >= 0 &&
+	    json_integer_value(type) <= 255)
 		number = (uint8_t)json_integer_value(type);
 	else if (!json_is_string(type) || icmp_type(json_string_value(type), is_v6, &number) < 0)
 		return policy_bad(p, "type is neither a number up to 255 nor the name of one");

@@ -6,10 +6,10 @@
 /* One reason for a prefix to be there. */
 struct mark {
 	struct cidr prefix;
-	bool is_cidr;			/* named itself: carries its cidr label */
-	const struct label_set *group;	/* of a CiliumCIDRGroup */
+	bool is_cidr;		       /* named itself: carries its cidr label */
+	const struct label_set *group; /* of a CiliumCIDRGroup */
 	const char *group_name;
-	const char *fqdn;		/* key of the label of a DNS selector */
+	const char *fqdn; /* key of the label of a DNS selector */
 };
 
 struct marks {
@@ -43,22 +43,28 @@ static int add_groups(const struct policy_repo *r, struct marks *m)
 	const struct policy_object *o, *tmp;
 	int err = 0;
 
-	HASH_ITER (hh, r->objects, o, tmp) {
-		for (size_t i = 0; err == 0 && o->kind == POLICY_CIDR_GROUP && i < o->group.n_cidrs; i++)
-			err = add_mark(r, m, (struct mark){.prefix = o->group.cidrs[i], .is_cidr = true,
-							   .group = o->group.labels,
-							   .group_name = o->name});
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
+		for (size_t i = 0; err == 0 && o->kind == POLICY_CIDR_GROUP && i < o->group.n_cidrs;
+		     i++)
+			err = add_mark(r, m,
+				       (struct mark){.prefix = o->group.cidrs[i],
+						     .is_cidr = true,
+						     .group = o->group.labels,
+						     .group_name = o->name});
 	}
 	return err;
 }
 
-/* Prefixes of policies about others: only a cidr: key in a label selector can tell that they are there. */
+/* Prefixes of policies about others: only a cidr: key in a label selector can tell that they are
+ * there. */
 static int add_all_rules(const struct policy_repo *r, struct marks *m)
 {
 	const struct policy_object *o, *tmp;
 	int err = 0;
 
-	HASH_ITER (hh, r->objects, o, tmp) {
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
 		for (size_t i = 0; i < o->rules.n; i++)
 			for (size_t k = 0; k < o->rules.v[i].entries.n; k++) {
 				const struct policy_entry *e = &o->rules.v[i].entries.v[k];
@@ -76,16 +82,20 @@ static int add_names(const struct policy_repo *r, struct marks *m, const struct 
 	const struct policy_fqdn_name *f, *tmp;
 	int err = 0;
 
-	HASH_ITER (hh, r->names, f, tmp) {
+	HASH_ITER(hh, r->names, f, tmp)
+	{
 		if (!policy_fqdn_match(pattern, f->name, r->options.has_single_label_wildcard))
 			continue;
 		for (size_t i = 0; err == 0 && i < f->n; i++)
-			err = add_mark(r, m, (struct mark){.prefix = cidr_of_ip(&f->ips[i]), .fqdn = pattern});
+			err = add_mark(
+				r, m,
+				(struct mark){.prefix = cidr_of_ip(&f->ips[i]), .fqdn = pattern});
 	}
 	return err;
 }
 
-static int collect(const struct policy_repo *r, struct selector *const *selectors, size_t n, struct marks *m)
+static int collect(struct policy_repo *r, struct selector *const *selectors, size_t n,
+		   struct marks *m)
 {
 	bool needs_groups = false, needs_all = false;
 	int err = 0;
@@ -101,6 +111,7 @@ static int collect(const struct policy_repo *r, struct selector *const *selector
 		if (err == 0 && s->n_reqs == 1 && s->reqs[0].source == LABEL_FQDN)
 			err = add_names(r, m, s);
 	}
+	r->uses_all_prefixes = needs_all;
 	if (err == 0 && (needs_groups || needs_all))
 		err = add_groups(r, m);
 	if (err == 0 && needs_all)
@@ -126,9 +137,10 @@ static const char *world_of(const struct policy_repo *r, const struct cidr *c)
 	return c->ip.family == AF_INET ? "world-ipv4" : "world-ipv6";
 }
 
-/* What the parent has, then what the prefix itself has: the longer one wins by key, one cidr label remains. */
-static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n, const struct label_set *parent,
-		     struct label_set **ret)
+/* What the parent has, then what the prefix itself has: the longer one wins by key, one cidr label
+ * remains. */
+static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n,
+		     const struct label_set *parent, struct label_set **ret)
 {
 	CLEANUP(label_builder_done) struct label_builder b = {.table = r->labels};
 	struct intern *strings = label_table_strings(r->labels);
@@ -139,7 +151,8 @@ static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n, 
 		is_cidr = is_cidr || marks[i].is_cidr;
 	for (uint32_t i = 0; err == 0 && parent && i < parent->n; i++)
 		if (!is_cidr || parent->v[i].source != LABEL_CIDR)
-			err = label_builder_add_kv(&b, (uint8_t)parent->v[i].source, intern_str(strings, parent->v[i].key),
+			err = label_builder_add_kv(&b, (uint8_t)parent->v[i].source,
+						   intern_str(strings, parent->v[i].key),
 						   intern_str(strings, parent->v[i].value));
 	for (size_t i = 0; err == 0 && i < n; i++) {
 		if (marks[i].group)
@@ -167,13 +180,15 @@ int policy_prefixes_make(struct policy_repo *r, struct selector *const *selector
 		err = ARRAY_RESERVE(&list, m.n + 1);
 	ARRAY_SORT(&m, mark_cmp);
 	for (size_t i = 0, end; err == 0 && i < m.n; i = end) {
-		for (end = i + 1; end < m.n && cidr_cmp(&m.v[i].prefix, &m.v[end].prefix) == 0; end++)
+		for (end = i + 1; end < m.n && cidr_cmp(&m.v[i].prefix, &m.v[end].prefix) == 0;
+		     end++)
 			;
 		/* sorted by address and length, a prefix comes right after those around it */
 		while (depth && !cidr_contains(&parents[depth - 1]->prefix, &m.v[i].prefix))
 			depth--;
 		list.v[list.n].prefix = m.v[i].prefix;
-		err = labels_of(r, &m.v[i], end - i, depth ? parents[depth - 1]->labels : NULL, &list.v[list.n].labels);
+		err = labels_of(r, &m.v[i], end - i, depth ? parents[depth - 1]->labels : NULL,
+				&list.v[list.n].labels);
 		if (err == 0)
 			parents[depth++] = &list.v[list.n++];
 	}

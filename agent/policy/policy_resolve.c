@@ -11,7 +11,9 @@
 
 enum { OVERLAY_KEEP = 2 };
 
-/* An entry of a rule that selects this host, with its ports as items; named ones wait for the peer. */
+/*
+ * An entry of a rule that selects this host, with its ports as items; named ones wait for the peer.
+ */
 struct active_entry {
 	const struct policy_entry *entry;
 	uint32_t first, n;
@@ -37,7 +39,8 @@ struct policy_table {
 	ARRAY(struct selector *) selectors; /* of `peers`, referenced */
 	uint32_t host_peer;		    /* of the localhost allow, or UINT32_MAX */
 	struct policy_index *index;
-	ARRAY(struct named_port) named; /* (name, proto) that egress entries ask peers for; .port unused */
+	ARRAY(struct named_port)
+	named; /* (name, proto) that egress entries ask peers for; .port unused */
 	struct policy_classes classes;
 	struct policy_locals *locals;
 	ARRAY(struct policy_prefix) prefixes;
@@ -163,7 +166,8 @@ static void table_settle_names(struct policy_table *t)
 	t->named.n = out;
 }
 
-static struct policy_item item_of(const struct policy_entry *e, const struct policy_l4 *l4, bool is_default_deny)
+static struct policy_item item_of(const struct policy_entry *e, const struct policy_l4 *l4,
+				  bool is_default_deny)
 {
 	return (struct policy_item){
 		.proto = l4 ? l4->proto : POLICY_PROTO_ANY,
@@ -199,7 +203,8 @@ static int table_add_items(struct policy_table *t, struct active_entry *a)
 			continue;
 		}
 		if (e->l4.v[i].name) {
-			port = named_ports_find(t->repo->subject_ports, e->l4.v[i].name, e->l4.v[i].proto);
+			port = named_ports_find(t->repo->subject_ports, e->l4.v[i].name,
+						e->l4.v[i].proto);
 			it.lo = it.hi = (uint16_t)port;
 		}
 		if (port >= 0)
@@ -241,7 +246,8 @@ static int table_collect(struct policy_table *t)
 		t->is_enforced[d] = t->is_default_deny[d] = always && !never;
 	if (never)
 		return 0;
-	HASH_ITER (hh, repo->objects, o, tmp) {
+	HASH_ITER(hh, repo->objects, o, tmp)
+	{
 		for (size_t i = 0; i < o->rules.n; i++) {
 			const struct policy_rule *rule = &o->rules.v[i];
 
@@ -251,7 +257,8 @@ static int table_collect(struct policy_table *t)
 				const struct policy_entry *e = &rule->entries.v[k];
 
 				t->is_enforced[e->dir] = true;
-				t->is_default_deny[e->dir] = t->is_default_deny[e->dir] || rule->is_default_deny[e->dir];
+				t->is_default_deny[e->dir] =
+					t->is_default_deny[e->dir] || rule->is_default_deny[e->dir];
 				r = ARRAY_ADD(&t->entries, (struct active_entry){.entry = e});
 			}
 		}
@@ -259,10 +266,12 @@ static int table_collect(struct policy_table *t)
 	return r;
 }
 
-/* Entries by number: what is derived from them comes out the same whatever order objects arrived in. */
+/* Entries by number: what is derived from them comes out the same whatever order objects arrived
+ * in. */
 static int active_cmp(const void *pa, const void *pb)
 {
-	uint32_t a = ((const struct active_entry *)pa)->entry->number, b = ((const struct active_entry *)pb)->entry->number;
+	uint32_t a = ((const struct active_entry *)pa)->entry->number,
+		 b = ((const struct active_entry *)pb)->entry->number;
 
 	return a < b ? -1 : a > b;
 }
@@ -278,7 +287,8 @@ static int table_add_localhost(struct policy_table *t)
 
 	for (size_t i = 0; i < t->entries.n; i++)
 		has_ingress = has_ingress || t->entries.v[i].entry->dir == POLICY_INGRESS;
-	if (!t->repo->options.has_localhost_allow || !has_ingress || !t->is_default_deny[POLICY_INGRESS])
+	if (!t->repo->options.has_localhost_allow || !has_ingress ||
+	    !t->is_default_deny[POLICY_INGRESS])
 		return 0;
 	r = selector_builder_add(&b, LABEL_RESERVED, "host", SELECTOR_IN, &none, 1);
 	if (r == 0)
@@ -303,8 +313,8 @@ static int table_build_prefixes(struct policy_table *t)
 		struct policy_prefix *p = &t->prefixes.v[i];
 
 		p->prefix = list.v[i].prefix;
-		r = policy_locals_get(t->locals, IDENTITY_LOCAL_CIDR, TAKE_PTR(list.v[i].labels), t->rebuilds,
-				      &p->identity);
+		r = policy_locals_get(t->locals, IDENTITY_LOCAL_CIDR, TAKE_PTR(list.v[i].labels),
+				      t->rebuilds, &p->identity);
 		t->prefixes.n += r == 0;
 	}
 	for (size_t i = 0; i < list.n; i++)
@@ -327,7 +337,8 @@ static void scratch_add(struct policy_table *t, uint32_t place)
 	const struct active_entry *a = &t->entries.v[place];
 
 	if (a->n)
-		memcpy(&t->scratch.v[t->scratch.n], &t->items.v[a->first], a->n * sizeof(*t->scratch.v));
+		memcpy(&t->scratch.v[t->scratch.n], &t->items.v[a->first],
+		       a->n * sizeof(*t->scratch.v));
 	t->scratch.n += a->n;
 }
 
@@ -338,7 +349,8 @@ static void scratch_add_named(struct policy_table *t, uint32_t place)
 
 	for (size_t i = 0; i < e->l4.n; i++) {
 		const struct policy_l4 *l4 = &e->l4.v[i];
-		uint64_t want = POLICY_SIG_PORT | (uint64_t)l4->name << 24 | (uint64_t)l4->proto << 16;
+		uint64_t want =
+			POLICY_SIG_PORT | (uint64_t)l4->name << 24 | (uint64_t)l4->proto << 16;
 
 		if (!l4->name || e->dir != POLICY_EGRESS)
 			continue;
@@ -368,8 +380,8 @@ static int scratch_add_entry(struct policy_table *t, uint32_t place, enum policy
 	return 0;
 }
 
-static int class_build_dir(struct policy_table *t, const struct policy_hits *hits, enum policy_dir dir,
-			   struct policy_rows *ret)
+static int class_build_dir(struct policy_table *t, const struct policy_hits *hits,
+			   enum policy_dir dir, struct policy_rows *ret)
 {
 	bool is_allowed = !t->is_default_deny[dir];
 	int r = 0;
@@ -391,11 +403,14 @@ static int class_build_dir(struct policy_table *t, const struct policy_hits *hit
 	}
 	if (r < 0)
 		return r;
-	return policy_rows_build(t->scratch.v, t->scratch.n,
-				 (struct policy_verdict){.action = is_allowed ? POLICY_ALLOW : POLICY_DENY_DEFAULT}, ret);
+	return policy_rows_build(
+		t->scratch.v, t->scratch.n,
+		(struct policy_verdict){.action = is_allowed ? POLICY_ALLOW : POLICY_DENY_DEFAULT},
+		ret);
 }
 
-static int class_build(struct policy_table *t, struct policy_class_entry *c, const struct policy_hits *hits)
+static int class_build(struct policy_table *t, struct policy_class_entry *c,
+		       const struct policy_hits *hits)
 {
 	struct policy_rows rows[POLICY_DIRS] = {0};
 	int r = 0;
@@ -418,7 +433,8 @@ static int sig_cmp(const void *pa, const void *pb)
 	return a < b ? -1 : a > b;
 }
 
-static int table_make_sig(struct policy_table *t, const struct policy_hits *hits, const struct named_ports *ports)
+static int table_make_sig(struct policy_table *t, const struct policy_hits *hits,
+			  const struct named_ports *ports)
 {
 	int r = ARRAY_RESERVE(&t->sig, hits->n + t->named.n);
 
@@ -582,7 +598,8 @@ uint32_t policy_table_class_limit(const struct policy_table *t)
 
 const struct policy_class *policy_table_class(const struct policy_table *t, uint32_t number)
 {
-	const struct policy_class_entry *c = number < t->classes.by_number.n ? t->classes.by_number.v[number] : NULL;
+	const struct policy_class_entry *c =
+		number < t->classes.by_number.n ? t->classes.by_number.v[number] : NULL;
 
 	return c ? &c->pub : NULL;
 }
@@ -607,7 +624,8 @@ size_t policy_table_prefixes(const struct policy_table *t, const struct policy_p
 }
 
 /* The longest prefix around an address; walks back from where the address would be sorted. */
-static const struct policy_prefix *table_prefix_of(const struct policy_table *t, const struct ip *ip)
+static const struct policy_prefix *table_prefix_of(const struct policy_table *t,
+						   const struct ip *ip)
 {
 	struct cidr want = cidr_of_ip(ip);
 	size_t lo = 0, hi = t->prefixes.n;
@@ -638,7 +656,8 @@ uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip 
 	return ip->family == AF_INET ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
 }
 
-int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip, uint32_t *ret_identity)
+int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip,
+			 uint32_t *ret_identity)
 {
 	const struct identity *base = identity_get(t->repo->ids, identity);
 	bool is_node = base && (base->flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE));
@@ -663,14 +682,16 @@ int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct
 	if (r == 0)
 		r = label_builder_take(&b, &labels);
 	if (r == 0)
-		r = policy_locals_get(t->locals, is_node ? IDENTITY_LOCAL_NODE : IDENTITY_LOCAL_CIDR, labels, t->rebuilds,
-				      ret_identity);
+		r = policy_locals_get(t->locals,
+				      is_node ? IDENTITY_LOCAL_NODE : IDENTITY_LOCAL_CIDR, labels,
+				      t->rebuilds, ret_identity);
 	if (r < 0)
 		return r;
 	own = identity_get(t->repo->ids, *ret_identity);
 	base = identity_get(t->repo->ids, identity);
 	if (base->ports)
-		r = identity_set_named_ports(t->repo->ids, *ret_identity, base->ports->told, base->ports->n_told);
+		r = identity_set_named_ports(t->repo->ids, *ret_identity, base->ports->told,
+					     base->ports->n_told);
 	if (r == 0 && t->built == policy_generation(t->repo))
 		r = table_classify(t, own);
 	return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the datapath needs: identities that no rule tells apart share a class, and each class has, by
- * direction, one verdict for every (protocol, port), precedence already settled.
+ * What the datapath needs: identities that no rule tells apart share a class, and each class has,
+ * by direction, one verdict for every (protocol, port), precedence already settled.
  */
 #pragma once
 
@@ -77,15 +77,17 @@ struct policy_prefix {
 
 struct policy_table;
 
-/* Empty until the first policy_table_update(). `r` must outlive it; one table per repository. -ENOMEM. */
+/* Empty until the first policy_table_update(). `r` must outlive it; one table per repository.
+ * -ENOMEM. */
 int policy_table_new(struct policy_repo *r, struct policy_table **ret);
 void policy_table_free(struct policy_table *t);
 DEFINE_CLEANUP(struct policy_table *, policy_table_free)
 
 /*
- * Brings the table up to date: all of it after a change of policy, only changed identities otherwise.
- * Consumes the identity table's change list. 1 if anything changed, 0 if not. -ENOMEM, or -ENOSPC when numbers
- * of identities run out, leave a table that must not be used; the next call computes it anew.
+ * Brings the table up to date: all of it after a change of policy, only changed identities
+ * otherwise. Consumes the identity table's change list. 1 if anything changed, 0 if not. -ENOMEM,
+ * or -ENOSPC when numbers of identities run out, leave a table that must not be used; the next call
+ * computes it anew.
  */
 int policy_table_update(struct policy_table *t);
 
@@ -100,26 +102,31 @@ const struct policy_class *policy_table_class(const struct policy_table *t, uint
 uint32_t policy_class_of(const struct policy_table *t, uint32_t identity);
 
 /*
- * Identities whose class became another one, or that are gone, in the last update; `*ret` is borrowed until the
- * next.
+ * Identities whose class became another one, or that are gone, in the last update; `*ret` is
+ * borrowed until the next.
  */
 size_t policy_table_changed(const struct policy_table *t, const uint32_t **ret);
 
 /* Sorted by cidr_cmp(). `*ret` is borrowed until the next update. */
 size_t policy_table_prefixes(const struct policy_table *t, const struct policy_prefix **ret);
 
-/* Identity of an address that is no known endpoint or node: its longest prefix, else world of its family. */
+/* Identity of an address that is no known endpoint or node: its longest prefix, else world of its
+ * family. */
 uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip *ip);
 
 /*
- * With policy-cidr-match-mode, an endpoint or node inside a prefix of some policy is told apart: the local
- * identity to use for `ip` instead of `identity`; the same number where nothing is to be told apart.
- * -ENOMEM, -ENOSPC.
+ * With policy-cidr-match-mode, an endpoint or node inside a prefix of some policy is told apart:
+ * the local identity to use for `ip` instead of `identity`; the same number where nothing is to be
+ * told apart. -ENOMEM, -ENOSPC.
  */
-int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip, uint32_t *ret_identity);
+int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip,
+			 uint32_t *ret_identity);
 
-/* Reads one verdict from the rows. `port` is the ICMP type for ICMP, ignored for POLICY_SLOT_OTHER. */
-struct policy_verdict policy_rows_lookup(const struct policy_rows *rows, uint8_t proto, uint16_t port);
+/*
+ * Reads one verdict from the rows. `port` is the ICMP type for ICMP, ignored for POLICY_SLOT_OTHER.
+ */
+struct policy_verdict policy_rows_lookup(const struct policy_rows *rows, uint8_t proto,
+					 uint16_t port);
 
 enum policy_slot policy_slot_of(uint8_t proto);
 

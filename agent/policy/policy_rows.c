@@ -40,7 +40,8 @@ static bool verdict_eq(struct policy_verdict a, struct policy_verdict b)
 	return a.action == b.action && a.rule == b.rule;
 }
 
-/* Denies first, then the widest: fewer different rules in the rows; at last by number, to be the same each time. */
+/* Denies first, then the widest: fewer different rules in the rows; at last by number, to be the
+ * same each time. */
 static int item_cmp(const void *pa, const void *pb)
 {
 	const struct policy_item *a = pa, *b = pb;
@@ -62,7 +63,8 @@ static int item_cmp(const void *pa, const void *pb)
 unsigned policy_block_bits(uint16_t lo, uint16_t hi, uint16_t port)
 {
 	for (unsigned bits = 0; bits < 16; bits++) {
-		unsigned start = port & (0xffffU << (16 - bits)) & 0xffffU, end = start | (0xffffU >> bits);
+		unsigned start = port & (0xffffU << (16 - bits)) & 0xffffU,
+			 end = start | (0xffffU >> bits);
 
 		if (start >= lo && end <= hi)
 			return bits;
@@ -86,8 +88,10 @@ struct best {
 	uint8_t auth;
 };
 
-/* What the lookup with one identity (the peer's, or the wildcard) finds, with inherited authentication. */
-static struct best best_of(const struct policy_item *const *items, size_t n, int port, bool is_any_peer)
+/* What the lookup with one identity (the peer's, or the wildcard) finds, with inherited
+ * authentication. */
+static struct best best_of(const struct policy_item *const *items, size_t n, int port,
+			   bool is_any_peer)
 {
 	struct best b = {0};
 	int from = -1;
@@ -95,7 +99,8 @@ static struct best best_of(const struct policy_item *const *items, size_t n, int
 	for (size_t i = 0; i < n; i++) {
 		unsigned depth = item_depth(items[i], port);
 
-		if (items[i]->is_deny || items[i]->is_restricted || items[i]->is_any_peer != is_any_peer)
+		if (items[i]->is_deny || items[i]->is_restricted ||
+		    items[i]->is_any_peer != is_any_peer)
 			continue;
 		if (!b.is_there || depth > b.depth)
 			b = (struct best){.is_there = true, .depth = depth};
@@ -105,22 +110,25 @@ static struct best best_of(const struct policy_item *const *items, size_t n, int
 	for (size_t i = 0; i < n; i++) {
 		int depth = (int)item_depth(items[i], port);
 
-		if (items[i]->is_deny || items[i]->is_any_peer != is_any_peer || items[i]->auth == POLICY_AUTH_UNSET ||
-		    depth > (int)b.depth || depth < from)
+		if (items[i]->is_deny || items[i]->is_any_peer != is_any_peer ||
+		    items[i]->auth == POLICY_AUTH_UNSET || depth > (int)b.depth || depth < from)
 			continue;
 		if (depth > from || items[i]->auth > b.auth)
 			b.auth = items[i]->auth;
-		b.is_explicit = depth == (int)b.depth && (!items[i]->is_restricted || b.is_explicit);
+		b.is_explicit =
+			depth == (int)b.depth && (!items[i]->is_restricted || b.is_explicit);
 		from = depth;
 	}
 	return b;
 }
 
-/* Cilium pkg/policy/mapstate.go and bpf/lib/policy.h: which of two found entries decides, and what it inherits. */
+/* Cilium pkg/policy/mapstate.go and bpf/lib/policy.h: which of two found entries decides, and what
+ * it inherits. */
 static uint8_t auth_of(const struct policy_item *const *items, size_t n, int port)
 {
 	struct best own = best_of(items, n, port, false), any = best_of(items, n, port, true);
-	struct best *chosen = own.is_there && (!any.is_there || own.depth >= any.depth) ? &own : &any;
+	struct best *chosen =
+		own.is_there && (!any.is_there || own.depth >= any.depth) ? &own : &any;
 	struct best *other = chosen == &own ? &any : &own;
 
 	if (chosen->is_explicit || !other->is_there)
@@ -154,7 +162,8 @@ static int verdict_at(const struct slot_work *w, int port, struct policy_verdict
 		*ret = w->none;
 		return 0;
 	}
-	*ret = (struct policy_verdict){.action = first->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW, .rule = first->rule};
+	*ret = (struct policy_verdict){.action = first->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW,
+				       .rule = first->rule};
 	if (first->is_deny || !w->has_auth)
 		return 0;
 	match = calloc(w->n, sizeof(*match));
@@ -168,7 +177,8 @@ static int verdict_at(const struct slot_work *w, int port, struct policy_verdict
 			need = w->items[i];
 	}
 	if (auth_of(match, n, port) >= POLICY_AUTH_REQUIRED)
-		*ret = (struct policy_verdict){.action = POLICY_DENY_AUTH, .rule = need ? need->rule : first->rule};
+		*ret = (struct policy_verdict){.action = POLICY_DENY_AUTH,
+					       .rule = need ? need->rule : first->rule};
 	free(match);
 	return 0;
 }
@@ -241,7 +251,8 @@ static size_t next_unset(size_t *next, size_t i)
 	return root;
 }
 
-/* Paints the items in order of precedence onto what is still unset: near linear in segments and items. */
+/* Paints the items in order of precedence onto what is still unset: near linear in segments and
+ * items. */
 static int paint(const struct slot_work *w, const struct bounds *b, struct policy_verdict *verdicts)
 {
 	size_t n_seg = b->n - 1;
@@ -262,8 +273,9 @@ static int paint(const struct slot_work *w, const struct bounds *b, struct polic
 		at = bsearch(&lo, b->v, b->n, sizeof(lo), bound_cmp);
 		for (size_t s = next_unset(next, (size_t)(at - b->v)); s < n_seg && b->v[s] < end;
 		     s = next_unset(next, s)) {
-			verdicts[s] = (struct policy_verdict){.action = it->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW,
-							      .rule = it->rule};
+			verdicts[s] = (struct policy_verdict){
+				.action = it->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW,
+				.rule = it->rule};
 			next[s] = s + 1;
 		}
 	}
@@ -282,9 +294,10 @@ static int emit_blocks(struct port_list *out, uint32_t lo, uint32_t end, struct 
 {
 	while (lo < end) {
 		unsigned bits = policy_block_bits((uint16_t)lo, (uint16_t)(end - 1), (uint16_t)lo);
-		int r = ARRAY_ADD(out, (struct policy_ports){.port = (uint16_t)lo,
-							     .mask = (uint16_t)(0xffffU << (16 - bits)),
-							     .verdict = v});
+		int r = ARRAY_ADD(out,
+				  (struct policy_ports){.port = (uint16_t)lo,
+							.mask = (uint16_t)(0xffffU << (16 - bits)),
+							.verdict = v});
 
 		if (r < 0)
 			return r;
@@ -293,7 +306,8 @@ static int emit_blocks(struct port_list *out, uint32_t lo, uint32_t end, struct 
 	return 0;
 }
 
-static int emit_segments(const struct bounds *b, const struct policy_verdict *verdicts, struct policy_slot_rows *ret)
+static int emit_segments(const struct bounds *b, const struct policy_verdict *verdicts,
+			 struct policy_slot_rows *ret)
 {
 	struct port_list out = {0};
 	size_t n_seg = b->n - 1;
@@ -346,7 +360,8 @@ static int build_protos(struct slot_work *w, const struct policy_item *items, si
 	int r;
 
 	for (size_t i = 0; i < n; i++)
-		if (items[i].proto < 256 && policy_slot_of((uint8_t)items[i].proto) == POLICY_SLOT_OTHER &&
+		if (items[i].proto < 256 &&
+		    policy_slot_of((uint8_t)items[i].proto) == POLICY_SLOT_OTHER &&
 		    !is_named[items[i].proto]) {
 			is_named[items[i].proto] = true;
 			n_named++;
@@ -419,7 +434,8 @@ bool policy_rows_eq(const struct policy_rows *a, const struct policy_rows *b)
 	if (a->n_protos != b->n_protos)
 		return false;
 	for (size_t i = 0; i < a->n_protos; i++)
-		if (a->protos[i].proto != b->protos[i].proto || !verdict_eq(a->protos[i].verdict, b->protos[i].verdict))
+		if (a->protos[i].proto != b->protos[i].proto ||
+		    !verdict_eq(a->protos[i].verdict, b->protos[i].verdict))
 			return false;
 	for (unsigned s = 0; s < POLICY_SLOTS; s++) {
 		const struct policy_slot_rows *x = &a->slot[s], *y = &b->slot[s];
@@ -427,14 +443,16 @@ bool policy_rows_eq(const struct policy_rows *a, const struct policy_rows *b)
 		if (x->n_ports != y->n_ports || !verdict_eq(x->dflt, y->dflt))
 			return false;
 		for (size_t i = 0; i < x->n_ports; i++)
-			if (x->ports[i].port != y->ports[i].port || x->ports[i].mask != y->ports[i].mask ||
+			if (x->ports[i].port != y->ports[i].port ||
+			    x->ports[i].mask != y->ports[i].mask ||
 			    !verdict_eq(x->ports[i].verdict, y->ports[i].verdict))
 				return false;
 	}
 	return true;
 }
 
-struct policy_verdict policy_rows_lookup(const struct policy_rows *rows, uint8_t proto, uint16_t port)
+struct policy_verdict policy_rows_lookup(const struct policy_rows *rows, uint8_t proto,
+					 uint16_t port)
 {
 	enum policy_slot slot = policy_slot_of(proto);
 	const struct policy_slot_rows *s = &rows->slot[slot];

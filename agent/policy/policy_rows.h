@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settles precedence: the entries that apply to one class, flattened to one verdict per (protocol, port). */
+/* Settles precedence: the entries that apply to one class, flattened to one verdict per (protocol,
+ * port). */
 #pragma once
 
 #include "policy/policy_rule.h"
@@ -24,5 +25,6 @@ int policy_rows_build(struct policy_item *items, size_t n, struct policy_verdict
 void policy_rows_done(struct policy_rows *rows);
 bool policy_rows_eq(const struct policy_rows *a, const struct policy_rows *b);
 
-/* Length of the aligned block around `port` inside lo..hi, as bits of its mask (Cilium pkg/policy/portrange.go). */
+/* Length of the aligned block around `port` inside lo..hi, as bits of its mask (Cilium
+ * pkg/policy/portrange.go). */
 unsigned policy_block_bits(uint16_t lo, uint16_t hi, uint16_t port);

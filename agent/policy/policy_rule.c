@@ -57,7 +57,8 @@ bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *
 	if (rule->is_node)
 		return r->options.applies_node_policies && r->node &&
 		       selector_match(r->selectors, rule->subject, r->node, r->node_flags);
-	return r->subject && selector_match(r->selectors, rule->subject, r->subject, r->subject_flags);
+	return r->subject &&
+	       selector_match(r->selectors, rule->subject, r->subject, r->subject_flags);
 }
 
 bool policy_is_always(const struct policy_repo *r)
@@ -71,7 +72,8 @@ struct service_walk {
 	struct selector_list *list;
 };
 
-static int add_backends(struct policy_repo *r, const struct policy_service *svc, struct selector_list *list)
+static int add_backends(struct policy_repo *r, const struct policy_service *svc,
+			struct selector_list *list)
 {
 	int err;
 
@@ -89,15 +91,18 @@ static int add_backends(struct policy_repo *r, const struct policy_service *svc,
 	return 0;
 }
 
-/* The pods behind a Service by its selector, as a toEndpoints item (Cilium pkg/policy/k8s/service.go). */
-static int add_pods(struct policy_repo *r, const struct policy_service *svc, struct selector_list *list)
+/* The pods behind a Service by its selector, as a toEndpoints item (Cilium
+ * pkg/policy/k8s/service.go). */
+static int add_pods(struct policy_repo *r, const struct policy_service *svc,
+		    struct selector_list *list)
 {
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = r->selectors};
 	const char *key, *text;
 	const json_t *v;
 	int err;
 
-	json_object_foreach((json_t *)svc->selector, key, v) {
+	json_object_foreach((json_t *)svc->selector, key, v)
+	{
 		text = json_string_value(v);
 		if (!text || strlen(key) > LIMIT_LABEL_KEY)
 			return 0; /* no selector that the API server would let in */
@@ -106,11 +111,12 @@ static int add_pods(struct policy_repo *r, const struct policy_service *svc, str
 			return err;
 	}
 	selector_builder_drop(&b, LABEL_K8S, "io.kubernetes.pod.namespace");
-	err = selector_builder_add(&b, LABEL_K8S, "io.kubernetes.pod.namespace", SELECTOR_IN, &svc->ns, 1);
+	err = selector_builder_add(&b, LABEL_K8S, "io.kubernetes.pod.namespace", SELECTOR_IN,
+				   &svc->ns, 1);
 	if (err == 0 && r->options.is_local_cluster_default &&
 	    !selector_builder_has(&b, LABEL_K8S, "io.cilium.k8s.policy.cluster"))
-		err = selector_builder_add(&b, LABEL_K8S, "io.cilium.k8s.policy.cluster", SELECTOR_IN,
-					   &r->options.cluster, 1);
+		err = selector_builder_add(&b, LABEL_K8S, "io.cilium.k8s.policy.cluster",
+					   SELECTOR_IN, &r->options.cluster, 1);
 	if (err == 0)
 		err = ARRAY_RESERVE(list, 1);
 	if (err == 0)
@@ -133,7 +139,8 @@ static int visit_service(const struct policy_service *svc, void *arg)
 	if (w->ref->selector) {
 		CLEANUP(label_builder_done) struct label_builder b = {.table = w->repo->labels};
 
-		json_object_foreach((json_t *)svc->labels, key, v) {
+		json_object_foreach((json_t *)svc->labels, key, v)
+		{
 			if (r == 0 && json_is_string(v))
 				r = label_builder_add_kv(&b, LABEL_K8S, key, json_string_value(v));
 		}
@@ -151,7 +158,8 @@ static int visit_service(const struct policy_service *svc, void *arg)
 	return add_backends(w->repo, svc, w->list);
 }
 
-int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e, struct selector_list *ret)
+int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e,
+			    struct selector_list *ret)
 {
 	int err = 0;
 
@@ -161,8 +169,8 @@ int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e,
 		const struct policy_service_ref *ref = &e->services.v[i];
 		struct service_walk w = {.repo = r, .ref = ref, .list = ret};
 
-		err = r->services.each(r->services.ctx, *ref->ns ? ref->ns : NULL, *ref->name ? ref->name : NULL,
-				       visit_service, &w);
+		err = r->services.each(r->services.ctx, *ref->ns ? ref->ns : NULL,
+				       *ref->name ? ref->name : NULL, visit_service, &w);
 	}
 	return err < 0 ? err : 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parsed policies: objects hold rules, rules hold flat entries (Cilium pkg/policy/types, PolicyEntry). */
+/* Parsed policies: objects hold rules, rules hold flat entries (Cilium pkg/policy/types,
+ * PolicyEntry). */
 #pragma once
 
 #include <stdbool.h>
@@ -13,17 +14,23 @@
 #include "policy/policy.h"
 #include "policy/policy_resolve.h"
 
-/* One (protocol, ports) of an entry. ICMP types are ports; type 0 is every type, as in Cilium's maps. */
+/* One (protocol, ports) of an entry. ICMP types are ports; type 0 is every type, as in Cilium's
+ * maps. */
 struct policy_l4 {
 	uint8_t proto;
-	bool is_all; /* every port */
+	bool is_all;	    /* every port */
 	bool is_restricted; /* grants only with a proxy */
 	uint16_t lo, hi;
 	uint32_t name; /* a named port, by its number in the label table's strings; 0 = lo..hi */
 };
 
 /* Ordered by what wins when one key has several. */
-enum policy_auth { POLICY_AUTH_UNSET, POLICY_AUTH_DISABLED, POLICY_AUTH_REQUIRED, POLICY_AUTH_FAIL };
+enum policy_auth {
+	POLICY_AUTH_UNSET,
+	POLICY_AUTH_DISABLED,
+	POLICY_AUTH_REQUIRED,
+	POLICY_AUTH_FAIL
+};
 
 /* toServices item: by name, or by the labels of the Service if `selector` is set. */
 struct policy_service_ref {
@@ -70,9 +77,9 @@ struct policy_object {
 	enum policy_kind kind;
 	char *ns, *name;
 	int64_t generation;
-	char *error;	/* of the newest version, if that is invalid; else NULL */
-	char *degraded; /* what of it grants less than in Cilium; else NULL */
-	bool is_valid;	/* some version was good: the rules below are in force */
+	char *error;	 /* of the newest version, if that is invalid; else NULL */
+	char *degraded;	 /* what of it grants less than in Cilium; else NULL */
+	bool is_valid;	 /* some version was good: the rules below are in force */
 	uint64_t digest; /* of what identifies the newest version read */
 	ARRAY(struct policy_rule) rules;
 	struct policy_group group;
@@ -99,6 +106,7 @@ struct policy_repo {
 	ARRAY(struct policy_entry *) by_number; /* 0 is no rule */
 	ARRAY(uint32_t) free_numbers;
 	uint64_t generation;
+	bool uses_all_prefixes; /* some peer in use has a cidr: key */
 	struct label_set *subject, *node;
 	uint16_t subject_flags, node_flags;
 	struct named_ports *subject_ports;
@@ -118,12 +126,13 @@ bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *
 bool policy_is_always(const struct policy_repo *r);
 
 /*
- * Selectors that the toServices items of an entry stand for now, each with a reference, appended to `ret`.
- * What matches no Service gives none. -ENOMEM, -ENOSPC.
+ * Selectors that the toServices items of an entry stand for now, each with a reference, appended to
+ * `ret`. What matches no Service gives none. -ENOMEM, -ENOSPC.
  */
 struct selector_list {
 	struct selector **v;
 	size_t n, cap;
 };
-int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e, struct selector_list *ret);
+int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e,
+			    struct selector_list *ret);
 void selector_list_done(struct policy_repo *r, struct selector_list *l);

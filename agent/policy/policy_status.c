@@ -39,18 +39,24 @@ static int entry_reasons(struct policy_repo *r, const struct policy_entry *e, st
 	int err = 0;
 
 	if (e->has_fqdn && !r->names)
-		err = add_reason(out, e->path, "toFQDNs matches nothing until DNS answers are seen");
+		err = add_reason(out, e->path,
+				 "toFQDNs matches nothing until DNS answers are seen");
 	if (err == 0 && e->services.n && !e->is_deny) {
 		err = policy_services_resolve(r, e, &found);
 		if (err == 0 && found.n == 0)
-			err = add_reason(out, e->path, "toServices matches no Service, so it grants nothing");
+			err = add_reason(out, e->path,
+					 "toServices matches no Service, so it grants nothing");
 		selector_list_done(r, &found);
 	}
 	for (size_t i = 0; err == 0 && e->dir == POLICY_INGRESS && i < e->l4.n; i++)
-		if (e->l4.v[i].name && named_ports_find(r->subject_ports, e->l4.v[i].name, e->l4.v[i].proto) < 0)
-			return add_reason(out, e->path,
-					  e->is_deny ? "this host has no port of that name, so nothing is denied"
-						     : "this host has no port of that name, so nothing is granted");
+		if (e->l4.v[i].name &&
+		    named_ports_find(r->subject_ports, e->l4.v[i].name, e->l4.v[i].proto) < 0)
+			return add_reason(
+				out, e->path,
+				e->is_deny
+					? "this host has no port of that name, so nothing is denied"
+					: "this host has no port of that name, so nothing is "
+					  "granted");
 	return err;
 }
 
@@ -73,8 +79,12 @@ static int object_status(struct policy_repo *r, const struct policy_object *o, s
 	}
 	if (err < 0)
 		return err;
-	*ret = (struct policy_status){.kind = o->kind, .ns = o->ns, .name = o->name, .generation = o->generation,
-				      .n_rules = o->rules.n, .reason = reason->len ? reason->data : ""};
+	*ret = (struct policy_status){.kind = o->kind,
+				      .ns = o->ns,
+				      .name = o->name,
+				      .generation = o->generation,
+				      .n_rules = o->rules.n,
+				      .reason = reason->len ? reason->data : ""};
 	if (!o->is_valid)
 		ret->state = POLICY_REJECTED;
 	else if (o->error)
@@ -100,7 +110,8 @@ int policy_each(struct policy_repo *r, policy_status_fn fn, void *arg)
 	struct policy_object *o, *tmp;
 
 	HASH_SORT(r->objects, object_cmp);
-	HASH_ITER (hh, r->objects, o, tmp) {
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
 		CLEANUP(buf_done) struct buf reason = {.max = 4096};
 		struct policy_status st;
 		int err = object_status(r, o, &reason, &st);

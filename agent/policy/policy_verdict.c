@@ -49,12 +49,15 @@ static int add_names(struct around *a, const struct policy_entry *e, struct labe
 	int r = 0;
 
 	for (size_t i = 0; e->has_fqdn && i < e->peers.n; i++) {
-		const char *pattern = intern_str(label_table_strings(a->repo->labels), e->peers.v[i]->reqs[0].key);
+		const char *pattern = intern_str(label_table_strings(a->repo->labels),
+						 e->peers.v[i]->reqs[0].key);
 
-		HASH_ITER (hh, a->repo->names, f, tmp) {
+		HASH_ITER(hh, a->repo->names, f, tmp)
+		{
 			for (size_t k = 0; r == 0 && k < f->n; k++)
 				if (ip_eq(&f->ips[k], a->ip) &&
-				    policy_fqdn_match(pattern, f->name, a->repo->options.has_single_label_wildcard))
+				    policy_fqdn_match(pattern, f->name,
+						      a->repo->options.has_single_label_wildcard))
 					r = label_builder_add_kv(b, LABEL_FQDN, pattern, "");
 		}
 	}
@@ -83,7 +86,8 @@ static int around_groups(struct around *a, struct label_builder *b)
 	const struct policy_object *o, *tmp;
 	int r = 0;
 
-	HASH_ITER (hh, a->repo->objects, o, tmp) {
+	HASH_ITER(hh, a->repo->objects, o, tmp)
+	{
 		for (size_t i = 0; r == 0 && i < o->group.n_cidrs; i++) {
 			const struct cidr *c = &o->group.cidrs[i];
 
@@ -104,7 +108,8 @@ static int around_all(struct around *a, struct label_builder *b)
 	const struct policy_object *o, *tmp;
 	int r = around_groups(a, b);
 
-	HASH_ITER (hh, a->repo->objects, o, tmp) {
+	HASH_ITER(hh, a->repo->objects, o, tmp)
+	{
 		for (size_t i = 0; i < o->rules.n; i++)
 			for (size_t k = 0; r == 0 && k < o->rules.v[i].entries.n; k++) {
 				r = around_entry(a, &o->rules.v[i].entries.v[k]);
@@ -122,14 +127,17 @@ static const char *world_of(const struct policy_repo *r, const struct ip *ip)
 	return ip->family == AF_INET ? "world-ipv4" : "world-ipv6";
 }
 
-/* Labels for the question: given ones, with the cidr label of the address where the mode lets it count. */
-static int peer_labels(struct policy_repo *r, const struct policy_peer *peer, struct label_set **ret)
+/* Labels for the question: given ones, with the cidr label of the address where the mode lets it
+ * count. */
+static int peer_labels(struct policy_repo *r, const struct policy_peer *peer,
+		       struct label_set **ret)
 {
 	CLEANUP(label_builder_done) struct label_builder b = {.table = r->labels};
 	CLEANUP(label_builder_done) struct label_builder ignored = {.table = r->labels};
 	struct around a = {.repo = r, .ip = &peer->ip};
 	uint16_t flags = peer->labels ? identity_flags_of(r->labels, peer->labels) : 0;
-	bool is_node = flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE), is_world = flags & IDENTITY_IS_WORLD;
+	bool is_node = flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE),
+	     is_world = flags & IDENTITY_IS_WORLD;
 	int err = peer->ip.family ? around_all(&a, !peer->labels || is_world ? &b : &ignored) : 0;
 
 	if (err == 0 && peer->labels)
@@ -137,13 +145,14 @@ static int peer_labels(struct policy_repo *r, const struct policy_peer *peer, st
 	if (err == 0 && !peer->labels)
 		err = label_builder_add_kv(&b, LABEL_RESERVED, world_of(r, &peer->ip), "");
 	if (err == 0 && a.longest.ip.family &&
-	    (!peer->labels || is_world || (r->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS))))
+	    (!peer->labels || is_world ||
+	     (r->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS))))
 		err = label_builder_add_cidr(&b, &a.longest);
 	return err < 0 ? err : label_builder_take(&b, ret);
 }
 
-int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir, uint8_t proto, uint16_t port,
-	       struct policy_why *ret)
+int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir,
+	       uint8_t proto, uint16_t port, struct policy_why *ret)
 {
 	struct policy_model_peer settled = {0};
 	struct named_ports *ports = NULL;

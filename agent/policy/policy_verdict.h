@@ -5,13 +5,17 @@
 #include "base/buf.h"
 #include "policy/policy_resolve.h"
 
-/* Who is on the other side: labels, an address, or both (then the address only adds CIDR matching). */
+/*
+ * Who is on the other side: labels, an address, or both (then the address only adds CIDR matching).
+ */
 struct policy_peer {
-	const struct label_set *labels; /* of the identity table's label table; NULL = derived from `ip` */
+	const struct label_set
+		*labels; /* of the identity table's label table; NULL = derived from `ip` */
 	const struct named_port *ports; /* of the peer, sorted or not; for egress */
 	size_t n_ports;
-	struct ip ip; /* .family 0 = not given */
-	bool is_unknown; /* an identity nobody knows: only rules for every peer match, the rest is ignored */
+	struct ip ip;	 /* .family 0 = not given */
+	bool is_unknown; /* an identity nobody knows: only rules for every peer match, the rest is
+			    ignored */
 };
 
 /* One entry that matches the question. */
@@ -30,8 +34,9 @@ struct policy_why {
 	size_t n_matches;
 };
 
-/* Evaluated from the rules themselves, no table needed. -EINVAL without labels and address; -ENOMEM. */
-int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir, uint8_t proto,
-	       uint16_t port, struct policy_why *ret);
+/* Evaluated from the rules themselves, no table needed. -EINVAL without labels and address;
+ * -ENOMEM. */
+int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir,
+	       uint8_t proto, uint16_t port, struct policy_why *ret);
 void policy_why_done(struct policy_why *w);
 DEFINE_CLEANUP_DONE(struct policy_why, policy_why_done)

@@ -1,85 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "recon/recon_net.h"
+#include "recon/recon_net_internal.h"
 
-#include <errno.h>
-#include <linux/if_link.h>
-#include <linux/rtnetlink.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/array.h"
-#include "base/backoff.h"
 #include "base/clock.h"
-#include "base/macro.h"
-#include "event/loop.h"
-#include "netlink/nl.h"
-#include "recon/recon_route.h"
-
-enum {
-	/* Route changes under way at a time: bounds memory, the socket has its own window. */
-	OPS_WINDOW = 64,
-	/* Changes to the device in one pass: delete, create, set, up, each with room for one repeat. */
-	TUNNEL_STEPS_MAX = 8,
-	/* Events come in bursts (a container start makes a dozen); the pass waits for their end. */
-	SETTLE_US = 20 * 1000,
-	MTU_DEFAULT = 1500,
-	MTU_MIN_V6 = 1280,
-};
 
 /* Any address that no table has a route of its own for shows where the default route goes. */
 static const char *const default_probes[] = {"240.0.0.1", "3fff::1"};
-enum { PROBES = RECON_NET_TARGETS + ARRAY_LEN(default_probes) };
-
-struct probe {
-	struct recon_net *n;
-	struct ip target;
-	int oif; /* 0 = unreachable */
-	struct ip src;
-};
-
-struct route_slot {
-	struct recon_net *n;
-	struct route_op op;
-	bool is_used;
-};
-
-struct recon_net {
-	struct loop *loop;
-	struct nl *nl;
-	struct net_callbacks cb;
-	void *arg;
-	struct source *timer;
-	struct backoff backoff;
-	struct net_status status;
-
-	struct nl_tunnel tunnel; /* desired, as are the next three */
-	ARRAY(struct net_route) routes;
-	struct probe probes[PROBES];
-	struct strv patterns;
-	bool has_desired;
-
-	struct nl_links links, new_links; /* actual, and while they are read */
-	struct nl_addrs addrs, new_addrs;
-	struct nics nics;
-
-	bool is_running;	  /* a pass is under way */
-	bool is_dirty;		  /* another one is needed */
-	bool need_links, need_addrs; /* read them whole */
-	bool is_reading_links, is_reading_addrs;
-	bool need_routes;	  /* read and compare them */
-	bool is_addrs_changed, is_told; /* for the callbacks */
-
-	size_t n_probing;
-	int tunnel_steps;
-	struct routes want, have;
-	struct route_ops ops;
-	size_t next_op, n_busy;
-	struct route_slot slots[OPS_WINDOW];
-};
-
-static void step_links(struct recon_net *n);
-static void step_tunnel(struct recon_net *n);
+_Static_assert(PROBES == RECON_NET_TARGETS + ARRAY_LEN(default_probes), "a place for each");
 
 static void mark_dirty(struct recon_net *n)
 {
@@ -88,14 +16,13 @@ static void mark_dirty(struct recon_net *n)
 		(void)source_arm(n->timer, SETTLE_US, SETTLE_US); /* a live timer */
 }
 
-/* Notes the first thing that went wrong in this pass. */
-static void note_error(struct recon_net *n, const struct err *e)
+void net_note_error(struct recon_net *n, const struct err *e)
 {
 	if (!n->status.err.text[0])
 		n->status.err = *e;
 }
 
-static void end_pass(struct recon_net *n)
+void net_end_pass(struct recon_net *n)
 {
 	bool is_failed = n->status.err.text[0] != '\0';
 
@@ -113,370 +40,23 @@ static void end_pass(struct recon_net *n)
 		n->cb.settled(&n->status, n->arg);
 }
 
-/* Ends the pass early with a sentence. */
-static void fail_pass(struct recon_net *n, int r, const struct err *why, const char *what)
+void net_fail_pass(struct recon_net *n, int r, const struct err *why, const char *what)
 {
 	struct err e = *why;
 
 	if (r == -EAGAIN || r == -ENOBUFS) /* the kernel's tables moved while we read: not worth a report */
 		n->is_dirty = n->need_links = n->need_addrs = n->need_routes = true;
 	(void)err_prefix(&e, r, "%s", what); /* returns r */
-	note_error(n, &e);
-	end_pass(n);
+	net_note_error(n, &e);
+	net_end_pass(n);
 }
 
-static void fail_queueing(struct recon_net *n, int r, const char *what)
+void net_fail_queueing(struct recon_net *n, int r, const char *what)
 {
 	struct err e = {0};
 
 	(void)err_set(&e, -r, "%s", err_name(r)); /* r is passed on */
-	fail_pass(n, r, &e, what);
-}
-
-/* Routes */
-
-static void describe(const struct route_slot *s, int r, const struct err *why, struct err *ret)
-{
-	char dst[CIDR_STRLEN];
-
-	(void)cidr_str(&s->op.route.dst, dst);
-	if (s->op.kind == ROUTE_ADD && r == -EEXIST)
-		(void)err_set(ret, EEXIST, "route %s: another program made one already; see `ip route show %s`", dst,
-			      dst);
-	else
-		(void)err_set(ret, -r, "route %s: %s", dst, why->text);
-}
-
-static void issue_ops(struct recon_net *n);
-
-static void on_route_changed(int r, const struct err *why, void *arg)
-{
-	struct route_slot *s = arg;
-	struct recon_net *n = s->n;
-	struct err e;
-
-	s->is_used = false;
-	n->n_busy--;
-	if (r < 0 && !(s->op.kind == ROUTE_DEL && (r == -ESRCH || r == -ENODEV))) {
-		n->status.n_routes_failed++;
-		describe(s, r, why, &e);
-		note_error(n, &e);
-	} else {
-		n->status.n_changes++;
-	}
-	issue_ops(n);
-}
-
-static int issue_op(struct recon_net *n, struct route_slot *s)
-{
-	const struct nl_reply reply = {.done = on_route_changed, .arg = s};
-
-	switch (s->op.kind) {
-	case ROUTE_ADD:
-		return nl_route_add(n->nl, &s->op.route, &reply);
-	case ROUTE_REPLACE:
-		return nl_route_replace(n->nl, &s->op.route, &reply);
-	case ROUTE_DEL:
-		break;
-	}
-	return nl_route_del(n->nl, &s->op.route, &reply);
-}
-
-static void issue_ops(struct recon_net *n)
-{
-	size_t i;
-
-	for (i = 0; i < OPS_WINDOW && n->next_op < n->ops.n; i++) {
-		struct route_slot *s = &n->slots[i];
-		struct err e;
-		int r;
-
-		if (s->is_used)
-			continue;
-		*s = (struct route_slot){.n = n, .op = n->ops.v[n->next_op++], .is_used = true};
-		n->n_busy++;
-		r = issue_op(n, s);
-		if (r < 0) {
-			s->is_used = false;
-			n->n_busy--;
-			n->status.n_routes_failed++;
-			(void)err_set(&e, -r, "route: %s", err_name(r)); /* noted, not returned */
-			note_error(n, &e);
-		}
-	}
-	if (n->n_busy == 0 && n->next_op == n->ops.n)
-		end_pass(n);
-}
-
-/* The wanted routes as the kernel will show them. Those whose source the host lacks are left out and noted. */
-static int want_routes(struct recon_net *n)
-{
-	size_t i;
-
-	n->want.n = 0;
-	for (i = 0; i < n->routes.n; i++) {
-		const struct net_route *x = &n->routes.v[i];
-		struct nl_route k = {.dst = x->dst, .via = x->via, .src = x->src, .mtu = x->mtu};
-		char dst[CIDR_STRLEN], src[IP_STRLEN];
-		struct err e;
-		int r;
-
-		if (!x->via.family)
-			k.oif = n->status.tunnel_ifindex;
-		if (!x->via.family && !k.oif) {
-			n->status.n_routes_failed++;
-			(void)err_set(&e, ENODEV, "route %s: there is no tunnel device", cidr_str(&x->dst, dst));
-			note_error(n, &e);
-			continue;
-		}
-		if (x->src.family && !nl_addrs_have(&n->addrs, &x->src)) {
-			n->status.n_routes_failed++;
-			(void)err_set(&e, EADDRNOTAVAIL, "route %s: no interface has the source address %s",
-				      cidr_str(&x->dst, dst), ip_str(&x->src, src));
-			note_error(n, &e);
-			continue;
-		}
-		r = ARRAY_ADD(&n->want, k);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int on_route(const struct nlmsghdr *msg, void *arg)
-{
-	struct recon_net *n = arg;
-	struct nl_route x;
-	int r = nl_route_decode(msg, &x);
-
-	if (r == -ENOMSG)
-		return 0;
-	if (r < 0)
-		return r;
-	if (x.protocol != NL_RTPROT_MESH || x.table != RT_TABLE_MAIN)
-		return 0;
-	return ARRAY_ADD(&n->have, x);
-}
-
-static void on_routes6_read(int r, const struct err *why, void *arg)
-{
-	struct recon_net *n = arg;
-
-	if (r < 0) {
-		fail_pass(n, r, why, "reading the IPv6 routes");
-		return;
-	}
-	n->need_routes = false;
-	r = want_routes(n);
-	if (r == 0)
-		r = route_diff(&n->want, &n->have, &n->ops);
-	if (r < 0) {
-		fail_queueing(n, r, "comparing routes");
-		return;
-	}
-	n->next_op = 0;
-	issue_ops(n);
-}
-
-static void on_routes4_read(int r, const struct err *why, void *arg)
-{
-	struct recon_net *n = arg;
-
-	if (r == 0)
-		r = nl_route_dump(n->nl, AF_INET6,
-				  &(struct nl_reply){.part = on_route, .done = on_routes6_read, .arg = n});
-	if (r < 0)
-		fail_pass(n, r, why, "reading the IPv4 routes");
-}
-
-static void step_routes(struct recon_net *n)
-{
-	int r;
-
-	if (!n->need_routes) {
-		end_pass(n);
-		return;
-	}
-	n->status.n_routes_failed = 0;
-	n->have.n = 0;
-	r = nl_route_dump(n->nl, AF_INET, &(struct nl_reply){.part = on_route, .done = on_routes4_read, .arg = n});
-	if (r < 0)
-		fail_queueing(n, r, "reading the IPv4 routes");
-}
-
-/* Tunnel device */
-
-static bool is_as_wanted(const struct nl_tunnel *t, const struct nl_link *l)
-{
-	return str_eq(l->kind, nl_tunnel_kind_str(t->kind)) && l->is_external && l->tunnel_port == t->port &&
-	       str_eq(l->name, t->name);
-}
-
-static uint32_t wanted_mtu(const struct recon_net *n)
-{
-	uint32_t overhead = RECON_NET_MTU_OVERHEAD_V4, mtu = UINT32_MAX;
-	bool has_underlay = false;
-	size_t i;
-
-	if (n->tunnel.mtu)
-		return n->tunnel.mtu;
-	for (i = 0; i < RECON_NET_TARGETS; i++)
-		if (n->probes[i].target.family == AF_INET6)
-			overhead = RECON_NET_MTU_OVERHEAD_V6;
-	for (i = 0; i < n->nics.n; i++)
-		has_underlay |= n->nics.v[i].is_underlay;
-	for (i = 0; i < n->nics.n; i++)
-		if (!has_underlay || n->nics.v[i].is_underlay)
-			mtu = MIN(mtu, n->nics.v[i].mtu);
-	if (mtu == UINT32_MAX)
-		mtu = MTU_DEFAULT;
-	return MAX(mtu, MTU_MIN_V6 + overhead) - overhead; /* below 1280 the kernel takes IPv6 away */
-}
-
-/* An interface of ours to remove: the alias says whose it is. */
-static const struct nl_link *find_stray(const struct recon_net *n)
-{
-	size_t i;
-
-	for (i = 0; i < n->links.n; i++)
-		if (str_eq(n->links.v[i].alias, RECON_NET_ALIAS) && !is_as_wanted(&n->tunnel, &n->links.v[i]))
-			return &n->links.v[i];
-	return NULL;
-}
-
-static void on_tunnel_read(int r, const struct err *why, void *arg)
-{
-	struct recon_net *n = arg;
-
-	if (r < 0 && r != -ENODEV) {
-		fail_pass(n, r, why, n->tunnel.name);
-		return;
-	}
-	step_tunnel(n);
-}
-
-static int on_tunnel_link(const struct nlmsghdr *msg, void *arg)
-{
-	struct recon_net *n = arg;
-
-	return nl_links_apply(&n->links, msg, NULL);
-}
-
-static void on_tunnel_changed(int r, const struct err *why, void *arg)
-{
-	struct recon_net *n = arg;
-
-	if (r == 0) {
-		n->status.n_changes++;
-		/* The monitor will tell too, but maybe later; the pass goes on with what is true now. */
-		r = nl_link_get(n->nl, n->tunnel.name,
-				&(struct nl_reply){.part = on_tunnel_link, .done = on_tunnel_read, .arg = n});
-	}
-	if (r == -ENODEV || r == -EEXIST)
-		n->need_links = true; /* what we know of the interfaces is wrong */
-	if (r < 0)
-		fail_pass(n, r, why, n->tunnel.name);
-}
-
-static void on_stray_deleted(int r, const struct err *why, void *arg)
-{
-	struct recon_net *n = arg;
-
-	if (r < 0 && r != -ENODEV) {
-		fail_pass(n, r, why, "removing the old tunnel device");
-		return;
-	}
-	n->status.n_changes++;
-	step_links(n);
-}
-
-/* What the device needs before packets may pass. */
-static bool needs_settings(const struct recon_net *n, const struct nl_link *l, struct nl_link_set *ret)
-{
-	uint32_t mtu = wanted_mtu(n);
-
-	*ret = (struct nl_link_set){.ifindex = l->ifindex};
-	if (l->mtu != mtu)
-		ret->mtu = mtu;
-	if (!str_eq(l->alias, RECON_NET_ALIAS))
-		ret->alias = RECON_NET_ALIAS;
-	ret->set_rp_filter_loose = l->rp_filter >= 0 && l->rp_filter != 2;
-	ret->set_no_ipv6_autoconf = l->addr_gen_mode >= 0 && l->addr_gen_mode != IN6_ADDR_GEN_MODE_NONE;
-	return ret->mtu || ret->alias || ret->set_rp_filter_loose || ret->set_no_ipv6_autoconf;
-}
-
-static void tell_tunnel(struct recon_net *n, int ifindex)
-{
-	if (n->status.tunnel_ifindex == ifindex)
-		return;
-	n->status.tunnel_ifindex = 0;
-	n->status.tunnel_mtu = 0;
-	if (ifindex == 0 && n->cb.tunnel)
-		(void)n->cb.tunnel(0, n->arg); /* it is gone whatever the answer is */
-}
-
-/* Changes an existing device of ours. True if a request is under way or the pass is over. */
-static bool change_tunnel(struct recon_net *n, const struct nl_link *l)
-{
-	const struct nl_reply reply = {.done = on_tunnel_changed, .arg = n};
-	struct nl_link_set set;
-	int r;
-
-	if (!needs_settings(n, l, &set)) {
-		if (n->status.tunnel_ifindex != l->ifindex) {
-			r = n->cb.tunnel ? n->cb.tunnel(l->ifindex, n->arg) : 0;
-			if (r < 0) {
-				fail_queueing(n, r, "the programs of the tunnel device");
-				return true;
-			}
-			n->status.tunnel_ifindex = l->ifindex;
-			n->need_routes = true;
-		}
-		n->status.tunnel_mtu = l->mtu;
-		if (l->flags & IFF_UP)
-			return false;
-		set = (struct nl_link_set){.ifindex = l->ifindex, .set_up = true, .is_up = true};
-		n->need_routes = true;
-	}
-	r = nl_link_change(n->nl, &set, &reply);
-	if (r < 0)
-		fail_queueing(n, r, n->tunnel.name);
-	return true;
-}
-
-static void step_tunnel(struct recon_net *n)
-{
-	const struct nl_link *stray = find_stray(n), *l = NULL;
-	const struct nl_reply reply = {.done = on_tunnel_changed, .arg = n};
-	int r = 0;
-
-	if (n->tunnel.kind != NL_TUNNEL_NONE)
-		l = nl_links_find_name(&n->links, n->tunnel.name);
-	if (!nl_links_find(&n->links, n->status.tunnel_ifindex) || (l && l->ifindex != n->status.tunnel_ifindex))
-		tell_tunnel(n, 0);
-	if (++n->tunnel_steps > TUNNEL_STEPS_MAX) {
-		fail_queueing(n, -ELOOP, "the tunnel device does not keep its settings");
-	} else if (stray) {
-		int ifindex = stray->ifindex;
-
-		r = nl_link_del(n->nl, ifindex, &(struct nl_reply){.done = on_stray_deleted, .arg = n});
-		nl_links_remove(&n->links, ifindex);
-		if (r < 0)
-			fail_queueing(n, r, "removing the old tunnel device");
-	} else if (n->tunnel.kind == NL_TUNNEL_NONE) {
-		step_routes(n);
-	} else if (!l) {
-		struct nl_tunnel t = n->tunnel;
-
-		t.mtu = wanted_mtu(n);
-		r = nl_link_add_tunnel(n->nl, &t, &reply);
-		if (r < 0)
-			fail_queueing(n, r, n->tunnel.name);
-	} else if (!is_as_wanted(&n->tunnel, l)) {
-		fail_queueing(n, -EEXIST, "an interface of the tunnel device's name is there and not ours");
-	} else if (!change_tunnel(n, l)) {
-		step_routes(n);
-	}
+	net_fail_pass(n, r, &e, what);
 }
 
 /* Interfaces and addresses */
@@ -544,9 +124,9 @@ static void on_probed(int r, const struct err *why, void *arg)
 		return;
 	tell(n);
 	if (n->has_desired)
-		step_tunnel(n);
+		net_step_tunnel(n);
 	else
-		end_pass(n);
+		net_end_pass(n);
 }
 
 static void step_probe(struct recon_net *n)
@@ -565,7 +145,7 @@ static void step_probe(struct recon_net *n)
 			n->n_probing++;
 	}
 	if (n->n_probing == 0)
-		fail_queueing(n, -ENOMEM, "asking for routes");
+		net_fail_queueing(n, -ENOMEM, "asking for routes");
 }
 
 static int on_addr(const struct nlmsghdr *msg, void *arg)
@@ -583,7 +163,7 @@ static void on_addrs_read(int r, const struct err *why, void *arg)
 	n->is_reading_addrs = false;
 	if (r < 0) {
 		n->need_addrs = true;
-		fail_pass(n, r, why, "reading the addresses");
+		net_fail_pass(n, r, why, "reading the addresses");
 		return;
 	}
 	nl_addrs_done(&n->addrs);
@@ -606,7 +186,7 @@ static void step_addrs(struct recon_net *n)
 	n->new_addrs.n = 0;
 	r = nl_addr_dump(n->nl, &(struct nl_reply){.part = on_addr, .done = on_addrs_read, .arg = n});
 	if (r < 0)
-		fail_queueing(n, r, "reading the addresses");
+		net_fail_queueing(n, r, "reading the addresses");
 }
 
 static int on_link(const struct nlmsghdr *msg, void *arg)
@@ -624,7 +204,7 @@ static void on_links_read(int r, const struct err *why, void *arg)
 	n->is_reading_links = false;
 	if (r < 0) {
 		n->need_links = true;
-		fail_pass(n, r, why, "reading the interfaces");
+		net_fail_pass(n, r, why, "reading the interfaces");
 		return;
 	}
 	nl_links_done(&n->links);
@@ -633,7 +213,7 @@ static void on_links_read(int r, const struct err *why, void *arg)
 	step_addrs(n);
 }
 
-static void step_links(struct recon_net *n)
+void net_step_links(struct recon_net *n)
 {
 	int r;
 
@@ -646,7 +226,7 @@ static void step_links(struct recon_net *n)
 	n->new_links.n = 0;
 	r = nl_link_dump(n->nl, &(struct nl_reply){.part = on_link, .done = on_links_read, .arg = n});
 	if (r < 0)
-		fail_queueing(n, r, "reading the interfaces");
+		net_fail_queueing(n, r, "reading the interfaces");
 }
 
 static void on_timer(void *arg)
@@ -659,7 +239,7 @@ static void on_timer(void *arg)
 	n->is_dirty = false;
 	n->tunnel_steps = 0;
 	n->status.err = (struct err){0};
-	step_links(n);
+	net_step_links(n);
 }
 
 /* Notifications */

@@ -107,7 +107,8 @@ static void free_append(struct id_table *t, uint32_t id)
 
 static void use(struct id_table *t, uint32_t id, const struct ip *ip, uint16_t port, uint8_t proto)
 {
-	t->slots[id - 1] = (struct id_slot){.ip = *ip, .port = port, .proto = proto, .is_used = true};
+	t->slots[id - 1] = (struct id_slot){.ip = *ip, .port = port, .proto = proto,
+					    .is_used = true};
 	bucket_insert(t->buckets, t->n_buckets, slot_hash(t, id), id);
 	t->n_used++;
 }
@@ -136,7 +137,8 @@ static int pick(struct id_table *t, uint32_t *ret)
 	return 0;
 }
 
-int id_table_get(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto, uint32_t *ret)
+int id_table_get(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto,
+		 uint32_t *ret)
 {
 	uint32_t id = find(t, ip, port, proto);
 	int r;
@@ -186,7 +188,8 @@ static void free_unlink(struct id_table *t, uint32_t id)
 		t->free_last = prev;
 }
 
-int id_table_restore(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto, uint32_t id)
+int id_table_restore(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto,
+		     uint32_t id)
 {
 	int r;
 

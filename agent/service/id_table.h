@@ -35,11 +35,13 @@ struct id_table {
 void id_table_done(struct id_table *t);
 
 /* Takes a reference, making the id if there is none. -ENOSPC if all are used; -ENOMEM. */
-int id_table_get(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto, uint32_t *ret);
+int id_table_get(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto,
+		 uint32_t *ret);
 /* Gives a reference back; the last one frees the id. */
 void id_table_put(struct id_table *t, uint32_t id);
 
 /* Reserves an id without a reference. -EEXIST if the id or the key is used; -ERANGE; -ENOMEM. */
-int id_table_restore(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto, uint32_t id);
+int id_table_restore(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto,
+		     uint32_t id);
 /* Frees the ids that have no reference. */
 void id_table_forget_unused(struct id_table *t);

@@ -14,7 +14,8 @@
 #define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
 
 /* Labels of ours that consumers read; others may be added by anybody without meaning to us. */
-static const char *const own_labels[] = {LABEL_SERVICE, LABEL_MANAGED_BY, LABEL_HEADLESS, LABEL_PROXY_NAME};
+static const char *const own_labels[] = {LABEL_SERVICE, LABEL_MANAGED_BY, LABEL_HEADLESS,
+					 LABEL_PROXY_NAME};
 
 const char *serve_status_str(enum serve_status status)
 {
@@ -100,7 +101,8 @@ char *serve_slice_name(const char *service, const char *host, int family)
 	return cut;
 }
 
-static const struct serve_named_port *named_port(const struct serve_host *h, const char *name, uint8_t proto)
+static const struct serve_named_port *named_port(const struct serve_host *h, const char *name,
+						 uint8_t proto)
 {
 	for (size_t i = 0; i < h->n_ports; i++)
 		if (h->ports[i].proto == proto && str_eq(h->ports[i].name, name))
@@ -109,7 +111,8 @@ static const struct serve_named_port *named_port(const struct serve_host *h, con
 }
 
 /* The slice's ports; those without a number here are left out, the first named in *ret_missing. */
-static json_t *make_ports(const struct kube_service *s, const struct serve_host *h, const char **ret_missing)
+static json_t *make_ports(const struct kube_service *s, const struct serve_host *h,
+			  const char **ret_missing)
 {
 	json_t *list = json_array();
 
@@ -125,7 +128,8 @@ static json_t *make_ports(const struct kube_service *s, const struct serve_host 
 				continue;
 			}
 		}
-		if (json_array_append_new(list, json_pack("{s:s,s:s,s:i}", "name", p->name, "protocol",
+		if (json_array_append_new(list,
+					  json_pack("{s:s,s:s,s:i}", "name", p->name, "protocol",
 							  kube_proto_str(p->proto), "port",
 							  np ? np->port : p->target_port)) < 0) {
 			json_decref(list);
@@ -135,10 +139,12 @@ static json_t *make_ports(const struct kube_service *s, const struct serve_host 
 	return list;
 }
 
-static json_t *make_endpoint(const struct kube_service *s, const struct serve_host *h, const struct ip *ip)
+static json_t *make_endpoint(const struct kube_service *s, const struct serve_host *h,
+			     const struct ip *ip)
 {
 	char text[IP_STRLEN];
-	json_t *ep = json_pack("{s:[s],s:{s:b,s:b,s:b},s:s}", "addresses", ip_str(ip, text), "conditions",
+	json_t *ep = json_pack("{s:[s],s:{s:b,s:b,s:b},s:s}", "addresses", ip_str(ip, text),
+			       "conditions",
 			       "ready", h->is_ready || (s->publish_not_ready && !h->is_terminating),
 			       "serving", h->is_serving, "terminating", h->is_terminating, "nodeName",
 			       h->name);
@@ -148,7 +154,8 @@ static json_t *make_endpoint(const struct kube_service *s, const struct serve_ho
 	if (json_object_set_new(ep, "zone", json_string(h->zone)) < 0 ||
 	    /* without a hint our endpoint would switch topology off for the whole Service */
 	    (s->has_traffic_distribution &&
-	     json_object_set_new(ep, "hints", json_pack("{s:[{s:s}]}", "forZones", "name", h->zone)) < 0)) {
+	     json_object_set_new(ep, "hints",
+				 json_pack("{s:[{s:s}]}", "forZones", "name", h->zone)) < 0)) {
 		json_decref(ep);
 		return NULL;
 	}
@@ -158,12 +165,14 @@ static json_t *make_endpoint(const struct kube_service *s, const struct serve_ho
 static json_t *make_labels(const struct kube_service *s)
 {
 	const char *proxy = kube_pairs_get(&s->labels, LABEL_PROXY_NAME);
-	json_t *labels = json_pack("{s:s,s:s}", LABEL_SERVICE, s->name, LABEL_MANAGED_BY, SERVE_MANAGED_BY);
+	json_t *labels = json_pack("{s:s,s:s}", LABEL_SERVICE, s->name, LABEL_MANAGED_BY,
+				   SERVE_MANAGED_BY);
 
 	/* proxies look at these two on slices as well */
 	if (labels && (((s->is_headless || kube_pairs_get(&s->labels, LABEL_HEADLESS)) &&
 			json_object_set_new(labels, LABEL_HEADLESS, json_string("")) < 0) ||
-		       (proxy && json_object_set_new(labels, LABEL_PROXY_NAME, json_string(proxy)) < 0))) {
+		       (proxy && json_object_set_new(labels, LABEL_PROXY_NAME,
+						     json_string(proxy)) < 0))) {
 		json_decref(labels);
 		return NULL;
 	}
@@ -171,7 +180,8 @@ static json_t *make_labels(const struct kube_service *s)
 }
 
 /* The whole object; takes `ports`. NULL when out of memory. */
-static json_t *make_slice(const struct kube_service *s, const struct serve_host *h, const char *name,
+static json_t *make_slice(const struct kube_service *s, const struct serve_host *h,
+			  const char *name,
 			  const struct ip *ip, json_t *ports)
 {
 	json_t *labels = make_labels(s), *ep = make_endpoint(s, h, ip);
@@ -182,7 +192,8 @@ static json_t *make_slice(const struct kube_service *s, const struct serve_host 
 		json_decref(ports);
 		return NULL;
 	}
-	return json_pack("{s:s,s:s,s:{s:s,s:s,s:o,s:[{s:s,s:s,s:s,s:s}]},s:s,s:[o],s:o}", "apiVersion",
+	return json_pack("{s:s,s:s,s:{s:s,s:s,s:o,s:[{s:s,s:s,s:s,s:s}]},s:s,s:[o],s:o}",
+			 "apiVersion",
 			 "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata", "name", name,
 			 "namespace", s->ns, "labels", labels, "ownerReferences", "apiVersion", "v1",
 			 "kind", "Service", "name", s->name, "uid", s->uid ? s->uid : "", "addressType",
@@ -224,7 +235,8 @@ static int set_reason(struct serve_entry *e, enum serve_status status, char *rea
 	return reason ? 0 : -ENOMEM;
 }
 
-static int fill_slices(struct serve_entry *e, const struct kube_service *s, const struct serve_host *h,
+static int fill_slices(struct serve_entry *e, const struct kube_service *s,
+		       const struct serve_host *h,
 		       const json_t *ports)
 {
 	static const uint8_t families[2] = {AF_INET, AF_INET6};
@@ -255,21 +267,24 @@ static int fill(struct serve_entry *e, const struct kube_service *s, const struc
 	int r;
 
 	if (s->type == KUBE_SERVICE_EXTERNAL_NAME)
-		return set_reason(e, SERVE_EXTERNAL_NAME, strdup("a Service of type ExternalName has no backends"));
+		return set_reason(e, SERVE_EXTERNAL_NAME,
+				  strdup("a Service of type ExternalName has no backends"));
 	if (!h->allowed || !strv_has(h->allowed, s->name))
 		return set_reason(e, SERVE_NOT_ALLOWED,
-				  str_printf("the host may not serve it: meshctl host add --serve %s", s->name));
+				  str_printf("the host may not serve it: meshctl host add --serve %s",
+					     s->name));
 	ports = make_ports(s, h, &missing);
 	if (!ports)
 		return -ENOMEM;
 	if (missing && json_array_size(ports) == 0)
 		r = set_reason(e, SERVE_NO_PORT,
-			       str_printf("the named port \"%.64s\" has no number in the configuration", missing));
+			       str_printf("the named port \"%.64s\" has no number in the configuration",
+					  missing));
 	else
 		r = fill_slices(e, s, h, ports);
 	if (r >= 0 && e->status == SERVE_OK && missing)
 		r = set_reason(e, SERVE_OK,
-			       str_printf("without the named port \"%.64s\", which has no number in the configuration",
+			       str_printf("without the named port \"%.64s\": no number in the configuration",
 					  missing));
 	json_decref(ports);
 	return r;
@@ -293,7 +308,8 @@ int serve_plan_add(struct serve_plan *p, const struct kube_service *s, const str
 
 static int entry_cmp(const void *a, const void *b)
 {
-	return strcmp(((const struct serve_entry *)a)->service, ((const struct serve_entry *)b)->service);
+	return strcmp(((const struct serve_entry *)a)->service,
+		      ((const struct serve_entry *)b)->service);
 }
 
 void serve_plan_sort(struct serve_plan *p)
@@ -342,7 +358,8 @@ static bool ports_same(const json_t *a, const json_t *b)
 /* Our endpoint is one object whose members the API server does not change; defaults it does not add. */
 static bool endpoints_same(const json_t *a, const json_t *b)
 {
-	static const char *const keys[] = {"addresses", "conditions", "nodeName", "zone", "hints", "hostname"};
+	static const char *const keys[] = {"addresses", "conditions", "nodeName", "zone", "hints",
+					   "hostname"};
 	const json_t *x = json_array_get(a, 0), *y = json_array_get(b, 0);
 
 	if (json_array_size(a) != 1 || json_array_size(b) != 1)
@@ -369,11 +386,13 @@ static bool owner_same(const json_t *a, const json_t *b)
 
 bool serve_slice_same(const json_t *desired, const json_t *existing)
 {
-	const json_t *a = json_object_get(desired, "metadata"), *b = json_object_get(existing, "metadata");
+	const json_t *a = json_object_get(desired, "metadata"), *b = json_object_get(existing,
+										     "metadata");
 	const json_t *la = json_object_get(a, "labels"), *lb = json_object_get(b, "labels");
 
 	for (size_t i = 0; i < ARRAY_LEN(own_labels); i++) {
-		const json_t *u = json_object_get(la, own_labels[i]), *v = json_object_get(lb, own_labels[i]);
+		const json_t *u = json_object_get(la, own_labels[i]), *v = json_object_get(lb,
+											   own_labels[i]);
 
 		if ((u || v) && !json_equal(u, v))
 			return false;
@@ -381,19 +400,23 @@ bool serve_slice_same(const json_t *desired, const json_t *existing)
 	return owner_same(a, b) &&
 	       str_eq(text_at(desired, "addressType"), text_at(existing, "addressType")) &&
 	       ports_same(json_object_get(desired, "ports"), json_object_get(existing, "ports")) &&
-	       endpoints_same(json_object_get(desired, "endpoints"), json_object_get(existing, "endpoints"));
+	       endpoints_same(json_object_get(desired, "endpoints"),
+			      json_object_get(existing, "endpoints"));
 }
 
 bool serve_slice_is_ours(const json_t *slice, const struct serve_host *h)
 {
-	const json_t *meta = json_object_get(slice, "metadata"), *labels = json_object_get(meta, "labels");
+	const json_t *meta = json_object_get(slice, "metadata"), *labels = json_object_get(meta,
+											   "labels");
 	const char *name = text_at(meta, "name"), *service = text_at(labels, LABEL_SERVICE);
 	bool is_ours = false;
 
-	if (!str_eq(text_at(labels, LABEL_MANAGED_BY), SERVE_MANAGED_BY) || !str_eq(text_at(meta, "namespace"), h->ns))
+	if (!str_eq(text_at(labels, LABEL_MANAGED_BY), SERVE_MANAGED_BY) ||
+	    !str_eq(text_at(meta, "namespace"), h->ns))
 		return false;
 	for (int i = 0; i < 2 && !is_ours; i++) {
-		CLEANUP(free) char *want = serve_slice_name(service, h->name, i ? AF_INET6 : AF_INET);
+		CLEANUP(free) char *want = serve_slice_name(service, h->name,
+							    i ? AF_INET6 : AF_INET);
 
 		is_ours = want && str_eq(want, name);
 	}

@@ -179,7 +179,8 @@ static size_t key_make(char key[KEY_MAX], const char *ns, size_t ns_len, const c
 	return ns_len + 1 + name_len;
 }
 
-static struct service_entry *service_find(const struct service_table *t, const char *ns, size_t ns_len,
+static struct service_entry *service_find(const struct service_table *t, const char *ns,
+					  size_t ns_len,
 					  const char *name, size_t name_len)
 {
 	struct service_entry *e = NULL;
@@ -269,7 +270,8 @@ void service_table_remove(struct service_table *t, const char *ns, const char *n
 		service_set(t, e, NULL);
 }
 
-static struct slice_entry *slice_find(const struct service_table *t, const char *ns, const char *name)
+static struct slice_entry *slice_find(const struct service_table *t, const char *ns,
+				      const char *name)
 {
 	struct slice_entry *e = NULL;
 	char key[KEY_MAX];
@@ -313,7 +315,8 @@ void service_table_remove_slice(struct service_table *t, const char *ns, const c
 }
 
 /* Finds or makes the entry of a slice; a new one has no object yet. */
-static int slice_get(struct service_table *t, const char *ns, const char *name, struct slice_entry **ret)
+static int slice_get(struct service_table *t, const char *ns, const char *name,
+		     struct slice_entry **ret)
 {
 	struct slice_entry *e = slice_find(t, ns, name);
 	char key[KEY_MAX];

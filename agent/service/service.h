@@ -39,7 +39,8 @@ void service_table_remove_slice(struct service_table *t, const char *ns, const c
  * Where two Services claim one frontend the older one has it, then the lesser namespace/name; the
  * other gets it when the first lets go.
  */
-typedef void (*service_change_fn)(const struct frontend *old, const struct frontend *now, void *arg);
+typedef void (*service_change_fn)(const struct frontend *old, const struct frontend *now,
+				  void *arg);
 
 /*
  * Recomputes the dirty Services and reports each frontend that differs. fn may be NULL. On -ENOMEM

@@ -23,7 +23,8 @@ struct flush {
 };
 
 /* Elects the owner of a slot and reports what differs from `before`, its content until now. */
-static void slot_settle(const struct flush *fl, struct frontend_slot *slot, const struct frontend *before)
+static void slot_settle(const struct flush *fl, struct frontend_slot *slot,
+			const struct frontend *before)
 {
 	struct claim *best = slot->claims;
 	const struct frontend *now;

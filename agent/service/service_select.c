@@ -46,15 +46,17 @@ bool service_is_proxied(const struct kube_service *s, const struct service_optio
 {
 	const char *proxy = kube_pairs_get(&s->labels, LABEL_PROXY_NAME);
 
-	return is_own_proxy(proxy != NULL, proxy, opt) && !kube_pairs_get(&s->labels, LABEL_HEADLESS) &&
+	return is_own_proxy(proxy != NULL, proxy, opt) && !kube_pairs_get(&s->labels,
+									  LABEL_HEADLESS) &&
 	       !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME;
 }
 
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt)
 {
-	return s->family != 0 && s->service != 0 && !s->is_headless &&
+	return s->family != 0 && s->service != 0 && !s->is_import && !s->is_headless &&
 	       is_own_proxy(s->has_proxy_name, kube_slice_text(s, s->proxy_name), opt) &&
-	       !(opt->has_clustermesh && str_eq(kube_slice_text(s, s->managed_by), MANAGED_BY_MESH));
+	       !(opt->has_clustermesh &&
+		 str_eq(kube_slice_text(s, s->managed_by), MANAGED_BY_MESH));
 }
 
 /* KEP-1669: ready endpoints take connections; terminating ones that serve do if there is no other. */
@@ -361,7 +363,8 @@ bool frontend_same(const struct frontend *a, const struct frontend *b)
 {
 	if (frontend_cmp(a, b) != 0 || a->kind != b->kind || a->flags != b->flags ||
 	    a->affinity_s != b->affinity_s || a->n_backends != b->n_backends ||
-	    !str_eq(a->ns, b->ns) || !str_eq(a->name, b->name) || !str_eq(a->port_name, b->port_name))
+	    !str_eq(a->ns, b->ns) || !str_eq(a->name, b->name) || !str_eq(a->port_name,
+									  b->port_name))
 		return false;
 	for (size_t i = 0; i < a->n_backends; i++)
 		if (!ip_eq(&a->backends[i].ip, &b->backends[i].ip) ||

@@ -43,7 +43,7 @@ struct frontend {
 	uint8_t proto;
 	uint8_t kind;  /* enum frontend_kind */
 	uint8_t flags; /* FRONTEND_* */
-	uint32_t id;   /* given by the service table, stable while the frontend exists; 0 from service_select() */
+	uint32_t id;   /* given by the service table, stable while it exists; 0 from service_select() */
 	uint32_t affinity_s;
 	const char *ns;
 	const char *name;
@@ -74,7 +74,7 @@ struct service_options {
 /* True if the proxy must handle the Service at all (labels service-proxy-name and headless). */
 bool service_is_proxied(const struct kube_service *s, const struct service_options *opt);
 
-/* True if the slice counts for services (labels, managed-by, address type). */
+/* True if the slice counts for services (labels, managed-by, address type; not of a ServiceImport). */
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt);
 
 /*

@@ -51,5 +51,5 @@ void endpoint_table_replace_end(struct endpoint_table *t);
 
 size_t endpoint_table_count(const struct endpoint_table *t);
 
-/* Calls fn with "namespace/name" for endpoint `owner`; NULL if there is none. */
+/* "namespace/name" of endpoint `owner`, valid until the table changes; NULL if there is none. */
 const char *endpoint_table_name(const struct endpoint_table *t, uint32_t owner);

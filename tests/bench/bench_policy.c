@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cost of the policy tables: bench_policy [POLICIES [IDENTITIES]]. Prints CPU time and private memory. */
+/* Cost of the policy tables: bench_policy [POLICIES [IDENTITIES]]. Prints CPU time and private
+ * memory. */
 #include <jansson.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -35,13 +36,15 @@ static void set_identity(struct identity_table *ids, uint32_t i)
 	(void)snprintf(app, sizeof(app), "k8s:app=app-%u", i % 2000);
 	(void)snprintf(pod, sizeof(pod), "k8s:instance=instance-%u", i);
 	(void)snprintf(ns, sizeof(ns), "k8s:io.kubernetes.pod.namespace=ns-%u", i % 100);
-	(void)snprintf(team, sizeof(team), "k8s:io.cilium.k8s.namespace.labels.team=team-%u", i % 20);
+	(void)snprintf(team, sizeof(team), "k8s:io.cilium.k8s.namespace.labels.team=team-%u",
+		       i % 20);
 	check(label_builder_add_text(&b, app), "label");
 	check(label_builder_add_text(&b, pod), "label");
 	check(label_builder_add_text(&b, ns), "label");
 	check(label_builder_add_text(&b, team), "label");
 	check(label_builder_add_text(&b, "k8s:io.cilium.k8s.policy.cluster=default"), "label");
-	check(label_builder_add_text(&b, "k8s:io.cilium.k8s.policy.serviceaccount=default"), "label");
+	check(label_builder_add_text(&b, "k8s:io.cilium.k8s.policy.serviceaccount=default"),
+	      "label");
 	check(label_builder_take(&b, &set), "labels");
 	check(identity_upsert(ids, 65536 + i, set), "identity");
 }
@@ -50,15 +53,20 @@ static json_t *policy_json(uint32_t i)
 {
 	char text[1024];
 
-	(void)snprintf(text, sizeof(text),
-		       "{\"metadata\":{\"name\":\"p%u\"},\"spec\":{\"endpointSelector\":{},"
-		       "\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"app\":\"app-%u\"}}],\"toPorts\":[{\"ports\":"
-		       "[{\"port\":\"%u\",\"endPort\":%u,\"protocol\":\"TCP\"},{\"port\":\"%u\"}]}]},"
-		       "{\"fromEndpoints\":[{\"matchLabels\":{\"k8s:io.kubernetes.pod.namespace\":\"ns-%u\"},"
-		       "\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"NotIn\",\"values\":[\"app-1\",\"app-2\"]}]}]}],"
-		       "\"%s\":[{\"toCIDRSet\":[{\"cidr\":\"10.%u.%u.0/24\",\"except\":[\"10.%u.%u.128/25\"]}]}]}}",
-		       i, i, 1000 + i % 50, 1000 + i % 50 + i % 7, 20000 + i % 100, i % 90, i % 10 ? "egress" : "egressDeny",
-		       i / 200, i % 200, i / 200, i % 200);
+	(void)snprintf(
+		text, sizeof(text),
+		"{\"metadata\":{\"name\":\"p%u\"},\"spec\":{\"endpointSelector\":{},"
+		"\"ingress\":[{\"fromEndpoints\":[{\"matchLabels\":{\"app\":\"app-%u\"}}],"
+		"\"toPorts\":[{\"ports\":"
+		"[{\"port\":\"%u\",\"endPort\":%u,\"protocol\":\"TCP\"},{\"port\":\"%u\"}]}]},"
+		"{\"fromEndpoints\":[{\"matchLabels\":{\"k8s:io.kubernetes.pod.namespace\":\"ns-%"
+		"u\"},"
+		"\"matchExpressions\":[{\"key\":\"app\",\"operator\":\"NotIn\",\"values\":[\"app-"
+		"1\",\"app-2\"]}]}]}],"
+		"\"%s\":[{\"toCIDRSet\":[{\"cidr\":\"10.%u.%u.0/24\",\"except\":[\"10.%u.%u.128/"
+		"25\"]}]}]}}",
+		i, i, 1000 + i % 50, 1000 + i % 50 + i % 7, 20000 + i % 100, i % 90,
+		i % 10 ? "egress" : "egressDeny", i / 200, i % 200, i / 200, i % 200);
 	return json_loads(text, 0, NULL);
 }
 
@@ -92,7 +100,8 @@ static void count_rows(const struct policy_table *t)
 			for (unsigned s = 0; s < POLICY_SLOTS; s++)
 				n_rows += 1 + c->rows[d].slot[s].n_ports;
 	}
-	(void)printf("classes %zu, rows %zu, prefixes %zu\n", n_classes, n_rows, policy_table_prefixes(t, &prefixes));
+	(void)printf("classes %zu, rows %zu, prefixes %zu\n", n_classes, n_rows,
+		     policy_table_prefixes(t, &prefixes));
 }
 
 int main(int argc, char **argv)
@@ -106,7 +115,8 @@ int main(int argc, char **argv)
 	struct label_set *labels;
 	double start, heap;
 
-	if ((argc > 1 && str_to_u64(argv[1], 30000, &n_policies) < 0) || (argc > 2 && str_to_u64(argv[2], 120000, &n_ids) < 0))
+	if ((argc > 1 && str_to_u64(argv[1], 30000, &n_policies) < 0) ||
+	    (argc > 2 && str_to_u64(argv[2], 120000, &n_ids) < 0))
 		return 2;
 	check(identity_table_new(&ids), "identities");
 	own = (struct label_builder){.table = identity_labels(ids)};
@@ -114,7 +124,8 @@ int main(int argc, char **argv)
 	start = cpu_us();
 	for (uint32_t i = 0; i < n_ids; i++)
 		set_identity(ids, i);
-	(void)printf("%zu identities: %.1f ms, %.1f MiB\n", (size_t)n_ids, (cpu_us() - start) / 1e3, heap_mb() - heap);
+	(void)printf("%zu identities: %.1f ms, %.1f MiB\n", (size_t)n_ids, (cpu_us() - start) / 1e3,
+		     heap_mb() - heap);
 	check(policy_repo_new(ids, &o, NULL, &repo), "repository");
 	check(policy_table_new(repo, &table), "table");
 	check(label_builder_add_text(&own, "k8s:app=vm"), "label");
@@ -125,11 +136,13 @@ int main(int argc, char **argv)
 	start = cpu_us();
 	for (uint32_t i = 0; i < n_policies; i++)
 		set_policy(repo, i);
-	(void)printf("%zu policies parsed: %.1f ms, %.1f MiB\n", (size_t)n_policies, (cpu_us() - start) / 1e3, heap_mb() - heap);
+	(void)printf("%zu policies parsed: %.1f ms, %.1f MiB\n", (size_t)n_policies,
+		     (cpu_us() - start) / 1e3, heap_mb() - heap);
 	heap = heap_mb();
 	start = cpu_us();
 	check(policy_table_update(table), "update");
-	(void)printf("first table: %.1f ms, %.1f MiB\n", (cpu_us() - start) / 1e3, heap_mb() - heap);
+	(void)printf("first table: %.1f ms, %.1f MiB\n", (cpu_us() - start) / 1e3,
+		     heap_mb() - heap);
 	count_rows(table);
 	start = cpu_us();
 	set_policy(repo, 7);

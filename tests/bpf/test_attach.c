@@ -268,6 +268,10 @@ static void run(bool no_tcx)
 	if (!no_tcx)
 		test_other_layout(&n);
 	CHECK_EQ(bpfattach_detach_all(n.h.obj, &err), 0);
+	CHECK(!bpfattach_if_is_ok(n.h.obj, n.nic, BPFATTACH_NIC));
+	CHECK(!bpfattach_if_is_ok(n.h.obj, n.tunnel, BPFATTACH_TUNNEL));
+	if (no_tcx)
+		lab_sh("! tc filter show dev nic0 ingress | grep -q bpf");
 	CHECK_EQ(bpfobj_unpin(n.h.obj), 0);
 	CHECK(access(n.pin, F_OK) < 0);
 	close_obj(&n);

@@ -26,6 +26,7 @@ pki() {
 			-out "pki/$1.crt" -extfile <(echo "subjectAltName=${3:-DNS:$1}") 2>/dev/null
 	}
 	mk apiserver /CN=kube-apiserver DNS:kubernetes,DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:10.96.0.1
+	cat pki/ca.crt >>pki/apiserver.crt # shows its CA, for tokens with a pin only
 	mk admin /O=system:masters/CN=admin
 	mk kcm /CN=system:kube-controller-manager
 	openssl genrsa -out pki/sa.key 2048 2>/dev/null

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Enrols, joins, renews and removes hosts against a real API server (see attack_lab.sh), with every way
 # a join can fail. Needs root for a private mount of bpffs, and python3, curl, jq, kubectl, cc.
-# Usage: enrol.sh ADMIN_KUBECONFIG MESHCTL MESH_JOIN
+# Usage: enrol.sh ADMIN_KUBECONFIG MESHCTL MESH_JOIN ENROL_DAEMON
 set -uo pipefail
-[ $# -eq 3 ] || { echo "see the head of this file" >&2; exit 2; }
+[ $# -eq 4 ] || { echo "see the head of this file" >&2; exit 2; }
 if [ -z "${ENROL_PRIVATE:-}" ]; then
 	ENROL_PRIVATE=1 exec unshare -m "$0" "$@"
 fi
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 export KUBECONFIG=$1
-meshctl=$2 join=$3
+meshctl=$2 join=$3 daemon=$4
 here=$(cd "$(dirname "$0")" && pwd)
 tmp=$(mktemp -d)
 ip=$(ip -4 -o addr show scope global | awk '{ split($4, a, "/"); print a[1]; exit }')
@@ -95,6 +95,26 @@ for h in dagobah hoth; do
 	is "enrol $h" 0 $?
 done
 is "equal labels share an identity" "$id" "$(kubectl get -n legacy ciliumendpoint hoth -o jsonpath='{.status.identity.id}')"
+# five at once: no identity number is given out twice
+pids=
+for i in 1 2 3 4 5; do
+	"$meshctl" host add clone$i --namespace legacy --labels "clone=n$i" --address 10.78.0.$i >/dev/null 2>&1 &
+	pids="$pids $!"
+done
+failed=0
+for p in $pids; do wait "$p" || failed=$((failed + 1)); done
+is "five enrolments at once" 0 $failed
+is "five identities" 5 "$(kubectl get -n legacy ciliumendpoints -o json |
+	jq '[.items[] | select(.metadata.name | startswith("clone")) | .status.identity.id] | unique | length')"
+for i in 1 2 3 4 5; do "$meshctl" host remove clone$i >/dev/null 2>&1; done
+run "a life of the token that is too short" 2 "$meshctl" host add endor --namespace legacy --labels a=b --address 10.1.1.1 --ttl 5m
+run "a name that is none" 2 "$meshctl" host add Endor_1 --namespace legacy --labels a=b --address 10.1.1.1
+run "the namespace of the accounts" 2 "$meshctl" host add endor --namespace mesh-hosts --labels a=b --address 10.1.1.1
+kubectl apply -f - >/dev/null <<'Y'
+{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "real-node"}}
+Y
+run "the name of a node is refused" 1 "$meshctl" host add real-node --namespace legacy --labels a=b --address 10.1.1.1
+kubectl delete node real-node >/dev/null
 run "other labels are refused" 1 "$meshctl" host add tatooine --namespace legacy --labels jedi=leia --address "$ip"
 run "another host's address is refused" 1 "$meshctl" host add endor --namespace legacy --labels a=b --address "$ip"
 run "a pod's address is refused" 1 "$meshctl" host add endor --namespace legacy --labels a=b --address 10.244.1.1
@@ -104,6 +124,11 @@ run "a reserved label is refused" 2 "$meshctl" host add endor --namespace legacy
 run "a source is refused" 2 "$meshctl" host add endor --namespace legacy --labels reserved:host=x --address 10.1.1.1
 run "a missing namespace is refused" 1 "$meshctl" host add endor --namespace nowhere --labels a=b --address 10.1.1.1
 run "another namespace is refused" 1 "$meshctl" host add tatooine --namespace default --labels jedi=luke --address "$ip"
+case $(kubectl config view --minify --raw -o jsonpath='{.clusters[0].cluster.server}') in
+https://127.* | https://localhost*)
+	"$meshctl" host add endor --namespace legacy --labels a=b --address 10.1.1.1 --dry-run >"$tmp/out" 2>&1
+	is "a server on loopback is warned about" 1 "$(grep -c 'warning: .*--server' "$tmp/out")" ;;
+esac
 run "dry run of an enrolment" 0 "$meshctl" host add endor --namespace legacy --labels a=b --address 10.1.1.1 --dry-run
 is "which stores nothing" '' "$(kubectl get ciliumnode endor -o name 2>/dev/null)"
 
@@ -174,16 +199,53 @@ is "the own credential fills in the endpoint" 200 "$(api PATCH /apis/cilium.io/v
 is "the list shows it" "$ip" "$("$meshctl" host list -o json | jq -r '.[] | select(.name == "tatooine") | .claimed[0]')"
 is "and its state" ready "$("$meshctl" host list -o json | jq -r '.[] | select(.name == "tatooine") | .state')"
 
+# what the daemon writes
+kubectl annotate --overwrite ciliumidentity "$id" io.cilium.heartbeat=2026-01-01T00:00:00Z >/dev/null
+kubectl create service clusterip -n legacy tatooine --tcp=80 >/dev/null 2>&1
+run "register, publish, renew and leave" 0 "$daemon" "$tmp/state" "$ip" \
+	"$(kubectl get -n legacy service tatooine -o jsonpath='{.metadata.uid}')"
+kubectl delete -n legacy service tatooine >/dev/null
+is "the endpoint is as before" disconnected "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.state}')"
+is "without addresses" '' "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.networking}')"
+is "and so is the node" '' "$(kubectl get ciliumnode tatooine -o jsonpath='{.spec.addresses[*].ip}')"
+is "the mark is off the identity" '' "$(kubectl get ciliumidentity "$id" -o jsonpath='{.metadata.annotations.io\.cilium\.heartbeat}')"
+is "the Lease is held" tatooine/0123456789abcdef "$(kubectl get -n mesh-hosts lease tatooine -o jsonpath='{.spec.holderIdentity}')"
+is "the credential is a new one" yes "$([ "$own" != "$(cat "$tmp/state/token")" ] && echo yes)"
+own=$(cat "$tmp/state/token")
+is "which works" 200 "$(api PATCH /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/tatooine \
+	"{\"status\":{\"state\":\"ready\",\"networking\":{\"addressing\":[{\"ipv4\":\"$ip\"}],\"node\":\"$ip\"}}}")"
+
 # enrolled again: what is in force stays, and the new token works
 add tatooine --serve tatooine
 is "enrolling again keeps the address" "$ip" "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.networking.addressing[0].ipv4}')"
 j "join with the new token" 0 --token "$token"
 is "its Secret is gone, too" '' "$(kubectl get -n mesh-hosts secret tatooine-join -o name 2>/dev/null)"
+# a join that stops half-way says so, and is completed by the next run
+add tatooine --serve tatooine
+kubectl patch -n mesh-hosts role mesh-host-tatooine --type=json -p '[{"op":"remove","path":"/rules/1"}]' >/dev/null
+rm -rf "$tmp/state"
+j "the Secret cannot be deleted" 11 --token "$token"
+is "the state is marked" false "$(jq .complete "$tmp/state/joined.json")"
+kubectl patch -n mesh-hosts role mesh-host-tatooine --type=json -p \
+	'[{"op":"add","path":"/rules/1","value":{"apiGroups":[""],"resources":["secrets"],"resourceNames":["tatooine-join"],"verbs":["delete"]}}]' >/dev/null
+sleep 1
+j "the same token completes it" 0 --token "$token"
+is "the mark is gone" true "$(jq .complete "$tmp/state/joined.json")"
 # an interrupted enrolment is completed
 kubectl delete -n mesh-hosts serviceaccount/tatooine role/mesh-host-tatooine >/dev/null
 kubectl delete ciliumendpoint -n legacy tatooine >/dev/null
 add tatooine
 j "join after the repair" 0 --token "$token"
+# a token without the CA, where the server shows its own
+if openssl s_client -connect "${server#https://}" -showcerts </dev/null 2>/dev/null | grep -c BEGIN | grep -qv '^1$'; then
+	add tatooine --pin-only
+	is "a pin makes it shorter" yes "$([ ${#token} -lt ${#first} ] && echo yes)"
+	rm -rf "$tmp/state"
+	j "join by the pin" 0 --token "$token"
+	is "the CA was kept" 1 "$(jq -r .ca "$tmp/state/joined.json" | grep -c BEGIN)"
+else
+	echo "SKIP pin-only tokens: this API server does not present its CA"
+fi
 # another host's token on a joined machine
 token=$("$meshctl" host add hoth --namespace legacy --labels jedi=luke --address "$(ip_of 4)" 2>/dev/null | sed -n 's/^mesh-join --token //p')
 j "joined as another host" 10 --token "$token"

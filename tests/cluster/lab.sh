@@ -61,10 +61,11 @@ make_pki() {
 
 # Control plane
 
+bridge_is_ours() { ip link show "$BRIDGE" 2>/dev/null | grep -q "alias $MARK\$"; }
+
 bridge_up() {
 	if ip link show "$BRIDGE" >/dev/null 2>&1; then
-		[ "$(cat "/sys/class/net/$BRIDGE/ifalias")" = $MARK ] ||
-			die "interface $BRIDGE exists and is not the lab's; choose another with BRIDGE="
+		bridge_is_ours || die "interface $BRIDGE exists and is not the lab's; choose another with BRIDGE="
 		return 0
 	fi
 	ip link add "$BRIDGE" type bridge
@@ -274,10 +275,10 @@ down() {
 	for p in $(ip netns list | awk '{print $1}' | grep "^$MARK-pod-"); do ip netns del "$p"; done
 	for p in "$LAB"/pid/node*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	for p in operator kcm apiserver etcd; do stop $p; done
-	for p in "$LAB"/pid/*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	for p in "$LAB"/place/*; do [ ! -e "$p" ] || place_del "${p##*/}"; done
+	for p in "$LAB"/pid/*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	! mountpoint -q "$LAB/cgroup" || umount "$LAB/cgroup"
-	[ "$(cat "/sys/class/net/$BRIDGE/ifalias" 2>/dev/null)" != $MARK ] || ip link del "$BRIDGE"
+	! bridge_is_ours || ip link del "$BRIDGE"
 	rmdir /run/cilium 2>/dev/null || true # the mount point of the nodes' own
 	rm -rf "$LAB/etcd" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"
 }

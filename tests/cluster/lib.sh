@@ -7,7 +7,7 @@ NET=172.19              # underlay 172.19.0.0/16, all of it on the bridge
 SERVER=$NET.0.1         # API server, on the bridge itself
 CLUSTER_POOL=10.244     # nodeN has 10.244.N.0/24
 ETCD_PORT=${ETCD_PORT:-12379}
-MARK=mesh-lab           # alias of our bridge; first part of all names we give
+MARK=${MARK:-mesh-lab}  # alias of our bridge; first part of the names of namespaces and cgroups
 export PATH=$PEERS/bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$LAB/admin.conf
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
@@ -62,39 +62,37 @@ cgroup_dir() {
 }
 
 # place_add NAME: a network namespace, a mount namespace with bpffs and cgroup2 of its own, a cgroup.
-# Nodes and hosts live in one each. The namespaces are kept alive by files, not by processes.
+# Nodes and hosts live in one each. A sleeping process keeps it alive: a mount namespace cannot be kept by a
+# file from inside another one on each kernel.
 place_add() {
-	local name=$1 dir=$LAB/place/$1 cg
-	[ ! -e "$dir/mnt" ] || return 0
-	mkdir -p "$dir"
+	local name=$1 cg
+	! is_running "place-$name" || return 0
 	ip netns add "$MARK-$name"
 	ip -n "$MARK-$name" link set lo up
-	mountpoint -q "$dir" || { mount --bind "$dir" "$dir"; mount --make-private "$dir"; }
-	touch "$dir/mnt" "$dir/cg"
 	cg=$(cgroup_dir "$name")
+	mkdir -p "$LAB/place"
 	# /run stays shared with the machine, so that pod namespaces made later show up in it
-	(
-		echo 0 >"$cg/cgroup.procs"
-		exec nsenter --net="/run/netns/$MARK-$name" \
-			unshare --cgroup="$dir/cg" --mount="$dir/mnt" --propagation slave sh -ec '
+	run_in_background "place-$name" sh -ec '
+		echo 0 >"$1/cgroup.procs"
+		exec nsenter --net="$2" unshare --cgroup --mount --propagation slave sh -ec "
 			while umount /sys/fs/bpf 2>/dev/null; do :; done
 			mount -t sysfs sysfs /sys
 			mount -t bpf bpf /sys/fs/bpf
 			mount -t cgroup2 none /sys/fs/cgroup
-			mount -t tmpfs tmpfs /var/lib'
-	)
+			mount -t tmpfs tmpfs /var/lib
+			>\"\$1\"
+			exec sleep infinity" sh "$3"' sh "$cg" "/run/netns/$MARK-$name" "$LAB/place/$name"
+	wait_for 10 test -e "$LAB/place/$name" || die "no namespaces for $name: $LAB/log/place-$name.log"
 }
 
 place_del() {
-	local name=$1 dir=$LAB/place/$1 n=0 pid
+	local name=$1 n=0 pid
 	for pid in $(cat "$LAB/cgroup/$MARK-$name/cgroup.procs" 2>/dev/null); do
 		kill -9 "$pid" 2>/dev/null || true # whatever was started in it and stayed
 	done
+	stop "place-$name"
 	ip netns del "$MARK-$name" 2>/dev/null || true
-	[ ! -e "$dir/mnt" ] || umount "$dir/mnt" 2>/dev/null || true
-	[ ! -e "$dir/cg" ] || umount "$dir/cg" 2>/dev/null || true
-	umount "$dir" 2>/dev/null || true
-	rm -rf "$dir"
+	rm -f "$LAB/place/$name"
 	while [ -d "$LAB/cgroup/$MARK-$name" ] && ! rmdir "$LAB/cgroup/$MARK-$name" 2>/dev/null && [ $n -lt 20 ]; do
 		sleep 0.1
 		n=$((n + 1))
@@ -106,12 +104,13 @@ place_del() {
 place_exec() { (place_become "$@"); }
 
 place_become() {
-	local name=$1
+	local name=$1 pid
 	shift
-	[ -e "$LAB/place/$name/mnt" ] || die "no node or host '$name'"
-	export LAB_CG=$LAB/cgroup/$MARK-$name LAB_DIR=$LAB/place/$name LAB_NETNS=/run/netns/$MARK-$name
+	is_running "place-$name" || die "no node or host '$name'"
+	read -r pid _ <"$LAB/pid/place-$name"
+	export LAB_CG=$LAB/cgroup/$MARK-$name LAB_PID=$pid
 	exec sh -c 'echo 0 >"$LAB_CG/cgroup.procs"
-			exec nsenter --cgroup="$LAB_DIR/cg" --mount="$LAB_DIR/mnt" --net="$LAB_NETNS" "$@"' sh "$@"
+		exec nsenter --target "$LAB_PID" --cgroup --mount --net "$@"' sh "$@"
 }
 
 # plug NAME ADDRESS: eth0 in the place, its other end on the bridge

@@ -259,7 +259,7 @@ static void test_repairs(struct world *w)
 	WAIT_FOR(w, ip_shows("link show mesh_tun", "mtu 1450"));
 	fd = open(rp, O_WRONLY | O_CLOEXEC);
 	CHECK(fd >= 0 && write(fd, "1", 1) == 1);
-	WAIT_FOR(w, (buf_clear(&b), file_read(rp, 16, &b) == 0) && b.data[0] == '2');
+	WAIT_FOR(w, (buf_done(&b), file_read(rp, 16, &b) == 0) && b.data[0] == '2');
 	WAIT_FOR(w, STATUS(w)->is_applied);
 }
 

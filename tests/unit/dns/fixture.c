@@ -63,7 +63,7 @@ void fixture_init(struct fixture *f, const struct dns_upstream *upstreams, size_
 	struct dns_server_options opt = {.cache_entries = 100,
 					 .forward = {.upstreams = upstreams,
 						     .n_upstreams = n,
-						     .timeout_us = 100000,
+						     .timeout_us = 500000,
 						     .attempts = 3}};
 	struct cidr range;
 

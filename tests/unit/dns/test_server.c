@@ -39,10 +39,10 @@ static int connect_to(int type, uint16_t port)
 	return fd;
 }
 
-/* Runs the loop until something can be read from `fd`, for two seconds at most; the bytes read. */
+/* Runs the loop until something can be read from `fd`, for ten seconds at most; the bytes read. */
 static size_t run_until(struct fixture *f, int fd, uint8_t *buf, size_t size)
 {
-	uint64_t end = clock_boot_us() + 2 * USEC_PER_SEC;
+	uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC;
 
 	while (clock_boot_us() < end) {
 		ssize_t n = recv(fd, buf, size, MSG_DONTWAIT);
@@ -225,16 +225,27 @@ struct upstream {
 
 static struct upstream upstream_open(void)
 {
-	struct upstream u = {.at.ip = loopback()};
-	struct sockaddr_storage sa;
-	socklen_t len = dns_sockaddr_set(&sa, &u.at.ip, 0);
+	struct upstream u = {.udp = -1, .tcp = -1};
 
-	u.udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	cr_assert(bind(u.udp, (struct sockaddr *)&sa, len) == 0);
-	cr_assert(getsockname(u.udp, (struct sockaddr *)&sa, &len) == 0);
-	(void)dns_sockaddr_ip(&sa, &u.at.port);
-	u.tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cr_assert(bind(u.tcp, (struct sockaddr *)&sa, len) == 0 && listen(u.tcp, 4) == 0);
+	/* a port that is free for UDP may be taken for TCP */
+	for (int i = 0; i < 100 && u.tcp < 0; i++) {
+		struct sockaddr_storage sa;
+		struct ip ip = loopback();
+		socklen_t len = dns_sockaddr_set(&sa, &ip, 0);
+
+		u.at.ip = ip;
+		u.udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		cr_assert(bind(u.udp, (struct sockaddr *)&sa, len) == 0);
+		cr_assert(getsockname(u.udp, (struct sockaddr *)&sa, &len) == 0);
+		(void)dns_sockaddr_ip(&sa, &u.at.port);
+		u.tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (bind(u.tcp, (struct sockaddr *)&sa, len) < 0 || listen(u.tcp, 4) < 0) {
+			close(u.udp);
+			close(u.tcp);
+			u.tcp = -1;
+		}
+	}
+	cr_assert(u.tcp >= 0);
 	return u;
 }
 
@@ -247,7 +258,7 @@ static void upstream_close(struct upstream *u)
 /* Receives a query; its length and sender. */
 static size_t upstream_get(struct fixture *f, const struct upstream *u, uint8_t *buf, struct sockaddr_in *from)
 {
-	uint64_t end = clock_boot_us() + 2 * USEC_PER_SEC;
+	uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC;
 	socklen_t len = sizeof(*from);
 
 	while (clock_boot_us() < end) {
@@ -483,5 +494,23 @@ Test(server, explain)
 	cr_expect_eq(dns_server_explain(f.server, "a b", "A", &text, &err), -EINVAL);
 	cr_expect_eq(dns_server_explain(f.server, "a.b", "BOGUS", &text, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "BOGUS is no record type");
+	fixture_done(&f);
+}
+
+Test(server, upstreams_are_never_the_server_itself)
+{
+	struct dns_upstream u = {.ip = loopback()};
+	struct err err = {0};
+	struct fixture f;
+	uint16_t other;
+
+	fixture_init(&f, NULL, 0);
+	u.port = listen_on(&f);
+	cr_expect_eq(dns_server_set_upstreams(f.server, &u, 1, &err), -ELOOP);
+	cr_expect(err.text[0]);
+	cr_expect_eq(dns_forward_n_upstreams(dns_server_forward(f.server)), 0);
+	other = u.port = (uint16_t)(u.port + 1);
+	cr_expect_eq(dns_server_set_upstreams(f.server, &u, 1, &err), 0);
+	cr_expect_eq(dns_server_listen(f.server, &u.ip, other, NULL, &err), -ELOOP);
 	fixture_done(&f);
 }

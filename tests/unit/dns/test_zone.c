@@ -269,3 +269,72 @@ Test(zone, order_of_addresses_changes)
 	free(first);
 	fixture_done(&f);
 }
+
+static void add_objects_text(struct fixture *f, const char *service, const char *slice)
+{
+	json_t *a = json_loads(service, 0, NULL), *b = slice ? json_loads(slice, 0, NULL) : NULL;
+	struct kube_service *s;
+	struct kube_slice *sl;
+
+	cr_assert(a && kube_service_decode(a, &s, NULL) == 0);
+	cr_assert(service_table_upsert(f->table, s) == 0);
+	if (slice) {
+		cr_assert(b && kube_slice_decode(b, &sl, NULL) == 0);
+		cr_assert(service_table_upsert_slice(f->table, sl) == 0);
+	}
+	json_decref(a);
+	json_decref(b);
+}
+
+Test(zone, endpoints_are_named_by_their_pods_if_wished)
+{
+	struct fixture f;
+	ldns_pkt *p;
+
+	fixture_init(&f, NULL, 0);
+	add_objects_text(&f,
+			 "{\"metadata\":{\"namespace\":\"prod\",\"name\":\"h\"},\"spec\":{\"clusterIP\":\"None\"}}",
+			 "{\"metadata\":{\"namespace\":\"prod\",\"name\":\"h-1\",\"labels\":{\"kubernetes.io/service-name\":\"h\"}},"
+			 "\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.5.0.1\"],\"targetRef\":{\"name\":\"pod-x\"}}]}");
+	p = ask(&f, "pod-x.h.prod.svc.cluster.local.", DNS_A, 0);
+	cr_expect_eq(ldns_pkt_get_rcode(p), LDNS_RCODE_NXDOMAIN);
+	ldns_pkt_free(p);
+	f.zone->opt.use_target_names = true;
+	p = ask(&f, "pod-x.h.prod.svc.cluster.local.", DNS_A, 0);
+	cr_expect_eq(ldns_pkt_ancount(p), 1);
+	ldns_pkt_free(p);
+	p = ask(&f, "10-5-0-1.h.prod.svc.cluster.local.", DNS_A, 0);
+	cr_expect_eq(ldns_pkt_get_rcode(p), LDNS_RCODE_NXDOMAIN);
+	ldns_pkt_free(p);
+	fixture_done(&f);
+}
+
+Test(zone, chains_of_external_names_are_bounded)
+{
+	struct fixture f;
+
+	fixture_init(&f, NULL, 0);
+	for (int i = 0; i < 12; i++) {
+		char *text = str_printf("{\"metadata\":{\"namespace\":\"prod\",\"name\":\"c%d\"},\"spec\":{\"type\":\"ExternalName\","
+					"\"externalName\":\"c%d.prod.svc.cluster.local\"}}", i, i + 1);
+
+		if (i == 11) {
+			free(text);
+			text = strdup("{\"metadata\":{\"namespace\":\"prod\",\"name\":\"c11\"},\"spec\":{\"type\":"
+				      "\"ExternalName\",\"externalName\":\"web.prod.svc.cluster.local\"}}");
+		}
+		add_objects_text(&f, text, NULL);
+		free(text);
+	}
+	for (int i = 0; i < 12; i++) {
+		char *name = str_printf("c%d.prod.svc.cluster.local.", i);
+		ldns_pkt *p = ask(&f, name, DNS_A, 1232);
+		int links = 12 - i;
+
+		cr_expect_eq(ldns_pkt_get_rcode(p), LDNS_RCODE_NOERROR);
+		cr_expect_eq(ldns_pkt_ancount(p), links <= 10 ? links + 1 : 0, "%s: %u", name, ldns_pkt_ancount(p));
+		ldns_pkt_free(p);
+		free(name);
+	}
+	fixture_done(&f);
+}

@@ -127,7 +127,8 @@ Test(identity, local_numbers_are_free_ones)
 	identity_table_free(t);
 }
 
-static int port_of(const struct identity_table *t, struct label_table *l, uint32_t number, const char *name, uint8_t proto)
+static int port_of(const struct identity_table *t, struct label_table *l, uint32_t number,
+		   const char *name, uint8_t proto)
 {
 	return named_ports_find(identity_get(t, number)->ports,
 				intern_find(label_table_strings(l), name, strlen(name)), proto);
@@ -142,7 +143,9 @@ Test(identity, named_ports_from_labels_and_endpoints)
 
 	cr_assert_eq(identity_table_new(&t), 0);
 	l = identity_labels(t);
-	cr_assert_eq(identity_upsert(t, 300, labels(t, "gen:io.cilium.k8s.named-ports=web.TCP.80_dns.UDP.53_dns.UDP.54_x.TCP.0_.TCP.1_y")),
+	cr_assert_eq(identity_upsert(t, 300,
+				     labels(t, "gen:io.cilium.k8s.named-ports=web.TCP.80_dns.UDP."
+					       "53_dns.UDP.54_x.TCP.0_.TCP.1_y")),
 		     0);
 	cr_assert_eq(port_of(t, l, 300, "web", IPPROTO_TCP), 80);
 	cr_assert_eq(port_of(t, l, 300, "web", IPPROTO_UDP), -1);
@@ -150,7 +153,9 @@ Test(identity, named_ports_from_labels_and_endpoints)
 	identity_changes_clear(t);
 	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
 		told[i] = (struct named_port){.proto = IPPROTO_TCP, .port = (uint16_t)(90 + i)};
-		cr_assert_eq(intern_get(label_table_strings(l), i ? "web" : "admin", i ? 3 : 5, &told[i].name), 0);
+		cr_assert_eq(intern_get(label_table_strings(l), i ? "web" : "admin", i ? 3 : 5,
+					&told[i].name),
+			     0);
 	}
 	cr_assert_eq(identity_set_named_ports(t, 300, told, 2), 0);
 	cr_assert_eq(port_of(t, l, 300, "admin", IPPROTO_TCP), 90);
@@ -182,9 +187,15 @@ Test(selector, equal_ones_are_one)
 	for (size_t i = 0; i < 2; i++) {
 		struct selector_builder b = {.cache = c};
 
-		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, i ? "x" : "y", SELECTOR_EXISTS, NULL, 0), 0);
-		cr_assert_eq(selector_builder_add(&b, LABEL_K8S, "k", SELECTOR_IN, i ? ab : ba, i ? 2 : 3), 0);
-		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, i ? "y" : "x", SELECTOR_EXISTS, NULL, 0), 0);
+		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, i ? "x" : "y", SELECTOR_EXISTS,
+						  NULL, 0),
+			     0);
+		cr_assert_eq(selector_builder_add(&b, LABEL_K8S, "k", SELECTOR_IN, i ? ab : ba,
+						  i ? 2 : 3),
+			     0);
+		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, i ? "y" : "x", SELECTOR_EXISTS,
+						  NULL, 0),
+			     0);
 		cr_assert_eq(selector_builder_take(&b, &s[i]), 0);
 	}
 	cr_assert_eq(s[0], s[1]);
@@ -195,9 +206,12 @@ Test(selector, equal_ones_are_one)
 	{
 		struct selector_builder b = {.cache = c};
 
-		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, "z", SELECTOR_EXISTS, ab, 1), -EINVAL);
-		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, "z", SELECTOR_IN, NULL, 0), -EINVAL);
-		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, "z", SELECTOR_NOT_EXISTS, NULL, 0), 0);
+		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, "z", SELECTOR_EXISTS, ab, 1),
+			     -EINVAL);
+		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, "z", SELECTOR_IN, NULL, 0),
+			     -EINVAL);
+		cr_assert_eq(selector_builder_add(&b, LABEL_ANY, "z", SELECTOR_NOT_EXISTS, NULL, 0),
+			     0);
 		cr_assert_eq(selector_builder_take(&b, &s[2]), 0);
 	}
 	cr_assert_gt(s[2]->number, first, "numbers are never used again");
@@ -213,8 +227,9 @@ Test(selector, sources)
 		const char *label;
 		bool want;
 	} cases[] = {
-		{LABEL_ANY, "k8s:k=v", true},	 {LABEL_ANY, "unspec:k=v", true},     {LABEL_K8S, "k8s:k=v", true},
-		{LABEL_K8S, "unspec:k=v", false}, {LABEL_CONTAINER, "k8s:k=v", false}, {LABEL_ANY, "k8s:k=w", false},
+		{LABEL_ANY, "k8s:k=v", true},	     {LABEL_ANY, "unspec:k=v", true},
+		{LABEL_K8S, "k8s:k=v", true},	     {LABEL_K8S, "unspec:k=v", false},
+		{LABEL_CONTAINER, "k8s:k=v", false}, {LABEL_ANY, "k8s:k=w", false},
 		{LABEL_ANY, "k8s:other=v", false},
 	};
 	const char *v = "v";

@@ -20,11 +20,21 @@ static const struct {
 	const char *labels[5];
 } peers[] = {
 	{"A", ID_A, "10.244.1.5", {"k8s:app=a", NS "ext", CLUSTER "c1"}},
-	{"B", ID_B, "10.244.2.6", {"k8s:app=b", NS "web", "k8s:io.cilium.k8s.namespace.labels.team=blue", CLUSTER "c1"}},
+	{"B",
+	 ID_B,
+	 "10.244.2.6",
+	 {"k8s:app=b", NS "web", "k8s:io.cilium.k8s.namespace.labels.team=blue", CLUSTER "c1"}},
 	{"R", ID_R, "10.245.1.5", {"k8s:app=a", NS "ext", CLUSTER "c2"}},
-	{"P", ID_P, NULL, {"k8s:app=p", NS "ports", CLUSTER "c1", "gen:io.cilium.k8s.named-ports=web.TCP.8080_bad.TCP.666"}},
-	{"Q", ID_Q, NULL, {"k8s:app=q", NS "ports", CLUSTER "c1",
-			   "gen:io.cilium.k8s.named-ports-1=web.TCP.9090_bad.TCP.1_bad.TCP.2_junk"}},
+	{"P",
+	 ID_P,
+	 NULL,
+	 {"k8s:app=p", NS "ports", CLUSTER "c1",
+	  "gen:io.cilium.k8s.named-ports=web.TCP.8080_bad.TCP.666"}},
+	{"Q",
+	 ID_Q,
+	 NULL,
+	 {"k8s:app=q", NS "ports", CLUSTER "c1",
+	  "gen:io.cilium.k8s.named-ports-1=web.TCP.9090_bad.TCP.1_bad.TCP.2_junk"}},
 	{"N", IDENTITY_REMOTE_NODE, "172.18.0.3", {NULL}},
 	{"K", IDENTITY_KUBE_APISERVER, "172.18.0.2", {NULL}},
 	{"L", IDENTITY_HOST, NULL, {NULL}},
@@ -52,7 +62,8 @@ json_t *fixture_json(const char *text)
 
 json_t *fixture_object(const char *ns, const char *name, json_t *spec)
 {
-	return json_pack("{s:{s:s,s:s},s:O?}", "metadata", "name", name, "namespace", ns ? ns : "", "spec", spec);
+	return json_pack("{s:{s:s,s:s},s:O?}", "metadata", "name", name, "namespace", ns ? ns : "",
+			 "spec", spec);
 }
 
 struct label_set *fixture_labels(struct fixture *f, const char *const *texts, size_t n)
@@ -66,14 +77,16 @@ struct label_set *fixture_labels(struct fixture *f, const char *const *texts, si
 	return set;
 }
 
-static int each_service(void *ctx, const char *ns, const char *name, policy_service_fn fn, void *arg)
+static int each_service(void *ctx, const char *ns, const char *name, policy_service_fn fn,
+			void *arg)
 {
 	struct fixture *f = ctx;
 	size_t i;
 	json_t *s;
 	int r;
 
-	json_array_foreach(f->services, i, s) {
+	json_array_foreach(f->services, i, s)
+	{
 		const json_t *list = json_object_get(s, "backends");
 		struct ip backends[8];
 		struct policy_service svc = {
@@ -86,10 +99,13 @@ static int each_service(void *ctx, const char *ns, const char *name, policy_serv
 
 		if ((ns && !str_eq(ns, svc.ns)) || (name && !str_eq(name, svc.name)))
 			continue;
-		for (; svc.n_backends < json_array_size(list) && svc.n_backends < ARRAY_LEN(backends); svc.n_backends++)
-			cr_assert_eq(ip_parse(json_string_value(json_array_get(list, svc.n_backends)),
-					      &backends[svc.n_backends]),
-				     0);
+		for (;
+		     svc.n_backends < json_array_size(list) && svc.n_backends < ARRAY_LEN(backends);
+		     svc.n_backends++)
+			cr_assert_eq(
+				ip_parse(json_string_value(json_array_get(list, svc.n_backends)),
+					 &backends[svc.n_backends]),
+				0);
 		r = fn(&svc, arg);
 		if (r < 0)
 			return r;
@@ -107,26 +123,29 @@ static void set_subject(struct fixture *f, const json_t *subject, const json_t *
 
 	for (; n < json_array_size(subject); n++)
 		texts[n] = json_string_value(json_array_get(subject, n));
-	json_object_foreach((json_t *)ports, name, v) {
+	json_object_foreach((json_t *)ports, name, v)
+	{
 		const char *s = json_string_value(v), *slash = strchr(s, '/');
 		uint64_t port;
 
 		cr_assert(slash && str_to_u64(slash + 1, 65535, &port) == 0);
 		own[n_ports].proto = str_has_prefix(s, "TCP") ? 6 : 17;
 		own[n_ports].port = (uint16_t)port;
-		cr_assert_eq(intern_get(label_table_strings(identity_labels(f->ids)), name, strlen(name),
-					&own[n_ports].name),
+		cr_assert_eq(intern_get(label_table_strings(identity_labels(f->ids)), name,
+					strlen(name), &own[n_ports].name),
 			     0);
 		n_ports++;
 	}
-	cr_assert_eq(policy_set_subject(f->repo, fixture_labels(f, n ? texts : h, n ? n : ARRAY_LEN(h)), own, n_ports, NULL),
+	cr_assert_eq(policy_set_subject(f->repo,
+					fixture_labels(f, n ? texts : h, n ? n : ARRAY_LEN(h)), own,
+					n_ports, NULL),
 		     0);
 	for (size_t i = 0; i < n_ports; i++)
 		intern_put(label_table_strings(identity_labels(f->ids)), own[i].name);
 }
 
-void fixture_init(struct fixture *f, const struct policy_options *options, const json_t *subject, const json_t *ports,
-		  json_t *services)
+void fixture_init(struct fixture *f, const struct policy_options *options, const json_t *subject,
+		  const json_t *ports, json_t *services)
 {
 	struct policy_service_view view = {.each = each_service, .ctx = f};
 
@@ -143,7 +162,8 @@ void fixture_init(struct fixture *f, const struct policy_options *options, const
 	for (size_t i = 0; i < ARRAY_LEN(peers); i++)
 		if (peers[i].labels[0])
 			cr_assert_eq(identity_upsert(f->ids, peers[i].identity,
-						     fixture_labels(f, peers[i].labels, ARRAY_LEN(peers[i].labels))),
+						     fixture_labels(f, peers[i].labels,
+								    ARRAY_LEN(peers[i].labels))),
 				     0);
 }
 
@@ -185,23 +205,27 @@ struct fixture_peer fixture_peer(const char *name)
 	return p;
 }
 
-struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
-					    uint8_t proto, uint16_t port)
+struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixture_peer *p,
+					    enum policy_dir dir, uint8_t proto, uint16_t port)
 {
-	uint32_t identity = p->has_identity ? p->identity : policy_table_identity_of(f->table, &p->ip);
+	uint32_t identity =
+		p->has_identity ? p->identity : policy_table_identity_of(f->table, &p->ip);
 
 	if (p->has_identity && p->ip.family)
 		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, &identity), 0);
 	if (!policy_table_enforced(f->table, dir))
 		return (struct policy_verdict){.action = POLICY_ALLOW};
-	return policy_rows_lookup(&policy_table_class(f->table, policy_class_of(f->table, identity))->rows[dir], proto, port);
+	return policy_rows_lookup(
+		&policy_table_class(f->table, policy_class_of(f->table, identity))->rows[dir],
+		proto, port);
 }
 
-struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
-					    uint8_t proto, uint16_t port)
+struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p,
+					    enum policy_dir dir, uint8_t proto, uint16_t port)
 {
 	const struct identity *id = p->has_identity ? identity_get(f->ids, p->identity) : NULL;
-	struct policy_peer peer = {.ip = p->ip, .labels = id ? id->labels : NULL,
+	struct policy_peer peer = {.ip = p->ip,
+				   .labels = id ? id->labels : NULL,
 				   .is_unknown = p->has_identity && !id};
 	struct policy_why why;
 	struct policy_verdict v;

@@ -22,9 +22,10 @@ struct fixture_peer {
 	bool has_identity;
 };
 
-/* Identities A, B, R, P, Q and our own labels (`subject`, or NULL for those of H). Fails the test on any error. */
-void fixture_init(struct fixture *f, const struct policy_options *options, const json_t *subject, const json_t *ports,
-		  json_t *services);
+/* Identities A, B, R, P, Q and our own labels (`subject`, or NULL for those of H). Fails the test
+ * on any error. */
+void fixture_init(struct fixture *f, const struct policy_options *options, const json_t *subject,
+		  const json_t *ports, json_t *services);
 void fixture_done(struct fixture *f);
 
 /* Labels from texts "source:key=value". */
@@ -34,12 +35,12 @@ struct label_set *fixture_labels(struct fixture *f, const char *const *texts, si
 struct fixture_peer fixture_peer(const char *name);
 
 /* What the tables say. */
-struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
-					    uint8_t proto, uint16_t port);
+struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixture_peer *p,
+					    enum policy_dir dir, uint8_t proto, uint16_t port);
 
 /* What the rules say. */
-struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
-					    uint8_t proto, uint16_t port);
+struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p,
+					    enum policy_dir dir, uint8_t proto, uint16_t port);
 
 /* A whole object from its parts; `spec` is borrowed. */
 json_t *fixture_object(const char *ns, const char *name, json_t *spec);

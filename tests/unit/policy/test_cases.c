@@ -16,7 +16,8 @@ static json_t *load_cases(void)
 	char path[4096];
 	json_t *cases;
 
-	(void)snprintf(path, sizeof(path), "%s/tests/data/policy-cases.yaml", srcdir ? srcdir : ".");
+	(void)snprintf(path, sizeof(path), "%s/tests/data/policy-cases.yaml",
+		       srcdir ? srcdir : ".");
 	cases = yaml_load_json(path);
 	cr_assert(json_is_array(cases), "cannot load %s", path);
 	return cases;
@@ -51,9 +52,11 @@ static struct policy_options options_of(const json_t *opts)
 	json_t *v;
 	size_t i;
 
-	json_object_foreach((json_t *)opts, name, v) {
+	json_object_foreach((json_t *)opts, name, v)
+	{
 		if (str_eq(name, "enable-policy")) {
-			o.mode = str_eq(json_string_value(v), "always") ? POLICY_MODE_ALWAYS : POLICY_MODE_NEVER;
+			o.mode = str_eq(json_string_value(v), "always") ? POLICY_MODE_ALWAYS
+									: POLICY_MODE_NEVER;
 			continue;
 		}
 		if (str_eq(name, "policy-cidr-match-mode")) {
@@ -85,15 +88,18 @@ static void apply_policy(struct fixture *f, const char *where, const json_t *p, 
 		k++;
 	cr_assert(k < ARRAY_LEN(kinds), "%s: no kind %s", where, kind);
 	(void)snprintf(name, sizeof(name), "p%zu", number);
-	obj = fixture_object(json_string_value(json_object_get(p, "ns")), given ? given : name, json_object_get(p, "spec"));
+	obj = fixture_object(json_string_value(json_object_get(p, "ns")), given ? given : name,
+			     json_object_get(p, "spec"));
 	if (json_object_get(p, "specs"))
 		(void)json_object_set(obj, "specs", json_object_get(p, "specs"));
 	if (json_object_get(p, "labels"))
-		(void)json_object_set(json_object_get(obj, "metadata"), "labels", json_object_get(p, "labels"));
+		(void)json_object_set(json_object_get(obj, "metadata"), "labels",
+				      json_object_get(p, "labels"));
 	r = policy_set(f->repo, (enum policy_kind)k, obj, &err);
 	if (rejected) {
 		cr_expect_eq(r, -EBADMSG, "%s: policy %zu gave %d", where, number, r);
-		cr_expect(strstr(err.text, rejected), "%s: policy %zu: error is: %s", where, number, err.text);
+		cr_expect(strstr(err.text, rejected), "%s: policy %zu: error is: %s", where, number,
+			  err.text);
 	} else {
 		cr_expect_eq(r, 1, "%s: policy %zu gave %d: %s", where, number, r, err.text);
 	}
@@ -114,7 +120,8 @@ static uint8_t parse_l4(const char *where, const json_t *l4, uint16_t *ret_port)
 		return (uint8_t)json_integer_value(l4);
 	for (size_t i = 0; s && i < ARRAY_LEN(protos); i++)
 		if (str_has_prefix(s, protos[i].name)) {
-			cr_assert_eq(str_to_u64(s + strlen(protos[i].name), 65535, &port), 0, "%s: %s", where, s);
+			cr_assert_eq(str_to_u64(s + strlen(protos[i].name), 65535, &port), 0,
+				     "%s: %s", where, s);
 			*ret_port = (uint16_t)port;
 			return protos[i].proto;
 		}
@@ -141,11 +148,15 @@ static void run_check(struct fixture *f, const char *where, const json_t *check)
 
 	table = fixture_table_verdict(f, &peer, dir, proto, port);
 	model = fixture_model_verdict(f, &peer, dir, proto, port);
-	cr_expect_str_eq(verdicts[table.action], want, "%s %s: tables say %s", where, text, verdicts[table.action]);
-	cr_expect_str_eq(verdicts[model.action], want, "%s %s: rules say %s", where, text, verdicts[model.action]);
-	cr_expect_eq(table.rule, model.rule, "%s %s: tables name rule %u, rules %u", where, text, table.rule, model.rule);
+	cr_expect_str_eq(verdicts[table.action], want, "%s %s: tables say %s", where, text,
+			 verdicts[table.action]);
+	cr_expect_str_eq(verdicts[model.action], want, "%s %s: rules say %s", where, text,
+			 verdicts[model.action]);
+	cr_expect_eq(table.rule, model.rule, "%s %s: tables name rule %u, rules %u", where, text,
+		     table.rule, model.rule);
 	if (table.rule)
-		cr_expect_eq(policy_origin(f->repo, table.rule, &origin), 0, "%s %s: no origin", where, text);
+		cr_expect_eq(policy_origin(f->repo, table.rule, &origin), 0, "%s %s: no origin",
+			     where, text);
 	free(text);
 }
 
@@ -154,7 +165,8 @@ static void learn_names(struct fixture *f, const json_t *names)
 	const char *name;
 	json_t *v;
 
-	json_object_foreach((json_t *)names, name, v) {
+	json_object_foreach((json_t *)names, name, v)
+	{
 		struct ip ips[8];
 		size_t n = 0;
 
@@ -167,13 +179,15 @@ static void learn_names(struct fixture *f, const json_t *names)
 static void run_case(const json_t *c, size_t number)
 {
 	struct policy_options o = options_of(json_object_get(c, "opts"));
-	const json_t *policies = json_object_get(c, "policies"), *checks = json_object_get(c, "checks");
+	const json_t *policies = json_object_get(c, "policies"),
+		     *checks = json_object_get(c, "checks");
 	const char *name = json_string_value(json_object_get(c, "name"));
 	struct fixture f;
 	char where[160];
 
 	(void)snprintf(where, sizeof(where), "case %zu (%s)", number, name ? name : "?");
-	cr_assert(name && json_is_array(policies) && json_array_size(checks) > 0, "%s is incomplete", where);
+	cr_assert(name && json_is_array(policies) && json_array_size(checks) > 0,
+		  "%s is incomplete", where);
 	fixture_init(&f, &o, json_object_get(c, "subject"), json_object_get(c, "ports"),
 		     json_incref(json_object_get(c, "services")));
 	for (size_t i = 0; i < json_array_size(policies); i++)

@@ -15,26 +15,36 @@ static const struct {
 } good[] = {
 	{POLICY_CNP,
 	 "{'metadata':{'name':'x','namespace':'ext','uid':'u','generation':0},"
-	 "'spec':{'endpointSelector':{'matchLabels':{'app':'vm'},'matchExpressions':[{'key':'app','operator':'In',"
-	 "'values':['vm']}]},'labels':[{'key':'a','value':'b','source':'c'},'d:e=f'],'log':{'value':'v'},"
+	 "'spec':{'endpointSelector':{'matchLabels':{'app':'vm'},'matchExpressions':[{'key':'app','"
+	 "operator':'In',"
+	 "'values':['vm']}]},'labels':[{'key':'a','value':'b','source':'c'},'d:e=f'],'log':{'value'"
+	 ":'v'},"
 	 "'enableDefaultDeny':{'ingress':true,'egress':false},"
-	 "'ingress':[{'fromEndpoints':[{}],'toPorts':[{'ports':[{'port':'80','endPort':90,'protocol':'TCP'}],"
+	 "'ingress':[{'fromEndpoints':[{}],'toPorts':[{'ports':[{'port':'80','endPort':90,'"
+	 "protocol':'TCP'}],"
 	 "'rules':{'http':[{'method':'GET'}]},'serverNames':['a.io'],'terminatingTLS':{}}],"
 	 "'authentication':{'mode':'required'}},"
 	 "{'fromEntities':['world']},{'fromCIDR':['10.0.0.0/8']},"
-	 "{'fromCIDRSet':[{'cidr':'10.0.0.0/8','except':['10.1.0.0/16']}]},{'icmps':[{'fields':[{'type':8}]}]}],"
-	 "'egress':[{'toFQDNs':[{'matchName':'a.io'}]},{'toServices':[{'k8sService':{'serviceName':'a','namespace':'b'}}]},"
-	 "{'toServices':[{'k8sServiceSelector':{'selector':{'matchLabels':{'a':'b'}},'namespace':'b'}}]},"
+	 "{'fromCIDRSet':[{'cidr':'10.0.0.0/8','except':['10.1.0.0/"
+	 "16']}]},{'icmps':[{'fields':[{'type':8}]}]}],"
+	 "'egress':[{'toFQDNs':[{'matchName':'a.io'}]},{'toServices':[{'k8sService':{'serviceName':"
+	 "'a','namespace':'b'}}]},"
+	 "{'toServices':[{'k8sServiceSelector':{'selector':{'matchLabels':{'a':'b'}},'namespace':'"
+	 "b'}}]},"
 	 "{'toGroups':[{'aws':{}}]}],'ingressDeny':[{'fromEndpoints':[{'matchLabels':{'x':'y'}}]}],"
 	 "'egressDeny':[{'toEntities':['all'],'toPorts':[{'ports':[{'port':'http'}]}]}]},"
 	 "'specs':[{'endpointSelector':{},'ingress':[{}]}]}"},
-	{POLICY_CCNP, "{'metadata':{'name':'x'},'spec':{'nodeSelector':{'matchLabels':{'a':'b'}},'ingress':[{}]}}"},
+	{POLICY_CCNP, "{'metadata':{'name':'x'},'spec':{'nodeSelector':{'matchLabels':{'a':'b'}},'"
+		      "ingress':[{}]}}"},
 	{POLICY_KNP,
-	 "{'metadata':{'name':'x','namespace':'ext'},'spec':{'podSelector':{'matchLabels':{'a':'b'}},"
-	 "'policyTypes':['Ingress','Egress'],'ingress':[{'from':[{'podSelector':{},'namespaceSelector':"
+	 "{'metadata':{'name':'x','namespace':'ext'},'spec':{'podSelector':{'matchLabels':{'a':'b'}"
+	 "},"
+	 "'policyTypes':['Ingress','Egress'],'ingress':[{'from':[{'podSelector':{},'"
+	 "namespaceSelector':"
 	 "{'matchLabels':{'a':'b'}}},{'ipBlock':{'cidr':'10.0.0.0/8','except':['10.1.0.0/16']}}],"
 	 "'ports':[{'port':80,'endPort':90,'protocol':'UDP'},{'port':'http'}]}],'egress':[{}]}}"},
-	{POLICY_CIDR_GROUP, "{'metadata':{'name':'x','labels':{'a':'b'}},'spec':{'externalCIDRs':['10.0.0.0/8','::/0']}}"},
+	{POLICY_CIDR_GROUP, "{'metadata':{'name':'x','labels':{'a':'b'}},'spec':{'externalCIDRs':['"
+			    "10.0.0.0/8','::/0']}}"},
 };
 
 /* What a place can be replaced by. */
@@ -67,7 +77,8 @@ static json_t *bad_value(unsigned i)
 	case 10:
 		return json_pack("[[[n]],{s:[n]},n,i,s]", "a", 1, "c");
 	case 11:
-		return json_pack("{s:n,s:{s:{}},s:[[]]}", "matchLabels", "a", "b", "matchExpressions");
+		return json_pack("{s:n,s:{s:{}},s:[[]]}", "matchLabels", "a", "b",
+				 "matchExpressions");
 	default:
 		return NULL;
 	}
@@ -81,14 +92,16 @@ static bool replace_nth(json_t *tree, unsigned *n, json_t *by)
 	size_t i;
 
 	if (json_is_object(tree))
-		json_object_foreach(tree, key, v) {
+		json_object_foreach(tree, key, v)
+		{
 			if ((*n)-- == 0)
 				return json_object_set(tree, key, by) == 0;
 			if (replace_nth(v, n, by))
 				return true;
 		}
 	if (json_is_array(tree))
-		json_array_foreach(tree, i, v) {
+		json_array_foreach(tree, i, v)
+		{
 			if ((*n)-- == 0)
 				return json_array_set(tree, i, by) == 0;
 			if (replace_nth(v, n, by))
@@ -106,8 +119,9 @@ static void ask_around(struct fixture *f)
 		struct fixture_peer p = fixture_peer(names[i]);
 
 		for (unsigned d = 0; d < POLICY_DIRS; d++)
-			cr_assert_eq(fixture_table_verdict(f, &p, (enum policy_dir)d, 6, 80).action,
-				     fixture_model_verdict(f, &p, (enum policy_dir)d, 6, 80).action);
+			cr_assert_eq(
+				fixture_table_verdict(f, &p, (enum policy_dir)d, 6, 80).action,
+				fixture_model_verdict(f, &p, (enum policy_dir)d, 6, 80).action);
 	}
 }
 
@@ -137,7 +151,8 @@ Test(hostile, every_value_replaced, .timeout = 120)
 
 				if (is_replaced) {
 					r = policy_set(f.repo, good[g].kind, obj, &err);
-					cr_assert(r == 0 || r == 1 || r == -EBADMSG, "%d: %s", r, err.text);
+					cr_assert(r == 0 || r == 1 || r == -EBADMSG, "%d: %s", r,
+						  err.text);
 					cr_assert(r >= 0 || err.text[0]);
 					n_rejected += r < 0;
 					n_taken += r >= 0;
@@ -167,7 +182,8 @@ Test(hostile, good_objects_are_good)
 	for (size_t g = 0; g < ARRAY_LEN(good); g++) {
 		json_t *obj = fixture_json(good[g].text);
 
-		cr_assert_eq(policy_set(f.repo, good[g].kind, obj, &err), 1, "%zu: %s", g, err.text);
+		cr_assert_eq(policy_set(f.repo, good[g].kind, obj, &err), 1, "%zu: %s", g,
+			     err.text);
 		json_decref(obj);
 	}
 	ask_around(&f);
@@ -176,8 +192,15 @@ Test(hostile, good_objects_are_good)
 
 Test(hostile, no_object_at_all)
 {
-	static const char *const texts[] = {"null", "[]", "1", "'x'", "{}", "{'metadata':[]}", "{'metadata':{'name':1}}",
-					    "{'metadata':{'name':'A_B'}}", "{'metadata':{'name':'a','namespace':'../b'}}"};
+	static const char *const texts[] = {"null",
+					    "[]",
+					    "1",
+					    "'x'",
+					    "{}",
+					    "{'metadata':[]}",
+					    "{'metadata':{'name':1}}",
+					    "{'metadata':{'name':'A_B'}}",
+					    "{'metadata':{'name':'a','namespace':'../b'}}"};
 	unsigned count = 0;
 	struct fixture f;
 	struct err err;
@@ -205,8 +228,8 @@ Test(hostile, many_ports_and_labels)
 	fixture_init(&f, NULL, NULL, NULL, NULL);
 	for (unsigned i = 0; i < 41; i++)
 		(void)json_array_append_new(ports, json_pack("{s:s}", "port", "80"));
-	obj = json_pack("{s:{s:s},s:{s:{},s:[{s:[{s:o}]}]}}", "metadata", "name", "x", "spec", "endpointSelector", "ingress",
-			"toPorts", "ports", ports);
+	obj = json_pack("{s:{s:s},s:{s:{},s:[{s:[{s:o}]}]}}", "metadata", "name", "x", "spec",
+			"endpointSelector", "ingress", "toPorts", "ports", ports);
 	cr_assert_eq(policy_set(f.repo, POLICY_CCNP, obj, &err), -EBADMSG);
 	cr_assert(strstr(err.text, "more than 40 ports"), "%s", err.text);
 	json_decref(obj);
@@ -214,8 +237,8 @@ Test(hostile, many_ports_and_labels)
 		(void)snprintf(key, sizeof(key), "k%u", i);
 		(void)json_object_set_new(labels, key, json_string("v"));
 	}
-	obj = json_pack("{s:{s:s},s:{s:{s:o},s:[{}]}}", "metadata", "name", "y", "spec", "endpointSelector", "matchLabels", labels,
-			"ingress");
+	obj = json_pack("{s:{s:s},s:{s:{s:o},s:[{}]}}", "metadata", "name", "y", "spec",
+			"endpointSelector", "matchLabels", labels, "ingress");
 	cr_assert_eq(policy_set(f.repo, POLICY_CCNP, obj, &err), -EBADMSG);
 	cr_assert(strstr(err.text, "too large"), "%s", err.text);
 	json_decref(obj);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random policies: what the tables say must be what the rules say, for every packet asked. The seed is fixed;
- * MESH_TEST_ROUNDS asks for more rounds, MESH_TEST_SEED for another start.
+ * Random policies: what the tables say must be what the rules say, for every packet asked. The seed
+ * is fixed; MESH_TEST_ROUNDS asks for more rounds, MESH_TEST_SEED for another start.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -31,22 +31,26 @@ static bool chance(uint32_t percent)
 
 static json_t *random_labels_selector(void)
 {
-	static const char *const keys[] = {"app", "k8s:tier", "any:zone", "io.kubernetes.pod.namespace"};
+	static const char *const keys[] = {"app", "k8s:tier", "any:zone",
+					   "io.kubernetes.pod.namespace"};
 	static const char *const values[] = {"a", "b", "c", "ext", "web"};
 	static const char *const ops[] = {"In", "NotIn", "Exists", "DoesNotExist"};
 	json_t *sel;
 
 	if (chance(8))
-		return json_pack("{s:{s:s}}", "matchLabels", chance(50) ? "reserved:world" : "reserved:remote-node", "");
+		return json_pack("{s:{s:s}}", "matchLabels",
+				 chance(50) ? "reserved:world" : "reserved:remote-node", "");
 	sel = json_object();
 	if (chance(60))
-		(void)json_object_set_new(sel, "matchLabels", json_pack("{s:s}", PICK(keys), PICK(values)));
+		(void)json_object_set_new(sel, "matchLabels",
+					  json_pack("{s:s}", PICK(keys), PICK(values)));
 	if (chance(40)) {
 		const char *op = PICK(ops);
 		json_t *expr = json_pack("{s:s,s:s}", "key", PICK(keys), "operator", op);
 
 		if (str_has_suffix(op, "In"))
-			(void)json_object_set_new(expr, "values", json_pack("[s,s]", PICK(values), PICK(values)));
+			(void)json_object_set_new(expr, "values",
+						  json_pack("[s,s]", PICK(values), PICK(values)));
 		(void)json_object_set_new(sel, "matchExpressions", json_pack("[o]", expr));
 	}
 	return sel;
@@ -54,9 +58,9 @@ static json_t *random_labels_selector(void)
 
 static json_t *random_cidr(void)
 {
-	static const char *const cidrs[] = {"0.0.0.0/0",   "10.0.0.0/8",    "10.1.0.0/16", "10.1.2.0/24",
-					    "10.1.2.3/32", "172.18.0.0/16", "10.244.0.0/16", "2001:db8::/32",
-					    "2001:db8:1::/48", "::/0"};
+	static const char *const cidrs[] = {
+		"0.0.0.0/0",	 "10.0.0.0/8",	  "10.1.0.0/16",   "10.1.2.0/24",     "10.1.2.3/32",
+		"172.18.0.0/16", "10.244.0.0/16", "2001:db8::/32", "2001:db8:1::/48", "::/0"};
 
 	return json_string(PICK(cidrs));
 }
@@ -65,11 +69,13 @@ static json_t *random_cidr_item(void)
 {
 	switch (below(4)) {
 	case 0:
-		return json_pack("{s:s,s:[s]}", "cidr", "10.0.0.0/8", "except", chance(50) ? "10.1.0.0/16" : "10.1.2.0/24");
+		return json_pack("{s:s,s:[s]}", "cidr", "10.0.0.0/8", "except",
+				 chance(50) ? "10.1.0.0/16" : "10.1.2.0/24");
 	case 1:
 		return json_pack("{s:s}", "cidrGroupRef", chance(50) ? "g1" : "g2");
 	case 2:
-		return json_pack("{s:{s:{s:s}}}", "cidrGroupSelector", "matchLabels", "site", chance(50) ? "x" : "y");
+		return json_pack("{s:{s:{s:s}}}", "cidrGroupSelector", "matchLabels", "site",
+				 chance(50) ? "x" : "y");
 	default:
 		return json_pack("{s:o}", "cidr", random_cidr());
 	}
@@ -77,8 +83,9 @@ static json_t *random_cidr_item(void)
 
 static json_t *random_entity(void)
 {
-	static const char *const names[] = {"all",   "world",	     "cluster", "host", "remote-node", "kube-apiserver",
-					    "health", "cluster-mesh", "init",   "none"};
+	static const char *const names[] = {
+		"all",	  "world",	  "cluster", "host", "remote-node", "kube-apiserver",
+		"health", "cluster-mesh", "init",    "none"};
 
 	return json_string(PICK(names));
 }
@@ -92,17 +99,22 @@ static json_t *random_fqdn(void)
 
 static void add_peers(json_t *element, bool is_egress, bool is_deny)
 {
-	static const char *const names[][2] = {{"fromEndpoints", "toEndpoints"}, {"fromEntities", "toEntities"},
-					       {"fromCIDR", "toCIDR"},		 {"fromCIDRSet", "toCIDRSet"},
-					       {NULL, "toFQDNs"},		 {NULL, "toServices"}};
-	json_t *(*const make[])(void) = {random_labels_selector, random_entity, random_cidr, random_cidr_item, random_fqdn};
+	static const char *const names[][2] = {{"fromEndpoints", "toEndpoints"},
+					       {"fromEntities", "toEntities"},
+					       {"fromCIDR", "toCIDR"},
+					       {"fromCIDRSet", "toCIDRSet"},
+					       {NULL, "toFQDNs"},
+					       {NULL, "toServices"}};
+	json_t *(*const make[])(void) = {random_labels_selector, random_entity, random_cidr,
+					 random_cidr_item, random_fqdn};
 	unsigned kind = below(is_egress && !is_deny ? 6 : 4);
 	json_t *list = json_array();
 
 	for (uint32_t n = chance(8) ? 0 : 1 + below(3); n > 0; n--)
-		(void)json_array_append_new(list, kind == 5 ? json_pack("{s:{s:s}}", "k8sService", "serviceName",
-									 chance(50) ? "shop" : "outside")
-							    : make[kind]());
+		(void)json_array_append_new(
+			list, kind == 5 ? json_pack("{s:{s:s}}", "k8sService", "serviceName",
+						    chance(50) ? "shop" : "outside")
+					: make[kind]());
 	(void)json_object_set_new(element, names[kind][is_egress], list);
 }
 
@@ -122,7 +134,8 @@ static json_t *random_port(void)
 		(void)snprintf(text, sizeof(text), "%u", 1 + below(chance(90) ? 40 : 65535));
 		(void)json_object_set_new(port, "port", json_string(text));
 		if (chance(40))
-			(void)json_object_set_new(port, "endPort", json_integer(1 + below(chance(90) ? 60 : 65535)));
+			(void)json_object_set_new(port, "endPort",
+						  json_integer(1 + below(chance(90) ? 60 : 65535)));
 	}
 	return port;
 }
@@ -133,7 +146,8 @@ static void add_ports(json_t *element, bool is_deny)
 
 	if (chance(20)) {
 		(void)json_object_set_new(element, "icmps",
-					  json_pack("[{s:[{s:i,s:s}]}]", "fields", "type", (int)below(12), "family",
+					  json_pack("[{s:[{s:i,s:s}]}]", "fields", "type",
+						    (int)below(12), "family",
 						    chance(70) ? "IPv4" : "IPv6"));
 		json_decref(ports);
 		return;
@@ -156,15 +170,17 @@ static json_t *random_element(bool is_egress, bool is_deny)
 	if (chance(65))
 		add_ports(element, is_deny);
 	if (!is_deny && chance(12))
-		(void)json_object_set_new(element, "authentication", json_pack("{s:s}", "mode", PICK(modes)));
+		(void)json_object_set_new(element, "authentication",
+					  json_pack("{s:s}", "mode", PICK(modes)));
 	return element;
 }
 
 static json_t *random_spec(void)
 {
 	static const char *const lists[] = {"ingress", "ingressDeny", "egress", "egressDeny"};
-	json_t *spec = json_pack("{s:o}", "endpointSelector",
-				 chance(85) ? json_object() : json_pack("{s:{s:s}}", "matchLabels", "app", "other"));
+	json_t *spec = json_pack(
+		"{s:o}", "endpointSelector",
+		chance(85) ? json_object() : json_pack("{s:{s:s}}", "matchLabels", "app", "other"));
 
 	for (unsigned i = 0; i < ARRAY_LEN(lists); i++) {
 		json_t *list;
@@ -177,7 +193,9 @@ static json_t *random_spec(void)
 		(void)json_object_set_new(spec, lists[i], list);
 	}
 	if (chance(20))
-		(void)json_object_set_new(spec, "enableDefaultDeny", json_pack("{s:b,s:b}", "ingress", (int)chance(30), "egress", 0));
+		(void)json_object_set_new(
+			spec, "enableDefaultDeny",
+			json_pack("{s:b,s:b}", "ingress", (int)chance(30), "egress", 0));
 	return spec;
 }
 
@@ -186,14 +204,17 @@ static json_t *random_knp_spec(void)
 	json_t *peer, *element = json_object();
 
 	if (chance(70)) {
-		peer = chance(50) ? json_pack("{s:{s:{s:s}}}", "podSelector", "matchLabels", "app", "a")
+		peer = chance(50) ? json_pack("{s:{s:{s:s}}}", "podSelector", "matchLabels", "app",
+					      "a")
 		       : chance(50) ? json_pack("{s:{}}", "namespaceSelector")
-				    : json_pack("{s:{s:s,s:[s]}}", "ipBlock", "cidr", "10.0.0.0/8", "except", "10.1.0.0/16");
+				    : json_pack("{s:{s:s,s:[s]}}", "ipBlock", "cidr", "10.0.0.0/8",
+						"except", "10.1.0.0/16");
 		(void)json_object_set_new(element, "from", json_pack("[o]", peer));
 	}
 	if (chance(50))
-		(void)json_object_set_new(element, "ports", json_pack("[{s:i,s:i}]", "port", (int)(1 + below(40)), "endPort",
-								       (int)(1 + below(60))));
+		(void)json_object_set_new(element, "ports",
+					  json_pack("[{s:i,s:i}]", "port", (int)(1 + below(40)),
+						    "endPort", (int)(1 + below(60))));
 	return json_pack("{s:{},s:[o]}", "podSelector", "ingress", element);
 }
 
@@ -216,21 +237,28 @@ static void set_random_policy(struct fixture *f, uint32_t slot)
 
 static void set_random_identity(struct fixture *f, uint32_t number)
 {
-	static const char *const apps[] = {"k8s:app=a", "k8s:app=b", "unspec:app=c", "k8s:tier=a", "container:zone=b"};
-	static const char *const namespaces[] = {"k8s:io.kubernetes.pod.namespace=ext", "k8s:io.kubernetes.pod.namespace=web"};
-	static const char *const clusters[] = {"k8s:io.cilium.k8s.policy.cluster=c1", "k8s:io.cilium.k8s.policy.cluster=c1",
+	static const char *const apps[] = {"k8s:app=a", "k8s:app=b", "unspec:app=c", "k8s:tier=a",
+					   "container:zone=b"};
+	static const char *const namespaces[] = {"k8s:io.kubernetes.pod.namespace=ext",
+						 "k8s:io.kubernetes.pod.namespace=web"};
+	static const char *const clusters[] = {"k8s:io.cilium.k8s.policy.cluster=c1",
+					       "k8s:io.cilium.k8s.policy.cluster=c1",
 					       "k8s:io.cilium.k8s.policy.cluster=c2"};
-	static const char *const gen[] = {"gen:io.cilium.k8s.named-ports=web.TCP.7", "gen:io.cilium.k8s.named-ports=web.TCP.9_dns.UDP.9"};
+	static const char *const gen[] = {"gen:io.cilium.k8s.named-ports=web.TCP.7",
+					  "gen:io.cilium.k8s.named-ports=web.TCP.9_dns.UDP.9"};
 	const char *texts[] = {PICK(apps), PICK(apps), PICK(namespaces), PICK(clusters), PICK(gen)};
 
-	cr_assert_eq(identity_upsert(f->ids, number, fixture_labels(f, texts, chance(30) ? 5 : 4)), 0);
+	cr_assert_eq(identity_upsert(f->ids, number, fixture_labels(f, texts, chance(30) ? 5 : 4)),
+		     0);
 }
 
 static void set_groups(struct fixture *f)
 {
 	static const char *const groups[] = {
-		"{'metadata':{'name':'g1','labels':{'site':'x'}},'spec':{'externalCIDRs':['10.1.0.0/16','2001:db8::/32']}}",
-		"{'metadata':{'name':'g2','labels':{'site':'y'}},'spec':{'externalCIDRs':['10.0.0.0/8','10.1.2.3/32']}}"};
+		"{'metadata':{'name':'g1','labels':{'site':'x'}},'spec':{'externalCIDRs':['10.1.0."
+		"0/16','2001:db8::/32']}}",
+		"{'metadata':{'name':'g2','labels':{'site':'y'}},'spec':{'externalCIDRs':['10.0.0."
+		"0/8','10.1.2.3/32']}}"};
 	struct err err;
 
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
@@ -255,9 +283,10 @@ static void random_fixture(struct fixture *f)
 	o.is_local_cluster_default = chance(60);
 	if (chance(5))
 		o.mode = POLICY_MODE_ALWAYS;
-	fixture_init(f, &o, NULL, ports,
-		     fixture_json("[{'ns':'web','name':'shop','selector':{'app':'b'}},"
-				  "{'ns':'web','name':'outside','backends':['10.1.2.3','10.7.7.7']}]"));
+	fixture_init(
+		f, &o, NULL, ports,
+		fixture_json("[{'ns':'web','name':'shop','selector':{'app':'b'}},"
+			     "{'ns':'web','name':'outside','backends':['10.1.2.3','10.7.7.7']}]"));
 	json_decref(ports);
 	set_groups(f);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -270,9 +299,11 @@ static void random_fixture(struct fixture *f)
 
 static struct fixture_peer random_peer(const struct fixture *f)
 {
-	static const char *const v4[] = {"ip 10.1.2.3", "ip 10.1.2.9", "ip 10.1.9.9", "ip 10.9.9.9", "ip 192.0.2.1", "ip 10.7.7.7"};
+	static const char *const v4[] = {"ip 10.1.2.3", "ip 10.1.2.9",	"ip 10.1.9.9",
+					 "ip 10.9.9.9", "ip 192.0.2.1", "ip 10.7.7.7"};
 	static const char *const v6[] = {"ip 2001:db8::1", "ip 2001:db8:1::1", "ip 2001:dead::1"};
-	static const char *const known[] = {"A", "B", "R", "P", "Q", "N", "K", "L", "unknown", "id 4", "id 5"};
+	static const char *const known[] = {"A", "B", "R",	 "P",	 "Q",	"N",
+					    "K", "L", "unknown", "id 4", "id 5"};
 	struct fixture_peer p = {.has_identity = true};
 
 	switch (below(4)) {
@@ -299,8 +330,9 @@ static void check_one(struct fixture *f, uint32_t round)
 	struct policy_verdict model = fixture_model_verdict(f, &peer, dir, proto, port);
 
 	cr_assert(table.action == model.action && table.rule == model.rule,
-		  "round %u: identity %u dir %d proto %u port %u: tables %s by %u, rules %s by %u", round, peer.identity, (int)dir,
-		  proto, port, policy_action_str((enum policy_action)table.action), table.rule,
+		  "round %u: identity %u dir %d proto %u port %u: tables %s by %u, rules %s by %u",
+		  round, peer.identity, (int)dir, proto, port,
+		  policy_action_str((enum policy_action)table.action), table.rule,
 		  policy_action_str((enum policy_action)model.action), model.rule);
 }
 
@@ -315,8 +347,10 @@ static void check_rows(const struct policy_rows *rows)
 			const struct policy_ports *p = &slot->ports[i];
 			uint32_t size = 0x10000U - p->mask;
 
-			cr_assert(p->mask >= 0x8000 && (size & (size - 1)) == 0 && p->port % size == 0 && p->port >= end);
-			cr_assert(p->verdict.action != slot->dflt.action || p->verdict.rule != slot->dflt.rule);
+			cr_assert(p->mask >= 0x8000 && (size & (size - 1)) == 0 &&
+				  p->port % size == 0 && p->port >= end);
+			cr_assert(p->verdict.action != slot->dflt.action ||
+				  p->verdict.rule != slot->dflt.rule);
 			end = p->port + size;
 		}
 		cr_assert_leq(end, 65536);

@@ -31,15 +31,18 @@ static json_t *convert(yaml_document_t *doc, int at)
 	switch (n->type) {
 	case YAML_SEQUENCE_NODE:
 		j = json_array();
-		for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++)
+		for (yaml_node_item_t *i = n->data.sequence.items.start;
+		     i < n->data.sequence.items.top; i++)
 			(void)json_array_append_new(j, convert(doc, *i));
 		return j;
 	case YAML_MAPPING_NODE:
 		j = json_object();
-		for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+		for (yaml_node_pair_t *p = n->data.mapping.pairs.start;
+		     p < n->data.mapping.pairs.top; p++) {
 			const yaml_node_t *key = yaml_document_get_node(doc, p->key);
 
-			(void)json_object_set_new(j, (const char *)key->data.scalar.value, convert(doc, p->value));
+			(void)json_object_set_new(j, (const char *)key->data.scalar.value,
+						  convert(doc, p->value));
 		}
 		return j;
 	default:
@@ -63,7 +66,8 @@ json_t *yaml_load_json(const char *path)
 				j = convert(&doc, 1);
 			yaml_document_delete(&doc);
 		} else {
-			(void)fprintf(stderr, "%s:%zu: %s\n", path, parser.problem_mark.line + 1, parser.problem);
+			(void)fprintf(stderr, "%s:%zu: %s\n", path, parser.problem_mark.line + 1,
+				      parser.problem);
 		}
 		yaml_parser_delete(&parser);
 	}

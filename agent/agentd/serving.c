@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/serving.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+enum { DRAIN_S = 2 };
+
+struct serving {
+	const struct conf *conf;
+	const struct join_state *join;
+	const struct service_table *services;
+	struct publish *publish;
+	struct kube_pairs labels;
+	struct serve_named_port *ports;
+	struct serve_plan plan;
+	struct strv no_services; /* allowed, while nothing is known */
+	ARRAY(struct ip) own;
+	uint64_t generation; /* of the Services that the plan is made from */
+	bool is_stale;	     /* make the plan anew */
+};
+
+static void on_change(void *arg)
+{
+	struct serving *s = arg;
+
+	s->is_stale = true;
+	if (s->own.n)
+		(void)serving_update(s, s->own.v, s->own.n); /* out of memory: with the next change */
+}
+
+/* "10.0.0.1/32,fd00::1/128": the enrolled text, word for word. */
+static int join_addresses(const struct join_state *join, struct buf *text)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < join->addresses.n; i++)
+		r = buf_addf(text, "%s%s", i ? "," : "", join->addresses.v[i]);
+	return r;
+}
+
+int serving_new(struct loop *loop, struct kube_client *client, const struct conf *conf, const struct join_state *join,
+		const struct service_table *services, struct serving **ret)
+{
+	CLEANUP(serving_free) struct serving *s = calloc(1, sizeof(*s));
+	CLEANUP(buf_done) struct buf addresses = {0};
+	struct publish_conf pc = {.host = join->host, .ns = join->namespace, .on_change = on_change, .arg = s};
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->conf = conf;
+	s->join = join;
+	s->services = services;
+	s->is_stale = true;
+	s->ports = calloc(conf->named_ports.n + 1, sizeof(*s->ports));
+	if (!s->ports)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->named_ports.n; i++)
+		s->ports[i] = (struct serve_named_port){.name = conf->named_ports.v[i].name,
+							.port = conf->named_ports.v[i].port,
+							.proto = conf->named_ports.v[i].protocol};
+	r = kube_pairs_decode(join->labels, NULL, LIMIT_LABELS, &s->labels, NULL);
+	if (r == 0)
+		r = join_addresses(join, &addresses);
+	pc.addresses = addresses.data;
+	if (r == 0)
+		r = publish_new(loop, client, &pc, &s->publish);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+void serving_free(struct serving *s)
+{
+	if (!s)
+		return;
+	publish_free(s->publish);
+	serve_plan_done(&s->plan);
+	kube_pairs_done(&s->labels);
+	ARRAY_DONE(&s->own);
+	free(s->ports);
+	free(s);
+}
+
+struct planning {
+	struct serve_plan plan;
+	struct serve_host host;
+};
+
+static int plan_service(const struct kube_service *svc, void *arg)
+{
+	struct planning *p = arg;
+
+	return str_eq(svc->ns, p->host.ns) ? serve_plan_add(&p->plan, svc, &p->host) : 0;
+}
+
+static int make_plan(struct serving *s)
+{
+	const struct strv *allowed = publish_allowed(s->publish);
+	struct planning p = {.host = {.name = s->join->host, .ns = s->join->namespace, .zone = *s->conf->zone ? s->conf->zone : NULL,
+				      .labels = &s->labels, .allowed = allowed ? allowed : &s->no_services,
+				      .ports = s->ports, .n_ports = s->conf->named_ports.n, .addresses = s->own.v,
+				      .n_addresses = s->own.n, .is_ready = true, .is_serving = true}};
+	int r = service_table_each_service(s->services, plan_service, &p);
+
+	if (r == 0) {
+		serve_plan_sort(&p.plan);
+		r = publish_set(s->publish, &p.plan);
+	}
+	if (r < 0) {
+		serve_plan_done(&p.plan);
+		return r;
+	}
+	serve_plan_done(&s->plan);
+	s->plan = p.plan;
+	return 0;
+}
+
+int serving_update(struct serving *s, const struct ip *own, size_t n_own)
+{
+	struct service_counts counts;
+	int r = 0;
+
+	service_table_counts(s->services, &counts);
+	if (own != s->own.v && (n_own != s->own.n || memcmp(own, s->own.v, n_own * sizeof(*own)) != 0)) {
+		s->is_stale = true;
+		s->own.n = 0;
+		for (size_t i = 0; r == 0 && i < n_own; i++)
+			r = ARRAY_ADD(&s->own, own[i]);
+	}
+	if (r < 0 || (!s->is_stale && counts.generation == s->generation))
+		return r;
+	r = make_plan(s);
+	s->is_stale = r < 0;
+	s->generation = counts.generation;
+	return r == -EBUSY ? 0 : r; /* draining: nothing is published any more */
+}
+
+void serving_kick(struct serving *s)
+{
+	publish_kick(s->publish);
+}
+
+int serving_drain(struct serving *s, void (*on_done)(size_t n_left, void *arg), void *arg)
+{
+	return publish_drain(s->publish, DRAIN_S * USEC_PER_SEC, on_done, arg);
+}
+
+void serving_each(const struct serving *s, serving_fn fn, void *arg)
+{
+	for (size_t i = 0; i < s->plan.n; i++) {
+		const struct serve_entry *e = &s->plan.v[i];
+		const char *reason = e->reason;
+
+		if (!reason)
+			reason = e->status == SERVE_OK ? publish_status(s->publish, e->service) : serve_status_str(e->status);
+		fn(e, reason ? reason : "", arg);
+	}
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host as a backend: which Services it stands behind now, and their EndpointSlices. */
+#pragma once
+
+#include "conf/conf.h"
+#include "join/join_state.h"
+#include "join/publish.h"
+#include "service/service.h"
+
+struct serving;
+
+/* All borrowed, outlive the serving. 0 or -errno. */
+int serving_new(struct loop *loop, struct kube_client *client, const struct conf *conf, const struct join_state *join,
+		const struct service_table *services, struct serving **ret);
+/* Stops; what was published stays. */
+void serving_free(struct serving *s);
+DEFINE_CLEANUP(struct serving *, serving_free)
+
+/* Looks at the Services if something changed, and publishes for `own` addresses. 0 or -ENOMEM. */
+int serving_update(struct serving *s, const struct ip *own, size_t n_own);
+
+/* A new credential came: compare with the API at once. */
+void serving_kick(struct serving *s);
+
+/* Tells clients to go, then takes the slices away; see publish_drain(). */
+int serving_drain(struct serving *s, void (*on_done)(size_t n_left, void *arg), void *arg);
+
+/* Calls fn for each Service that names this host, with why it is not served, or "". */
+typedef void (*serving_fn)(const struct serve_entry *e, const char *reason, void *arg);
+void serving_each(const struct serving *s, serving_fn fn, void *arg);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+
+static char dir[64];
+
+static void setup(void)
+{
+	const char *base = getenv("TMPDIR");
+
+	(void)snprintf(dir, sizeof(dir), "%.40s/mesh-test-XXXXXX", base ? base : "/tmp");
+	cr_assert(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		(void)unlinkat(dirfd(d), e->d_name, 0); /* "." and ".." and directories stay */
+	if (d)
+		(void)closedir(d);
+	(void)rmdir(dir);
+}
+
+static size_t entries(void)
+{
+	DIR *d = opendir(dir);
+	size_t n = 0;
+
+	while (readdir(d))
+		n++;
+	(void)closedir(d);
+	return n - 2;
+}
+
+Test(file, write_atomic_replaces_content_and_mode, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *path = str_printf("%s/f", dir);
+	CLEANUP(free) char *tmp = str_printf("%s/f.new", dir);
+	CLEANUP(buf_done) struct buf b = {0};
+	struct stat st;
+
+	(void)umask(077);
+	cr_assert_eq(file_write_atomic(path, "one", 3, 0644), 0);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0644, "the umask does not count");
+	cr_assert_eq(symlink("/nonexistent/elsewhere", tmp), 0);
+	cr_assert_eq(file_write_atomic(path, "two!", 4, 0600), 0, "a leftover is in no way");
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0600);
+	cr_assert_eq(file_read(path, 100, &b), 0);
+	cr_expect_str_eq(b.data, "two!");
+	cr_expect_eq(entries(), 1, "no temporary file is left");
+}
+
+Test(file, write_atomic_fails_whole, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *path = str_printf("%s/d", dir);
+	CLEANUP(free) char *inside = str_printf("%s/d/x", dir);
+	CLEANUP(free) char *missing = str_printf("%s/no/x", dir);
+
+	cr_assert_eq(file_mkdirs(inside, 0700), 0);
+	cr_expect_lt(file_write_atomic(path, "x", 1, 0600), 0, "a directory cannot be replaced");
+	cr_expect_eq(entries(), 1, "no temporary file is left");
+	cr_expect_eq(file_write_atomic(missing, "x", 1, 0600), -ENOENT);
+	cr_expect_eq(file_mkdirs(inside, 0700), 0, "it is there already");
+	(void)rmdir(inside);
+	(void)rmdir(path);
+}
+
+Test(file, read_has_a_limit, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *path = str_printf("%s/f", dir);
+	char data[20000];
+
+	memset(data, 'x', sizeof(data));
+	cr_assert_eq(file_write_atomic(path, data, sizeof(data), 0600), 0);
+	for (size_t max = sizeof(data) - 1; max <= sizeof(data) + 1; max++) {
+		CLEANUP(buf_done) struct buf b = {0};
+
+		cr_expect_eq(file_read(path, max, &b), max < sizeof(data) ? -E2BIG : 0);
+		cr_expect_eq(b.len, max < sizeof(data) ? 0 : sizeof(data));
+	}
+	CLEANUP(buf_done) struct buf b = {0};
+	cr_assert_eq(file_write_atomic(path, "", 0, 0600), 0);
+	cr_assert_eq(file_read(path, 10, &b), 0);
+	cr_expect_eq(b.len, 0);
+	cr_expect_str_eq(b.data, "", "an empty file is an empty text");
+	cr_expect_eq(file_read("/nonexistent", 10, &b), -ENOENT);
+}

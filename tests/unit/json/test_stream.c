@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/macro.h"
+#include "base/str.h"
+#include "json/json.h"
+#include "json/json_stream.h"
+
+/* What a stream told, as text: one line for each call. */
+struct told {
+	struct buf log;
+	struct json_stream *stream;
+	const char *document_after; /* ask for a document when this envelope value comes */
+	int refuse_pick;	    /* on_pick answers this */
+	int refuse_object;
+};
+
+static int on_object(const json_t *doc, void *arg)
+{
+	struct told *t = arg;
+	CLEANUP(free) char *text = doc ? json_text(doc) : strdup("-");
+
+	cr_assert_eq(buf_addf(&t->log, "object %s\n", text), 0);
+	return t->refuse_object;
+}
+
+static int on_envelope(const char *path, const char *text, size_t len, void *arg)
+{
+	struct told *t = arg;
+
+	cr_assert_eq(buf_addf(&t->log, "%s=%.*s\n", path, (int)len, text), 0);
+	if (t->document_after && strlen(t->document_after) == len && memcmp(text, t->document_after, len) == 0)
+		json_stream_want_document(t->stream);
+	return 0;
+}
+
+static int on_begin(void *arg)
+{
+	struct told *t = arg;
+
+	return buf_addf(&t->log, "begin\n");
+}
+
+static int on_pick(const struct json_pick *p, void *arg)
+{
+	struct told *t = arg;
+
+	if (p->what == JSON_END)
+		cr_assert_eq(buf_addf(&t->log, "end %d\n", p->id), 0);
+	else
+		cr_assert_eq(buf_addf(&t->log, "pick %d %.*s=%.*s%s\n", p->id, (int)p->key_len, p->key ? p->key : "",
+				      (int)p->text_len, p->text, p->is_string ? "" : " bare"), 0);
+	return t->refuse_pick;
+}
+
+static const struct json_stream_ops ops = {
+	.on_object = on_object, .on_envelope = on_envelope, .on_begin = on_begin, .on_pick = on_pick};
+
+enum { RV, NAME, ADDRESS, ELEMENT, LABEL, PORT, TAG };
+
+static const struct json_field fields[] = {
+	{"metadata.resourceVersion", RV},	{"metadata.name", NAME},
+	{"status.addressing[].ipv4", ADDRESS},	{"endpoints[]", ELEMENT},
+	{"endpoints[].port", PORT},		{"security-labels.*", LABEL},
+	{"tags[]", TAG},
+};
+
+/* Feeds in pieces of `chunk` bytes. Returns the first failure, or that of the end. */
+static int feed(struct told *t, enum json_envelope envelope, bool picks, const char *text, size_t len, size_t chunk)
+{
+	CLEANUP(json_paths_free) struct json_paths *paths = NULL;
+	CLEANUP(json_stream_free) struct json_stream *s = NULL;
+	int r = 0;
+
+	cr_assert_eq(json_paths_new(fields, ARRAY_LEN(fields), &paths), 0);
+	cr_assert_eq(json_stream_new(envelope, picks ? paths : NULL, &ops, t, &s), 0);
+	t->stream = s;
+	for (size_t at = 0; r == 0 && at < len; at += chunk) {
+		/* A copy of its own, so that a read past it is found. */
+		CLEANUP(free) char *piece = malloc(MIN(chunk, len - at));
+
+		memcpy(piece, text + at, MIN(chunk, len - at));
+		r = json_stream_feed(s, piece, MIN(chunk, len - at));
+	}
+	if (r < 0)
+		cr_assert_eq(json_stream_feed(s, "{}", 2), r, "a failure lasts");
+	return r < 0 ? r : json_stream_end(s);
+}
+
+static const struct {
+	const char *title;
+	enum json_envelope envelope;
+	bool picks;
+	const char *document_after;
+	const char *text;
+	int r;
+	const char *told;
+} cases[] = {
+	{"picks of a watch", JSON_WATCH, true, "BOOKMARK",
+	 "{\"type\":\"ADDED\",\"object\":{\"kind\":\"X\",\"metadata\":{\"name\":\"a\\u00e9\",\"resourceVersion\":\"7\"},"
+	 "\"status\":{\"addressing\":[{\"ipv4\":\"10.0.0.1\",\"ipv6\":\"fd00::1\"},{\"ipv4\":\"10.0.0.2\"}],"
+	 "\"networking\":{\"name\":\"no\"}},\"name\":\"no\"}}\n"
+	 "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"9\"}}}\n"
+	 "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"b\"}}}",
+	 0,
+	 "type=ADDED\nbegin\npick 1 =a\xc3\xa9\npick 0 =7\npick 2 =10.0.0.1\npick 2 =10.0.0.2\nobject -\n"
+	 "type=BOOKMARK\nobject {\"metadata\":{\"resourceVersion\":\"9\"}}\n"
+	 "type=DELETED\nbegin\npick 1 =b\nobject -\n"},
+	{"ends of elements, numbers, any key", JSON_WATCH, true, NULL,
+	 "{\"type\":\"ADDED\",\"object\":{\"endpoints\":[{\"port\":80,\"x\":[{}]},{},{\"port\":-1.5e3}],"
+	 "\"security-labels\":{\"k8s:a\":\"1\",\"\":\"empty\",\"b\":null,\"c\":{\"port\":1},\"d\":true},"
+	 "\"tags\":[\"x\",[\"y\"],1,{\"z\":2}]}}",
+	 0,
+	 "type=ADDED\nbegin\npick 5 =80 bare\nend 3\nend 3\npick 5 =-1.5e3 bare\nend 3\n"
+	 "pick 4 k8s:a=1\npick 4 =empty\npick 4 b=null bare\nend 4\npick 4 d=true bare\n"
+	 "pick 6 =x\nend 6\npick 6 =1 bare\nend 6\nobject -\n"},
+	{"picks of a list", JSON_LIST, true, NULL,
+	 "{\"kind\":\"L\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"42\",\"continue\":\"abc\"},"
+	 "\"items\":[{\"metadata\":{\"name\":\"a\"}},{},{\"metadata\":{\"name\":\"b\"}}]}",
+	 0,
+	 "kind=L\napiVersion=v1\nmetadata.resourceVersion=42\nmetadata.continue=abc\n"
+	 "begin\npick 1 =a\nobject -\nbegin\nobject -\nbegin\npick 1 =b\nobject -\n"},
+	{"documents of a list, metadata last", JSON_LIST, false, NULL,
+	 "{\"items\":[{\"a\":[1,2.5,true,null,\"\\n\",{\"b\":{}},[]]},{}],\"metadata\":{\"resourceVersion\":\"1\"}}", 0,
+	 "object {\"a\":[1,2.5,true,null,\"\\n\",{\"b\":{}},[]]}\nobject {}\nmetadata.resourceVersion=1\n"},
+	{"documents of a watch", JSON_WATCH, false, NULL,
+	 "{\"object\":{\"x\":9223372036854775807},\"type\":\"ADDED\"}  {\"type\":\"MODIFIED\",\"object\":{}}", 0,
+	 "object {\"x\":9223372036854775807}\ntype=ADDED\ntype=MODIFIED\nobject {}\n"},
+	{"nothing at all", JSON_WATCH, true, NULL, "", 0, ""},
+	{"only space", JSON_WATCH, true, NULL, " \n\t", 0, ""},
+	{"a list without items", JSON_LIST, true, NULL, "{\"items\":null}", 0, "items=null\n"},
+	{"an object of an unknown name", JSON_LIST, false, NULL, "{\"other\":[{\"items\":[{}]}],\"items\":[]}", 0, ""},
+	{"two values under one key", JSON_WATCH, true, NULL,
+	 "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"name\":\"b\"}}}", 0,
+	 "type=ADDED\nbegin\npick 1 =a\npick 1 =b\nobject -\n"},
+
+	{"cut in an object", JSON_WATCH, true, NULL, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\"", -EBADMSG,
+	 "type=ADDED\nbegin\npick 1 =a\n"},
+	{"cut before the close", JSON_LIST, false, NULL, "{\"items\":[{}]", -EBADMSG, "object {}\n"},
+	{"cut in a word", JSON_WATCH, true, NULL, "{}\ntru", -EBADMSG, ""},
+	{"a number at the top", JSON_WATCH, true, NULL, "1 ", -EBADMSG, ""},
+	{"a number at the top, cut", JSON_WATCH, true, NULL, "12", -EBADMSG, ""},
+	{"an array at the top", JSON_LIST, true, NULL, "[{}]", -EBADMSG, ""},
+	{"no object", JSON_WATCH, true, NULL, "{\"object\":7}", -EBADMSG, ""},
+	{"an array for an object", JSON_WATCH, false, NULL, "{\"object\":[]}", -EBADMSG, ""},
+	{"a string among items", JSON_LIST, false, NULL, "{\"items\":[{},\"x\"]}", -EBADMSG, "object {}\n"},
+	{"an array among items", JSON_LIST, false, NULL, "{\"items\":[[]]}", -EBADMSG, ""},
+	{"two lists in one answer", JSON_LIST, false, NULL, "{\"items\":[{}]}{\"items\":[{}]}", -EBADMSG, "object {}\n"},
+	{"no JSON", JSON_WATCH, true, NULL, "<html>", -EBADMSG, ""},
+	{"a comma too many", JSON_WATCH, false, NULL, "{\"object\":{\"a\":1,}}", -EBADMSG, ""},
+	{"bytes that are no UTF-8 in a document", JSON_WATCH, false, NULL, "{\"object\":{\"a\":\"\xff\"}}", -EBADMSG, ""},
+	{"and in one of its keys", JSON_WATCH, false, NULL, "{\"object\":{\"\xc3(\":1}}", -EBADMSG, ""},
+	/* Cilium's own objects may hold a NUL in free text: it must neither cut the text nor stop the stream. */
+	{"a NUL in a document", JSON_WATCH, false, NULL,
+	 "{\"type\":\"A\",\"object\":{\"a\":\"x\\u0000y\",\"k\\u0000\":1}}{\"type\":\"B\",\"object\":{}}", 0,
+	 "type=A\nobject {\"a\":\"x\xef\xbf\xbdy\",\"k\xef\xbf\xbd\":1}\ntype=B\nobject {}\n"},
+	{"a NUL in a key of the envelope", JSON_WATCH, true, NULL, "{\"object\\u0000\":{}}", -EBADMSG, ""},
+};
+
+Test(json_stream, every_case_in_every_chunk_size)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		size_t len = strlen(cases[i].text);
+
+		for (size_t chunk = 1; chunk <= len + 1; chunk++) {
+			struct told t = {.document_after = cases[i].document_after};
+			int r = feed(&t, cases[i].envelope, cases[i].picks, cases[i].text, len, chunk);
+
+			cr_expect_eq(r, cases[i].r, "%s, chunks of %zu: %d", cases[i].title, chunk, r);
+			cr_expect_str_eq(t.log.data ? t.log.data : "", cases[i].told, "%s, chunks of %zu", cases[i].title,
+					 chunk);
+			buf_done(&t.log);
+		}
+	}
+}
+
+/* True if the first `n` bytes are whole values. */
+static bool is_whole(const char *text, size_t n)
+{
+	int depth = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (!in_string)
+			depth += (text[i] == '{' || text[i] == '[') - (text[i] == '}' || text[i] == ']');
+	}
+	return depth == 0;
+}
+
+/* A text that is cut within a value never ends well; what was told is the beginning of all there was. */
+Test(json_stream, cut_anywhere)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		size_t len = strlen(cases[i].text);
+
+		for (size_t cut = 0; cases[i].r == 0 && cut < len; cut++) {
+			struct told t = {.document_after = cases[i].document_after};
+			int r = feed(&t, cases[i].envelope, cases[i].picks, cases[i].text, cut, 16);
+
+			cr_expect_eq(r, is_whole(cases[i].text, cut) ? 0 : -EBADMSG, "%s, cut after %zu: %d",
+				     cases[i].title, cut, r);
+			cr_expect(str_has_prefix(cases[i].told, t.log.data ? t.log.data : ""), "%s, cut after %zu",
+				  cases[i].title, cut);
+			buf_done(&t.log);
+		}
+	}
+}
+
+Test(json_stream, answers_of_callbacks_end_it)
+{
+	static const char text[] = "{\"type\":\"A\",\"object\":{\"metadata\":{\"name\":\"a\"}}}";
+	struct told t = {.refuse_pick = -EPERM};
+
+	cr_expect_eq(feed(&t, JSON_WATCH, true, text, strlen(text), 5), -EPERM);
+	buf_done(&t.log);
+	t = (struct told){.refuse_object = -EXDEV};
+	cr_expect_eq(feed(&t, JSON_WATCH, true, text, strlen(text), 100), -EXDEV);
+	cr_expect_eq(feed(&t, JSON_WATCH, false, text, strlen(text), 100), -EXDEV);
+	buf_done(&t.log);
+}
+
+static int feed_nested(unsigned depth, bool picks)
+{
+	CLEANUP(buf_done) struct buf b = {0};
+	struct told t = {0};
+	int r;
+
+	cr_assert_eq(buf_addf(&b, "{\"type\":\"A\",\"object\":{\"a\":"), 0);
+	for (unsigned i = 2; i < depth; i++)
+		cr_assert_eq(buf_add(&b, "[", 1), 0);
+	for (unsigned i = 2; i < depth; i++)
+		cr_assert_eq(buf_add(&b, "]", 1), 0);
+	cr_assert_eq(buf_addf(&b, "}}"), 0);
+	r = feed(&t, JSON_WATCH, picks, b.data, b.len, 7);
+	buf_done(&t.log);
+	return r;
+}
+
+Test(json_stream, depth)
+{
+	for (int picks = 0; picks < 2; picks++) {
+		cr_expect_eq(feed_nested(LIMIT_JSON_DEPTH, picks), 0);
+		cr_expect_eq(feed_nested(LIMIT_JSON_DEPTH + 1, picks), -E2BIG);
+		cr_expect_eq(feed_nested(5000, picks), -E2BIG);
+	}
+}
+
+/* An object with a string of `size` bytes, between two small ones. */
+static int feed_big(size_t size, bool picks, size_t chunk, size_t *ret_objects)
+{
+	CLEANUP(buf_done) struct buf b = {.max = SIZE_MAX / 2};
+	CLEANUP(free) char *text = malloc(size);
+	struct told t = {.log = {.max = SIZE_MAX / 2}};
+	int r;
+
+	memset(text, 'x', size);
+	cr_assert_eq(buf_addf(&b, "{\"object\":{}}{\"object\":{\"a\":\""), 0);
+	cr_assert_eq(buf_add(&b, text, size), 0);
+	cr_assert_eq(buf_addf(&b, "\"}}{\"object\":{}}"), 0);
+	r = feed(&t, JSON_WATCH, picks, b.data, b.len, chunk);
+	*ret_objects = 0;
+	for (const char *p = t.log.data; p && (p = strstr(p, "object ")); p++)
+		(*ret_objects)++;
+	buf_done(&t.log);
+	return r;
+}
+
+Test(json_stream, size)
+{
+	static const size_t chunks[] = {4096, 100000, 64 * 1024 * 1024};
+
+	for (size_t i = 0; i < ARRAY_LEN(chunks); i++)
+		for (int picks = 0; picks < 2; picks++) {
+			size_t n;
+
+			cr_expect_eq(feed_big(LIMIT_OBJECT_BYTES - 100, picks, chunks[i], &n), 0, "chunks of %zu",
+				     chunks[i]);
+			cr_expect_eq(n, 3);
+			cr_expect_eq(feed_big(LIMIT_OBJECT_BYTES + 200000, picks, chunks[i], &n), -E2BIG,
+				     "chunks of %zu", chunks[i]);
+			cr_expect_eq(n, 1);
+		}
+}
+
+/* A specific path wins over "*", in whatever order they are given. */
+Test(json_stream, specific_before_any)
+{
+	static const struct json_field both[2][2] = {{{"m.*", 1}, {"m.a", 2}}, {{"m.a", 2}, {"m.*", 1}}};
+	static const char text[] = "{\"object\":{\"m\":{\"a\":\"x\",\"b\":\"y\"}}}";
+
+	for (int i = 0; i < 2; i++) {
+		CLEANUP(json_paths_free) struct json_paths *paths = NULL;
+		CLEANUP(json_stream_free) struct json_stream *s = NULL;
+		struct told t = {0};
+
+		cr_assert_eq(json_paths_new(both[i], 2, &paths), 0);
+		cr_assert_eq(json_stream_new(JSON_WATCH, paths, &ops, &t, &s), 0);
+		cr_assert_eq(json_stream_feed(s, text, strlen(text)), 0);
+		cr_expect_str_eq(t.log.data, "begin\npick 2 =x\npick 1 b=y\nobject -\n", "order %d", i);
+		buf_done(&t.log);
+	}
+}

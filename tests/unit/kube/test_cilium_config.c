@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "base/macro.h"
+#include "json/json.h"
+#include "kube/cilium_config.h"
+
+/* A ConfigMap from "key", "value" pairs ended by NULL. */
+static json_t *config(const char *const *pairs)
+{
+	json_t *data = json_object();
+
+	for (; pairs && pairs[0]; pairs += 2)
+		cr_assert_eq(json_object_set_new(data, pairs[0], json_string(pairs[1])), 0);
+	return json_pack("{s:o}", "data", data);
+}
+
+static int parse(const char *const *pairs, struct cilium_config *ret, struct err *err)
+{
+	CLEANUP(json_decref) json_t *map = config(pairs);
+
+	return cilium_config_parse(map, ret, err);
+}
+
+Test(cilium_config, defaults)
+{
+	struct cilium_config c, d;
+	CLEANUP(json_decref) json_t *nothing = json_object();
+
+	cr_assert_eq(parse(NULL, &c, NULL), 0);
+	cr_expect_str_eq(c.cluster_name, "default");
+	cr_expect_eq(c.cluster_id, 0);
+	cr_expect_eq(c.identity_min, 256);
+	cr_expect_eq(c.identity_max, 65535);
+	cr_expect_eq(c.routing, CILIUM_VXLAN);
+	cr_expect_eq(c.tunnel_port, 8472);
+	cr_expect(c.has_ipv4 && !c.has_ipv6 && !c.has_slices && !c.has_wireguard && c.has_masquerade);
+	cr_expect_eq(c.policy_mode, CILIUM_POLICY_DEFAULT);
+	cr_expect(!c.cidr_matches_nodes && !c.cidr_matches_pods && !c.has_native_cidr);
+	cr_assert_eq(cilium_config_parse(nothing, &d, NULL), 0);
+	cr_expect(cilium_config_same(&c, &d));
+}
+
+Test(cilium_config, values)
+{
+	static const char *const pairs[] = {
+		"cluster-name", "north", "cluster-id", "7", "routing-mode", "native", "mtu", "1400", "enable-ipv6", "true",
+		"enable-policy", "always", "policy-cidr-match-mode", "nodes,pods", "ipv4-native-routing-cidr",
+		"10.0.0.0/8", "enable-cilium-endpoint-slice", "true", "policy-audit-mode", "true", NULL};
+	static const char *const geneve[] = {"tunnel-protocol", "geneve", "max-connected-clusters", "511", "cluster-id", "511",
+					     NULL};
+	static const char *const zero_port[] = {"tunnel-port", "0", "enable-ipv4", "", NULL};
+	struct cilium_config c, d;
+
+	cr_assert_eq(parse(pairs, &c, NULL), 0);
+	cr_expect_str_eq(c.cluster_name, "north");
+	cr_expect_eq(c.identity_min, 7 << 16);
+	cr_expect_eq(c.identity_max, (8 << 16) - 1);
+	cr_expect_eq(c.routing, CILIUM_NATIVE);
+	cr_expect_eq(c.mtu, 1400);
+	cr_expect(c.has_ipv6 && c.has_slices && c.has_native_cidr && c.has_audit_mode);
+	cr_expect(c.cidr_matches_nodes && c.cidr_matches_pods);
+	cr_expect_eq(c.native_cidr.len, 8);
+	cr_expect_eq(c.policy_mode, CILIUM_POLICY_ALWAYS);
+	cr_assert_eq(parse(geneve, &d, NULL), 0);
+	cr_expect_eq(d.routing, CILIUM_GENEVE);
+	cr_expect_eq(d.tunnel_port, 6081);
+	cr_expect_eq(d.identity_min, 511 << 15);
+	cr_expect_eq(d.identity_max, (512 << 15) - 1);
+	cr_expect_not(cilium_config_same(&c, &d));
+	cr_assert_eq(parse(zero_port, &d, NULL), 0);
+	cr_expect_eq(d.tunnel_port, 8472, "0 is Cilium's own default");
+	cr_expect(d.has_ipv4, "empty is absent");
+}
+
+Test(cilium_config, what_cannot_be_understood)
+{
+	static const char *const cases[][3] = {
+		{"enable-ipv4", "yes"},		    {"enable-ipv6", "True"},
+		{"enable-wireguard", "1"},	    {"routing-mode", "hybrid"},
+		{"tunnel-protocol", "gre"},	    {"tunnel-port", "65536"},
+		{"tunnel-port", "x"},		    {"cluster-id", "256"},
+		{"cluster-id", "-1"},		    {"max-connected-clusters", "512"},
+		{"mtu", "99999"},		    {"enable-policy", "sometimes"},
+		{"ipv4-native-routing-cidr", "x"},  {"ipv4-native-routing-cidr", "10.0.0.0/33"},
+		{"cluster-name", "0123456789012345678901234567890123456789012345678901234567890123"},
+		{"policy-audit-mode", "on"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cilium_config c = {.cluster_id = 4711};
+		struct err err = {0};
+
+		cr_expect_eq(parse(cases[i], &c, &err), -EINVAL, "%s=%s", cases[i][0], cases[i][1]);
+		cr_expect(strstr(err.text, cases[i][0]), "\"%s\" names %s", err.text, cases[i][0]);
+		cr_expect_eq(c.cluster_id, 4711, "written only on success");
+	}
+}
+
+Test(cilium_config, check)
+{
+	static const struct {
+		const char *pairs[7];
+		const char *text; /* of the refusal; NULL = served */
+		size_t warnings;
+	} cases[] = {
+		{{NULL}, NULL, 0},
+		{{"identity-allocation-mode", "crd"}, NULL, 0},
+		{{"identity-allocation-mode", "doublewrite-readcrd"}, NULL, 0},
+		{{"identity-allocation-mode", "kvstore"}, "identity-allocation-mode", 0},
+		{{"identity-allocation-mode", "doublewrite-readkvstore"}, "identity-allocation-mode", 0},
+		{{"enable-ipsec", "true"}, "enable-ipsec", 0},
+		{{"enable-ipsec", "false"}, NULL, 0},
+		{{"disable-endpoint-crd", "true"}, "disable-endpoint-crd", 0},
+		{{"ces-controller-mode", "slim"}, "ces-controller-mode", 0},
+		{{"ces-controller-mode", "default"}, NULL, 0},
+		{{"enable-cilium-node-crd", "false"}, "enable-cilium-node-crd", 0},
+		{{"enable-wireguard", "true"}, "enable-wireguard", 0},
+		{{"enable-wireguard", "true", "routing-mode", "native"}, NULL, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *map = config(cases[i].pairs);
+		CLEANUP(strv_done) struct strv warnings = {0};
+		struct cilium_config c;
+		struct err err = {0};
+
+		cr_assert_eq(cilium_config_parse(map, &c, &err), 0, "%s", err.text);
+		cr_expect_eq(cilium_config_check(map, &c, &warnings, &err), cases[i].text ? -EOPNOTSUPP : 0, "case %zu", i);
+		if (cases[i].text)
+			cr_expect(strstr(err.text, cases[i].text), "%s", err.text);
+		cr_expect_eq(warnings.n, cases[i].warnings, "case %zu", i);
+	}
+}

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reflector against the in-tree API server and its faults: the copy ends equal to the server's list. */
+#include "../lib/helpers.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/str.h"
+#include "event/loop.h"
+#include "kube/decode_endpoint.h"
+#include "kube/reflector.h"
+
+#define MAPS "/api/v1/namespaces/%s/configmaps"
+
+enum { NAMES = 26 };
+
+struct copy {
+	struct {
+		bool is_there, is_seen;
+		char v[16];
+	} objects[NAMES];
+	unsigned states[3], unauthorized;
+	bool has_waited;
+	char waited_for[256];
+};
+
+static struct world w;
+static struct loop *loop;
+static struct kube_client *client;
+static struct reflector *reflector;
+static struct copy copy;
+static char path[256];
+
+static int index_of(const json_t *doc)
+{
+	const char *name = json_string_value(json_object_get(json_object_get(doc, "metadata"), "name"));
+	unsigned i;
+
+	return name && sscanf(name, "m%u", &i) == 1 && i < NAMES ? (int)i : -1; /* others: kube-root-ca.crt */
+}
+
+static void on_object(bool is_deleted, const json_t *doc, void *arg)
+{
+	const char *v = json_string_value(json_object_get(json_object_get(doc, "data"), "v"));
+	int i = index_of(doc);
+
+	(void)arg;
+	if (i < 0)
+		return;
+	copy.objects[i].is_there = !is_deleted;
+	copy.objects[i].is_seen = true;
+	(void)snprintf(copy.objects[i].v, sizeof(copy.objects[i].v), "%s", v ? v : "");
+}
+
+static void on_replace_begin(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < NAMES; i++)
+		copy.objects[i].is_seen = false;
+}
+
+static void on_replace_end(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < NAMES; i++)
+		if (!copy.objects[i].is_seen)
+			copy.objects[i].is_there = false;
+}
+
+static const struct reflector_ops ops = {
+	.on_object = on_object, .on_replace_begin = on_replace_begin, .on_replace_end = on_replace_end};
+
+static void on_state(struct reflector *r, void *arg)
+{
+	(void)arg;
+	copy.states[reflector_get_state(r)]++;
+	if (reflector_get_state(r) == REFLECTOR_WAITING) {
+		copy.has_waited = true;
+		(void)snprintf(copy.waited_for, sizeof(copy.waited_for), "%s", reflector_error(r));
+	}
+}
+
+static void on_unauthorized(void *arg)
+{
+	(void)arg;
+	copy.unauthorized++;
+}
+
+static void make_client(const char *token)
+{
+	CLEANUP(buf_done) struct buf ca = {0};
+	const char *servers[] = {w.api->url};
+	struct kube_conf conf = {.servers = servers, .n_servers = 1, .token = token};
+	struct err err = {0};
+
+	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
+	conf.ca_pem = ca.data;
+	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
+}
+
+static void start_conf(const char *kind_path, bool is_optional)
+{
+	struct reflector_conf conf = {.name = "configmaps", .path = kind_path, .ops = &ops, .on_state = on_state,
+				      .on_unauthorized = on_unauthorized, .is_optional = is_optional};
+
+	memset(&copy, 0, sizeof(copy));
+	cr_assert_eq(reflector_new(loop, client, &conf, 0, &reflector), 0);
+}
+
+static void start(void)
+{
+	(void)snprintf(path, sizeof(path), MAPS, w.ns);
+	start_conf(path, false);
+}
+
+static void setup_with(const char *const *args)
+{
+	world_start(&w, args);
+	cr_assert_eq(loop_new(&loop), 0);
+	make_client(w.api->token);
+}
+
+static void setup(void)
+{
+	setup_with(NULL);
+}
+
+static void setup_pages(void)
+{
+	static const char *const args[] = {"--no-watchlist", NULL};
+
+	setup_with(args);
+}
+
+static void teardown(void)
+{
+	reflector_free(reflector);
+	kube_client_free(client);
+	loop_free(loop);
+	world_stop(&w);
+}
+
+/* Runs the loop until the condition holds, cutting backoffs short; 10 s without it fail the test. */
+#define AWAIT_(condition, kick)                                                                    \
+	do {                                                                                       \
+		uint64_t end_ = clock_boot_us() + 10 * USEC_PER_SEC;                               \
+		while (!(condition) && clock_boot_us() < end_) {                                   \
+			if (kick)                                                                  \
+				reflector_kick(reflector);                                         \
+			(void)loop_once(loop, 5000);                                               \
+		}                                                                                  \
+		cr_assert(condition, "%s", reflector_error(reflector));                            \
+	} while (0)
+#define AWAIT(condition) AWAIT_(condition, true)
+#define AWAIT_ALONE(condition) AWAIT_(condition, false)
+
+static void run_for(uint64_t us)
+{
+	uint64_t end = clock_boot_us() + us;
+
+	while (clock_boot_us() < end)
+		(void)loop_once(loop, 5000);
+}
+
+static void put(unsigned i, unsigned v)
+{
+	char name[16], value[16];
+
+	(void)snprintf(name, sizeof(name), "m%u", i);
+	(void)snprintf(value, sizeof(value), "%u", v);
+	json_t *body = config_map(name, "x", value);
+	CLEANUP(free) char *p = str_printf(MAPS "/m%u", w.ns, i);
+	int code = api_request(w.api, "GET", p, NULL, NULL);
+
+	if (code == 404)
+		want_code(&w, 201, "POST", body, MAPS, w.ns);
+	else
+		want_code(&w, 200, "PUT", body, MAPS "/m%u", w.ns, i);
+}
+
+static void del(unsigned i)
+{
+	CLEANUP(free) char *p = str_printf(MAPS "/m%u", w.ns, i);
+
+	(void)api_request(w.api, "DELETE", p, NULL, NULL); /* it may not be there */
+}
+
+static void fault(const char *text)
+{
+	json_t *list = json_loads(text, 0, NULL);
+
+	cr_assert(list, "%s", text);
+	want_code(&w, 200, "POST", list, "/test/faults");
+}
+
+/* True if the copy is what the server lists now. */
+static bool is_equal(void)
+{
+	json_t *list = want(&w, 200, "GET", NULL, MAPS, w.ns), *o;
+	bool is_there[NAMES] = {false}, equal = true;
+	size_t n;
+
+	json_array_foreach (json_object_get(list, "items"), n, o) {
+		const char *v = json_string_value(json_object_get(json_object_get(o, "data"), "v"));
+		int i = index_of(o);
+
+		if (i < 0)
+			continue;
+		is_there[i] = true;
+		equal &= copy.objects[i].is_there && v && str_eq(copy.objects[i].v, v);
+	}
+	for (int i = 0; i < NAMES; i++)
+		equal &= copy.objects[i].is_there == is_there[i];
+	json_decref(list);
+	return equal;
+}
+
+static size_t n_objects(void)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < NAMES; i++)
+		n += copy.objects[i].is_there;
+	return n;
+}
+
+static void sync_and_follow(void)
+{
+	for (unsigned i = 0; i < 5; i++)
+		put(i, i);
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_expect(reflector_has_synced(reflector));
+	cr_expect(is_equal());
+	cr_expect_eq(reflector_get_stats(reflector).lists, 1);
+	cr_expect_gt(reflector_fresh_us(reflector), 0);
+	put(7, 1);
+	put(1, 100);
+	del(2);
+	AWAIT_ALONE(is_equal());
+	cr_expect_eq(reflector_get_stats(reflector).lists, 1);
+	cr_expect_str_eq(reflector_error(reflector), "");
+}
+
+Test(reflector, streaming_list_and_events, .init = setup, .fini = teardown)
+{
+	sync_and_follow();
+	cr_expect_not(copy.has_waited);
+}
+
+Test(reflector, pages_and_events, .init = setup_pages, .fini = teardown)
+{
+	sync_and_follow();
+	cr_expect_not(copy.has_waited);
+}
+
+Test(reflector, resumes_after_a_cut, .init = setup, .fini = teardown)
+{
+	sync_and_follow();
+	for (unsigned round = 0; round < 5; round++) {
+		want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+		put(10 + round, round);
+		del(round);
+		AWAIT(is_equal());
+	}
+	cr_expect_eq(reflector_get_stats(reflector).lists, 1, "it goes on where it stopped");
+}
+
+/* Too old to resume, as a status and as an event: it lists again. */
+Test(reflector, gone, .init = setup, .fini = teardown)
+{
+	sync_and_follow();
+	fault("[{\"action\":\"gone\",\"match\":{\"watch\":true},\"count\":1}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	put(3, 33);
+	AWAIT(is_equal() && reflector_get_stats(reflector).lists == 2);
+	put(11, 1);
+	want_code(&w, 200, "POST", json_pack("{}"), "/test/compact");
+	AWAIT(is_equal());
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	put(12, 1);
+	AWAIT(is_equal() && reflector_get_stats(reflector).lists >= 3);
+}
+
+static void broken(const char *action)
+{
+	CLEANUP(free) char *text = NULL;
+
+	sync_and_follow();
+	for (unsigned at = 0; at < 600; at += 150) {
+		text = str_printf("[{\"action\":\"%s\",\"after_bytes\":%u,\"match\":{\"pathPrefix\":\"%s\",\"watch\":true},"
+				  "\"count\":1}]", action, at, path);
+		fault(text);
+		free(text);
+		text = NULL;
+		want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+		put(4, at);
+		put(5, at);
+		del(6);
+		AWAIT(is_equal());
+	}
+}
+
+Test(reflector, cut_within_an_event, .init = setup, .fini = teardown)
+{
+	broken("cut");
+}
+
+Test(reflector, garbage_in_the_stream, .init = setup, .fini = teardown)
+{
+	broken("garbage");
+}
+
+Test(reflector, slow_server, .init = setup_pages, .fini = teardown)
+{
+	put(1, 1);
+	put(2, 2);
+	fault("[{\"action\":\"slow\",\"after_bytes\":64,\"delay_ms\":1,\"match\":{\"watch\":false},\"count\":1}]");
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_expect(is_equal());
+}
+
+static void nothing_is_removed_until_confirmed(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		put(i, i);
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_assert_eq(n_objects(), 20);
+	/* Empty for once: the next list shows them again. */
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1},"
+	      "{\"action\":\"empty\",\"count\":1}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT_ALONE(copy.has_waited && strstr(copy.waited_for, "second list"));
+	cr_expect_eq(n_objects(), 20);
+	run_for(50000);
+	cr_expect_eq(n_objects(), 20);
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_expect_eq(n_objects(), 20);
+	/* Really gone, while nobody watched: the second list counts. */
+	fault("[{\"action\":\"hang\",\"match\":{\"watch\":true},\"count\":1}]");
+	copy.has_waited = false;
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	run_for(50000);
+	for (unsigned i = 0; i < 18; i++)
+		del(i);
+	want_code(&w, 200, "POST", json_pack("{}"), "/test/compact");
+	copy.waited_for[0] = '\0';
+	want_code(&w, 200, "DELETE", NULL, "/test/faults");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(is_equal());
+	cr_expect_eq(n_objects(), 2);
+}
+
+Test(reflector, a_list_that_lost_most, .init = setup, .fini = teardown)
+{
+	nothing_is_removed_until_confirmed();
+}
+
+Test(reflector, a_list_that_lost_most_pages, .init = setup_pages, .fini = teardown)
+{
+	nothing_is_removed_until_confirmed();
+}
+
+Test(reflector, refusals, .init = setup, .fini = teardown)
+{
+	put(1, 1);
+	fault("[{\"action\":\"status\",\"status\":403,\"count\":1},{\"action\":\"status\",\"status\":401,\"count\":1},"
+	      "{\"action\":\"retry-after\",\"retry_after\":2,\"count\":1}]");
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_WAITING);
+	cr_expect_str_neq(reflector_error(reflector), "");
+	run_for(200000);
+	cr_expect_eq(copy.states[REFLECTOR_WAITING], 1, "forbidden: no storm of requests");
+	reflector_kick(reflector);
+	AWAIT_ALONE(copy.unauthorized == 1);
+	AWAIT(copy.states[REFLECTOR_WAITING] == 3);
+	uint64_t before = clock_boot_us();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_expect_geq(clock_boot_us() - before, 1900000, "as long as the server asks");
+	cr_expect(is_equal());
+}
+
+Test(reflector, absent_kind, .init = setup, .fini = teardown)
+{
+	start_conf("/apis/cilium.io/v2/nosuchthings", true);
+	AWAIT_ALONE(reflector_has_synced(reflector));
+	cr_expect_eq(reflector_get_state(reflector), REFLECTOR_WAITING);
+	reflector_free(reflector);
+	start_conf("/apis/cilium.io/v2/nosuchthings", false);
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_WAITING);
+	cr_expect_not(reflector_has_synced(reflector));
+}
+
+/* Random histories on one server with random faults. */
+static void history(bool is_fresh)
+{
+	static const char *const actions[] = {"cut", "garbage", "gone", "status", "empty", "retry-after"};
+
+	if (is_fresh) {
+		reflector_free(reflector);
+		start();
+	}
+	for (unsigned step = 1 + rng_below(6); step; step--) {
+		unsigned what = rng_below(10);
+		CLEANUP(free) char *text = NULL;
+
+		if (what < 5) {
+			put(rng_below(NAMES), rng_below(1000));
+		} else if (what < 7) {
+			del(rng_below(NAMES));
+		} else if (what < 8) {
+			want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+		} else if (what < 9) {
+			text = str_printf("[{\"action\":\"%s\",\"after_bytes\":%u,\"match\":{\"pathPrefix\":\"%s\",\"watch\":"
+					  "true},\"count\":1}]", actions[rng_below(ARRAY_LEN(actions))], rng_below(1500), path);
+			fault(text);
+		} else {
+			want_code(&w, 200, "POST", json_pack("{}"), "/test/compact");
+		}
+		if (rng_below(2))
+			(void)loop_once(loop, rng_below(2000));
+	}
+	want_code(&w, 200, "DELETE", NULL, "/test/faults");
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+}
+
+static unsigned n_histories(void)
+{
+	const char *text = getenv("MESH_TEST_HISTORIES");
+	uint64_t n;
+
+	return text && str_to_u64(text, 1000000, &n) == 0 ? (unsigned)n : 150;
+}
+
+static void histories(void)
+{
+	start();
+	for (unsigned i = 0; i < n_histories(); i++)
+		history(rng_below(8) == 0);
+}
+
+Test(reflector, random_histories, .init = setup, .fini = teardown)
+{
+	histories();
+}
+
+Test(reflector, random_histories_pages, .init = setup_pages, .fini = teardown)
+{
+	histories();
+}
+
+/* Freed at any moment, with requests under way. */
+Test(reflector, freed_any_time, .init = setup, .fini = teardown)
+{
+	for (unsigned i = 0; i < 10; i++)
+		put(i, i);
+	for (unsigned i = 0; i < 60; i++) {
+		start();
+		for (unsigned n = rng_below(12); n; n--)
+			(void)loop_once(loop, 1000);
+		reflector_free(reflector);
+		reflector = NULL;
+	}
+	start();
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+}
+
+/* Requests that end, are cancelled in each other's callbacks, or by the end of their client. */
+
+static struct kube_op *op_a, *op_b;
+static unsigned n_done;
+
+static void on_first_done(const struct kube_result *res, void *arg)
+{
+	struct kube_op **other = arg;
+
+	(void)res;
+	n_done++;
+	kube_cancel(*other);
+	*other = NULL;
+}
+
+Test(kube_client, cancelled_in_callbacks, .init = setup, .fini = teardown)
+{
+	for (unsigned i = 0; i < 50; i++) {
+		struct kube_request a = {.path = "/api/v1/namespaces", .on_done = on_first_done, .arg = &op_b};
+		struct kube_request b = {.path = "/api/v1/services", .on_done = on_first_done, .arg = &op_a};
+		uint64_t end = clock_boot_us() + 5 * USEC_PER_SEC;
+
+		n_done = 0;
+		cr_assert_eq(kube_start(client, &a, &op_a), 0);
+		cr_assert_eq(kube_start(client, &b, &op_b), 0);
+		if (i % 5 == 0) {
+			kube_cancel(op_a);
+			op_a = NULL;
+		}
+		while (!n_done && clock_boot_us() < end)
+			(void)loop_once(loop, 5000);
+		run_for(2000);
+		cr_assert_eq(n_done, 1, "the other was cancelled");
+	}
+	kube_client_free(client);
+	make_client(w.api->token);
+	for (unsigned i = 0; i < 3; i++) {
+		struct kube_request a = {.path = "/api/v1/namespaces", .on_done = on_first_done, .arg = &op_b};
+
+		op_b = NULL;
+		cr_assert_eq(kube_start(client, &a, NULL), 0);
+		run_for(i * 700);
+		kube_client_free(client);
+		make_client(w.api->token);
+	}
+}
+
+Test(kube_client, results, .init = setup, .fini = teardown)
+{
+	static const struct {
+		int status, r;
+	} cases[] = {{401, -EACCES}, {403, -EPERM}, {404, -ENOENT}, {410, -ESTALE}, {400, -EINVAL},
+		     {415, -EINVAL}, {422, -EINVAL}, {429, -EBUSY}, {500, -EIO}, {503, -EIO}};
+	CLEANUP(json) json_t *body = NULL;
+	struct err err = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(free) char *text = str_printf("[{\"action\":\"status\",\"status\":%d,\"count\":1}]", cases[i].status);
+
+		fault(text);
+		cr_expect_eq(kube_call(loop, client, "GET", "/api/v1/namespaces", NULL, NULL, &err), cases[i].r, "%d",
+			     cases[i].status);
+		cr_expect(strstr(err.text, "/api/v1/namespaces"), "%s", err.text);
+	}
+	put(1, 1);
+	body = config_map("m1", "x", "1");
+	(void)snprintf(path, sizeof(path), MAPS, w.ns);
+	cr_expect_eq(kube_call(loop, client, "POST", path, body, NULL, &err), -EEXIST);
+	fault("[{\"action\":\"cut\",\"after_bytes\":20,\"count\":1}]");
+	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), -ECONNRESET);
+	fault("[{\"action\":\"garbage\",\"after_bytes\":20,\"count\":1}]");
+	cr_expect_lt(kube_call(loop, client, "GET", path, NULL, NULL, &err), 0);
+	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), 0, "%s", err.text);
+	kube_client_free(client);
+	make_client("no-such-token");
+	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), -EACCES);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pure parts of the network reconciler: which interfaces are external, what to do to routes. */
+#include <criterion/criterion.h>
+#include <linux/rtnetlink.h>
+#include <net/if_arp.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/macro.h"
+#include "recon/recon_nic.h"
+#include "recon/recon_route.h"
+
+#define LINK(i, n, k, ...) {.ifindex = (i), .name = n, .kind = k, .mtu = 1500, __VA_ARGS__}
+#define ETHER		   .type = ARPHRD_ETHER
+#define UP		   .flags = IFF_UP
+
+static struct nl_link machine[] = {
+	LINK(1, "lo", "", .flags = IFF_UP | IFF_LOOPBACK, .type = ARPHRD_LOOPBACK),
+	LINK(2, "eth0", "", UP, ETHER),
+	LINK(3, "eth1", "", .flags = 0, ETHER),		   /* down */
+	LINK(4, "eth2", "", .master = 6, UP, ETHER),		   /* port of a bond */
+	LINK(5, "eth3", "", .master = 6, UP, ETHER),
+	LINK(6, "bond0", "bond", UP, ETHER),
+	LINK(7, "bond0.7", "vlan", .lower = 6, UP, ETHER),		   /* bond0 sees its packets */
+	LINK(8, "docker0", "bridge", UP, ETHER),
+	LINK(9, "veth1", "veth", .master = 8, .has_far_peer = true, UP, ETHER),
+	LINK(10, "lxc1", "veth", .has_far_peer = true, UP, ETHER),	   /* far end of a container, no address */
+	LINK(11, "eth9", "veth", .has_far_peer = true, UP, ETHER),	   /* we are the container */
+	LINK(12, "wg0", "wireguard", .type = ARPHRD_NONE, UP),
+	LINK(13, "tap0", "tun", UP, ETHER),
+	LINK(14, "mesh_tun", "vxlan", UP, ETHER),
+	LINK(15, "br1", "bridge", UP, ETHER),			   /* of a virtual machine host */
+	LINK(16, "eth4", "", .master = 15, UP, ETHER),
+	LINK(17, "vlan9", "vlan", .has_far_peer = true, UP, ETHER),   /* given to this container */
+	LINK(18, "virbr0", "bridge", UP, ETHER),
+	LINK(19, "vrf1", "vrf", UP, ETHER),
+	LINK(20, "eth5", "", .master = 19, UP, ETHER),		   /* a VRF hides nothing */
+};
+static struct nl_addr addresses[] = {
+	{.ifindex = 8, .ip = {AF_INET, {172, 17, 0, 1}}},
+	{.ifindex = 10, .ip = {AF_INET6, {0xfe, 0x80}}, .scope = RT_SCOPE_LINK},
+	{.ifindex = 11, .ip = {AF_INET, {10, 0, 0, 2}}},
+	{.ifindex = 12, .ip = {AF_INET, {10, 1, 0, 2}}},
+	{.ifindex = 13, .ip = {AF_INET, {10, 2, 0, 2}}},
+};
+
+static void expect(const struct nic_inputs *in, const char *const *names)
+{
+	struct nics got = {0};
+	size_t i;
+
+	cr_assert_eq(nics_pick(in, &got), 0);
+	for (i = 0; names[i]; i++) {
+		cr_assert_lt(i, got.n, "%s is missing", names[i]);
+		cr_assert_str_eq(got.v[i].name, names[i]);
+	}
+	cr_assert_eq(got.n, i, "%s is too much", got.n > i ? got.v[i].name : "");
+	nics_done(&got);
+}
+
+static struct nl_links links = {.v = machine, .n = ARRAY_LEN(machine)};
+static struct nl_addrs addrs = {.v = addresses, .n = ARRAY_LEN(addresses)};
+
+Test(recon_nic, picks_what_leads_outside)
+{
+	struct nic_inputs in = {.links = &links, .addrs = &addrs, .tunnel_ifindex = 14};
+
+	expect(&in, (const char *const[]){"eth0", "bond0", "eth9", "wg0", "br1", "vlan9", "eth5", NULL});
+}
+
+Test(recon_nic, the_way_to_a_target_is_external)
+{
+	int underlay[] = {18, 7};
+	struct nic_inputs in = {.links = &links, .addrs = &addrs, .tunnel_ifindex = 14,
+				.underlay = underlay, .n_underlay = 2};
+	struct nics got = {0};
+	size_t i;
+
+	expect(&in, (const char *const[]){"eth0", "bond0", "eth9", "wg0", "br1", "vlan9", "virbr0", "eth5", NULL});
+	cr_assert_eq(nics_pick(&in, &got), 0);
+	for (i = 0; i < got.n; i++) /* bond0 through its VLAN */
+		cr_assert_eq(got.v[i].is_underlay, got.v[i].ifindex == 18 || got.v[i].ifindex == 6);
+	nics_done(&got);
+}
+
+Test(recon_nic, patterns_decide_alone_but_not_against_reason)
+{
+	char *names[] = {(char *)"docker*", (char *)"eth1", (char *)"lo", (char *)"mesh_*", (char *)"eth2"};
+	struct strv patterns = {.v = names, .n = ARRAY_LEN(names)};
+	struct nic_inputs in = {.links = &links, .addrs = &addrs, .tunnel_ifindex = 14, .patterns = &patterns};
+
+	expect(&in, (const char *const[]){"eth2", "docker0", NULL});
+}
+
+/* A VLAN on itself, or two on each other, ends. */
+Test(recon_nic, circles_end)
+{
+	struct nl_link v[] = {LINK(1, "a", "vlan", .lower = 2, UP, ETHER), LINK(2, "b", "vlan", .lower = 1, UP, ETHER)};
+	struct nl_links t = {.v = v, .n = 2};
+	int underlay[] = {1};
+	struct nic_inputs in = {.links = &t, .addrs = &addrs, .underlay = underlay, .n_underlay = 1};
+	struct nics got = {0};
+
+	cr_assert_eq(nics_pick(&in, &got), 0);
+	nics_done(&got);
+}
+
+static struct nl_route rt(const char *dst, uint32_t mtu, uint32_t metric)
+{
+	struct nl_route r = {.oif = 7, .mtu = mtu, .metric = metric, .type = RTN_UNICAST};
+
+	cr_assert_eq(cidr_parse(dst, false, &r.dst), 0);
+	return r;
+}
+
+static const struct {
+	const char *want, *have, *ops;
+} cases[] = {
+	{"", "", ""},
+	{"a", "", "+a"},
+	{"", "a", "-a"},
+	{"a", "a", ""},
+	{"ab", "bc", "+a -c"},
+	{"cba", "abc", ""},
+	{"A", "a", "!A"},      /* other MTU: replaced */
+	{"a", "x", "+a -x"},   /* ours with a metric of an older version */
+	{"a", "xa", "-x"},
+	{"aa", "", "+a"},
+	{"a", "xA", "!a -x"},
+};
+
+/* Letter to route: case is the MTU, x is a with another metric. */
+static struct nl_route letter(char c)
+{
+	char dst[] = "10.0.0.0/24";
+
+	if (c == 'x')
+		return rt(dst, 0, 50);
+	dst[5] = (char)('0' + ((c | 32) - 'a'));
+	return rt(dst, c < 'a' ? 1400 : 0, 0);
+}
+
+static void routes_of(const char *letters, struct routes *ret)
+{
+	for (; *letters; letters++)
+		cr_assert_eq(ARRAY_ADD(ret, letter(*letters)), 0);
+}
+
+Test(recon_route, diff)
+{
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_LEN(cases); i++) {
+		struct routes want = {0}, have = {0};
+		struct route_ops ops = {0};
+		const char *p = cases[i].ops;
+
+		routes_of(cases[i].want, &want);
+		routes_of(cases[i].have, &have);
+		cr_assert_eq(route_diff(&want, &have, &ops), 0);
+		for (k = 0; k < ops.n; k++) {
+			struct nl_route r;
+
+			p += strspn(p, " ");
+			cr_assert_eq("+!-"[ops.v[k].kind], *p, "case %zu, step %zu", i, k);
+			r = letter(p[1]);
+			cr_assert_eq(memcmp(&ops.v[k].route.dst, &r.dst, sizeof(r.dst)), 0, "case %zu", i);
+			cr_assert_eq(ops.v[k].route.mtu, r.mtu);
+			cr_assert_eq(ops.v[k].route.metric, r.metric);
+			p += 2;
+		}
+		cr_assert_eq(*p, '\0', "case %zu: %s is missing", i, p);
+		ARRAY_DONE(&want);
+		ARRAY_DONE(&have);
+		ARRAY_DONE(&ops);
+	}
+}
