@@ -58,6 +58,8 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 {
 	struct world *w = arg;
 	const struct ip direct = {0};
+	/* Only nodes have pods to tunnel for: a host that was broken into must not send in their name. */
+	uint8_t flags = now && now->is_host ? 0 : IPCACHE_IS_NODE;
 
 	w->routes_dirty = true;
 	for (size_t i = 0; old && i < old->node_ips.n; i++)
@@ -66,7 +68,7 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->internal_ips.v[i], number);
 	for (size_t i = 0; now && i < now->node_ips.n; i++)
 		claim(w, IPCACHE_FROM_NODE, &now->node_ips.v[i],
-		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = IPCACHE_IS_NODE},
+		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = flags},
 		      &direct);
 	for (size_t i = 0; now && i < now->internal_ips.n; i++) {
 		const struct ip *via = kube_node_underlay(now, AF_INET);
@@ -76,7 +78,7 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 		if (!via)
 			continue;
 		claim(w, IPCACHE_FROM_NODE, &now->internal_ips.v[i],
-		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = IPCACHE_IS_NODE},
+		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = flags},
 		      is_tunnelled(w) ? via : &direct);
 	}
 }

@@ -16,7 +16,7 @@
 enum ipcache_source { IPCACHE_FROM_NODE, IPCACHE_FROM_APISERVER, IPCACHE_FROM_ENDPOINT };
 
 enum ipcache_flag {
-	IPCACHE_IS_NODE = 1,	  /* an address of a node or other external host, also under a better claim */
+	IPCACHE_IS_NODE = 1,	  /* an address of a node (of no external host), also under a better claim */
 	IPCACHE_IS_TUNNELLED = 2, /* reached through the tunnel to `node` */
 };
 

@@ -10,7 +10,7 @@ if [ -z "${STORY_INSIDE:-}" ]; then
 	[ "$(id -u)" = 0 ] || skip_all "everything: needs root for network namespaces"
 	for p in curl jq ip nsenter unshare; do command -v $p >/dev/null || skip_all "everything: needs $p"; done
 	[ -c /dev/net/tun ] || skip_all "everything: needs /dev/net/tun for the pods"
-	BUILD=$(readlink -f "${builddir:-$BUILD}")
+	BUILD=$(readlink -f "$BUILD")
 fi
 story_enter "$0" "$@"
 
@@ -57,9 +57,9 @@ cut_watches() { api POST /test/cut -H 'Content-Type: application/json' -d '{"pat
 
 # joining
 joining() {
-	enrol ahch-to $AHCHTO jedi=luke && enrol crait $CRAIT jedi=rey || die "enrolment: $(cat "$T/log/enrol")"
+	enrol ahch-to $AHCHTO jedi=luke --serve council && enrol crait $CRAIT jedi=rey || die "enrolment: $(cat "$T/log/enrol")"
 	is "enrolling prints a token" mesh1. "${token:0:6}"
-	enrol ahch-to $AHCHTO jedi=luke
+	enrol ahch-to $AHCHTO jedi=luke --serve council
 	local at=${token:300:1}
 	exits "an altered token is refused" 6 join ahch-to --token "${token:0:300}$([ "$at" = x ] && echo y || echo x)${token:301}"
 	exits "half a token is refused" 6 join ahch-to --token "${token:0:500}"
@@ -90,6 +90,7 @@ enforcement() {
 	check "the host's identity is in the tunnel" wait_for 2 grep -qx "from $AHCHTO vni $own" "$T/log/node1"
 	passes "a service by its name" ahch-to temple.legacy.svc.cluster.local 80
 	passes "a service by its address" ahch-to 10.96.0.80 80
+	passes "a service that a host stands behind" crait council.legacy.svc.cluster.local 8000
 	policy story '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {jedi: rey}}, {matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}], egress: [{toEndpoints: [{matchLabels: {rebel: leia}}]}]}'
 	passes "ingress: an allowed host" crait $AHCHTO 80
 	passes "ingress: an allowed pod" leia $AHCHTO 80
@@ -156,6 +157,7 @@ forgers() {
 # in_stream "what" FUNCTION SECONDS: packets from crait through it; none may be lost, vader stays out
 in_stream() {
 	local what=$1 stream out
+	passes "$what: all is well before" crait $AHCHTO 80
 	become crait "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 $(($3 * 500)) 2000 >"$T/stream" 2>&1 &
 	stream=$!
 	$2
@@ -179,8 +181,6 @@ fault_429() { fault '[{"match":{"method":"GET"},"action":"retry-after","retry_af
 fault_slow() { fault '[{"match":{"method":"GET"},"action":"slow","after_bytes":10,"delay_ms":50,"count":30}]'; cut_watches; sleep 2; }
 fault_500() { fault '[{"match":{},"action":"status","status":500,"count":200}]'; cut_watches; sleep 2; }
 api_faults() {
-	become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
-	sleep 0.2
 	local f
 	for f in ${STORY_FAULTS:-gone cut 429 slow 500 empty}; do
 		in_stream "API fault $f" fault_$f 5
@@ -217,6 +217,7 @@ network() {
 	ip -n ahch-to route replace default via $API
 	check "a new address of the enrolled range is published" wait_for 5 eval "api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r .status.networking.addressing[0].ipv4 | grep -qx 172.19.100.4"
 	check "in the node, too" eval "api GET /apis/cilium.io/v2/ciliumnodes/ahch-to | jq -r '.spec.addresses[].ip' | grep -qx 172.19.100.4"
+	passes "the service that it stands behind follows" crait 10.96.0.90 8000
 	passes "it is reached there" crait 172.19.100.4 80
 	passes "through the tunnel, too" leia 172.19.100.4 80
 	stopped "policy holds there" vader 172.19.100.4 80
@@ -231,6 +232,7 @@ leaving() {
 	is "nothing pinned" '' "$(ls /sys/fs/bpf/ahch-to 2>/dev/null)"
 	is "no credential" '' "$(ls "$T/ahch-to/state" 2>/dev/null)"
 	is "its endpoint says so" disconnected "$(api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r .status.state)"
+	check "the service has no backend any more" wait_for 3 eval "! reaches crait 10.96.0.90 8000"
 	passes "nothing is enforced" node1 172.19.100.4 80
 	check "the admin removes it" admin host remove ahch-to
 	is "its objects are gone" '404 404' "$(api GET /apis/cilium.io/v2/ciliumnodes/ahch-to -o /dev/null -w '%{http_code}') $(api GET /api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to -o /dev/null -w '%{http_code}')"
@@ -242,6 +244,7 @@ cluster_start
 pods_start
 host_add ahch-to $AHCHTO
 host_add crait $CRAIT
+become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
 for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving}; do $part; done
