@@ -255,8 +255,13 @@ CLEANFILES += tests/netns/test_net
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
-# cluster: need root and the built peers; run by `make check-cluster`
-CLUSTER_TESTS = tests/cluster/t_lab.sh
+# cluster: need root; `make check-cluster` builds the peers if they are not there
+CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/story.sh
+cluster_programs = tests/cluster/peer tests/lib/stream
+EXTRA_PROGRAMS += tests/cluster/peer
+CLEANFILES += tests/cluster/peer
+tests_cluster_peer_SOURCES = tests/cluster/peer.c
+EXTRA_DIST += tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh
 EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
@@ -271,7 +276,8 @@ check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
 	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
 	BUILD='$(abs_builddir)'; export BUILD; $(run_suite)
-check-cluster: all $(story_programs)
+check-cluster: all $(story_programs) $(cluster_programs)
+	@$(srcdir)/tests/cluster/peers.sh build
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
@@ -292,18 +298,6 @@ demo:
 	@exit 1
 endif
 .PHONY: demo
-# cluster: `make check-cluster` builds the peers if they are not there, and needs root
-EXTRA_PROGRAMS += tests/cluster/peer tests/lib/stream
-CLEANFILES += tests/cluster/peer tests/lib/stream
-tests_cluster_peer_SOURCES = tests/cluster/peer.c
-tests_lib_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh tests/cluster/story.sh \
-	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh
-.PHONY: check-cluster
-check-cluster: all tests/cluster/peer$(EXEEXT) tests/lib/stream$(EXEEXT)
-	$(srcdir)/tests/cluster/peers.sh build
-	BUILD='$(abs_builddir)' $(srcdir)/tests/cluster/story.sh
-
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
