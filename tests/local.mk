@@ -255,14 +255,15 @@ CLEANFILES += tests/netns/test_net
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
-# cluster: need root; `make check-cluster` builds the peers if they are not there
+# cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/story.sh
 cluster_programs = tests/cluster/peer tests/lib/stream
-EXTRA_PROGRAMS += tests/cluster/peer
-CLEANFILES += tests/cluster/peer
+EXTRA_PROGRAMS += $(cluster_programs)
+CLEANFILES += $(cluster_programs)
 tests_cluster_peer_SOURCES = tests/cluster/peer.c
-EXTRA_DIST += tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh
-EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh $(CLUSTER_TESTS)
+tests_lib_stream_SOURCES = tests/lib/stream.c
+EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
+	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
 run_suite = skipped=0; failed=0; total=0; \
@@ -276,8 +277,8 @@ check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
 	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
 	BUILD='$(abs_builddir)'; export BUILD; $(run_suite)
-check-cluster: all $(story_programs) $(cluster_programs)
-	@$(srcdir)/tests/cluster/peers.sh build
+check-cluster: all $(cluster_programs)
+	$(srcdir)/tests/cluster/peers.sh build
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
@@ -304,11 +305,10 @@ dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
 
 # bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
-EXTRA_PROGRAMS += tests/bench/load tests/lib/stream
-CLEANFILES += tests/bench/load tests/lib/stream
+EXTRA_PROGRAMS += tests/bench/load
+CLEANFILES += tests/bench/load
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(MESH_LIBS)
-tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_PROGRAMS += tests/bench/bench_sync
 CLEANFILES += tests/bench/bench_sync
 tests_bench_bench_sync_SOURCES = tests/bench/bench_sync.c

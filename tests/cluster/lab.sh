@@ -64,11 +64,6 @@ make_pki() {
 
 # Control plane
 
-bridge_is_ours() { ip link show "$BRIDGE" 2>/dev/null | grep -q "alias $MARK\$"; }
-
-bridge_up() {
-	if ip link show "$BRIDGE" >/dev/null 2>&1; then
-		bridge_is_ours || die "interface $BRIDGE exists and is not the lab's; choose another with BRIDGE="
 # sysfs may be that of another network namespace
 bridge_mark() { ip -j link show dev "$BRIDGE" 2>/dev/null | jq -r '.[0].ifalias // empty'; }
 
@@ -310,8 +305,6 @@ down() {
 	for p in "$LAB"/place/*; do [ ! -e "$p" ] || place_del "${p##*/}"; done
 	for p in "$LAB"/pid/*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	! mountpoint -q "$LAB/cgroup" || umount "$LAB/cgroup"
-	! bridge_is_ours || ip link del "$BRIDGE"
-	rmdir /run/cilium 2>/dev/null || true # the mount point of the nodes' own \
 	[ "$(bridge_mark)" != "$MARK" ] || ip link del "$BRIDGE"
 	# /run/cilium stays: removing it would take the mounts of other labs with it
 	rm -rf "$LAB/etcd" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"

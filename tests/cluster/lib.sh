@@ -9,7 +9,6 @@ SERVER=$NET.0.1         # API server, on the bridge itself
 CLUSTER_POOL=10.244     # nodeN has 10.244.N.0/24
 ETCD_PORT=${ETCD_PORT:-12379}
 MARK=${MARK:-mesh-lab}  # alias of our bridge; first part of the names of namespaces and cgroups
-MARK=${MARK:-mesh-lab}   # alias of our bridge; first part of all names we give
 export PATH=$PEERS/bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$LAB/admin.conf
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
