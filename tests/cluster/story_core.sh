@@ -62,7 +62,7 @@ story_reach() {
 	for p in pod:empire crait world node2; do
 		check "without policy $p reaches the pod" soon reaches $p "${pod_ip[resistance]}" 8080 resistance
 	done
-	check "the host reaches the pod, with its own address" soon reaches host1 "${pod_ip[resistance]}" 8080 "resistance from $HOST" # checked again below
+	check "the host reaches the pod, with its own address" soon reaches host1 "${pod_ip[resistance]}" 8080 resistance $HOST
 	kubectl apply -f - >/dev/null <<-Y
 	apiVersion: cilium.io/v2
 	kind: CiliumClusterwideNetworkPolicy

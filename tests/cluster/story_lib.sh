@@ -48,8 +48,8 @@ background() {
 	disown # the shell need not tell of its end
 }
 
-reaches() { # FROM ADDRESS PORT NAME-OF-THE-ANSWER
-	at "$1" curl -sS -m 3 "http://$2:$3/" | grep "^$4 from "
+reaches() { # FROM ADDRESS PORT NAME-OF-THE-ANSWER [ADDRESS-THAT-IT-SEES]
+	at "$1" curl -sS -m 3 "http://$2:$3/" | grep "^$4 from ${5:-}"
 }
 # Nothing comes back at all: a refusal by a closed port is no proof.
 dropped() { # FROM ADDRESS PORT

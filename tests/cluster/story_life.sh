@@ -157,7 +157,7 @@ attacks() {
 
 # The end
 
-status_says() { ctl "$1" status | grep -i "$2"; }
+status_says() { grep -i "$2" <<<"$(ctl "$1" status)"; } # the exit status of meshctl is another matter
 kernel_is_clean() {
 	kernel_state >"$LAB/kernel.after"
 	diff "$LAB/kernel.before" "$LAB/kernel.after"
