@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/ip.h"
 #include "base/str.h"
 #include "json/json.h"
 #include "kube/kubeconfig.h"
