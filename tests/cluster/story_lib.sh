@@ -133,8 +133,8 @@ cluster_up() {
 	background serve-host1-22 host1 "$peer" serve 22 host1
 	kubectl create namespace legacy >/dev/null 2>&1
 	service default resistance '{"org": "resistance"}' 8080 '{}'
-	service legacy ahch-to '{"app": "ahch-to"}' 80 '{"io.cilium/portal": "true"}'
-	service legacy crait '{"app": "crait"}' 80 '{}'
+	service legacy ahch-to '{"jedi": "luke"}' 80 '{"io.cilium/portal": "true"}'
+	service legacy crait '{"jedi": "rey"}' 80 '{}'
 	for p in host1 crait; do host_dir $p; done
 	for p in pod:resistance pod:empire crait world node1 node2; do
 		wait_for 10 reaches $p $HOST 80 host1 || { echo "$p does not reach the host before anything is done"; return 1; }
