@@ -32,6 +32,7 @@ struct datapath {
 	enum bpfattach_how how;
 	bool is_attached; /* programs belong on the interfaces */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
+	bool is_owed;	  /* the table holds what no bank in force does */
 	bool is_ready;
 	bool has_cgroup;
 	bool wants_verdicts;
@@ -300,11 +301,13 @@ static int apply_maps(struct datapath *d)
 
 	if (r < 0)
 		return failed(d, r, "the policy");
-	if (r > 0 || !d->is_swept) {
+	d->is_owed = d->is_owed || r > 0 || !d->is_swept;
+	if (d->is_owed) { /* a table that failed to arrive does not say again that it changed */
 		/* Identities get their class before any address maps to them. */
 		r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
 		if (r < 0)
 			return failed(d, r, "the policy");
+		d->is_owed = false;
 		d->committed_us = clock_boot_us();
 	}
 	addr = recon_addr_apply(d->addr, d->world->config.cidr_matches_nodes || d->world->config.cidr_matches_pods
