@@ -78,8 +78,11 @@ run_variant() {
 	story_serve
 	story_policy
 	if [ "$variant" = vxlan ]; then
-		story_faults
 		story_tokens
+		story_remove
+		story_faults
+		story_outage
+		story_collect
 		story_end
 	fi
 	story_stop

@@ -65,11 +65,11 @@ goes_on() { # NAME of a connection that is held
 	sleep 0.6
 	[ "$(answers "$1")" -gt "$n" ] || { tail -1 "$LAB/log/$1.log"; return 1; }
 }
-is_cut() { # still there, but nothing passes
+is_cut() { # NAME [SECONDS]: still there, but nothing passes
 	local n
 	is_running "$1" || return 1
 	n=$(answers "$1")
-	sleep 1.2
+	sleep "${2:-1.2}"
 	is "$(answers "$1")" "$n"
 }
 
