@@ -20,7 +20,7 @@ enum {
 	ABSENT_RETRY_S = 60,	/* CRDs are installed by the operator */
 	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
 	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
-	SUSPICIOUS_MIN = 10,	/* fewer objects may vanish at once */
+	SUSPICIOUS_MIN = 10,	/* of fewer objects some may vanish at once, but not all */
 	VERSION_LEN = 32,
 	CONTINUE_MAX = 4096,
 };
@@ -116,7 +116,7 @@ static void replace_begin(struct reflector *r)
 /* A list is complete. Returns false if it is not to be believed yet. */
 static bool replace_end(struct reflector *r, const char *version)
 {
-	bool lost = r->stats.objects >= SUSPICIOUS_MIN && r->seen < r->stats.objects / 2;
+	bool lost = r->stats.objects >= SUSPICIOUS_MIN ? r->seen < r->stats.objects / 2 : r->stats.objects > r->seen && r->seen == 0;
 	bool older = r->version[0] && is_older(version, r->version);
 
 	r->is_replacing = false;
