@@ -288,7 +288,7 @@ down() {
 	for p in "$LAB"/pid/*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	! mountpoint -q "$LAB/cgroup" || umount "$LAB/cgroup"
 	! bridge_is_ours || ip link del "$BRIDGE"
-	rmdir /run/cilium 2>/dev/null || true # the mount point of the nodes' own
+	# /run/cilium stays: removing it would take the mounts of other labs with it
 	rm -rf "$LAB/etcd" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"
 }
 
