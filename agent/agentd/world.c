@@ -49,8 +49,8 @@ static void on_endpoint_address(const struct ip *ip, uint32_t owner, const struc
 	}
 	c.identity = info->identity;
 	c.key = info->key;
-	if (is_tunnelled(w) && !ip_eq(&info->node, ip))
-		node = info->node; /* a host that is its own endpoint is reached directly */
+	if (is_tunnelled(w) && !endpoint_is_host(info))
+		node = info->node;
 	claim(w, IPCACHE_FROM_ENDPOINT, ip, c, &node);
 }
 
