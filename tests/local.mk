@@ -217,6 +217,11 @@ tests_unit_ctl_test_ctl_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c
 tests_unit_cli_test_cli_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_view_policy
+TESTS += tests/unit/agentd/test_view_policy
+tests_unit_agentd_test_view_policy_SOURCES = tests/unit/agentd/test_view_policy.c
+tests_unit_agentd_test_view_policy_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_view_policy_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # bpf: need root; run by `make check-system`
