@@ -197,12 +197,14 @@ noinst_PROGRAMS += tests/cluster/enrol_daemon
 tests_cluster_enrol_daemon_SOURCES = tests/cluster/enrol_daemon.c
 tests_cluster_enrol_daemon_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/cluster/attack.cases tests/cluster/attack.sh tests/cluster/attack_lab.sh tests/cluster/enrol.sh
-check_PROGRAMS += tests/unit/cli/fake_daemon
+check_PROGRAMS += tests/unit/cli/fake_daemon tests/unit/cli/verdict_cases
+tests_unit_cli_verdict_cases_SOURCES = tests/unit/cli/verdict_cases.c
+tests_unit_cli_verdict_cases_LDADD = $(MESH_LIBS)
 tests_unit_cli_fake_daemon_SOURCES = tests/unit/cli/fake_daemon.c
 tests_unit_cli_fake_daemon_LDADD = $(MESH_LIBS)
-dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh
+dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 EXTRA_DIST += tests/unit/cli/data/fixture.json
-TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh
+TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
 TESTS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
@@ -215,6 +217,11 @@ tests_unit_ctl_test_ctl_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c
 tests_unit_cli_test_cli_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_view_policy
+TESTS += tests/unit/agentd/test_view_policy
+tests_unit_agentd_test_view_policy_SOURCES = tests/unit/agentd/test_view_policy.c
+tests_unit_agentd_test_view_policy_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_view_policy_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # bpf: need root; run by `make check-system`
