@@ -311,8 +311,7 @@ down() {
 	for p in "$LAB"/place/*; do [ ! -e "$p" ] || place_del "${p##*/}"; done
 	for p in "$LAB"/pid/*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	! mountpoint -q "$LAB/cgroup" || umount "$LAB/cgroup"
-	[ "$(bridge_mark)" != "$MARK" ] || ip link del "$BRIDGE" \
-	! bridge_is_ours || ip link del "$BRIDGE"
+	[ "$(bridge_mark)" != "$MARK" ] || ip link del "$BRIDGE"
 	# /run/cilium stays: removing it would take the mounts of other labs with it
 	rm -rf "$LAB/etcd" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"
 }
