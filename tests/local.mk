@@ -197,12 +197,14 @@ noinst_PROGRAMS += tests/cluster/enrol_daemon
 tests_cluster_enrol_daemon_SOURCES = tests/cluster/enrol_daemon.c
 tests_cluster_enrol_daemon_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/cluster/attack.cases tests/cluster/attack.sh tests/cluster/attack_lab.sh tests/cluster/enrol.sh
-check_PROGRAMS += tests/unit/cli/fake_daemon
+check_PROGRAMS += tests/unit/cli/fake_daemon tests/unit/cli/verdict_cases
+tests_unit_cli_verdict_cases_SOURCES = tests/unit/cli/verdict_cases.c
+tests_unit_cli_verdict_cases_LDADD = $(MESH_LIBS)
 tests_unit_cli_fake_daemon_SOURCES = tests/unit/cli/fake_daemon.c
 tests_unit_cli_fake_daemon_LDADD = $(MESH_LIBS)
-dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh
+dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 EXTRA_DIST += tests/unit/cli/data/fixture.json
-TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh
+TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
 TESTS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
@@ -215,13 +217,18 @@ tests_unit_ctl_test_ctl_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c
 tests_unit_cli_test_cli_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_view_policy
+TESTS += tests/unit/agentd/test_view_policy
+tests_unit_agentd_test_view_policy_SOURCES = tests/unit/agentd/test_view_policy.c
+tests_unit_agentd_test_view_policy_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_view_policy_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # bpf: need root; run by `make check-system`
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_programs = tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
-	tests/bpf/test_sock
+	tests/bpf/test_recon tests/bpf/test_sock
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -234,6 +241,9 @@ tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
 tests_bpf_test_model_SOURCES = tests/bpf/test_model.c $(bpf_test_common)
 tests_bpf_test_model_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_model_LDADD = $(MESH_LIBS)
+tests_bpf_test_recon_SOURCES = tests/bpf/test_recon.c $(bpf_test_common)
+tests_bpf_test_recon_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_recon_LDADD = $(MESH_LIBS)
 tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)

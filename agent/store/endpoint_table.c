@@ -138,6 +138,11 @@ static bool has_address(const struct ip *v, size_t n, const struct ip *ip)
 	return false;
 }
 
+bool endpoint_is_host(const struct endpoint_info *info)
+{
+	return has_address(info->addr, info->n_addr, &info->node);
+}
+
 static struct slice *slice_get(struct endpoint_table *t, const char *name, bool make)
 {
 	struct slice *s;

@@ -23,6 +23,9 @@ struct endpoint_info {
 	size_t n_addr;
 };
 
+/* The endpoint is its own node: a joined host. The tunnel is for pods; all its addresses are reached directly. */
+bool endpoint_is_host(const struct endpoint_info *info);
+
 /* An address of endpoint number `owner` is there with new properties, or (info NULL) is not its any more. */
 typedef void (*endpoint_address_fn)(const struct ip *ip, uint32_t owner, const struct endpoint_info *info,
 				    void *arg);

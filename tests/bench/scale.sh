@@ -64,35 +64,5 @@ restart_peer() {
 	report cilium-agent "$(peer_pid)" "$started"
 }
 
-restart_ours() {
-	local pid started
-	pid=$(pid_of "^$agentd --config $conf") && kill "$pid" && while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
-	started=$(now)
-	(lab exec "$host" "$agentd" --config "$conf" >/dev/null 2>&1 &)
-	until lab exec "$host" "$meshctl" --config "$conf" status -o json 2>/dev/null | jq -e '.state == "ok" or .state == "degraded"' >/dev/null; do
-		sleep 0.05
-	done
-	report mesh-agentd "$(pid_of "^$agentd --config $conf")" "$started"
-}
-
-restart_peer() {
-	local pid started command
-	pid=$(peer_pid)
-	mapfile -d '' -t command <"/proc/$pid/cmdline"
-	mapfile -d '' -t environment <"/proc/$pid/environ"
-	kill "$pid"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
-	started=$(now)
-	(lab exec "$node" env -i "${environment[@]}" "${command[@]}" >/dev/null 2>&1 &)
-	# Complete when its address cache in the kernel has them all.
-	until [ "$(lab exec "$node" cilium-dbg bpf ipcache list 2>/dev/null | wc -l)" -ge "$endpoints" ] &&
-		lab exec "$node" cilium-dbg status --brief >/dev/null 2>&1; do
-		sleep 0.2
-	done
-	report cilium-agent "$(pgrep -x cilium-agent | while read -r p; do
-		tr '\0' '\n' <"/proc/$p/environ" | grep -qx "K8S_NODE_NAME=$node" && echo "$p"
-	done | head -n 1)" "$started"
-}
-
 restart_ours
 restart_peer

@@ -52,7 +52,7 @@ make_pki() {
 		cd "$LAB/pki"
 		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=mesh-lab \
 			-keyout ca.key -out ca.crt 2>/dev/null
-		issue apiserver /CN=kube-apiserver "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:$SERVER,IP:10.96.0.1"
+		issue apiserver /CN=kube-apiserver "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:$SERVER,IP:$(six "$SERVER"),IP:10.96.0.1"
 		issue admin /O=system:masters/CN=admin DNS:admin
 		issue kcm /CN=system:kube-controller-manager DNS:kcm
 		openssl genrsa -out sa.key 2048 2>/dev/null
@@ -76,6 +76,7 @@ bridge_up() {
 	ip link add "$BRIDGE" type bridge
 	ip link set "$BRIDGE" alias "$MARK" up
 	ip addr add "$SERVER/16" dev "$BRIDGE"
+	! dual || ip addr add "$(six "$SERVER")/64" dev "$BRIDGE" nodad
 }
 
 etcd_up() {
@@ -89,11 +90,11 @@ etcd_up() {
 api_start() {
 	# shellcheck disable=SC2086
 	run_in_background apiserver kube-apiserver --etcd-servers="http://127.0.0.1:$ETCD_PORT" \
-		--bind-address="$SERVER" --advertise-address="$SERVER" --secure-port=6443 \
+		--bind-address="$(dual && echo :: || echo "$SERVER")" --advertise-address="$SERVER" --secure-port=6443 \
 		--tls-cert-file="$LAB/pki/apiserver.crt" --tls-private-key-file="$LAB/pki/apiserver.key" \
 		--client-ca-file="$LAB/pki/ca.crt" --service-account-issuer=https://kubernetes.default.svc \
 		--service-account-key-file="$LAB/pki/sa.pub" --service-account-signing-key-file="$LAB/pki/sa.key" \
-		--service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --allow-privileged \
+		--service-cluster-ip-range="10.96.0.0/16$(! dual || echo ,fd00:96::/112)" --authorization-mode=Node,RBAC --allow-privileged \
 		--enable-bootstrap-token-auth ${APISERVER_FLAGS:-}
 	wait_for 90 kubectl get --raw /readyz || die "the API server does not become ready: $LAB/log/apiserver.log"
 }
@@ -127,7 +128,7 @@ cilium_config() {
 	  identity-allocation-mode: crd
 	  ipam: kubernetes
 	  enable-ipv4: "true"
-	  enable-ipv6: "false"
+	  enable-ipv6: "$(dual && echo true || echo false)"
 	  routing-mode: tunnel
 	  tunnel-protocol: vxlan
 	  kube-proxy-replacement: "true"
@@ -156,17 +157,21 @@ operator_up() {
 
 # Nodes
 
-node_object() { # NAME ADDRESS POD-RANGE
-	local now
+node_object() { # NAME ADDRESS POD-RANGE NUMBER
+	local now ranges="\"$3\"" address6=
+	! dual || {
+		ranges="$ranges, \"$POOL6:$4::/64\""
+		address6='{"type": "InternalIP", "address": "'"$(six "$2")"'"}, '
+	}
 	now=$(date -u +%FT%TZ)
 	kubectl apply -f - >/dev/null <<-Y
 	apiVersion: v1
 	kind: Node
 	metadata: {name: $1, labels: {kubernetes.io/hostname: $1}}
-	spec: {podCIDR: $3, podCIDRs: [$3]}
+	spec: {podCIDR: $3, podCIDRs: [$ranges]}
 	Y
 	kubectl patch node "$1" --subresource=status --type=merge -p '{"status": {"addresses": [
-		{"type": "InternalIP", "address": "'"$2"'"}, {"type": "Hostname", "address": "'"$1"'"}],
+		{"type": "InternalIP", "address": "'"$2"'"}, '"$address6"'{"type": "Hostname", "address": "'"$1"'"}],
 		"conditions": [{"type": "Ready", "status": "True", "reason": "Lab", "message": "there is no kubelet",
 		"lastHeartbeatTime": "'"$now"'", "lastTransitionTime": "'"$now"'"}]}}' >/dev/null
 }
@@ -185,10 +190,10 @@ compiler_dir() {
 }
 
 node_add() {
-	local name=$1 address=$NET.0.$((10 + $2)) range=$CLUSTER_POOL.$2.0/24
+	local name=$1 number=$2 address=$NET.0.$((10 + $2)) range=$CLUSTER_POOL.$2.0/24
 	shift 2
 	compiler_dir
-	node_object "$name" "$address" "$range"
+	node_object "$name" "$address" "$range" "$number"
 	place_add "$name"
 	plug "$name" "$address"
 	# The places are those compiled into cilium-dbg and the CNI plugin.
@@ -200,6 +205,7 @@ node_add() {
 		PATH="$LAB/compiler:$PATH" cilium-agent --k8s-kubeconfig-path="$LAB/admin.conf" \
 		--identity-allocation-mode=crd --ipam=kubernetes --cluster-name=default --cluster-id=0 \
 		--bpf-root=/sys/fs/bpf --cgroup-root=/sys/fs/cgroup --enable-ipv4=true --enable-ipv6=false \
+		--bpf-root=/sys/fs/bpf --cgroup-root=/sys/fs/cgroup --enable-ipv4=true --enable-ipv6="$(dual && echo true || echo false)" \
 		--kube-proxy-replacement=true --enable-bpf-masquerade=true \
 		--enable-l7-proxy=false --install-iptables-rules=true --devices=eth0 --enable-hubble=false \
 		--enable-health-checking=false --enable-endpoint-health-checking=false --cni-exclusive=false \
@@ -242,10 +248,10 @@ pod_add() {
 	  "containers": [{"name": "c", "image": "none", "ports": [{"name": "http", "containerPort": 8080}]}]}}
 	Y
 	ip netns add "$MARK-pod-$ns-$name" 2>/dev/null || true # there already
-	address=$(cni "$node" ADD "$ns" "$name" | jq -r '.ips[0].address // empty' | cut -d/ -f1)
+	address=$(cni "$node" ADD "$ns" "$name" | jq -r '.ips[].address' | cut -d/ -f1 | LC_ALL=C sort) # IPv4 first
 	[ -n "$address" ] || die "the CNI plugin gave pod $ns/$name no address: $LAB/log/cni.log"
 	kubectl -n "$ns" patch pod "$name" --subresource=status --type=merge -p '{"status": {"phase": "Running",
-		"podIP": "'"$address"'", "podIPs": [{"ip": "'"$address"'"}], "conditions": [{"type": "Ready",
+		"podIP": "'"${address%%$'\n'*}"'", "podIPs": ['"$(printf '{"ip": "%s"},' $address | sed 's/,$//')"'], "conditions": [{"type": "Ready",
 		"status": "True", "lastTransitionTime": "'"$(date -u +%FT%TZ)"'"}]}}' >/dev/null
 	echo "$address"
 }

@@ -7,11 +7,23 @@ BRIDGE=${BRIDGE:-br0}
 NET=172.19              # underlay 172.19.0.0/16, all of it on the bridge
 SERVER=$NET.0.1         # API server, on the bridge itself
 CLUSTER_POOL=10.244     # nodeN has 10.244.N.0/24
+FAMILIES=${FAMILIES:-ipv4} # "dual": IPv6 beside IPv4, everywhere but in the tunnel's outer packets
+NET6=fd00:19            # 172.19.C.D is NET6::C:D too, all of it on the bridge
+POOL6=fd00:244          # nodeN has POOL6:N::/64 too
 ETCD_PORT=${ETCD_PORT:-12379}
 MARK=${MARK:-mesh-lab}  # alias of our bridge; first part of the names of namespaces and cgroups
 export PATH=$PEERS/bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$LAB/admin.conf
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
+
+dual() { [ "$FAMILIES" = dual ]; }
+
+# six ADDRESS: the IPv6 address of who has this IPv4 address of the underlay, in its canonical form
+six() {
+	local c d
+	IFS=. read -r _ _ c d <<<"$1"
+	[ "$c" = 0 ] && echo "$NET6::$d" || echo "$NET6::$c:$d"
+}
 
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
@@ -124,4 +136,7 @@ plug() {
 	ip -n "$MARK-$1" addr add "$2/16" dev eth0
 	ip -n "$MARK-$1" link set eth0 up
 	ip -n "$MARK-$1" route add default via "$SERVER"
+	dual || return 0
+	ip -n "$MARK-$1" addr add "$(six "$2")/64" dev eth0 nodad
+	ip -n "$MARK-$1" route add default via "$(six "$SERVER")"
 }

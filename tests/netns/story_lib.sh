@@ -156,7 +156,7 @@ cluster_start() {
 	place_add api $API
 	manifests >"$T/manifests/cluster.yaml"
 	become api "$T/bin/tests/lib/mesh-test-apiserver" --listen $API:6443 --state "$T/api" \
-		--manifests "$T/manifests" --print-ready >"$T/log/api" 2>&1 &
+		--manifests "$T/manifests" ${STORY_SERVER:-} --print-ready >"$T/log/api" 2>&1 &
 	wait_for 10 grep -q ready "$T/log/api" || die "the API server does not start: $(cat "$T/log/api")"
 	export KUBECONFIG=$T/api/admin.conf
 	admin cluster setup >"$T/log/setup" 2>&1 || die "cluster setup: $(cat "$T/log/setup")"

@@ -222,3 +222,21 @@ Test(endpoint_table, refuses)
 	endpoint_table_free(m->table);
 	free(m);
 }
+
+/* Two families: a joined host's node is one of its addresses, a pod's never is. */
+Test(endpoint_table, is_host)
+{
+	struct ip addr[2];
+	struct endpoint_info info = {.addr = addr, .n_addr = ARRAY_LEN(addr)};
+
+	cr_assert_eq(ip_parse("172.19.100.2", &addr[0]), 0);
+	cr_assert_eq(ip_parse("fd00:19::2", &addr[1]), 0);
+	info.node = addr[0];
+	cr_expect(endpoint_is_host(&info));
+	info.node = addr[1];
+	cr_expect(endpoint_is_host(&info));
+	cr_assert_eq(ip_parse("172.19.0.11", &info.node), 0);
+	cr_expect_not(endpoint_is_host(&info));
+	info.node = (struct ip){0};
+	cr_expect_not(endpoint_is_host(&info));
+}
