@@ -87,6 +87,7 @@ is_cut() { # NAME [SECONDS]: still there, but nothing passes
 
 conf_of() { echo "$LAB/host/$1/agent.conf"; }
 host_dir() {
+	rm -rf "$LAB/host/$1" # of the variant before
 	mkdir -p "$LAB/host/$1"
 	printf 'state-dir = "%s";\nruntime-dir = "%s";\n' "$LAB/host/$1/state" "$LAB/host/$1/run" >"$(conf_of "$1")"
 }
