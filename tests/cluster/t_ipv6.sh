@@ -3,6 +3,7 @@
 # Dual stack against the real peers: a host with an address of each family, in tunnel mode and in native
 # routing, and one that only one family of the cluster knows. Lives in namespaces of its own; needs root,
 # the peers (peers.sh), ip6tables (Cilium asks for it with IPv6), python3, jq, and the built programs in BUILD.
+# NODES=1 makes do with one node on a busy machine.
 # KEEP=1 stays in the lab with a shell when done.
 set -uo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -68,7 +69,8 @@ at() {
 	*) place_exec "$place" "$@" ;;
 	esac
 }
-declare -A node_of=([luke]=node1 [vader]=node2) pod4=() pod6=()
+NODES=${NODES:-2} last=node${NODES:-2} last6=fd00:19::1${NODES:-2}
+declare -A node_of=([luke]=node1 [vader]=$last) pod4=() pod6=()
 bg() { # NAME PLACE COMMAND...
 	local name=bg-$1 place=$2
 	shift 2
@@ -122,7 +124,7 @@ in_ipcache() { at "$1" cilium-dbg bpf ipcache list | grep "^$2/[0-9]* .*identity
 
 cluster() {
 	local p
-	lab up 2 >"$LAB.up" 2>&1 || { cat "$LAB.up"; return 1; }
+	lab up "$NODES" >"$LAB.up" 2>&1 || { cat "$LAB.up"; return 1; }
 	lab host add world $W4 && lab host add crait $C4 || return 1
 	ip -n "$MARK-world" addr add $X6/64 dev eth0 nodad
 	for p in luke vader; do
@@ -130,7 +132,8 @@ cluster() {
 		[ -n "${pod6[$p]}" ] || { echo "pod $p has no IPv6 address"; return 1; }
 		bg $p "pod:$p" "$peer" serve $p 8080
 	done
-	for p in host1 crait world node1 node2; do bg $p $p "$peer" serve $p 8080; done
+	for p in host1 crait world node1; do bg $p $p "$peer" serve $p 8080; done
+	[ "$NODES" = 1 ] || bg "$last" "$last" "$peer" serve "$last" 8080
 	bg ssh host1 "$peer" serve ssh 22
 	kubectl create namespace legacy >/dev/null
 	kubectl apply -f - >/dev/null <<-Y
@@ -156,7 +159,7 @@ t_join() {
 	id=$(kubectl -n legacy get ciliumendpoint ahch-to -o 'jsonpath={.status.identity.id}')
 	cep() { is "$(kubectl -n legacy get cep ahch-to -o json | jq -c .status.networking.addressing)" "[{\"ipv4\":\"$H4\",\"ipv6\":\"$H6\"}]"; }
 	ok "its endpoint has both" soon cep
-	for n in node1 node2; do
+	for n in node1 $last; do
 		ok "the stock agent of $n has $H4" soon in_ipcache $n $H4 "$id"
 		ok "the stock agent of $n has $H6" soon in_ipcache $n $H6 "$id"
 	done
@@ -178,7 +181,7 @@ t_reach() {
 		ok "ping of pod $p, IPv6" pings host1 "${pod6[$p]}"
 	done
 	ok "host to node, IPv6" reaches host1 fd00:19::11 8080 "node1 sees $H6"
-	ok "node to host, IPv6" reaches node2 $H6 8080 "host1 sees fd00:19::12"
+	ok "node to host, IPv6" reaches "$last" $H6 8080 "host1 sees $last6"
 	ok "host to a machine outside, IPv6" reaches host1 $W6 8080 "world sees $H6"
 	ok "a machine outside to host, IPv6" reaches world $H6 8080 "host1 sees $W6"
 	ok "host to host, IPv4" soon reaches crait $H4 8080 "host1 sees $C4"
@@ -366,7 +369,7 @@ if cluster; then
 	t_restart
 	t_one_family
 else
-	failed=$((failed + 1)); echo "FAIL $mode: the cluster starts"; tail -3 "$LAB"/log/*.log
+	failed=$((failed + 1)); echo "FAIL $mode: the cluster starts"; tail -n 3 "$LAB"/log/*.log
 fi
 echo "# $mode: $((SECONDS - begin)) s"
 [ -z "${KEEP:-}" ] || bash
