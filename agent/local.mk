@@ -103,6 +103,8 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_index.c agent/policy/policy_index.h \
 	agent/policy/policy_local.c agent/policy/policy_local.h \
 	agent/policy/policy_model.c agent/policy/policy_model.h \
+	agent/policy/policy_explain.c agent/policy/policy_explain.h \
+	agent/policy/policy_options.c agent/policy/policy_options.h \
 	agent/policy/policy_parse.c agent/policy/policy_parse.h \
 	agent/policy/policy_parse_knp.c \
 	agent/policy/policy_parse_peers.c \
@@ -121,6 +123,7 @@ agent_libmesh_a_SOURCES += \
 	agent/service/serve.c agent/service/serve.h \
 	agent/service/service.c agent/service/service.h \
 	agent/service/service_flush.c agent/service/service_private.h \
+	agent/service/service_policy.c agent/service/service_policy.h \
 	agent/service/service_select.c agent/service/service_select.h
 
 # dns
@@ -166,7 +169,8 @@ agent_libmesh_a_SOURCES += \
 	agent/join/join_state.c agent/join/join_state.h \
 	agent/join/join_token.c agent/join/join_token.h \
 	agent/join/label_check.c agent/join/label_check.h \
-	agent/join/publish.c agent/join/publish.h \
+	agent/join/publish.c agent/join/publish.h agent/join/publish_private.h \
+	agent/join/publish_sync.c \
 	agent/join/serve_rules.c agent/join/serve_rules.h \
 	agent/join/manifests.c agent/join/manifests.h \
 	agent/join/names.h
@@ -212,6 +216,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/view_monitor.c \
+	agent/agentd/view_policy.c \
 	agent/agentd/view_status.c \
 	agent/agentd/view.h \
 	agent/agentd/world.c agent/agentd/world.h
@@ -234,13 +239,17 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_map.c \
 	agent/cli/cmd_monitor.c \
 	agent/cli/cmd_node.c \
-	agent/cli/cmd_policy.c \
+	agent/cli/cmd_policy.c agent/cli/cmd_policy.h \
+	agent/cli/cmd_policy_verdict.c \
+	agent/cli/cmd_policy_why.c \
 	agent/cli/cmd_service.c \
 	agent/cli/cmd_status.c \
 	agent/cli/monitor_line.c agent/cli/monitor_line.h \
 	agent/cli/out.c agent/cli/out.h \
 	agent/cli/redact.c agent/cli/redact.h \
-	agent/cli/tar.c agent/cli/tar.h
+	agent/cli/tar.c agent/cli/tar.h \
+	agent/cli/verdict_labels.c agent/cli/verdict_labels.h \
+	agent/cli/verdict_objects.c agent/cli/verdict_objects.h
 
 MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD_LIBS) $(LIBCONFIG_LIBS) \
 	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)

@@ -197,12 +197,14 @@ noinst_PROGRAMS += tests/cluster/enrol_daemon
 tests_cluster_enrol_daemon_SOURCES = tests/cluster/enrol_daemon.c
 tests_cluster_enrol_daemon_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/cluster/attack.cases tests/cluster/attack.sh tests/cluster/attack_lab.sh tests/cluster/enrol.sh
-check_PROGRAMS += tests/unit/cli/fake_daemon
+check_PROGRAMS += tests/unit/cli/fake_daemon tests/unit/cli/verdict_cases
+tests_unit_cli_verdict_cases_SOURCES = tests/unit/cli/verdict_cases.c
+tests_unit_cli_verdict_cases_LDADD = $(MESH_LIBS)
 tests_unit_cli_fake_daemon_SOURCES = tests/unit/cli/fake_daemon.c
 tests_unit_cli_fake_daemon_LDADD = $(MESH_LIBS)
-dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh
+dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 EXTRA_DIST += tests/unit/cli/data/fixture.json
-TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh
+TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
 TESTS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
@@ -215,13 +217,18 @@ tests_unit_ctl_test_ctl_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c
 tests_unit_cli_test_cli_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_view_policy
+TESTS += tests/unit/agentd/test_view_policy
+tests_unit_agentd_test_view_policy_SOURCES = tests/unit/agentd/test_view_policy.c
+tests_unit_agentd_test_view_policy_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_view_policy_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
 # bpf: need root; run by `make check-system`
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_programs = tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
-	tests/bpf/test_sock
+	tests/bpf/test_recon tests/bpf/test_sock
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -234,6 +241,9 @@ tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
 tests_bpf_test_model_SOURCES = tests/bpf/test_model.c $(bpf_test_common)
 tests_bpf_test_model_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_model_LDADD = $(MESH_LIBS)
+tests_bpf_test_recon_SOURCES = tests/bpf/test_recon.c $(bpf_test_common)
+tests_bpf_test_recon_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_recon_LDADD = $(MESH_LIBS)
 tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
@@ -256,8 +266,14 @@ tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
-CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_ipv6.sh
+CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh
+cluster_programs = tests/cluster/peer tests/lib/stream
+EXTRA_PROGRAMS += $(cluster_programs)
+CLEANFILES += $(cluster_programs)
+tests_cluster_peer_SOURCES = tests/cluster/peer.c
+tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
+	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/peer6.py $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
@@ -272,7 +288,8 @@ check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
 	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
 	BUILD='$(abs_builddir)'; export BUILD; $(run_suite)
-check-cluster: all $(story_programs)
+check-cluster: all $(cluster_programs)
+	$(srcdir)/tests/cluster/peers.sh build
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
@@ -281,7 +298,7 @@ EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_lib.sh tests/netns/story_netns.sh tests/demo/run tests/demo/story tests/run
+EXTRA_DIST += tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
@@ -293,19 +310,19 @@ demo:
 	@exit 1
 endif
 .PHONY: demo
-
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
 
 # bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
-EXTRA_PROGRAMS += tests/bench/load tests/lib/stream
-CLEANFILES += tests/bench/load tests/lib/stream
+EXTRA_PROGRAMS += tests/bench/load
+CLEANFILES += tests/bench/load
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(MESH_LIBS)
-tests_lib_stream_SOURCES = tests/lib/stream.c
-EXTRA_PROGRAMS += tests/bench/bench_sync
-CLEANFILES += tests/bench/bench_sync
+EXTRA_PROGRAMS += tests/bench/bench_sync tests/bench/latency
+CLEANFILES += tests/bench/bench_sync tests/bench/latency
+tests_bench_latency_SOURCES = tests/bench/latency.c
+tests_bench_latency_LDADD = $(MESH_LIBS)
 tests_bench_bench_sync_SOURCES = tests/bench/bench_sync.c
 tests_bench_bench_sync_LDADD = $(MESH_LIBS)

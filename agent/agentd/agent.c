@@ -87,6 +87,8 @@ static int pick_addresses(struct agent *a)
 	if (a->own.n == n && ((n == 2 && memcmp(a->own.v, picked, sizeof(picked)) == 0) ||
 			      (n == 1 && ip_eq(&a->own.v[0], &picked[picked[0].family ? 0 : 1]))))
 		return 0;
+	if (a->own.n)
+		kube_client_reset(a->client); /* or what comes from the old address would hang for half a minute */
 	a->own.n = 0;
 	for (size_t i = 0; r == 0 && i < 2; i++)
 		if (picked[i].family)

@@ -18,6 +18,7 @@ struct datapath {
 	const struct conf *conf;
 	struct health *health;
 	struct datapath_callbacks cb;
+	char *pin_dir; /* of this layout of the maps, below bpf-root */
 	struct bpfobj *obj;
 	struct bpfconfig *config;
 	struct bpfevents *events;
@@ -32,6 +33,7 @@ struct datapath {
 	enum bpfattach_how how;
 	bool is_attached; /* programs belong on the interfaces */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
+	bool is_owed;	  /* the table holds what no bank in force does */
 	bool is_ready;
 	bool has_cgroup;
 	bool wants_verdicts;
@@ -124,7 +126,6 @@ static void on_audit(void *arg)
 static int open_programs(struct datapath *d, struct err *reterr)
 {
 	struct bpfobj_options opt = {
-		.pin_dir = d->conf->bpf_root,
 		.sizes = {.ct4 = (uint32_t)d->conf->datapath.ct_max_entries,
 			  .ipcache = (uint32_t)d->conf->datapath.ipcache_max_entries,
 			  .ports = (uint32_t)d->conf->datapath.policy_max_entries,
@@ -132,7 +133,14 @@ static int open_programs(struct datapath *d, struct err *reterr)
 			  .slots = (uint32_t)d->conf->datapath.backend_max_entries,
 			  .affinity = (uint32_t)d->conf->datapath.affinity_max_entries},
 	};
-	int r = bpfobj_open(&opt, &d->obj, reterr);
+	int r;
+
+	/* A version with another layout takes up nothing of this one. */
+	d->pin_dir = str_printf("%s/v%d", d->conf->bpf_root, MESH_ABI_VERSION);
+	if (!d->pin_dir)
+		return -ENOMEM;
+	opt.pin_dir = d->pin_dir;
+	r = bpfobj_open(&opt, &d->obj, reterr);
 
 	if (r < 0)
 		return r;
@@ -188,6 +196,7 @@ void datapath_free(struct datapath *d)
 	bpfconfig_free(d->config);
 	bpfobj_free(d->obj);
 	ARRAY_DONE(&d->failsafe);
+	free(d->pin_dir);
 	free(d);
 }
 
@@ -300,11 +309,13 @@ static int apply_maps(struct datapath *d)
 
 	if (r < 0)
 		return failed(d, r, "the policy");
-	if (r > 0 || !d->is_swept) {
+	d->is_owed = d->is_owed || r > 0 || !d->is_swept;
+	if (d->is_owed) { /* a table that failed to arrive does not say again that it changed */
 		/* Identities get their class before any address maps to them. */
 		r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
 		if (r < 0)
 			return failed(d, r, "the policy");
+		d->is_owed = false;
 		d->committed_us = clock_boot_us();
 	}
 	addr = recon_addr_apply(d->addr, d->world->config.cidr_matches_nodes || d->world->config.cidr_matches_pods
@@ -403,6 +414,7 @@ int datapath_remove(struct datapath *d, struct err *reterr)
 	e = bpfobj_unpin(d->obj);
 	if (r == 0 && e < 0)
 		r = err_set(reterr, -e, "cannot remove %s: %s", bpfobj_pin_dir(d->obj), err_name(e));
+	(void)rmdir(d->conf->bpf_root); /* stays if another version's are in it, or systemd mounted it */
 	d->is_attached = false;
 	d->is_ready = false;
 	return r;

@@ -237,18 +237,31 @@ static int node_list(void *arg, const json_t *args, json_t **ret, struct err *re
 
 static int policy_json(const struct policy_status *st, void *arg)
 {
-	json_t *o;
+	json_t *directions, *o;
 
 	if (st->kind == POLICY_CIDR_GROUP)
 		return 0;
-	o = json_pack("{s:s, s:s, s:s, s:I}", "kind", policy_kind_str(st->kind), "name", st->name, "state",
-		      policy_state_str(st->state), "rules", (json_int_t)st->n_rules);
+	directions = json_array();
+	o = json_pack("{s:s, s:s, s:s, s:I, s:O}", "kind", policy_kind_str(st->kind), "name", st->name, "state",
+		      policy_state_str(st->state), "rules", (json_int_t)st->n_rules, "directions", directions);
 	if (o && *st->ns)
 		(void)json_object_set_new(o, "namespace", json_string(st->ns)); /* out of memory: missing */
+	if (st->has_ingress)
+		add(directions, json_string("ingress"));
+	if (st->has_egress)
+		add(directions, json_string("egress"));
 	if (o && *st->reason)
 		(void)json_object_set_new(o, "reason", json_string(st->reason)); /* likewise */
+	json_decref(directions);
 	add(arg, o);
 	return 0;
+}
+
+static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	int r = need_world(arg, reterr);
+
+	return r < 0 ? r : view_policy_why(arg, args, ret, reterr);
 }
 
 static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
@@ -487,6 +500,7 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_IDENTITY_GET, .handle = identity_one},
 	{.name = CTL_VERB_NODE_LIST, .handle = node_list},
 	{.name = CTL_VERB_POLICY_LIST, .handle = policy_list},
+	{.name = CTL_VERB_POLICY_WHY, .handle = policy_why_verb},
 	{.name = CTL_VERB_SERVICE_LIST, .handle = service_list},
 	{.name = CTL_VERB_IPCACHE_LIST, .handle = ipcache_list},
 	{.name = CTL_VERB_IPCACHE_GET, .handle = ipcache_one},

@@ -7,6 +7,9 @@
 /* The data of each verb; `arg` is the agent. */
 int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
+/* Once the world is known. */
+int view_policy_why(struct agent *a, const json_t *args, json_t **ret, struct err *reterr);
+
 /* Sorted texts of an identity's labels; an empty list for an unknown one. NULL when out of memory. */
 json_t *view_labels(const struct agent *a, uint32_t identity);
 

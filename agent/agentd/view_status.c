@@ -29,7 +29,8 @@ json_t *view_enforcement(const struct agent *a)
 	const char *text[POLICY_DIRS];
 
 	for (unsigned dir = 0; dir < POLICY_DIRS; dir++) {
-		bool on = a->world && datapath_is_ready(a->datapath) && policy_table_enforced(a->world->table, (enum policy_dir)dir);
+		bool on = a->world && a->datapath && datapath_is_ready(a->datapath) &&
+			  policy_table_enforced(a->world->table, (enum policy_dir)dir);
 
 		text[dir] = !on ? "disabled" : is_audit ? "audit" : "enforced";
 	}

@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "base/log.h"
-#include "identity/selector.h"
-#include "json/json.h"
+#include "policy/policy_options.h"
+#include "service/service_policy.h"
 
 static bool is_tunnelled(const struct world *w)
 {
@@ -58,6 +58,8 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 {
 	struct world *w = arg;
 	const struct ip direct = {0};
+	/* Only nodes have pods to tunnel for: a host that was broken into must not send in their name. */
+	uint8_t flags = now && now->is_host ? 0 : IPCACHE_IS_NODE;
 
 	w->routes_dirty = true;
 	for (size_t i = 0; old && i < old->node_ips.n; i++)
@@ -66,7 +68,7 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->internal_ips.v[i], number);
 	for (size_t i = 0; now && i < now->node_ips.n; i++)
 		claim(w, IPCACHE_FROM_NODE, &now->node_ips.v[i],
-		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = IPCACHE_IS_NODE},
+		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = flags},
 		      &direct);
 	for (size_t i = 0; now && i < now->internal_ips.n; i++) {
 		const struct ip *via = kube_node_underlay(now, AF_INET);
@@ -76,105 +78,18 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 		if (!via)
 			continue;
 		claim(w, IPCACHE_FROM_NODE, &now->internal_ips.v[i],
-		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = IPCACHE_IS_NODE},
+		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = flags},
 		      is_tunnelled(w) ? via : &direct);
 	}
 }
 
-/* Services, as policies see them */
-
-static json_t *pairs_json(const struct kube_pairs *p)
-{
-	json_t *o = json_object();
-
-	for (size_t i = 0; o && i < p->n; i++)
-		if (json_object_set_new(o, p->v[i].key, json_string(p->v[i].value)) < 0) {
-			json_decref(o);
-			return NULL;
-		}
-	return o;
-}
-
-static int tell_service(const struct service_view *view, policy_service_fn fn, void *arg)
-{
-	CLEANUP(json_decref) json_t *labels = pairs_json(&view->service->labels);
-	CLEANUP(json_decref) json_t *selector = pairs_json(&view->service->selector);
-	struct policy_service svc = {.ns = view->service->ns, .name = view->service->name, .labels = labels,
-				     .selector = selector};
-	ARRAY(struct ip) backends = {0};
-	int r = labels && selector ? 0 : -ENOMEM;
-
-	for (size_t i = 0; r == 0 && i < view->n_slices; i++)
-		for (size_t j = 0; r == 0 && j < view->slices[i]->n_addrs; j++)
-			r = ARRAY_ADD(&backends, view->slices[i]->addrs[j].ip);
-	if (r == 0) {
-		svc.backends = backends.v;
-		svc.n_backends = backends.n;
-		r = fn(&svc, arg);
-	}
-	ARRAY_DONE(&backends);
-	return r;
-}
-
-struct service_walk {
-	const struct world *w;
-	const char *ns, *name;
-	policy_service_fn fn;
-	void *arg;
-};
-
-static int on_service(const struct kube_service *s, void *arg)
-{
-	struct service_walk *walk = arg;
-	struct service_view view;
-
-	if ((walk->ns && !str_eq(walk->ns, s->ns)) || (walk->name && !str_eq(walk->name, s->name)))
-		return 0;
-	if (!service_table_find(walk->w->services, s->ns, strlen(s->ns), s->name, strlen(s->name), &view) ||
-	    !view.service)
-		return 0;
-	return tell_service(&view, walk->fn, walk->arg);
-}
-
-static int each_service(void *ctx, const char *ns, const char *name, policy_service_fn fn, void *arg)
-{
-	struct service_walk walk = {.w = ctx, .ns = ns, .name = name, .fn = fn, .arg = arg};
-	struct service_view view;
-
-	if (!ns || !name)
-		return service_table_each_service(walk.w->services, on_service, &walk);
-	if (!service_table_find(walk.w->services, ns, strlen(ns), name, strlen(name), &view) || !view.service)
-		return 0;
-	return tell_service(&view, fn, arg);
-}
-
 /* Making */
-
-static struct policy_options options_of(const struct world *w)
-{
-	static const enum policy_mode modes[] = {POLICY_MODE_DEFAULT, POLICY_MODE_ALWAYS, POLICY_MODE_NEVER};
-	const struct cilium_config *c = &w->config;
-	struct policy_options o = policy_options_default();
-
-	o.mode = modes[c->policy_mode];
-	o.cluster = c->cluster_name;
-	o.is_local_cluster_default = c->is_local_cluster_default;
-	o.cidr_modes = (c->cidr_matches_nodes ? CIDR_MATCH_NODES : 0u) | (c->cidr_matches_pods ? CIDR_MATCH_PODS : 0u);
-	o.has_ipv4 = c->has_ipv4;
-	o.has_ipv6 = c->has_ipv6;
-	o.has_icmp_rules = c->has_icmp_rules;
-	o.has_l7_proxy = c->has_l7_proxy;
-	o.has_extended_protocols = c->has_extended_protocols;
-	o.has_non_default_deny = c->has_non_default_deny;
-	o.has_node_selector_labels = c->has_node_selector_labels;
-	return o;
-}
 
 static int make_tables(struct world *w)
 {
 	const struct service_options services = {.node = w->host};
-	const struct policy_service_view view = {.each = each_service, .ctx = w};
-	struct policy_options options = options_of(w);
+	struct policy_options options = policy_options_of(&w->config);
+	struct policy_service_view view;
 	int r = identity_table_new(&w->identities);
 
 	if (r == 0)
@@ -185,8 +100,10 @@ static int make_tables(struct world *w)
 		r = endpoint_table_new(on_endpoint_address, w, &w->endpoints);
 	if (r == 0)
 		r = node_table_new(on_node_change, w, &w->nodes);
-	if (r == 0)
+	if (r == 0) {
+		view = service_policy_view(w->services);
 		r = policy_repo_new(w->identities, &options, &view, &w->policies);
+	}
 	if (r == 0)
 		r = policy_table_new(w->policies, &w->table);
 	return r;

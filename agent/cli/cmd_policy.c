@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cmd_policy.h"
+
+#include <errno.h>
+
 #include "base/macro.h"
 #include "cli/out.h"
 #include "ctl/ctl_verbs.h"
@@ -20,7 +24,34 @@ static int list(const struct cli *cli, const struct cmd_args *args)
 	return out_call(cli, CTL_VERB_POLICY_LIST, NULL, cols, ARRAY_LEN(cols));
 }
 
+static const struct out_col rule_cols[] = {
+	{.heading = "ACTION", .key = "action"},
+	{.heading = "KIND", .key = "kind"},
+	{.heading = "NAMESPACE", .key = "namespace"},
+	{.heading = "NAME", .key = "name"},
+	{.heading = "PATH", .key = "path"},
+};
+
+int cmd_policy_print(const struct cli *cli, const json_t *answer)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	const json_t *rules = json_at(answer, "rules");
+	int r = out_clean(&text, json_str(answer, "verdict", "-"));
+
+	if (r == 0)
+		r = buf_addf(&text, ": ");
+	if (r == 0)
+		r = out_clean(&text, json_str(answer, "reason", "-"));
+	if (r == 0 && fprintf(cli->out, "%s\n", text.data) < 0)
+		r = -EIO;
+	return r == 0 && json_array_size(rules) ? out_rows(cli, rules, rule_cols, ARRAY_LEN(rule_cols)) : r;
+}
+
 const struct cmd cmd_policy_table[] = {
 	{"policy", "list", NULL, 0, 0, "Policies, and what this host makes of each", NULL, list},
+	{"policy", "verdict", NULL, 0, 0, "What policies in files would do to a packet; nobody is asked",
+	 cmd_policy_verdict_opts, cmd_policy_verdict},
+	{"policy", "why", NULL, 0, 0, "What this host does to a packet, and which rules are the reason",
+	 cmd_policy_why_opts, cmd_policy_why},
 	{NULL, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };

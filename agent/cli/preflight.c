@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
+#include "base/str.h"
 #include "json/json.h"
 #include "kube/cilium_config.h"
+#include "recon/recon_net.h"
 
-static const char AGENT_SOCKET[] = "/run/mesh-external-agent/control.sock";
+enum { ALIAS_MAX = 4096 };
 
 int preflight_add(json_t *rows, const char *check, enum preflight_state state, const char *fmt, ...)
 {
@@ -97,6 +100,23 @@ static int add_address(json_t *rows, const struct join_token *t, const struct ip
 			     t->addresses.n ? t->addresses.v[0] : "none");
 }
 
+/* The tunnel device of an earlier run outlives the daemon and holds the port; its alias says whose it is. */
+static bool has_own_tunnel(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	bool found = false;
+
+	for (const struct if_nameindex *i = all; i && i->if_index && !found; i++) {
+		CLEANUP(buf_done) struct buf alias = {0};
+		CLEANUP(free) char *path = str_printf("/sys/class/net/%s/ifalias", i->if_name);
+
+		found = path && file_read(path, ALIAS_MAX, &alias) == 0 && alias.len && str_eq(alias.data, RECON_NET_ALIAS "\n");
+	}
+	if (all)
+		if_freenameindex(all);
+	return found;
+}
+
 static int add_tunnel(json_t *rows, const struct join_session *s)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
@@ -107,8 +127,8 @@ static int add_tunnel(json_t *rows, const struct join_session *s)
 		return s ? preflight_add(rows, "tunnel port", PREFLIGHT_WARN, "not checked: cilium-config cannot be read") : 0;
 	if (config.routing == CILIUM_NATIVE)
 		return preflight_add(rows, "tunnel port", PREFLIGHT_OK, "not needed: this cluster routes natively");
-	if (access(AGENT_SOCKET, F_OK) == 0)
-		return preflight_add(rows, "tunnel port", PREFLIGHT_OK, "UDP %u, ours: the agent is running", config.tunnel_port);
+	if (has_own_tunnel())
+		return preflight_add(rows, "tunnel port", PREFLIGHT_OK, "UDP %u, held by this agent's own device", config.tunnel_port);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	sin.sin_port = htons(config.tunnel_port);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&sin, sizeof(sin)) < 0)

@@ -49,6 +49,16 @@
  *     "namespace"?, "name", "state": "enforced" | "not-selecting" | "rejected" | "degraded",
  *     "reason"?: text, "rules": COUNT, "directions": ["ingress", "egress"]}]
  *
+ * policy.why {"direction": "ingress" | "egress", "protocol": "tcp", "port"?: text, "icmp_type"?: text,
+ *     "address"?: ip, "identity"?: COUNT} with one of the last two; the words are those of meshctl ->
+ *   { "verdict": "allow" | "deny", "reason": text,
+ *     "rules": [{"kind", "namespace", "name", "path": "spec.ingress[0]",
+ *                "action": "allow" | "deny" | "auth" | "proxy"}],
+ *     "identity": COUNT, "labels": LABELS, "failsafe": bool, "enforcement" of the direction as in status }
+ *   The rules are all that match; "failsafe" says that the failsafe set lets the packet through before
+ *   any policy is asked; the verdict is then "allow". In audit mode the verdict is that of the
+ *   policies. not-found for an unknown identity.
+ *
  * service.list {} ->
  *   [{"id": COUNT, "namespace", "name", "type": "ClusterIP" | "headless" | "portal" | ...,
  *     "state": "programmed" | "no-backends" | "portal" | "skipped", "reason"?: text,
@@ -98,6 +108,7 @@
 #define CTL_VERB_IDENTITY_GET  "identity.get"
 #define CTL_VERB_NODE_LIST     "node.list"
 #define CTL_VERB_POLICY_LIST   "policy.list"
+#define CTL_VERB_POLICY_WHY    "policy.why"
 #define CTL_VERB_SERVICE_LIST  "service.list"
 #define CTL_VERB_IPCACHE_LIST  "ipcache.list"
 #define CTL_VERB_IPCACHE_GET   "ipcache.get"

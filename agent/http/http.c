@@ -9,8 +9,11 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <utlist.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
@@ -26,6 +29,7 @@ struct http {
 	X509 *cert;
 	EVP_PKEY *key;
 	struct http_op *ops;
+	ARRAY(int) sockets;
 	unsigned depth; /* > 0 while curl is on the stack */
 };
 
@@ -109,13 +113,27 @@ static CURLcode setup_ssl(CURL *easy, void *ssl_ctx, void *arg)
 
 static int setup_socket(void *arg, curl_socket_t fd, curlsocktype type)
 {
+	struct http *h = arg;
 	unsigned ms = DEAD_PEER_MS;
 
-	(void)arg;
 	(void)type;
+	if (ARRAY_ADD(&h->sockets, (int)fd) < 0)
+		return CURL_SOCKOPT_ERROR;
 	/* An old kernel without it falls back to keep-alive probes alone. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 	return CURL_SOCKOPT_OK;
+}
+
+static int close_socket(void *arg, curl_socket_t fd)
+{
+	struct http *h = arg;
+
+	for (size_t i = 0; i < h->sockets.n; i++)
+		if (h->sockets.v[i] == fd) {
+			h->sockets.v[i] = h->sockets.v[--h->sockets.n];
+			break;
+		}
+	return close(fd);
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
@@ -379,6 +397,7 @@ void http_free(struct http *h)
 		op_free(op);
 	if (h->multi)
 		(void)curl_multi_cleanup(h->multi); /* all exchanges are gone */
+	ARRAY_DONE(&h->sockets);
 	source_free(h->timer);
 	source_free(h->sweep);
 	sk_X509_pop_free(h->ca, X509_free);
@@ -449,6 +468,9 @@ static void set_options(struct http_op *op, const char *method, const char *url)
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
 	(void)curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, setup_socket);
+	(void)curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, op->http);
+	(void)curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+	(void)curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, op->http);
 	(void)curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
 	(void)curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -525,6 +547,12 @@ void http_upkeep(struct http *h)
 		h->depth--;
 		return;
 	}
+}
+
+void http_reset_connections(struct http *h)
+{
+	for (size_t i = 0; i < h->sockets.n; i++)
+		(void)shutdown(h->sockets.v[i], SHUT_RDWR); /* curl sees the end and closes it */
 }
 
 void http_forget_connections(struct http *h)

@@ -69,5 +69,8 @@ void http_cancel(struct http_op *op);
 /* Sends HTTP/2 PINGs on idle connections, so that a dead peer is noticed. Call it every 30 s or so. */
 void http_upkeep(struct http *h);
 
+/* Breaks all connections, as when the address that they came from is gone. Exchanges fail at once. */
+void http_reset_connections(struct http *h);
+
 /* Drops the pooled connections, for a change of server or credential. Exchanges under way end first. */
 void http_forget_connections(struct http *h);

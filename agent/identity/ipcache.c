@@ -537,6 +537,16 @@ uint16_t ipcache_node_next_dirty(struct ipcache *c)
 	return 0;
 }
 
+void ipcache_node_mark(struct ipcache *c, uint16_t number)
+{
+	struct node *n = number < c->by_number_cap ? c->by_number[number] : NULL;
+
+	if (!n || n->is_dirty)
+		return;
+	n->is_dirty = true;
+	c->n_dirty_nodes++;
+}
+
 void ipcache_node_drop_unused(struct ipcache *c)
 {
 	struct node *n, *tmp;

@@ -16,7 +16,7 @@
 enum ipcache_source { IPCACHE_FROM_NODE, IPCACHE_FROM_APISERVER, IPCACHE_FROM_ENDPOINT };
 
 enum ipcache_flag {
-	IPCACHE_IS_NODE = 1,	  /* an address of a node or other external host, also under a better claim */
+	IPCACHE_IS_NODE = 1,	  /* an address of a node (of no external host), also under a better claim */
 	IPCACHE_IS_TUNNELLED = 2, /* reached through the tunnel to `node` */
 };
 
@@ -68,5 +68,7 @@ void ipcache_node_unref(struct ipcache *c, uint16_t number);
 struct ip ipcache_node_ip(const struct ipcache *c, uint16_t number);
 /* Numbers whose address changed since the last call, 0 = no more. */
 uint16_t ipcache_node_next_dirty(struct ipcache *c);
+/* Makes a number come again: what was told of it did not arrive. */
+void ipcache_node_mark(struct ipcache *c, uint16_t number);
 /* Forgets seeded numbers that nobody took. */
 void ipcache_node_drop_unused(struct ipcache *c);

@@ -2,8 +2,10 @@
 /* Names that the manifests in packaging/kubernetes, enrolment and the daemon agree on. */
 #pragma once
 
+#include "kube/decode_node.h"
+
 #define MESH_NAMESPACE	       "mesh-hosts"
-#define MESH_HOST_LABEL	       "mesh-external-agent.io/host"
+#define MESH_HOST_LABEL	       KUBE_NODE_HOST_LABEL
 #define MESH_ADDRESSES	       "mesh-external-agent.io/addresses"
 #define MESH_LABELS	       "mesh-external-agent.io/labels"
 #define MESH_SLICE_MANAGER     "mesh-external-agent.io" /* endpointslice.kubernetes.io/managed-by */

@@ -97,6 +97,7 @@ int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *rete
 	n->name = strdup(name);
 	n->uid = strdup(json_str(obj, "metadata.uid", ""));
 	n->wireguard_key = key ? strdup(key) : NULL;
+	n->is_host = json_object_get(json_at(obj, "metadata.labels"), KUBE_NODE_HOST_LABEL) != NULL;
 	if (!n->name || !n->uid || (key && !n->wireguard_key))
 		return -ENOMEM;
 	r = read_spec(n, obj);
@@ -126,7 +127,7 @@ bool kube_node_same(const struct kube_node *a, const struct kube_node *b)
 {
 	const char *x = a->wireguard_key ? a->wireguard_key : "", *y = b->wireguard_key ? b->wireguard_key : "";
 
-	return str_eq(a->name, b->name) && str_eq(a->uid, b->uid) && str_eq(x, y) &&
+	return a->is_host == b->is_host && str_eq(a->name, b->name) && str_eq(a->uid, b->uid) && str_eq(x, y) &&
 	       same_bytes(a->node_ips.v, a->node_ips.n, b->node_ips.v, b->node_ips.n, sizeof(struct ip)) &&
 	       same_bytes(a->internal_ips.v, a->internal_ips.n, b->internal_ips.v, b->internal_ips.n,
 			  sizeof(struct ip)) &&

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -16,7 +17,12 @@ struct kube_node {
 	ARRAY(struct cidr) pod_cidrs;  /* of ipam.podCIDRs and allocated pools */
 	char *wireguard_key;	       /* base64; NULL = none */
 	char *uid;
+	bool is_host; /* an external host like this one: no pods are behind it */
 };
+
+/* The label of CiliumNodes that stand for external hosts. */
+#define KUBE_NODE_HOST_LABEL "mesh-external-agent.io/host"
+
 
 /*
  * Reads a CiliumNode. Addresses and ranges that are malformed or special are left out, as Cilium does.

@@ -132,6 +132,11 @@ void kube_client_upkeep(struct kube_client *c)
 	http_upkeep(c->http);
 }
 
+void kube_client_reset(struct kube_client *c)
+{
+	http_reset_connections(c->http);
+}
+
 static int errno_of(long status, const char *reason)
 {
 	switch (status) {

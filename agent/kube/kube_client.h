@@ -40,6 +40,9 @@ int64_t kube_client_skew_s(const struct kube_client *c);
 /* Keeps idle HTTP/2 connections alive and notices dead ones; every 30 s or so. */
 void kube_client_upkeep(struct kube_client *c);
 
+/* Breaks all connections, as when this host's address changed; who asks again gets new ones. */
+void kube_client_reset(struct kube_client *c);
+
 /*
  * How a request ended. `r` is 0 for a 2xx answer, else:
  * -EACCES 401 (the credential is not accepted), -EPERM 403, -ENOENT 404, -EEXIST 409 AlreadyExists,

@@ -20,7 +20,7 @@ enum {
 	ABSENT_RETRY_S = 60,	/* CRDs are installed by the operator */
 	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
 	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
-	SUSPICIOUS_MIN = 10,	/* fewer objects may vanish at once */
+	SUSPICIOUS_MIN = 10,	/* of fewer objects some may vanish at once, but not all */
 	VERSION_LEN = 32,
 	CONTINUE_MAX = 4096,
 };
@@ -45,6 +45,7 @@ struct reflector {
 	bool is_replacing;  /* between on_replace_begin and its end */
 	bool is_suspicious; /* the last list was not believed */
 	bool must_relist;   /* after an ERROR event or 410 */
+	bool is_new_list;   /* no watch has lasted since the last list */
 	char version[VERSION_LEN];	/* to resume from; "" = none */
 	char next_version[VERSION_LEN]; /* of the list being read */
 	char *page_token;		/* of the next page */
@@ -52,6 +53,7 @@ struct reflector {
 	uint64_t fresh_us;
 	uint64_t started_us; /* of the exchange under way */
 	uint64_t seen;	     /* in the list being read */
+	unsigned n_refused;  /* 401 in a row */
 	struct reflector_stats stats;
 };
 
@@ -114,7 +116,7 @@ static void replace_begin(struct reflector *r)
 /* A list is complete. Returns false if it is not to be believed yet. */
 static bool replace_end(struct reflector *r, const char *version)
 {
-	bool lost = r->stats.objects >= SUSPICIOUS_MIN && r->seen < r->stats.objects / 2;
+	bool lost = r->stats.objects >= SUSPICIOUS_MIN ? r->seen < r->stats.objects / 2 : r->stats.objects > r->seen && r->seen == 0;
 	bool older = r->version[0] && is_older(version, r->version);
 
 	r->is_replacing = false;
@@ -135,6 +137,23 @@ static bool replace_end(struct reflector *r, const char *version)
 	r->has_synced = true;
 	r->fresh_us = clock_boot_us();
 	return true;
+}
+
+/* What a believed list begins. Delays start over only once a watch has lasted, too. */
+static void list_done(struct reflector *r)
+{
+	r->phase = PHASE_WATCH;
+	r->must_relist = false;
+	r->is_new_list = true;
+	r->n_refused = 0;
+	set_state(r, REFLECTOR_SYNCED, "");
+}
+
+static void watch_lasted(struct reflector *r)
+{
+	r->is_new_list = false;
+	r->n_refused = 0;
+	backoff_reset(&r->backoff);
 }
 
 /* Events of the stream */
@@ -202,10 +221,7 @@ static int on_bookmark(struct reflector *r, const json_t *doc)
 	} else if (end && str_eq(end, "true")) {
 		if (!replace_end(r, version))
 			return -EAGAIN;
-		r->phase = PHASE_WATCH;
-		r->must_relist = false;
-		backoff_reset(&r->backoff);
-		set_state(r, REFLECTOR_SYNCED, "");
+		list_done(r);
 	}
 	return 0;
 }
@@ -283,6 +299,8 @@ static bool handle_refusal(struct reflector *r, const struct kube_result *res)
 		if (r->phase != PHASE_WATCH)
 			return false; /* a list cannot be too old; wait before the next */
 		r->must_relist = true;
+		if (clock_boot_us() - r->started_us < SHORT_WATCH_S * USEC_PER_SEC && r->is_new_list)
+			return false; /* no version is new enough for this server: do not list in a loop */
 		begin(r);
 		return true;
 	case -EINVAL:
@@ -304,7 +322,10 @@ static bool handle_refusal(struct reflector *r, const struct kube_result *res)
 	case -EACCES:
 		if (r->conf.on_unauthorized)
 			r->conf.on_unauthorized(r->conf.state_arg);
-		return false;
+		if (r->n_refused++ == 0)
+			return false; /* once more soon; after that a new credential wakes us */
+		wait_for(r, FORBIDDEN_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
+		return true;
 	default:
 		return false;
 	}
@@ -324,10 +345,7 @@ static void on_list_page(struct reflector *r)
 		wait_for(r, CONFIRM_S * USEC_PER_SEC, "waiting for a second list");
 		return;
 	}
-	r->phase = PHASE_WATCH;
-	r->must_relist = false;
-	backoff_reset(&r->backoff);
-	set_state(r, REFLECTOR_SYNCED, "");
+	list_done(r);
 	begin(r);
 }
 
@@ -337,6 +355,8 @@ static void on_done(const struct kube_result *res, void *arg)
 	int end = res->r == 0 ? json_stream_end(r->stream) : 0;
 
 	r->op = NULL;
+	if (r->phase == PHASE_WATCH && clock_boot_us() - r->started_us >= SHORT_WATCH_S * USEC_PER_SEC)
+		watch_lasted(r);
 	if (res->r == -EAGAIN && r->is_suspicious) {
 		wait_for(r, CONFIRM_S * USEC_PER_SEC, "waiting for a second list");
 		return;
@@ -509,6 +529,7 @@ struct reflector_stats reflector_get_stats(const struct reflector *r)
 
 void reflector_kick(struct reflector *r)
 {
+	r->n_refused = 0;
 	if (r->state == REFLECTOR_WAITING)
 		(void)source_arm(r->timer, 0, 0); /* it was armed already; this only shortens it */
 }

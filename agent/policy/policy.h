@@ -117,6 +117,7 @@ struct policy_status {
 	const char *reason; /* why rejected, stale or degraded; else "" */
 	int64_t generation;
 	size_t n_rules;
+	bool has_ingress, has_egress; /* some rule is about that direction */
 };
 typedef int (*policy_status_fn)(const struct policy_status *st, void *arg);
 

@@ -60,6 +60,15 @@ static int entry_reasons(struct policy_repo *r, const struct policy_entry *e, st
 	return err;
 }
 
+static bool object_has_dir(const struct policy_object *o, enum policy_dir dir)
+{
+	for (size_t i = 0; i < o->rules.n; i++)
+		for (size_t k = 0; k < o->rules.v[i].entries.n; k++)
+			if (o->rules.v[i].entries.v[k].dir == dir)
+				return true;
+	return false;
+}
+
 static int object_status(struct policy_repo *r, const struct policy_object *o, struct buf *reason,
 			 struct policy_status *ret)
 {
@@ -84,6 +93,8 @@ static int object_status(struct policy_repo *r, const struct policy_object *o, s
 				      .name = o->name,
 				      .generation = o->generation,
 				      .n_rules = o->rules.n,
+				      .has_ingress = object_has_dir(o, POLICY_INGRESS),
+				      .has_egress = object_has_dir(o, POLICY_EGRESS),
 				      .reason = reason->len ? reason->data : ""};
 	if (!o->is_valid)
 		ret->state = POLICY_REJECTED;

@@ -13,6 +13,8 @@ _Static_assert((int)IPCACHE_IS_TUNNELLED == MESH_IP_TUNNEL, "flags of cache and 
 struct recon_addr {
 	const struct bpfobj *obj;
 	struct ipcache *cache;
+	bool is_unsure; /* a write failed: the maps may hold what the cache has forgotten */
+	bool is_owed;	/* something changed that flows have not been judged by */
 	struct recon_addr_stats stats;
 };
 
@@ -76,8 +78,10 @@ static int apply_nodes(struct recon_addr *r)
 		else
 			memcpy(n.v6, ip.b, 16);
 		e = bpfmap_put(r->obj, BPFOBJ_NODES, &key, &n);
-		if (e < 0)
+		if (e < 0) {
+			ipcache_node_mark(r->cache, number);
 			return e;
+		}
 		r->stats.writes++;
 	}
 	return 0;
@@ -108,31 +112,6 @@ static int apply_one(const struct ip *ip, const struct ipcache_claim *claim, voi
 			return e;
 	}
 	return map_batch_put(b, ip->b, &info);
-}
-
-int recon_addr_apply(struct recon_addr *r, recon_addr_overlay_fn overlay, void *arg)
-{
-	struct applying a = {.overlay = overlay, .arg = arg};
-	int e = apply_nodes(r);
-
-	if (e < 0 || !ipcache_is_dirty(r->cache))
-		return e;
-	map_batch_init(&a.v4, r->obj, BPFOBJ_IPCACHE4);
-	map_batch_init(&a.v6, r->obj, BPFOBJ_IPCACHE6);
-	e = ipcache_flush(r->cache, apply_one, &a);
-	if (e == 0)
-		e = map_batch_flush(&a.v4);
-	if (e == 0)
-		e = map_batch_flush(&a.v6);
-	r->stats.writes += a.v4.n_put + a.v6.n_put;
-	r->stats.deletes += a.v4.n_del + a.v6.n_del;
-	map_batch_done(&a.v4);
-	map_batch_done(&a.v6);
-	if (e < 0) {
-		ipcache_mark_all(r->cache); /* what reached the kernel is not known: write all again */
-		return e;
-	}
-	return a.changed;
 }
 
 struct sweeping {
@@ -167,17 +146,67 @@ static int sweep(struct recon_addr *r, enum bpfobj_map map, int family)
 	return e;
 }
 
-int recon_addr_sweep(struct recon_addr *r)
+static int sweep_maps(struct recon_addr *r)
 {
 	int v4 = sweep(r, BPFOBJ_IPCACHE4, AF_INET), v6;
 
 	if (v4 < 0)
 		return v4;
 	v6 = sweep(r, BPFOBJ_IPCACHE6, AF_INET6);
-	if (v6 < 0)
-		return v6;
-	ipcache_node_drop_unused(r->cache);
-	return v4 + v6;
+	return v6 < 0 ? v6 : v4 + v6;
+}
+
+static int write_addresses(struct recon_addr *r, recon_addr_overlay_fn overlay, void *arg)
+{
+	struct applying a = {.overlay = overlay, .arg = arg};
+	int e;
+
+	map_batch_init(&a.v4, r->obj, BPFOBJ_IPCACHE4);
+	map_batch_init(&a.v6, r->obj, BPFOBJ_IPCACHE6);
+	e = ipcache_flush(r->cache, apply_one, &a);
+	if (e == 0)
+		e = map_batch_flush(&a.v4);
+	if (e == 0)
+		e = map_batch_flush(&a.v6);
+	r->stats.writes += a.v4.n_put + a.v6.n_put;
+	r->stats.deletes += a.v4.n_del + a.v6.n_del;
+	map_batch_done(&a.v4);
+	map_batch_done(&a.v6);
+	r->is_owed = r->is_owed || a.changed;
+	if (e < 0) {
+		ipcache_mark_all(r->cache); /* what reached the kernel is not known: write all again */
+		r->is_unsure = true;
+	}
+	return e;
+}
+
+int recon_addr_apply(struct recon_addr *r, recon_addr_overlay_fn overlay, void *arg)
+{
+	bool changed;
+	int e = apply_nodes(r);
+
+	if (e == 0 && r->is_unsure) {
+		/* Deletions that failed come from no list again; and what they leave may be what fills the map. */
+		e = sweep_maps(r);
+		r->is_owed = r->is_owed || e > 0;
+		r->is_unsure = e < 0;
+	}
+	if (e >= 0 && ipcache_is_dirty(r->cache))
+		e = write_addresses(r, overlay, arg);
+	if (e < 0)
+		return e;
+	changed = r->is_owed;
+	r->is_owed = false;
+	return changed;
+}
+
+int recon_addr_sweep(struct recon_addr *r)
+{
+	int n = sweep_maps(r);
+
+	if (n >= 0)
+		ipcache_node_drop_unused(r->cache);
+	return n;
 }
 
 struct recon_addr_stats recon_addr_get_stats(const struct recon_addr *r)

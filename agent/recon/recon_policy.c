@@ -25,6 +25,7 @@ struct recon_policy {
 	const struct bpfobj *obj;
 	struct bpfconfig *config;
 	struct bank bank[2];
+	bool is_known; /* false: what both banks share must be read back before use */
 	struct u32map classes; /* identity -> class of bank 0, class of bank 1 << 32 */
 	ARRAY(struct policy_prefix) prefixes; /* sorted by cidr_cmp() */
 	struct recon_policy_stats stats;
@@ -212,6 +213,25 @@ static int prefix_cmp(const void *a, const void *b)
 	return cidr_cmp(&x->prefix, &y->prefix);
 }
 
+/* Classes of identities, and prefixes. */
+static int read_shared(struct recon_policy *r)
+{
+	int e;
+
+	u32map_done(&r->classes);
+	r->prefixes.n = 0;
+	e = bpfmap_each(r->obj, BPFOBJ_CLASS, read_class, r);
+	if (e == 0)
+		e = bpfmap_each(r->obj, BPFOBJ_CIDR4, read_cidr4, r);
+	if (e == 0)
+		e = bpfmap_each(r->obj, BPFOBJ_CIDR6, read_cidr6, r);
+	if (e < 0)
+		return e;
+	ARRAY_SORT(&r->prefixes, prefix_cmp);
+	r->is_known = true;
+	return 0;
+}
+
 int recon_policy_new(const struct bpfobj *o, struct bpfconfig *config, struct recon_policy **ret)
 {
 	CLEANUP(recon_policy_free) struct recon_policy *r = calloc(1, sizeof(*r));
@@ -226,14 +246,9 @@ int recon_policy_new(const struct bpfobj *o, struct bpfconfig *config, struct re
 		if (e < 0)
 			return e;
 	}
-	e = bpfmap_each(o, BPFOBJ_CLASS, read_class, r);
-	if (e == 0)
-		e = bpfmap_each(o, BPFOBJ_CIDR4, read_cidr4, r);
-	if (e == 0)
-		e = bpfmap_each(o, BPFOBJ_CIDR6, read_cidr6, r);
+	e = read_shared(r);
 	if (e < 0)
 		return e;
-	ARRAY_SORT(&r->prefixes, prefix_cmp);
 	*ret = TAKE_PTR(r);
 	return 0;
 }
@@ -539,12 +554,16 @@ static int apply(struct recon_policy *r, struct batches *b, unsigned bank, const
 {
 	int e = 0;
 
-	if (!r->bank[bank].is_known)
+	if (!r->is_known)
+		e = read_shared(r);
+	if (e == 0 && !r->bank[bank].is_known)
 		e = bank_read(r, bank);
 	if (e == 0)
 		e = apply_classes(r, bank, t, b->policy);
 	if (e == 0)
 		e = apply_identities(r, &b->classes, bank, t, ids);
+	if (e == 0)
+		e = map_batch_flush(&b->classes); /* a bridge may add again what this deletes */
 	if (e == 0)
 		e = walk_prefixes(r, PREFIX_BRIDGE, bank, t, &b->classes, NULL);
 	if (e == 0)
@@ -576,6 +595,7 @@ int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, con
 	r->bank[bank].all_identities = e < 0;
 	if (e < 0) {
 		r->bank[bank].is_known = false;
+		r->is_known = false; /* what reached the kernel is not known */
 		r->bank[1 - bank].all_identities = true;
 		return e;
 	}

@@ -204,8 +204,10 @@ static int remove_entry(struct recon_service *r, struct entry *e)
 		return rc;
 	r->stats.deletes++;
 	rc = delete_slots(r, e->value.set, e->numbers, e->n_slots);
+	if (rc < 0)
+		return rc; /* the entry keeps their numbers for the next attempt */
 	entry_free(r, e);
-	return rc;
+	return 0;
 }
 
 static int set_entry(struct recon_service *r, const struct frontend *f)
@@ -260,28 +262,20 @@ static void on_change(const struct frontend *old, const struct frontend *now, vo
 		r->failed = rc;
 }
 
-static int rewrite(const struct frontend *f, void *arg)
+/* Marks a frontend of the table as wanted. */
+static int claim(const struct frontend *f, void *arg)
 {
 	struct recon_service *r = arg;
+	struct mesh_svc_key key = plan_service_key(&f->ip, f->port, f->proto);
+	struct entry *e = entry_find(r, &key);
 
-	return set_entry(r, f);
+	if (e)
+		e->is_claimed = true;
+	return 0;
 }
 
-int recon_service_apply(struct recon_service *r)
-{
-	int rc;
-
-	r->failed = 0;
-	rc = service_table_flush(r->table, on_change, r);
-	if (rc == 0 && r->failed == 0 && r->write_all)
-		rc = service_table_each(r->table, rewrite, r);
-	if (rc == 0)
-		rc = r->failed;
-	r->write_all = rc < 0;
-	return rc;
-}
-
-int recon_service_sweep(struct recon_service *r)
+/* Removes what no frontend claims. Returns the number of them, or the first -errno. */
+static int remove_unclaimed(struct recon_service *r)
 {
 	struct entry *e, *tmp;
 	int n = 0;
@@ -296,7 +290,52 @@ int recon_service_sweep(struct recon_service *r)
 			return rc;
 		n++;
 	}
-	service_table_forget_unused(r->table);
+	return n;
+}
+
+/* After a failure: takes out what failed to go, and leftovers, first, as a full map has room only then. */
+static int repair(struct recon_service *r)
+{
+	struct entry *e, *tmp;
+	int rc;
+
+	HASH_ITER (hh, r->entries, e, tmp)
+		e->is_claimed = false;
+	rc = service_table_each(r->table, claim, r);
+	return rc < 0 ? rc : remove_unclaimed(r);
+}
+
+static int rewrite(const struct frontend *f, void *arg)
+{
+	struct recon_service *r = arg;
+
+	return set_entry(r, f);
+}
+
+int recon_service_apply(struct recon_service *r)
+{
+	int rc;
+
+	r->failed = 0;
+	rc = service_table_flush(r->table, on_change, r);
+	if (rc == 0 && r->write_all) {
+		r->failed = 0; /* all of it is tried again here */
+		rc = repair(r);
+	}
+	if (rc >= 0 && r->write_all)
+		rc = service_table_each(r->table, rewrite, r);
+	if (rc == 0)
+		rc = r->failed;
+	r->write_all = rc < 0;
+	return rc;
+}
+
+int recon_service_sweep(struct recon_service *r)
+{
+	int n = remove_unclaimed(r);
+
+	if (n >= 0)
+		service_table_forget_unused(r->table);
 	return n;
 }
 

@@ -66,7 +66,7 @@ struct mesh_config {
 };
 
 /* --- addresses --- */
-#define MESH_IP_NODE   1 /* an address of a known node or other external host */
+#define MESH_IP_NODE   1 /* an address of a known node; its tunnel packets are believed */
 #define MESH_IP_TUNNEL 2 /* reached through the tunnel: a pod, or a node's CiliumInternalIP */
 
 /* mesh_ipcache4: __be32; mesh_ipcache6: 16 bytes. */

@@ -13,8 +13,10 @@ _meshctl_words()
 	"identity get") words="" ;;
 	"node") words="list" ;;
 	"node list") words="" ;;
-	"policy") words="list" ;;
+	"policy") words="list verdict why" ;;
 	"policy list") words="" ;;
+	"policy verdict") words=" -f --objects --subject --peer --peer-ip --direction --protocol --port --icmp-type --option --named-port --fqdn" ;;
+	"policy why") words=" --peer-ip -i --identity --direction --protocol --port --icmp-type" ;;
 	"service") words="list" ;;
 	"service list") words="" ;;
 	"ipcache") words="list get" ;;

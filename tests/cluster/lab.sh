@@ -13,11 +13,14 @@ usage() {
 	       lab.sh pod add NODE NAMESPACE NAME [k=v,k=v]   prints its address
 	       lab.sh pod del NAMESPACE NAME
 	       lab.sh pod exec NAMESPACE NAME COMMAND...
+	       lab.sh api stop|start         an outage
 	       lab.sh host add NAME ADDRESS
 	       lab.sh host del NAME
 	       lab.sh exec NODE-OR-HOST COMMAND...
 	       lab.sh kubectl ARGUMENT...
 	       lab.sh status
+	APISERVER_FLAGS, OPERATOR_FLAGS, AGENT_FLAGS (replaces the flags of tunnel mode) and CONFIG (key=value ...
+	of cilium-config) change what "up" and "node add" start.
 	U
 	exit 2
 }
@@ -61,25 +64,30 @@ make_pki() {
 
 # Control plane
 
-bridge_is_ours() { ip link show "$BRIDGE" 2>/dev/null | grep -q "alias $MARK\$"; }
+# sysfs may be that of another network namespace
+bridge_mark() { ip -j link show dev "$BRIDGE" 2>/dev/null | jq -r '.[0].ifalias // empty'; }
 
 bridge_up() {
 	if ip link show "$BRIDGE" >/dev/null 2>&1; then
-		bridge_is_ours || die "interface $BRIDGE exists and is not the lab's; choose another with BRIDGE="
+		[ "$(bridge_mark)" = "$MARK" ] ||
+			die "interface $BRIDGE exists and is not the lab's; choose another with BRIDGE="
 		return 0
 	fi
 	ip link add "$BRIDGE" type bridge
-	ip link set "$BRIDGE" alias $MARK up
+	ip link set "$BRIDGE" alias "$MARK" up
 	ip addr add "$SERVER/16" dev "$BRIDGE"
 	! dual || ip addr add "$(six "$SERVER")/64" dev "$BRIDGE" nodad
 }
 
-control_plane_up() {
+etcd_up() {
 	run_in_background etcd etcd --data-dir "$LAB/etcd" --unsafe-no-fsync --name lab \
 		--listen-client-urls "http://127.0.0.1:$ETCD_PORT" --advertise-client-urls "http://127.0.0.1:$ETCD_PORT" \
 		--listen-peer-urls "http://127.0.0.1:$((ETCD_PORT + 1))" \
 		--initial-advertise-peer-urls "http://127.0.0.1:$((ETCD_PORT + 1))" \
 		--initial-cluster "lab=http://127.0.0.1:$((ETCD_PORT + 1))"
+}
+
+api_start() {
 	# shellcheck disable=SC2086
 	run_in_background apiserver kube-apiserver --etcd-servers="http://127.0.0.1:$ETCD_PORT" \
 		--bind-address="$(dual && echo :: || echo "$SERVER")" --advertise-address="$SERVER" --secure-port=6443 \
@@ -89,11 +97,23 @@ control_plane_up() {
 		--service-cluster-ip-range="10.96.0.0/16$(! dual || echo ,fd00:96::/112)" --authorization-mode=Node,RBAC --allow-privileged \
 		--enable-bootstrap-token-auth ${APISERVER_FLAGS:-}
 	wait_for 90 kubectl get --raw /readyz || die "the API server does not become ready: $LAB/log/apiserver.log"
+}
+
+kcm_up() {
 	run_in_background kcm kube-controller-manager --kubeconfig="$LAB/kcm.conf" --leader-elect=false \
 		--service-account-private-key-file="$LAB/pki/sa.key" --root-ca-file="$LAB/pki/ca.crt" \
 		--cluster-signing-cert-file="$LAB/pki/ca.crt" --cluster-signing-key-file="$LAB/pki/ca.key" \
 		--use-service-account-credentials --bind-address=127.0.0.1 \
 		--controllers='*,-node-lifecycle-controller' # no kubelet: it would make every pod unready
+}
+
+# What gave up meanwhile is started again, as a cluster would.
+api() {
+	case $1 in
+	stop) stop apiserver ;;
+	start) api_start; kcm_up; operator_up ;;
+	*) usage ;;
+	esac
 }
 
 # The settings that an installed Cilium has in its ConfigMap; agents of this project read them there.
@@ -123,12 +143,13 @@ cilium_config() {
 operator_up() {
 	local gc=${GC:-30s}
 	mkdir -p /run/cilium # each program of Cilium gets one of its own in this place
+	# shellcheck disable=SC2086
 	run_in_background operator unshare --mount sh -c 'mount -t tmpfs tmpfs /run/cilium && exec "$@"' sh \
 		env K8S_NODE_NAME=operator CILIUM_K8S_NAMESPACE=kube-system cilium-operator \
 		--k8s-kubeconfig-path="$LAB/admin.conf" --identity-allocation-mode=crd --ipam=kubernetes \
 		--cluster-name=default --cluster-id=0 --operator-api-serve-addr=127.0.0.1:9234 \
 		--cilium-endpoint-gc-interval="$gc" --identity-gc-interval="$gc" --nodes-gc-interval="$gc" \
-		--identity-heartbeat-timeout=60s
+		--identity-heartbeat-timeout=60s ${OPERATOR_FLAGS:-}
 	wait_for 60 kubectl wait --for=condition=Established --timeout=1s crd/ciliumnodes.cilium.io \
 		crd/ciliumendpoints.cilium.io crd/ciliumidentities.cilium.io crd/ciliumnetworkpolicies.cilium.io ||
 		die "the operator did not make its resource definitions: $LAB/log/operator.log"
@@ -268,7 +289,9 @@ up() {
 	mkdir -p "$LAB"
 	make_pki
 	bridge_up
-	control_plane_up
+	etcd_up
+	api_start
+	kcm_up
 	cilium_config
 	operator_up
 	for i in $(seq "$nodes"); do node_add "node$i" "$i"; done
@@ -287,7 +310,7 @@ down() {
 	for p in "$LAB"/place/*; do [ ! -e "$p" ] || place_del "${p##*/}"; done
 	for p in "$LAB"/pid/*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	! mountpoint -q "$LAB/cgroup" || umount "$LAB/cgroup"
-	! bridge_is_ours || ip link del "$BRIDGE"
+	[ "$(bridge_mark)" != "$MARK" ] || ip link del "$BRIDGE"
 	# /run/cilium stays: removing it would take the mounts of other labs with it
 	rm -rf "$LAB/etcd" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"
 }
@@ -304,6 +327,7 @@ status() {
 [ $# -gt 0 ] || usage
 case $1 in
 up | down | status) "$@" ;;
+api) api "${2:-}" ;;
 exec) shift; [ $# -gt 1 ] || usage; place_become "$@" ;;
 kubectl) shift; kubectl "$@" ;;
 node) case ${2:-} in add) shift 2; node_add "$@"; node_wait "$1" ;; del) node_del "$3" ;; *) usage ;; esac ;;

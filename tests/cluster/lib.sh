@@ -1,5 +1,6 @@
 # Shared by the scripts of this folder; sourced, not run.
-# LAB: state of one cluster. PEERS: the built programs. Only one cluster runs at a time.
+# LAB: state of one cluster. PEERS: the built programs. One cluster runs in a network namespace; others
+# beside it need a LAB and a MARK of their own.
 PEERS=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/peers}
 LAB=${LAB:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/run}
 BRIDGE=${BRIDGE:-br0}

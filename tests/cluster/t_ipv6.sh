@@ -18,7 +18,7 @@ if [ "${1:-}" != inside ]; then
 	for p in ip6tables python3 jq ip getent; do command -v $p >/dev/null || skip_all "$p is not installed"; done
 	[ -e /proc/net/if_inet6 ] || skip_all "this kernel has no IPv6"
 	unshare --net ip6tables -t mangle -L -n >/dev/null 2>&1 || skip_all "ip6tables does not work on this kernel"
-	for p in mesh-agentd mesh-join meshctl tests/netns/story_stream; do
+	for p in mesh-agentd mesh-join meshctl tests/lib/stream; do
 		[ -x "$BUILD/$p" ] || skip_all "$BUILD/$p is not built"
 	done
 	LAB=$(mktemp -d) MARK=mesh-s$$
@@ -40,7 +40,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-peer=$HERE/peer6.py stream=$BUILD/tests/netns/story_stream
+peer=$HERE/peer6.py stream=$BUILD/tests/lib/stream
 H4=172.19.100.2 H6=fd00:19::100:2 C4=172.19.100.3 C6=fd00:19::100:3 W4=172.19.100.50 W6=fd00:19::100:50
 X6=fd00:19::100:60 # a second address of the strange machine
 

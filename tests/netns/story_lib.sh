@@ -33,11 +33,11 @@ story_end() {
 		rmdir "$CG"/* "$CG" 2>/dev/null || sleep 0.1
 		i=$((i + 1))
 	done
-	[ -z "${T:-}" ] || { umount "$T/run" 2>/dev/null; rm -rf "$T"; }
+	[ -z "${T:-}" ] || rm -rf "$T"
 }
 
 story_begin() {
-	local p
+	local p resolv
 	[ $$ -eq 1 ] || die "not in a process namespace"
 	for p in mesh-agentd mesh-join meshctl tests/lib/mesh-test-apiserver tests/netns/story_peer; do
 		[ -x "$BUILD/$p" ] || die "$BUILD/$p is missing: build it first"
@@ -45,16 +45,18 @@ story_begin() {
 	T=$(mktemp -d /tmp/mesh-story.XXXXXX)
 	trap story_end EXIT
 	trap 'exit 130' INT TERM HUP
-	mkdir "$T/run" "$T/log" "$T/manifests"
-	mount -t tmpfs tmpfs "$T/run" && mkdir "$T/run/netns" || die "cannot mount"
-	mount --bind "$T/run/netns" "$(mkdir -p /run/netns && echo /run/netns)" || die "cannot mount /run/netns"
+	mkdir "$T/log" "$T/manifests"
+	# sockets and network namespaces of others are none of ours
+	mount -t tmpfs tmpfs /run && mkdir /run/netns || die "cannot mount /run"
 	mount -t bpf bpf /sys/fs/bpf || die "this kernel has no BPF file system"
 	mount -t cgroup2 none /sys/fs/cgroup || die "this kernel has no cgroup v2"
 	CG=/sys/fs/cgroup/${T##*/}
 	mkdir "$CG" || die "cannot make a cgroup"
 	# the names of the cluster, as a host whose resolver is the agent has them
 	echo nameserver 127.18.53.53 >"$T/resolv.conf"
-	mount --bind "$T/resolv.conf" "$(readlink -f /etc/resolv.conf)" || die "cannot mount resolv.conf"
+	resolv=$(readlink -m /etc/resolv.conf)
+	[ -e "$resolv" ] || { mkdir -p "${resolv%/*}" && touch "$resolv"; }
+	mount --bind "$T/resolv.conf" "$resolv" || die "cannot mount resolv.conf"
 	ln -s "$(readlink -f "$BUILD")" "$T/bin"
 	ip link add br0 type bridge && ip link set br0 up && ip link set lo up || die "cannot make a bridge"
 }
@@ -139,6 +141,10 @@ manifests() {
 {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4,
  metadata: {name: temple-1, namespace: legacy, labels: {kubernetes.io/service-name: temple}},
  endpoints: [{addresses: [$LEIA], conditions: {ready: true}}], ports: [{name: http, port: 8080, protocol: TCP}]}
+---
+{apiVersion: v1, kind: Service, metadata: {name: council, namespace: legacy, annotations: {io.cilium/portal: "true"}}, spec: {
+ type: ClusterIP, clusterIP: 10.96.0.90, clusterIPs: [10.96.0.90], ipFamilies: [IPv4], selector: {jedi: luke},
+ ports: [{name: http, port: 8000, protocol: TCP, targetPort: 80}]}}
 Y
 	pod_manifest leia $LEIA $LEIA_ID node1 172.19.100.11 rebel
 	pod_manifest vader $VADER $VADER_ID node2 172.19.100.12 sith
@@ -150,7 +156,7 @@ cluster_start() {
 	place_add api $API
 	manifests >"$T/manifests/cluster.yaml"
 	become api "$T/bin/tests/lib/mesh-test-apiserver" --listen $API:6443 --state "$T/api" \
-		--manifests "$T/manifests" --print-ready >"$T/log/api" 2>&1 &
+		--manifests "$T/manifests" ${STORY_SERVER:-} --print-ready >"$T/log/api" 2>&1 &
 	wait_for 10 grep -q ready "$T/log/api" || die "the API server does not start: $(cat "$T/log/api")"
 	export KUBECONFIG=$T/api/admin.conf
 	admin cluster setup >"$T/log/setup" 2>&1 || die "cluster setup: $(cat "$T/log/setup")"

@@ -5,10 +5,11 @@
  *
  *   story_peer node ADDRESS PORT DEVICE IDENTITY   VXLAN between a new TUN device and the hosts; prints
  *                                                  each new pair of sender and VNI
- *   story_peer spoof PORT HOST IDENTITY SOURCE DESTINATION DPORT COUNT
- *                                                  UDP in VXLAN with any identity and inner addresses
+ *   story_peer spoof FROM PORT HOST IDENTITY SOURCE DESTINATION DPORT COUNT
+ *                                                  UDP in VXLAN with any identity and addresses
  *   story_peer plain SOURCE DESTINATION DPORT COUNT
  *                                                  UDP without a tunnel, from an address that is not ours
+ *   story_peer sink PORT                           UDP: a line for each datagram that arrived
  *   story_peer serve PORT TEXT                     HTTP: every request is answered with TEXT
  */
 #include <arpa/inet.h>
@@ -179,15 +180,29 @@ static uint16_t checksum(const uint8_t *p, size_t len)
 	return (uint16_t)~sum;
 }
 
+/* A socket with an address that may be somebody else's. */
+static int bind_as(const char *text, uint16_t port)
+{
+	struct sockaddr_in from = address(text, port);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) < 0 ||
+	    bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0)
+		return -1;
+	return fd;
+}
+
 static int run_spoof(char **argv)
 {
-	struct sockaddr_in to = address(argv[1], (uint16_t)number(argv[0], UINT16_MAX));
-	struct sockaddr_in source = address(argv[3], 0), destination = address(argv[4], 0);
-	uint16_t dport = (uint16_t)number(argv[5], UINT16_MAX), sum;
+	struct sockaddr_in to = address(argv[2], (uint16_t)number(argv[1], UINT16_MAX));
+	struct sockaddr_in source = address(argv[4], 0), destination = address(argv[5], 0);
+	uint16_t dport = (uint16_t)number(argv[6], UINT16_MAX), sum;
 	uint8_t p[INNER + IP_LEN + UDP_LEN + 4] = {0}, *ip = p + INNER, *udp = ip + IP_LEN;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = bind_as(argv[0], 0);
 
-	put_headers(p, (uint32_t)number(argv[2], (1U << 24) - 1));
+	if (fd < 0)
+		return fail("story_peer: bind");
+	put_headers(p, (uint32_t)number(argv[3], (1U << 24) - 1));
 	ip[0] = 0x45;
 	ip[3] = IP_LEN + UDP_LEN + 4;
 	ip[8] = 64;
@@ -203,7 +218,7 @@ static int run_spoof(char **argv)
 	udp[3] = (uint8_t)dport;
 	udp[5] = UDP_LEN + 4; /* no checksum: allowed in IPv4 */
 	memcpy(udp + UDP_LEN, "evil", 4);
-	for (unsigned long n = number(argv[6], 1000); n; n--)
+	for (unsigned long n = number(argv[7], 1000); n; n--)
 		if (sendto(fd, p, sizeof(p), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 			return fail("story_peer: send");
 	return 0;
@@ -211,17 +226,33 @@ static int run_spoof(char **argv)
 
 static int run_plain(char **argv)
 {
-	struct sockaddr_in from = address(argv[0], 40000);
 	struct sockaddr_in to = address(argv[1], (uint16_t)number(argv[2], UINT16_MAX));
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+	int fd = bind_as(argv[0], 40000);
 
-	if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) < 0 ||
-	    bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0)
+	if (fd < 0)
 		return fail("story_peer: bind");
 	for (unsigned long n = number(argv[3], 1000); n; n--)
 		if (sendto(fd, "evil", 4, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 			return fail("story_peer: send");
 	return 0;
+}
+
+static int run_sink(char **argv)
+{
+	struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(argv[0], UINT16_MAX))}, from;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char text[INET_ADDRSTRLEN], data[64];
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0)
+		return fail("story_peer: bind");
+	for (;;) {
+		socklen_t len = sizeof(from);
+
+		if (recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &len) < 0)
+			return fail("story_peer: receive");
+		(void)printf("from %s\n", inet_ntop(AF_INET, &from.sin_addr, text, sizeof(text)));
+		(void)fflush(stdout);
+	}
 }
 
 static int run_serve(char **argv)
@@ -254,7 +285,8 @@ int main(int argc, char **argv)
 		const char *name;
 		int args;
 		int (*run)(char **argv);
-	} commands[] = {{"node", 4, run_node}, {"spoof", 7, run_spoof}, {"plain", 4, run_plain}, {"serve", 2, run_serve}};
+	} commands[] = {{"node", 4, run_node}, {"spoof", 8, run_spoof}, {"plain", 4, run_plain}, {"serve", 2, run_serve},
+		      {"sink", 1, run_sink}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0 && argc == commands[i].args + 2)

@@ -49,6 +49,7 @@ HANDLER(on_identities, CTL_VERB_IDENTITY_LIST)
 HANDLER(on_identity, CTL_VERB_IDENTITY_GET)
 HANDLER(on_nodes, CTL_VERB_NODE_LIST)
 HANDLER(on_policies, CTL_VERB_POLICY_LIST)
+HANDLER(on_policy_why, CTL_VERB_POLICY_WHY)
 HANDLER(on_services, CTL_VERB_SERVICE_LIST)
 HANDLER(on_ipcache, CTL_VERB_IPCACHE_LIST)
 HANDLER(on_ipcache_get, CTL_VERB_IPCACHE_GET)
@@ -64,6 +65,7 @@ static const struct ctl_verb verbs[] = {
 	{CTL_VERB_IDENTITY_GET, false, on_identity, NULL},
 	{CTL_VERB_NODE_LIST, false, on_nodes, NULL},
 	{CTL_VERB_POLICY_LIST, false, on_policies, NULL},
+	{CTL_VERB_POLICY_WHY, false, on_policy_why, NULL},
 	{CTL_VERB_SERVICE_LIST, false, on_services, NULL},
 	{CTL_VERB_IPCACHE_LIST, false, on_ipcache, NULL},
 	{CTL_VERB_IPCACHE_GET, false, on_ipcache_get, NULL},

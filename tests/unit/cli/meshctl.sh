@@ -82,6 +82,14 @@ run 2 monitor --count 0
 run 2 monitor --identity -1
 run 2 monitor --direction up
 run 2 dns query x --type MX
+for peer in "" "--peer-ip x" "--identity x" "--identity 5 --peer-ip 192.0.2.1"; do
+	run 2 policy why $peer --direction ingress --protocol tcp --port 1
+done
+run 2 policy why --identity 5 --direction ingress --protocol tcp
+says "--port is missing"
+run 2 policy why --identity 5 --direction ingress --protocol icmp
+says "--icmp-type is missing"
+run 3 --socket "$sock" policy why --identity 5 --direction ingress --protocol icmp --icmp-type 8
 run 2 leave
 says "--yes"
 
@@ -125,6 +133,12 @@ has "has no selector"
 run 0 --socket "$sock" policy list
 has "not enforced here"
 has "l7?[31m"
+run 1 --socket "$sock" policy why --peer-ip 10.244.1.9 --direction ingress --protocol tcp --port 80
+has "deny: denied by CiliumNetworkPolicy legacy/luke, spec.ingressDeny[0]"
+has "peer: identity 16802, k8s:sith=vader"
+has "audit mode"
+run 1 --socket "$sock" policy why --identity 16802 --direction egress --protocol udp --port 53 -o json
+[ "$out" = "$("$fake" --print "$here/data/fixture.json" policy.why)" ] || fail "policy.why -o json: $out"
 run 0 --socket "$sock" map list
 has "NUM ENTRIES"
 run 5 --socket "$sock" ipcache list 10.0.0.0/8
@@ -183,7 +197,7 @@ says "closed the connection"
 cat >"$tmp/fixture.json" <<'JSON'
 {"status": {"version": "0.1.0", "uptime_ms": 5, "joined": false, "state": "not-joined", "labels": [], "conditions": []},
 "policy.list": {"$errno": 107, "text": "x"}, "endpoint.list": {"$errno": 1, "text": "no"}, "node.list": {"$errno": 5, "text": "disk"},
-"map.list": {"$errno": 16, "text": "soon"}, "identity.list": {"$errno": 22, "text": "what"}}
+"policy.why": {"$args": true}, "map.list": {"$errno": 16, "text": "soon"}, "identity.list": {"$errno": 22, "text": "what"}}
 JSON
 "$fake" "$sock" "$tmp/fixture.json" &
 pid=$!
@@ -205,4 +219,12 @@ run 5 --socket "$sock" map list
 says "try again"
 run 5 --socket "$sock" identity list
 says "what"
+# what is asked of the daemon
+run 1 --socket "$sock" policy why -o json --peer-ip 192.0.2.1 --direction egress --protocol icmp --icmp-type 8
+for part in '"address": "192.0.2.1"' '"direction": "egress"' '"protocol": "icmp"' '"icmp_type": "8"'; do
+	has "$part"
+done
+run 1 --socket "$sock" policy why -o json --identity 7 --direction egress --protocol tcp --port 6443
+has '"identity": 7'
+has '"port": "6443"'
 exit $bad

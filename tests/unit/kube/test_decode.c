@@ -254,8 +254,7 @@ Test(decode_node, same)
 		"{\"metadata\":{\"name\":\"a\",\"uid\":\"2\"}}",
 		"{\"metadata\":{\"name\":\"a\",\"uid\":\"1\",\"annotations\":{\"network.cilium.io/wg-pub-key\":\"K\"}}}",
 		"{\"metadata\":{\"name\":\"a\",\"uid\":\"1\"},\"spec\":{\"addresses\":[{\"type\":\"InternalIP\",\"ip\":\"10.0.0.1\"}]}}",
-		"{\"metadata\":{\"name\":\"a\",\"uid\":\"1\"},\"spec\":{\"addresses\":[{\"type\":\"CiliumInternalIP\",\"ip\":"
-		"\"10.0.0.1\"}]}}",
+		"{\"metadata\":{\"name\":\"a\",\"uid\":\"1\"},\"spec\":{\"addresses\":[{\"type\":\"CiliumInternalIP\",\"ip\":\"10.0.0.1\"}]}}",
 		"{\"metadata\":{\"name\":\"a\",\"uid\":\"1\"},\"spec\":{\"ipam\":{\"podCIDRs\":[\"10.0.0.0/24\"]}}}",
 		"{\"metadata\":{\"name\":\"a\",\"uid\":\"1\"},\"spec\":{\"ipam\":{\"podCIDRs\":[\"10.0.0.0/25\"]}}}",
 	};

@@ -283,6 +283,48 @@ Test(reflector, gone, .init = setup, .fini = teardown)
 	AWAIT(is_equal() && reflector_get_stats(reflector).lists >= 3);
 }
 
+/* A server for which no version is new enough must not be listed in a loop. */
+Test(reflector, gone_always, .init = setup, .fini = teardown)
+{
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true,\"pathPrefix\":\"/api/v1/namespaces\"},"
+	      "\"count\":100000}]");
+	put(1, 1);
+	start();
+	run_for(2 * USEC_PER_SEC);
+	cr_expect_leq(copy.states[REFLECTOR_SYNCING], 12);
+	want_code(&w, 200, "DELETE", NULL, "/test/faults");
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+}
+
+/* The lists come, only the watches from them are refused as too old. */
+Test(reflector, gone_after_each_list, .init = setup_pages, .fini = teardown)
+{
+	put(1, 1);
+	start();
+	AWAIT_ALONE(reflector_has_synced(reflector));
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true,\"pathPrefix\":\"/api/v1/namespaces\"},"
+	      "\"count\":100000}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	run_for(2 * USEC_PER_SEC);
+	cr_expect_geq(reflector_get_stats(reflector).lists, 2);
+	cr_expect_leq(reflector_get_stats(reflector).lists, 12);
+	cr_expect(is_equal());
+}
+
+/* A credential that stays refused is not tried all the time. */
+Test(reflector, unauthorized_for_long, .init = setup, .fini = teardown)
+{
+	fault("[{\"action\":\"status\",\"status\":401,\"match\":{\"pathPrefix\":\"/api/v1/namespaces\"},\"count\":100000}]");
+	start();
+	AWAIT_ALONE(copy.unauthorized == 2);
+	run_for(3 * USEC_PER_SEC);
+	cr_expect_eq(copy.unauthorized, 2);
+	want_code(&w, 200, "DELETE", NULL, "/test/faults");
+	put(1, 1);
+	reflector_kick(reflector);
+	AWAIT_ALONE(is_equal());
+}
+
 static void broken(const char *action)
 {
 	CLEANUP(free) char *text = NULL;
@@ -433,7 +475,7 @@ static unsigned n_histories(void)
 	const char *text = getenv("MESH_TEST_HISTORIES");
 	uint64_t n;
 
-	return text && str_to_u64(text, 1000000, &n) == 0 ? (unsigned)n : 150;
+	return text && str_to_u64(text, 1000000, &n) == 0 ? (unsigned)n : 100;
 }
 
 static void histories(void)

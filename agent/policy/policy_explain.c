@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy_explain.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/macro.h"
+#include "json/json.h"
+#include "policy/policy_rule.h"
+
+/* Words of the question */
+
+static int parse_direction(const char *text, enum policy_dir *ret, struct err *reterr)
+{
+	if (!text)
+		return err_set(reterr, EINVAL, "--direction is missing: ingress or egress");
+	if (str_eq(text, "ingress"))
+		*ret = POLICY_INGRESS;
+	else if (str_eq(text, "egress"))
+		*ret = POLICY_EGRESS;
+	else
+		return err_set(reterr, EINVAL, "--direction %.40s: must be ingress or egress", text);
+	return 0;
+}
+
+static int parse_protocol(const char *text, uint8_t *ret, struct err *reterr)
+{
+	static const struct {
+		const char *name;
+		uint8_t number;
+	} names[] = {{"tcp", IPPROTO_TCP},
+		     {"udp", IPPROTO_UDP},
+		     {"sctp", IPPROTO_SCTP},
+		     {"icmp", IPPROTO_ICMP},
+		     {"icmpv6", IPPROTO_ICMPV6}};
+	uint64_t number;
+
+	if (!text)
+		return err_set(reterr, EINVAL, "--protocol is missing: tcp, udp, sctp, icmp, icmpv6 or a number");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcasecmp(text, names[i].name) == 0) {
+			*ret = names[i].number;
+			return 0;
+		}
+	if (str_to_u64(text, UINT8_MAX, &number) < 0)
+		return err_set(reterr, EINVAL, "--protocol %.40s: must be tcp, udp, sctp, icmp, icmpv6 or a number up to 255",
+			       text);
+	*ret = (uint8_t)number;
+	return 0;
+}
+
+static int parse_number(const char *option, const char *text, uint64_t max, const char *why, uint16_t *ret,
+			struct err *reterr)
+{
+	uint64_t number;
+
+	if (!text)
+		return err_set(reterr, EINVAL, "%s is missing: %s", option, why);
+	if (str_to_u64(text, max, &number) < 0)
+		return err_set(reterr, EINVAL, "%s %.40s: must be a number up to %u", option, text, (unsigned)max);
+	*ret = (uint16_t)number;
+	return 0;
+}
+
+int policy_question_parse(const struct policy_question_text *text, struct policy_question *ret, struct err *reterr)
+{
+	struct policy_question q = {0};
+	bool is_icmp, has_ports;
+	uint16_t ignored;
+	int r = parse_direction(text->direction, &q.dir, reterr);
+
+	if (r == 0)
+		r = parse_protocol(text->protocol, &q.proto, reterr);
+	if (r < 0)
+		return r;
+	is_icmp = q.proto == IPPROTO_ICMP || q.proto == IPPROTO_ICMPV6;
+	has_ports = q.proto == IPPROTO_TCP || q.proto == IPPROTO_UDP || q.proto == IPPROTO_SCTP;
+	if (!is_icmp && text->icmp_type)
+		return err_set(reterr, EINVAL, "--icmp-type %.40s: only icmp and icmpv6 have types", text->icmp_type);
+	if (is_icmp)
+		r = parse_number("--icmp-type", text->icmp_type, UINT8_MAX, "icmp and icmpv6 need a type", &q.port, reterr);
+	else if (has_ports)
+		r = parse_number("--port", text->port, UINT16_MAX, "tcp, udp and sctp need a destination port", &q.port,
+				 reterr);
+	if (r == 0 && text->port)
+		r = parse_number("--port", text->port, UINT16_MAX, "", &ignored, reterr);
+	if (r == 0)
+		*ret = q;
+	return r;
+}
+
+/* Words of the answer */
+
+static const char *action_of(const struct policy_match *m)
+{
+	if (m->is_deny)
+		return "deny";
+	if (m->is_restricted)
+		return "proxy";
+	return m->needs_auth ? "auth" : "allow";
+}
+
+static const char *dir_str(enum policy_dir dir)
+{
+	return dir == POLICY_INGRESS ? "ingress" : "egress";
+}
+
+static int say_rule(const struct policy_repo *r, const char *what, uint32_t rule, struct buf *out)
+{
+	struct policy_origin o;
+
+	if (policy_origin(r, rule, &o) < 0)
+		return buf_addf(out, "%s", what);
+	return buf_addf(out, "%s by %s %s%s%s, %s", what, policy_kind_str(o.kind), o.ns, *o.ns ? "/" : "", o.name, o.path);
+}
+
+static int say_allow(const struct policy_repo *r, const struct policy_why *w, enum policy_dir dir, struct buf *out)
+{
+	if (w->verdict.rule)
+		return say_rule(r, "allowed", w->verdict.rule, out);
+	if (r->options.mode == POLICY_MODE_NEVER)
+		return buf_addf(out, "enable-policy is never: nothing is enforced");
+	if (!w->is_enforced)
+		return buf_addf(out, "no policy is about the subject's %s: everything is allowed", dir_str(dir));
+	if (!w->is_default_deny)
+		return buf_addf(out, "no rule denies it, and no policy denies %s by default", dir_str(dir));
+	return buf_addf(out, "the local host is let in where no rule denies it: allow-localhost");
+}
+
+static int say_default(const struct policy_repo *r, const struct policy_why *w, enum policy_dir dir, struct buf *out)
+{
+	bool has_restricted = false;
+	int err;
+
+	for (size_t i = 0; i < w->n_matches; i++)
+		has_restricted = has_restricted || w->matches[i].is_restricted;
+	err = buf_addf(out, "no rule allows it, and %s is denied by default%s", dir_str(dir),
+		       r->options.mode == POLICY_MODE_ALWAYS ? ": enable-policy is always" : "");
+	if (err == 0 && has_restricted)
+		err = buf_addf(out, "; a rule that matches needs an L7 proxy, which this host has not");
+	return err;
+}
+
+static int say(const struct policy_repo *r, const struct policy_why *w, enum policy_dir dir, struct buf *out)
+{
+	switch ((enum policy_action)w->verdict.action) {
+	case POLICY_ALLOW:
+		return say_allow(r, w, dir, out);
+	case POLICY_DENY_RULE:
+		return say_rule(r, "denied", w->verdict.rule, out);
+	case POLICY_DENY_AUTH:
+		return say_rule(r, "authentication, which this host cannot do, is asked for", w->verdict.rule, out);
+	default:
+		return say_default(r, w, dir, out);
+	}
+}
+
+/* A match with its place, to be sorted. */
+struct told {
+	struct policy_origin origin;
+	const struct policy_match *match;
+};
+
+static int told_cmp(const void *pa, const void *pb)
+{
+	const struct told *a = pa, *b = pb;
+	int r = (int)a->origin.kind - (int)b->origin.kind;
+
+	if (r == 0)
+		r = strcmp(a->origin.ns, b->origin.ns);
+	if (r == 0)
+		r = strcmp(a->origin.name, b->origin.name);
+	if (r == 0)
+		r = strverscmp(a->origin.path, b->origin.path); /* [10] comes after [9] */
+	return r ? r : (a->match->rule > b->match->rule) - (a->match->rule < b->match->rule);
+}
+
+static json_t *rules_json(const struct policy_repo *r, const struct policy_why *w)
+{
+	CLEANUP(json_decref) json_t *list = json_array();
+	CLEANUP(free) struct told *v = calloc(w->n_matches + 1, sizeof(*v));
+	size_t n = 0;
+
+	if (!list || !v)
+		return NULL;
+	for (size_t i = 0; i < w->n_matches; i++)
+		if (policy_origin(r, w->matches[i].rule, &v[n].origin) == 0)
+			v[n++].match = &w->matches[i];
+	qsort(v, n, sizeof(*v), told_cmp);
+	for (size_t i = 0; i < n; i++) {
+		json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", policy_kind_str(v[i].origin.kind), "namespace",
+				      v[i].origin.ns, "name", v[i].origin.name, "path", v[i].origin.path, "action",
+				      action_of(v[i].match));
+
+		if (json_array_append_new(list, o) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(list);
+}
+
+int policy_explain(struct policy_repo *r, const struct policy_why *why, enum policy_dir dir, json_t **ret)
+{
+	CLEANUP(buf_done) struct buf reason = {0};
+	json_t *rules = rules_json(r, why), *o;
+
+	if (!rules || say(r, why, dir, &reason) < 0) {
+		json_decref(rules);
+		return -ENOMEM;
+	}
+	o = json_pack("{s:s, s:s, s:o}", "verdict", why->verdict.action == POLICY_ALLOW ? "allow" : "deny", "reason",
+		      reason.data, "rules", rules);
+	if (!o)
+		return -ENOMEM;
+	*ret = o;
+	return 0;
+}

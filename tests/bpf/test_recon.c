@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the reconcilers make of maps that are full for a while: nothing is lost, nothing stays behind. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "bpf/harness.h"
+#include "recon/recon_addr.h"
+#include "recon/recon_policy.h"
+#include "recon/recon_service.h"
+
+enum { SMALL = 8, ID_FIRST = 1000 };
+
+static size_t entries(struct harness *h, enum bpfobj_map map)
+{
+	size_t n = 0;
+
+	CHECK_EQ(bpfmap_count(h->obj, map, &n), 0);
+	return n;
+}
+
+static struct ip address(unsigned i)
+{
+	const uint8_t b[4] = {10, 244, 0, (uint8_t)i};
+
+	return ip_from_bytes(AF_INET, b);
+}
+
+static void hold(struct ipcache *c, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		struct ipcache_claim claim = {.identity = ID_FIRST + i};
+		struct ip ip = address(i);
+
+		CHECK_EQ(ipcache_claim(c, IPCACHE_FROM_ENDPOINT, &ip, &claim), 0);
+	}
+}
+
+static void let_go(struct ipcache *c, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		struct ip ip = address(i);
+
+		ipcache_release(c, IPCACHE_FROM_ENDPOINT, &ip, 0);
+	}
+}
+
+/* Addresses that went while the map was full must go once there is room. */
+static void test_addresses(struct harness *h)
+{
+	struct ipcache *c;
+	struct recon_addr *r;
+
+	harness_reset(h);
+	CHECK_EQ(ipcache_new(&c), 0);
+	CHECK_EQ(recon_addr_new(h->obj, c, &r), 0);
+	hold(c, 0, SMALL);
+	CHECK_EQ(recon_addr_apply(r, NULL, NULL), 1);
+	CHECK_EQ(recon_addr_apply(r, NULL, NULL), 0);
+	let_go(c, 0, 3);
+	hold(c, SMALL, SMALL + 4);
+	CHECK_EQ(recon_addr_apply(r, NULL, NULL), -E2BIG);
+	CHECK_EQ(recon_addr_apply(r, NULL, NULL), -E2BIG);
+	let_go(c, SMALL + 3, SMALL + 4);
+	CHECK_EQ(recon_addr_apply(r, NULL, NULL), 1);
+	CHECK_EQ(entries(h, BPFOBJ_IPCACHE4), SMALL);
+	for (unsigned i = 0; i < SMALL + 4; i++) {
+		struct ip ip = address(i);
+		struct mesh_ipinfo info;
+
+		CHECK_EQ(bpfmap_get(h->obj, BPFOBJ_IPCACHE4, ip.b, &info), i < 3 || i == SMALL + 3 ? -ENOENT : 0);
+	}
+	/* The change that came with the failure was told with the success; now nothing is new. */
+	CHECK_EQ(recon_addr_apply(r, NULL, NULL), 0);
+	recon_addr_free(r);
+	ipcache_free(c);
+}
+
+static void identities(struct identity_table *ids, unsigned from, unsigned to, bool there)
+{
+	for (unsigned i = from; i < to; i++) {
+		struct label_builder b = {.table = identity_labels(ids)};
+		struct label_set *set;
+
+		if (!there) {
+			CHECK_EQ(identity_remove(ids, ID_FIRST + i), 0);
+			continue;
+		}
+		CHECK_EQ(label_builder_add_text(&b, "k8s:app=a"), 0);
+		CHECK_EQ(label_builder_add_text(&b, "k8s:io.kubernetes.pod.namespace=n"), 0);
+		CHECK_EQ(label_builder_add_text(&b, "k8s:io.cilium.k8s.policy.cluster=c1"), 0);
+		CHECK_EQ(label_builder_take(&b, &set), 0);
+		CHECK_EQ(identity_upsert(ids, ID_FIRST + i, set), 0);
+	}
+}
+
+static int no_services(void *ctx, const char *ns, const char *name, policy_service_fn fn, void *arg)
+{
+	(void)ctx, (void)ns, (void)name, (void)fn, (void)arg;
+	return 0;
+}
+
+static struct policy_repo *policies(struct identity_table *ids)
+{
+	const struct policy_service_view services = {.each = no_services};
+	struct policy_options options = policy_options_default();
+	struct label_builder b = {.table = identity_labels(ids)};
+	struct err err = {0};
+	struct policy_repo *repo;
+	struct label_set *set;
+	json_t *doc = json_loads("{\"metadata\": {\"name\": \"p\", \"namespace\": \"n\"}, \"spec\": {\"endpointSelector\": {},"
+				 "\"ingress\": [{\"fromEndpoints\": [{\"matchLabels\": {\"k8s:app\": \"a\","
+				 "\"k8s:io.kubernetes.pod.namespace\": \"n\"}}]}]}}", 0, NULL);
+
+	options.cluster = "c1";
+	CHECK_EQ(policy_repo_new(ids, &options, &services, &repo), 0);
+	CHECK_EQ(label_builder_add_text(&b, "k8s:app=vm"), 0);
+	CHECK_EQ(label_builder_add_text(&b, "k8s:io.kubernetes.pod.namespace=n"), 0);
+	CHECK_EQ(label_builder_add_text(&b, "k8s:io.cilium.k8s.policy.cluster=c1"), 0);
+	CHECK_EQ(label_builder_take(&b, &set), 0);
+	CHECK_EQ(policy_set_subject(repo, set, NULL, 0, NULL), 0);
+	CHECK(policy_set(repo, POLICY_CNP, doc, &err) >= 0);
+	json_decref(doc);
+	return repo;
+}
+
+static int apply(struct recon_policy *r, struct policy_table *t, struct identity_table *ids)
+{
+	int e = policy_table_update(t);
+
+	CHECK(e >= 0);
+	return recon_policy_apply(r, t, ids, MESH_STATE_ACTIVE);
+}
+
+/* The class of identity `i` in the bank in force. */
+static uint32_t class_of(struct harness *h, unsigned i)
+{
+	uint32_t key = ID_FIRST + i;
+	struct mesh_class c = {0};
+	int e = bpfmap_get(h->obj, BPFOBJ_CLASS, &key, &c);
+
+	CHECK(e == 0 || e == -ENOENT);
+	return c.class[bpfconfig_bank(h->conf)];
+}
+
+/* What failed to arrive in the map of classes arrives later, and what failed to go goes. */
+static void test_classes(struct harness *h)
+{
+	struct identity_table *ids;
+	struct recon_policy *r;
+	struct policy_table *t;
+	struct policy_repo *repo;
+
+	harness_reset(h);
+	CHECK_EQ(identity_table_new(&ids), 0);
+	repo = policies(ids);
+	CHECK_EQ(policy_table_new(repo, &t), 0);
+	CHECK_EQ(recon_policy_new(h->obj, h->conf, &r), 0);
+	identities(ids, 0, 4, true);
+	CHECK_EQ(apply(r, t, ids), 0);
+	CHECK(class_of(h, 0) != 0);
+	identities(ids, 0, 2, false);
+	identities(ids, 4, 20, true);
+	CHECK_EQ(apply(r, t, ids), -E2BIG);
+	CHECK(class_of(h, 2) != 0); /* what was in force stays */
+	identities(ids, 6, 20, false);
+	CHECK_EQ(apply(r, t, ids), 0);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(class_of(h, i) != 0, i >= 2 && i < 6);
+	/* Both banks have to forget. */
+	identities(ids, 2, 3, false);
+	CHECK_EQ(apply(r, t, ids), 0);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(class_of(h, i) != 0, i >= 3 && i < 6);
+	CHECK(entries(h, BPFOBJ_CLASS) <= 4);
+	recon_policy_free(r);
+	policy_table_free(t);
+	policy_repo_free(repo);
+	identity_table_free(ids);
+}
+
+static void services(struct service_table *t, unsigned from, unsigned to, bool there)
+{
+	for (unsigned i = from; i < to; i++) {
+		char name[16], ip[16];
+		struct kube_service *s;
+		struct err err = {0};
+		json_t *doc;
+
+		(void)snprintf(name, sizeof(name), "s%u", i);
+		(void)snprintf(ip, sizeof(ip), "10.96.0.%u", i + 1);
+		if (!there) {
+			service_table_remove(t, "n", name);
+			continue;
+		}
+		doc = json_pack("{s:{s:s,s:s,s:s}, s:{s:s, s:s, s:[s], s:[s], s:[{s:s,s:i,s:s}]}}", "metadata", "name", name,
+				"namespace", "n", "creationTimestamp", "2026-01-01T00:00:00Z", "spec", "type", "ClusterIP",
+				"clusterIP", ip, "clusterIPs", ip, "ipFamilies", "IPv4", "ports", "name", "http", "port", 80,
+				"protocol", "TCP");
+		CHECK_EQ(kube_service_decode(doc, &s, &err), 0);
+		CHECK_EQ(service_table_upsert(t, s), 0);
+		json_decref(doc);
+	}
+}
+
+/* A map that leftovers of an earlier run fill is put right by itself. */
+static void test_services(struct harness *h)
+{
+	const struct service_options opt = {.node = "h"};
+	struct service_table *t;
+	struct recon_service *r;
+
+	harness_reset(h);
+	CHECK_EQ(service_table_new(&opt, &t), 0);
+	CHECK_EQ(recon_service_new(h->obj, t, &r), 0);
+	services(t, 0, SMALL, true);
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), SMALL);
+	recon_service_free(r);
+	service_table_free(t);
+
+	CHECK_EQ(service_table_new(&opt, &t), 0);
+	CHECK_EQ(recon_service_new(h->obj, t, &r), 0);
+	services(t, 4, SMALL + 4, true); /* 0 to 3 are gone, and not swept yet */
+	CHECK_EQ(recon_service_apply(r), -E2BIG);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), SMALL);
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), SMALL);
+	services(t, 4, SMALL + 4, false);
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), 0);
+	recon_service_free(r);
+	service_table_free(t);
+}
+
+int main(void)
+{
+	const struct bpfobj_sizes sizes = {.ipcache = SMALL, .classes = SMALL, .services = SMALL};
+	struct harness h;
+
+	harness_open(&h, &sizes);
+	test_addresses(&h);
+	test_classes(&h);
+	test_services(&h);
+	harness_close(&h);
+	return harness_done();
+}

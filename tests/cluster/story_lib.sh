@@ -1,0 +1,147 @@
+# Shared by the parts of story.sh; sourced after lib.sh.
+lab=$here/lab.sh
+passed=0 failed=0 skipped=0 variant=
+HOST=172.19.100.2 OTHER=172.19.100.9 WORLD=172.19.100.50
+peer=$BUILD/tests/cluster/peer stream=$BUILD/tests/lib/stream
+declare -A pod_node=([resistance]=node1 [empire]=node2) pod_ip=()
+
+# Counting
+
+pass() { passed=$((passed + 1)); echo "PASS $variant: $*"; }
+fail() { failed=$((failed + 1)); echo "FAIL $variant: $*"; }
+skip() { skipped=$((skipped + 1)); echo "SKIP $variant: $*"; }
+check() { # TEXT COMMAND...
+	local text=$1
+	shift
+	if "$@" >"$LAB/check.out" 2>&1; then
+		pass "$text"
+	else
+		fail "$text"
+		[ ! -s "$LAB/check.out" ] || tail -5 "$LAB/check.out" | cut -c1-300 | sed 's/mesh1\.[A-Za-z0-9_-]*/mesh1.../g; s/^/     /'
+	fi
+}
+not() { ! "$@"; }
+is() { [ "$1" = "$2" ] || { echo "expected '$2', got '$1'"; return 1; }; }
+soon() { wait_for 15 "$@" || { "$@"; echo "not within 15 s"; return 1; }; } # the last output says why
+now_ms() { date +%s%3N; }
+
+# Places: a node, a host, or pod:NAME of the namespace default. Needs no API server.
+at() {
+	local place=$1
+	shift
+	case $place in
+	pod:*) place_exec "${pod_node[${place#pod:}]}" nsenter --net="/run/netns/$MARK-pod-default-${place#pod:}" "$@" ;;
+	*) place_exec "$place" "$@" ;;
+	esac
+}
+# The same for what goes on in the background: NAME, PLACE, COMMAND...
+background() {
+	local name=$1 place=$2
+	shift 2
+	mkdir -p "$LAB/log" "$LAB/pid"
+	case $place in
+	pod:*) set -- "${pod_node[${place#pod:}]}" nsenter --net="/run/netns/$MARK-pod-default-${place#pod:}" "$@" ;;
+	*) set -- "$place" "$@" ;;
+	esac
+	setsid "$lab" exec "$@" >"$LAB/log/$name.log" 2>&1 </dev/null &
+	echo "$! $(started_at $!)" >"$LAB/pid/$name"
+	disown # the shell need not tell of its end
+}
+
+reaches() { # FROM ADDRESS PORT NAME-OF-THE-ANSWER [ADDRESS-THAT-IT-SEES]
+	at "$1" curl -sS -m 3 "http://$2:$3/" | grep "^$4 from ${5:-}"
+}
+# Nothing comes back at all: a refusal by a closed port is no proof.
+dropped() { # FROM ADDRESS PORT
+	local code
+	at "$1" curl -sS -m 1 -o /dev/null "http://$2:$3/"
+	code=$?
+	[ $code -eq 28 ] || { echo "curl ended with $code, not 28 (no answer)"; return 1; }
+}
+answers() { wc -l <"$LAB/log/$1.log"; }
+goes_on() { # NAME of a connection that is held
+	local n
+	n=$(answers "$1")
+	sleep 0.6
+	[ "$(answers "$1")" -gt "$n" ] || { tail -1 "$LAB/log/$1.log"; return 1; }
+}
+is_cut() { # NAME [SECONDS]: still there, but nothing passes
+	local n
+	is_running "$1" || return 1
+	n=$(answers "$1")
+	sleep "${2:-1.2}"
+	is "$(answers "$1")" "$n"
+}
+
+# The daemon of a host, as its unit would run it
+
+conf_of() { echo "$LAB/host/$1/agent.conf"; }
+host_dir() {
+	mkdir -p "$LAB/host/$1"
+	printf 'state-dir = "%s";\nruntime-dir = "%s";\n' "$LAB/host/$1/state" "$LAB/host/$1/run" >"$(conf_of "$1")"
+}
+daemon() { # HOST [PROGRAM]
+	setsid "$lab" exec "$1" "${2:-$BUILD/mesh-agentd}" --config "$(conf_of "$1")" >>"$LAB/log/agentd-$1.log" 2>&1 </dev/null &
+	echo "$! $(started_at $!)" >"$LAB/pid/agentd-$1"
+	disown
+}
+daemon_kill() {
+	local pid
+	read -r pid _ <"$LAB/pid/agentd-$1" && kill -9 "$pid"
+	wait_for 5 not is_running "agentd-$1"
+}
+ctl() { # HOST ARGUMENT...
+	local host=$1
+	shift
+	at "$host" "$BUILD/meshctl" --config "$(conf_of "$host")" "$@"
+}
+state_of() { ctl "$1" status -o json | jq -r .state; }
+state_is() { is "$(state_of "$1")" "$2"; }
+admin() { env KUBECONFIG="$KUBECONFIG" "$BUILD/meshctl" "$@"; }
+token_in() { sed -n 's/^.*mesh-join --token \(mesh1[^ ]*\).*$/\1/p' "$1"; }
+
+# What the stock agent of a node knows
+
+in_ipcache() { # NODE ADDRESS IDENTITY
+	at "$1" cilium-dbg bpf ipcache list | grep -E "^$2/32 .*identity=$3 "
+}
+not_in_ipcache() { ! at "$1" cilium-dbg bpf ipcache list | grep "^$2/32 .*identity=$3 "; }
+
+# One cluster, two nodes, a pod on each, three machines: enrolled, enrolled, strange
+
+service() { # NAMESPACE NAME SELECTOR-JSON TARGET-PORT ANNOTATIONS-JSON
+	kubectl apply -f - >/dev/null <<-Y
+	{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "$2", "namespace": "$1", "annotations": $5},
+	 "spec": {"selector": $3, "ports": [{"name": "http", "port": 80, "targetPort": $4}]}}
+	Y
+}
+
+cluster_up() {
+	local p
+	"$lab" up 2 >"$LAB.up" 2>&1 || { cat "$LAB.up"; return 1; }
+	rm -f "$LAB.up"
+	"$lab" host add crait $OTHER && "$lab" host add world $WORLD || return 1
+	for p in resistance empire; do
+		pod_ip[$p]=$("$lab" pod add "${pod_node[$p]}" default $p "org=$p") || return 1
+		background serve-$p pod:$p "$peer" serve 8080 $p
+		at world ip route replace "${pod_ip[$p]}" via "172.19.0.1${pod_node[$p]#node}"
+	done
+	for p in host1 crait world node1 node2; do
+		background serve-$p-80 $p "$peer" serve 80 $p
+		background serve-$p-8080 $p "$peer" serve 8080 $p
+	done
+	background serve-host1-22 host1 "$peer" serve 22 host1
+	kubectl create namespace legacy >/dev/null 2>&1
+	service default resistance '{"org": "resistance"}' 8080 '{}'
+	service legacy ahch-to '{"jedi": "luke"}' 80 '{"io.cilium/portal": "true"}'
+	service legacy crait '{"jedi": "rey"}' 80 '{}'
+	for p in host1 crait; do host_dir $p; done
+	for p in pod:resistance pod:empire crait world node1 node2; do
+		wait_for 10 reaches $p $HOST 80 host1 || { echo "$p does not reach the host before anything is done"; return 1; }
+	done
+}
+
+story_stop() {
+	local p
+	for p in "$LAB"/pid/agentd-* "$LAB"/pid/hold-* "$LAB"/pid/serve-*; do [ ! -e "$p" ] || stop "${p##*/}"; done
+}

@@ -1,0 +1,269 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The whole product against the in-tree API server, in network namespaces: joining, enforcement on both
+# paths, forged packets, faults of the API server, a dying daemon, changes of the host's network, leaving.
+# Prints PASS, FAIL or SKIP for each case. Needs root, curl, jq, iproute2; ends with 77 without them.
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/story_lib.sh"
+skip_all() { echo "SKIP $*"; exit 77; }
+if [ -z "${STORY_INSIDE:-}" ]; then
+	[ "$(id -u)" = 0 ] || skip_all "everything: needs root for network namespaces"
+	for p in curl jq ip nsenter unshare; do command -v $p >/dev/null || skip_all "everything: needs $p"; done
+	[ -c /dev/net/tun ] || skip_all "everything: needs /dev/net/tun for the pods"
+	BUILD=$(readlink -f "$BUILD")
+fi
+story_enter "$0" "$@"
+
+good=0 bad=0
+is() { # what, expected, got
+	if [ "$2" = "$3" ]; then
+		good=$((good + 1))
+		echo "PASS $1"
+	else
+		bad=$((bad + 1))
+		echo "FAIL $1: expected '$2', got '$3'"
+	fi
+}
+check() { local what=$1 r=0; shift; "$@" >"$T/out" 2>&1 || r=$?; is "$what" 0 $r; [ $r = 0 ] || tail -n 5 "$T/out" | sed 's/^/    /'; }
+exits() { # what, exit status, command...
+	local what=$1 want=$2 r=0
+	shift 2
+	"$@" >"$T/out" 2>&1 </dev/null || r=$?
+	is "$what" "$want" $r
+}
+passes() { # what, place, address, port; it may take two seconds to come true
+	local r=0
+	wait_for 2 reaches "$2" "$3" "$4"
+	reaches "$2" "$3" "$4" >"$T/out" 2>&1 || r=$?
+	is "$1" 0 $r
+}
+stopped() {
+	local r=0
+	wait_for 2 eval "! reaches $2 $3 $4"
+	reaches "$2" "$3" "$4" >"$T/out" 2>&1 || r=$?
+	is "$1" 28 $r # curl: timed out
+}
+status() { host "$1" status -o json | jq -r "$2"; }
+drops() { status ahch-to .drops.ingress; }
+policy() { # name, spec, seconds to wait
+	apply $CNP/"$1" <<Y
+{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: $1, namespace: legacy}, spec: $2}
+Y
+	wait_for "${3:-5}" eval "host ahch-to policy list | grep -q ' $1 .*enforced'" || echo "policy $1 is not in force"
+}
+fault() { api POST /test/faults -H 'Content-Type: application/json' -d "$1" -o /dev/null; }
+faults_end() { api DELETE /test/faults -o /dev/null; }
+cut_watches() { api POST /test/cut -H 'Content-Type: application/json' -d '{"pathPrefix":"/"}' -o /dev/null; }
+
+# joining
+joining() {
+	enrol ahch-to $AHCHTO jedi=luke --serve council && enrol crait $CRAIT jedi=rey || die "enrolment: $(cat "$T/log/enrol")"
+	is "enrolling prints a token" mesh1. "${token:0:6}"
+	enrol ahch-to $AHCHTO jedi=luke --serve council
+	local at=${token:300:1}
+	exits "an altered token is refused" 6 join ahch-to --token "${token:0:300}$([ "$at" = x ] && echo y || echo x)${token:301}"
+	exits "half a token is refused" 6 join ahch-to --token "${token:0:500}"
+	exits "labels that were not enrolled are refused" 8 join ahch-to --token "$token" --labels jedi=leia
+	exits "a token for another machine's address is refused" 1 join crait --token "$token"
+	exits "a dry run changes nothing" 0 join ahch-to --token "$token" --dry-run
+	is "no state was written" '' "$(ls "$T/ahch-to/state" 2>/dev/null)"
+	exits "a good token joins" 0 join ahch-to --token "$token" --labels jedi=luke
+	exits "a used token is refused" 5 in_place ahch-to "$T/bin/mesh-join" --no-start --state-dir "$T/thief" --token "$token"
+	exits "joining again with it does no harm where it joined" 0 join ahch-to --token "$token"
+	enrol crait $CRAIT jedi=rey
+	exits "the second host joins" 0 join crait --token "$token"
+	agent_start ahch-to
+	agent_start crait
+	check "ahch-to comes up" wait_for 10 is_running ahch-to
+	check "crait comes up" wait_for 10 is_running crait
+	own=$(status ahch-to .identity)
+	cep=$(api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to)
+	is "its endpoint is published" "ready $AHCHTO $own" \
+		"$(jq -r '"\(.status.state) \(.status.networking.addressing[0].ipv4) \(.status.identity.id)"' <<<"$cep")"
+}
+
+# what policy allows, on the direct path and through the tunnel
+enforcement() {
+	passes "no policy: host to host" crait $AHCHTO 80
+	passes "no policy: pod to host" leia $AHCHTO 80
+	passes "no policy: host to pod" ahch-to $LEIA 8080
+	check "the host's identity is in the tunnel" wait_for 2 grep -qx "from $AHCHTO vni $own" "$T/log/node1"
+	passes "a service by its name" ahch-to temple.legacy.svc.cluster.local 80
+	passes "a service by its address" ahch-to 10.96.0.80 80
+	passes "a service that a host stands behind" crait council.legacy.svc.cluster.local 8000
+	policy story '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {jedi: rey}}, {matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}], egress: [{toEndpoints: [{matchLabels: {rebel: leia}}]}]}'
+	passes "ingress: an allowed host" crait $AHCHTO 80
+	passes "ingress: an allowed pod" leia $AHCHTO 80
+	stopped "ingress: another pod" vader $AHCHTO 80
+	stopped "ingress: an allowed host, another port" crait $AHCHTO 8081
+	stopped "ingress: a machine without identity" node1 $AHCHTO 80
+	passes "egress: an allowed pod" ahch-to $LEIA 8080
+	stopped "egress: another pod" ahch-to $VADER 8080
+	stopped "egress: a host" ahch-to $CRAIT 80
+	is "status tells" "enforced enforced" "$(status ahch-to '"\(.enforcement.ingress) \(.enforcement.egress)"')"
+	policy story '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{}], egress: [{}], ingressDeny: [{fromEntities: [all]}], egressDeny: [{toEntities: [all]}]}'
+	stopped "deny all: an allowed host" crait $AHCHTO 80
+	stopped "deny all: an allowed pod" leia $AHCHTO 80
+	stopped "deny all: outwards" ahch-to $LEIA 8080
+	passes "deny all: port 22 is open, by the failsafe set" crait $AHCHTO 22
+	is "its hits are counted" true "$(status ahch-to '[.failsafe[] | select(.port == 22)][0].hits > 0')"
+	remove $CNP/story
+	passes "the policy is deleted: a machine without identity" node1 $AHCHTO 80
+	policy story '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {jedi: rey}}, {matchLabels: {rebel: leia}}]}]}'
+	stopped "a policy for ingress only: another pod" vader $AHCHTO 80
+}
+
+# forged PLACE "what" REASON-TEXT PEER-ARGUMENTS...: nothing arrives, everything is counted, the monitor says why
+forged() {
+	local place=$1 what=$2 reason=$3 before after got
+	shift 3
+	before=$(drops)
+	got=$(wc -l <"$T/log/sink")
+	: >"$T/log/forged"
+	become ahch-to timeout 5 "$T/bin/meshctl" -c "$T/ahch-to/agent.conf" monitor --drop >"$T/log/forged" 2>&1 &
+	local monitor=$!
+	wait_for 2 eval "status ahch-to .monitor.subscribers 2>/dev/null | grep -q '[1-9]'" # if it tells
+	sleep 0.3
+	in_place "$place" "$T/bin/tests/netns/story_peer" "$@" || echo "    cannot send"
+	wait_for 2 grep -qF "($reason)" "$T/log/forged"
+	kill $monitor 2>/dev/null
+	wait $monitor 2>/dev/null
+	after=$(drops)
+	is "$what: nothing arrives" "$got" "$(wc -l <"$T/log/sink")"
+	is "$what: counted" true "$([ $((after - before)) -ge 5 ] && echo true || echo "$before, then $after")"
+	is "$what: the monitor says why" "$reason" "$(grep -oF "$reason" "$T/log/forged" | head -n 1)"
+}
+forgers() {
+	become ahch-to "$T/bin/tests/netns/story_peer" sink 9000 >"$T/log/sink" 2>&1 &
+	sleep 0.2
+	in_place node1 "$T/bin/tests/netns/story_peer" spoof 172.19.100.11 $VXLAN_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
+	check "what a node sends rightly arrives" wait_for 2 eval "[ \$(grep -c 'from $LEIA' $T/log/sink) = 5 ]"
+	forged node1 "an allowed pod's identity, another's address" "tunnel identity and inner source address disagree" \
+		spoof 172.19.100.11 $VXLAN_PORT $AHCHTO $LEIA_ID $VADER $AHCHTO 9000 5
+	forged node2 "another identity, an allowed pod's address" "tunnel identity and inner source address disagree" \
+		spoof 172.19.100.12 $VXLAN_PORT $AHCHTO $VADER_ID $LEIA $AHCHTO 9000 5
+	forged node1 "the identity of a host" "tunnel packet claims the identity of a host" \
+		spoof 172.19.100.11 $VXLAN_PORT $AHCHTO 1 $LEIA $AHCHTO 9000 5
+	forged node1 "the identity of a node, a pod's address" "tunnel packet claims to be of a node, its source is none" \
+		spoof 172.19.100.11 $VXLAN_PORT $AHCHTO 6 $LEIA $AHCHTO 9000 5
+	forged api "a tunnel packet from no node" "tunnel packet from an address that is no node" \
+		spoof $API $VXLAN_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
+	forged api "a tunnel packet from another host" "tunnel packet from an address that is no node" \
+		spoof $CRAIT $VXLAN_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
+	forged node1 "a plain packet with a pod's address" "pod source address outside the tunnel" \
+		plain $LEIA $AHCHTO 9000 5
+}
+
+# in_stream "what" FUNCTION SECONDS: packets from crait through it; none may be lost, vader stays out
+in_stream() {
+	local what=$1 stream out
+	passes "$what: all is well before" crait $AHCHTO 80
+	become crait "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 $(($3 * 500)) 2000 >"$T/stream" 2>&1 &
+	stream=$!
+	$2
+	stopped "$what: policy stays in force" vader $AHCHTO 80
+	wait $stream
+	out=$(cat "$T/stream")
+	is "$what: nothing is lost" "lost 0" "$(grep -o 'lost [0-9]*' <<<"$out")"
+}
+recovers() { # what: a new policy arrives, and an old one goes
+	faults_end
+	policy after '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {sith: vader}}]}]}' 45
+	if wait_for 45 reaches vader $AHCHTO 80; then is "$1: a new policy arrives afterwards" yes yes; else is "$1: a new policy arrives afterwards" yes no; fi
+	remove $CNP/after
+	wait_for 10 eval "! reaches vader $AHCHTO 80"
+	stopped "$1: and goes again" vader $AHCHTO 80
+}
+fault_gone() { fault '[{"match":{"watch":true},"action":"gone","count":30}]'; cut_watches; sleep 2; }
+fault_cut() { fault '[{"match":{"watch":true},"action":"cut","after_bytes":40,"count":30}]'; cut_watches; sleep 2; }
+# the watches of both hosts are refused, and the lists that they ask for then are empty
+fault_empty() {
+	fault '[{"match":{"watch":true,"pathPrefix":"/apis/cilium.io/v2/ciliumnetworkpolicies"},"action":"gone","count":2},
+		{"match":{"watch":true,"pathPrefix":"/apis/cilium.io/v2/ciliumidentities"},"action":"gone","count":2},
+		{"match":{"method":"GET","watch":false},"action":"empty","count":400}]'
+	cut_watches
+	sleep 3
+}
+fault_429() { fault '[{"match":{"method":"GET"},"action":"retry-after","retry_after":1,"count":60}]'; cut_watches; sleep 2; }
+fault_slow() { fault '[{"match":{"method":"GET"},"action":"slow","after_bytes":10,"delay_ms":50,"count":30}]'; cut_watches; sleep 2; }
+fault_500() { fault '[{"match":{},"action":"status","status":500,"count":200}]'; cut_watches; sleep 2; }
+api_faults() {
+	local f
+	for f in ${STORY_FAULTS:-gone cut 429 slow 500 empty}; do
+		in_stream "API fault $f" fault_$f 5
+		[ $f != empty ] || is "API fault empty: the log says that it was not believed" true \
+			"$(grep -q 'reflector.suspicious.*kind=CiliumNetworkPolicy' "$T/log/ahch-to-agent" && echo true)"
+		recovers "API fault $f"
+	done
+}
+
+die_daemon() { agent_kill ahch-to KILL; sleep 1; agent_start ahch-to; wait_for 10 is_running ahch-to; }
+stop_daemon() { agent_kill ahch-to TERM; sleep 1; agent_start ahch-to; wait_for 10 is_running ahch-to; }
+restarts() {
+	in_stream "kill -9 and start" die_daemon 6
+	in_stream "stop and start" stop_daemon 6
+	is "it is well afterwards" ok "$(status ahch-to .state)"
+}
+
+# what happens to the host's network
+network() {
+	ip link add to-second type veth peer name eth1 netns ahch-to
+	ip link set to-second master br0 up
+	ip -n ahch-to addr add 172.19.100.22/24 dev eth1
+	ip -n ahch-to link set eth1 up
+	check "a second interface gets the programs" wait_for 5 eval "status ahch-to '.datapath.interfaces | index(\"eth1\")' | grep -q '[0-9]'"
+	stopped "policy holds on it" vader $AHCHTO 80
+	stopped "policy holds for its address" node1 172.19.100.22 80
+	ip -n ahch-to link del eth1
+	check "it goes again" wait_for 5 eval "[ \"\$(status ahch-to '.datapath.interfaces | join(\" \")')\" = eth0 ]"
+	ip -n ahch-to link del mesh0
+	passes "the tunnel device was deleted: it comes back" ahch-to $LEIA 8080
+	ip -n ahch-to route del 10.244.1.0/24 dev mesh0
+	passes "the route to the pods was deleted: it comes back" ahch-to $LEIA 8080
+	stopped "policy holds on the new device" vader $AHCHTO 80
+	ip -n ahch-to addr del $AHCHTO/24 dev eth0
+	ip -n ahch-to addr add 172.19.100.4/24 dev eth0
+	ip -n ahch-to route replace default via $API
+	check "a new address of the enrolled range is published" wait_for 5 eval "api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r .status.networking.addressing[0].ipv4 | grep -qx 172.19.100.4"
+	check "in the node, too" eval "api GET /apis/cilium.io/v2/ciliumnodes/ahch-to | jq -r '.spec.addresses[].ip' | grep -qx 172.19.100.4"
+	passes "the service that it stands behind follows" crait 10.96.0.90 8000
+	passes "it is reached there" crait 172.19.100.4 80
+	passes "through the tunnel, too" leia 172.19.100.4 80
+	stopped "policy holds there" vader 172.19.100.4 80
+}
+
+leaving() {
+	check "leave" host ahch-to leave --yes
+	wait_for 3 eval "! ip -n ahch-to link show mesh0"
+	sleep 1
+	is "no device of ours is left" '' "$(ip -n ahch-to -o link show mesh0 2>/dev/null)"
+	is "no route of ours" '' "$(ip -n ahch-to route show proto 155)"
+	is "nothing pinned" '' "$(ls /sys/fs/bpf/ahch-to 2>/dev/null)"
+	is "no credential" '' "$(ls "$T/ahch-to/state" 2>/dev/null)"
+	is "its endpoint says so" disconnected "$(api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r .status.state)"
+	check "the service has no backend any more" wait_for 3 eval "! reaches crait 10.96.0.90 8000"
+	passes "nothing is enforced" node1 172.19.100.4 80
+	check "the admin removes it" admin host remove ahch-to
+	is "its objects are gone" '404 404' "$(api GET /apis/cilium.io/v2/ciliumnodes/ahch-to -o /dev/null -w '%{http_code}') $(api GET /api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to -o /dev/null -w '%{http_code}')"
+	check "the other host stays well" is_running crait
+}
+
+# Lists and watches apart, so that lists can be empty; the demo has a server with both in one.
+STORY_SERVER=${STORY_SERVER---no-watchlist}
+story_begin
+cluster_start
+pods_start
+host_add ahch-to $AHCHTO
+host_add crait $CRAIT
+become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
+# the range that ahch-to may have, so that its address can change
+enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
+for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving}; do $part; done
+echo "# $SECONDS seconds"
+echo "in $SECONDS seconds:"
+echo "$good passed, $bad failed, 0 skipped"
+if [ $bad != 0 ]; then
+	echo "the log of ahch-to's agent ends:"
+	tail -n 30 "$T/log/ahch-to-agent"
+	exit 1
+fi

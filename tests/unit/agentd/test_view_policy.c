@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policy.why and policy.list over a world without a kernel. */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "agentd/view.h"
+#include "base/str.h"
+#include "json/json.h"
+
+enum { OWN = 300, PEER = 301 };
+
+static struct conf conf;
+static struct agent agent;
+
+static void add_identity(uint32_t number, const char *a, const char *b)
+{
+	struct label_builder l = {.table = identity_labels(agent.world->identities)};
+	struct label_set *set;
+
+	cr_assert_eq(label_builder_add_text(&l, a), 0);
+	cr_assert_eq(label_builder_add_text(&l, b), 0);
+	cr_assert_eq(label_builder_add_text(&l, "k8s:io.cilium.k8s.policy.cluster=default"), 0);
+	cr_assert_eq(label_builder_take(&l, &set), 0);
+	cr_assert_eq(identity_upsert(agent.world->identities, number, set), 0);
+}
+
+static void add_policy(const char *text)
+{
+	CLEANUP(json_decref) json_t *obj = json_loads(text, 0, NULL);
+	struct err err = {0};
+
+	cr_assert(obj);
+	cr_assert_eq(policy_set(agent.world->policies, POLICY_CNP, obj, &err), 1, "%s", err.text);
+}
+
+static void setup(void)
+{
+	CLEANUP(json_decref) json_t *map = json_object();
+	struct cilium_config config;
+	struct ipcache_claim claim = {.identity = PEER, .owner = 1};
+	struct ip ip;
+
+	cr_assert_eq(cilium_config_parse(map, &config, NULL), 0);
+	cr_assert_eq(world_new(&config, "me", OWN, &conf, &agent.world), 0);
+	agent.conf = &conf;
+	add_identity(OWN, "k8s:app=vm", "k8s:io.kubernetes.pod.namespace=ext");
+	add_identity(PEER, "k8s:app=a", "k8s:io.kubernetes.pod.namespace=ext");
+	cr_assert_eq(ip_parse("10.244.1.5", &ip), 0);
+	cr_assert_eq(ipcache_claim(agent.world->addresses, IPCACHE_FROM_ENDPOINT, &ip, &claim), 0);
+	add_policy("{\"metadata\": {\"name\": \"in\", \"namespace\": \"ext\"}, \"spec\": {\"endpointSelector\": {},"
+		   "\"ingress\": [{\"fromEndpoints\": [{\"matchLabels\": {\"app\": \"a\"}}]},"
+		   " {\"fromCIDR\": [\"192.0.2.0/24\"], \"toPorts\": [{\"ports\": [{\"port\": \"22\"}]}]}]}}");
+	add_policy("{\"metadata\": {\"name\": \"both\", \"namespace\": \"ext\"}, \"spec\": {\"endpointSelector\": {},"
+		   "\"ingress\": [{}], \"egressDeny\": [{\"toEntities\": [\"world\"]}]}}");
+	cr_assert_geq(world_update(agent.world), 0);
+	agent.is_joined = true;
+}
+
+static void teardown(void)
+{
+	world_free(agent.world);
+	agent = (struct agent){0};
+}
+
+TestSuite(view_policy, .init = setup, .fini = teardown);
+
+static int call(const char *verb, json_t *args, json_t **ret, struct err *reterr)
+{
+	int r = -ENOSYS;
+
+	for (size_t i = 0; i < agent_n_verbs; i++)
+		if (str_eq(agent_verbs[i].name, verb))
+			r = agent_verbs[i].handle(&agent, args, ret, reterr);
+	json_decref(args);
+	return r;
+}
+
+static void expect(json_t *args, const char *verdict, const char *reason, json_int_t identity)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(call(CTL_VERB_POLICY_WHY, args, &answer, &err), 0, "%s", err.text);
+	cr_expect_str_eq(json_str(answer, "verdict", "?"), verdict);
+	cr_expect_str_eq(json_str(answer, "reason", "?"), reason);
+	if (identity)
+		cr_expect_eq(json_int(answer, "identity", -1), identity);
+	else
+		cr_expect_geq(json_int(answer, "identity", -1), IDENTITY_LOCAL_CIDR);
+	cr_expect_gt(json_array_size(json_at(answer, "labels")), 0);
+	cr_expect_eq(json_truth(answer, "failsafe", 1), 0);
+	cr_expect_str_eq(json_str(answer, "enforcement", "?"), "disabled"); /* nothing is attached */
+}
+
+static json_t *question(const char *direction, const char *address, const char *port)
+{
+	return json_pack("{s:s, s:s, s:s, s:s}", "direction", direction, "address", address, "protocol", "tcp", "port", port);
+}
+
+Test(view_policy, answers)
+{
+	expect(question("ingress", "10.244.1.5", "80"), "allow", "allowed by CiliumNetworkPolicy ext/in, spec.ingress[0]", PEER);
+	expect(question("ingress", "192.0.2.7", "22"), "allow", "allowed by CiliumNetworkPolicy ext/in, spec.ingress[1]", 0);
+	expect(question("ingress", "192.0.2.7", "23"), "deny", "no rule allows it, and ingress is denied by default", 0);
+	expect(question("ingress", "198.51.100.1", "22"), "deny", "no rule allows it, and ingress is denied by default",
+	       IDENTITY_WORLD);
+	expect(question("egress", "198.51.100.1", "22"), "deny",
+	       "denied by CiliumNetworkPolicy ext/both, spec.egressDeny[0]", IDENTITY_WORLD);
+	expect(json_pack("{s:s, s:s, s:s, s:i}", "direction", "ingress", "protocol", "icmp", "icmp_type", "8", "identity", PEER),
+	       "allow", "allowed by CiliumNetworkPolicy ext/in, spec.ingress[0]", PEER);
+}
+
+static void expect_error(json_t *args, int r, const char *text)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	struct err err = {0};
+
+	cr_expect_eq(call(CTL_VERB_POLICY_WHY, args, &answer, &err), r);
+	cr_expect(strstr(err.text, text), "%s", err.text);
+	cr_expect_null(answer);
+}
+
+Test(view_policy, refuses)
+{
+	expect_error(json_object(), -EINVAL, "--direction is missing");
+	expect_error(question("ingress", "300.1.1.1", "1"), -EINVAL, "is no address");
+	expect_error(question("ingress", "192.0.2.1", "x"), -EINVAL, "--port x");
+	expect_error(json_pack("{s:s, s:s, s:s}", "direction", "egress", "protocol", "tcp", "port", "1"), -EINVAL,
+		     "neither address nor identity");
+	expect_error(json_pack("{s:s, s:s, s:s, s:i}", "direction", "egress", "protocol", "tcp", "port", "1", "identity", 999),
+		     -ENOENT, "identity 999");
+	agent.is_joined = false;
+	expect_error(question("ingress", "192.0.2.1", "1"), -ENOTCONN, "has not joined");
+}
+
+Test(view_policy, list_tells_directions)
+{
+	CLEANUP(json_decref) json_t *list = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(call(CTL_VERB_POLICY_LIST, NULL, &list, &err), 0);
+	cr_assert_eq(json_array_size(list), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *o = json_array_get(list, i), *d = json_at(o, "directions");
+
+		if (str_eq(json_str(o, "name", ""), "in")) {
+			cr_expect_eq(json_array_size(d), 1);
+			cr_expect_str_eq(json_string_value(json_array_get(d, 0)), "ingress");
+		} else {
+			cr_expect_eq(json_array_size(d), 2);
+			cr_expect_str_eq(json_string_value(json_array_get(d, 1)), "egress");
+		}
+	}
+}
