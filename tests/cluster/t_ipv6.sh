@@ -3,6 +3,7 @@
 # Dual stack against the real peers: a host with an address of each family, in tunnel mode and in native
 # routing, and one that only one family of the cluster knows. Lives in namespaces of its own; needs root,
 # the peers (peers.sh), ip6tables (Cilium asks for it with IPv6), python3, jq, and the built programs in BUILD.
+# PODS=0 leaves out what needs pods: their compiler takes minutes on a busy machine.
 # NODES=1 makes do with one node on a busy machine.
 # KEEP=1 stays in the lab with a shell when done.
 set -uo pipefail
@@ -49,7 +50,9 @@ X6=fd00:19::100:60 # a second address of the strange machine
 ok() { # TEXT COMMAND...
 	local text=$1
 	shift
-	if "$@" >"$LAB/out" 2>&1; then
+	if [ "$PODS" = 0 ] && [[ "$text $*" = *"pod "* || "$text $*" = *pod:* || "$text" = *ClusterIP* ]]; then
+		skipped=$((skipped + 1)); echo "SKIP $mode: $text (no pods)"
+	elif "$@" >"$LAB/out" 2>&1; then
 		passed=$((passed + 1)); echo "PASS $mode: $text"
 	else
 		failed=$((failed + 1)); echo "FAIL $mode: $text"
@@ -69,7 +72,7 @@ at() {
 	*) place_exec "$place" "$@" ;;
 	esac
 }
-NODES=${NODES:-2} last=node${NODES:-2} last6=fd00:19::1${NODES:-2}
+PODS=${PODS:-1} NODES=${NODES:-2} last=node${NODES:-2} last6=fd00:19::1${NODES:-2}
 declare -A node_of=([luke]=node1 [vader]=$last) pod4=() pod6=()
 bg() { # NAME PLACE COMMAND...
 	local name=bg-$1 place=$2
@@ -128,6 +131,7 @@ cluster() {
 	lab host add world $W4 && lab host add crait $C4 || return 1
 	ip -n "$MARK-world" addr add $X6/64 dev eth0 nodad
 	for p in luke vader; do
+		[ "$PODS" != 0 ] || { pod4[$p]=none pod6[$p]=none; continue; }
 		read -r -d '' "pod4[$p]" "pod6[$p]" < <(lab pod add "${node_of[$p]}" default $p "org=$p"; printf '\0')
 		[ -n "${pod6[$p]}" ] || { echo "pod $p has no IPv6 address"; return 1; }
 		bg $p "pod:$p" "$peer" serve $p 8080
@@ -362,11 +366,11 @@ if cluster; then
 	t_join
 	[ $failed -eq 0 ] || { echo "$passed passed, $failed failed, $skipped skipped"; exit 1; }
 	t_reach
-	t_services
+	[ "$PODS" = 0 ] || t_services
 	t_ingress
 	t_cidr
 	t_egress
-	t_restart
+	[ "$PODS" = 0 ] || t_restart
 	t_one_family
 else
 	failed=$((failed + 1)); echo "FAIL $mode: the cluster starts"; tail -n 3 "$LAB"/log/*.log
