@@ -266,14 +266,15 @@ tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
-CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/story.sh
+CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh
 cluster_programs = tests/cluster/peer tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
 tests_cluster_peer_SOURCES = tests/cluster/peer.c
 tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
-	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh $(CLUSTER_TESTS)
+	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
+	tests/cluster/peer6.py $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
 run_suite = skipped=0; failed=0; total=0; \

@@ -204,7 +204,6 @@ node_add() {
 	run_in_background "$name" "$0" exec "$name" env K8S_NODE_NAME="$name" CILIUM_K8S_NAMESPACE=kube-system \
 		PATH="$LAB/compiler:$PATH" cilium-agent --k8s-kubeconfig-path="$LAB/admin.conf" \
 		--identity-allocation-mode=crd --ipam=kubernetes --cluster-name=default --cluster-id=0 \
-		--bpf-root=/sys/fs/bpf --cgroup-root=/sys/fs/cgroup --enable-ipv4=true --enable-ipv6=false \
 		--bpf-root=/sys/fs/bpf --cgroup-root=/sys/fs/cgroup --enable-ipv4=true --enable-ipv6="$(dual && echo true || echo false)" \
 		--kube-proxy-replacement=true --enable-bpf-masquerade=true \
 		--enable-l7-proxy=false --install-iptables-rules=true --devices=eth0 --enable-hubble=false \

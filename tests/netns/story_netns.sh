@@ -260,7 +260,6 @@ become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
 for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving}; do $part; done
 echo "# $SECONDS seconds"
-echo "in $SECONDS seconds:"
 echo "$good passed, $bad failed, 0 skipped"
 if [ $bad != 0 ]; then
 	echo "the log of ahch-to's agent ends:"
