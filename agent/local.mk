@@ -212,6 +212,8 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/health.c agent/agentd/health.h \
+	agent/agentd/names.c \
+	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \

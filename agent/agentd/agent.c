@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <netdb.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-id128.h>
 
@@ -19,15 +17,15 @@
 enum {
 	UPKEEP_S = 30,
 	STAND_DOWN_S = 120, /* a refused credential must stay refused before the host stands down */
-	HTTPS_PORT = 443,
-	DNS_PORT = 53,
-	UPSTREAMS_MAX = 8,
+	FROZEN_RETRY_S = 60,
 };
 
-#define CLUSTER_ZONE "cluster.local"
-#define REJOIN	     "mesh-join --token ... with a new token from: meshctl host add"
+#define REJOIN "mesh-join --token ... with a new token from: meshctl host add"
+
+#define KUBE_SYSTEM_PATH "/api/v1/namespaces/kube-system"
 
 static void boot(struct agent *a);
+static void on_resumed(void *arg);
 
 static void set_state(struct agent *a, enum agent_state state, const char *text)
 {
@@ -97,49 +95,15 @@ static int pick_addresses(struct agent *a)
 	return r;
 }
 
-static json_t *named_ports_json(const struct conf *conf)
+/* The failsafe set follows where the API servers are. */
+static int apply_servers(struct agent *a)
 {
-	json_t *list = json_array();
+	int r = a->world ? servers_update(&a->servers, a->world->services) : 0;
 
-	for (size_t i = 0; list && i < conf->named_ports.n; i++) {
-		const struct conf_named_port *p = &conf->named_ports.v[i];
-		const char *protocol = p->protocol == IPPROTO_UDP ? "UDP" : p->protocol == IPPROTO_SCTP ? "SCTP" : "TCP";
-
-		if (json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "name", p->name, "port", p->port, "protocol",
-							  protocol)) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-	}
-	return list;
-}
-
-static int add_server(struct agent *a, const struct ip *ip, uint16_t port)
-{
-	int r;
-
-	for (size_t i = 0; i < a->servers.n; i++)
-		if (ip_eq(&a->servers.v[i], ip) && a->server_ports.v[i] == port)
-			return 0;
-	r = ARRAY_ADD(&a->servers, *ip);
-	return r < 0 ? r : ARRAY_ADD(&a->server_ports, port);
-}
-
-/* API servers that the cluster tells of, beside those we were given. */
-static int add_told_servers(struct agent *a)
-{
-	struct service_view view;
-	size_t before = a->servers.n;
-	int r = 0;
-
-	if (!service_table_find(a->world->services, "default", strlen("default"), "kubernetes", strlen("kubernetes"), &view))
-		return 0;
-	for (size_t i = 0; i < view.n_slices; i++)
-		for (size_t j = 0; j < view.slices[i]->n_addrs; j++)
-			for (size_t k = 0; r == 0 && k < view.slices[i]->n_ports; k++)
-				r = add_server(a, &view.slices[i]->addrs[j].ip, view.slices[i]->ports[k].port);
-	if (r == 0 && a->servers.n != before)
-		r = datapath_set_control_plane(a->datapath, a->servers.v, a->server_ports.v, a->servers.n);
+	if (r == 0 && a->servers.is_stale)
+		r = datapath_set_control_plane(a->datapath, a->servers.ips.v, a->servers.ports.v, a->servers.ips.n);
+	if (r == 0)
+		a->servers.is_stale = false;
 	return r;
 }
 
@@ -174,7 +138,8 @@ static void on_apply(void *arg)
 	int r;
 
 	/* Once removed, frozen or gone, what the cluster still sends must not bring back what was taken down. */
-	if (!a->sync || !sync_is_complete(a->sync) || (a->state != AGENT_STARTING && a->state != AGENT_RUNNING) || a->leaving)
+	if (!a->sync || !sync_is_complete(a->sync) || a->is_unverified || a->leaving ||
+	    (a->state != AGENT_STARTING && a->state != AGENT_RUNNING))
 		return;
 	if (datapath_wait_us(a->datapath)) {
 		(void)source_arm(a->apply_later, datapath_wait_us(a->datapath), 0); /* a live timer */
@@ -182,19 +147,21 @@ static void on_apply(void *arg)
 	}
 	r = pick_addresses(a);
 	if (r == 0)
-		r = add_told_servers(a);
+		r = apply_servers(a);
 	if (r == 0)
 		r = datapath_apply(a->datapath, a->own.v, a->own.n);
+	a->is_apply_owed = r < 0;
 	if (r < 0)
 		return; /* raised as a condition; the next change or the upkeep timer tries again */
 	if (a->state == AGENT_STARTING)
 		now_running(a);
-	ports = named_ports_json(a->conf);
+	ports = serving_named_ports(a->conf);
 	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
 	r = registration_set(a->registration, &info);
 	watch_own(a);
 	if (r == 0)
 		r = serving_update(a->serving, a->own.v, a->own.n);
+	a->is_apply_owed = r < 0;
 	if (r < 0)
 		log_event(LOG_ERR, "register.memory", "cannot tell the cluster of this host for lack of memory", F_ERRNO(r));
 }
@@ -208,56 +175,112 @@ static void want_apply(void *arg)
 
 /* What the parts report */
 
+/* As configured for a host that was removed, or whose credential is refused for good. */
+static void stand_down(struct agent *a)
+{
+	struct err err = {0};
+
+	a->has_stood_down = true;
+	(void)datapath_remove(a->datapath, &err); /* the condition that led here stays */
+}
+
+/* The cluster takes us again. What was taken down is built by a new start, like any other. */
+static void come_back(struct agent *a)
+{
+	if (!a->has_stood_down)
+		return;
+	log_event(LOG_INFO, "agent.restart", "the cluster knows this host again: starting anew");
+	loop_exit(a->loop, 0);
+}
+
+/* All that keeps a member a member; what the registration still needs stays. */
+static void stop_membership(struct agent *a)
+{
+	kube_cancel(a->boot_op);
+	a->boot_op = NULL;
+	source_disarm(a->boot_timer);
+	sync_free(a->sync);
+	a->sync = NULL;
+	serving_free(a->serving);
+	a->serving = NULL;
+	lease_free(a->lease);
+	a->lease = NULL;
+	renewal_free(a->renewal);
+	a->renewal = NULL;
+	a->refused_us = 0;
+}
+
+static void on_left(struct agent *a)
+{
+	json_t *steps = json_pack("{s:[s,s,s]}", "steps", "endpoint disconnected", "programs, maps and routes removed",
+				  "credential deleted");
+	struct err err = {0};
+	int r = datapath_remove(a->datapath, &err);
+
+	if (r == 0)
+		r = join_state_remove(a->conf->state_dir, &err);
+	stop_membership(a);
+	a->is_joined = r < 0;
+	if (r < 0)
+		health_raise(a->health, HEALTH_ERROR, "leave.failed", err.text, "solve it, then: meshctl leave");
+	else
+		health_clear(a->health, "leave.failed");
+	set_state(a, r < 0 ? AGENT_REVOKED : AGENT_NOT_JOINED,
+		  r < 0 ? "left the cluster, but not all is taken down" : "left the cluster");
+	ctl_call_done(a->leaving, r, steps, &err);
+	a->leaving = NULL;
+}
+
 static void on_registration(enum registration_state state, void *arg)
 {
 	struct agent *a = arg;
-	struct err err = {0};
 
 	switch (state) {
 	case REGISTRATION_REMOVED:
 		health_raise(a->health, HEALTH_ERROR, "host.removed", registration_error(a->registration), REJOIN);
 		set_state(a, AGENT_REVOKED, "the cluster has removed this host; the last policy stays in force");
 		if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN)
-			(void)datapath_remove(a->datapath, &err); /* as configured; the condition stays */
+			stand_down(a);
 		break;
 	case REGISTRATION_READY:
 		health_clear(a->health, "host.removed");
+		come_back(a);
 		if (a->state == AGENT_REVOKED)
 			set_state(a, AGENT_STARTING, "registered again");
 		want_apply(a);
 		log_event(LOG_INFO, "register.ready", "the cluster knows this host");
 		break;
 	case REGISTRATION_LEFT:
-		if (a->leaving) {
-			json_t *steps = json_pack("{s:[s,s,s]}", "steps", "endpoint disconnected", "programs, maps and routes removed",
-						  "credential deleted");
-			int r = datapath_remove(a->datapath, &err);
-
-			if (r == 0)
-				r = join_state_remove(a->conf->state_dir, &err);
-			ctl_call_done(a->leaving, r, steps, &err);
-			a->leaving = NULL;
-			set_state(a, AGENT_NOT_JOINED, "left the cluster");
-		}
+		if (a->leaving)
+			on_left(a);
 		break;
 	default:
 		break;
 	}
 }
 
-static void on_token(const char *token, void *arg)
+static void save_token(struct agent *a, const char *token)
 {
-	struct agent *a = arg;
 	struct err err = {0};
-	int r = kube_client_set_token(a->client, token);
+	int r = join_state_save_token(a->conf->state_dir, token, &err);
 
-	if (r == 0 && a->state != AGENT_NOT_JOINED) /* a host that left keeps no credential */
-		r = join_state_save_token(a->conf->state_dir, token, &err);
 	if (r < 0)
 		health_raise(a->health, HEALTH_ERROR, "credential.save", err.text[0] ? err.text : err_name(r),
 			     "make the state directory writable: the credential in it will expire");
 	else
 		health_clear(a->health, "credential.save");
+}
+
+static void on_token(const char *token, void *arg)
+{
+	struct agent *a = arg;
+	int r = kube_client_set_token(a->client, token);
+
+	if (r < 0) {
+		log_event(LOG_ERR, "credential.memory", "cannot keep the new credential for lack of memory", F_ERRNO(r));
+		return; /* the old one lives for a while yet */
+	}
+	save_token(a, token);
 	a->refused_us = 0;
 	health_clear(a->health, "api.unauthorized");
 	if (a->sync)
@@ -265,6 +288,7 @@ static void on_token(const char *token, void *arg)
 	if (a->serving)
 		serving_kick(a->serving);
 	registration_kick(a->registration);
+	come_back(a);
 }
 
 static void on_unauthorized(void *arg)
@@ -285,6 +309,10 @@ static void on_lease_conflict(const char *other, void *arg)
 	struct agent *a = arg;
 	struct err err;
 
+	if (!other) {
+		health_clear(a->health, "host.cloned");
+		return;
+	}
 	(void)err_set(&err, EBUSY, "another machine (%s) uses this host's identity, as after cloning a disk", other);
 	health_raise(a->health, HEALTH_ERROR, "host.cloned", err.text,
 		     "stop one of them, delete its state directory, and enrol it under a name of its own");
@@ -335,70 +363,19 @@ static void on_subscribers(void *arg, const char *topic, bool has_any)
 static void on_upkeep(void *arg)
 {
 	struct agent *a = arg;
-	struct err err = {0};
 
 	if (a->client)
 		kube_client_upkeep(a->client);
 	if (a->refused_us && a->conf->revoked_action == CONF_REVOKED_STAND_DOWN && datapath_is_ready(a->datapath) &&
 	    clock_boot_us() - a->refused_us > STAND_DOWN_S * USEC_PER_SEC) {
 		set_state(a, AGENT_REVOKED, "the credential is refused: standing down as configured");
-		(void)datapath_remove(a->datapath, &err); /* the condition for the credential stays */
+		stand_down(a);
 	}
-	if (health_has(a->health, "datapath.maps") || health_has(a->health, "register.address"))
+	if (a->is_apply_owed || health_has(a->health, "register.address"))
 		want_apply(a);
+	if (health_has(a->health, "credential.save"))
+		save_token(a, kube_client_token(a->client));
 	(void)source_arm(a->upkeep, UPKEEP_S * USEC_PER_SEC, UPKEEP_S / 6 * USEC_PER_SEC); /* a live timer */
-}
-
-/* Names */
-
-static size_t read_upstreams(const struct conf *conf, struct dns_upstream v[UPSTREAMS_MAX])
-{
-	CLEANUP(buf_done) struct buf text = {0};
-	char *save, *line;
-	size_t n = 0;
-
-	for (size_t i = 0; i < conf->dns.upstreams.n && n < UPSTREAMS_MAX; i++)
-		v[n++] = (struct dns_upstream){.ip = conf->dns.upstreams.v[i], .port = DNS_PORT};
-	if (n || file_read("/etc/resolv.conf", LIMIT_CONFIG_BYTES, &text) < 0 || !text.len)
-		return n;
-	for (line = strtok_r(text.data, "\n", &save); line && n < UPSTREAMS_MAX; line = strtok_r(NULL, "\n", &save)) {
-		char address[IP_STRLEN];
-		bool is_own = false;
-		struct ip ip;
-
-		if (sscanf(line, " nameserver %45s", address) != 1 || ip_parse(address, &ip) < 0)
-			continue;
-		for (size_t i = 0; i < conf->dns.listen.n; i++)
-			is_own = is_own || ip_eq(&conf->dns.listen.v[i], &ip);
-		if (!is_own)
-			v[n++] = (struct dns_upstream){.ip = ip, .port = DNS_PORT};
-	}
-	return n;
-}
-
-static int start_dns(struct agent *a, struct err *reterr)
-{
-	struct dns_upstream upstreams[UPSTREAMS_MAX];
-	struct dns_server_options opt = {.cache_entries = (size_t)a->conf->dns.cache_size};
-	struct dns_zone_options zone = {.apex = CLUSTER_ZONE, .ns_ips = a->conf->dns.listen.v,
-					.n_ns_ips = a->conf->dns.listen.n};
-	struct dns_provider forward, reverse;
-	int r;
-
-	opt.forward.upstreams = upstreams;
-	opt.forward.n_upstreams = read_upstreams(a->conf, upstreams);
-	r = dns_zone_new(a->world->services, &zone, &a->zone, reterr);
-	if (r == 0)
-		r = dns_server_new(a->loop, &opt, &a->dns);
-	if (r < 0)
-		return r;
-	dns_zone_provider(a->zone, &forward, &reverse);
-	r = dns_server_add_provider(a->dns, &forward);
-	if (r == 0)
-		r = dns_server_add_provider(a->dns, &reverse);
-	for (size_t i = 0; r == 0 && i < a->conf->dns.listen.n; i++)
-		r = dns_server_listen(a->dns, &a->conf->dns.listen.v[i], (uint16_t)a->conf->dns.port, NULL, reterr);
-	return r;
 }
 
 /* Starting */
@@ -407,12 +384,13 @@ static void freeze(struct agent *a, const char *name, const char *text, const ch
 {
 	health_raise(a->health, HEALTH_ERROR, name, text, remedy);
 	set_state(a, AGENT_FROZEN, "frozen: what is in force stays");
+	(void)source_arm(a->boot_timer, FROZEN_RETRY_S * USEC_PER_SEC, USEC_PER_SEC); /* a live timer */
 }
 
 static int start_world(struct agent *a, struct err *reterr)
 {
 	const struct sync_callbacks callbacks = {.on_change = want_apply, .on_namespace = on_namespace, .on_config = on_config,
-						 .on_unauthorized = on_unauthorized, .arg = a};
+						 .on_unauthorized = on_unauthorized, .on_resumed = on_resumed, .arg = a};
 	struct sync_tables tables;
 	struct err dns = {0};
 	int r = world_new(&a->config, a->join.host, a->join.identity, a->conf, &a->world);
@@ -422,10 +400,13 @@ static int start_world(struct agent *a, struct err *reterr)
 	r = datapath_bind(a->datapath, a->world);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
-	r = datapath_set_control_plane(a->datapath, a->servers.v, a->server_ports.v, a->servers.n);
+	/* At the start of a host its resolver may not have answered yet; now the API server has. */
+	r = a->servers.n_given ? 0 : servers_resolve(&a->servers, &a->join.servers);
+	if (r == 0)
+		r = apply_servers(a);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot write the failsafe set: %s", err_name(r));
-	if (a->conf->dns.is_enabled && start_dns(a, &dns) < 0)
+	if (a->conf->dns.is_enabled && names_start(a, &dns) < 0)
 		health_raise(a->health, HEALTH_WARNING, "dns.listen", dns.text,
 			     "free that address, or choose another with dns.listen in the configuration");
 	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->policies,
@@ -469,6 +450,9 @@ static void on_boot_config(const struct kube_result *res, void *arg)
 		freeze(a, "cluster.config", err.text, NULL);
 		return;
 	}
+	health_clear(a->health, "cluster.config");
+	if (a->state == AGENT_FROZEN)
+		set_state(a, AGENT_STARTING, "reading the cluster's state");
 	for (size_t i = 0; i < warnings.n; i++)
 		health_raise(a->health, HEALTH_WARNING, "cluster.degraded", warnings.v[i], NULL);
 	r = start_world(a, &err);
@@ -477,6 +461,56 @@ static void on_boot_config(const struct kube_result *res, void *arg)
 }
 
 /* Is this still the cluster that we joined? A restored or exchanged one must not change what is in force. */
+static bool is_own_cluster(struct agent *a, const char *uid)
+{
+	if (!a->join.cluster_uid || !*a->join.cluster_uid || str_eq(a->join.cluster_uid, uid))
+		return true;
+	freeze(a, "cluster.other", "the API server belongs to another cluster than the one this host joined",
+	       "point the host to its own cluster, or leave and join the new one");
+	return false;
+}
+
+static void on_verified(const struct kube_result *res, void *arg)
+{
+	struct agent *a = arg;
+
+	a->boot_op = NULL;
+	if (res->r < 0) {
+		boot_later(a, res);
+		return;
+	}
+	health_clear(a->health, "api.unreachable");
+	if (!is_own_cluster(a, json_str(res->body, "metadata.uid", "")))
+		return;
+	a->is_unverified = false;
+	if (a->state == AGENT_FROZEN) { /* the tables hold what another cluster said */
+		log_event(LOG_INFO, "agent.restart", "this is our cluster again: starting anew");
+		loop_exit(a->loop, 0);
+		return;
+	}
+	want_apply(a);
+}
+
+static void verify(struct agent *a)
+{
+	struct kube_request req = {.path = KUBE_SYSTEM_PATH, .on_done = on_verified, .arg = a};
+	int r = kube_start(a->client, &req, &a->boot_op);
+
+	if (r < 0)
+		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
+}
+
+/* The API was away: what it says now is applied once it is known to be the same cluster. */
+static void on_resumed(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->is_unverified || a->leaving)
+		return;
+	a->is_unverified = true;
+	verify(a);
+}
+
 static void on_boot_cluster(const struct kube_result *res, void *arg)
 {
 	struct agent *a = arg;
@@ -489,11 +523,9 @@ static void on_boot_cluster(const struct kube_result *res, void *arg)
 		boot_later(a, res);
 		return;
 	}
-	if (a->join.cluster_uid && *a->join.cluster_uid && !str_eq(a->join.cluster_uid, uid)) {
-		freeze(a, "cluster.other", "the API server belongs to another cluster than the one this host joined",
-		       "point the host to its own cluster, or leave and join the new one");
+	if (!is_own_cluster(a, uid))
 		return;
-	}
+	health_clear(a->health, "cluster.other");
 	r = kube_start(a->client, &req, &a->boot_op);
 	if (r < 0)
 		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
@@ -501,7 +533,7 @@ static void on_boot_cluster(const struct kube_result *res, void *arg)
 
 static void boot(struct agent *a)
 {
-	struct kube_request req = {.path = "/api/v1/namespaces/kube-system", .on_done = on_boot_cluster, .arg = a};
+	struct kube_request req = {.path = KUBE_SYSTEM_PATH, .on_done = on_boot_cluster, .arg = a};
 	int r = kube_start(a->client, &req, &a->boot_op);
 
 	if (r < 0)
@@ -510,40 +542,16 @@ static void boot(struct agent *a)
 
 static void on_boot_timer(void *arg)
 {
-	boot(arg);
-}
+	struct agent *a = arg;
 
-/* Addresses of an API server's URL. Names are looked up once, at the start, when nothing else waits. */
-static int resolve_server(struct agent *a, const char *url)
-{
-	char host[256], port[8] = "443";
-	const char *p = url + strlen("https://"), *end;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
-	uint64_t number;
-	int r = 0;
-
-	end = *p == '[' ? strchr(p, ']') : p + strcspn(p, ":/");
-	if (!end || (size_t)(end - p) >= sizeof(host))
-		return -EINVAL;
-	(void)snprintf(host, sizeof(host), "%.*s", (int)(end - p), *p == '[' ? p + 1 : p);
-	if (*p == '[')
-		host[end - p - 1] = '\0';
-	end += *end == ']';
-	if (*end == ':')
-		(void)snprintf(port, sizeof(port), "%.*s", (int)strcspn(end + 1, "/"), end + 1);
-	if (str_to_u64(port, UINT16_MAX, &number) < 0)
-		number = HTTPS_PORT;
-	if (getaddrinfo(host, NULL, &hints, &list) != 0)
-		return 0; /* no way to let through what has no address; curl will report it */
-	for (const struct addrinfo *i = list; r == 0 && i; i = i->ai_next) {
-		struct ip ip = i->ai_family == AF_INET
-				       ? ip_from_bytes(AF_INET, &((const struct sockaddr_in *)(const void *)i->ai_addr)->sin_addr)
-				       : ip_from_bytes(AF_INET6, &((const struct sockaddr_in6 *)(const void *)i->ai_addr)->sin6_addr);
-
-		r = add_server(a, &ip, (uint16_t)number);
+	if (a->sync) {
+		verify(a);
+	} else if (a->world) { /* half made: only a new start gets further */
+		log_event(LOG_INFO, "agent.restart", "starting anew");
+		loop_exit(a->loop, 1);
+	} else {
+		boot(a);
 	}
-	freeaddrinfo(list);
-	return r;
 }
 
 static int make_machine_id(struct agent *a)
@@ -579,8 +587,7 @@ static int start_client(struct agent *a, struct err *reterr)
 	r = kube_client_new(a->loop, &kube, &a->client, reterr);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; r == 0 && i < a->join.servers.n; i++)
-		r = resolve_server(a, a->join.servers.v[i]);
+	r = servers_resolve(&a->servers, &a->join.servers);
 	if (r == 0)
 		r = registration_new(a->loop, a->client, &registration, &a->registration);
 	if (r == 0)
@@ -728,8 +735,7 @@ void agent_free(struct agent *a)
 	loop_free(a->loop);
 	conf_free(a->conf);
 	ARRAY_DONE(&a->own);
-	ARRAY_DONE(&a->servers);
-	ARRAY_DONE(&a->server_ports);
+	servers_done(&a->servers);
 	free(a->boot_backoff);
 	free(a->conf_path);
 	free(a->machine);
@@ -772,7 +778,7 @@ static void on_drained(size_t n_left, void *arg)
 
 int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr)
 {
-	if (!a->registration)
+	if (!a->registration || a->state == AGENT_NOT_JOINED)
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
 	if (a->leaving)
 		return err_set(reterr, EBUSY, "the host is leaving already");

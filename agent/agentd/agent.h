@@ -4,6 +4,7 @@
 
 #include "agentd/datapath.h"
 #include "agentd/health.h"
+#include "agentd/servers.h"
 #include "agentd/serving.h"
 #include "agentd/sync.h"
 #include "agentd/world.h"
@@ -57,8 +58,10 @@ struct agent {
 	bool was_listed; /* our node and address stood in the lists */
 	uint64_t refused_us; /* since when the credential is refused; 0 = it is not */
 	ARRAY(struct ip) own; /* registered addresses */
-	ARRAY(struct ip) servers;
-	ARRAY(uint16_t) server_ports;
+	struct servers servers;
+	bool is_apply_owed;  /* the last attempt failed: again soon */
+	bool is_unverified;  /* the API came back; not known yet whether as the same cluster */
+	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */
 };
 
 /* Takes `conf`. 0 or -errno with a text. */
@@ -73,6 +76,9 @@ int agent_run(struct agent *a);
 
 /* Leaves the cluster; `call` is answered when all is done. */
 int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr);
+
+/* Starts to answer for the cluster's names, in names.c. 0 or -errno with a text. */
+int names_start(struct agent *a, struct err *reterr);
 
 /* The verbs of the control socket, in view.c. */
 extern const struct ctl_verb agent_verbs[];

@@ -2,6 +2,7 @@
 #include "agentd/serving.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -161,4 +162,21 @@ void serving_each(const struct serving *s, serving_fn fn, void *arg)
 			reason = e->status == SERVE_OK ? publish_status(s->publish, e->service) : serve_status_str(e->status);
 		fn(e, reason ? reason : "", arg);
 	}
+}
+
+json_t *serving_named_ports(const struct conf *conf)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < conf->named_ports.n; i++) {
+		const struct conf_named_port *p = &conf->named_ports.v[i];
+		const char *protocol = p->protocol == IPPROTO_UDP ? "UDP" : p->protocol == IPPROTO_SCTP ? "SCTP" : "TCP";
+
+		if (json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "name", p->name, "port", p->port, "protocol",
+							  protocol)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
 }

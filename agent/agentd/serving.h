@@ -28,3 +28,6 @@ int serving_drain(struct serving *s, void (*on_done)(size_t n_left, void *arg), 
 /* Calls fn for each Service that names this host, with why it is not served, or "". */
 typedef void (*serving_fn)(const struct serve_entry *e, const char *reason, void *arg);
 void serving_each(const struct serving *s, serving_fn fn, void *arg);
+
+/* The configured named ports as the CiliumEndpoint has them; NULL when out of memory. */
+json_t *serving_named_ports(const struct conf *conf);

@@ -32,6 +32,7 @@ struct feed {
 	struct reflector *reflector;
 	struct key_set *keys; /* of document kinds */
 	uint64_t rejected;
+	bool is_waiting; /* so far as was told; a kind that stays away is told of once */
 };
 
 struct sync {
@@ -500,17 +501,26 @@ static const struct {
 
 static void on_state(struct reflector *r, void *arg)
 {
-	struct sync *s = arg;
+	struct feed *f = arg;
+	struct sync *s = f->sync;
+	enum reflector_state state = reflector_get_state(r);
 
-	if (reflector_get_state(r) == REFLECTOR_WAITING)
+	if (state == REFLECTOR_WAITING && !f->is_waiting) {
+		f->is_waiting = true;
 		log_event(LOG_WARNING, "sync.waiting", "cannot read from the API server, will try again",
 			  F_STR("kind", reflector_name(r)), F_STR("reason", reflector_error(r)));
+	} else if (reflector_has_synced(r) && !kinds[f->kind].is_optional &&
+		   (state == REFLECTOR_SYNCING || (state == REFLECTOR_SYNCED && f->is_waiting))) {
+		s->cb.on_resumed(s->cb.arg);
+	}
+	if (state == REFLECTOR_SYNCED)
+		f->is_waiting = false;
 	changed(s);
 }
 
 static void on_unauthorized(void *arg)
 {
-	struct sync *s = arg;
+	struct sync *s = ((struct feed *)arg)->sync;
 
 	s->cb.on_unauthorized(s->cb.arg);
 }
@@ -527,7 +537,7 @@ static int start_feed(struct sync *s, struct loop *loop, struct kube_client *cli
 		.arg = f,
 		.on_state = on_state,
 		.on_unauthorized = on_unauthorized,
-		.state_arg = s,
+		.state_arg = f,
 	};
 	int r;
 

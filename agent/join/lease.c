@@ -10,7 +10,7 @@
 #include "json/json.h"
 
 /* One write a minute for a host: what a thousand hosts cost is still small. */
-enum { RENEW_S = 60, DURATION_S = 180, RETRY_S = 15 };
+enum { RENEW_S = 60, DURATION_S = 180, RETRY_S = 15, CONFLICT_S = 1, ALONE_MAX = 5 };
 
 struct lease {
 	struct kube_client *client;
@@ -18,6 +18,7 @@ struct lease {
 	struct source *timer;
 	struct kube_op *op;
 	char *path;
+	unsigned n_alone; /* renewals that another holder must stay away for, after one was seen */
 	bool is_held; /* we wrote it last, as far as we know */
 };
 
@@ -42,7 +43,7 @@ static void on_written(const struct kube_result *res, void *arg)
 
 	l->op = NULL;
 	if (res->r == -EAGAIN) {
-		again(l, 0); /* written in between: read who it was */
+		again(l, CONFLICT_S); /* written in between: read who it was */
 		return;
 	}
 	if (res->r < 0) {
@@ -51,6 +52,16 @@ static void on_written(const struct kube_result *res, void *arg)
 	}
 	l->is_held = true;
 	again(l, RENEW_S);
+}
+
+static void note_holder(struct lease *l, const char *holder)
+{
+	if (l->is_held && *holder && !str_eq(holder, l->conf.holder)) {
+		l->n_alone = ALONE_MAX;
+		l->conf.on_conflict(holder, l->conf.arg);
+	} else if (l->n_alone && --l->n_alone == 0) {
+		l->conf.on_conflict(NULL, l->conf.arg);
+	}
 }
 
 static void on_read(const struct kube_result *res, void *arg)
@@ -68,13 +79,12 @@ static void on_read(const struct kube_result *res, void *arg)
 		failed(l, res->r, res->message);
 		return;
 	}
-	if (l->is_held && *holder && !str_eq(holder, l->conf.holder))
-		l->conf.on_conflict(holder, l->conf.arg);
+	note_holder(l, holder);
 	clock_rfc3339_micro(now);
 	doc = json_deep_copy(res->body);
 	spec = json_pack("{s:s, s:i, s:s}", "holderIdentity", l->conf.holder, "leaseDurationSeconds", DURATION_S, "renewTime",
 			 now);
-	if (!doc || !spec || json_object_set_new(doc, "spec", spec) < 0) {
+	if (json_object_set_new(doc, "spec", spec) < 0) {
 		failed(l, -ENOMEM, "");
 		return;
 	}

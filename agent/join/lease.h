@@ -12,7 +12,7 @@ struct lease;
 struct lease_conf {
 	const char *host;   /* borrowed, outlives the lease */
 	const char *holder; /* tells this machine from a copy of it; borrowed */
-	/* Another holder renewed the lease while we hold it. */
+	/* Another holder renewed the lease while we hold it. NULL: that one has stayed away for some minutes. */
 	void (*on_conflict)(const char *other, void *arg);
 	void *arg;
 };

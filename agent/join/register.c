@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "json/json.h"
 
-enum { RECHECK_S = 300, FAMILIES = 2 };
+enum { RECHECK_S = 300, FAMILIES = 2, CONFLICTS_MAX = 5, REFUSALS_MAX = 3 };
 
 /* Objects in the order in which they are looked after: peers learn the endpoint before the node. */
 enum step { STEP_ENDPOINT, STEP_NODE, STEP_IDENTITY, STEPS };
@@ -25,6 +25,8 @@ struct registration {
 	enum step step;
 	bool is_set;
 	bool is_leaving;
+	unsigned n_conflicts; /* of writes, in a row */
+	unsigned n_refused;   /* while leaving: a credential that stays refused cannot tidy up */
 	bool is_again; /* something changed while a pass was under way */
 	struct ip address[FAMILIES]; /* IPv4, IPv6; family 0 = none */
 	json_t *named_ports;
@@ -160,9 +162,14 @@ static void pass_failed(struct registration *r, const struct kube_result *res)
 	uint64_t delay_us = backoff_next_us(&r->backoff, clock_boot_us());
 	char text[256];
 
+	r->n_conflicts = 0;
 	(void)snprintf(text, sizeof(text), "%s: %.180s", r->path ? r->path : "", res->message);
+	if (r->is_leaving && (res->r == -ENOENT || ((res->r == -EACCES || res->r == -EPERM) && ++r->n_refused == REFUSALS_MAX))) {
+		set_state(r, REGISTRATION_LEFT, text); /* the cluster has forgotten us already */
+		return;
+	}
 	if (res->r == -ENOENT) {
-		set_state(r, r->is_leaving ? REGISTRATION_LEFT : REGISTRATION_REMOVED, text);
+		set_state(r, REGISTRATION_REMOVED, text);
 		delay_us = RECHECK_S * USEC_PER_SEC / 10;
 	} else {
 		set_state(r, REGISTRATION_PENDING, text);
@@ -177,6 +184,7 @@ static void pass_failed(struct registration *r, const struct kube_result *res)
 static void pass_done(struct registration *r)
 {
 	backoff_reset(&r->backoff);
+	r->n_conflicts = 0;
 	if (r->is_again) {
 		again(r, 0);
 		return;
@@ -199,7 +207,7 @@ static void on_written(const struct kube_result *res, void *arg)
 	struct registration *r = arg;
 
 	r->op = NULL;
-	if (res->r == -EAGAIN)
+	if (res->r == -EAGAIN && ++r->n_conflicts < CONFLICTS_MAX)
 		run(r); /* somebody else wrote in between: read again */
 	else if (res->r < 0)
 		pass_failed(r, res);
@@ -207,13 +215,9 @@ static void on_written(const struct kube_result *res, void *arg)
 		next_step(r);
 }
 
-static bool is_ours(struct registration *r, const json_t *doc)
+static bool has_our_identity(const struct registration *r, const json_t *doc)
 {
-	if (r->step != STEP_ENDPOINT || json_int(doc, "status.identity.id", 0) == (json_int_t)r->conf.identity)
-		return true;
-	set_state(r, REGISTRATION_REMOVED, "the CiliumEndpoint has another identity than this host was enrolled with");
-	again(r, RECHECK_S * USEC_PER_SEC / 10);
-	return false;
+	return r->step != STEP_ENDPOINT || json_int(doc, "status.identity.id", 0) == (json_int_t)r->conf.identity;
 }
 
 static void on_read(const struct kube_result *res, void *arg)
@@ -229,8 +233,15 @@ static void on_read(const struct kube_result *res, void *arg)
 		pass_failed(r, res);
 		return;
 	}
-	if (!is_ours(r, res->body))
+	if (r->is_leaving && !has_our_identity(r, res->body)) {
+		next_step(r); /* it is not ours to change */
 		return;
+	}
+	if (!has_our_identity(r, res->body)) {
+		set_state(r, REGISTRATION_REMOVED, "the CiliumEndpoint has another identity than this host was enrolled with");
+		again(r, RECHECK_S * USEC_PER_SEC / 10);
+		return;
+	}
 	doc = json_deep_copy(res->body);
 	changed = r->step == STEP_ENDPOINT ? fix_endpoint(r, doc) : r->step == STEP_NODE ? fix_node(r, doc) : fix_identity(doc);
 	if (!changed) {
@@ -267,6 +278,8 @@ static void on_timer(void *arg)
 {
 	struct registration *r = arg;
 
+	if (r->state == REGISTRATION_LEFT)
+		return;
 	if (r->op || !r->is_set) {
 		r->is_again = r->op != NULL;
 		return;
@@ -338,6 +351,8 @@ void registration_leave(struct registration *r)
 {
 	r->is_leaving = true;
 	r->is_set = true;
+	r->n_refused = 0;
+	r->state = REGISTRATION_PENDING; /* so that the end is told, also a second time */
 	registration_kick(r);
 }
 

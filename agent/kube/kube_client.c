@@ -117,6 +117,11 @@ void kube_client_free(struct kube_client *c)
 	free(c);
 }
 
+const char *kube_client_token(const struct kube_client *c)
+{
+	return c->token;
+}
+
 const char *kube_client_server(const struct kube_client *c)
 {
 	return c->servers.v[c->active];

@@ -31,6 +31,9 @@ DEFINE_CLEANUP(struct kube_client *, kube_client_free)
 /* Replaces the bearer token for requests made from now on. 0 or -ENOMEM. */
 int kube_client_set_token(struct kube_client *c, const char *token);
 
+/* The bearer token in use; NULL if there is none. */
+const char *kube_client_token(const struct kube_client *c);
+
 /* The server in use, for status and messages. */
 const char *kube_client_server(const struct kube_client *c);
 
