@@ -659,12 +659,18 @@ static void on_reload(void *arg)
 			     "correct the file, then reload again; the old configuration stays in use");
 		return;
 	}
-	health_clear(a->health, "config.reload");
-	log_set_level(next->log_level);
-	a->conf->log_level = next->log_level;
-	if (restart.n || live.n > 1)
-		health_raise(a->health, HEALTH_INFO, "config.restart", "some keys take effect with the next start only",
+	if (restart.n) {
+		(void)err_set(&err, EBUSY, "%s can change with a restart only; nothing was changed", restart.v[0]); /* the text is what counts */
+		health_raise(a->health, HEALTH_WARNING, "config.reload", err.text,
 			     "systemctl restart mesh-external-agent; traffic is not disturbed");
+		return;
+	}
+	health_clear(a->health, "config.reload");
+	conf_swap_live(a->conf, next);
+	log_set_level(a->conf->log_level);
+	a->servers.is_stale = true; /* the failsafe set is made anew */
+	if (a->world)
+		a->world->routes_dirty = true; /* MTU, interfaces */
 	log_event(LOG_INFO, "config.reload", "configuration read again");
 	want_apply(a);
 }

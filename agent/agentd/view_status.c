@@ -92,6 +92,7 @@ static json_t *datapath_view(const struct agent *a)
 {
 	static const char *const modes[] = {"vxlan", "geneve", "native"};
 	json_t *o = json_object(), *nics = json_array();
+	json_int_t generation = a->datapath ? datapath_generation(a->datapath) : 0;
 
 	if (a->world)
 		set_text(o, "mode", modes[a->world->config.routing]);
@@ -108,8 +109,9 @@ static json_t *datapath_view(const struct agent *a)
 		set_text(o, "attach", datapath_attach_name(a->datapath));
 	}
 	set(o, "interfaces", nics);
-	set(o, "generation", json_integer(a->datapath ? datapath_generation(a->datapath) : 0));
-	set(o, "planned_generation", json_integer(a->world ? (json_int_t)policy_generation(a->world->policies) : 0));
+	set(o, "generation", json_integer(generation));
+	/* What could not be written will be the next one. */
+	set(o, "planned_generation", json_integer(generation + health_has(a->health, "datapath.maps")));
 	return o;
 }
 

@@ -252,3 +252,21 @@ int conf_key_value(const struct conf *c, size_t i, struct buf *buf)
 {
 	return conf_value_print(c, &conf_keys[i], buf);
 }
+
+#define SWAP(member)                                                                               \
+	do {                                                                                       \
+		__typeof__(to->member) swap_ = to->member;                                         \
+		to->member = from->member;                                                         \
+		from->member = swap_;                                                              \
+	} while (0)
+
+void conf_swap_live(struct conf *to, struct conf *from)
+{
+	SWAP(log_level);
+	SWAP(interfaces);
+	SWAP(addresses);
+	SWAP(mtu);
+	SWAP(revoked_action);
+	SWAP(failsafe);
+	SWAP(monitor);
+}

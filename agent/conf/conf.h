@@ -99,6 +99,12 @@ DEFINE_CLEANUP(struct conf *, conf_free)
 int conf_changed(const struct conf *from, const struct conf *to, struct strv *ret_live,
 		 struct strv *ret_restart);
 
+/*
+ * Puts the values of all keys that a reload can change into `to`, which stays at its address; `from`
+ * gets the old ones.
+ */
+void conf_swap_live(struct conf *to, struct conf *from);
+
 /* The table of keys, for documentation checks and `meshctl config show`. */
 size_t conf_key_count(void);
 const char *conf_key_name(size_t i);	/* "dns.port" */

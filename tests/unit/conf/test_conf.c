@@ -243,3 +243,24 @@ Test(conf, man_page_has_every_key_and_default)
 		cr_expect(strstr(text.data, want.data), "%s is not in %s", want.data, path);
 	}
 }
+
+Test(conf, a_reload_takes_the_live_keys)
+{
+	static const char old_text[] = "mtu = 1400; log-level = \"error\"; interfaces = [ \"eth0\" ];";
+	static const char new_text[] = "mtu = 1300; log-level = \"debug\"; failsafe = { enabled = false; };";
+	CLEANUP(conf_free) struct conf *running = NULL;
+	CLEANUP(conf_free) struct conf *next = NULL;
+	CLEANUP(strv_done) struct strv live = {0}, restart = {0};
+	struct err err = {0};
+
+	cr_assert_eq(conf_parse(old_text, strlen(old_text), "old", &running, &err), 0, "%s", err.text);
+	cr_assert_eq(conf_parse(new_text, strlen(new_text), "new", &next, &err), 0, "%s", err.text);
+	cr_assert_eq(conf_changed(running, next, &live, &restart), 0);
+	cr_assert_eq(live.n, 4);
+	cr_assert_eq(restart.n, 0);
+	conf_swap_live(running, next);
+	cr_expect_eq(running->mtu, 1300);
+	cr_expect_eq(running->interfaces.n, 0);
+	cr_expect_not(running->failsafe.is_enabled);
+	cr_expect_eq(next->mtu, 1400);
+}
