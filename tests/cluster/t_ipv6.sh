@@ -129,7 +129,7 @@ cluster() {
 	local p
 	lab up "$NODES" >"$LAB.up" 2>&1 || { cat "$LAB.up"; return 1; }
 	lab host add world $W4 && lab host add crait $C4 || return 1
-	ip -n "$MARK-world" addr add $X6/64 dev eth0 nodad
+	ip -n "$MARK-world" addr add $X6/64 dev eth0 nodad preferred_lft 0 # by request only
 	for p in luke vader; do
 		[ "$PODS" != 0 ] || { pod4[$p]=none pod6[$p]=none; continue; }
 		read -r -d '' "pod4[$p]" "pod6[$p]" < <(lab pod add "${node_of[$p]}" default $p "org=$p"; printf '\0')
@@ -232,9 +232,9 @@ t_cidr() {
 	done
 	ok "by hand: half a packet is not answered" not at world env WAIT_S=0.5 "$peer" raw first $W6 $H6 8080
 	policy in <<-Y
-	  ingress: [{fromEntities: [world-ipv6]}]
+	  ingress: [{fromCIDR: ["::/0"]}]
 	Y
-	ok "the entity world-ipv6 is everybody outside, IPv6" soon reaches_from_x
+	ok "the CIDR ::/0 is everybody outside, IPv6" soon reaches_from_x
 	ok "and nobody of IPv4" silent world $H4 8080
 	policy in <<-Y
 	  ingress: [{fromEntities: [world]}]
