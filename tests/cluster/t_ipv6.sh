@@ -25,7 +25,7 @@ if [ "${1:-}" != inside ]; then
 	LAB=$(mktemp -d) MARK=mesh-s$$
 	export LAB MARK
 	unshare --net --mount --propagation private "$0" inside && rc=0 || rc=$?
-	rm -rf "$LAB"
+	rm -rf "$LAB" "$LAB.up"
 	exit $rc
 fi
 
