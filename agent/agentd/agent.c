@@ -480,6 +480,10 @@ static void on_verified(const struct kube_result *res, void *arg)
 		return;
 	}
 	health_clear(a->health, "api.unreachable");
+	if (!*json_str(res->body, "metadata.uid", "")) { /* half an answer says nothing of the cluster */
+		boot_later(a, &(struct kube_result){.r = -EBADMSG, .message = "the answer names no cluster", .retry_after_s = -1});
+		return;
+	}
 	if (!is_own_cluster(a, json_str(res->body, "metadata.uid", "")))
 		return;
 	a->is_unverified = false;
