@@ -213,6 +213,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/names.c \
+	agent/agentd/own_address.c agent/agentd/own_address.h \
 	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/sync.c agent/agentd/sync.h \

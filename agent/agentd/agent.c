@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/agent.h"
+#include "agentd/own_address.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -16,6 +17,7 @@
 
 enum {
 	UPKEEP_S = 30,
+	OUTAGE_S = 60,	    /* shorter ones are nothing to report */
 	STAND_DOWN_S = 120, /* a refused credential must stay refused before the host stands down */
 	FROZEN_RETRY_S = 60,
 };
@@ -37,44 +39,13 @@ static void set_state(struct agent *a, enum agent_state state, const char *text)
 
 /* Applying */
 
-static bool is_enrolled(const struct agent *a, const struct ip *ip)
-{
-	for (size_t i = 0; i < a->join.addresses.n; i++) {
-		struct cidr c;
-
-		if (cidr_parse(a->join.addresses.v[i], true, &c) == 0 && cidr_contains_ip(&c, ip))
-			return true;
-	}
-	return false;
-}
-
-static bool is_configured(const struct agent *a, const struct ip *ip)
-{
-	for (size_t i = 0; i < a->conf->addresses.n; i++)
-		if (ip_eq(&a->conf->addresses.v[i], ip))
-			return true;
-	return a->conf->addresses.n == 0;
-}
-
-/* Which of the host's addresses it is known by: one of each family that is enrolled (and configured). */
+/* The addresses we are known by, after a look at what the host has now. */
 static int pick_addresses(struct agent *a)
 {
-	const struct nl_addrs *all = recon_net_addrs(datapath_net(a->datapath));
-	struct ip picked[2] = {0};
-	size_t n = 0;
+	struct ip picked[2];
+	size_t n = own_address_pick(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, picked);
 	int r = 0;
 
-	for (size_t i = 0; i < all->n; i++) {
-		const struct ip *ip = &all->v[i].ip;
-		struct ip *slot = &picked[ip->family == AF_INET ? 0 : 1];
-
-		if (slot->family || ip_is_special(ip) || !nl_addr_is_usable(&all->v[i]))
-			continue;
-		if (is_enrolled(a, ip) && is_configured(a, ip))
-			*slot = *ip;
-	}
-	for (size_t i = 0; i < 2; i++)
-		n += picked[i].family != 0;
 	if (n == 0) {
 		health_raise(a->health, HEALTH_ERROR, "register.address",
 			     "none of this host's addresses is inside the ranges that it was enrolled with",
@@ -82,15 +53,13 @@ static int pick_addresses(struct agent *a)
 		return a->own.n ? 0 : -EADDRNOTAVAIL; /* an address may come back */
 	}
 	health_clear(a->health, "register.address");
-	if (a->own.n == n && ((n == 2 && memcmp(a->own.v, picked, sizeof(picked)) == 0) ||
-			      (n == 1 && ip_eq(&a->own.v[0], &picked[picked[0].family ? 0 : 1]))))
+	if (a->own.n == n && memcmp(a->own.v, picked, n * sizeof(*picked)) == 0)
 		return 0;
 	if (a->own.n)
 		kube_client_reset(a->client); /* or what comes from the old address would hang for half a minute */
 	a->own.n = 0;
-	for (size_t i = 0; r == 0 && i < 2; i++)
-		if (picked[i].family)
-			r = ARRAY_ADD(&a->own, picked[i]);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = ARRAY_ADD(&a->own, picked[i]);
 	a->world->routes_dirty = true; /* their source address is ours */
 	return r;
 }
@@ -130,6 +99,28 @@ static void now_running(struct agent *a)
 	lease_kick(a->lease);
 }
 
+/* An outage of the API changes nothing here, but a person should know of one that lasts. */
+static void note_outage(struct agent *a)
+{
+	const struct reflector *r, *stale = NULL;
+	char text[320];
+
+	for (size_t i = 0; a->sync && !stale && (r = sync_reflector(a->sync, i)); i++)
+		if (reflector_get_state(r) == REFLECTOR_WAITING)
+			stale = r;
+	if (!stale) {
+		if (a->sync)
+			health_clear(a->health, "api.outage");
+		return;
+	}
+	if (clock_boot_us() - reflector_fresh_us(stale) < OUTAGE_S * USEC_PER_SEC)
+		return;
+	(void)snprintf(text, sizeof(text), "%s cannot be read from %s: %.160s", reflector_name(stale),
+		       kube_client_server(a->client), reflector_error(stale)); /* a cut text still tells most */
+	health_raise(a->health, HEALTH_WARNING, "api.outage", text,
+		     "what is in force stays; check the network and the API server");
+}
+
 static void on_apply(void *arg)
 {
 	struct agent *a = arg;
@@ -137,6 +128,8 @@ static void on_apply(void *arg)
 	CLEANUP(json_decref) json_t *ports = NULL;
 	int r;
 
+	if (health_has(a->health, "api.outage"))
+		note_outage(a);
 	/* Once removed, frozen or gone, what the cluster still sends must not bring back what was taken down. */
 	if (!a->sync || !sync_is_complete(a->sync) || a->is_unverified || a->leaving ||
 	    (a->state != AGENT_STARTING && a->state != AGENT_RUNNING))
@@ -366,6 +359,11 @@ static void on_upkeep(void *arg)
 
 	if (a->client)
 		kube_client_upkeep(a->client);
+	note_outage(a);
+	if (a->world && a->world->lost_claims)
+		health_raise(a->health, HEALTH_ERROR, "datapath.addresses",
+			     "some addresses could not be kept for lack of memory and count as outside the cluster",
+			     "systemctl restart mesh-external-agent, with more memory");
 	if (a->refused_us && a->conf->revoked_action == CONF_REVOKED_STAND_DOWN && datapath_is_ready(a->datapath) &&
 	    clock_boot_us() - a->refused_us > STAND_DOWN_S * USEC_PER_SEC) {
 		set_state(a, AGENT_REVOKED, "the credential is refused: standing down as configured");
