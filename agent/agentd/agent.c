@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/agent.h"
-#include "agentd/own_address.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -8,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-id128.h>
 
+#include "agentd/own_address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/file.h"
