@@ -56,8 +56,8 @@ restart_peer() {
 	while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 	started=$(now)
 	(lab exec "$node" env -i "${environment[@]}" "${command[@]}" >/dev/null 2>&1 &)
-	# Complete when its address cache in the kernel has them all.
-	until [ "$(lab exec "$node" cilium-dbg bpf ipcache list 2>/dev/null | wc -l)" -ge "$endpoints" ] &&
+	# Complete when the agent itself knows them all: what is pinned in the kernel is from before.
+	until [ "$(lab exec "$node" cilium-dbg ip list 2>/dev/null | wc -l)" -ge "$endpoints" ] &&
 		lab exec "$node" cilium-dbg status --brief >/dev/null 2>&1; do
 		sleep 0.2
 	done
