@@ -214,6 +214,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/names.c \
 	agent/agentd/own_address.c agent/agentd/own_address.h \
+	agent/agentd/resolv_conf.c agent/agentd/resolv_conf.h \
 	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/sync.c agent/agentd/sync.h \

@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "base/file.h"
+#include "agentd/resolv_conf.h"
 #include "base/log.h"
 #include "bpf/bpf_map.h"
 #include "plan/plan_service.h"
 
-enum { RESOLV_CONF_MAX = 64 * 1024, DNS_PORT = 53 };
+enum { DNS_PORT = 53 };
 
 static int add(struct failsafe_list *l, const struct failsafe_entry *e)
 {
@@ -60,27 +60,14 @@ static int add_dhcp(struct failsafe_list *l)
 	return r;
 }
 
-static int add_resolvers(struct failsafe_list *l)
+static int add_resolver(const struct ip *ip, void *arg)
 {
-	CLEANUP(buf_done) struct buf text = {0};
-	char *save, *line;
-	int r = file_read("/etc/resolv.conf", RESOLV_CONF_MAX, &text);
+	int r;
 
-	if (r < 0)
-		return r == -ENOMEM ? r : 0; /* a host without resolver needs no way to it */
-	for (line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char address[IP_STRLEN];
-		struct ip ip;
-
-		if (sscanf(line, " nameserver %45s", address) != 1 || ip_parse(address, &ip) < 0 || ip_is_special(&ip))
-			continue;
-		r = add_peer(l, MESH_EGRESS, IPPROTO_UDP, DNS_PORT, &ip);
-		if (r == 0)
-			r = add_peer(l, MESH_EGRESS, IPPROTO_TCP, DNS_PORT, &ip);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (ip_is_special(ip))
+		return 0;
+	r = add_peer(arg, MESH_EGRESS, IPPROTO_UDP, DNS_PORT, ip);
+	return r < 0 ? r : add_peer(arg, MESH_EGRESS, IPPROTO_TCP, DNS_PORT, ip);
 }
 
 int failsafe_build(const struct conf *conf, const struct ip *servers, const uint16_t *ports, size_t n_servers,
@@ -99,7 +86,7 @@ int failsafe_build(const struct conf *conf, const struct ip *servers, const uint
 	if (r == 0 && conf->failsafe.is_enabled && conf->failsafe.has_automatic)
 		r = add_dhcp(&l);
 	if (r == 0 && conf->failsafe.is_enabled && conf->failsafe.has_automatic)
-		r = add_resolvers(&l);
+		r = resolv_conf_each(add_resolver, &l);
 	if (r < 0) {
 		ARRAY_DONE(&l);
 		return r;

@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/agent.h"
-
-#include "base/file.h"
+#include "agentd/resolv_conf.h"
 
 enum { DNS_PORT = 53, UPSTREAMS_MAX = 8 };
 
 #define CLUSTER_ZONE "cluster.local"
 
+struct upstreams {
+	const struct conf *conf;
+	struct dns_upstream *v;
+	size_t n;
+};
+
+static int add_upstream(const struct ip *ip, void *arg)
+{
+	struct upstreams *u = arg;
+
+	for (size_t i = 0; i < u->conf->dns.listen.n; i++)
+		if (ip_eq(&u->conf->dns.listen.v[i], ip))
+			return 0; /* ourselves */
+	u->v[u->n++] = (struct dns_upstream){.ip = *ip, .port = DNS_PORT};
+	return u->n == UPSTREAMS_MAX;
+}
+
 static size_t read_upstreams(const struct conf *conf, struct dns_upstream v[UPSTREAMS_MAX])
 {
-	CLEANUP(buf_done) struct buf text = {0};
-	char *save, *line;
-	size_t n = 0;
+	struct upstreams u = {.conf = conf, .v = v};
 
-	for (size_t i = 0; i < conf->dns.upstreams.n && n < UPSTREAMS_MAX; i++)
-		v[n++] = (struct dns_upstream){.ip = conf->dns.upstreams.v[i], .port = DNS_PORT};
-	if (n || file_read("/etc/resolv.conf", LIMIT_CONFIG_BYTES, &text) < 0 || !text.len)
-		return n;
-	for (line = strtok_r(text.data, "\n", &save); line && n < UPSTREAMS_MAX; line = strtok_r(NULL, "\n", &save)) {
-		char address[IP_STRLEN];
-		bool is_own = false;
-		struct ip ip;
-
-		if (sscanf(line, " nameserver %45s", address) != 1 || ip_parse(address, &ip) < 0)
-			continue;
-		for (size_t i = 0; i < conf->dns.listen.n; i++)
-			is_own = is_own || ip_eq(&conf->dns.listen.v[i], &ip);
-		if (!is_own)
-			v[n++] = (struct dns_upstream){.ip = ip, .port = DNS_PORT};
-	}
-	return n;
+	for (size_t i = 0; i < conf->dns.upstreams.n && u.n < UPSTREAMS_MAX; i++)
+		v[u.n++] = (struct dns_upstream){.ip = conf->dns.upstreams.v[i], .port = DNS_PORT};
+	if (!u.n)
+		(void)resolv_conf_each(add_upstream, &u); /* out of memory: other names are refused */
+	return u.n;
 }
 
 int names_start(struct agent *a, struct err *reterr)
