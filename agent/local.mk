@@ -209,9 +209,12 @@ agent_libmesh_a_SOURCES += \
 # agentd
 agent_libmesh_a_SOURCES += \
 	agent/agentd/agent.c agent/agentd/agent.h \
+	agent/agentd/apply.c agent/agentd/apply.h \
+	agent/agentd/boot.c agent/agentd/boot.h \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/health.c agent/agentd/health.h \
+	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/names.c \
 	agent/agentd/own_address.c agent/agentd/own_address.h \
 	agent/agentd/resolv_conf.c agent/agentd/resolv_conf.h \

@@ -55,7 +55,8 @@ struct agent {
 	struct source *upkeep;
 	struct source *signals[3];
 	struct ctl_call *leaving;
-	bool was_listed; /* our node and address stood in the lists */
+	bool had_node;	 /* our node stood in the lists */
+	bool was_listed; /* our node and our addresses did */
 	uint64_t refused_us; /* since when the credential is refused; 0 = it is not */
 	ARRAY(struct ip) own; /* registered addresses */
 	struct servers servers;
@@ -74,7 +75,10 @@ DEFINE_CLEANUP(struct agent *, agent_free)
 /* Runs until a signal ends it. The exit code of the process. */
 int agent_run(struct agent *a);
 
-/* Leaves the cluster; `call` is answered when all is done. */
+/* Notes a new state; the text is for systemd and the log. */
+void agent_set_state(struct agent *a, enum agent_state state, const char *text);
+
+/* Leaves the cluster, in membership.c; `call` is answered when all is done. */
 int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr);
 
 /* Starts to answer for the cluster's names, in names.c. 0 or -errno with a text. */

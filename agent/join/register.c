@@ -28,6 +28,7 @@ struct registration {
 	unsigned n_conflicts; /* of writes, in a row */
 	unsigned n_refused;   /* while leaving: a credential that stays refused cannot tidy up */
 	bool is_again; /* something changed while a pass was under way */
+	bool is_lost;  /* the lists no longer have our node, and no pass has shown the contrary */
 	struct ip address[FAMILIES]; /* IPv4, IPv6; family 0 = none */
 	json_t *named_ports;
 	char *path; /* of the object at hand */
@@ -160,15 +161,18 @@ static void again(struct registration *r, uint64_t delay_us)
 static void pass_failed(struct registration *r, const struct kube_result *res)
 {
 	uint64_t delay_us = backoff_next_us(&r->backoff, clock_boot_us());
+	bool is_refused = res->r == -EACCES || res->r == -EPERM;
 	char text[256];
 
 	r->n_conflicts = 0;
 	(void)snprintf(text, sizeof(text), "%s: %.180s", r->path ? r->path : "", res->message);
-	if (r->is_leaving && (res->r == -ENOENT || ((res->r == -EACCES || res->r == -EPERM) && ++r->n_refused == REFUSALS_MAX))) {
+	if (r->is_leaving && (res->r == -ENOENT || (is_refused && ++r->n_refused == REFUSALS_MAX))) {
 		set_state(r, REGISTRATION_LEFT, text); /* the cluster has forgotten us already */
 		return;
 	}
-	if (res->r == -ENOENT) {
+	if (res->r == -EACCES)
+		r->conf.on_unauthorized(r->conf.arg);
+	if (res->r == -ENOENT || (is_refused && r->is_lost)) {
 		set_state(r, REGISTRATION_REMOVED, text);
 		delay_us = RECHECK_S * USEC_PER_SEC / 10;
 	} else {
@@ -185,6 +189,7 @@ static void pass_done(struct registration *r)
 {
 	backoff_reset(&r->backoff);
 	r->n_conflicts = 0;
+	r->is_lost = false;
 	if (r->is_again) {
 		again(r, 0);
 		return;
@@ -345,6 +350,12 @@ void registration_kick(struct registration *r)
 		r->is_again = true;
 	else
 		again(r, 0);
+}
+
+void registration_lost(struct registration *r)
+{
+	r->is_lost = true;
+	registration_kick(r);
 }
 
 void registration_leave(struct registration *r)

@@ -29,6 +29,8 @@ struct registration_conf {
 	const char *host, *namespace; /* borrowed, outlive the registration */
 	uint32_t identity;
 	void (*on_state)(enum registration_state state, void *arg);
+	/* The credential was refused (401). Watches that are open already never tell. */
+	void (*on_unauthorized)(void *arg);
 	void *arg;
 };
 
@@ -42,6 +44,12 @@ int registration_set(struct registration *r, const struct registration_info *inf
 
 /* Looks at the objects anew, soon: something about them changed, or a credential came. */
 void registration_kick(struct registration *r);
+
+/*
+ * The lists say that this host's CiliumNode is gone. Looks at the objects anew, soon; a server that refuses
+ * even that has removed the host, because an admin deletes its credential and rights with its objects.
+ */
+void registration_lost(struct registration *r);
 
 /* The endpoint becomes `disconnected` without addresses. on_state() tells the end. */
 void registration_leave(struct registration *r);

@@ -36,6 +36,11 @@ static void on_state(enum registration_state state, void *arg)
 	(void)arg; /* registration_get_state() is asked instead */
 }
 
+static void on_unauthorized(void *arg)
+{
+	(void)arg; /* the state that is not reached says so */
+}
+
 static void on_token(const char *token, void *arg)
 {
 	struct daemon *d = arg;
@@ -132,7 +137,8 @@ static int run(struct daemon *d, const struct join_state *s, const char *token, 
 	CLEANUP(renewal_free) struct renewal *renewal = NULL;
 	CLEANUP(free) char *holder = str_printf("%s/0123456789abcdef", s->host);
 	const struct registration_conf rc = {
-		.host = s->host, .namespace = s->namespace, .identity = s->identity, .on_state = on_state, .arg = d};
+		.host = s->host, .namespace = s->namespace, .identity = s->identity, .on_state = on_state,
+		.on_unauthorized = on_unauthorized, .arg = d};
 	const struct lease_conf lc = {.host = s->host, .holder = holder, .on_conflict = on_conflict, .arg = d};
 	const struct renewal_conf nc = {.host = s->host, .on_token = on_token, .arg = d};
 	const struct registration_info info = {.addresses = address, .n_addresses = 1};

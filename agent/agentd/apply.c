@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/apply.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agentd/own_address.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "json/json.h"
+
+enum { OUTAGE_S = 60 }; /* shorter ones are nothing to report */
+
+/* The addresses we are known by, after a look at what the host has now. */
+static int pick_addresses(struct agent *a)
+{
+	struct ip picked[2];
+	size_t n = own_address_pick(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, picked);
+	int r = 0;
+
+	if (n == 0) {
+		health_raise(a->health, HEALTH_ERROR, "register.address",
+			     "none of this host's addresses is inside the ranges that it was enrolled with",
+			     "give the host such an address, or enrol it anew with: meshctl host add --address");
+		return a->own.n ? 0 : -EADDRNOTAVAIL; /* an address may come back */
+	}
+	health_clear(a->health, "register.address");
+	if (a->own.n == n && memcmp(a->own.v, picked, n * sizeof(*picked)) == 0)
+		return 0;
+	if (a->own.n)
+		kube_client_reset(a->client); /* or what comes from the old address would hang for half a minute */
+	a->own.n = 0;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = ARRAY_ADD(&a->own, picked[i]);
+	a->world->routes_dirty = true; /* their source address is ours */
+	return r;
+}
+
+/* The failsafe set follows where the API servers are. */
+int apply_servers(struct agent *a)
+{
+	int r = a->world ? servers_update(&a->servers, a->world->services) : 0;
+
+	if (r == 0 && a->servers.is_stale)
+		r = datapath_set_control_plane(a->datapath, a->servers.ips.v, a->servers.ports.v, a->servers.ips.n);
+	if (r == 0)
+		a->servers.is_stale = false;
+	return r;
+}
+
+/* Our own objects come with the lists like everyone's: if they change under us, look at them now. */
+static void watch_own(struct agent *a)
+{
+	bool has_node = node_table_find(a->world->nodes, a->join.host) != NULL, is_listed = has_node;
+
+	for (size_t i = 0; i < a->own.n; i++) {
+		struct ipcache_claim c;
+
+		is_listed = is_listed && ipcache_get(a->world->addresses, &a->own.v[i], &c) && c.identity == a->join.identity;
+	}
+	if (a->had_node && !has_node)
+		registration_lost(a->registration);
+	else if (a->was_listed && !is_listed)
+		registration_kick(a->registration);
+	a->had_node = has_node;
+	a->was_listed = is_listed;
+}
+
+static void now_running(struct agent *a)
+{
+	if (a->zone)
+		dns_zone_set_synced(a->zone);
+	agent_set_state(a, AGENT_RUNNING, "joined, policy in force");
+	lease_kick(a->lease);
+}
+
+/* An outage of the API changes nothing here, but a person should know of one that lasts. */
+void apply_note_outage(struct agent *a)
+{
+	const struct reflector *r, *stale = NULL;
+	char text[320];
+
+	for (size_t i = 0; a->sync && !stale && (r = sync_reflector(a->sync, i)); i++)
+		if (reflector_get_state(r) == REFLECTOR_WAITING)
+			stale = r;
+	if (!stale) {
+		if (a->sync)
+			health_clear(a->health, "api.outage");
+		return;
+	}
+	if (clock_boot_us() - reflector_fresh_us(stale) < OUTAGE_S * USEC_PER_SEC)
+		return;
+	(void)snprintf(text, sizeof(text), "%s cannot be read from %s: %.160s", reflector_name(stale),
+		       kube_client_server(a->client), reflector_error(stale)); /* a cut text still tells most */
+	health_raise(a->health, HEALTH_WARNING, "api.outage", text,
+		     "what is in force stays; check the network and the API server");
+}
+
+void apply_now(void *arg)
+{
+	struct agent *a = arg;
+	struct registration_info info = {0};
+	CLEANUP(json_decref) json_t *ports = NULL;
+	int r;
+
+	if (health_has(a->health, "api.outage"))
+		apply_note_outage(a);
+	/* Once removed, frozen or gone, what the cluster still sends must not bring back what was taken down. */
+	if (!a->sync || !sync_is_complete(a->sync) || a->is_unverified || a->leaving ||
+	    (a->state != AGENT_STARTING && a->state != AGENT_RUNNING))
+		return;
+	if (datapath_wait_us(a->datapath)) {
+		(void)source_arm(a->apply_later, datapath_wait_us(a->datapath), 0); /* a live timer */
+		return;
+	}
+	r = pick_addresses(a);
+	if (r == 0)
+		r = apply_servers(a);
+	if (r == 0)
+		r = datapath_apply(a->datapath, a->own.v, a->own.n);
+	a->is_apply_owed = r < 0;
+	if (r < 0)
+		return; /* raised as a condition; the next change or the upkeep timer tries again */
+	if (a->state == AGENT_STARTING)
+		now_running(a);
+	ports = serving_named_ports(a->conf);
+	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
+	r = registration_set(a->registration, &info);
+	watch_own(a);
+	if (r == 0)
+		r = serving_update(a->serving, a->own.v, a->own.n);
+	a->is_apply_owed = r < 0;
+	if (r < 0)
+		log_event(LOG_ERR, "register.memory", "cannot tell the cluster of this host for lack of memory", F_ERRNO(r));
+}
+
+void apply_want(void *arg)
+{
+	struct agent *a = arg;
+
+	(void)source_trigger(a->apply); /* a live source */
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the tables to the kernel, and what the cluster is told of this host after that. */
+#pragma once
+
+#include "agentd/agent.h"
+
+/* Recomputes and writes what changed, soon. `agent` is a struct agent; fit for a callback. */
+void apply_want(void *agent);
+
+/* Does it now, unless the lists are incomplete or the host is out: then nothing changes. */
+void apply_now(void *agent);
+
+/* The failsafe set follows where the API servers are. 0 or -errno. */
+int apply_servers(struct agent *a);
+
+/* An outage of the API changes nothing here, but a person should know of one that lasts. */
+void apply_note_outage(struct agent *a);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/boot.h"
+
+#include <errno.h>
+
+#include "agentd/apply.h"
+#include "agentd/membership.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "json/json.h"
+
+enum { FROZEN_RETRY_S = 60 };
+
+#define KUBE_SYSTEM_PATH "/api/v1/namespaces/kube-system"
+
+static void on_resumed(void *arg);
+
+static void freeze(struct agent *a, const char *name, const char *text, const char *remedy)
+{
+	health_raise(a->health, HEALTH_ERROR, name, text, remedy);
+	agent_set_state(a, AGENT_FROZEN, "frozen: what is in force stays");
+	(void)source_arm(a->boot_timer, FROZEN_RETRY_S * USEC_PER_SEC, USEC_PER_SEC); /* a live timer */
+}
+
+static void on_namespace(const char *name, bool exists, void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->zone)
+		(void)dns_zone_set_namespace(a->zone, name, exists); /* names of it are NXDOMAIN then, not wrong */
+}
+
+static void on_config(const json_t *configmap, void *arg)
+{
+	struct agent *a = arg;
+	struct cilium_config config;
+	struct err err = {0};
+
+	if (cilium_config_parse(configmap, &config, &err) < 0) {
+		health_raise(a->health, HEALTH_ERROR, "cluster.config", err.text, NULL);
+		return;
+	}
+	health_clear(a->health, "cluster.config");
+	if (cilium_config_same(&config, &a->config))
+		return;
+	log_event(LOG_INFO, "cluster.config", "the cluster's configuration changed: starting anew with it");
+	loop_exit(a->loop, 0); /* the unit restarts us; the kernel keeps what is in force meanwhile */
+}
+
+static int start_world(struct agent *a, struct err *reterr)
+{
+	const struct sync_callbacks callbacks = {.on_change = apply_want, .on_namespace = on_namespace, .on_config = on_config,
+						 .on_unauthorized = membership_refused, .on_resumed = on_resumed, .arg = a};
+	struct sync_tables tables;
+	struct err dns = {0};
+	int r = world_new(&a->config, a->join.host, a->join.identity, a->conf, &a->world);
+
+	if (r < 0)
+		return err_set(reterr, -r, "cannot make the tables: %s", err_name(r));
+	r = datapath_bind(a->datapath, a->world);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
+	/* At the start of a host its resolver may not have answered yet; now the API server has. */
+	r = a->servers.n_given ? 0 : servers_resolve(&a->servers, &a->join.servers);
+	if (r == 0)
+		r = apply_servers(a);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot write the failsafe set: %s", err_name(r));
+	if (a->conf->dns.is_enabled && names_start(a, &dns) < 0)
+		health_raise(a->health, HEALTH_WARNING, "dns.listen", dns.text,
+			     "free that address, or choose another with dns.listen in the configuration");
+	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->policies,
+				      .services = a->world->services, .endpoints = a->world->endpoints,
+				      .nodes = a->world->nodes};
+	r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);
+	if (r == 0)
+		r = sync_new(a->loop, a->client, a->config.has_slices, &tables, &callbacks, &a->sync);
+	return r < 0 ? err_set(reterr, -r, "cannot start to read from the API server: %s", err_name(r)) : 0;
+}
+
+static void boot_later(struct agent *a, const struct kube_result *res)
+{
+	char text[320];
+
+	if (res->r == -EACCES)
+		membership_refused(a);
+	(void)snprintf(text, sizeof(text), "API server %s: %.200s", kube_client_server(a->client), res->message);
+	health_raise(a->health, HEALTH_WARNING, "api.unreachable", text,
+		     "what is in force stays; check the network and the API server");
+	(void)source_arm(a->boot_timer, backoff_next_us(a->boot_backoff, clock_boot_us()), 0); /* a live timer */
+}
+
+static void on_boot_config(const struct kube_result *res, void *arg)
+{
+	struct agent *a = arg;
+	CLEANUP(strv_done) struct strv warnings = {0};
+	struct err err = {0};
+	int r;
+
+	a->boot_op = NULL;
+	if (res->r < 0) {
+		boot_later(a, res);
+		return;
+	}
+	health_clear(a->health, "api.unreachable");
+	r = cilium_config_parse(res->body, &a->config, &err);
+	if (r == 0)
+		r = cilium_config_check(res->body, &a->config, &warnings, &err);
+	if (r < 0) {
+		freeze(a, "cluster.config", err.text, NULL);
+		return;
+	}
+	health_clear(a->health, "cluster.config");
+	if (a->state == AGENT_FROZEN)
+		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
+	for (size_t i = 0; i < warnings.n; i++)
+		health_raise(a->health, HEALTH_WARNING, "cluster.degraded", warnings.v[i], NULL);
+	r = start_world(a, &err);
+	if (r < 0)
+		freeze(a, "agent.start", err.text, "systemctl restart mesh-external-agent, once the reason is gone");
+}
+
+/* Is this still the cluster that we joined? A restored or exchanged one must not change what is in force. */
+static bool is_own_cluster(struct agent *a, const char *uid)
+{
+	if (!a->join.cluster_uid || !*a->join.cluster_uid || str_eq(a->join.cluster_uid, uid))
+		return true;
+	freeze(a, "cluster.other", "the API server belongs to another cluster than the one this host joined",
+	       "point the host to its own cluster, or leave and join the new one");
+	return false;
+}
+
+static void on_verified(const struct kube_result *res, void *arg)
+{
+	struct agent *a = arg;
+
+	a->boot_op = NULL;
+	if (res->r < 0) {
+		boot_later(a, res);
+		return;
+	}
+	health_clear(a->health, "api.unreachable");
+	if (!*json_str(res->body, "metadata.uid", "")) { /* half an answer says nothing of the cluster */
+		boot_later(a, &(struct kube_result){.r = -EBADMSG, .message = "the answer names no cluster", .retry_after_s = -1});
+		return;
+	}
+	if (!is_own_cluster(a, json_str(res->body, "metadata.uid", "")))
+		return;
+	a->is_unverified = false;
+	if (a->state == AGENT_FROZEN) { /* the tables hold what another cluster said */
+		log_event(LOG_INFO, "agent.restart", "this is our cluster again: starting anew");
+		loop_exit(a->loop, 0);
+		return;
+	}
+	apply_want(a);
+}
+
+static void verify(struct agent *a)
+{
+	struct kube_request req = {.path = KUBE_SYSTEM_PATH, .on_done = on_verified, .arg = a};
+	int r = kube_start(a->client, &req, &a->boot_op);
+
+	if (r < 0)
+		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
+}
+
+/* The API was away: what it says now is applied once it is known to be the same cluster. */
+static void on_resumed(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->is_unverified || a->leaving)
+		return;
+	a->is_unverified = true;
+	verify(a);
+}
+
+static void on_boot_cluster(const struct kube_result *res, void *arg)
+{
+	struct agent *a = arg;
+	const char *uid = json_str(res->body, "metadata.uid", "");
+	struct kube_request req = {.path = CILIUM_CONFIG_PATH, .on_done = on_boot_config, .arg = a};
+	int r;
+
+	a->boot_op = NULL;
+	if (res->r < 0) {
+		boot_later(a, res);
+		return;
+	}
+	if (!is_own_cluster(a, uid))
+		return;
+	health_clear(a->health, "cluster.other");
+	r = kube_start(a->client, &req, &a->boot_op);
+	if (r < 0)
+		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
+}
+
+void boot_start(struct agent *a)
+{
+	struct kube_request req = {.path = KUBE_SYSTEM_PATH, .on_done = on_boot_cluster, .arg = a};
+	int r = kube_start(a->client, &req, &a->boot_op);
+
+	if (r < 0)
+		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
+}
+
+void boot_retry(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->sync) {
+		verify(a);
+	} else if (a->world) { /* half made: only a new start gets further */
+		log_event(LOG_INFO, "agent.restart", "starting anew");
+		loop_exit(a->loop, 1);
+	} else {
+		boot_start(a);
+	}
+}

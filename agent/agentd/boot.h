@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The start of a joined host: is this our cluster, can it be served, and then all reflectors. */
+#pragma once
+
+#include "agentd/agent.h"
+
+/* Asks until the API server answers; nothing is programmed before. */
+void boot_start(struct agent *a);
+
+/* The boot timer. `agent` is a struct agent. */
+void boot_retry(void *agent);

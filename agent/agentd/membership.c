@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/membership.h"
+
+#include <errno.h>
+#include <systemd/sd-id128.h>
+
+#include "agentd/apply.h"
+#include "agentd/boot.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "crypto/secret.h"
+
+#define REJOIN "mesh-join --token ... with a new token from: meshctl host add"
+
+/* As configured for a host that was removed, or whose credential is refused for good. */
+void membership_stand_down(struct agent *a)
+{
+	struct err err = {0};
+
+	a->has_stood_down = true;
+	(void)datapath_remove(a->datapath, &err); /* the condition that led here stays */
+}
+
+/* The cluster takes us again. What was taken down is built by a new start, like any other. */
+static void come_back(struct agent *a)
+{
+	if (!a->has_stood_down)
+		return;
+	log_event(LOG_INFO, "agent.restart", "the cluster knows this host again: starting anew");
+	loop_exit(a->loop, 0);
+}
+
+/* All that keeps a member a member; what the registration still needs stays. */
+static void stop_membership(struct agent *a)
+{
+	kube_cancel(a->boot_op);
+	a->boot_op = NULL;
+	source_disarm(a->boot_timer);
+	sync_free(a->sync);
+	a->sync = NULL;
+	serving_free(a->serving);
+	a->serving = NULL;
+	lease_free(a->lease);
+	a->lease = NULL;
+	renewal_free(a->renewal);
+	a->renewal = NULL;
+	a->refused_us = 0;
+}
+
+static void on_left(struct agent *a)
+{
+	json_t *steps = json_pack("{s:[s,s,s]}", "steps", "endpoint disconnected", "programs, maps and routes removed",
+				  "credential deleted");
+	struct err err = {0};
+	int r = datapath_remove(a->datapath, &err);
+
+	if (r == 0)
+		r = join_state_remove(a->conf->state_dir, &err);
+	stop_membership(a);
+	a->is_joined = r < 0;
+	if (r < 0)
+		health_raise(a->health, HEALTH_ERROR, "leave.failed", err.text, "solve it, then: meshctl leave");
+	else
+		health_clear(a->health, "leave.failed");
+	agent_set_state(a, r < 0 ? AGENT_REVOKED : AGENT_NOT_JOINED,
+		  r < 0 ? "left the cluster, but not all is taken down" : "left the cluster");
+	ctl_call_done(a->leaving, r, steps, &err);
+	a->leaving = NULL;
+}
+
+static void on_registration(enum registration_state state, void *arg)
+{
+	struct agent *a = arg;
+
+	switch (state) {
+	case REGISTRATION_REMOVED:
+		health_raise(a->health, HEALTH_ERROR, "host.removed", registration_error(a->registration), REJOIN);
+		agent_set_state(a, AGENT_REVOKED, "the cluster has removed this host; the last policy stays in force");
+		if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN)
+			membership_stand_down(a);
+		break;
+	case REGISTRATION_READY:
+		health_clear(a->health, "host.removed");
+		come_back(a);
+		if (a->state == AGENT_REVOKED)
+			agent_set_state(a, AGENT_STARTING, "registered again");
+		apply_want(a);
+		log_event(LOG_INFO, "register.ready", "the cluster knows this host");
+		break;
+	case REGISTRATION_LEFT:
+		if (a->leaving)
+			on_left(a);
+		break;
+	default:
+		break;
+	}
+}
+
+void membership_save_token(struct agent *a, const char *token)
+{
+	struct err err = {0};
+	int r = join_state_save_token(a->conf->state_dir, token, &err);
+
+	if (r < 0)
+		health_raise(a->health, HEALTH_ERROR, "credential.save", err.text[0] ? err.text : err_name(r),
+			     "make the state directory writable: the credential in it will expire");
+	else
+		health_clear(a->health, "credential.save");
+}
+
+static void on_token(const char *token, void *arg)
+{
+	struct agent *a = arg;
+	int r = kube_client_set_token(a->client, token);
+
+	if (r < 0) {
+		log_event(LOG_ERR, "credential.memory", "cannot keep the new credential for lack of memory", F_ERRNO(r));
+		return; /* the old one lives for a while yet */
+	}
+	membership_save_token(a, token);
+	a->refused_us = 0;
+	health_clear(a->health, "api.unauthorized");
+	if (a->sync)
+		sync_kick(a->sync);
+	if (a->serving)
+		serving_kick(a->serving);
+	registration_kick(a->registration);
+	come_back(a);
+}
+
+void membership_refused(void *arg)
+{
+	struct agent *a = arg;
+
+	if (!a->refused_us)
+		a->refused_us = clock_boot_us();
+	health_raise(a->health, HEALTH_ERROR, "api.unauthorized",
+		     "the API server does not accept this host's credential: the host was removed, or it was off for longer than a credential lives",
+		     REJOIN);
+	if (a->renewal)
+		renewal_kick(a->renewal);
+}
+
+static void on_lease_conflict(const char *other, void *arg)
+{
+	struct agent *a = arg;
+	struct err err;
+
+	if (!other) {
+		health_clear(a->health, "host.cloned");
+		return;
+	}
+	(void)err_set(&err, EBUSY, "another machine (%s) uses this host's identity, as after cloning a disk", other);
+	health_raise(a->health, HEALTH_ERROR, "host.cloned", err.text,
+		     "stop one of them, delete its state directory, and enrol it under a name of its own");
+}
+
+static int make_machine_id(struct agent *a)
+{
+	sd_id128_t id;
+	char text[SD_ID128_STRING_MAX];
+	int r = sd_id128_get_boot(&id);
+
+	if (r < 0)
+		return r;
+	a->machine = str_printf("%s/%s", a->join.host, sd_id128_to_string(id, text));
+	return a->machine ? 0 : -ENOMEM;
+}
+
+int membership_start(struct agent *a, struct err *reterr)
+{
+	CLEANUP(secret_free) char *token = NULL;
+	struct kube_conf kube = {.servers = (const char *const *)a->join.servers.v, .n_servers = a->join.servers.n,
+				 .ca_pem = a->join.ca_pem};
+	const struct registration_conf registration = {.host = a->join.host, .namespace = a->join.namespace,
+						       .identity = a->join.identity, .on_state = on_registration,
+						       .on_unauthorized = membership_refused, .arg = a};
+	struct lease_conf lease = {.host = a->join.host, .on_conflict = on_lease_conflict, .arg = a};
+	const struct renewal_conf renewal = {.host = a->join.host, .on_token = on_token, .arg = a};
+	int r = join_state_load_token(a->conf->state_dir, &token, reterr);
+
+	if (r < 0)
+		return r;
+	r = make_machine_id(a);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot read the boot id: %s", err_name(r));
+	lease.holder = a->machine;
+	kube.token = token;
+	r = kube_client_new(a->loop, &kube, &a->client, reterr);
+	if (r < 0)
+		return r;
+	r = servers_resolve(&a->servers, &a->join.servers);
+	if (r == 0)
+		r = registration_new(a->loop, a->client, &registration, &a->registration);
+	if (r == 0)
+		r = lease_new(a->loop, a->client, &lease, &a->lease);
+	if (r == 0)
+		r = renewal_new(a->loop, a->client, &renewal, token, &a->renewal);
+	if (r == 0)
+		r = loop_add_timer(a->loop, boot_retry, a, &a->boot_timer);
+	return r < 0 ? err_set(reterr, -r, "cannot start the API client: %s", err_name(r)) : 0;
+}
+
+static void on_drained(size_t n_left, void *arg)
+{
+	struct agent *a = arg;
+
+	if (n_left)
+		log_event(LOG_WARNING, "leave.slices", "EndpointSlices of this host are left in the API: clients still try it",
+			  F_U64("slices", n_left));
+	registration_leave(a->registration);
+}
+
+int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr)
+{
+	if (!a->registration || a->state == AGENT_NOT_JOINED)
+		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
+	if (a->leaving)
+		return err_set(reterr, EBUSY, "the host is leaving already");
+	a->leaving = call;
+	if (!a->serving || serving_drain(a->serving, on_drained, a) < 0)
+		registration_leave(a->registration);
+	return 0;
+}
