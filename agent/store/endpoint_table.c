@@ -20,15 +20,19 @@ struct slice {
 struct record {
 	char *key; /* "namespace/name"; NULL = free */
 	struct ip *more; /* addresses after the first */
-	struct slice *slice;
-	uint32_t next, prev; /* in the slice: record number + 1 */
 	uint32_t identity;
 	uint32_t epoch;
-	uint32_t slice_stamp;
 	struct ip node;
 	struct ip first;
 	uint8_t n_addr;
 	uint8_t enc_key;
+};
+
+/* How a record hangs in its slice. Most clusters have no slices, and pay nothing for them. */
+struct member {
+	struct slice *slice; /* NULL = in none */
+	uint32_t next, prev; /* record number + 1 */
+	uint32_t stamp;
 };
 
 struct endpoint_table {
@@ -36,6 +40,8 @@ struct endpoint_table {
 	void *arg;
 	struct record *v; /* by number */
 	size_t n, cap;
+	struct member *members; /* by number, as far as some slice ever had a record */
+	size_t n_members, cap_members;
 	uint32_t *index; /* open addressing: number + 1, 0 = empty; linear probing */
 	size_t index_cap;
 	ARRAY(uint32_t) spare; /* free numbers */
@@ -74,6 +80,7 @@ void endpoint_table_free(struct endpoint_table *t)
 	}
 	ARRAY_DONE(&t->spare);
 	free(t->v);
+	free(t->members);
 	free(t->index);
 	free(t);
 }
@@ -165,21 +172,26 @@ static struct slice *slice_get(struct endpoint_table *t, const char *name, bool 
 	return s;
 }
 
+static struct slice *slice_of(const struct endpoint_table *t, uint32_t number)
+{
+	return number < t->n_members ? t->members[number].slice : NULL;
+}
+
 static void slice_leave(struct endpoint_table *t, uint32_t number)
 {
-	struct record *r = &t->v[number];
-	struct slice *s = r->slice;
+	struct slice *s = slice_of(t, number);
+	struct member *m;
 
 	if (!s)
 		return;
-	if (r->prev)
-		t->v[r->prev - 1].next = r->next;
+	m = &t->members[number];
+	if (m->prev)
+		t->members[m->prev - 1].next = m->next;
 	else
-		s->head = r->next;
-	if (r->next)
-		t->v[r->next - 1].prev = r->prev;
-	r->next = r->prev = 0;
-	r->slice = NULL;
+		s->head = m->next;
+	if (m->next)
+		t->members[m->next - 1].prev = m->prev;
+	*m = (struct member){0};
 	if (!s->head) {
 		HASH_DEL(t->slices, s);
 		free(s->name);
@@ -187,19 +199,38 @@ static void slice_leave(struct endpoint_table *t, uint32_t number)
 	}
 }
 
+/* Room for a record's place in a slice. 0 or -ENOMEM. */
+static int members_reserve(struct endpoint_table *t, uint32_t number)
+{
+	int r;
+
+	if (number < t->n_members)
+		return 0;
+	r = array_reserve((void **)&t->members, &t->cap_members, t->n_members, number + 1 - t->n_members,
+			  sizeof(*t->members));
+	if (r < 0)
+		return r;
+	memset(&t->members[t->n_members], 0, (number + 1 - t->n_members) * sizeof(*t->members));
+	t->n_members = number + 1;
+	return 0;
+}
+
+/* With a slice, members_reserve() was there before. */
 static void slice_join(struct endpoint_table *t, uint32_t number, struct slice *s)
 {
-	struct record *r = &t->v[number];
+	struct member *m;
 
-	if (r->slice == s)
-		return;
-	slice_leave(t, number);
-	r->slice = s;
+	if (slice_of(t, number) != s)
+		slice_leave(t, number);
 	if (!s)
 		return;
-	r->next = s->head;
-	if (r->next)
-		t->v[r->next - 1].prev = number + 1;
+	m = &t->members[number];
+	m->stamp = t->slice_stamp;
+	if (m->slice == s)
+		return;
+	*m = (struct member){.slice = s, .next = s->head, .stamp = t->slice_stamp};
+	if (m->next)
+		t->members[m->next - 1].prev = number + 1;
 	s->head = number + 1;
 }
 
@@ -326,13 +357,14 @@ int endpoint_table_set(struct endpoint_table *t, const char *ns, const char *nam
 		number--;
 	else if (r == 0)
 		r = record_new(t, key, &number);
+	if (r == 0 && s)
+		r = members_reserve(t, number);
 	if (r < 0) {
 		slice_drop_empty(t, s);
 		return r;
 	}
 	slice_join(t, number, s);
 	t->v[number].epoch = t->epoch;
-	t->v[number].slice_stamp = t->slice_stamp;
 	return record_change(t, number, info);
 }
 
@@ -349,7 +381,7 @@ void endpoint_table_remove(struct endpoint_table *t, const char *ns, const char 
 	if (slice) {
 		const struct slice *s = slice_get(t, slice, false);
 
-		if (!s || t->v[number - 1].slice != s)
+		if (!s || slice_of(t, number - 1) != s)
 			return;
 	}
 	record_remove(t, number - 1);
@@ -367,8 +399,8 @@ void endpoint_table_slice_end(struct endpoint_table *t, const char *slice)
 
 	/* The last removal frees the slice, and then there is no next. */
 	for (uint32_t i = s ? s->head : 0; i; i = next) {
-		next = t->v[i - 1].next;
-		if (t->v[i - 1].slice_stamp != t->slice_stamp)
+		next = t->members[i - 1].next;
+		if (t->members[i - 1].stamp != t->slice_stamp)
 			record_remove(t, i - 1);
 	}
 }

@@ -94,6 +94,7 @@ int main(int argc, char **argv)
 	struct json_paths *paths;
 	struct json_stream *stream;
 	struct rusage usage;
+	struct mallinfo2 info; /* small pieces, and large ones that are mapped */
 	uint64_t n, bytes = 0;
 	int r;
 
@@ -118,9 +119,10 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = ipcache_flush(b.addresses, on_flush, &b);
 	(void)getrusage(RUSAGE_SELF, &usage); /* cannot fail for ourselves */
+	info = mallinfo2();
 	(void)printf("{\"endpoints\": %zu, \"flushed\": %llu, \"bytes\": %llu, \"cpu_ms\": %ld, \"heap_bytes\": %zu}\n",
 		     ipcache_count(b.addresses), (unsigned long long)b.flushed, (unsigned long long)bytes,
-		     usage.ru_utime.tv_sec * 1000 + usage.ru_utime.tv_usec / 1000, mallinfo2().uordblks);
+		     usage.ru_utime.tv_sec * 1000 + usage.ru_utime.tv_usec / 1000, info.uordblks + info.hblkhd);
 	json_stream_free(stream);
 	json_paths_free(paths);
 	endpoint_table_free(b.endpoints);
