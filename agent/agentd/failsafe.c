@@ -70,6 +70,15 @@ static int add_resolver(const struct ip *ip, void *arg)
 	return r < 0 ? r : add_peer(arg, MESH_EGRESS, IPPROTO_TCP, DNS_PORT, ip);
 }
 
+static int add_resolvers(struct failsafe_list *l, const struct conf *conf)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < conf->dns.upstreams.n; i++)
+		r = add_resolver(&conf->dns.upstreams.v[i], l);
+	return r < 0 ? r : resolv_conf_each_behind(add_resolver, l);
+}
+
 int failsafe_build(const struct conf *conf, const struct ip *servers, const uint16_t *ports, size_t n_servers,
 		   struct failsafe_list *ret)
 {
@@ -86,7 +95,7 @@ int failsafe_build(const struct conf *conf, const struct ip *servers, const uint
 	if (r == 0 && conf->failsafe.is_enabled && conf->failsafe.has_automatic)
 		r = add_dhcp(&l);
 	if (r == 0 && conf->failsafe.is_enabled && conf->failsafe.has_automatic)
-		r = resolv_conf_each(add_resolver, &l);
+		r = add_resolvers(&l, conf);
 	if (r < 0) {
 		ARRAY_DONE(&l);
 		return r;
@@ -129,9 +138,10 @@ static int find_stale(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-int failsafe_apply(const struct bpfobj *o, const struct failsafe_list *list)
+int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list)
 {
 	struct stale stale = {.list = list};
+	uint16_t any_port = 0;
 	int r;
 
 	for (size_t i = 0; i < list->n; i++) {
@@ -141,7 +151,10 @@ int failsafe_apply(const struct bpfobj *o, const struct failsafe_list *list)
 		r = bpfmap_put(o, BPFOBJ_FAILSAFE, &key, &index);
 		if (r < 0)
 			return r;
+		if (!list->v[i].port)
+			any_port |= (uint16_t)(1u << list->v[i].dir);
 	}
+	c->failsafe_any_port = any_port;
 	r = bpfmap_each(o, BPFOBJ_FAILSAFE, find_stale, &stale);
 	for (size_t i = 0; r == 0 && i < stale.n; i++)
 		r = bpfmap_del(o, BPFOBJ_FAILSAFE, &stale.v[i]);

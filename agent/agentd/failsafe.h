@@ -11,10 +11,10 @@ struct failsafe_list {
 
 /*
  * Builds the set: configured entries; if automatic ones are wanted, DHCP, DNS to the resolvers of
- * resolv.conf, and the API servers. At most MESH_FAILSAFE_MAX, the rest is left out. 0 or -ENOMEM.
+ * dns.upstreams and resolv.conf and to those behind a resolver of this host; and always the API servers. At most MESH_FAILSAFE_MAX, the rest is left out. 0 or -ENOMEM.
  */
 int failsafe_build(const struct conf *conf, const struct ip *servers, const uint16_t *ports, size_t n_servers,
 		   struct failsafe_list *ret);
 
-/* Writes the set into the map, removes what is not in it. 0 or -errno. */
-int failsafe_apply(const struct bpfobj *o, const struct failsafe_list *list);
+/* Writes the set into the map and `c`, removes what is not in it. 0 or -errno. */
+int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list);

@@ -53,7 +53,7 @@ struct mesh_config {
 	__u32 overlay_mark;
 	__u32 overlay_mask;
 	__be16 tunnel_port; /* 0 = no tunnel */
-	__u16 pad0;
+	__u16 failsafe_any_port; /* bit 1 << dir: some failsafe entry is for every port */
 	__u8 default_verdict[2][2]; /* [bank][dir]: where a class has no row */
 	__u32 ticks_per_s;	    /* of bpf_jiffies64(); never 0 */
 	__u32 ct_tcp_ticks;	    /* lifetimes of flows */

@@ -64,11 +64,17 @@ INLINE bool ct_key_fill(union ct_key *k, const struct pkt *p, __u8 dir, bool v6)
 	return true;
 }
 
-/* An answer that nobody asked for must not open the way for queries. */
+/*
+ * An answer that nobody asked for must not open the way for queries, nor for a connection from there:
+ * an entry made by a SYN-ACK would let in what policy kept out when it was a SYN.
+ */
 INLINE bool ct_may_open(const struct pkt *p)
 {
 	bool is_answer;
 
+	if (p->proto == IPPROTO_TCP)
+		return !(p->tcp_flags & TCP_RST) &&
+		       (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK);
 	if (p->proto != IPPROTO_ICMP && p->proto != IPPROTO_ICMPV6)
 		return true;
 	return parse_icmp_query(p->proto, p->icmp_type, &is_answer) && !is_answer;
@@ -148,12 +154,4 @@ INLINE void ct_insert(const struct mesh_config *c, const union ct_key *k, struct
 		bpf_map_update_elem(&mesh_ct6, &k->v6, e, BPF_ANY);
 	else
 		bpf_map_update_elem(&mesh_ct4, &k->v4, e, BPF_ANY);
-}
-
-INLINE void ct_forget(const union ct_key *k, bool v6)
-{
-	if (v6)
-		bpf_map_delete_elem(&mesh_ct6, &k->v6);
-	else
-		bpf_map_delete_elem(&mesh_ct4, &k->v4);
 }

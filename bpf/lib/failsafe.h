@@ -2,7 +2,7 @@
 /* The connections that no policy can cut, so that nobody locks himself out of a machine. */
 #pragma once
 
-#include "common.h"
+#include "config.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -19,8 +19,12 @@ struct {
 	__type(value, __u64);
 } mesh_failsafe_hits SEC(".maps");
 
-/* `dir`, `peer` and `port` are of the packet that opens the flow. Counts a hit. */
-INLINE bool failsafe_has(__u8 dir, __u8 proto, const union addr *peer, __be16 port, bool v6)
+/*
+ * `dir`, `peer` and `port` are of the packet that opens the flow; 0 for protocols without ports.
+ * Counts a hit. Entries for every port have port 0.
+ */
+INLINE bool failsafe_has(const struct mesh_config *c, __u8 dir, __u8 proto, const union addr *peer,
+			 __be16 port, bool v6)
 {
 	struct mesh_failsafe_key k = {
 		.prefixlen = MESH_FAILSAFE_BITS + 128, .dir = dir, .proto = proto, .port = port};
@@ -29,6 +33,10 @@ INLINE bool failsafe_has(__u8 dir, __u8 proto, const union addr *peer, __be16 po
 
 	addr_mapped(k.addr, peer, v6);
 	index = bpf_map_lookup_elem(&mesh_failsafe, &k);
+	if (!index && port && (c->failsafe_any_port & (1 << dir))) {
+		k.port = 0;
+		index = bpf_map_lookup_elem(&mesh_failsafe, &k);
+	}
 	if (!index)
 		return false;
 	hits = bpf_map_lookup_elem(&mesh_failsafe_hits, index);

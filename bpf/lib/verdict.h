@@ -59,20 +59,25 @@ INLINE int frame_outer(struct frame *f, const struct point at, bool v6)
 	return ipcache_is_node(&f->p.daddr, v6) ? MESH_PASS_TUNNEL : MESH_DROP_TUNNEL_DST;
 }
 
-INLINE bool frame_failsafe(const struct pkt *p, const struct point at, bool v6)
+INLINE bool frame_failsafe(const struct frame *f, const struct point at, bool v6)
 {
+	const struct pkt *p = &f->p;
+	bool is_icmp = p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6;
+
 	if (at.tunnel)
 		return false;
-	return failsafe_has(at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
-			    p->dport, v6);
+	return failsafe_has(f->c, at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
+			    is_icmp ? 0 : p->dport, v6);
 }
 
 /* The answering side of a failsafe connection whose entry was lost or never made. */
-INLINE bool frame_failsafe_answer(const struct pkt *p, const struct point at, bool v6)
+INLINE bool frame_failsafe_answer(const struct frame *f, const struct point at, bool v6)
 {
+	const struct pkt *p = &f->p;
+
 	if (at.tunnel || p->proto != IPPROTO_TCP || !(p->tcp_flags & TCP_ACK))
 		return false;
-	return failsafe_has(!at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
+	return failsafe_has(f->c, !at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
 			    p->sport, v6);
 }
 
@@ -102,8 +107,10 @@ INLINE __u16 reason_of(__u8 verdict)
 }
 
 /*
- * A packet that no current entry answers: a new flow, or one whose policy changed (`old`). Asks the
- * maps and writes or removes the entry.
+ * A packet that no current entry answers: a new flow, or one whose policy or peer changed (`old`).
+ * Asks the maps and writes the entry. A flow that policy no longer allows keeps its entry, as in
+ * Cilium: so its forward packets are judged each time, and a packet of the other side cannot open
+ * it again from there.
  */
 INLINE int frame_judge(struct frame *f, const struct point at, const union ct_key *k, bool is_flow,
 		       struct mesh_ct *old, __u64 now, bool v6)
@@ -117,7 +124,7 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	int r;
 
 	f->is_fresh = !old;
-	if (frame_failsafe(p, at, v6)) {
+	if (frame_failsafe(f, at, v6)) {
 		r = MESH_PASS_FAILSAFE;
 		e.flags |= MESH_CT_FAILSAFE;
 		goto pass;
@@ -126,7 +133,7 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	r = frame_check_path(f, at, &info, v6);
 	f->rep.peer = info.identity;
 	if (r)
-		goto drop;
+		return r; /* forged or astray: says nothing of the flow */
 	d = policy_decide(f->c, f->state, info.identity, at.dir, p);
 	f->rep.verdict = d.verdict;
 	f->rep.rule = d.rule;
@@ -139,16 +146,13 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 		e.flags |= MESH_CT_AUDIT;
 		goto pass;
 	}
-	if (!old && frame_failsafe_answer(p, at, v6)) {
+	if (!old && frame_failsafe_answer(f, at, v6)) {
 		f->is_fresh = false;
 		return MESH_PASS_FAILSAFE;
 	}
-	r = reason_of(d.verdict);
-drop:
-	/* what policy no longer allows ends in both directions */
 	if (old)
-		ct_forget(k, v6);
-	return r;
+		ct_touch(f->c, old, p, now, true);
+	return reason_of(d.verdict);
 pass:
 	f->node = info.node;
 	e.generation = state_generation(f->state);
@@ -174,9 +178,13 @@ pass:
 	return r;
 }
 
-/* The path of a packet of a known flow is checked again unless the entry says that it was. 0 or a reason. */
+/*
+ * The path of a packet of a known flow is checked again unless the entry says that it was. 0 or a
+ * reason; *ret_is_other if the peer is not who opened the flow: behind a node's address, say, ports
+ * are used by one after the other.
+ */
 INLINE int frame_recheck(struct frame *f, const struct point at, struct mesh_ct *e, bool is_current,
-			 bool v6)
+			 bool *ret_is_other, bool v6)
 {
 	const union addr *peer = at.dir == MESH_INGRESS ? &f->p.saddr : &f->p.daddr;
 	struct mesh_ipinfo info;
@@ -192,7 +200,8 @@ INLINE int frame_recheck(struct frame *f, const struct point at, struct mesh_ct 
 	}
 	info = ipcache_get(f->c, peer, v6);
 	r = frame_check_path(f, at, &info, v6);
-	if (!r && at.tunnel && is_current && e->peer == info.identity) {
+	*ret_is_other = e->peer != info.identity;
+	if (!r && at.tunnel && is_current && !*ret_is_other) {
 		e->vni = f->t.vni;
 		e->outer4 = f->t.outer4;
 	}
@@ -240,12 +249,14 @@ INLINE int frame_flow(struct frame *f, const struct point at, bool v6)
 		return MESH_PASS_RELATED;
 	if (e) {
 		bool is_current = e->generation == state_generation(f->state);
-		bool is_forward = ct_dir(e) == at.dir;
+		bool is_forward = ct_dir(e) == at.dir, is_other = false;
 
 		if (is_current || !is_forward) {
-			r = frame_recheck(f, at, e, is_current, v6);
+			r = frame_recheck(f, at, e, is_current, &is_other, v6);
 			if (r)
 				return r;
+			if (is_forward && is_other)
+				return frame_judge(f, at, &k, is_flow, e, now, v6);
 			ct_touch(f->c, e, &f->p, now, is_forward);
 			f->node = frame_node(f, at, e, is_current, v6);
 			return is_forward ? MESH_PASS_ESTABLISHED : MESH_PASS_REPLY;

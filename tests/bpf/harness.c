@@ -187,4 +187,6 @@ void harness_failsafe(struct harness *h, unsigned dir, uint8_t proto, uint16_t p
 
 	pkt_addr16(addr, k.addr);
 	must(bpfmap_put(h->obj, BPFOBJ_FAILSAFE, &k, &index), "failsafe");
+	if (!port)
+		h->c->failsafe_any_port |= (uint16_t)(1u << dir);
 }

@@ -162,7 +162,14 @@ static void test_tunnel(struct net *n)
 	expect_vxlan(n, 7, "10.244.1.5", false, MESH_DROP_TUNNEL_REMOTE_NODE);
 	expect_vxlan(n, 2, "10.244.1.5", false, MESH_DROP_TUNNEL_WORLD);
 	expect_vxlan(n, 6, "10.244.1.1", true, MESH_PASS_NEW);
+	/* a node's address serves the node and, masqueraded, the world: each is judged, also on a known flow */
+	expect_vxlan(n, 2, "10.244.1.1", true, MESH_PASS_NEW);
 	expect_vxlan(n, 2, "10.244.1.1", true, MESH_PASS_ESTABLISHED);
+	harness_class(&n->h, 2, 0, 0);
+	expect_vxlan(n, 6, "10.244.1.1", true, MESH_PASS_NEW);
+	expect_vxlan(n, 2, "10.244.1.1", false, MESH_DROP_POLICY);
+	expect_vxlan(n, 6, "10.244.1.1", true, MESH_PASS_ESTABLISHED);
+	harness_class(&n->h, 2, 1, 1);
 	/* another outer source */
 	lab_enter(n->lab.peer_ns);
 	stranger = lab_udp("10.77.0.3", VXLAN_PORT);

@@ -88,12 +88,13 @@ static void test_generation(struct harness *h)
 	CHECK_EQ(OUT(h, TCP4_BACK()), MESH_PASS_REPLY);
 	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_PASS_NEW);
 	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_PASS_ESTABLISHED);
-	/* bank 1 allows nothing: the flow ends with the next forward packet, in both directions */
+	/* bank 1 allows nothing: forward packets stop; replies pass while the entry lives, as in Cilium */
 	bpfconfig_commit(h->conf, 1, MESH_STATE_ACTIVE);
 	CHECK_EQ(OUT(h, TCP4_BACK()), MESH_PASS_REPLY);
 	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_DROP_POLICY);
-	CHECK_EQ(OUT(h, TCP4_BACK()), MESH_DROP_POLICY);
-	CHECK_EQ(entries(h, BPFOBJ_CT4), 0);
+	CHECK_EQ(OUT(h, TCP4_BACK()), MESH_PASS_REPLY);
+	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_DROP_POLICY);
+	CHECK_EQ(entries(h, BPFOBJ_CT4), 1);
 	/* and back */
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE);
 	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_PASS_NEW);
@@ -105,6 +106,33 @@ static void test_generation(struct harness *h)
 }
 
 /* An address that gets another identity loses what the old one was allowed, at the next generation. */
+/* With the other direction open, its packets must not open a flow that was revoked. */
+static void test_revoked(struct harness *h)
+{
+	allow_http(h);
+	h->c->default_verdict[0][MESH_EGRESS] = h->c->default_verdict[1][MESH_EGRESS] = MESH_ALLOW;
+	CHECK_EQ(IN(h, TCP4()), MESH_PASS_NEW);
+	CHECK_EQ(OUT(h, TCP4_BACK(.tcp_flags = PKT_SYN | PKT_ACK)), MESH_PASS_REPLY);
+	bpfconfig_commit(h->conf, 1, MESH_STATE_ACTIVE);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_DROP_POLICY);
+		CHECK_EQ(OUT(h, TCP4_BACK()), MESH_PASS_REPLY);
+	}
+	/* a packet that is not the peer's ends nothing */
+	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE | MESH_STATE_TUNNEL);
+	harness_ip(h, "10.0.0.9", 100, 1, MESH_IP_TUNNEL);
+	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_DROP_SPOOFED_POD);
+	CHECK_EQ(entries(h, BPFOBJ_CT4), 1);
+	/* an answer to what was kept out, or a reset, opens nothing: the question stays forbidden */
+	harness_reset(h);
+	h->c->default_verdict[0][MESH_EGRESS] = MESH_ALLOW;
+	CHECK_EQ(IN(h, TCP4()), MESH_DROP_POLICY);
+	CHECK_EQ(OUT(h, TCP4_BACK(.tcp_flags = PKT_SYN | PKT_ACK)), MESH_PASS_NEW);
+	CHECK_EQ(OUT(h, TCP4_BACK(.tcp_flags = PKT_RST | PKT_ACK)), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, TCP4()), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_DROP_POLICY);
+}
+
 static void test_identity_change(struct harness *h)
 {
 	allow_http(h);
@@ -226,6 +254,14 @@ static void test_failsafe(struct harness *h)
 	CHECK_EQ(hits[3] - before[3], 2);
 	CHECK_EQ(hits[4] - before[4], 1);
 	CHECK_EQ(hits[5] - before[5], 1);
+	/* every port of a peer, and ICMP, which has none */
+	CHECK_EQ(IN(h, TCP4(.dport = 7)), MESH_DROP_POLICY);
+	harness_failsafe(h, MESH_INGRESS, IPPROTO_TCP, 0, "10.0.0.9", 128, 6);
+	harness_failsafe(h, MESH_INGRESS, IPPROTO_ICMP, 0, "10.0.0.9", 128, 7);
+	CHECK_EQ(IN(h, TCP4(.dport = 7)), MESH_PASS_FAILSAFE);
+	CHECK_EQ(IN(h, TCP4(.src = "10.0.0.8", .dport = 7)), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, &(struct pkt_spec){.src = "10.0.0.9", .dst = "10.0.0.1", .proto = IPPROTO_ICMP,
+					  .icmp_type = 8, .sport = 77}), MESH_PASS_FAILSAFE);
 }
 
 static void test_infra(struct harness *h)
@@ -547,6 +583,7 @@ int main(void)
 	test_inactive(&h);
 	test_flow(&h);
 	test_generation(&h);
+	test_revoked(&h);
 	test_identity_change(&h);
 	test_tcp_states(&h);
 	test_policy_forms(&h);

@@ -148,10 +148,8 @@ static int model_run(struct model *m, const struct flow *f, unsigned dir, unsign
 		m->flows[i].generation = m->generation;
 		if (i == m->n_flows)
 			m->n_flows++;
-	} else if (i < m->n_flows) {
-		m->flows[i] = m->flows[--m->n_flows];
 	}
-	return reason;
+	return reason; /* a flow that is denied keeps its entry, and so its direction */
 }
 
 static void step(struct harness *h, struct model *m)
