@@ -9,6 +9,7 @@
 #include "agentd/apply.h"
 #include "agentd/boot.h"
 #include "agentd/membership.h"
+#include "agentd/resolv_conf.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -44,10 +45,24 @@ static void on_subscribers(void *arg, const char *topic, bool has_any)
 		datapath_set_verdict_events(a->datapath, has_any);
 }
 
+/* DHCP and VPNs change the host's resolvers: no policy may cut off the new ones. */
+static void follow_resolvers(struct agent *a)
+{
+	uint64_t stamp = resolv_conf_stamp();
+
+	if (stamp == a->resolvers_stamp)
+		return;
+	a->resolvers_stamp = stamp;
+	a->servers.is_stale = true; /* the failsafe set is made anew */
+	names_follow_resolvers(a);
+	apply_want(a);
+}
+
 static void on_upkeep(void *arg)
 {
 	struct agent *a = arg;
 
+	follow_resolvers(a);
 	if (a->client)
 		kube_client_upkeep(a->client);
 	apply_note_outage(a);
@@ -207,6 +222,7 @@ void agent_free(struct agent *a)
 	source_free(a->apply_later);
 	source_free(a->upkeep);
 	source_free(a->boot_timer);
+	source_free(a->leave_timer);
 	health_free(a->health);
 	loop_free(a->loop);
 	conf_free(a->conf);

@@ -55,6 +55,8 @@ struct agent {
 	struct source *upkeep;
 	struct source *signals[3];
 	struct ctl_call *leaving;
+	struct source *leave_timer;
+	uint64_t resolvers_stamp; /* of the files that name the host's resolvers */
 	bool had_node;	 /* our node stood in the lists */
 	bool was_listed; /* our node and our addresses did */
 	uint64_t refused_us; /* since when the credential is refused; 0 = it is not */
@@ -78,11 +80,16 @@ int agent_run(struct agent *a);
 /* Notes a new state; the text is for systemd and the log. */
 void agent_set_state(struct agent *a, enum agent_state state, const char *text);
 
-/* Leaves the cluster, in membership.c; `call` is answered when all is done. */
-int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr);
+/*
+ * Leaves the cluster, in membership.c; `call` is answered when all is done, or when the API server did not play its
+ * part in time: then nothing has changed. With `is_forced` only this host's side is taken down, the API is not asked.
+ */
+int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct err *reterr);
 
 /* Starts to answer for the cluster's names, in names.c. 0 or -errno with a text. */
 int names_start(struct agent *a, struct err *reterr);
+/* The host's resolvers are others now. */
+void names_follow_resolvers(struct agent *a);
 
 /* The verbs of the control socket, in view.c. */
 extern const struct ctl_verb agent_verbs[];

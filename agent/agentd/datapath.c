@@ -127,6 +127,7 @@ static int open_programs(struct datapath *d, struct err *reterr)
 {
 	struct bpfobj_options opt = {
 		.sizes = {.ct4 = (uint32_t)d->conf->datapath.ct_max_entries,
+			  .ct6 = (uint32_t)d->conf->datapath.ct_max_entries,
 			  .ipcache = (uint32_t)d->conf->datapath.ipcache_max_entries,
 			  .ports = (uint32_t)d->conf->datapath.policy_max_entries,
 			  .services = (uint32_t)d->conf->datapath.service_max_entries,
@@ -229,7 +230,7 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 
 	if (r < 0)
 		return r;
-	r = failsafe_apply(d->obj, &list);
+	r = failsafe_apply(d->obj, bpfconfig_get(d->config), &list);
 	if (r < 0) {
 		ARRAY_DONE(&list);
 		return r;

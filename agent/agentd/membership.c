@@ -8,6 +8,7 @@
 #include "agentd/boot.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/macro.h"
 #include "base/str.h"
 #include "crypto/secret.h"
 
@@ -48,15 +49,16 @@ static void stop_membership(struct agent *a)
 	a->refused_us = 0;
 }
 
-static void on_left(struct agent *a)
+static void on_left(struct agent *a, const char *first_step)
 {
-	json_t *steps = json_pack("{s:[s,s,s]}", "steps", "endpoint disconnected", "programs, maps and routes removed",
+	json_t *steps = json_pack("{s:[s,s,s]}", "steps", first_step, "programs, maps and routes removed",
 				  "credential deleted");
 	struct err err = {0};
 	int r = datapath_remove(a->datapath, &err);
 
 	if (r == 0)
 		r = join_state_remove(a->conf->state_dir, &err);
+	source_disarm(a->leave_timer);
 	stop_membership(a);
 	a->is_joined = r < 0;
 	if (r < 0)
@@ -90,7 +92,7 @@ static void on_registration(enum registration_state state, void *arg)
 		break;
 	case REGISTRATION_LEFT:
 		if (a->leaving)
-			on_left(a);
+			on_left(a, "endpoint disconnected");
 		break;
 	default:
 		break;
@@ -168,6 +170,8 @@ static int make_machine_id(struct agent *a)
 	return a->machine ? 0 : -ENOMEM;
 }
 
+static void on_leave_timer(void *arg);
+
 int membership_start(struct agent *a, struct err *reterr)
 {
 	CLEANUP(secret_free) char *token = NULL;
@@ -199,8 +203,12 @@ int membership_start(struct agent *a, struct err *reterr)
 		r = renewal_new(a->loop, a->client, &renewal, token, &a->renewal);
 	if (r == 0)
 		r = loop_add_timer(a->loop, boot_retry, a, &a->boot_timer);
+	if (r == 0)
+		r = loop_add_timer(a->loop, on_leave_timer, a, &a->leave_timer);
 	return r < 0 ? err_set(reterr, -r, "cannot start the API client: %s", err_name(r)) : 0;
 }
+
+/* Leaving */
 
 static void on_drained(size_t n_left, void *arg)
 {
@@ -212,13 +220,42 @@ static void on_drained(size_t n_left, void *arg)
 	registration_leave(a->registration);
 }
 
-int agent_leave(struct agent *a, struct ctl_call *call, struct err *reterr)
+/* The API server is away: half a leave that goes on by itself, some day, would surprise everyone. */
+static void on_leave_timer(void *arg)
 {
-	if (!a->registration || a->state == AGENT_NOT_JOINED)
+	struct agent *a = arg;
+	struct err err = {0};
+	int r = 0;
+
+	registration_stay(a->registration);
+	if (a->serving) { /* a drain cannot be taken back: what it withdrew is published by a new one */
+		serving_free(TAKE_PTR(a->serving));
+		r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);
+	}
+	if (r < 0)
+		log_event(LOG_ERR, "serve.memory", "cannot stand behind services any more; restart the daemon", F_ERRNO(r));
+	r = err_set(&err, ETIMEDOUT,
+		    "the API server did not take part within %d s, so this host still is a member, as before. Try again when it is "
+		    "back; or take this host's side down with: meshctl leave --force, and the cluster's with: meshctl host remove %s",
+		    CTL_LEAVE_S, a->join.host);
+	ctl_call_done(a->leaving, r, NULL, &err);
+	a->leaving = NULL;
+	apply_want(a);
+}
+
+int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct err *reterr)
+{
+	if (!a->is_joined)
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
 	if (a->leaving)
 		return err_set(reterr, EBUSY, "the host is leaving already");
 	a->leaving = call;
+	if (is_forced || !a->registration) { /* without one, an earlier try took down this side in part */
+		registration_free(TAKE_PTR(a->registration)); /* it would keep the host registered */
+		on_left(a, "the API server was not asked: the cluster lists this host until meshctl host remove");
+		return 0;
+	}
+	(void)source_arm(a->leave_timer, CTL_LEAVE_S * USEC_PER_SEC, 0); /* a live timer */
 	if (!a->serving || serving_drain(a->serving, on_drained, a) < 0)
 		registration_leave(a->registration);
 	return 0;

@@ -58,3 +58,16 @@ int names_start(struct agent *a, struct err *reterr)
 		r = dns_server_listen(a->dns, &a->conf->dns.listen.v[i], (uint16_t)a->conf->dns.port, NULL, reterr);
 	return r;
 }
+
+void names_follow_resolvers(struct agent *a)
+{
+	struct dns_upstream upstreams[UPSTREAMS_MAX];
+	struct err err = {0};
+
+	if (!a->dns || a->conf->dns.upstreams.n)
+		return;
+	if (dns_server_set_upstreams(a->dns, upstreams, read_upstreams(a->conf, upstreams), &err) < 0)
+		health_raise(a->health, HEALTH_WARNING, "dns.upstreams", err.text, "choose others with dns.upstreams in the configuration");
+	else
+		health_clear(a->health, "dns.upstreams");
+}

@@ -3,15 +3,26 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/limits.h"
+#include "base/macro.h"
 
-int resolv_conf_each(resolv_conf_fn fn, void *arg)
+static const char HOST_FILE[] = "/etc/resolv.conf";
+
+/* Where resolvers on this host leave what they ask themselves. */
+static const char *const behind[] = {
+	"/run/systemd/resolve/resolv.conf",
+	"/run/NetworkManager/no-stub-resolv.conf",
+};
+
+static int each_in(const char *path, resolv_conf_fn fn, void *arg)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	char *save, *line;
-	int r = file_read("/etc/resolv.conf", LIMIT_CONFIG_BYTES, &text);
+	int r = file_read(path, LIMIT_CONFIG_BYTES, &text);
 
 	if (r < 0)
 		return r == -ENOMEM ? r : 0; /* a host without resolver needs none */
@@ -26,4 +37,46 @@ int resolv_conf_each(resolv_conf_fn fn, void *arg)
 			return r;
 	}
 	return 0;
+}
+
+int resolv_conf_each(resolv_conf_fn fn, void *arg)
+{
+	return each_in(HOST_FILE, fn, arg);
+}
+
+static int is_here(const struct ip *ip, void *arg)
+{
+	(void)arg;
+	return ip_is_loopback(ip);
+}
+
+int resolv_conf_each_behind(resolv_conf_fn fn, void *arg)
+{
+	int r = each_in(HOST_FILE, fn, arg), has_stub = r == 0 ? each_in(HOST_FILE, is_here, NULL) : 0;
+
+	for (size_t i = 0; r == 0 && has_stub > 0 && i < ARRAY_LEN(behind); i++)
+		r = each_in(behind[i], fn, arg);
+	return r < 0 ? r : has_stub < 0 ? has_stub : r;
+}
+
+static uint64_t stamp_of(const char *path)
+{
+	struct stat st;
+	uint64_t v[3] = {0};
+
+	if (stat(path, &st) == 0) {
+		v[0] = (uint64_t)st.st_ino;
+		v[1] = (uint64_t)st.st_mtim.tv_sec;
+		v[2] = (uint64_t)st.st_mtim.tv_nsec;
+	}
+	return hash_bytes(v, sizeof(v));
+}
+
+uint64_t resolv_conf_stamp(void)
+{
+	uint64_t stamp = stamp_of(HOST_FILE);
+
+	for (size_t i = 0; i < ARRAY_LEN(behind); i++)
+		stamp = stamp * 31 + stamp_of(behind[i]);
+	return stamp;
 }

@@ -103,7 +103,8 @@ static json_t *own_endpoint(const struct agent *a)
 	return json_pack("{s:s, s:s, s:b, s:I, s:o, s:o, s:s, s:s, s:o, s:o}", "namespace", a->join.namespace, "name",
 			 a->join.host, "local", 1, "identity", (json_int_t)a->join.identity, "labels",
 			 view_labels(a, a->join.identity), "addresses", view_ips(a->own.v, a->own.n), "node", a->join.host,
-			 "state", registration_get_state(a->registration) == REGISTRATION_READY ? "ready" : "disconnected",
+			 "state",
+			 a->registration && registration_get_state(a->registration) == REGISTRATION_READY ? "ready" : "disconnected",
 			 "enforcement", view_enforcement(a), "named_ports", ports);
 }
 
@@ -489,8 +490,7 @@ static int dns_query(void *arg, const json_t *args, json_t **ret, struct err *re
 
 static int leave(void *arg, const json_t *args, struct ctl_call *call, struct err *reterr)
 {
-	(void)args;
-	return agent_leave(arg, call, reterr);
+	return agent_leave(arg, json_is_true(json_object_get(args, "force")), call, reterr);
 }
 
 const struct ctl_verb agent_verbs[] = {

@@ -131,6 +131,11 @@ static bool is_special_v4(const uint8_t b[4])
 	       (b[0] == 255 && b[1] == 255 && b[2] == 255 && b[3] == 255);
 }
 
+bool ip_is_loopback(const struct ip *ip)
+{
+	return ip->family == AF_INET ? ip->b[0] == 127 : memcmp(ip->b, &in6addr_loopback, 16) == 0;
+}
+
 bool ip_is_special(const struct ip *ip)
 {
 	static const uint8_t zero[16], mapped[12] = {[10] = 0xff, [11] = 0xff};

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/macro.h"
 #include "cli/out.h"
 #include "ctl/ctl_verbs.h"
@@ -6,6 +7,8 @@
 
 #include <string.h>
 #include <unistd.h>
+
+#define LEAVE_US ((CTL_LEAVE_S + 15) * USEC_PER_SEC)
 
 /* Anything but a plain yes is no. */
 static bool is_confirmed(void)
@@ -20,6 +23,7 @@ static bool is_confirmed(void)
 static int leave(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(json_decref) json_t *data = NULL;
+	struct cli patient = *cli;
 	const json_t *step;
 	size_t i;
 	int code;
@@ -30,7 +34,9 @@ static int leave(const struct cli *cli, const struct cmd_args *args)
 		if (!is_confirmed())
 			return cli_error(CLI_NEGATIVE, "leave: not confirmed, nothing was changed");
 	}
-	code = cli_call(cli, CTL_VERB_LEAVE, NULL, &data);
+	if (patient.timeout_us < LEAVE_US)
+		patient.timeout_us = LEAVE_US; /* the daemon gives up first, and says why */
+	code = cli_call(&patient, CTL_VERB_LEAVE, cmd_opt(args, "force") ? json_pack("{s:b}", "force", 1) : NULL, &data);
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)
@@ -48,6 +54,7 @@ static int leave(const struct cli *cli, const struct cmd_args *args)
 
 static const struct cmd_opt opts[] = {
 	{"yes", 'y', NULL, "do not ask", false},
+	{"force", 0, NULL, "do not ask the API server: take down this host's side only", false},
 	{NULL, 0, NULL, NULL, false},
 };
 

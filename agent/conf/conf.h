@@ -19,8 +19,6 @@
 #define CONF_DEFAULT_PATH MESH_SYSCONFDIR "/mesh-external-agent/mesh-external-agent.conf"
 
 enum conf_revoked { CONF_REVOKED_ENFORCE, CONF_REVOKED_STAND_DOWN };
-enum conf_attach { CONF_ATTACH_AUTO, CONF_ATTACH_TCX, CONF_ATTACH_CLSACT };
-enum conf_aggregation { CONF_AGGREGATION_NONE, CONF_AGGREGATION_FLOW };
 
 /* One member of the failsafe set. */
 struct conf_failsafe {
@@ -65,7 +63,6 @@ struct conf {
 		uint64_t cache_size;	    /* answers */
 	} dns;
 	struct {
-		enum conf_attach attach;
 		uint64_t ct_max_entries;
 		uint64_t ipcache_max_entries;
 		uint64_t policy_max_entries;
@@ -74,7 +71,6 @@ struct conf {
 		uint64_t affinity_max_entries;
 	} datapath;
 	struct {
-		enum conf_aggregation aggregation;
 		uint64_t rate;	/* events a second and CPU */
 		uint64_t burst; /* events at once */
 	} monitor;

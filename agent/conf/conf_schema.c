@@ -10,12 +10,6 @@ static const struct conf_choice log_levels[] = {
 	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
 static const struct conf_choice revoked[] = {
 	{"enforce", CONF_REVOKED_ENFORCE}, {"stand-down", CONF_REVOKED_STAND_DOWN}, {NULL, 0}};
-static const struct conf_choice attach[] = {{"auto", CONF_ATTACH_AUTO},
-					    {"tcx", CONF_ATTACH_TCX},
-					    {"clsact", CONF_ATTACH_CLSACT},
-					    {NULL, 0}};
-static const struct conf_choice aggregation[] = {
-	{"none", CONF_AGGREGATION_NONE}, {"flow", CONF_AGGREGATION_FLOW}, {NULL, 0}};
 
 #define AT(member) offsetof(struct conf, member)
 
@@ -66,8 +60,6 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Servers for all other names; empty: those of /etc/resolv.conf"},
 	{"dns.cache-size", CONF_INT, AT(dns.cache_size), "10000", .is_restart = true, .max = 1000000,
 	 .doc = "Answers of other servers to keep"},
-	{"datapath.attach", CONF_CHOICE, AT(datapath.attach), "\"auto\"", .choices = attach,
-	 .is_restart = true, .doc = "How programs are attached to devices; auto: tcx where the kernel has it"},
 	{"datapath.ct-max-entries", CONF_INT, AT(datapath.ct_max_entries), "262144", .min = 1024,
 	 .max = 16777216, .is_restart = true, .doc = "Flows of each address family"},
 	{"datapath.ipcache-max-entries", CONF_INT, AT(datapath.ipcache_max_entries), "524288",
@@ -80,8 +72,6 @@ const struct conf_key conf_keys[] = {
 	 .min = 256, .max = 4194304, .is_restart = true, .doc = "Backends of services"},
 	{"datapath.affinity-max-entries", CONF_INT, AT(datapath.affinity_max_entries), "65536",
 	 .min = 256, .max = 4194304, .is_restart = true, .doc = "Clients whose backend is remembered"},
-	{"monitor.aggregation", CONF_CHOICE, AT(monitor.aggregation), "\"flow\"", .choices = aggregation,
-	 .doc = "flow: one event for a new flow; none: events for every packet that is dropped too"},
 	{"monitor.rate", CONF_INT, AT(monitor.rate), "1000", .min = 1, .max = 1000000,
 	 .doc = "Events a second and CPU"},
 	{"monitor.burst", CONF_INT, AT(monitor.burst), "1000", .min = 1, .max = 1000000,

@@ -53,7 +53,7 @@ struct ctl_server_config {
 };
 
 /*
- * Binds the socket: mode 0600, or 0660 with the read group. A socket that nobody listens on is
+ * Binds the socket: mode 0600, or 0666 with a read group, since who may ask is told by SO_PEERCRED and not by the file. A socket that nobody listens on is
  * replaced. -EADDRINUSE if a daemon answers there, -ENAMETOOLONG, -ENOMEM, errno of bind().
  */
 int ctl_server_new(struct loop *loop, const struct ctl_server_config *config, struct ctl_server **ret,

@@ -87,7 +87,8 @@
  *     "explanation": text, "answers": [{"name", "type", "ttl_s": COUNT, "data"}],
  *     "allowed_by"?: text }
  *
- * leave {} -> {"steps": ["..."]}; the host's objects keep existing, disconnected
+ * leave {"force"?: bool} -> {"steps": ["..."]}; the host's objects keep existing, disconnected; with "force" as they
+ *   were, since the API is not asked. Takes up to CTL_LEAVE_S.
  *
  * monitor {"drops_only"?: bool, "peer"?: ip, "identity"?: COUNT, "direction"?} streams the topic
  * "monitor". The daemon may ignore the filters: the client applies them too. Each event is
@@ -116,6 +117,8 @@
 #define CTL_VERB_DNS_STATUS    "dns.status"
 #define CTL_VERB_DNS_QUERY     "dns.query"
 #define CTL_VERB_LEAVE	       "leave"   /* writes */
+
+enum { CTL_LEAVE_S = 30 }; /* then the daemon gives up */
 #define CTL_VERB_MONITOR       "monitor" /* a stream */
 
 #define CTL_TOPIC_MONITOR "monitor"

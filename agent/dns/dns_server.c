@@ -92,11 +92,6 @@ int dns_server_add_provider(struct dns_server *s, const struct dns_provider *p)
 	return 0;
 }
 
-static bool is_loopback(const struct ip *ip)
-{
-	return ip->family == AF_INET ? ip->b[0] == 127 : memcmp(ip->b, &in6addr_loopback, 16) == 0;
-}
-
 int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
 		      struct err *reterr)
 {
@@ -114,7 +109,7 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	/* a free UDP port may be taken for TCP: with port 0 another one is tried */
 	for (int i = 0; i < (port ? 1 : 16) && r == -EADDRINUSE; i++) {
 		*l = (struct dns_listener){.server = s, .ip = *ip, .udp_fd = -1, .tcp_fd = -1};
-		l->is_loopback = is_loopback(ip);
+		l->is_loopback = ip_is_loopback(ip);
 		r = dns_udp_open(l, port, &got);
 		if (r >= 0)
 			r = dns_tcp_open(l, got);
@@ -156,7 +151,7 @@ bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *
 	struct ip ip = dns_sockaddr_ip(peer, NULL);
 
 	/* the kernel drops packets from the wire that carry an address of this host as their source */
-	if (is_loopback(&ip) || ip_eq(&ip, &l->ip))
+	if (ip_is_loopback(&ip) || ip_eq(&ip, &l->ip))
 		return true;
 	for (size_t i = 0; i < s->n_local; i++)
 		if (ip_eq(&ip, &s->local[i]))

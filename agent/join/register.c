@@ -23,7 +23,7 @@ struct registration {
 	struct backoff backoff;
 	enum registration_state state;
 	enum step step;
-	bool is_set;
+	bool is_set;	 /* registration_set() ran: what to publish is known */
 	bool is_leaving;
 	unsigned n_conflicts; /* of writes, in a row */
 	unsigned n_refused;   /* while leaving: a credential that stays refused cannot tidy up */
@@ -285,7 +285,7 @@ static void on_timer(void *arg)
 
 	if (r->state == REGISTRATION_LEFT)
 		return;
-	if (r->op || !r->is_set) {
+	if (r->op || (!r->is_set && !r->is_leaving)) {
 		r->is_again = r->op != NULL;
 		return;
 	}
@@ -361,9 +361,14 @@ void registration_lost(struct registration *r)
 void registration_leave(struct registration *r)
 {
 	r->is_leaving = true;
-	r->is_set = true;
 	r->n_refused = 0;
 	r->state = REGISTRATION_PENDING; /* so that the end is told, also a second time */
+	registration_kick(r);
+}
+
+void registration_stay(struct registration *r)
+{
+	r->is_leaving = false;
 	registration_kick(r);
 }
 

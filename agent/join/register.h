@@ -54,6 +54,9 @@ void registration_lost(struct registration *r);
 /* The endpoint becomes `disconnected` without addresses. on_state() tells the end. */
 void registration_leave(struct registration *r);
 
+/* Gives a leave up that has not ended: the objects are filled in again. */
+void registration_stay(struct registration *r);
+
 enum registration_state registration_get_state(const struct registration *r);
 
 /* Why it is pending or removed; "" if it is ready. */

@@ -28,7 +28,7 @@ _meshctl_words()
 	"dns status") words="" ;;
 	"dns query") words=" -t --type" ;;
 	"monitor") words=" -d --drop -p --peer -i --identity --direction -n --count -j --json" ;;
-	"leave") words=" -y --yes" ;;
+	"leave") words=" -y --yes --force" ;;
 	"bugreport") words=" -f --file" ;;
 	"config") words="check show" ;;
 	"config check") words="" ;;

@@ -233,6 +233,13 @@ network() {
 }
 
 leaving() {
+	fault '[{"action":"status","status":503,"count":1000000}]'
+	exits "leave while the API server fails" 1 host ahch-to leave --yes
+	check "it says what to do" grep -q "leave --force" "$T/out"
+	stopped "policy still holds" vader 172.19.100.4 80
+	faults_end
+	check "and the host stays a member" wait_for 40 eval "api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r .status.state | grep -qx ready"
+	check "with its service" wait_for 20 reaches crait 10.96.0.90 8000
 	check "leave" host ahch-to leave --yes
 	wait_for 3 eval "! ip -n ahch-to link show mesh0"
 	sleep 1
@@ -246,6 +253,9 @@ leaving() {
 	check "the admin removes it" admin host remove ahch-to
 	is "its objects are gone" '404 404' "$(api GET /apis/cilium.io/v2/ciliumnodes/ahch-to -o /dev/null -w '%{http_code}') $(api GET /api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to -o /dev/null -w '%{http_code}')"
 	check "the other host stays well" is_running crait
+	check "leave by force" host crait leave --yes --force
+	is "nothing pinned of that host" '' "$(ls /sys/fs/bpf/crait 2>/dev/null)"
+	is "no credential of it" '' "$(ls "$T/crait/state" 2>/dev/null)"
 }
 
 # Lists and watches apart, so that lists can be empty; the demo has a server with both in one.

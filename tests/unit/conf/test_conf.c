@@ -51,7 +51,7 @@ Test(conf, values_read_back)
 		"failsafe: { inbound = ( { protocol = \"any\"; cidr = \"192.0.2.7/24\"; } ); outbound = "
 		"( { protocol = \"icmpv6\"; }, { protocol = \"tcp\"; port = 443; cidr = \"2001:db8::1\"; } ); };\n"
 		"dns: { upstreams = ( \"192.0.2.53\" ); cache-size = 0; };\n"
-		"datapath: { ct-max-entries = 4096L; attach = \"clsact\"; };");
+		"datapath: { ct-max-entries = 4096L; };");
 
 	cr_assert_str_eq(c->control_socket, "/run/x/control.sock");
 	cr_assert_eq(c->datapath.ct_max_entries, 4096);

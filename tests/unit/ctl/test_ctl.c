@@ -449,7 +449,7 @@ Test(ctl_server, sockets_in_the_way)
 	config.read_gid = getegid();
 	cr_assert_eq(ctl_server_new(f.loop, &config, &second, &err), 0, "%s", err.text);
 	cr_assert_eq(stat(path, &st), 0);
-	cr_assert_eq(st.st_mode & 0777, 0660);
+	cr_assert_eq(st.st_mode & 0777, 0666);
 	ctl_server_free(second);
 
 	second = NULL;
