@@ -96,6 +96,21 @@ void apply_note_outage(struct agent *a)
 		     "what is in force stays; check the network and the API server");
 }
 
+/* Without our identity's labels no policy would select us, which must not look like "everything is allowed". */
+static bool has_identity(struct agent *a)
+{
+	struct err err;
+
+	if (world_knows_itself(a->world)) {
+		health_clear(a->health, "identity.missing");
+		return true;
+	}
+	(void)err_set(&err, ENODATA, "the cluster has no CiliumIdentity %u, by whose labels policies select this host", a->join.identity);
+	health_raise(a->health, HEALTH_ERROR, "identity.missing", err.text,
+		     "what is in force stays; as the cluster's admin run meshctl host add again, then mesh-join here with its token");
+	return false;
+}
+
 void apply_now(void *arg)
 {
 	struct agent *a = arg;
@@ -113,6 +128,8 @@ void apply_now(void *arg)
 		(void)source_arm(a->apply_later, datapath_wait_us(a->datapath), 0); /* a live timer */
 		return;
 	}
+	if (!has_identity(a))
+		return;
 	r = pick_addresses(a);
 	if (r == 0)
 		r = apply_servers(a);

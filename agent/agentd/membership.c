@@ -234,7 +234,7 @@ static void on_leave_timer(void *arg)
 	}
 	if (r < 0)
 		log_event(LOG_ERR, "serve.memory", "cannot stand behind services any more; restart the daemon", F_ERRNO(r));
-	r = err_set(&err, ETIMEDOUT,
+	r = err_set(&err, EIO,
 		    "the API server did not take part within %d s, so this host still is a member, as before. Try again when it is "
 		    "back; or take this host's side down with: meshctl leave --force, and the cluster's with: meshctl host remove %s",
 		    CTL_LEAVE_S, a->join.host);

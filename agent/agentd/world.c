@@ -2,8 +2,10 @@
 #include "agentd/world.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "base/log.h"
+#include "base/macro.h"
 #include "policy/policy_options.h"
 #include "service/service_policy.h"
 
@@ -54,6 +56,48 @@ static void on_endpoint_address(const struct ip *ip, uint32_t owner, const struc
 	claim(w, IPCACHE_FROM_ENDPOINT, ip, c, &node);
 }
 
+/* The addresses of a node that lie behind its tunnel address. */
+static const struct {
+	size_t offset; /* of the array in struct kube_node */
+	uint32_t identity;
+} inner_addresses[] = {
+	{offsetof(struct kube_node, internal_ips), IDENTITY_REMOTE_NODE},
+	{offsetof(struct kube_node, ingress_ips), IDENTITY_INGRESS},
+	{offsetof(struct kube_node, health_ips), IDENTITY_HEALTH},
+};
+
+struct inner {
+	const struct ip *v;
+	size_t n;
+};
+
+static struct inner inner_of(const struct kube_node *n, size_t kind)
+{
+	ARRAY(struct ip) a = {0};
+
+	if (n)
+		memcpy(&a, (const char *)n + inner_addresses[kind].offset, sizeof(a));
+	return (struct inner){a.v, a.n};
+}
+
+static void claim_inner(struct world *w, const struct kube_node *n, uint32_t number, uint8_t flags)
+{
+	const struct ip direct = {0}, *via = kube_node_underlay(n, AF_INET);
+
+	if (!via)
+		via = kube_node_underlay(n, AF_INET6);
+	for (size_t k = 0; via && k < ARRAY_LEN(inner_addresses); k++) {
+		struct inner in = inner_of(n, k);
+
+		/* Only the node itself may speak as a node; its proxy and its health endpoint have their own identity. */
+		for (size_t i = 0; i < in.n; i++)
+			claim(w, IPCACHE_FROM_NODE, &in.v[i],
+			      (struct ipcache_claim){.identity = inner_addresses[k].identity, .owner = number,
+						     .flags = k == 0 ? flags : 0},
+			      is_tunnelled(w) ? via : &direct);
+	}
+}
+
 static void on_node_change(uint32_t number, const struct kube_node *old, const struct kube_node *now, void *arg)
 {
 	struct world *w = arg;
@@ -62,25 +106,21 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 	uint8_t flags = now && now->is_host ? 0 : IPCACHE_IS_NODE;
 
 	w->routes_dirty = true;
+	w->nodes_dirty = true;
 	for (size_t i = 0; old && i < old->node_ips.n; i++)
 		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->node_ips.v[i], number);
-	for (size_t i = 0; old && i < old->internal_ips.n; i++)
-		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->internal_ips.v[i], number);
+	for (size_t k = 0; k < ARRAY_LEN(inner_addresses); k++) {
+		struct inner in = inner_of(old, k);
+
+		for (size_t i = 0; i < in.n; i++)
+			ipcache_release(w->addresses, IPCACHE_FROM_NODE, &in.v[i], number);
+	}
 	for (size_t i = 0; now && i < now->node_ips.n; i++)
 		claim(w, IPCACHE_FROM_NODE, &now->node_ips.v[i],
 		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = flags},
 		      &direct);
-	for (size_t i = 0; now && i < now->internal_ips.n; i++) {
-		const struct ip *via = kube_node_underlay(now, AF_INET);
-
-		if (!via)
-			via = kube_node_underlay(now, AF_INET6);
-		if (!via)
-			continue;
-		claim(w, IPCACHE_FROM_NODE, &now->internal_ips.v[i],
-		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = flags},
-		      is_tunnelled(w) ? via : &direct);
-	}
+	if (now && !now->is_host)
+		claim_inner(w, now, number, flags);
 }
 
 /* Making */
@@ -205,28 +245,56 @@ static int apiserver_identity(struct world *w, const struct ip *ip, uint32_t *re
 	return r < 0 ? r : identity_upsert(w->identities, *ret, set);
 }
 
-static bool has_ip(const struct ip *v, size_t n, const struct ip *ip)
+static bool is_on_node(const struct world *w, const struct ip *ip)
 {
-	for (size_t i = 0; i < n; i++)
-		if (ip_eq(&v[i], ip))
-			return true;
-	return false;
+	struct ipcache_claim known;
+
+	return ipcache_get(w->addresses, ip, &known) && (known.flags & IPCACHE_IS_NODE);
 }
 
 static int add_apiserver(struct world *w, const struct ip *ip)
 {
-	struct ipcache_claim c = {.identity = IDENTITY_KUBE_APISERVER}, known;
+	struct ipcache_claim c = {.identity = IDENTITY_KUBE_APISERVER};
+	struct apiserver s = {.ip = *ip, .is_on_node = is_on_node(w, ip)};
 	const struct ip direct = {0};
 	int r = 0;
 
 	/* On a node it is that node, with the label more: number 7. */
-	if (!ipcache_get(w->addresses, ip, &known) || !(known.flags & IPCACHE_IS_NODE))
+	if (!s.is_on_node)
 		r = apiserver_identity(w, ip, &c.identity);
 	if (r == 0)
-		r = ARRAY_ADD(&w->apiservers, *ip);
+		r = ARRAY_ADD(&w->apiservers, s);
 	if (r == 0)
 		claim(w, IPCACHE_FROM_APISERVER, ip, c, &direct);
 	return r;
+}
+
+static void remove_apiserver(struct world *w, size_t place)
+{
+	const struct ip ip = w->apiservers.v[place].ip;
+	struct ipcache_claim c;
+
+	if (ipcache_get(w->addresses, &ip, &c) && c.identity >= IDENTITY_LOCAL_CIDR)
+		(void)identity_remove(w->identities, c.identity); /* made in add_apiserver() */
+	ipcache_release(w->addresses, IPCACHE_FROM_APISERVER, &ip, 0);
+	w->apiservers.v[place] = w->apiservers.v[--w->apiservers.n];
+}
+
+static bool is_in_slices(const struct service_view *view, const struct ip *ip)
+{
+	for (size_t i = 0; i < view->n_slices; i++)
+		for (size_t j = 0; j < view->slices[i]->n_addrs; j++)
+			if (ip_eq(&view->slices[i]->addrs[j].ip, ip))
+				return true;
+	return false;
+}
+
+static bool is_claimed(const struct world *w, const struct ip *ip)
+{
+	for (size_t i = 0; i < w->apiservers.n; i++)
+		if (ip_eq(&w->apiservers.v[i].ip, ip))
+			return true;
+	return false;
 }
 
 static int update_apiservers(struct world *w)
@@ -237,38 +305,39 @@ static int update_apiservers(struct world *w)
 	if (!service_table_find(w->services, "default", strlen("default"), "kubernetes", strlen("kubernetes"), &view))
 		return 0;
 	for (size_t k = 0; k < w->apiservers.n;) {
-		const struct ip *ip = &w->apiservers.v[k];
-		bool found = false;
+		const struct apiserver *s = &w->apiservers.v[k];
 
-		for (size_t i = 0; i < view.n_slices; i++)
-			for (size_t j = 0; j < view.slices[i]->n_addrs; j++)
-				found = found || ip_eq(&view.slices[i]->addrs[j].ip, ip);
-		if (!found && view.n_slices) {
-			struct ipcache_claim c;
-
-			if (ipcache_get(w->addresses, ip, &c) && c.identity >= IDENTITY_LOCAL_CIDR)
-				(void)identity_remove(w->identities, c.identity); /* made in add_apiserver() */
-			ipcache_release(w->addresses, IPCACHE_FROM_APISERVER, ip, 0);
-			w->apiservers.v[k] = w->apiservers.v[--w->apiservers.n];
-		} else {
+		/* A control plane's CiliumNode often comes after its API server. */
+		if ((view.n_slices && !is_in_slices(&view, &s->ip)) || s->is_on_node != is_on_node(w, &s->ip))
+			remove_apiserver(w, k);
+		else
 			k++;
-		}
 	}
 	for (size_t i = 0; i < view.n_slices; i++)
 		for (size_t j = 0; r == 0 && j < view.slices[i]->n_addrs; j++)
-			if (!has_ip(w->apiservers.v, w->apiservers.n, &view.slices[i]->addrs[j].ip))
+			if (!is_claimed(w, &view.slices[i]->addrs[j].ip))
 				r = add_apiserver(w, &view.slices[i]->addrs[j].ip);
 	return r;
 }
 
+bool world_knows_itself(const struct world *w)
+{
+	return w->subject || identity_get(w->identities, w->identity);
+}
+
 int world_update(struct world *w)
 {
+	bool has_services = service_table_is_dirty(w->services);
 	int r = update_subject(w);
 
-	if (r == 0 && service_table_is_dirty(w->services)) {
+	if (r == 0 && !w->subject)
+		return -ENODATA; /* without labels no policy would select us: all would be allowed */
+	if (r == 0 && (has_services || w->nodes_dirty))
 		r = update_apiservers(w);
+	if (r == 0)
+		w->nodes_dirty = false;
+	if (has_services)
 		policy_services_changed(w->policies);
-	}
 	return r < 0 ? r : policy_table_update(w->table);
 }
 

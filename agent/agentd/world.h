@@ -15,6 +15,12 @@
 #include "store/endpoint_table.h"
 #include "store/node_table.h"
 
+/* An address of an API server that was claimed. */
+struct apiserver {
+	struct ip ip;
+	bool is_on_node; /* then it is that node, with a label more */
+};
+
 struct world {
 	struct cilium_config config;
 	char *host; /* our CiliumNode's and CiliumEndpoint's name */
@@ -26,11 +32,12 @@ struct world {
 	struct endpoint_table *endpoints;
 	struct node_table *nodes;
 	struct ipcache *addresses;
-	ARRAY(struct ip) apiservers; /* claimed */
+	ARRAY(struct apiserver) apiservers;
 	ARRAY(struct conf_named_port) named_ports;
 	struct label_set *subject; /* our labels as last given to the policies; borrowed by them */
 	uint64_t subject_stamp;
 	bool routes_dirty;
+	bool nodes_dirty; /* which API servers are nodes may be another question now */
 	bool lost_claims; /* out of memory somewhere: addresses are incomplete */
 };
 
@@ -40,9 +47,13 @@ int world_new(const struct cilium_config *config, const char *host, uint32_t ide
 void world_free(struct world *w);
 DEFINE_CLEANUP(struct world *, world_free)
 
+/* False: the cluster has no identity for this host, so nobody can say which policies are about it. */
+bool world_knows_itself(const struct world *w);
+
 /*
  * Recomputes what follows from changed tables before they are applied: our own labels, the API
- * servers' addresses, the policy table. 1 if the policy table changed, 0 if not, -errno.
+ * servers' addresses, the policy table. 1 if the policy table changed, 0 if not, -errno; -ENODATA while
+ * world_knows_itself() is false: then nothing may be applied.
  */
 int world_update(struct world *w);
 

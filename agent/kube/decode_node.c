@@ -16,6 +16,8 @@ void kube_node_free(struct kube_node *n)
 	free(n->wireguard_key);
 	ARRAY_DONE(&n->node_ips);
 	ARRAY_DONE(&n->internal_ips);
+	ARRAY_DONE(&n->ingress_ips);
+	ARRAY_DONE(&n->health_ips);
 	ARRAY_DONE(&n->pod_cidrs);
 	free(n);
 }
@@ -64,15 +66,29 @@ static int add_cidrs(struct kube_node *n, const json_t *list)
 	return 0;
 }
 
+static bool read_address(const json_t *pair, const char *family, struct ip *ret)
+{
+	return ip_parse(json_str(pair, family, ""), ret) == 0 && !ip_is_special(ret);
+}
+
 static int read_spec(struct kube_node *n, const json_t *obj)
 {
 	static const char *const types[] = {"InternalIP", "ExternalIP", "CiliumInternalIP"};
+	static const char *const families[] = {"ipv4", "ipv6"};
 	const json_t *pool;
 	size_t i;
 	int r = 0;
 
 	for (i = 0; r == 0 && i < ARRAY_LEN(types); i++)
 		r = add_addresses(n, json_at(obj, "spec.addresses"), types[i]);
+	for (i = 0; r == 0 && i < ARRAY_LEN(families); i++) {
+		struct ip ip;
+
+		if (read_address(json_at(obj, "spec.ingress"), families[i], &ip))
+			r = ARRAY_ADD(&n->ingress_ips, ip);
+		if (r == 0 && read_address(json_at(obj, "spec.health"), families[i], &ip))
+			r = ARRAY_ADD(&n->health_ips, ip);
+	}
 	if (r == 0)
 		r = add_cidrs(n, json_at(obj, "spec.ipam.podCIDRs"));
 	json_array_foreach (json_at(obj, "spec.ipam.pools.allocated"), i, pool) {
@@ -131,5 +147,7 @@ bool kube_node_same(const struct kube_node *a, const struct kube_node *b)
 	       same_bytes(a->node_ips.v, a->node_ips.n, b->node_ips.v, b->node_ips.n, sizeof(struct ip)) &&
 	       same_bytes(a->internal_ips.v, a->internal_ips.n, b->internal_ips.v, b->internal_ips.n,
 			  sizeof(struct ip)) &&
+	       same_bytes(a->ingress_ips.v, a->ingress_ips.n, b->ingress_ips.v, b->ingress_ips.n, sizeof(struct ip)) &&
+	       same_bytes(a->health_ips.v, a->health_ips.n, b->health_ips.v, b->health_ips.n, sizeof(struct ip)) &&
 	       same_bytes(a->pod_cidrs.v, a->pod_cidrs.n, b->pod_cidrs.v, b->pod_cidrs.n, sizeof(struct cidr));
 }

@@ -14,6 +14,8 @@ struct kube_node {
 	char *name;
 	ARRAY(struct ip) node_ips;     /* InternalIP first, then ExternalIP */
 	ARRAY(struct ip) internal_ips; /* CiliumInternalIP: on the node's end of the overlay */
+	ARRAY(struct ip) ingress_ips;  /* of the node's Envoy for Ingress and Gateway */
+	ARRAY(struct ip) health_ips;   /* of its health endpoint */
 	ARRAY(struct cidr) pod_cidrs;  /* of ipam.podCIDRs and allocated pools */
 	char *wireguard_key;	       /* base64; NULL = none */
 	char *uid;

@@ -352,7 +352,16 @@ int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, 
 
 void policy_services_changed(struct policy_repo *r)
 {
-	r->generation++;
+	const struct policy_object *o, *tmp;
+
+	/* Most clusters have no rule with toServices, and Services change all the time. */
+	HASH_ITER(hh, r->objects, o, tmp)
+	for (size_t i = 0; i < o->rules.n; i++)
+		for (size_t k = 0; k < o->rules.v[i].entries.n; k++)
+			if (o->rules.v[i].entries.v[k].services.n && policy_rule_selects(r, &o->rules.v[i])) {
+				r->generation++;
+				return;
+			}
 }
 
 uint64_t policy_generation(const struct policy_repo *r)

@@ -192,7 +192,6 @@ host_add() {
 		cgroup-root = "$CG/$1";
 		datapath: { ct-max-entries = 16384; ipcache-max-entries = 4096; policy-max-entries = 4096;
 			service-max-entries = 1024; backend-max-entries = 4096; affinity-max-entries = 1024; };
-		monitor: { aggregation = "none"; };
 	C
 	become "$1" "$T/bin/tests/netns/story_peer" serve 80 "Greetings from the host $1" >"$T/log/$1-web" 2>&1 &
 	become "$1" "$T/bin/tests/netns/story_peer" serve 22 "SSH of $1" >"$T/log/$1-ssh" 2>&1 &

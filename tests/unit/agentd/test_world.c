@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who has which address, from nodes, endpoints and API servers; and a host that its cluster does not know. */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "agentd/world.h"
+#include "json/json.h"
+#include "kube/decode_node.h"
+#include "kube/decode_service.h"
+#include "kube/decode_slice.h"
+
+enum { OWN = 300 };
+
+static struct conf conf;
+static struct world *w;
+
+static void setup(void)
+{
+	CLEANUP(json_decref) json_t *map = json_object();
+	struct cilium_config config;
+
+	cr_assert_eq(cilium_config_parse(map, &config, NULL), 0);
+	cr_assert_eq(world_new(&config, "me", OWN, &conf, &w), 0);
+}
+
+static void teardown(void)
+{
+	world_free(w);
+}
+
+static void add_own_identity(void)
+{
+	struct label_builder l = {.table = identity_labels(w->identities)};
+	struct label_set *set;
+
+	cr_assert_eq(label_builder_add_text(&l, "k8s:app=vm"), 0);
+	cr_assert_eq(label_builder_take(&l, &set), 0);
+	cr_assert_eq(identity_upsert(w->identities, OWN, set), 0);
+}
+
+static void add_node(const char *text)
+{
+	CLEANUP(json_decref) json_t *doc = json_loads(text, 0, NULL);
+	struct kube_node *n;
+	struct err err = {0};
+
+	cr_assert(doc);
+	cr_assert_eq(kube_node_decode(doc, &n, &err), 0, "%s", err.text);
+	cr_assert_eq(node_table_set(w->nodes, n), 0);
+}
+
+static void add_apiserver_at(const char *address)
+{
+	CLEANUP(json_decref) json_t *service = json_loads(
+		"{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\",\"uid\":\"s\"},\"spec\":{\"clusterIP\":\"10.96.0.1\","
+		"\"clusterIPs\":[\"10.96.0.1\"],\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\"}]}}", 0, NULL);
+	CLEANUP(json_decref) json_t *slice = json_pack(
+		"{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:[s],s:{s:b}}],s:[{s:s,s:i,s:s}]}", "metadata", "name", "kubernetes", "namespace",
+		"default", "labels", "kubernetes.io/service-name", "kubernetes", "addressType", "IPv4", "endpoints", "addresses",
+		address, "conditions", "ready", 1, "ports", "name", "https", "port", 6443, "protocol", "TCP");
+	struct kube_service *s;
+	struct kube_slice *e;
+	struct err err = {0};
+
+	cr_assert_eq(kube_service_decode(service, &s, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert(w->services, s), 0);
+	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
+}
+
+static uint32_t identity_at_ip(const char *text)
+{
+	struct ip ip;
+
+	cr_assert_eq(ip_parse(text, &ip), 0);
+	return world_identity_of(w, &ip);
+}
+
+#define NODE(name, address)                                                                                        \
+	"{\"metadata\":{\"name\":\"" name "\",\"uid\":\"" name "\"},\"spec\":{\"addresses\":[{\"ip\":\"" address "\"," \
+	"\"type\":\"InternalIP\"},{\"ip\":\"10.244.1.1\",\"type\":\"CiliumInternalIP\"}],\"health\":{\"ipv4\":"       \
+	"\"10.244.1.2\"},\"ingress\":{\"ipv4\":\"10.244.1.3\",\"ipv6\":\"127.0.0.1\"}}}"
+
+/* No policy selects a host without labels; that must not be taken for "everything is allowed". */
+Test(world, unknown_to_its_cluster, .init = setup, .fini = teardown)
+{
+	cr_expect_not(world_knows_itself(w));
+	cr_expect_eq(world_update(w), -ENODATA);
+	add_own_identity();
+	cr_expect(world_knows_itself(w));
+	cr_expect_geq(world_update(w), 0);
+	cr_assert_geq(identity_remove(w->identities, OWN), 0);
+	cr_expect(world_knows_itself(w), "deleted for a moment: who we were stays");
+	cr_expect_geq(world_update(w), 0);
+}
+
+Test(world, addresses_of_a_node, .init = setup, .fini = teardown)
+{
+	struct ipcache_claim c;
+	struct ip ip;
+
+	add_own_identity();
+	add_node(NODE("n1", "172.18.0.3"));
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_eq(identity_at_ip("172.18.0.3"), IDENTITY_REMOTE_NODE);
+	cr_expect_eq(identity_at_ip("10.244.1.1"), IDENTITY_REMOTE_NODE);
+	cr_expect_eq(identity_at_ip("10.244.1.2"), IDENTITY_HEALTH);
+	cr_expect_eq(identity_at_ip("10.244.1.3"), IDENTITY_INGRESS);
+	cr_assert_eq(ip_parse("10.244.1.3", &ip), 0);
+	cr_assert(ipcache_get(w->addresses, &ip, &c));
+	cr_expect(c.flags & IPCACHE_IS_TUNNELLED);
+	cr_expect_not(c.flags & IPCACHE_IS_NODE, "tunnel packets do not come from there");
+	node_table_remove(w->nodes, "n1");
+	cr_expect_eq(identity_at_ip("10.244.1.3"), IDENTITY_WORLD);
+}
+
+/* The CiliumNode of a control plane comes after its API server, and may go before it. */
+Test(world, apiserver_that_becomes_a_node, .init = setup, .fini = teardown)
+{
+	add_own_identity();
+	add_apiserver_at("172.18.0.3");
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR);
+	add_node(NODE("n1", "172.18.0.3"));
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_eq(identity_at_ip("172.18.0.3"), IDENTITY_KUBE_APISERVER);
+	node_table_remove(w->nodes, "n1");
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR);
+}
+
+/* Services come and go all the time; without toServices no policy looks at them. */
+Test(world, services_alone_change_no_policy, .init = setup, .fini = teardown)
+{
+	uint64_t before;
+
+	add_own_identity();
+	cr_expect_geq(world_update(w), 0);
+	before = policy_generation(w->policies);
+	add_apiserver_at("172.18.0.3");
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_eq(policy_generation(w->policies), before);
+}
