@@ -242,6 +242,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_endpoint.c \
 	agent/cli/cmd_identity.c \
 	agent/cli/cmd_ipcache.c \
+	agent/cli/cmd_drain.c \
 	agent/cli/cmd_leave.c \
 	agent/cli/cmd_map.c \
 	agent/cli/cmd_monitor.c \

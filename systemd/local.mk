@@ -6,7 +6,7 @@ CLEANFILES += systemd/mesh-external-agent.service systemd/sysusers.d/mesh-extern
 
 nodist_systemdsystemunit_DATA = systemd/mesh-external-agent.service
 systemd/mesh-external-agent.service: $(srcdir)/systemd/mesh-external-agent.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) systemd && $(SED) 's|@sbindir[@]|$(sbindir)|g' \
+	$(AM_V_GEN)$(MKDIR_P) systemd && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@bindir[@]|$(bindir)|g' \
 		$(srcdir)/systemd/mesh-external-agent.service.in >$@.tmp && mv $@.tmp $@
 
 sysusersdir = $(prefix)/lib/sysusers.d

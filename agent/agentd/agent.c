@@ -55,7 +55,7 @@ static void follow_resolvers(struct agent *a)
 	a->resolvers_stamp = stamp;
 	a->servers.is_stale = true; /* the failsafe set is made anew */
 	names_follow_resolvers(a);
-	apply_want(a);
+	(void)apply_servers(a); /* raised as a condition; the next upkeep tries again */
 }
 
 static void on_upkeep(void *arg)
@@ -63,6 +63,8 @@ static void on_upkeep(void *arg)
 	struct agent *a = arg;
 
 	follow_resolvers(a);
+	if (health_has(a->health, "failsafe.write"))
+		(void)apply_servers(a); /* still raised, if so */
 	if (a->client)
 		kube_client_upkeep(a->client);
 	apply_note_outage(a);
@@ -91,6 +93,8 @@ static int start_joined(struct agent *a, struct err *reterr)
 
 	if (r == 0)
 		r = datapath_new(a->loop, a->conf, a->health, &datapath, &a->datapath, reterr);
+	if (r == 0) /* programs of an earlier run may be in force already */
+		r = apply_servers(a);
 	if (r < 0)
 		return r;
 	agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
@@ -156,6 +160,7 @@ static void on_reload(void *arg)
 	a->servers.is_stale = true; /* the failsafe set is made anew */
 	if (a->world)
 		a->world->routes_dirty = true; /* MTU, interfaces */
+	(void)apply_servers(a); /* raised as a condition; upkeep tries again */
 	log_event(LOG_INFO, "config.reload", "configuration read again");
 	apply_want(a);
 }

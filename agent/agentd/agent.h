@@ -56,6 +56,7 @@ struct agent {
 	struct source *signals[3];
 	struct ctl_call *leaving;
 	struct source *leave_timer;
+	struct ctl_call *draining;
 	uint64_t resolvers_stamp; /* of the files that name the host's resolvers */
 	bool had_node;	 /* our node stood in the lists */
 	bool was_listed; /* our node and our addresses did */
@@ -85,6 +86,9 @@ void agent_set_state(struct agent *a, enum agent_state state, const char *text);
  * part in time: then nothing has changed. With `is_forced` only this host's side is taken down, the API is not asked.
  */
 int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct err *reterr);
+
+/* Withdraws this host from all Services, in membership.c; it stays a member. `call` is answered when they are told. */
+int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr);
 
 /* Starts to answer for the cluster's names, in names.c. 0 or -errno with a text. */
 int names_start(struct agent *a, struct err *reterr);

@@ -15,7 +15,8 @@ enum { OUTAGE_S = 60 }; /* shorter ones are nothing to report */
 static int pick_addresses(struct agent *a)
 {
 	struct ip picked[2];
-	size_t n = own_address_pick(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, picked);
+	size_t n = own_address_pick(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, a->own.v, a->own.n,
+				    picked);
 	int r = 0;
 
 	if (n == 0) {
@@ -36,16 +37,21 @@ static int pick_addresses(struct agent *a)
 	return r;
 }
 
-/* The failsafe set follows where the API servers are. */
 int apply_servers(struct agent *a)
 {
+	bool is_partial = !a->sync || !sync_is_complete(a->sync);
 	int r = a->world ? servers_update(&a->servers, a->world->services) : 0;
 
-	if (r == 0 && a->servers.is_stale)
-		r = datapath_set_control_plane(a->datapath, a->servers.ips.v, a->servers.ports.v, a->servers.ips.n);
-	if (r == 0)
-		a->servers.is_stale = false;
-	return r;
+	if (r < 0 || !a->servers.is_stale || !a->datapath || a->has_stood_down)
+		return r;
+	r = datapath_set_control_plane(a->datapath, a->servers.ips.v, a->servers.ports.v, a->servers.ips.n, is_partial);
+	if (r < 0) {
+		health_raise(a->health, HEALTH_ERROR, "failsafe.write", err_name(r), "systemctl restart mesh-external-agent");
+		return r;
+	}
+	health_clear(a->health, "failsafe.write");
+	a->servers.is_stale = is_partial; /* once all is known, what is not needed goes */
+	return 0;
 }
 
 /* Our own objects come with the lists like everyone's: if they change under us, look at them now. */

@@ -10,7 +10,10 @@ void apply_want(void *agent);
 /* Does it now, unless the lists are incomplete or the host is out: then nothing changes. */
 void apply_now(void *agent);
 
-/* The failsafe set follows where the API servers are. 0 or -errno. */
+/*
+ * The failsafe set follows where the API servers and resolvers are and what is configured, whatever the state of the
+ * host: it is the way back from every other state. 0 or -errno, raised as a condition.
+ */
 int apply_servers(struct agent *a);
 
 /* An outage of the API changes nothing here, but a person should know of one that lasts. */

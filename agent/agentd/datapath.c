@@ -223,14 +223,15 @@ int datapath_bind(struct datapath *d, struct world *w)
 	return r;
 }
 
-int datapath_set_control_plane(struct datapath *d, const struct ip *servers, const uint16_t *ports, size_t n)
+int datapath_set_control_plane(struct datapath *d, const struct ip *servers, const uint16_t *ports, size_t n,
+			       bool is_partial)
 {
 	struct failsafe_list list;
 	int r = failsafe_build(d->conf, servers, ports, n, &list);
 
 	if (r < 0)
 		return r;
-	r = failsafe_apply(d->obj, bpfconfig_get(d->config), &list);
+	r = failsafe_apply(d->obj, bpfconfig_get(d->config), &list, is_partial);
 	if (r < 0) {
 		ARRAY_DONE(&list);
 		return r;

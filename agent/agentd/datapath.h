@@ -50,8 +50,12 @@ DEFINE_CLEANUP(struct datapath *, datapath_free)
  */
 int datapath_bind(struct datapath *d, struct world *w);
 
-/* What of `servers` (URLs) and resolvers the failsafe set must let through. 0 or -ENOMEM. */
-int datapath_set_control_plane(struct datapath *d, const struct ip *servers, const uint16_t *ports, size_t n);
+/*
+ * Puts the failsafe set in force, with these API servers. With `is_partial` others may be known later: what an earlier
+ * run let through stays. 0 or -errno.
+ */
+int datapath_set_control_plane(struct datapath *d, const struct ip *servers, const uint16_t *ports, size_t n,
+			       bool is_partial);
 
 /*
  * Brings the kernel to what the world says. `own` are the registered addresses. Failures are raised as conditions

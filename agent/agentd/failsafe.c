@@ -138,10 +138,10 @@ static int find_stale(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list)
+int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list, bool is_partial)
 {
 	struct stale stale = {.list = list};
-	uint16_t any_port = 0;
+	uint16_t any_port = is_partial ? c->failsafe_any_port : 0;
 	int r;
 
 	for (size_t i = 0; i < list->n; i++) {
@@ -155,6 +155,8 @@ int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct f
 			any_port |= (uint16_t)(1u << list->v[i].dir);
 	}
 	c->failsafe_any_port = any_port;
+	if (is_partial)
+		return 0;
 	r = bpfmap_each(o, BPFOBJ_FAILSAFE, find_stale, &stale);
 	for (size_t i = 0; r == 0 && i < stale.n; i++)
 		r = bpfmap_del(o, BPFOBJ_FAILSAFE, &stale.v[i]);

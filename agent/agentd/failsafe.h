@@ -16,5 +16,8 @@ struct failsafe_list {
 int failsafe_build(const struct conf *conf, const struct ip *servers, const uint16_t *ports, size_t n_servers,
 		   struct failsafe_list *ret);
 
-/* Writes the set into the map and `c`, removes what is not in it. 0 or -errno. */
-int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list);
+/*
+ * Writes the set into the map and `c`. Removes what is not in it, unless `is_partial`: then not everything is known yet
+ * that belongs to it. 0 or -errno.
+ */
+int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list, bool is_partial);

@@ -260,3 +260,33 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 		registration_leave(a->registration);
 	return 0;
 }
+
+static void on_drained_alone(size_t n_left, void *arg)
+{
+	struct agent *a = arg;
+	json_t *data = json_pack("{s:I}", "slices_left", (json_int_t)n_left);
+
+	ctl_call_done(a->draining, data ? 0 : -ENOMEM, data, NULL);
+	a->draining = NULL;
+}
+
+int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
+{
+	int r;
+
+	if (!a->serving)
+		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
+	if (a->draining || a->leaving)
+		return err_set(reterr, EBUSY, "the host is draining already");
+	a->draining = call;
+	r = serving_drain(a->serving, on_drained_alone, a);
+	if (r == -EALREADY)
+		on_drained_alone(0, a);
+	else if (r < 0) {
+		a->draining = NULL;
+		return err_set(reterr, -r, "%s", err_name(r));
+	}
+	health_raise(a->health, HEALTH_WARNING, "serve.drained", "this host was drained: it stands behind no Service",
+		     "systemctl restart mesh-external-agent, to serve again");
+	return 0;
+}

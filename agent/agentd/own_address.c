@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/own_address.h"
 
+#include <linux/if_addr.h>
+
 static bool is_enrolled(const struct join_state *join, const struct ip *ip)
 {
 	for (size_t i = 0; i < join->addresses.n; i++) {
@@ -20,23 +22,37 @@ static bool is_configured(const struct conf *conf, const struct ip *ip)
 	return conf->addresses.n == 0;
 }
 
-size_t own_address_pick(const struct nl_addrs *all, const struct join_state *join, const struct conf *conf,
-			struct ip ret[2])
+static bool is_one_of(const struct ip *v, size_t n, const struct ip *ip)
 {
-	struct ip picked[2] = {0};
+	for (size_t i = 0; i < n; i++)
+		if (ip_eq(&v[i], ip))
+			return true;
+	return false;
+}
+
+size_t own_address_pick(const struct nl_addrs *all, const struct join_state *join, const struct conf *conf,
+			const struct ip *now, size_t n_now, struct ip ret[2])
+{
+	struct {
+		const struct ip *ip;
+		int rank; /* 0 = none */
+	} best[2] = {0};
 	size_t n = 0;
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct ip *ip = &all->v[i].ip;
-		struct ip *slot = &picked[ip->family == AF_INET ? 0 : 1];
+		size_t family = ip->family == AF_INET ? 0 : 1;
+		int rank = is_one_of(now, n_now, ip) ? 3 : all->v[i].flags & IFA_F_DEPRECATED || nl_addr_is_temporary(&all->v[i]) ? 1 : 2;
 
-		if (slot->family || ip_is_special(ip) || !nl_addr_is_usable(&all->v[i]))
+		if (rank <= best[family].rank || ip_is_special(ip) || !nl_addr_is_usable(&all->v[i]))
 			continue;
-		if (is_enrolled(join, ip) && is_configured(conf, ip))
-			*slot = *ip;
+		if (!is_enrolled(join, ip) || !is_configured(conf, ip))
+			continue;
+		best[family].ip = ip;
+		best[family].rank = rank;
 	}
 	for (size_t i = 0; i < 2; i++)
-		if (picked[i].family)
-			ret[n++] = picked[i];
+		if (best[i].rank)
+			ret[n++] = *best[i].ip;
 	return n;
 }

@@ -7,8 +7,9 @@
 #include "netlink/nl_addr.h"
 
 /*
- * At most one of each family, IPv4 first: the first usable address of the host that is inside the
- * enrolled ranges, and configured if any is. Returns how many.
+ * At most one of each family, IPv4 first, of the usable addresses of the host that are inside the enrolled ranges, and
+ * configured if any is: the one of `now` if it is still there, as a change cuts connections; else the first, temporary
+ * and deprecated ones last. Returns how many.
  */
 size_t own_address_pick(const struct nl_addrs *all, const struct join_state *join, const struct conf *conf,
-			struct ip ret[2]);
+			const struct ip *now, size_t n_now, struct ip ret[2]);

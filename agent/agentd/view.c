@@ -493,6 +493,12 @@ static int leave(void *arg, const json_t *args, struct ctl_call *call, struct er
 	return agent_leave(arg, json_is_true(json_object_get(args, "force")), call, reterr);
 }
 
+static int drain(void *arg, const json_t *args, struct ctl_call *call, struct err *reterr)
+{
+	(void)args;
+	return agent_drain(arg, call, reterr);
+}
+
 const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_STATUS, .handle = view_status},
 	{.name = CTL_VERB_ENDPOINT_LIST, .handle = endpoint_list},
@@ -507,6 +513,7 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_MAP_LIST, .handle = map_list},
 	{.name = CTL_VERB_DNS_STATUS, .handle = dns_status},
 	{.name = CTL_VERB_DNS_QUERY, .handle = dns_query},
+	{.name = CTL_VERB_DRAIN, .is_write = true, .start = drain},
 	{.name = CTL_VERB_LEAVE, .is_write = true, .start = leave},
 };
 const size_t agent_n_verbs = ARRAY_LEN(agent_verbs);

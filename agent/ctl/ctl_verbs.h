@@ -87,6 +87,9 @@
  *     "explanation": text, "answers": [{"name", "type", "ttl_s": COUNT, "data"}],
  *     "allowed_by"?: text }
  *
+ * drain {} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes a few
+ *   seconds, up to 30 if the API server does not answer.
+ *
  * leave {"force"?: bool} -> {"steps": ["..."]}; the host's objects keep existing, disconnected; with "force" as they
  *   were, since the API is not asked. Takes up to CTL_LEAVE_S.
  *
@@ -116,6 +119,7 @@
 #define CTL_VERB_MAP_LIST      "map.list"
 #define CTL_VERB_DNS_STATUS    "dns.status"
 #define CTL_VERB_DNS_QUERY     "dns.query"
+#define CTL_VERB_DRAIN	       "drain"   /* writes */
 #define CTL_VERB_LEAVE	       "leave"   /* writes */
 
 enum { CTL_LEAVE_S = 30 }; /* then the daemon gives up */

@@ -91,6 +91,11 @@ bool nl_addr_is_usable(const struct nl_addr *a)
 	return !(a->flags & IFA_F_TENTATIVE) || (a->flags & IFA_F_OPTIMISTIC);
 }
 
+bool nl_addr_is_temporary(const struct nl_addr *a)
+{
+	return a->ip.family == AF_INET6 && (a->flags & IFA_F_TEMPORARY);
+}
+
 bool nl_addrs_have(const struct nl_addrs *t, const struct ip *ip)
 {
 	size_t i;

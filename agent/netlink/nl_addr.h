@@ -35,6 +35,9 @@ int nl_addrs_apply(struct nl_addrs *t, const struct nlmsghdr *msg);
 /* True if the address can be used as a source now: not tentative, not a duplicate. */
 bool nl_addr_is_usable(const struct nl_addr *a);
 
+/* An IPv6 privacy address (RFC 8981). The kernel has one flag for it and for second IPv4 addresses of a subnet. */
+bool nl_addr_is_temporary(const struct nl_addr *a);
+
 /* True if some interface holds the address, usable. */
 bool nl_addrs_have(const struct nl_addrs *t, const struct ip *ip);
 

@@ -4,7 +4,7 @@ _meshctl_words()
 {
 	local words=""
 	case "$1" in
-	"") words="status endpoint identity node policy service ipcache map dns monitor leave bugreport config completion cluster host help" ;;
+	"") words="status endpoint identity node policy service ipcache map dns monitor drain leave bugreport config completion cluster host help" ;;
 	"status") words="" ;;
 	"endpoint") words="list" ;;
 	"endpoint list") words=" -a --all" ;;
@@ -28,6 +28,7 @@ _meshctl_words()
 	"dns status") words="" ;;
 	"dns query") words=" -t --type" ;;
 	"monitor") words=" -d --drop -p --peer -i --identity --direction -n --count -j --json" ;;
+	"drain") words=" --unless-restart" ;;
 	"leave") words=" -y --yes --force" ;;
 	"bugreport") words=" -f --file" ;;
 	"config") words="check show" ;;

@@ -233,6 +233,11 @@ network() {
 }
 
 leaving() {
+	check "drain" host ahch-to drain
+	check "the service has no backend any more" wait_for 15 eval "! reaches crait 10.96.0.90 8000"
+	is "the host still is a member" ready "$(api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r .status.state)"
+	stop_daemon
+	check "started again, it serves again" wait_for 20 reaches crait 10.96.0.90 8000
 	fault '[{"action":"status","status":503,"count":1000000}]'
 	exits "leave while the API server fails" 5 host ahch-to leave --yes
 	is "it says what to do" 1 "$(grep -c 'leave --force' "$T/out")"

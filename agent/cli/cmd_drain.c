@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/macro.h"
+#include "cli/out.h"
+#include "ctl/ctl_verbs.h"
+#include "json/json.h"
+
+#include <stdlib.h>
+#include <systemd/sd-bus.h>
+
+#define SYSTEMD	  "org.freedesktop.systemd1"
+#define UNIT_PATH "/org/freedesktop/systemd1/unit/mesh_2dexternal_2dagent_2eservice"
+
+/*
+ * True if systemd is to start the unit again at once: a restart, after which the host serves as before. Clients that
+ * were sent away for that would notice it; those that are not, do not. What cannot be learned is a stop.
+ */
+static bool is_restarting(void)
+{
+	sd_bus *bus = NULL;
+	sd_bus_message *job = NULL;
+	const char *path = NULL;
+	char *type = NULL;
+	uint32_t id = 0;
+	bool is_restart = false;
+
+	if (sd_bus_open_system(&bus) >= 0 &&
+	    sd_bus_get_property(bus, SYSTEMD, UNIT_PATH, SYSTEMD ".Unit", "Job", NULL, &job, "(uo)") >= 0 &&
+	    sd_bus_message_read(job, "(uo)", &id, &path) >= 0 && id &&
+	    sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD ".Job", "JobType", NULL, &type) >= 0)
+		is_restart = str_eq(type, "restart") || str_eq(type, "try-restart");
+	free(type);
+	sd_bus_message_unref(job);
+	sd_bus_flush_close_unref(bus);
+	return is_restart;
+}
+
+static int drain(const struct cli *cli, const struct cmd_args *args)
+{
+	CLEANUP(json_decref) json_t *data = NULL;
+	json_int_t n_left;
+	int code;
+
+	if (cmd_opt(args, "unless-restart") && is_restarting())
+		return CLI_OK;
+	code = cli_call(cli, CTL_VERB_DRAIN, NULL, &data);
+	if (code != CLI_OK)
+		return code;
+	if (cli->format == CLI_JSON)
+		return out_result(out_json(cli, data));
+	n_left = json_int(data, "slices_left", 0);
+	if (n_left)
+		return cli_error(CLI_FAILED, "drain: %d EndpointSlices of this host are left in the API: clients still try it",
+				 (int)n_left);
+	(void)fprintf(cli->out, "this host stands behind no Service\n"); /* cmd_main() looks at the stream at the end */
+	return CLI_OK;
+}
+
+static const struct cmd_opt opts[] = {
+	{"unless-restart", 0, NULL, "do nothing if systemd is restarting the daemon", false},
+	{NULL, 0, NULL, NULL, false},
+};
+
+const struct cmd cmd_drain_table[] = {
+	{"drain", NULL, NULL, 0, 0, "Withdraw this host from all Services, before it stops", opts, drain},
+	{NULL, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which address a host is known by, and that it stays the same while it can. */
+#include <criterion/criterion.h>
+#include <linux/if_addr.h>
+
+#include "agentd/own_address.h"
+#include "base/macro.h"
+
+static struct join_state join;
+static struct conf conf;
+
+static struct nl_addr addr(const char *text, uint32_t flags)
+{
+	struct nl_addr a = {.ifindex = 2, .flags = flags};
+
+	cr_assert_eq(ip_parse(text, &a.ip), 0);
+	return a;
+}
+
+static void expect(struct nl_addr *v, size_t n, const char *now, const char *want)
+{
+	struct nl_addrs all = {.v = v, .n = n};
+	struct ip current, picked[2];
+	char text[IP_STRLEN];
+	size_t n_now = 0, n_picked;
+
+	if (now) {
+		cr_assert_eq(ip_parse(now, &current), 0);
+		n_now = 1;
+	}
+	n_picked = own_address_pick(&all, &join, &conf, &current, n_now, picked);
+	cr_assert_eq(n_picked, want ? 1 : 0);
+	if (want)
+		cr_expect_str_eq(ip_str(&picked[0], text), want);
+}
+
+static void setup(void)
+{
+	cr_assert_eq(strv_add(&join.addresses, "10.9.0.0/24"), 0);
+	cr_assert_eq(strv_add(&join.addresses, "fd00::/64"), 0);
+}
+
+Test(own_address, first_of_the_enrolled, .init = setup)
+{
+	struct nl_addr v[] = {addr("10.8.0.1", 0), addr("10.9.0.7", IFA_F_TENTATIVE), addr("10.9.0.8", 0), addr("10.9.0.9", 0)};
+
+	expect(v, ARRAY_LEN(v), NULL, "10.9.0.8");
+	expect(v, 1, NULL, NULL);
+	cr_assert_eq(ARRAY_ADD(&conf.addresses, v[3].ip), 0);
+	expect(v, ARRAY_LEN(v), NULL, "10.9.0.9");
+}
+
+/* A second address that sorts before the first must not cut every connection. */
+Test(own_address, stays, .init = setup)
+{
+	struct nl_addr v[] = {addr("10.9.0.2", 0), addr("10.9.0.8", 0)};
+
+	expect(v, ARRAY_LEN(v), "10.9.0.8", "10.9.0.8");
+	expect(v, 1, "10.9.0.8", "10.9.0.2");
+}
+
+Test(own_address, temporary_and_deprecated_last, .init = setup)
+{
+	struct nl_addr v[] = {addr("fd00::1", IFA_F_TEMPORARY), addr("fd00::2", IFA_F_DEPRECATED), addr("fd00::3", 0)};
+	struct nl_addr second[] = {addr("10.9.0.2", IFA_F_SECONDARY), addr("10.9.0.8", 0)};
+
+	expect(v, ARRAY_LEN(v), NULL, "fd00::3");
+	expect(v, 2, NULL, "fd00::1");
+	expect(v, ARRAY_LEN(v), "fd00::2", "fd00::2");
+	expect(second, ARRAY_LEN(second), NULL, "10.9.0.2");
+}
