@@ -88,6 +88,10 @@ story_reach() {
 }
 
 backend_listed() { at node1 cilium-dbg service list | grep -F "$HOST:80/TCP (active)"; }
+backend_not_listed() {
+	local list
+	list=$(at node1 cilium-dbg service list) && [ "$list" ] && ! grep -F "$HOST:80/TCP (active)" <<<"$list"
+}
 
 story_serve() {
 	local ip

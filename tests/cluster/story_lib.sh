@@ -107,6 +107,17 @@ ctl() { # HOST ARGUMENT...
 	at "$host" "$BUILD/meshctl" --config "$(conf_of "$host")" "$@"
 }
 state_of() { ctl "$1" status -o json | jq -r .state; }
+# It answers, and with something else.
+state_is_known_but() {
+	local state
+	state=$(state_of "$1") && [ "$state" ] && [ "$state" != "$2" ]
+}
+exits_with() {
+	local want=$1
+	shift
+	"$@"
+	is $? "$want"
+}
 state_is() { is "$(state_of "$1")" "$2"; }
 admin() { env KUBECONFIG="$KUBECONFIG" "$BUILD/meshctl" "$@"; }
 token_in() { sed -n 's/^.*mesh-join --token \(mesh1[^ ]*\).*$/\1/p' "$1"; }
@@ -116,7 +127,11 @@ token_in() { sed -n 's/^.*mesh-join --token \(mesh1[^ ]*\).*$/\1/p' "$1"; }
 in_ipcache() { # NODE ADDRESS IDENTITY
 	at "$1" cilium-dbg bpf ipcache list | grep -E "^$2/32 .*identity=$3 "
 }
-not_in_ipcache() { ! at "$1" cilium-dbg bpf ipcache list | grep "^$2/32 .*identity=$3 "; }
+# A question that fails is no proof of absence.
+not_in_ipcache() {
+	local list
+	list=$(at "$1" cilium-dbg bpf ipcache list) && [ "$list" ] && ! grep "^$2/32 .*identity=$3 " <<<"$list"
+}
 
 # One cluster, two nodes, a pod on each, three machines: enrolled, enrolled, strange
 
