@@ -106,6 +106,15 @@ tests_unit_join_test_register_SOURCES = tests/unit/join/test_register.c \
 tests_unit_join_test_register_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_register_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_register_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/join/test_cluster
+TESTS += tests/unit/join/test_cluster
+tests_unit_join_test_cluster_SOURCES = tests/unit/join/cluster.c tests/unit/join/cluster.h \
+	tests/unit/join/test_enrol_cluster.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_join_test_cluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/join/test_publish
 TESTS += tests/unit/join/test_publish
 tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \

@@ -9,6 +9,7 @@
 #include "join/enrol_identity.h"
 #include "join/enrol_objects.h"
 #include "join/label_check.h"
+#include "join/manifests.h"
 #include "join/names.h"
 #include "json/json.h"
 
@@ -117,6 +118,8 @@ static int read_cluster(struct enrol *e)
 		r = get_uid(e, "Namespace", "kube-system", "", &e->cluster_uid, NULL);
 	if (r == 0)
 		r = get_uid(e, "Namespace", MESH_NAMESPACE, ": run `meshctl cluster setup` first", &e->anchor_uid, NULL);
+	if (r == 0)
+		r = manifests_check(e->s, e->err);
 	if (r == 0)
 		r = get_uid(e, "Namespace", e->o->namespace, "", NULL, &namespace);
 	if (r < 0)

@@ -36,7 +36,7 @@ DEFINE_CLEANUP_DONE(struct enrol_result, enrol_result_done)
  * Enrols, or completes, or renews the token. With a dry run nothing is stored and no token is made.
  * -EINVAL: what is asked for cannot be; -EEXIST: the name belongs to something else, or to a host
  * with other labels (the text says which); -EADDRINUSE; -EOPNOTSUPP: the cluster cannot have external
- * hosts; -ENOENT: a namespace or service is missing; -ENOSPC: no identity is free; errors as kube_call().
+ * hosts, or their limits are not in force; -ENOENT: a namespace or service is missing; -ENOSPC: no identity is free; errors as kube_call().
  */
 int enrol_host(const struct kube_session *s, const struct enrol_options *o, struct enrol_result *ret, struct err *reterr);
 
