@@ -109,7 +109,7 @@ tests_unit_join_test_register_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_
 check_PROGRAMS += tests/unit/join/test_cluster
 TESTS += tests/unit/join/test_cluster
 tests_unit_join_test_cluster_SOURCES = tests/unit/join/cluster.c tests/unit/join/cluster.h \
-	tests/unit/join/test_enrol_cluster.c \
+	tests/unit/join/test_enrol_cluster.c tests/unit/join/test_join_cluster.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_join_test_cluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib

@@ -268,21 +268,31 @@ static int start_service(const struct options *o, const struct join_token *t, js
 	return print_end(o, t, rows, text, JOIN_OK);
 }
 
-/* True if the credential that an earlier run stored is accepted. */
-static bool credential_works(const char *dir)
+static bool is_dead(enum join_exit code)
 {
-	CLEANUP(join_state_done) struct join_state s = {0};
-	CLEANUP(secret_free) char *token = NULL;
-	CLEANUP(loop_free) struct loop *loop = NULL;
-	CLEANUP(kube_client_free) struct kube_client *client = NULL;
-	struct kube_conf conf;
+	return code == JOIN_USED || code == JOIN_EXPIRED;
+}
 
-	if (join_state_load(dir, &s, NULL) < 0 || join_state_load_token(dir, &token, NULL) < 0 || loop_new(&loop) < 0)
-		return false;
-	conf = (struct kube_conf){
-		.servers = (const char *const *)s.servers.v, .n_servers = s.servers.n, .ca_pem = s.ca_pem, .token = token};
-	return kube_client_new(loop, &conf, &client, NULL) == 0 &&
-	       kube_call(loop, client, "GET", "/api/v1/namespaces/kube-system", NULL, NULL, NULL) == 0;
+/*
+ * A dead token is what a second run has, and one whose first run was interrupted after the token had died: the
+ * credential that it stored decides. `code` and `text` say why the token is not accepted.
+ */
+static int resume(const struct options *o, const struct join_token *t, const char *dir, enum join_progress progress, int code,
+		  const char *text)
+{
+	struct err err = {0};
+	enum join_exit resumed = join_resume(dir, o->is_dry_run, &err);
+
+	if (resumed == JOIN_USED)
+		return print_end(o, t, NULL, text, code);
+	if (resumed != JOIN_OK)
+		return print_end(o, t, NULL, err.text, resumed);
+	if (!o->is_dry_run)
+		return start_service(o, t, NULL);
+	return print_end(o, t, NULL,
+			 progress == JOIN_COMPLETE ? "This machine has joined already." :
+						     "An earlier run was interrupted; without --dry-run it would be completed.",
+			 JOIN_OK);
 }
 
 static int run(const struct options *o, const struct join_token *t, const char *dir)
@@ -291,17 +301,17 @@ static int run(const struct options *o, const struct join_token *t, const char *
 	CLEANUP(json_decref) json_t *rows = NULL;
 	enum preflight_state worst;
 	struct err err = {0};
-	bool is_joined;
+	enum join_progress progress;
 	enum join_exit code = join_check_wanted(t, o->labels, o->name, &err), connected = JOIN_OK;
 
 	if (code == JOIN_OK)
-		code = join_check_state(dir, t, &is_joined, &err);
+		code = join_check_state(dir, t, &progress, &err);
 	if (code != JOIN_OK)
 		return print_end(o, t, NULL, err.text, code);
 	connected = join_connect(t, &session, &err);
-	/* A dead token is what a second run has; a live one brings what was changed since. */
-	if (is_joined && (connected == JOIN_USED || connected == JOIN_EXPIRED) && credential_works(dir))
-		return o->is_dry_run ? print_end(o, t, NULL, "This machine has joined already.", JOIN_OK) : start_service(o, t, NULL);
+	/* A live token brings what was changed since. */
+	if (progress != JOIN_NONE && is_dead(connected))
+		return resume(o, t, dir, progress, connected, err.text);
 	rows = preflight_run(t, connected == JOIN_OK ? &session : NULL, o->address.family ? &o->address : NULL, &worst);
 	if (!rows)
 		return complain(JOIN_LOCAL, "out of memory");
@@ -315,6 +325,8 @@ static int run(const struct options *o, const struct join_token *t, const char *
 	if (o->is_dry_run)
 		return print_end(o, t, rows, "This machine could join (dry run); nothing was changed and the token is still good.", JOIN_OK);
 	code = join_finish(&session, t, dir, &err);
+	if (progress != JOIN_NONE && is_dead(code)) /* servers remember tokens for some seconds */
+		return resume(o, t, dir, progress, code, err.text);
 	return code == JOIN_OK ? start_service(o, t, rows) : print_end(o, t, rows, err.text, code);
 }
 

@@ -184,12 +184,12 @@ enum join_exit join_connect(const struct join_token *t, struct join_session *ret
 	return JOIN_OK;
 }
 
-enum join_exit join_check_state(const char *dir, const struct join_token *t, bool *ret_is_joined, struct err *reterr)
+enum join_exit join_check_state(const char *dir, const struct join_token *t, enum join_progress *ret, struct err *reterr)
 {
 	CLEANUP(join_state_done) struct join_state old = {0};
 	int r = join_state_load(dir, &old, reterr);
 
-	*ret_is_joined = false;
+	*ret = JOIN_NONE;
 	if (r == -ENOENT || r == -EBADMSG) /* a damaged state is replaced by a whole one */
 		return JOIN_OK;
 	if (r < 0)
@@ -198,7 +198,7 @@ enum join_exit join_check_state(const char *dir, const struct join_token *t, boo
 		(void)err_set(reterr, EEXIST, "this machine is joined already, as %s to cluster %s: run `meshctl leave` first", old.host, old.cluster);
 		return JOIN_OTHER;
 	}
-	*ret_is_joined = old.is_complete;
+	*ret = old.is_complete ? JOIN_COMPLETE : JOIN_INTERRUPTED;
 	return JOIN_OK;
 }
 
@@ -261,9 +261,10 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 		return code;
 	if (!secret || make_state(s, t, &state) < 0)
 		return no_memory(reterr);
-	r = join_state_save(dir, &state, reterr);
+	/* The credential first: a state without one would keep the daemon from starting. */
+	r = join_state_save_token(dir, token, reterr);
 	if (r == 0)
-		r = join_state_save_token(dir, token, reterr);
+		r = join_state_save(dir, &state, reterr);
 	if (r < 0)
 		return JOIN_LOCAL;
 	/* With the new credential, which proves it before the old one dies. */
@@ -275,4 +276,35 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 	state.is_complete = true;
 	r = join_state_save(dir, &state, reterr);
 	return r < 0 ? JOIN_LOCAL : JOIN_OK;
+}
+
+enum join_exit join_resume(const char *dir, bool is_dry_run, struct err *reterr)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	CLEANUP(secret_free) char *token = NULL;
+	CLEANUP(loop_free) struct loop *loop = NULL;
+	CLEANUP(kube_client_free) struct kube_client *client = NULL;
+	struct kube_conf conf;
+	struct err err = {0};
+	int r;
+
+	if (join_state_load(dir, &s, NULL) < 0 || join_state_load_token(dir, &token, NULL) < 0)
+		return JOIN_USED;
+	if (loop_new(&loop) < 0)
+		return no_memory(reterr);
+	conf = (struct kube_conf){
+		.servers = (const char *const *)s.servers.v, .n_servers = s.servers.n, .ca_pem = s.ca_pem, .token = token};
+	if (kube_client_new(loop, &conf, &client, NULL) < 0)
+		return JOIN_USED;
+	r = kube_call(loop, client, "GET", "/api/v1/namespaces/kube-system", NULL, NULL, &err);
+	if (r < 0) {
+		if (code_of(r) != JOIN_UNREACHABLE)
+			return JOIN_USED;
+		(void)err_set(reterr, -r, "%s", err.text);
+		return JOIN_UNREACHABLE;
+	}
+	if (s.is_complete || is_dry_run)
+		return JOIN_OK;
+	s.is_complete = true;
+	return join_state_save(dir, &s, reterr) < 0 ? JOIN_LOCAL : JOIN_OK;
 }
