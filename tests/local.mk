@@ -222,6 +222,10 @@ tests_unit_cli_fake_daemon_LDADD = $(MESH_LIBS)
 dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 EXTRA_DIST += tests/unit/cli/data/fixture.json
 TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
+dist_check_SCRIPTS += tests/unit/cli/mesh_join.sh
+if HAVE_MICROHTTPD
+TESTS += tests/unit/cli/mesh_join.sh
+endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
 TESTS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mesh-join: makes this machine a member of a cluster. Needs nothing but the token. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static const char HELP[] =
 	"  -a, --address IP         check that this machine has IP and may use it\n"
 	"      --dry-run            check everything, change nothing\n"
 	"      --no-start           do not enable and start the service\n"
-	"      --config FILE        configuration file that names the state directory\n"
+	"      --config FILE        configuration file, for the directories in it\n"
 	"      --state-dir DIR      state directory (/var/lib/mesh-external-agent)\n"
 	"  -o, --output FORMAT      table or json\n"
 	"  -h, --help               show this\n"
@@ -189,21 +190,39 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-/* Option, configuration, default. Heap. */
-static int find_state_dir(const struct options *o, char **ret, struct err *reterr)
+/* That of the option must be there; without one, what the daemon will do decides. */
+static int load_conf(const struct options *o, struct conf **ret, struct err *reterr)
 {
-	CLEANUP(conf_free) struct conf *conf = NULL;
-	const char *path = o->config ? o->config : CONF_DEFAULT_PATH, *dir = o->state_dir;
+	const char *path = o->config ? o->config : CONF_DEFAULT_PATH;
 
-	if (!dir && (o->config || access(path, F_OK) == 0)) {
-		int r = conf_load(path, &conf, reterr);
+	if (!o->config && access(path, F_OK) < 0 && errno == ENOENT)
+		return conf_parse("", 0, "defaults", ret, reterr);
+	return conf_load(path, ret, reterr);
+}
 
-		if (r < 0)
-			return r;
-		dir = conf->state_dir;
+/* Before the token is touched: whoever cannot write here could not keep what it gives. */
+static enum join_exit check_writable(const struct options *o, const char *dir, struct err *reterr)
+{
+	CLEANUP(free) char *at = strdup(dir);
+	char *slash;
+
+	if (!at) {
+		(void)err_set(reterr, ENOMEM, "out of memory");
+		return JOIN_LOCAL;
 	}
-	*ret = strdup(dir ? dir : JOIN_STATE_DIR);
-	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+	while (faccessat(AT_FDCWD, *at ? at : "/", W_OK | X_OK, AT_EACCESS) < 0) {
+		slash = errno == ENOENT ? strrchr(at, '/') : NULL;
+		if (!slash) {
+			(void)err_set(reterr, errno, "%s: %s%s", dir, err_name(errno),
+				      geteuid() == 0 ? "" : "; run it as root (sudo mesh-join)");
+			return JOIN_LOCAL;
+		}
+		*slash = '\0';
+	}
+	if (geteuid() == 0 || !o->has_start)
+		return JOIN_OK;
+	(void)err_set(reterr, EPERM, "only root can start the service: run it as root (sudo mesh-join), or give --no-start");
+	return JOIN_LOCAL;
 }
 
 static void print_rows(const struct options *o, const json_t *rows)
@@ -295,25 +314,46 @@ static int resume(const struct options *o, const struct join_token *t, const cha
 			 JOIN_OK);
 }
 
-static int run(const struct options *o, const struct join_token *t, const char *dir)
+/* A user without the right to read the state can still see whether the machine is fit. */
+static enum join_exit look_at_state(const struct options *o, const struct join_token *t, const char *dir, enum join_progress *ret,
+				    bool *ret_is_hidden, struct err *reterr)
 {
+	enum join_exit code = o->is_dry_run ? JOIN_OK : check_writable(o, dir, reterr);
+
+	*ret_is_hidden = false;
+	if (code != JOIN_OK)
+		return code;
+	code = join_check_state(dir, t, ret, reterr);
+	if (code != JOIN_LOCAL || !o->is_dry_run || geteuid() == 0)
+		return code;
+	*ret_is_hidden = true;
+	return JOIN_OK;
+}
+
+static int run(const struct options *o, const struct join_token *t, const struct conf *conf)
+{
+	const char *dir = o->state_dir ? o->state_dir : conf->state_dir;
 	CLEANUP(join_session_done) struct join_session session = {0};
 	CLEANUP(json_decref) json_t *rows = NULL;
 	enum preflight_state worst;
 	struct err err = {0};
-	enum join_progress progress;
+	struct preflight preflight = {.token = t, .conf = conf, .address = o->address.family ? &o->address : NULL};
+	enum join_progress progress = JOIN_NONE;
+	bool is_hidden = false;
 	enum join_exit code = join_check_wanted(t, o->labels, o->name, &err), connected = JOIN_OK;
 
 	if (code == JOIN_OK)
-		code = join_check_state(dir, t, &progress, &err);
+		code = look_at_state(o, t, dir, &progress, &is_hidden, &err);
 	if (code != JOIN_OK)
 		return print_end(o, t, NULL, err.text, code);
 	connected = join_connect(t, &session, &err);
 	/* A live token brings what was changed since. */
 	if (progress != JOIN_NONE && is_dead(connected))
 		return resume(o, t, dir, progress, connected, err.text);
-	rows = preflight_run(t, connected == JOIN_OK ? &session : NULL, o->address.family ? &o->address : NULL, &worst);
-	if (!rows)
+	preflight.session = connected == JOIN_OK ? &session : NULL;
+	rows = preflight_run(&preflight, &worst);
+	if (!rows || (is_hidden && preflight_add(rows, "earlier join", PREFLIGHT_WARN,
+						 "not checked: only root can read %s (sudo mesh-join --dry-run)", dir) < 0))
 		return complain(JOIN_LOCAL, "out of memory");
 	if (connected != JOIN_OK && preflight_add(rows, "API server", PREFLIGHT_FAIL, "%s", err.text) < 0)
 		return complain(JOIN_LOCAL, "out of memory");
@@ -334,15 +374,15 @@ int main(int argc, char **argv)
 {
 	CLEANUP(options_done) struct options o = {.has_start = true};
 	CLEANUP(join_token_done) struct join_token token = {0};
-	CLEANUP(free) char *dir = NULL;
+	CLEANUP(conf_free) struct conf *conf = NULL;
 	struct err err = {0};
 	int r = parse_options(argc, argv, &o);
 
 	if (r >= 0)
 		return r;
-	if (find_state_dir(&o, &dir, &err) < 0)
+	if (load_conf(&o, &conf, &err) < 0)
 		return complain(JOIN_USAGE, err.text);
 	if (join_token_parse(o.token, &token, &err) < 0)
 		return complain(JOIN_DAMAGED, err.text);
-	return run(&o, &token, dir);
+	return run(&o, &token, conf);
 }
