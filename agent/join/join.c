@@ -106,6 +106,8 @@ static enum join_exit code_of(int r)
 	switch (r) {
 	case -EKEYREJECTED:
 		return JOIN_WRONG_CA;
+	case -EKEYEXPIRED:
+		return JOIN_CLOCK;
 	case -EACCES:
 		return JOIN_USED;
 	case -EPERM:
@@ -132,6 +134,15 @@ static enum join_exit refused(const struct join_token *t, const struct join_sess
 			      "the join token is not accepted: it was used already, replaced by a newer one, or the host was removed. Run "
 			      "`meshctl host add` for %s again to get a new one",
 			      t->host);
+	if (code == JOIN_CLOCK) {
+		char now[28];
+
+		clock_rfc3339_micro(now);
+		(void)err_set(reterr, ETIME,
+			      "the certificate of %s is not valid at the time of this machine's clock, %.19sZ: set the clock right "
+			      "(timedatectl set-ntp true) or, if it is right, have the server's certificate renewed. (%.160s)",
+			      kube_client_server(s->client), now, said.text);
+	}
 	if (code == JOIN_WRONG_CA)
 		(void)err_set(reterr, EKEYREJECTED,
 			      "%s does not prove to be the cluster's API server: its certificate is not signed by the CA that the token names, "

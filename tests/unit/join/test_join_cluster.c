@@ -5,14 +5,27 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "crypto/secret.h"
 #include "join/join.h"
 
 #define TOKENS	"/api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to/token"
 #define SECRETS "/api/v1/namespaces/mesh-hosts/secrets/ahch-to-join"
+
+static time_t clock_error_s; /* of this machine, as libcrypto sees it */
+
+time_t time(time_t *ret)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* only fails for a bad clock */
+	now.tv_sec += clock_error_s;
+	return ret ? (*ret = now.tv_sec) : now.tv_sec;
+}
 
 static char dir[] = "/tmp/mesh-join-XXXXXX";
 static struct enrol_result enrolled;
@@ -193,4 +206,33 @@ Test(join, state_of_another_host_stands)
 	s.host = strdup("crait");
 	cr_assert_eq(join_state_save(dir, &s, &err), 0, "%s", err.text);
 	expect_run(JOIN_OTHER);
+}
+
+/* A machine without a battery begins in 1970, where no certificate is valid yet. */
+Test(join, a_clock_before_the_certificate)
+{
+	struct err err = {0};
+
+	clock_error_s = -40 * 365 * 86400L;
+	cr_expect_eq(run(&err), JOIN_CLOCK, "%s", err.text);
+	cr_expect(strstr(err.text, "clock"), "%s", err.text);
+	clock_error_s = 0;
+	expect_run(JOIN_OK);
+}
+
+Test(join_certificate, that_is_over, .init = cluster_start, .fini = cluster_stop)
+{
+	static const char *const args[] = {"--expired-cert", NULL};
+	CLEANUP(api_free) struct api *api = NULL;
+	CLEANUP(join_session_done) struct join_session s = {0};
+	CLEANUP(buf_done) struct buf ca = {0};
+	struct join_token t = {.jwt = cluster.api->token, .host = cluster.ns, .cluster_uid = cluster.ns};
+	struct err err = {0};
+
+	cr_assert_eq(api_start(args, &api, &err), 0, "%s", err.text);
+	cr_assert_eq(file_read(api->ca_path, 1 << 20, &ca), 0);
+	cr_assert_eq(strv_add(&t.servers, api->url), 0);
+	t.ca_pem = ca.data;
+	cr_expect_eq(join_connect(&t, &s, &err), JOIN_CLOCK, "%s", err.text);
+	strv_done(&t.servers);
 }
