@@ -44,7 +44,7 @@ enum join_exit join_check_wanted(const struct join_token *t, const json_t *label
 	}
 	if (labels && label_compare(labels, t->labels, reterr) != 0) {
 		(void)err_prefix(reterr, -EEXIST,
-				 "the labels differ from what the token allows (%s); leave --labels out, or have the host enrolled again",
+				 "the labels differ from what the token allows (%s); leave --labels out, or have the host removed and enrolled with yours",
 				 enrolled ? enrolled : "?");
 		return JOIN_LABELS;
 	}
@@ -126,13 +126,13 @@ static enum join_exit refused(const struct join_token *t, const struct join_sess
 	struct err said = *reterr;
 
 	if (code == JOIN_USED && join_token_is_expired(t, clock_wall_s() + s->skew_s)) {
-		(void)err_set(reterr, EACCES, "the join token has expired: run `meshctl host add` for %s again to get a new one", t->host);
+		(void)err_set(reterr, EACCES, "the join token has expired: `meshctl host add %s` makes a new one", t->host);
 		return JOIN_EXPIRED;
 	}
 	if (code == JOIN_USED)
 		(void)err_set(reterr, EACCES,
-			      "the join token is not accepted: it was used already, replaced by a newer one, or the host was removed. Run "
-			      "`meshctl host add` for %s again to get a new one",
+			      "the join token is not accepted: it was used already, replaced by a newer one, or the host was removed. "
+			      "`meshctl host add %s` makes a new one",
 			      t->host);
 	if (code == JOIN_CLOCK) {
 		char now[28];
