@@ -94,6 +94,8 @@ static int read_token(const char *path, char **ret, struct err *reterr)
 			return err_set(reterr, errno, "standard input: %s", err_name(errno));
 	} else {
 		r = file_read(path, LIMIT_TOKEN_BYTES, &text);
+		if (r == -E2BIG)
+			return err_set(reterr, E2BIG, "%s is longer than %d bytes: this is no join token", path, LIMIT_TOKEN_BYTES);
 		if (r < 0)
 			return err_set(reterr, -r, "%s: %s", path, err_name(r));
 	}

@@ -66,6 +66,13 @@ is_alive() { # the Secret is there: nothing was spent
 		"$(sed -n 's/^ready //p' "$tmp/ready")/api/v1/namespaces/mesh-hosts/secrets/ahch-to-join" || fail "$1: the token was spent"
 }
 
+# tokens that are none
+head -c 100000 /dev/zero | tr '\0' x >"$tmp/big"
+run 2 "$join" --dry-run --token-file "$tmp/big"
+has "$tmp/big is longer than"
+run 2 "$join" --dry-run --token-file "$tmp/none"
+has "$tmp/none: No such file"
+
 # users
 run 12 user "$join" --state-dir /var/lib/mesh-none --token "$token"
 has "sudo mesh-join"
