@@ -162,6 +162,7 @@ agent_libmesh_a_SOURCES += \
 	agent/join/checksum.c agent/join/checksum.h \
 	agent/join/cluster_info.c agent/join/cluster_info.h \
 	agent/join/enrol.c agent/join/enrol.h \
+	agent/join/enrol_current.c agent/join/enrol_current.h \
 	agent/join/enrol_identity.c agent/join/enrol_identity.h \
 	agent/join/enrol_list.c \
 	agent/join/enrol_objects.c agent/join/enrol_objects.h \

@@ -5,6 +5,15 @@ SYSTEM_TESTS =
 SYSTEM_STORIES =
 EXTRA_PROGRAMS =
 
+# what a build leaves out is one skipped test, not silence
+dist_check_SCRIPTS += tests/unit/without_criterion.sh tests/unit/without_microhttpd.sh
+if !HAVE_CRITERION
+TESTS += tests/unit/without_criterion.sh
+endif
+if !HAVE_MICROHTTPD
+TESTS += tests/unit/without_microhttpd.sh
+endif
+
 # lib
 if HAVE_MICROHTTPD
 noinst_PROGRAMS += tests/lib/mesh-test-apiserver
@@ -106,6 +115,15 @@ tests_unit_join_test_register_SOURCES = tests/unit/join/test_register.c \
 tests_unit_join_test_register_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_register_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_register_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/join/test_cluster
+TESTS += tests/unit/join/test_cluster
+tests_unit_join_test_cluster_SOURCES = tests/unit/join/cluster.c tests/unit/join/cluster.h \
+	tests/unit/join/test_enrol_cluster.c tests/unit/join/test_join_cluster.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_join_test_cluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/join/test_publish
 TESTS += tests/unit/join/test_publish
 tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
@@ -212,7 +230,11 @@ tests_unit_cli_fake_daemon_SOURCES = tests/unit/cli/fake_daemon.c
 tests_unit_cli_fake_daemon_LDADD = $(MESH_LIBS)
 dist_check_SCRIPTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
 EXTRA_DIST += tests/unit/cli/data/fixture.json
-TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/verdict.sh
+TESTS += tests/unit/cli/meshctl.sh tests/unit/cli/man.sh tests/unit/cli/man_lint.sh tests/unit/cli/verdict.sh
+dist_check_SCRIPTS += tests/unit/cli/man_lint.sh tests/unit/cli/mesh_join.sh
+if HAVE_MICROHTTPD
+TESTS += tests/unit/cli/mesh_join.sh
+endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
 TESTS += tests/unit/conf/test_conf tests/unit/ctl/test_ctl tests/unit/cli/test_cli
@@ -282,7 +304,7 @@ tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
-CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh
+CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_admission.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh
 cluster_programs = tests/cluster/peer tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)

@@ -9,29 +9,33 @@
 
 #define UNIT "mesh-external-agent"
 
-char *cli_socket_path(const struct cli *cli)
+int cli_socket_path(const struct cli *cli, char **ret, struct err *reterr)
 {
 	CLEANUP(conf_free) struct conf *conf = NULL;
-	struct err err;
+	int r = 0;
 
-	if (cli->socket)
-		return strdup(cli->socket);
-	/* A file that we may not read, or that is being edited, leaves the default. */
-	if (conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf, &err) < 0 &&
-	    conf_parse("", 0, "defaults", &conf, &err) < 0)
-		return NULL;
-	return strdup(conf->control_socket);
+	if (!cli->socket) {
+		r = conf_load(cli->config ? cli->config : CONF_DEFAULT_PATH, &conf, reterr);
+		/* What nobody named may be unreadable for us, or be edited just now: that leaves the default. */
+		if (r < 0 && !cli->config)
+			r = conf_parse("", 0, "defaults", &conf, reterr);
+	}
+	if (r < 0)
+		return r == -EACCES ? CLI_DENIED : r == -ENOMEM ? CLI_FAILED : CLI_NEGATIVE;
+	*ret = strdup(cli->socket ? cli->socket : conf->control_socket);
+	if (*ret)
+		return CLI_OK;
+	(void)err_set(reterr, ENOMEM, "out of memory"); /* only formats */
+	return CLI_FAILED;
 }
 
 int cli_connect(const struct cli *cli, struct ctl_client **ret, struct err *reterr)
 {
-	CLEANUP(free) char *path = cli_socket_path(cli);
-	int r;
+	CLEANUP(free) char *path = NULL;
+	int r = cli_socket_path(cli, &path, reterr);
 
-	if (!path) {
-		(void)err_set(reterr, ENOMEM, "out of memory"); /* only formats */
-		return CLI_FAILED;
-	}
+	if (r != CLI_OK)
+		return r;
 	r = ctl_client_new(path, cli->timeout_us, ret, reterr);
 	if (r >= 0)
 		return CLI_OK;

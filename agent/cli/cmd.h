@@ -104,8 +104,11 @@ int cli_call(const struct cli *cli, const char *verb, json_t *args, json_t **ret
 /* Same, quietly: the text that would have been printed goes to `reterr`. */
 int cli_ask(const struct cli *cli, const char *verb, json_t *args, json_t **ret_data, struct err *reterr);
 
-/* The socket to use: option, configuration, default. Heap; NULL when out of memory. */
-char *cli_socket_path(const struct cli *cli);
+/*
+ * The socket to use: option, configuration, default. Heap. Returns enum cli_exit: a configuration that
+ * was named on the command line must be there and valid.
+ */
+int cli_socket_path(const struct cli *cli, char **ret, struct err *reterr);
 
 /*
  * Runs `argv` (argv[0] is skipped) against the tables. `tables` ends with NULL. Returns the exit

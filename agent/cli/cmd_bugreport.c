@@ -201,6 +201,15 @@ static int open_tar(const struct cli *cli, const char *file, FILE **ret)
 	return CLI_OK;
 }
 
+/* Half an archive helps nobody, and would be in the way of the next one. Takes `f`. */
+static int discard(FILE *f, const char *file, int r)
+{
+	(void)fclose(f); /* it is lost already */
+	if (unlink(file) < 0)
+		return cli_error(CLI_FAILED, "%s: %s; what is there is not whole", file, err_name(r));
+	return cli_error(CLI_FAILED, "%s: %s", file, err_name(r));
+}
+
 static int bugreport(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(buf_done) struct buf name = {0};
@@ -229,7 +238,7 @@ static int bugreport(const struct cli *cli, const struct cmd_args *args)
 		(void)fprintf(stderr, "meshctl: %zu texts that looked like credentials were blotted out\n",
 			      rep.n_redacted);
 	buf_done(&rep.errors);
-	return out_result(r);
+	return r < 0 && owned ? discard(TAKE_PTR(owned), file, r) : out_result(r);
 }
 
 static const struct cmd_opt opts[] = {

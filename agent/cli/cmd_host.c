@@ -16,6 +16,7 @@ struct add {
 	json_t *labels;
 	struct address_list addresses;
 	struct strv services, servers;
+	bool has_labels, has_addresses, has_services; /* given: else they stay as they are enrolled */
 	uint64_t ttl_s;
 };
 
@@ -62,14 +63,11 @@ static int read_arguments(const struct cmd_args *args, struct add *a, struct err
 
 	if (!labels || !addresses || split_all(args, "serve", &a->services) < 0 || split_all(args, "server", &a->servers) < 0)
 		return err_set(err, ENOMEM, "out of memory");
-	if (!cmd_opt(args, "namespace"))
-		return err_set(err, EINVAL, "--namespace is needed: the namespace that the host's workload belongs to");
-	if (!*labels)
-		return err_set(err, EINVAL, "--labels is needed: what policies select the host by, such as app=billing");
-	if (!*addresses)
-		return err_set(err, EINVAL, "--address is needed: the host's own addresses, or ranges they are in");
-	r = label_parse_list(labels, &a->labels, err);
-	if (r == 0)
+	a->has_labels = cmd_opt(args, "labels") != NULL;
+	a->has_addresses = cmd_opt(args, "address") != NULL;
+	a->has_services = cmd_opt(args, "serve") != NULL;
+	r = a->has_labels ? label_parse_list(labels, &a->labels, err) : 0;
+	if (r == 0 && a->has_addresses)
 		r = address_list_parse(addresses, &a->addresses, err);
 	if (r == 0 && ttl && str_to_usec(ttl, &ttl_us) < 0)
 		return err_set(err, EINVAL, "--ttl %.40s: write 15m or 1h", ttl);
@@ -80,25 +78,33 @@ static int read_arguments(const struct cmd_args *args, struct add *a, struct err
 	return r;
 }
 
-static int print_added(const struct cli *cli, const struct enrol_options *o, const struct enrol_result *res, const char *token)
+static json_t *to_json(const struct strv *l)
+{
+	CLEANUP(json_decref) json_t *array = json_array();
+
+	for (size_t i = 0; array && i < l->n; i++)
+		if (json_array_append_new(array, json_string(l->v[i])) < 0)
+			return NULL;
+	return TAKE_PTR(array);
+}
+
+static int print_added(const struct cli *cli, const char *host, const struct enrol_result *res, const char *token)
 {
 	if (cli->format == CLI_JSON) {
-		CLEANUP(json_decref) json_t *warnings = json_array();
-		CLEANUP(json_decref) json_t *row = NULL;
+		CLEANUP(json_decref) json_t *row = json_pack(
+			"{s:s, s:s, s:O, s:I, s:b, s:s?, s:I, s:o, s:o}", "name", host, "namespace", res->namespace, "labels", res->labels,
+			"identity", (json_int_t)res->identity, "is_new", (int)res->is_new, "token", token, "expires",
+			(json_int_t)res->token.expires_s, "changes", to_json(&res->changes), "warnings", to_json(&res->warnings));
 
-		for (size_t i = 0; warnings && i < res->warnings.n; i++)
-			if (json_array_append_new(warnings, json_string(res->warnings.v[i])) < 0)
-				return cli_error(CLI_FAILED, "out of memory");
-		row = json_pack("{s:s, s:s, s:O, s:I, s:b, s:s?, s:I, s:O}", "name", o->host, "namespace", o->namespace, "labels",
-				(json_t *)o->labels, "identity", (json_int_t)res->identity, "is_new", (int)res->is_new, "token", token,
-				"expires", (json_int_t)res->token.expires_s, "warnings", warnings);
 		return row ? out_result(out_json(cli, row)) : cli_error(CLI_FAILED, "out of memory");
 	}
 	for (size_t i = 0; i < res->warnings.n; i++)
 		(void)fprintf(stderr, "meshctl: warning: %s\n", res->warnings.v[i]); /* nobody to tell if stderr fails */
+	for (size_t i = 0; i < res->changes.n; i++)
+		(void)fprintf(stderr, "meshctl: %s %s\n", token ? "changed" : "would change", res->changes.v[i]); /* likewise */
 	/* cmd_main() looks at the stream at the end */
 	if (!token)
-		(void)fprintf(cli->out, "%s/%s could be enrolled (dry run)\n", o->namespace, o->host);
+		(void)fprintf(cli->out, "%s/%s could be enrolled (dry run)\n", res->namespace, host);
 	else
 		(void)fprintf(cli->out, "mesh-join --token %s\n", token);
 	return CLI_OK;
@@ -142,8 +148,8 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 		.host = args->argv[0],
 		.namespace = cmd_opt(args, "namespace"),
 		.labels = a.labels,
-		.addresses = &a.addresses,
-		.services = &a.services,
+		.addresses = a.has_addresses ? &a.addresses : NULL,
+		.services = a.has_services ? &a.services : NULL,
 		.service_account = cmd_opt(args, "service-account"),
 		.cilium_namespace = cmd_opt(args, "cilium-namespace"),
 		.servers = &a.servers,
@@ -158,7 +164,7 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 		r = join_token_build(&res.token, &token, &err);
 	if (r < 0)
 		return admin_error(r, &err);
-	return print_added(cli, &o, &res, token);
+	return print_added(cli, o.host, &res, token);
 }
 
 static int run_list(const struct cli *cli, const struct cmd_args *args)
@@ -184,8 +190,11 @@ static int run_remove(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(admin_done) struct admin admin = {0};
 	struct err err = {0};
-	int r = admin_open(args, &admin);
+	int r = enrol_check_name(args->argv[0], &err);
 
+	if (r < 0)
+		return admin_error(r, &err);
+	r = admin_open(args, &admin);
 	if (r != CLI_OK)
 		return r;
 	admin.session.is_dry_run = cmd_opt(args, "dry-run") != NULL;

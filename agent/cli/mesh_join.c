@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mesh-join: makes this machine a member of a cluster. Needs nothing but the token. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static const char HELP[] =
 	"  -a, --address IP         check that this machine has IP and may use it\n"
 	"      --dry-run            check everything, change nothing\n"
 	"      --no-start           do not enable and start the service\n"
-	"      --config FILE        configuration file that names the state directory\n"
+	"      --config FILE        configuration file, for the directories in it\n"
 	"      --state-dir DIR      state directory (/var/lib/mesh-external-agent)\n"
 	"  -o, --output FORMAT      table or json\n"
 	"  -h, --help               show this\n"
@@ -93,6 +94,8 @@ static int read_token(const char *path, char **ret, struct err *reterr)
 			return err_set(reterr, errno, "standard input: %s", err_name(errno));
 	} else {
 		r = file_read(path, LIMIT_TOKEN_BYTES, &text);
+		if (r == -E2BIG)
+			return err_set(reterr, E2BIG, "%s is longer than %d bytes: this is no join token", path, LIMIT_TOKEN_BYTES);
 		if (r < 0)
 			return err_set(reterr, -r, "%s: %s", path, err_name(r));
 	}
@@ -189,21 +192,39 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-/* Option, configuration, default. Heap. */
-static int find_state_dir(const struct options *o, char **ret, struct err *reterr)
+/* That of the option must be there; without one, what the daemon will do decides. */
+static int load_conf(const struct options *o, struct conf **ret, struct err *reterr)
 {
-	CLEANUP(conf_free) struct conf *conf = NULL;
-	const char *path = o->config ? o->config : CONF_DEFAULT_PATH, *dir = o->state_dir;
+	const char *path = o->config ? o->config : CONF_DEFAULT_PATH;
 
-	if (!dir && (o->config || access(path, F_OK) == 0)) {
-		int r = conf_load(path, &conf, reterr);
+	if (!o->config && access(path, F_OK) < 0 && errno == ENOENT)
+		return conf_parse("", 0, "defaults", ret, reterr);
+	return conf_load(path, ret, reterr);
+}
 
-		if (r < 0)
-			return r;
-		dir = conf->state_dir;
+/* Before the token is touched: whoever cannot write here could not keep what it gives. */
+static enum join_exit check_writable(const struct options *o, const char *dir, struct err *reterr)
+{
+	CLEANUP(free) char *at = strdup(dir);
+	char *slash;
+
+	if (!at) {
+		(void)err_set(reterr, ENOMEM, "out of memory");
+		return JOIN_LOCAL;
 	}
-	*ret = strdup(dir ? dir : JOIN_STATE_DIR);
-	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+	while (faccessat(AT_FDCWD, *at ? at : "/", W_OK | X_OK, AT_EACCESS) < 0) {
+		slash = errno == ENOENT ? strrchr(at, '/') : NULL;
+		if (!slash) {
+			(void)err_set(reterr, errno, "%s: %s%s", dir, err_name(errno),
+				      geteuid() == 0 ? "" : "; run it as root (sudo mesh-join)");
+			return JOIN_LOCAL;
+		}
+		*slash = '\0';
+	}
+	if (geteuid() == 0 || !o->has_start)
+		return JOIN_OK;
+	(void)err_set(reterr, EPERM, "only root can start the service: run it as root (sudo mesh-join), or give --no-start");
+	return JOIN_LOCAL;
 }
 
 static void print_rows(const struct options *o, const json_t *rows)
@@ -268,42 +289,73 @@ static int start_service(const struct options *o, const struct join_token *t, js
 	return print_end(o, t, rows, text, JOIN_OK);
 }
 
-/* True if the credential that an earlier run stored is accepted. */
-static bool credential_works(const char *dir)
+static bool is_dead(enum join_exit code)
 {
-	CLEANUP(join_state_done) struct join_state s = {0};
-	CLEANUP(secret_free) char *token = NULL;
-	CLEANUP(loop_free) struct loop *loop = NULL;
-	CLEANUP(kube_client_free) struct kube_client *client = NULL;
-	struct kube_conf conf;
-
-	if (join_state_load(dir, &s, NULL) < 0 || join_state_load_token(dir, &token, NULL) < 0 || loop_new(&loop) < 0)
-		return false;
-	conf = (struct kube_conf){
-		.servers = (const char *const *)s.servers.v, .n_servers = s.servers.n, .ca_pem = s.ca_pem, .token = token};
-	return kube_client_new(loop, &conf, &client, NULL) == 0 &&
-	       kube_call(loop, client, "GET", "/api/v1/namespaces/kube-system", NULL, NULL, NULL) == 0;
+	return code == JOIN_USED || code == JOIN_EXPIRED;
 }
 
-static int run(const struct options *o, const struct join_token *t, const char *dir)
+/*
+ * A dead token is what a second run has, and one whose first run was interrupted after the token had died: the
+ * credential that it stored decides. `code` and `text` say why the token is not accepted.
+ */
+static int resume(const struct options *o, const struct join_token *t, const char *dir, enum join_progress progress, int code,
+		  const char *text)
 {
+	struct err err = {0};
+	enum join_exit resumed = join_resume(dir, o->is_dry_run, &err);
+
+	if (resumed == JOIN_USED)
+		return print_end(o, t, NULL, text, code);
+	if (resumed != JOIN_OK)
+		return print_end(o, t, NULL, err.text, resumed);
+	if (!o->is_dry_run)
+		return start_service(o, t, NULL);
+	return print_end(o, t, NULL,
+			 progress == JOIN_COMPLETE ? "This machine has joined already." :
+						     "An earlier run was interrupted; without --dry-run it would be completed.",
+			 JOIN_OK);
+}
+
+/* A user without the right to read the state can still see whether the machine is fit. */
+static enum join_exit look_at_state(const struct options *o, const struct join_token *t, const char *dir, enum join_progress *ret,
+				    bool *ret_is_hidden, struct err *reterr)
+{
+	enum join_exit code = o->is_dry_run ? JOIN_OK : check_writable(o, dir, reterr);
+
+	*ret_is_hidden = false;
+	if (code != JOIN_OK)
+		return code;
+	code = join_check_state(dir, t, ret, reterr);
+	if (code != JOIN_LOCAL || !o->is_dry_run || geteuid() == 0)
+		return code;
+	*ret_is_hidden = true;
+	return JOIN_OK;
+}
+
+static int run(const struct options *o, const struct join_token *t, const struct conf *conf)
+{
+	const char *dir = o->state_dir ? o->state_dir : conf->state_dir;
 	CLEANUP(join_session_done) struct join_session session = {0};
 	CLEANUP(json_decref) json_t *rows = NULL;
 	enum preflight_state worst;
 	struct err err = {0};
-	bool is_joined;
+	struct preflight preflight = {.token = t, .conf = conf, .address = o->address.family ? &o->address : NULL};
+	enum join_progress progress = JOIN_NONE;
+	bool is_hidden = false;
 	enum join_exit code = join_check_wanted(t, o->labels, o->name, &err), connected = JOIN_OK;
 
 	if (code == JOIN_OK)
-		code = join_check_state(dir, t, &is_joined, &err);
+		code = look_at_state(o, t, dir, &progress, &is_hidden, &err);
 	if (code != JOIN_OK)
 		return print_end(o, t, NULL, err.text, code);
 	connected = join_connect(t, &session, &err);
-	/* A dead token is what a second run has; a live one brings what was changed since. */
-	if (is_joined && (connected == JOIN_USED || connected == JOIN_EXPIRED) && credential_works(dir))
-		return o->is_dry_run ? print_end(o, t, NULL, "This machine has joined already.", JOIN_OK) : start_service(o, t, NULL);
-	rows = preflight_run(t, connected == JOIN_OK ? &session : NULL, o->address.family ? &o->address : NULL, &worst);
-	if (!rows)
+	/* A live token brings what was changed since. */
+	if (progress != JOIN_NONE && is_dead(connected))
+		return resume(o, t, dir, progress, connected, err.text);
+	preflight.session = connected == JOIN_OK ? &session : NULL;
+	rows = preflight_run(&preflight, &worst);
+	if (!rows || (is_hidden && preflight_add(rows, "earlier join", PREFLIGHT_WARN,
+						 "not checked: only root can read %s (sudo mesh-join --dry-run)", dir) < 0))
 		return complain(JOIN_LOCAL, "out of memory");
 	if (connected != JOIN_OK && preflight_add(rows, "API server", PREFLIGHT_FAIL, "%s", err.text) < 0)
 		return complain(JOIN_LOCAL, "out of memory");
@@ -315,6 +367,8 @@ static int run(const struct options *o, const struct join_token *t, const char *
 	if (o->is_dry_run)
 		return print_end(o, t, rows, "This machine could join (dry run); nothing was changed and the token is still good.", JOIN_OK);
 	code = join_finish(&session, t, dir, &err);
+	if (progress != JOIN_NONE && is_dead(code)) /* servers remember tokens for some seconds */
+		return resume(o, t, dir, progress, code, err.text);
 	return code == JOIN_OK ? start_service(o, t, rows) : print_end(o, t, rows, err.text, code);
 }
 
@@ -322,15 +376,15 @@ int main(int argc, char **argv)
 {
 	CLEANUP(options_done) struct options o = {.has_start = true};
 	CLEANUP(join_token_done) struct join_token token = {0};
-	CLEANUP(free) char *dir = NULL;
+	CLEANUP(conf_free) struct conf *conf = NULL;
 	struct err err = {0};
 	int r = parse_options(argc, argv, &o);
 
 	if (r >= 0)
 		return r;
-	if (find_state_dir(&o, &dir, &err) < 0)
+	if (load_conf(&o, &conf, &err) < 0)
 		return complain(JOIN_USAGE, err.text);
 	if (join_token_parse(o.token, &token, &err) < 0)
 		return complain(JOIN_DAMAGED, err.text);
-	return run(&o, &token, dir);
+	return run(&o, &token, conf);
 }

@@ -124,7 +124,7 @@ static int add_tunnel(json_t *rows, const struct join_session *s)
 	CLEANUP(close_fd) int fd = -1;
 
 	if (!s || !s->cilium_config || cilium_config_parse(s->cilium_config, &config, NULL) < 0)
-		return s ? preflight_add(rows, "tunnel port", PREFLIGHT_WARN, "not checked: cilium-config cannot be read") : 0;
+		return 0; /* preflight_cilium() has said it */
 	if (config.routing == CILIUM_NATIVE)
 		return preflight_add(rows, "tunnel port", PREFLIGHT_OK, "not needed: this cluster routes natively");
 	if (has_own_tunnel())
@@ -136,23 +136,44 @@ static int add_tunnel(json_t *rows, const struct join_session *s)
 	return preflight_add(rows, "tunnel port", PREFLIGHT_OK, "UDP %u is free", config.tunnel_port);
 }
 
-static int add_cilium(json_t *rows)
+/* The same decision as at enrolment and in the daemon, which may be newer or older than the admin's program. */
+int preflight_cilium(json_t *rows, const json_t *config_map)
+{
+	CLEANUP(strv_done) struct strv warnings = {0};
+	struct cilium_config config;
+	struct err err = {0};
+	int r;
+
+	if (!config_map)
+		return preflight_add(rows, "Cilium", PREFLIGHT_WARN, "not checked, and neither is the tunnel port: cilium-config cannot be read");
+	r = cilium_config_parse(config_map, &config, &err);
+	if (r == 0)
+		r = cilium_config_check(config_map, &config, &warnings, &err);
+	if (r < 0)
+		return preflight_add(rows, "Cilium", PREFLIGHT_FAIL, "%s", err.text);
+	r = preflight_add(rows, "Cilium", PREFLIGHT_OK, "cluster %s can have external hosts", config.cluster_name);
+	for (size_t i = 0; i < warnings.n && r == 0; i++)
+		r = preflight_add(rows, "Cilium", PREFLIGHT_WARN, "%s", warnings.v[i]);
+	return r;
+}
+
+static int add_no_agent(json_t *rows)
 {
 	if (access("/var/run/cilium/cilium.sock", F_OK) == 0 || if_nametoindex("cilium_host"))
 		return preflight_add(rows, "no other agent", PREFLIGHT_FAIL, "a cilium-agent runs or ran here: this machine is a cluster node");
 	return preflight_add(rows, "no other agent", PREFLIGHT_OK, "no cilium-agent here");
 }
 
-json_t *preflight_run(const struct join_token *t, const struct join_session *session, const struct ip *address,
-		      enum preflight_state *ret_worst)
+json_t *preflight_run(const struct preflight *p, enum preflight_state *ret_worst)
 {
 	CLEANUP(json_decref) json_t *rows = json_array();
 	enum preflight_state worst = PREFLIGHT_OK;
 	json_t *v;
 	size_t i;
 
-	if (!rows || preflight_kernel(rows) < 0 || add_cilium(rows) < 0 || add_address(rows, t, address) < 0 ||
-	    add_server(rows, session) < 0 || add_tunnel(rows, session) < 0)
+	if (!rows || preflight_kernel(rows, p->conf) < 0 || add_no_agent(rows) < 0 || add_address(rows, p->token, p->address) < 0 ||
+	    add_server(rows, p->session) < 0 || (p->session && preflight_cilium(rows, p->session->cilium_config) < 0) ||
+	    add_tunnel(rows, p->session) < 0)
 		return NULL;
 	json_array_foreach(rows, i, v)
 	{

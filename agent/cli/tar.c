@@ -19,7 +19,10 @@ _Static_assert(sizeof(struct header) == BLOCK, "ustar header");
 
 static int put(FILE *out, const void *data, size_t len)
 {
-	return fwrite(data, 1, len, out) == len ? 0 : -EIO;
+	errno = 0;
+	if (fwrite(data, 1, len, out) == len)
+		return 0;
+	return errno ? -errno : -EIO;
 }
 
 int tar_add(FILE *out, const char *name, const void *data, size_t len)
@@ -57,5 +60,5 @@ int tar_end(FILE *out)
 	static const char zero[2 * BLOCK];
 	int r = put(out, zero, sizeof(zero));
 
-	return r < 0 ? r : fflush(out) == 0 ? 0 : -EIO;
+	return r < 0 ? r : fflush(out) == 0 ? 0 : -errno;
 }

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Adds one file, mode 0600. 0; -EINVAL if the name is longer than 99 bytes; -EIO. */
+/* Adds one file, mode 0600. 0; -EINVAL if the name is longer than 99 bytes; errno of write(2). */
 int tar_add(FILE *out, const char *name, const void *data, size_t len);
 
-/* Writes the end of the archive and flushes. 0 or -EIO. */
+/* Writes the end of the archive and flushes. 0 or errno of write(2). */
 int tar_end(FILE *out);

@@ -225,6 +225,16 @@ static int error_of(CURLcode code, int data_r)
 	}
 }
 
+/* A wrong clock looks like a wrong certificate; only the verifier tells them apart. */
+static bool is_out_of_time(CURL *easy)
+{
+	long verified = X509_V_OK;
+
+	if (curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verified) != CURLE_OK)
+		return false;
+	return verified == X509_V_ERR_CERT_NOT_YET_VALID || verified == X509_V_ERR_CERT_HAS_EXPIRED;
+}
+
 static void op_finish(struct http_op *op, CURLcode code)
 {
 	struct http_result res = {.r = error_of(code, op->data_r),
@@ -232,6 +242,8 @@ static void op_finish(struct http_op *op, CURLcode code)
 				  .retry_after_s = op->retry_after_s,
 				  .date_s = op->date_s};
 
+	if (res.r == -EKEYREJECTED && is_out_of_time(op->easy))
+		res.r = -EKEYEXPIRED;
 	(void)curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &res.status); /* 0 if none came */
 	res.text = op->error_text[0] ? op->error_text : curl_easy_strerror(code);
 	op->is_done = true;

@@ -24,8 +24,8 @@ struct http_tls {
 struct http_result {
 	/*
 	 * 0 if a response came, whatever its status; else -ECONNREFUSED, -EHOSTUNREACH (no address or
-	 * route), -ETIMEDOUT, -EKEYREJECTED (the peer's certificate was not accepted), -ECONNRESET
-	 * (ended half way), -E2BIG (body over the limit), or what on_data returned.
+	 * route), -ETIMEDOUT, -EKEYREJECTED (the peer's certificate was not accepted), -EKEYEXPIRED (it
+	 * is over, or not valid yet: by this machine's clock), -ECONNRESET (ended half way), -E2BIG (body over the limit), or what on_data returned.
 	 */
 	int r;
 	long status;

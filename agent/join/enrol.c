@@ -2,13 +2,16 @@
 #include "join/enrol.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "crypto/jwt.h"
 #include "crypto/secret.h"
+#include "join/enrol_current.h"
 #include "join/enrol_identity.h"
 #include "join/enrol_objects.h"
 #include "join/label_check.h"
+#include "join/manifests.h"
 #include "join/names.h"
 #include "json/json.h"
 
@@ -17,14 +20,14 @@ enum { TTL_MIN_S = 600, TTL_MAX_S = 86400, SECRET_ATTEMPTS = 3 };
 /* One run. */
 struct enrol {
 	const struct kube_session *s;
-	const struct enrol_options *o;
+	struct enrol_options o; /* what it left out is as it was enrolled */
+	struct enrol_current current;
 	struct enrol_result *res;
 	struct err *err;
 	struct cluster_info info;
 	struct enrol_spec spec;
 	char *addresses, *labels, *anchor_uid, *node_uid, *cluster_uid;
 	json_t *security_labels;
-	json_t *endpoint; /* as it is in the cluster; NULL = not yet */
 };
 
 static void enrol_done(struct enrol *e)
@@ -36,7 +39,7 @@ static void enrol_done(struct enrol *e)
 	free(e->node_uid);
 	free(e->cluster_uid);
 	json_decref(e->security_labels);
-	json_decref(e->endpoint);
+	enrol_current_done(&e->current);
 }
 DEFINE_CLEANUP_DONE(struct enrol, enrol_done)
 
@@ -44,6 +47,10 @@ void enrol_result_done(struct enrol_result *r)
 {
 	join_token_done(&r->token);
 	strv_done(&r->warnings);
+	strv_done(&r->changes);
+	free(r->namespace);
+	json_decref(r->labels);
+	*r = (struct enrol_result){0};
 }
 
 static int no_memory(struct enrol *e)
@@ -71,39 +78,131 @@ static int get_uid(struct enrol *e, const char *kind, const char *name, const ch
 	return 0;
 }
 
-static int check_arguments(struct enrol *e)
+int enrol_check_name(const char *host, struct err *reterr)
 {
-	const struct enrol_options *o = e->o;
-	const char *key;
-	json_t *v;
+	if (str_is_dns_subdomain(host) && strlen(host) <= MESH_HOST_NAME_MAX)
+		return 0;
+	return err_set(reterr, EINVAL, "host name \"%.80s\": give a DNS name in lower case of at most %d characters", host, MESH_HOST_NAME_MAX);
+}
 
-	if (!str_is_dns_subdomain(o->host) || strlen(o->host) > MESH_HOST_NAME_MAX)
-		return err_set(e->err, EINVAL, "host name %.80s: give a DNS name in lower case of at most %d characters", o->host,
-			       MESH_HOST_NAME_MAX);
-	if (!str_is_dns_label(o->namespace))
-		return err_set(e->err, EINVAL, "%.80s is no name of a namespace", o->namespace);
-	if (str_eq(o->namespace, MESH_NAMESPACE))
-		return err_set(e->err, EINVAL, "namespace %s is for the accounts of hosts: choose the one the workload belongs to", MESH_NAMESPACE);
-	if (o->ttl_s < TTL_MIN_S || o->ttl_s > TTL_MAX_S)
-		return err_set(e->err, EINVAL, "a join token can live for 10m to 24h");
-	for (size_t i = 0; i < o->servers->n; i++)
-		if (!str_has_prefix(o->servers->v[i], "https://"))
-			return err_set(e->err, EINVAL, "server %.120s must begin with https://", o->servers->v[i]);
-	json_object_foreach((json_t *)o->labels, key, v)
-	{
-		int r = label_check(key, json_string_value(v) ? json_string_value(v) : "\n", e->err);
+/* What the token could not carry to the host is refused before anything is stored. */
+static int check_lists(struct enrol *e)
+{
+	const struct enrol_options *o = &e->o;
+
+	if (!o->servers->n || o->servers->n > JOIN_TOKEN_SERVERS)
+		return err_set(e->err, EINVAL, "%zu API servers: a join token takes 1 to %d", o->servers->n, JOIN_TOKEN_SERVERS);
+	for (size_t i = 0; i < o->servers->n; i++) {
+		int r = join_token_check_server(o->servers->v[i], e->err);
 
 		if (r < 0)
 			return r;
 	}
+	if (!o->services)
+		return 0;
+	if (o->services->n > JOIN_TOKEN_SERVICES)
+		return err_set(e->err, EINVAL, "%zu services: a host can stand behind %d at most", o->services->n, JOIN_TOKEN_SERVICES);
+	for (size_t i = 0; i < o->services->n; i++)
+		if (!str_is_dns_label(o->services->v[i]))
+			return err_set(e->err, EINVAL, "service %.80s: give the name of a Service of the host's namespace", o->services->v[i]);
 	return 0;
+}
+
+static int check_arguments(struct enrol *e)
+{
+	const struct enrol_options *o = &e->o;
+	const char *key;
+	json_t *v;
+	int r = enrol_check_name(o->host, e->err);
+
+	if (r < 0)
+		return r;
+	if (o->namespace && !str_is_dns_label(o->namespace))
+		return err_set(e->err, EINVAL, "%.80s is no name of a namespace", o->namespace);
+	if (o->namespace && str_eq(o->namespace, MESH_NAMESPACE))
+		return err_set(e->err, EINVAL, "namespace %s is for the accounts of hosts: choose the one the workload belongs to", MESH_NAMESPACE);
+	if (o->ttl_s < TTL_MIN_S || o->ttl_s > TTL_MAX_S)
+		return err_set(e->err, EINVAL, "--ttl %llus: a join token can live for 10m to 24h", (unsigned long long)o->ttl_s);
+	if (o->service_account && !str_is_dns_subdomain(o->service_account))
+		return err_set(e->err, EINVAL, "--service-account %.80s: give the name of a service account", o->service_account);
+	json_object_foreach((json_t *)o->labels, key, v)
+	{
+		r = label_check(key, json_string_value(v) ? json_string_value(v) : "\n", e->err);
+		if (r < 0)
+			return r;
+	}
+	return check_lists(e);
+}
+
+static int note_change(struct enrol *e, const char *what, const char *now, const char *before)
+{
+	CLEANUP(free) char *text = NULL;
+
+	if (str_eq(now, before))
+		return 0;
+	text = str_printf("%s: %s, before %s", what, *now ? now : "none", *before ? before : "none");
+	return text && strv_add(&e->res->changes, text) == 0 ? 0 : no_memory(e);
+}
+
+/* "a,b", heap; NULL when out of memory. */
+static char *list_str(const struct strv *l)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	int r = buf_add(&text, "", 0);
+
+	for (size_t i = 0; i < l->n; i++)
+		r |= buf_addf(&text, "%s%s", i ? "," : "", l->v[i]);
+	return r == 0 ? strdup(text.data ? text.data : "") : NULL;
+}
+
+/* One that has labels is enrolled whole, or was to be. */
+static int missing(struct enrol *e, const char *what)
+{
+	return err_set(e->err, EINVAL, "%s is needed: host %s is not enrolled yet%s", what, e->o.host,
+		       e->current.node ? ", or not completely" : "");
+}
+
+/* Options left out are as enrolled; what those that are given change is noted. */
+static int fill_options(struct enrol *e)
+{
+	const struct enrol_current *c = &e->current;
+	struct enrol_options *o = &e->o;
+	CLEANUP(free) char *addresses = c->addresses.n ? address_list_str(&c->addresses) : strdup("");
+	CLEANUP(free) char *services = list_str(&c->services), *wanted = NULL;
+	int r = 0;
+
+	if (!addresses || !services)
+		return no_memory(e);
+	o->namespace = o->namespace ? o->namespace : c->namespace;
+	o->labels = o->labels ? o->labels : c->labels;
+	o->addresses = o->addresses || !c->addresses.n ? o->addresses : &c->addresses;
+	o->services = o->services ? o->services : &c->services;
+	if (!o->namespace)
+		return missing(e, "--namespace, the one that the host's workload belongs to,");
+	if (!o->labels)
+		return missing(e, "--labels, what policies select the host by, such as app=billing,");
+	if (!o->addresses)
+		return missing(e, "--address, the host's own addresses or ranges they are in,");
+	if (!o->service_account)
+		o->service_account = c->service_account ? c->service_account : MESH_SERVICE_ACCOUNT;
+	e->addresses = address_list_str(o->addresses);
+	e->labels = label_list_str(o->labels);
+	wanted = list_str(o->services);
+	if (!e->addresses || !e->labels || !wanted)
+		return no_memory(e);
+	if (c->addresses.n)
+		r = note_change(e, "addresses", e->addresses, addresses);
+	if (r == 0 && c->has_services)
+		r = note_change(e, "services", wanted, services);
+	if (r == 0 && c->service_account)
+		r = note_change(e, "service account", o->service_account, c->service_account);
+	return r;
 }
 
 static int read_cluster(struct enrol *e)
 {
-	const char *where = e->o->cilium_namespace ? e->o->cilium_namespace : "kube-system";
+	const char *where = e->o.cilium_namespace ? e->o.cilium_namespace : "kube-system";
 	CLEANUP(json_decref) json_t *config = NULL;
-	CLEANUP(json_decref) json_t *namespace = NULL;
 	int r = kube_get(e->s, "ConfigMap", where, "cilium-config", &config, e->err);
 
 	if (r == -ENOENT)
@@ -117,96 +216,60 @@ static int read_cluster(struct enrol *e)
 		r = get_uid(e, "Namespace", "kube-system", "", &e->cluster_uid, NULL);
 	if (r == 0)
 		r = get_uid(e, "Namespace", MESH_NAMESPACE, ": run `meshctl cluster setup` first", &e->anchor_uid, NULL);
-	if (r == 0)
-		r = get_uid(e, "Namespace", e->o->namespace, "", NULL, &namespace);
+	return r == 0 ? manifests_check(e->s, e->err) : r;
+}
+
+static int read_namespace(struct enrol *e)
+{
+	CLEANUP(json_decref) json_t *namespace = NULL;
+	int r = get_uid(e, "Namespace", e->o.namespace, ": create it first, or correct --namespace", NULL, &namespace);
+
 	if (r < 0)
 		return r;
-	e->security_labels = enrol_security_labels(e->o->labels, namespace, e->info.cilium.cluster_name,
-						   e->o->service_account ? e->o->service_account : MESH_SERVICE_ACCOUNT);
+	e->security_labels = enrol_security_labels(e->o.labels, namespace, e->info.cilium.cluster_name, e->o.service_account);
 	return e->security_labels ? 0 : no_memory(e);
 }
 
-static bool is_ours(const json_t *object, const char *host)
-{
-	const char *label = json_string_value(json_object_get(json_at(object, "metadata.labels"), MESH_HOST_LABEL));
-
-	return label && str_eq(label, host);
-}
-
 /* 0 if there is none, 1 if there is. */
-static int exists(struct enrol *e, const char *kind, const char *namespace, json_t **ret)
+static int exists(struct enrol *e, const char *kind, const char *namespace)
 {
-	int r = kube_get(e->s, kind, namespace, e->o->host, ret, e->err);
+	int r = kube_get(e->s, kind, namespace, e->o.host, NULL, e->err);
 
 	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 
-/* The host's endpoint elsewhere: a host is in one namespace only. */
-static int find_elsewhere(const json_t *endpoint, void *arg)
-{
-	struct enrol *e = arg;
-	const char *namespace = json_str(endpoint, "metadata.namespace", "");
-
-	if (str_eq(namespace, e->o->namespace))
-		return 0;
-	return err_set(e->err, EEXIST, "host %s is enrolled in namespace %s: `meshctl host remove %s` first", e->o->host, namespace,
-		       e->o->host);
-}
-
 static int check_names(struct enrol *e)
 {
-	CLEANUP(json_decref) json_t *node = NULL;
-	CLEANUP(free) char *selector = str_printf("%s=%s", MESH_HOST_LABEL, e->o->host);
-	const char *host = e->o->host;
-	int r = exists(e, "Node", NULL, NULL);
+	int r = exists(e, "Node", NULL);
 
-	if (!selector)
-		return no_memory(e);
 	if (r > 0)
-		return err_set(e->err, EEXIST, "%s is a node of this cluster: an external host needs another name", host);
+		return err_set(e->err, EEXIST, "%s is a node of this cluster: an external host needs another name", e->o.host);
 	if (r == 0)
-		r = exists(e, "CiliumNode", NULL, &node);
-	if (r > 0 && !is_ours(node, host))
-		return err_set(e->err, EEXIST, "CiliumNode %s exists and belongs to somebody else", host);
-	if (r >= 0)
-		r = exists(e, "Pod", e->o->namespace, NULL);
+		r = exists(e, "Pod", e->o.namespace);
 	if (r > 0)
-		return err_set(e->err, EEXIST, "a Pod %s/%s exists: its CiliumEndpoint would have the same name", e->o->namespace, host);
-	if (r == 0)
-		r = exists(e, "CiliumEndpoint", e->o->namespace, &e->endpoint);
-	if (r > 0 && !is_ours(e->endpoint, host))
-		return err_set(e->err, EEXIST, "CiliumEndpoint %s/%s exists and belongs to somebody else", e->o->namespace, host);
-	if (r < 0)
-		return r;
-	return kube_each(e->s, "CiliumEndpoint", NULL, selector, find_elsewhere, e, e->err);
+		return err_set(e->err, EEXIST, "a Pod %s/%s exists: its CiliumEndpoint would have the same name", e->o.namespace, e->o.host);
+	return r;
 }
 
 /* An enrolled host keeps its labels: others would be another identity, and that is a decision. */
 static int check_labels(struct enrol *e)
 {
-	CLEANUP(json_decref) json_t *enrolled = NULL;
-	const char *text = json_string_value(json_object_get(json_at(e->endpoint, "metadata.annotations"), MESH_LABELS));
 	struct err diff = {0};
 
-	if (!e->endpoint)
-		return 0;
-	if (!text || label_parse_list(text, &enrolled, NULL) < 0)
-		return err_set(e->err, EEXIST, "CiliumEndpoint %s/%s does not say its labels: `meshctl host remove %s` first", e->o->namespace,
-			       e->o->host, e->o->host);
-	if (label_compare(e->o->labels, enrolled, &diff) == 0)
+	if (!e->current.labels || label_compare(e->o.labels, e->current.labels, &diff) == 0)
 		return 0;
 	return err_set(e->err, EEXIST, "host %s is enrolled with other labels: %.200s. To change them: meshctl host remove %s, then add it again",
-		       e->o->host, diff.text, e->o->host);
+		       e->o.host, diff.text, e->o.host);
 }
 
 static int check_services(struct enrol *e)
 {
-	for (size_t i = 0; i < e->o->services->n; i++) {
-		int r = kube_get(e->s, "Service", e->o->namespace, e->o->services->v[i], NULL, e->err);
+	for (size_t i = 0; i < e->o.services->n; i++) {
+		int r = kube_get(e->s, "Service", e->o.namespace, e->o.services->v[i], NULL, e->err);
 
 		if (r == -ENOENT) {
 			CLEANUP(free) char *text = str_printf("Service %s/%s does not exist yet; the host can stand behind it when it does",
-							      e->o->namespace, e->o->services->v[i]);
+							      e->o.namespace, e->o.services->v[i]);
 
 			if (!text || strv_add(&e->info.warnings, text) < 0)
 				return no_memory(e);
@@ -229,7 +292,7 @@ static int put_node(struct enrol *e)
 							       "annotations", json_at(object, "metadata.annotations"), "ownerReferences",
 							       json_at(object, "metadata.ownerReferences"));
 
-		r = patch ? kube_merge(e->s, "CiliumNode", NULL, e->o->host, patch, &stored, e->err) : no_memory(e);
+		r = patch ? kube_merge(e->s, "CiliumNode", NULL, e->o.host, patch, &stored, e->err) : no_memory(e);
 	}
 	if (r < 0)
 		return r;
@@ -250,7 +313,7 @@ static int put_endpoint(struct enrol *e)
 	patch = json_pack("{s:{s:O, s:O, s:O}, s:{s:O}}", "metadata", "labels", json_at(object, "metadata.labels"), "annotations",
 			  json_at(object, "metadata.annotations"), "ownerReferences", json_at(object, "metadata.ownerReferences"), "status",
 			  "identity", json_at(object, "status.identity"));
-	return patch ? kube_merge(e->s, "CiliumEndpoint", e->o->namespace, e->o->host, patch, NULL, e->err) : no_memory(e);
+	return patch ? kube_merge(e->s, "CiliumEndpoint", e->o.namespace, e->o.host, patch, NULL, e->err) : no_memory(e);
 }
 
 static int put_access(struct enrol *e)
@@ -289,10 +352,10 @@ static int put_secret(struct enrol *e, json_t **ret)
 
 static int mint(struct enrol *e, const json_t *secret, char **ret)
 {
-	CLEANUP(free) char *path = str_printf("/api/v1/namespaces/%s/serviceaccounts/%s/token", MESH_NAMESPACE, e->o->host);
+	CLEANUP(free) char *path = str_printf("/api/v1/namespaces/%s/serviceaccounts/%s/token", MESH_NAMESPACE, e->o.host);
 	CLEANUP(json_decref) json_t *body = json_pack(
 		"{s:s, s:s, s:{s:I, s:{s:s, s:s, s:s, s:s}}}", "apiVersion", "authentication.k8s.io/v1", "kind", "TokenRequest", "spec",
-		"expirationSeconds", (json_int_t)e->o->ttl_s, "boundObjectRef", "apiVersion", "v1", "kind", "Secret", "name",
+		"expirationSeconds", (json_int_t)e->o.ttl_s, "boundObjectRef", "apiVersion", "v1", "kind", "Secret", "name",
 		json_str(secret, "metadata.name", ""), "uid", json_str(secret, "metadata.uid", ""));
 	CLEANUP(json_decref) json_t *answer = NULL;
 	int r;
@@ -312,24 +375,24 @@ static int fill_token(struct enrol *e, const char *jwt)
 	struct jwt_claims claims;
 	int r = 0;
 
-	for (size_t i = 0; i < e->o->servers->n; i++)
-		r |= strv_add(&t->servers, e->o->servers->v[i]);
-	for (size_t i = 0; i < e->o->services->n; i++)
-		r |= strv_add(&t->services, e->o->services->v[i]);
+	for (size_t i = 0; i < e->o.servers->n; i++)
+		r |= strv_add(&t->servers, e->o.servers->v[i]);
+	for (size_t i = 0; i < e->o.services->n; i++)
+		r |= strv_add(&t->services, e->o.services->v[i]);
 	r |= strv_split(&t->addresses, e->addresses, ',');
 	t->jwt = strdup(jwt);
-	t->host = strdup(e->o->host);
-	t->namespace = strdup(e->o->namespace);
+	t->host = strdup(e->o.host);
+	t->namespace = strdup(e->o.namespace);
 	t->cluster = strdup(e->info.cilium.cluster_name);
 	t->cluster_uid = strdup(e->cluster_uid);
-	t->labels = json_deep_copy(e->o->labels);
+	t->labels = json_deep_copy(e->o.labels);
 	t->identity = e->spec.identity;
-	if (!e->o->has_pin_only)
-		t->ca_pem = strdup(e->o->ca_pem);
-	if (r < 0 || !t->jwt || !t->host || !t->namespace || !t->cluster || !t->cluster_uid || !t->labels || (!e->o->has_pin_only && !t->ca_pem))
+	if (!e->o.has_pin_only)
+		t->ca_pem = strdup(e->o.ca_pem);
+	if (r < 0 || !t->jwt || !t->host || !t->namespace || !t->cluster || !t->cluster_uid || !t->labels || (!e->o.has_pin_only && !t->ca_pem))
 		return no_memory(e);
-	if (e->o->has_pin_only) {
-		if (x509_pin_of_pem(e->o->ca_pem, &t->pin) < 0)
+	if (e->o.has_pin_only) {
+		if (x509_pin_of_pem(e->o.ca_pem, &t->pin) < 0)
 			return err_set(e->err, EINVAL, "the CA of the kubeconfig is no certificate");
 		t->has_pin = true;
 	}
@@ -338,12 +401,27 @@ static int fill_token(struct enrol *e, const char *jwt)
 	return 0;
 }
 
+/* Another identity without other labels: the account or the namespace's labels changed. */
+static int note_identity(struct enrol *e)
+{
+	json_int_t before = json_int(e->current.endpoint, "status.identity.id", 0);
+	char now_text[12], before_text[24];
+
+	if (!before)
+		return 0;
+	(void)snprintf(now_text, sizeof(now_text), "%u", e->spec.identity); /* fits */
+	(void)snprintf(before_text, sizeof(before_text), "%lld", (long long)before); /* fits */
+	return note_change(e, "identity", now_text, before_text);
+}
+
 static int put_all(struct enrol *e)
 {
 	CLEANUP(json_decref) json_t *secret = NULL;
 	CLEANUP(secret_free) char *jwt = NULL;
-	int r = enrol_identity(e->s, &e->info, e->o->namespace, e->security_labels, &e->spec.identity, e->err);
+	int r = enrol_identity(e->s, &e->info, e->o.namespace, e->security_labels, &e->spec.identity, e->err);
 
+	if (r == 0)
+		r = note_identity(e);
 	if (r == 0)
 		r = put_node(e);
 	if (r == 0)
@@ -362,34 +440,40 @@ static int put_all(struct enrol *e)
 int enrol_host(const struct kube_session *s, const struct enrol_options *o, struct enrol_result *ret, struct err *reterr)
 {
 	CLEANUP(enrol_result_done) struct enrol_result res = {0};
-	CLEANUP(enrol_done) struct enrol e = {.s = s, .o = o, .res = &res, .err = reterr};
+	CLEANUP(enrol_done) struct enrol e = {.s = s, .o = *o, .res = &res, .err = reterr};
 	int r = check_arguments(&e);
 
-	e.addresses = address_list_str(o->addresses);
-	e.labels = label_list_str(o->labels);
-	if (!e.addresses || !e.labels)
-		return no_memory(&e);
 	if (r == 0)
 		r = read_cluster(&e);
+	if (r == 0)
+		r = enrol_current_read(s, o->host, o->namespace, &e.current, reterr);
+	if (r == 0)
+		r = fill_options(&e);
+	if (r == 0)
+		r = read_namespace(&e);
 	if (r == 0)
 		r = check_names(&e);
 	if (r == 0)
 		r = check_labels(&e);
 	if (r == 0)
-		r = address_check(s, o->host, o->addresses, &e.info, reterr);
+		r = address_check(s, o->host, e.o.addresses, &e.info, reterr);
 	if (r == 0)
 		r = check_services(&e);
 	if (r < 0)
 		return r;
 	e.spec = (struct enrol_spec){
 		.host = o->host,
-		.namespace = o->namespace,
+		.namespace = e.o.namespace,
 		.addresses = e.addresses,
 		.labels = e.labels,
-		.services = o->services,
+		.services = e.o.services,
 		.security_labels = e.security_labels,
 		.anchor_uid = e.anchor_uid,
 	};
+	res.namespace = strdup(e.o.namespace);
+	res.labels = json_deep_copy(e.o.labels);
+	if (!res.namespace || !res.labels)
+		return no_memory(&e);
 	r = put_all(&e);
 	if (r < 0)
 		return r;

@@ -9,12 +9,13 @@
 #include "join/join_token.h"
 #include "kube/kube_object.h"
 
+/* NULL for what an enrolled host has already keeps it; a new host needs namespace, labels and addresses. */
 struct enrol_options {
 	const char *host, *namespace;
 	const json_t *labels; /* object, checked with label_check() */
 	const struct address_list *addresses;
-	const struct strv *services;   /* of the namespace, that the host may stand behind */
-	const char *service_account;   /* in the identity; NULL = MESH_SERVICE_ACCOUNT */
+	const struct strv *services;   /* of the namespace, that the host may stand behind; NULL: those it has */
+	const char *service_account;   /* in the identity; NULL = that it has, else MESH_SERVICE_ACCOUNT */
 	const char *cilium_namespace;  /* NULL = kube-system */
 	const struct strv *servers;    /* as the host reaches them */
 	const char *ca_pem;
@@ -25,18 +26,25 @@ struct enrol_options {
 struct enrol_result {
 	struct join_token token;
 	struct strv warnings;
+	struct strv changes; /* what is other than it was enrolled: "addresses: A, before B" */
+	char *namespace;
+	json_t *labels;
 	uint32_t identity;
 	bool is_new; /* false: all was there, only the token is new */
 };
+
+/* 0, or -EINVAL with a text for what can be no host's name. */
+int enrol_check_name(const char *host, struct err *reterr);
 
 void enrol_result_done(struct enrol_result *r);
 DEFINE_CLEANUP_DONE(struct enrol_result, enrol_result_done)
 
 /*
- * Enrols, or completes, or renews the token. With a dry run nothing is stored and no token is made.
+ * Enrols, or completes, or renews the token. What an option gives is changed, the rest stays as it was
+ * enrolled; labels never change. With a dry run nothing is stored and no token is made.
  * -EINVAL: what is asked for cannot be; -EEXIST: the name belongs to something else, or to a host
  * with other labels (the text says which); -EADDRINUSE; -EOPNOTSUPP: the cluster cannot have external
- * hosts; -ENOENT: a namespace or service is missing; -ENOSPC: no identity is free; errors as kube_call().
+ * hosts, or their limits are not in force; -ENOENT: a namespace or service is missing; -ENOSPC: no identity is free; errors as kube_call().
  */
 int enrol_host(const struct kube_session *s, const struct enrol_options *o, struct enrol_result *ret, struct err *reterr);
 
@@ -46,5 +54,8 @@ int enrol_host(const struct kube_session *s, const struct enrol_options *o, stru
  */
 int enrol_list(const struct kube_session *s, json_t **ret, struct err *reterr);
 
-/* Takes a host out of the cluster, its credentials first. -ENOENT if there is none of that name. */
+/*
+ * Takes a host out of the cluster, its credentials first; deletes only what bears its label. -EINVAL for
+ * what is no name of a host; -ENOENT if there is none of that name; -EPERM if it is something else's.
+ */
 int enrol_remove(const struct kube_session *s, const char *host, struct err *reterr);

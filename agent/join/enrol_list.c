@@ -97,20 +97,19 @@ static int find_endpoint(const json_t *endpoint, void *arg)
 	return *ret_namespace ? 0 : -ENOMEM;
 }
 
-/* 1 if it is the host's, 0 if there is none. */
-static int check_node(const struct kube_session *s, const char *host, struct err *reterr)
+/* 1 if it is there and the host's, 0 if there is none, -EEXIST if it is something else's. */
+static int find_own(const struct kube_session *s, const char *kind, const char *namespace, const char *name, const char *host,
+		    struct err *reterr)
 {
-	CLEANUP(json_decref) json_t *node = NULL;
+	CLEANUP(json_decref) json_t *object = NULL;
 	const char *label;
-	int r = kube_get(s, "CiliumNode", NULL, host, &node, reterr);
+	int r = kube_get(s, kind, namespace, name, &object, reterr);
 
-	if (r == -ENOENT)
-		return 0;
 	if (r < 0)
-		return r;
-	label = json_string_value(json_object_get(json_at(node, "metadata.labels"), MESH_HOST_LABEL));
+		return r == -ENOENT ? 0 : r;
+	label = json_string_value(json_object_get(json_at(object, "metadata.labels"), MESH_HOST_LABEL));
 	if (!label || !str_eq(label, host))
-		return err_set(reterr, EPERM, "CiliumNode %s is no external host: it is not touched", host);
+		return err_set(reterr, EEXIST, "%s %s is not of an external host, and is not touched", kind, name);
 	return 1;
 }
 
@@ -120,15 +119,15 @@ int enrol_remove(const struct kube_session *s, const char *host, struct err *ret
 	CLEANUP(free) char *role = str_printf("mesh-host-%s", host);
 	CLEANUP(free) char *secret = str_printf("%s-join", host);
 	CLEANUP(free) char *namespace = NULL;
-	int r, n = 0;
+	struct err foreign = {0};
+	bool has_foreign = false;
+	int r = enrol_check_name(host, reterr), n = 0;
 
+	if (r < 0)
+		return r;
 	if (!selector || !role || !secret)
 		return err_set(reterr, ENOMEM, "out of memory");
-	r = check_node(s, host, reterr);
-	if (r >= 0) {
-		n += r;
-		r = kube_each(s, "CiliumEndpoint", NULL, selector, find_endpoint, &namespace, reterr);
-	}
+	r = kube_each(s, "CiliumEndpoint", NULL, selector, find_endpoint, &namespace, reterr);
 	if (r < 0)
 		return r;
 
@@ -147,10 +146,20 @@ int enrol_remove(const struct kube_session *s, const char *host, struct err *ret
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		if (all[i].is_workload && !namespace)
 			continue;
+		r = find_own(s, all[i].kind, all[i].namespace, all[i].name, host, reterr);
+		has_foreign |= r == -EEXIST; /* the rest goes all the same, credentials above all */
+		if (r == -EEXIST && reterr)
+			foreign = *reterr;
+		if (r < 0 && r != -EEXIST)
+			return r;
+		if (r <= 0)
+			continue;
 		r = kube_delete(s, all[i].kind, all[i].namespace, all[i].name, reterr);
 		if (r < 0)
 			return err_prefix(reterr, r, "%s %s", all[i].kind, all[i].name);
 		n += r;
 	}
+	if (has_foreign)
+		return err_set(reterr, EPERM, "%s", foreign.text);
 	return n ? 0 : err_set(reterr, ENOENT, "no host %s is enrolled", host);
 }

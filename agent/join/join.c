@@ -44,7 +44,7 @@ enum join_exit join_check_wanted(const struct join_token *t, const json_t *label
 	}
 	if (labels && label_compare(labels, t->labels, reterr) != 0) {
 		(void)err_prefix(reterr, -EEXIST,
-				 "the labels differ from what the token allows (%s); leave --labels out, or have the host enrolled again",
+				 "the labels differ from what the token allows (%s); leave --labels out, or have the host removed and enrolled with yours",
 				 enrolled ? enrolled : "?");
 		return JOIN_LABELS;
 	}
@@ -106,6 +106,8 @@ static enum join_exit code_of(int r)
 	switch (r) {
 	case -EKEYREJECTED:
 		return JOIN_WRONG_CA;
+	case -EKEYEXPIRED:
+		return JOIN_CLOCK;
 	case -EACCES:
 		return JOIN_USED;
 	case -EPERM:
@@ -124,14 +126,23 @@ static enum join_exit refused(const struct join_token *t, const struct join_sess
 	struct err said = *reterr;
 
 	if (code == JOIN_USED && join_token_is_expired(t, clock_wall_s() + s->skew_s)) {
-		(void)err_set(reterr, EACCES, "the join token has expired: run `meshctl host add` for %s again to get a new one", t->host);
+		(void)err_set(reterr, EACCES, "the join token has expired: `meshctl host add %s` makes a new one", t->host);
 		return JOIN_EXPIRED;
 	}
 	if (code == JOIN_USED)
 		(void)err_set(reterr, EACCES,
-			      "the join token is not accepted: it was used already, replaced by a newer one, or the host was removed. Run "
-			      "`meshctl host add` for %s again to get a new one",
+			      "the join token is not accepted: it was used already, replaced by a newer one, or the host was removed. "
+			      "`meshctl host add %s` makes a new one",
 			      t->host);
+	if (code == JOIN_CLOCK) {
+		char now[28];
+
+		clock_rfc3339_micro(now);
+		(void)err_set(reterr, ETIME,
+			      "the certificate of %s is not valid at the time of this machine's clock, %.19sZ: set the clock right "
+			      "(timedatectl set-ntp true) or, if it is right, have the server's certificate renewed. (%.160s)",
+			      kube_client_server(s->client), now, said.text);
+	}
 	if (code == JOIN_WRONG_CA)
 		(void)err_set(reterr, EKEYREJECTED,
 			      "%s does not prove to be the cluster's API server: its certificate is not signed by the CA that the token names, "
@@ -184,12 +195,12 @@ enum join_exit join_connect(const struct join_token *t, struct join_session *ret
 	return JOIN_OK;
 }
 
-enum join_exit join_check_state(const char *dir, const struct join_token *t, bool *ret_is_joined, struct err *reterr)
+enum join_exit join_check_state(const char *dir, const struct join_token *t, enum join_progress *ret, struct err *reterr)
 {
 	CLEANUP(join_state_done) struct join_state old = {0};
 	int r = join_state_load(dir, &old, reterr);
 
-	*ret_is_joined = false;
+	*ret = JOIN_NONE;
 	if (r == -ENOENT || r == -EBADMSG) /* a damaged state is replaced by a whole one */
 		return JOIN_OK;
 	if (r < 0)
@@ -198,7 +209,7 @@ enum join_exit join_check_state(const char *dir, const struct join_token *t, boo
 		(void)err_set(reterr, EEXIST, "this machine is joined already, as %s to cluster %s: run `meshctl leave` first", old.host, old.cluster);
 		return JOIN_OTHER;
 	}
-	*ret_is_joined = old.is_complete;
+	*ret = old.is_complete ? JOIN_COMPLETE : JOIN_INTERRUPTED;
 	return JOIN_OK;
 }
 
@@ -261,9 +272,10 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 		return code;
 	if (!secret || make_state(s, t, &state) < 0)
 		return no_memory(reterr);
-	r = join_state_save(dir, &state, reterr);
+	/* The credential first: a state without one would keep the daemon from starting. */
+	r = join_state_save_token(dir, token, reterr);
 	if (r == 0)
-		r = join_state_save_token(dir, token, reterr);
+		r = join_state_save(dir, &state, reterr);
 	if (r < 0)
 		return JOIN_LOCAL;
 	/* With the new credential, which proves it before the old one dies. */
@@ -275,4 +287,35 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 	state.is_complete = true;
 	r = join_state_save(dir, &state, reterr);
 	return r < 0 ? JOIN_LOCAL : JOIN_OK;
+}
+
+enum join_exit join_resume(const char *dir, bool is_dry_run, struct err *reterr)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	CLEANUP(secret_free) char *token = NULL;
+	CLEANUP(loop_free) struct loop *loop = NULL;
+	CLEANUP(kube_client_free) struct kube_client *client = NULL;
+	struct kube_conf conf;
+	struct err err = {0};
+	int r;
+
+	if (join_state_load(dir, &s, NULL) < 0 || join_state_load_token(dir, &token, NULL) < 0)
+		return JOIN_USED;
+	if (loop_new(&loop) < 0)
+		return no_memory(reterr);
+	conf = (struct kube_conf){
+		.servers = (const char *const *)s.servers.v, .n_servers = s.servers.n, .ca_pem = s.ca_pem, .token = token};
+	if (kube_client_new(loop, &conf, &client, NULL) < 0)
+		return JOIN_USED;
+	r = kube_call(loop, client, "GET", "/api/v1/namespaces/kube-system", NULL, NULL, &err);
+	if (r < 0) {
+		if (code_of(r) != JOIN_UNREACHABLE)
+			return JOIN_USED;
+		(void)err_set(reterr, -r, "%s", err.text);
+		return JOIN_UNREACHABLE;
+	}
+	if (s.is_complete || is_dry_run)
+		return JOIN_OK;
+	s.is_complete = true;
+	return join_state_save(dir, &s, reterr) < 0 ? JOIN_LOCAL : JOIN_OK;
 }

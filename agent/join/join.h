@@ -50,11 +50,27 @@ enum join_exit join_check_wanted(const struct join_token *t, const json_t *label
  */
 enum join_exit join_connect(const struct join_token *t, struct join_session *ret, struct err *reterr);
 
-/*
- * Whether the state in `dir` is of the same host and cluster. JOIN_OK: none or the same (`ret_is_joined`
- * says whether it is complete); JOIN_OTHER.
- */
-enum join_exit join_check_state(const char *dir, const struct join_token *t, bool *ret_is_joined, struct err *reterr);
+enum join_progress {
+	JOIN_NONE,	  /* nothing is stored */
+	JOIN_INTERRUPTED, /* a credential may be stored; the join token may be dead or not */
+	JOIN_COMPLETE,
+};
 
-/* Mints the host's own token, stores it and the state, then kills the join token. */
+/*
+ * How far an earlier run with the state in `dir` came. JOIN_OK: nothing is there, or it is of the same host
+ * and cluster; JOIN_OTHER; JOIN_LOCAL: it cannot be read.
+ */
+enum join_exit join_check_state(const char *dir, const struct join_token *t, enum join_progress *ret, struct err *reterr);
+
+/*
+ * Mints the host's own token, stores it and then the state, then kills the join token. A run may stop
+ * after each of these: the next one with the same token goes on, with join_resume() if the token is dead.
+ */
 enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, struct err *reterr);
+
+/*
+ * For a token that is dead: asks with the stored credential, and marks the state as complete if the server
+ * accepts it. `is_dry_run` changes nothing. JOIN_OK; JOIN_USED: it is not accepted, or there is none;
+ * JOIN_LOCAL; JOIN_UNREACHABLE. Writes `reterr` for the last two only: the other's reason is the caller's.
+ */
+enum join_exit join_resume(const char *dir, bool is_dry_run, struct err *reterr);

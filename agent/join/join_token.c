@@ -47,6 +47,78 @@ static json_t *strv_to_json(const struct strv *l)
 	return array;
 }
 
+int join_token_check_server(const char *server, struct err *reterr)
+{
+	const char *host = server + strlen("https://"), *end, *port;
+	uint64_t number = 443;
+	int r = 0;
+
+	if (!str_has_prefix(server, "https://"))
+		return err_set(reterr, EINVAL, "server %.120s must begin with https://", server);
+	if (strlen(server) > JOIN_TOKEN_TEXT)
+		return err_set(reterr, EINVAL, "server %.120s... is longer than %d bytes", server, JOIN_TOKEN_TEXT);
+	end = *host == '[' ? host + strcspn(host, "]/") : host + strcspn(host, ":/");
+	if (*host == '[') {
+		CLEANUP(free) char *address = strndup(host + 1, (size_t)(end - host - 1));
+		struct ip ip;
+
+		if (!address)
+			return err_set(reterr, ENOMEM, "out of memory");
+		r = *end != ']' || ip_parse(address, &ip) < 0 || ip.family != AF_INET6 ? -EINVAL : 0;
+		end += *end == ']';
+	} else {
+		CLEANUP(free) char *name = strndup(host, (size_t)(end - host));
+
+		if (!name)
+			return err_set(reterr, ENOMEM, "out of memory");
+		for (char *p = name; *p; p++) /* DNS does not tell case apart */
+			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 'a' - 'A') : *p;
+		r = str_is_dns_subdomain(name) ? 0 : -EINVAL;
+	}
+	if (r == 0 && *end == ':') {
+		port = end + 1;
+		end = port + strcspn(port, "/");
+		CLEANUP(free) char *digits = strndup(port, (size_t)(end - port));
+
+		if (!digits)
+			return err_set(reterr, ENOMEM, "out of memory");
+		r = str_to_u64(digits, UINT16_MAX, &number) < 0 || !number ? -EINVAL : 0;
+	}
+	if (r < 0 || (*end && *end != '/') || strpbrk(end, " \t\r\n?#"))
+		return err_set(reterr, EINVAL, "server %.120s: write https://HOST or https://HOST:PORT", server);
+	return 0;
+}
+
+static int check_list(const struct strv *l, size_t max, const char *what, struct err *reterr)
+{
+	if (l->n > max)
+		return err_set(reterr, EINVAL, "a join token takes %zu %s at most", max, what);
+	for (size_t i = 0; i < l->n; i++)
+		if (!*l->v[i] || strlen(l->v[i]) > JOIN_TOKEN_TEXT)
+			return err_set(reterr, EINVAL, "a join token takes texts of at most %d bytes: one of its %s is longer, or empty",
+				       JOIN_TOKEN_TEXT, what);
+	return 0;
+}
+
+/* The reader's limits, before the text is made: what is built can be read. */
+static int check_parts(const struct join_token *t, struct err *reterr)
+{
+	int r = check_list(&t->servers, JOIN_TOKEN_SERVERS, "servers", reterr);
+
+	for (size_t i = 0; i < t->servers.n && r == 0; i++)
+		r = join_token_check_server(t->servers.v[i], reterr);
+	if (r == 0)
+		r = check_list(&t->addresses, LIMIT_ADDRESSES, "addresses", reterr);
+	if (r == 0)
+		r = check_list(&t->services, JOIN_TOKEN_SERVICES, "services", reterr);
+	if (r < 0)
+		return r;
+	if (!str_is_dns_subdomain(t->host) || !str_is_dns_label(t->namespace) || json_object_size(t->labels) > LIMIT_LABELS ||
+	    t->identity >= 1 << 24)
+		return err_set(reterr, EINVAL, "host, namespace, labels or identity cannot be put into a join token");
+	return 0;
+}
+
 int join_token_build(const struct join_token *t, char **ret, struct err *reterr)
 {
 	CLEANUP(json_decref) json_t *o = json_object();
@@ -57,6 +129,9 @@ int join_token_build(const struct join_token *t, char **ret, struct err *reterr)
 
 	if (!t->servers.n || !t->jwt || !t->host || !t->namespace || (!t->ca_pem && !t->has_pin))
 		return err_set(reterr, EINVAL, "a join token needs servers, a CA or its pin, a credential, a host and a namespace");
+	r = check_parts(t, reterr);
+	if (r < 0)
+		return r;
 	if (!o)
 		return err_set(reterr, ENOMEM, "out of memory");
 	r |= json_object_set_new(o, "servers", strv_to_json(&t->servers));
@@ -113,7 +188,7 @@ static int take_list(const json_t *o, const char *member, size_t max, struct str
 	{
 		const char *s = json_string_value(v);
 
-		if (!s || !*s || strlen(s) > LIMIT_NAME + 16)
+		if (!s || !*s || strlen(s) > JOIN_TOKEN_TEXT)
 			return damaged(reterr, member);
 		if (strv_add(ret, s) < 0)
 			return err_set(reterr, ENOMEM, "out of memory");
@@ -176,12 +251,12 @@ static int take_trust(const json_t *o, struct join_token *t, struct err *reterr)
 static int take_members(const json_t *o, struct join_token *t, struct err *reterr)
 {
 	json_int_t identity = json_int(o, "identity", 0);
-	int r = take_list(o, "servers", 16, &t->servers, reterr);
+	int r = take_list(o, "servers", JOIN_TOKEN_SERVERS, &t->servers, reterr);
 
 	if (r == 0)
 		r = take_list(o, "addresses", LIMIT_ADDRESSES, &t->addresses, reterr);
 	if (r == 0)
-		r = take_list(o, "services", 256, &t->services, reterr);
+		r = take_list(o, "services", JOIN_TOKEN_SERVICES, &t->services, reterr);
 	if (r == 0)
 		r = take_string(o, "host", LIMIT_NAME, &t->host, reterr);
 	if (r == 0)
@@ -195,7 +270,7 @@ static int take_members(const json_t *o, struct join_token *t, struct err *reter
 	if (!t->servers.n)
 		return damaged(reterr, "servers");
 	for (size_t i = 0; i < t->servers.n; i++)
-		if (!str_has_prefix(t->servers.v[i], "https://"))
+		if (join_token_check_server(t->servers.v[i], NULL) < 0)
 			return damaged(reterr, "servers");
 	for (size_t i = 0; i < t->addresses.n; i++) {
 		struct cidr c;

@@ -11,8 +11,12 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "crypto/x509.h"
+
+/* What a token may hold; builder and reader keep to it. Texts in lists end at JOIN_TOKEN_TEXT bytes. */
+enum { JOIN_TOKEN_SERVERS = 16, JOIN_TOKEN_SERVICES = 256, JOIN_TOKEN_TEXT = LIMIT_NAME + 16 };
 
 struct join_token {
 	struct strv servers;   /* "https://host:port" */
@@ -34,7 +38,13 @@ struct join_token {
 void join_token_done(struct join_token *t);
 DEFINE_CLEANUP_DONE(struct join_token, join_token_done)
 
-/* The text form, owned by the caller, to be freed with secret_free(). -EINVAL if a part is missing; -ENOMEM. */
+/* "https://HOST[:PORT][/PATH]" of at most JOIN_TOKEN_TEXT bytes. 0, or -EINVAL with a text. */
+int join_token_check_server(const char *server, struct err *reterr);
+
+/*
+ * The text form, owned by the caller, to be freed with secret_free(). -EINVAL if a part is missing, or
+ * one that join_token_parse() would not take; -ENOMEM.
+ */
 int join_token_build(const struct join_token *t, char **ret, struct err *reterr);
 
 /*

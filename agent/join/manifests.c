@@ -13,6 +13,7 @@ extern const char manifests_data[]; /* generated from packaging/kubernetes */
 
 static const char CONFIG_ROLE[] = "mesh-hosts-cilium-config";
 static const char TOKEN_POLICY[] = "mesh-hosts-token";
+static const char POLICY[] = "ValidatingAdmissionPolicy", BINDING[] = "ValidatingAdmissionPolicyBinding";
 static const char AUDIENCES[] = "['https://kubernetes.default.svc', 'https://kubernetes.default.svc.cluster.local']";
 
 const char *manifests_text(void)
@@ -57,9 +58,27 @@ static int set_audiences(json_t *policy, const json_t *audiences, struct err *re
 	return err_set(reterr, EINVAL, "the policy %s has no list of audiences", TOKEN_POLICY);
 }
 
+/* Adds those of this kind, or with NULL those that are neither policies nor bindings. */
+static int add_kind(const json_t *docs, const char *kind, json_t *to)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)docs, i, v)
+	{
+		const char *is = json_str(v, "kind", "");
+		bool wanted = kind ? str_eq(is, kind) : !str_eq(is, POLICY) && !str_eq(is, BINDING);
+
+		if (wanted && json_array_append(to, v) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int manifests_read(const struct manifests_options *o, json_t **ret, struct err *reterr)
 {
 	CLEANUP(json_decref) json_t *docs = NULL;
+	CLEANUP(json_decref) json_t *sorted = json_array();
 	json_t *v;
 	size_t i;
 	int r = yaml_to_json(manifests_data, strlen(manifests_data), &docs, reterr);
@@ -73,14 +92,23 @@ int manifests_read(const struct manifests_options *o, json_t **ret, struct err *
 		if (o->cilium_namespace && str_eq(name, CONFIG_ROLE) &&
 		    json_object_set_new(json_object_get(v, "metadata"), "namespace", json_string(o->cilium_namespace)) < 0)
 			return err_set(reterr, ENOMEM, "out of memory");
-		if (!o->audiences || !str_eq(kind, "ValidatingAdmissionPolicy") || !str_eq(name, TOKEN_POLICY))
+		if (!o->audiences || !str_eq(kind, POLICY) || !str_eq(name, TOKEN_POLICY))
 			continue;
 		r = set_audiences(v, o->audiences, reterr);
 		if (r < 0)
 			return r;
 	}
-	*ret = TAKE_PTR(docs);
+	if (!sorted || add_kind(docs, POLICY, sorted) < 0 || add_kind(docs, BINDING, sorted) < 0 || add_kind(docs, NULL, sorted) < 0)
+		return err_set(reterr, ENOMEM, "out of memory");
+	*ret = TAKE_PTR(sorted);
 	return 0;
+}
+
+static int too_old(struct err *reterr)
+{
+	return err_set(reterr, EOPNOTSUPP,
+		       "this API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 or newer is needed, since without it the "
+		       "credential of a host could do too much");
 }
 
 /* The server writes its own audiences into a token request that names none. Nothing is stored. */
@@ -103,6 +131,13 @@ static int ask_audiences(const struct kube_session *s, json_t **ret, struct err 
 	return 0;
 }
 
+static int ignore(const json_t *object, void *arg)
+{
+	(void)object;
+	(void)arg;
+	return 0;
+}
+
 int manifests_apply(const struct kube_session *s, const struct manifests_options *o, struct err *reterr)
 {
 	CLEANUP(json_decref) json_t *audiences = NULL;
@@ -110,8 +145,14 @@ int manifests_apply(const struct kube_session *s, const struct manifests_options
 	struct manifests_options own = *o;
 	json_t *v;
 	size_t i;
-	int r;
+	int r = 0;
 
+	for (i = 0; i < 2 && r == 0; i++)
+		r = kube_each(s, i ? BINDING : POLICY, NULL, "none=none", ignore, NULL, reterr);
+	if (r == -ENOENT)
+		return too_old(reterr);
+	if (r < 0)
+		return r;
 	if (!own.audiences) {
 		r = ask_audiences(s, &audiences, reterr);
 		if (r < 0)
@@ -124,15 +165,79 @@ int manifests_apply(const struct kube_session *s, const struct manifests_options
 	json_array_foreach(docs, i, v)
 	{
 		r = kube_apply(s, v, NULL, reterr);
-		if (r == -ENOENT && str_has_prefix(json_str(v, "kind", ""), "ValidatingAdmissionPolicy"))
-			return err_set(reterr, EOPNOTSUPP,
-				       "this API server has no ValidatingAdmissionPolicy: Kubernetes 1.30 or newer is needed, since "
-				       "without it the credential of a host could do too much");
-		if (r < 0)
-			return r;
-		r = o->on_object ? o->on_object(v, o->arg) : 0;
+		if (r == -ENOENT && str_has_prefix(json_str(v, "kind", ""), POLICY))
+			return too_old(reterr);
+		if (r == 0 && o->on_object)
+			r = o->on_object(v, o->arg);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+struct found {
+	json_t *by_name;
+	struct err *err;
+};
+
+static int collect(const json_t *object, void *arg)
+{
+	struct found *f = arg;
+
+	return json_object_set(f->by_name, json_str(object, "metadata.name", ""), (json_t *)object) < 0 ?
+		       err_set(f->err, ENOMEM, "out of memory") :
+		       0;
+}
+
+/* What weakens an object of the cluster against ours of the same name; NULL = nothing. */
+static const char *weakness(const json_t *have, const json_t *ours)
+{
+	bool has_deny = false;
+	json_t *v;
+	size_t i;
+
+	if (!have)
+		return "does not exist";
+	if (str_eq(json_str(ours, "kind", ""), POLICY))
+		return str_eq(json_str(have, "spec.failurePolicy", "Fail"), "Fail") ? NULL : "does not fail closed";
+	json_array_foreach(json_at(have, "spec.validationActions"), i, v)
+		has_deny |= json_string_value(v) && str_eq(json_string_value(v), "Deny");
+	if (!has_deny)
+		return "does not deny";
+	if (!str_eq(json_str(have, "spec.policyName", ""), json_str(ours, "spec.policyName", "")))
+		return "is for another policy";
+	return json_object_size(json_at(have, "spec.matchResources")) ? "does not hold everywhere" : NULL;
+}
+
+int manifests_check(const struct kube_session *s, struct err *reterr)
+{
+	const struct manifests_options none = {0};
+	CLEANUP(json_decref) json_t *docs = NULL;
+	int r = manifests_read(&none, &docs, reterr);
+
+	for (unsigned k = 0; r == 0 && k < 2; k++) {
+		CLEANUP(json_decref) json_t *have = json_object();
+		struct found f = {.by_name = have, .err = reterr};
+		const char *kind = k ? BINDING : POLICY;
+		json_t *v;
+		size_t i;
+
+		r = have ? kube_each(s, kind, NULL, NULL, collect, &f, reterr) : err_set(reterr, ENOMEM, "out of memory");
+		if (r == -ENOENT)
+			return too_old(reterr);
+		if (r < 0)
+			return err_prefix(reterr, r, "checking the admission policies");
+		json_array_foreach(docs, i, v)
+		{
+			const char *name = json_str(v, "metadata.name", "");
+			const char *why = str_eq(json_str(v, "kind", ""), kind) ? weakness(json_object_get(have, name), v) : NULL;
+
+			if (why)
+				return err_set(reterr, EOPNOTSUPP,
+					       "%s %s %s: without it the credential of a host could do too much. Run `meshctl cluster setup` "
+					       "first",
+					       kind, name, why);
+		}
+	}
+	return r;
 }

@@ -14,11 +14,21 @@ struct manifests_options {
 	void *arg;
 };
 
-/* All objects, adapted to the cluster, as an array. -ENOMEM; -EINVAL if the text is broken. */
+/*
+ * All objects, adapted to the cluster, as an array: admission policies and their bindings first, so that
+ * no run that stops half-way leaves rights without limits. -ENOMEM; -EINVAL if the text is broken.
+ */
 int manifests_read(const struct manifests_options *o, json_t **ret, struct err *reterr);
 
 /*
  * Applies them all. Asks the API server for its audiences if the options have none. -EOPNOTSUPP for
- * a server without ValidatingAdmissionPolicy; errors as kube_call().
+ * a server without ValidatingAdmissionPolicy, which then stays as it was; errors as kube_call().
  */
 int manifests_apply(const struct kube_session *s, const struct manifests_options *o, struct err *reterr);
+
+/*
+ * Whether the limits of hosts are in force: each admission policy fails closed, and has a binding that
+ * denies everywhere. -EOPNOTSUPP with a text that names the first that is missing or weaker, and the way
+ * out; errors as kube_call().
+ */
+int manifests_check(const struct kube_session *s, struct err *reterr);

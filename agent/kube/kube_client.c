@@ -170,7 +170,7 @@ static int errno_of(long status, const char *reason)
 static void note_outcome(struct kube_client *c, size_t server, const struct http_result *h)
 {
 	bool failed = h->r == -ECONNREFUSED || h->r == -EHOSTUNREACH || h->r == -ETIMEDOUT ||
-		      h->r == -ECONNRESET || h->r == -EKEYREJECTED;
+		      h->r == -ECONNRESET || h->r == -EKEYREJECTED || h->r == -EKEYEXPIRED;
 
 	if (h->date_s)
 		c->skew_s = h->date_s - clock_wall_s();

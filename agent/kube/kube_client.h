@@ -50,7 +50,7 @@ void kube_client_reset(struct kube_client *c);
  * How a request ended. `r` is 0 for a 2xx answer, else:
  * -EACCES 401 (the credential is not accepted), -EPERM 403, -ENOENT 404, -EEXIST 409 AlreadyExists,
  * -EAGAIN 409 Conflict, -ESTALE 410, -EINVAL 400, 415 or 422, -EBUSY 429, -EIO other answers;
- * or what http.h says for exchanges without answer (-ECONNREFUSED, -EKEYREJECTED, -ETIMEDOUT ...).
+ * or what http.h says for exchanges without answer (-ECONNREFUSED, -EKEYREJECTED, -EKEYEXPIRED, -ETIMEDOUT ...).
  */
 struct kube_result {
 	int r;

@@ -59,8 +59,12 @@ static int load_file(const char *path, struct sources *s, struct err *reterr)
 	struct source_file f;
 	int r = file_read(path, LIMIT_CONFIG_BYTES, &text);
 
+	if (r == -E2BIG)
+		return err_set(reterr, E2BIG, "%s is longer than %d bytes: this is no kubeconfig", path, LIMIT_CONFIG_BYTES);
+	if (r == -ENOENT)
+		return err_set(reterr, ENOENT, "there is no kubeconfig %s: name one with --kubeconfig FILE or in $KUBECONFIG", path);
 	if (r < 0)
-		return err_set(reterr, -r, "%s: %s", path, err_name(r));
+		return err_set(reterr, -r, "kubeconfig %s: %s", path, err_name(r));
 	r = yaml_to_json(text.data, text.len, &docs, reterr);
 	if (r < 0)
 		return err_prefix(reterr, r, "%s", path);
@@ -101,7 +105,12 @@ static int load_sources(const char *path, struct sources *s, struct err *reterr)
 		if (r < 0 && !(r == -ENOENT && files.n > 1))
 			return r;
 	}
-	return s->n ? 0 : err_set(reterr, ENOENT, "none of the files in $KUBECONFIG can be read");
+	if (s->n)
+		return 0;
+	return files.n == 1 ? err_set(reterr, ENOENT, "kubeconfig %s is empty: name another with --kubeconfig FILE or in $KUBECONFIG",
+				      files.v[0]) :
+			      err_set(reterr, ENOENT, "none of the files in $KUBECONFIG is there, or all are empty: name one with "
+						      "--kubeconfig FILE");
 }
 
 /* The body of the named entry of a list, and the directory of its file. First definition wins. */

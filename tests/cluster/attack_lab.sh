@@ -4,14 +4,14 @@
 # Cilium CRDs: enough for enrolment and admission tests. Needs no root and no bridge.
 #   PEERS  directory with bin/{etcd,kube-apiserver,kube-controller-manager,kubectl}
 #   LAB    state directory          PORT  API server port (26443)
-#   CRDS   directory with the Cilium CRD manifests (v2/ and v2alpha1/)
+#   CRDS   directory with the Cilium CRD manifests (v2/ and v2alpha1/); PEERS/crds
 # Usage: attack_lab.sh up|down|wipe
 set -euo pipefail
 PEERS=${PEERS:-$HOME/.cache/mesh-lab/peers}
 LAB=${LAB:-/tmp/enrol-lab}
 PORT=${PORT:-26443}
 ETCD=${ETCD:-22379}
-CRDS=${CRDS:-$HOME/go/pkg/mod/github.com/cilium/cilium@v1.20.2/pkg/k8s/apis/cilium.io/client/crds}
+CRDS=${CRDS:-$PEERS/crds}
 export PATH=$PEERS/bin:$PATH
 
 pki() {
@@ -70,8 +70,15 @@ up() {
 	start kcm kube-controller-manager --kubeconfig="$LAB/kcm.conf" --service-account-private-key-file=pki/sa.key \
 		--root-ca-file=pki/ca.crt --use-service-account-credentials --leader-elect=false --secure-port=0
 	kubectl apply -f "$CRDS/v2" -f "$CRDS/v2alpha1" >/dev/null
-	kubectl wait --for=condition=Established --timeout=60s crd/ciliumendpoints.cilium.io crd/ciliumnodes.cilium.io \
-		crd/ciliumidentities.cilium.io >/dev/null
+	kubectl wait --for=condition=Established --timeout=60s crd --all >/dev/null
+	# established, and still "storage is (re)initializing" for a while
+	local kind
+	for kind in $(kubectl get crd -o name); do
+		for _ in $(seq 120); do
+			kubectl get "${kind#*/}" -A >/dev/null 2>&1 && break
+			sleep 0.5
+		done
+	done
 	kubectl get --raw /readyz
 	echo
 }

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Enrols, joins, renews and removes hosts against a real API server (see attack_lab.sh), with every way
-# a join can fail. Needs root for a private mount of bpffs, and python3, curl, jq, kubectl, cc.
+# a join can fail. Needs root for a private mount of bpffs, and python3, curl, jq, kubectl, cc; t_admission.sh
+# runs it in a lab of its own.
 # Usage: enrol.sh ADMIN_KUBECONFIG MESHCTL MESH_JOIN ENROL_DAEMON
 set -uo pipefail
 [ $# -eq 4 ] || { echo "see the head of this file" >&2; exit 2; }
@@ -9,6 +10,7 @@ if [ -z "${ENROL_PRIVATE:-}" ]; then
 	ENROL_PRIVATE=1 exec unshare -m "$0" "$@"
 fi
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null
 export KUBECONFIG=$1
 meshctl=$2 join=$3 daemon=$4
 here=$(cd "$(dirname "$0")" && pwd)
@@ -79,6 +81,16 @@ add tatooine --serve tatooine
 first=$token
 add tatooine --serve tatooine
 is "a second run makes a new token" yes "$([ "$first" != "$token" ] && echo yes)"
+run "the name alone makes a new token" 0 "$meshctl" host add tatooine
+token=$(sed -n 's/^mesh-join --token //p' "$tmp/out")
+is "which is one" mesh1. "${token:0:6}"
+is "the Services stay" tatooine "$(kubectl get -n legacy role mesh-host-tatooine -o json |
+	jq -r '.rules[] | select(.verbs == ["serve"]) | .resourceNames | join(",")')"
+is "the addresses stay" "$ip/32" "$(kubectl get -n legacy ciliumendpoint tatooine -o json |
+	jq -r '.metadata.annotations["mesh-external-agent.io/addresses"]')"
+kubectl delete validatingadmissionpolicybinding mesh-hosts-node >/dev/null
+run "no host without every policy in force" 1 "$meshctl" host add tatooine
+run "setting the cluster up helps" 0 "$meshctl" cluster setup
 is "one endpoint" 1 "$(kubectl get -n legacy ciliumendpoints -o name | grep -c tatooine)"
 is "state" disconnected "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.state}')"
 is "no addresses yet" '' "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.networking}')"
@@ -155,6 +167,7 @@ run "state that cannot be written" 12 "$join" --no-start --state-dir /proc/nowhe
 cat >"$tmp/ahead.c" <<'C'
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <time.h>
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
@@ -162,7 +175,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 	int r = real(id, ts);
 
 	if (id == CLOCK_REALTIME)
-		ts->tv_sec += 3000;
+		ts->tv_sec += atol(getenv("CLOCK_ERROR"));
 	return r;
 }
 time_t time(time_t *t)
@@ -174,7 +187,13 @@ time_t time(time_t *t)
 }
 C
 cc -shared -fPIC -o "$tmp/ahead.so" "$tmp/ahead.c" -ldl
-run "a clock that is ahead" 9 env LD_PRELOAD="$tmp/ahead.so" "$join" --no-start --state-dir "$tmp/state" --token "$token"
+run "a clock that is ahead" 9 env CLOCK_ERROR=3000 LD_PRELOAD="$tmp/ahead.so" "$join" --no-start --state-dir "$tmp/state" --token "$token"
+run "a clock before the certificate" 9 env CLOCK_ERROR=-1000000000 LD_PRELOAD="$tmp/ahead.so" "$join" --no-start --state-dir "$tmp/state" --token "$token"
+config() { kubectl patch -n kube-system configmap cilium-config --type=merge -p "{\"data\":{\"enable-ipsec\":$1}}" >/dev/null; }
+config '"true"'
+j "a Cilium that cannot have hosts" 1 --token "$token"
+config null
+is "no token was spent by all that" secret/tatooine-join "$(kubectl get -n mesh-hosts secret tatooine-join -o name 2>/dev/null)"
 
 # joining
 j "join" 0 --token "$token" --labels jedi=luke --name tatooine --address "$ip"

@@ -98,6 +98,15 @@ copy_bpf() {
 	mv "$PEERS/bpf.new" "$PEERS/bpf"
 }
 
+# The resource definitions that Cilium's operator makes, for clusters without an operator.
+copy_crds() {
+	[ ! -d "$PEERS/crds" ] || return 0
+	cd "$PEERS/cilium"
+	cp -r "$(module_dir "github.com/cilium/cilium@v$CILIUM")/pkg/k8s/apis/cilium.io/client/crds" "$PEERS/crds.new"
+	chmod -R u+w "$PEERS/crds.new"
+	mv "$PEERS/crds.new" "$PEERS/crds"
+}
+
 check() {
 	local p
 	for p in $PROGRAMS; do [ -x "$PEERS/bin/$p" ] || { echo "missing: $PEERS/bin/$p" >&2; return 1; }; done
@@ -111,6 +120,7 @@ build() {
 	for n in etcd kube-apiserver kube-controller-manager kubectl; do ln -sf hyperkube "$PEERS/bin/$n"; done
 	for n in $PROGRAMS; do [ -x "$PEERS/bin/$n" ] || { build_cilium; break; }; done
 	copy_bpf
+	copy_crds
 	check
 }
 

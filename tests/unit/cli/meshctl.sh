@@ -47,6 +47,29 @@ run 1 config check "$tmp/none.conf"
 echo "control-socket = \"$sock\";" >"$tmp/good.conf"
 run 3 -c "$tmp/good.conf" status
 says "$sock"
+# a configuration that is named must be there: the default daemon is another one
+run 1 -c "$tmp/none.conf" status
+says "none.conf"
+run 1 -c "$tmp/bad.conf" leave --yes
+says "bad.conf:1"
+run 1 -c "$tmp/none.conf" monitor --count 1
+says "none.conf"
+# the admin's side: what is missing, and the way out
+KUBECONFIG=$tmp/none run 1 host list
+says "there is no kubeconfig $tmp/none: name one with --kubeconfig FILE or in \$KUBECONFIG"
+mkdir -p "$tmp/.kube"
+: >"$tmp/.kube/config"
+KUBECONFIG= HOME=$tmp run 1 host list
+says "kubeconfig $tmp/.kube/config is empty"
+KUBECONFIG=$tmp/none:$tmp/none2 run 1 host list
+says "is there, or all are empty"
+head -c 2000000 /dev/zero | tr '\0' '#' >"$tmp/big"
+KUBECONFIG=$tmp/big run 5 host list
+says "this is no kubeconfig"
+KUBECONFIG=$tmp/none run 2 host remove ""
+says "host name"
+KUBECONFIG=$tmp/none run 2 host remove ../x
+says "host name"
 
 # command lines
 run 2
@@ -171,6 +194,15 @@ for name in status.json endpoint.list.json policy.list.json versions.txt mesh-ex
 done
 tar xOf "$tmp/report.tar" mesh-bugreport/status.json | grep -q '"identity": 16801' || fail "bugreport: status"
 run 5 --socket "$sock" bugreport --file "$tmp/report.tar"
+says "report.tar"
+# a write that fails leaves no half of an archive
+out=$( (
+	trap '' XFSZ
+	ulimit -f 8
+	"$ctl" --socket "$sock" bugreport --file "$tmp/half.tar"
+) 2>&1)
+case $out in *"$tmp/half.tar: File too large"*) ;; *) fail "bugreport that cannot be written: $out" ;; esac
+[ ! -e "$tmp/half.tar" ] || fail "half an archive stays"
 
 "$ctl" --socket "$sock" endpoint list >/dev/full 2>"$tmp/err" && fail "a full device is no error"
 
@@ -181,9 +213,17 @@ says "no answer in 1 s"
 kill -CONT "$pid"
 
 # a daemon that ends while somebody watches
+# What the daemon accepted is a socket of its path in state 03, connected; the one that listens is in 01.
+connections() { awk -v path="$sock" '$NF == path && $6 == "03"' /proc/net/unix; }
 "$ctl" --socket "$sock" monitor --peer 192.0.2.1 >/dev/null 2>"$tmp/err" &
 watcher=$!
-sleep 0.2
+n=0
+# connected: the other end of its socket is the daemon's
+until [ -n "$(connections)" ] || [ $n -ge 200 ]; do
+	n=$((n + 1))
+	sleep 0.05
+done
+[ $n -lt 200 ] || fail "monitor does not connect"
 kill "$pid"
 wait "$watcher"
 got=$?

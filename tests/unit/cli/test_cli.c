@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "cli/monitor_line.h"
 #include "cli/out.h"
+#include "cli/preflight.h"
 #include "cli/redact.h"
 #include "cli/tar.h"
 #include "json/json.h"
@@ -182,4 +183,55 @@ Test(tar, names_and_ends)
 	cr_assert_eq(len, 512 + 512 + 512 + 1024);
 	cr_assert_str_eq(text + 257, "ustar");
 	free(text);
+}
+
+static void expect_row(const json_t *rows, const char *state, const char *text)
+{
+	const json_t *row = json_array_get(rows, json_array_size(rows) - 1);
+
+	cr_expect_str_eq(json_str(row, "state", ""), state, "%s", text);
+	cr_expect(strstr(json_str(row, "detail", ""), text), "%s: %s", text, json_str(row, "detail", ""));
+}
+
+Test(preflight, kernels)
+{
+	static const struct {
+		const char *release, *state, *text;
+	} cases[] = {
+		{"4.18.0-553.el8.x86_64", "failed", "5.8 or newer"}, {"5.4.0-216-generic", "failed", "5.8 or newer"},
+		{"5.7.19", "failed", "5.8 or newer"},		     {"5.8.0", "ok", "clsact"},
+		{"5.10.0-26-amd64", "ok", "clsact"},		     {"6.6.1", "ok", "tcx"},
+		{"?", "failed", "5.8 or newer"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *rows = json_array();
+
+		cr_assert_eq(preflight_kernel_release(rows, cases[i].release), 0);
+		expect_row(rows, cases[i].state, cases[i].text);
+	}
+}
+
+Test(preflight, what_cilium_can_have_hosts)
+{
+	static const struct {
+		const char *data, *state, *text;
+	} cases[] = {
+		{"{}", "ok", "cluster default"},
+		{"{\"identity-allocation-mode\":\"kvstore\"}", "failed", "identity-allocation-mode"},
+		{"{\"enable-ipsec\":\"true\"}", "failed", "enable-ipsec"},
+		{"{\"disable-endpoint-crd\":\"true\"}", "failed", "disable-endpoint-crd"},
+		{"{\"tunnel-port\":\"many\"}", "failed", "tunnel-port"},
+	};
+	CLEANUP(json_decref) json_t *none = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *config_map = json_pack("{s:o}", "data", j(cases[i].data));
+		CLEANUP(json_decref) json_t *rows = json_array();
+
+		cr_assert_eq(preflight_cilium(rows, config_map), 0);
+		expect_row(rows, cases[i].state, cases[i].text);
+	}
+	cr_assert_eq(preflight_cilium(none, NULL), 0);
+	expect_row(none, "warning", "cannot be read");
 }

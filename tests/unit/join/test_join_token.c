@@ -200,3 +200,48 @@ Test(join_token, build_wants_all_parts)
 	cr_expect_eq(join_token_build(&t, &text, &err), -EINVAL);
 	cr_expect_eq(text, NULL);
 }
+
+Test(join_token, servers)
+{
+	static const char *const good[] = {"https://a",		     "https://192.0.2.1:6443", "https://[fd00::1]:6443", "https://[fd00::1]",
+					   "https://k8s.Example.com/", "https://rancher/k8s/clusters/c-1"};
+	static const char *const bad[] = {"",		    "http://a",	     "https://",      "https://:6443", "https:///x",   "https://a:0",
+					  "https://a:65536", "https://a:x",  "https://a b",   "https://[::1",  "https://[1.2.3.4]", "https://[a]",
+					  "https://a?x",    "https://u@a",   "https://a:",    "https://a\n",    "https://[::1]x"};
+	char *long_one = str_printf("https://a/%0300d", 0);
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		cr_expect_eq(join_token_check_server(good[i], NULL), 0, "%s", good[i]);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_expect_eq(join_token_check_server(bad[i], NULL), -EINVAL, "%s", bad[i]);
+	cr_expect_eq(join_token_check_server(long_one, NULL), -EINVAL);
+	free(long_one);
+}
+
+/* What mesh-join would call damaged is not built. */
+Test(join_token, build_keeps_to_the_limits_of_the_reader)
+{
+	enum { SERVERS, ADDRESSES, SERVICES, N };
+	static const size_t max[N] = {JOIN_TOKEN_SERVERS, LIMIT_ADDRESSES, JOIN_TOKEN_SERVICES};
+
+	for (int what = 0; what < N; what++) {
+		CLEANUP(join_token_done) struct join_token t;
+		struct strv *l;
+		struct err err = {0};
+
+		make(&t);
+		l = what == SERVERS ? &t.servers : what == ADDRESSES ? &t.addresses : &t.services;
+		for (size_t n = l->n; n <= max[what]; n++) {
+			CLEANUP(join_token_done) struct join_token back = {0};
+			CLEANUP(secret_free) char *text = NULL;
+
+			cr_assert_eq(join_token_build(&t, &text, &err), 0, "%zu: %s", n, err.text);
+			cr_assert_eq(join_token_parse(text, &back, &err), 0, "%zu: %s", n, err.text);
+			cr_assert_eq(strv_add(l, l->v[0]), 0);
+		}
+		char *text = NULL;
+
+		cr_expect_eq(join_token_build(&t, &text, &err), -EINVAL, "%d", what);
+		cr_expect_eq(text, NULL);
+	}
+}

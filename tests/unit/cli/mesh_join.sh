@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# mesh-join and the admin's commands against the in-tree API server: what is refused, why, and that nothing was
+# spent. Needs no root: what only root can do is expected to be refused to others.
+set -u
+tmp=$(mktemp -d) || exit 99
+chmod 755 "$tmp"
+server=
+cleanup() {
+	[ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+bad=0
+fail() {
+	echo "FAIL: $*"
+	bad=1
+}
+# run CODE COMMAND...: output and messages in $out
+run() {
+	local want=$1 got
+	shift
+	out=$("$@" 2>&1 </dev/null)
+	got=$?
+	[ "$got" = "$want" ] || fail "$*: exit $got, not $want: $out"
+}
+has() {
+	case $out in *"$1"*) ;; *) fail "no \"$1\" in: $out" ;; esac
+}
+# an ordinary user; in a test that runs as root, nobody
+user() {
+	if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; else "$@"; fi
+}
+cp "$builddir/mesh-join" "$tmp/mesh-join" || exit 99 # where nobody can read it
+meshctl=$builddir/meshctl join=$tmp/mesh-join
+
+start() { # arguments of the server
+	"$builddir/tests/lib/mesh-test-apiserver" --state "$tmp/api" --manifests "$tmp/manifests" --print-ready "$@" >"$tmp/ready" 2>&1 &
+	server=$!
+	for _ in $(seq 200); do
+		grep -q '^ready' "$tmp/ready" && return
+		sleep 0.05
+	done
+	cat "$tmp/ready"
+	exit 99
+}
+mkdir "$tmp/manifests"
+cat >"$tmp/manifests/cluster.yaml" <<'Y'
+{apiVersion: v1, kind: Namespace, metadata: {name: legacy}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: default}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: cilium-config, namespace: kube-system}, data: {
+ identity-allocation-mode: crd, cluster-name: default, cluster-pool-ipv4-cidr: 10.244.0.0/16, enable-ipv4: "true"}}
+Y
+start
+export KUBECONFIG=$tmp/api/admin.conf
+run 0 "$meshctl" cluster setup
+add() {
+	out=$("$meshctl" host add "$@" 2>"$tmp/err") || fail "host add $*: $(cat "$tmp/err")"
+	token=$(sed -n 's/^mesh-join --token //p' <<<"$out")
+}
+add ahch-to -n legacy -l jedi=luke -a 192.0.2.7
+is_alive() { # the Secret is there: nothing was spent
+	curl -sf --cacert "$tmp/api/ca.crt" -H "Authorization: Bearer $(cat "$tmp/api/admin.token")" -o /dev/null \
+		"$(sed -n 's/^ready //p' "$tmp/ready")/api/v1/namespaces/mesh-hosts/secrets/ahch-to-join" || fail "$1: the token was spent"
+}
+
+# tokens that are none
+head -c 100000 /dev/zero | tr '\0' x >"$tmp/big"
+run 2 "$join" --dry-run --token-file "$tmp/big"
+has "$tmp/big is longer than"
+run 2 "$join" --dry-run --token-file "$tmp/none"
+has "$tmp/none: No such file"
+
+# users
+run 12 user "$join" --state-dir /var/lib/mesh-none --token "$token"
+has "sudo mesh-join"
+run 12 user "$join" --state-dir "$tmp/../mesh-none" --token "$token" # a place to write, but not to start the service
+has "give --no-start"
+mkdir -m 700 "$tmp/root"
+echo '{}' >"$tmp/root/joined.json"
+chmod 0 "$tmp/root/joined.json"
+run 1 user "$join" --dry-run --state-dir "$tmp/root" --token "$token"
+has "accepts the token"
+[ "$(id -u)" != 0 ] || has "sudo mesh-join --dry-run"
+is_alive "users"
+
+# what the daemon would use
+cat >"$tmp/agent.conf" <<C
+bpf-root = "$tmp/nowhere/bpf";
+cgroup-root = "$tmp";
+C
+run 1 "$join" --no-start --config "$tmp/agent.conf" --state-dir "$tmp/state" --token "$token"
+has "$tmp/nowhere/bpf, the bpf-root of the configuration, is no bpffs"
+has "$tmp, the cgroup-root of the configuration, is no cgroup2"
+has "this machine has" # every obstacle is named at once
+has "nothing was changed"
+run 2 "$join" --no-start --config "$tmp/none.conf" --state-dir "$tmp/state" --token "$token"
+[ ! -e "$tmp/state" ] || fail "state was written"
+is_alive "paths"
+
+# a Cilium that cannot have hosts
+admin() { # method, path, type, body
+	curl -sf --cacert "$tmp/api/ca.crt" -H "Authorization: Bearer $(cat "$tmp/api/admin.token")" -X "$1" -H "Content-Type: $3" -d "$4" \
+		-o /dev/null "$(sed -n 's/^ready //p' "$tmp/ready")$2" || fail "$1 $2"
+}
+cilium() {
+	admin PATCH /api/v1/namespaces/kube-system/configmaps/cilium-config application/merge-patch+json "{\"data\":{$1}}"
+}
+cilium '"identity-allocation-mode": "kvstore"'
+run 1 "$join" --no-start --state-dir "$tmp/state" --token "$token"
+has "identity-allocation-mode"
+is_alive "Cilium"
+cilium '"identity-allocation-mode": "crd"'
+exit $bad

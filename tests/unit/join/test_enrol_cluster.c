@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Preparing a cluster, enrolling and removing hosts, against the in-tree API server. */
+#include "cluster.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "crypto/secret.h"
+#include "join/manifests.h"
+
+#define ADMISSION "/apis/admissionregistration.k8s.io/v1"
+#define BINDING	  ADMISSION "/validatingadmissionpolicybindings/mesh-hosts-endpoint"
+
+static const struct enrolment luke = {.namespace = "legacy", .labels = "jedi=luke", .addresses = "172.19.100.2", .services = "web"};
+
+static int apply(struct err *err)
+{
+	const struct manifests_options o = {0};
+
+	return manifests_apply(&admin, &o, err);
+}
+
+/* Kubernetes before 1.30: nothing may be left that would let a credential in. */
+Test(cluster, an_old_api_server_stays_as_it_was, .init = cluster_start, .fini = cluster_stop)
+{
+	struct err err = {0};
+
+	cluster_fault("GET", ADMISSION, 404);
+	cr_assert_eq(apply(&err), -EOPNOTSUPP);
+	cr_expect_neq(strstr(err.text, "1.30"), NULL, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, "/api/v1/namespaces/mesh-hosts");
+}
+
+Test(cluster, limits_come_before_rights, .init = cluster_start, .fini = cluster_stop)
+{
+	struct err err = {0};
+
+	/* the first of what is no policy and no binding */
+	cluster_fault("PATCH", "/api/", 500);
+	cr_assert_lt(apply(&err), 0);
+	want_code(&cluster, 200, "GET", NULL, BINDING);
+	want_code(&cluster, 404, "GET", NULL, "/api/v1/namespaces/mesh-hosts");
+	/* and where a policy fails there is no right */
+	want_code(&cluster, 200, "DELETE", NULL, BINDING);
+	cluster_fault("PATCH", ADMISSION, 500);
+	cr_assert_lt(apply(&err), 0);
+	want_code(&cluster, 404, "GET", NULL, "/api/v1/namespaces/mesh-hosts");
+	cr_assert_eq(apply(&err), 0, "%s", err.text);
+}
+
+static void expect_refused(const char *text)
+{
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	struct err err = {0};
+
+	cr_expect_eq(cluster_enrol("ahch-to", &luke, &res, &err), -EOPNOTSUPP, "%s: %s", text, err.text);
+	cr_expect_neq(strstr(err.text, text), NULL, "%s", err.text);
+	cr_expect_neq(strstr(err.text, "meshctl cluster setup"), NULL, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+}
+
+Test(cluster, no_host_is_enrolled_without_limits, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(json) json_t *binding = want(&cluster, 200, "GET", NULL, BINDING);
+	struct err err = {0};
+
+	want_code(&cluster, 200, "DELETE", NULL, BINDING);
+	expect_refused("mesh-hosts-endpoint does not exist");
+	(void)json_object_del(json_object_get(binding, "metadata"), "resourceVersion");
+	(void)json_object_set_new(json_object_get(binding, "spec"), "validationActions", json_pack("[s]", "Audit"));
+	want_code(&cluster, 201, "POST", json_incref(binding), ADMISSION "/validatingadmissionpolicybindings");
+	expect_refused("mesh-hosts-endpoint does not deny");
+	cr_assert_eq(apply(&err), 0, "%s", err.text);
+	want_code(&cluster, 200, "DELETE", NULL, ADMISSION "/validatingadmissionpolicies/mesh-hosts-token");
+	expect_refused("mesh-hosts-token does not exist");
+	cr_assert_eq(apply(&err), 0, "%s", err.text);
+	cr_expect_eq(cluster_enrol("ahch-to", &luke, &res, &err), 0, "%s", err.text);
+}
+
+/* Enrols, and insists on what was changed, as "a; b". */
+static void enrol(const char *host, const struct enrolment *e, const char *changes)
+{
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(secret_free) char *token = NULL;
+	CLEANUP(buf_done) struct buf text = {0};
+	struct err err = {0};
+
+	cr_assert_eq(cluster_enrol(host, e, &res, &err), 0, "%s", err.text);
+	cr_assert_eq(buf_add(&text, "", 0), 0);
+	for (size_t i = 0; i < res.changes.n; i++)
+		cr_assert_eq(buf_addf(&text, "%s%s", i ? "; " : "", res.changes.v[i]), 0);
+	cr_expect_str_eq(text.data ? text.data : "", changes);
+	cr_expect_str_eq(res.namespace, "legacy");
+	cr_assert_eq(join_token_build(&res.token, &token, &err), 0, "%s", err.text);
+}
+
+/* The Services that the host may stand behind by its Role, as "a,b". */
+static void expect_services(const char *want_text)
+{
+	CLEANUP(json) json_t *role = want(&cluster, 200, "GET", NULL,
+					  "/apis/rbac.authorization.k8s.io/v1/namespaces/legacy/roles/mesh-host-ahch-to");
+	CLEANUP(buf_done) struct buf text = {0};
+	json_t *rule, *v;
+	size_t i, k;
+
+	cr_assert_eq(buf_add(&text, "", 0), 0);
+	json_array_foreach(json_object_get(role, "rules"), i, rule)
+		if (json_string_value(json_array_get(json_object_get(rule, "verbs"), 0))[0] == 's')
+			json_array_foreach(json_object_get(rule, "resourceNames"), k, v)
+				cr_assert_eq(buf_addf(&text, "%s%s", k ? "," : "", json_string_value(v)), 0);
+	cr_expect_str_eq(text.data ? text.data : "", want_text);
+}
+
+static void expect_addresses(const char *want_text)
+{
+	CLEANUP(json) json_t *endpoint = want(&cluster, 200, "GET", NULL, "/apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to");
+
+	cr_expect_str_eq(text_at(endpoint, "metadata", "annotations", "mesh-external-agent.io/addresses", NULL), want_text);
+	cr_expect_str_eq(text_at(endpoint, "metadata", "annotations", "mesh-external-agent.io/labels", NULL), "jedi=luke");
+}
+
+Test(enrol, a_new_token_changes_nothing_else, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	enrol("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "jedi=luke", .addresses = "172.19.100.2", .services = "web,api",
+					     .service_account = "sa"}, "");
+	enrol("ahch-to", &(struct enrolment){0}, "");
+	expect_services("web,api");
+	expect_addresses("172.19.100.2/32");
+	enrol("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "jedi=luke", .addresses = "172.19.100.2"}, "");
+	expect_services("web,api");
+}
+
+Test(enrol, what_is_given_is_changed_and_told, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	enrol("ahch-to", &luke, "");
+	enrol("ahch-to", &(struct enrolment){.addresses = "172.19.100.3"}, "addresses: 172.19.100.3/32, before 172.19.100.2/32");
+	expect_addresses("172.19.100.3/32");
+	expect_services("web");
+	enrol("ahch-to", &(struct enrolment){.services = "api"}, "services: api, before web");
+	expect_services("api");
+	expect_addresses("172.19.100.3/32");
+	enrol("ahch-to", &(struct enrolment){.services = ""}, "services: none, before api");
+	expect_services("");
+	enrol("ahch-to", &(struct enrolment){0}, "");
+	expect_services("");
+}
+
+static void expect_error(const char *host, const struct enrolment *e, int r, const char *text)
+{
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	struct err err = {0};
+	int got = cluster_enrol(host, e, &res, &err);
+
+	cr_expect_eq(got, r, "%s: %d: %s", text, got, err.text);
+	cr_expect(strstr(err.text, text), "%s: %s", text, err.text);
+}
+
+Test(enrol, what_a_new_host_needs, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(free) char *many = must_strdup("s0");
+
+	expect_error("ahch-to", &(struct enrolment){0}, -EINVAL, "--namespace");
+	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy"}, -EINVAL, "--labels");
+	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "a=b"}, -EINVAL, "--address");
+	expect_error("ahch-to", &(struct enrolment){.namespace = "nowhere", .labels = "a=b", .addresses = "192.0.2.1"}, -ENOENT,
+		     "create it first");
+	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "a=b", .addresses = "192.0.2.1", .service_account = "A B"},
+		     -EINVAL, "--service-account");
+	for (unsigned i = 1; i <= JOIN_TOKEN_SERVICES; i++) {
+		char *more = must_printf("%s,s%u", many, i);
+
+		free(many);
+		many = more;
+	}
+	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "a=b", .addresses = "192.0.2.1", .services = many},
+		     -EINVAL, "256");
+	want_code(&cluster, 404, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+	enrol("ahch-to", &luke, "");
+	expect_error("ahch-to", &(struct enrolment){.namespace = "default"}, -EEXIST, "namespace legacy");
+	expect_error("ahch-to", &(struct enrolment){.labels = "jedi=leia"}, -EEXIST, "other labels");
+}
+
+Test(enrol, only_what_is_the_hosts_is_removed, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	static const char *const no_names[] = {"", ".", "A", "a/b", "-", "x?y"};
+	struct err err = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(no_names); i++)
+		cr_expect_eq(enrol_remove(&admin, no_names[i], &err), -EINVAL, "%s", no_names[i]);
+	want_code(&cluster, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "default"),
+		  "/api/v1/namespaces/mesh-hosts/serviceaccounts");
+	cr_expect_eq(enrol_remove(&admin, "default", &err), -EPERM, "%s", err.text);
+	cr_expect(strstr(err.text, "ServiceAccount default"), "%s", err.text);
+	want_code(&cluster, 200, "GET", NULL, "/api/v1/namespaces/mesh-hosts/serviceaccounts/default");
+	cr_expect_eq(enrol_remove(&admin, "nobody", &err), -ENOENT, "%s", err.text);
+	enrol("ahch-to", &luke, "");
+	cr_assert_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, "/api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to");
+	want_code(&cluster, 404, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joining against the in-tree API server, stopped at every point: the next run with the same token completes it. */
+#include "cluster.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "crypto/secret.h"
+#include "join/join.h"
+
+#define TOKENS	"/api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to/token"
+#define SECRETS "/api/v1/namespaces/mesh-hosts/secrets/ahch-to-join"
+
+static time_t clock_error_s; /* of this machine, as libcrypto sees it */
+
+time_t time(time_t *ret)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* only fails for a bad clock */
+	now.tv_sec += clock_error_s;
+	return ret ? (*ret = now.tv_sec) : now.tv_sec;
+}
+
+static char dir[] = "/tmp/mesh-join-XXXXXX";
+static struct enrol_result enrolled;
+
+static void setup(void)
+{
+	const struct enrolment luke = {.namespace = "legacy", .labels = "jedi=luke", .addresses = "172.19.100.2", .services = "web"};
+	struct err err = {0};
+
+	cluster_start_ready();
+	cr_assert_neq(mkdtemp(dir), NULL);
+	cr_assert_eq(cluster_enrol("ahch-to", &luke, &enrolled, &err), 0, "%s", err.text);
+}
+
+static void teardown(void)
+{
+	cr_expect_eq(join_state_remove(dir, NULL), 0);
+	cr_expect_eq(rmdir(dir), 0);
+	enrol_result_done(&enrolled);
+	cluster_stop();
+}
+
+TestSuite(join, .init = setup, .fini = teardown);
+
+/* One run of mesh-join, without what it checks of the machine. */
+static enum join_exit run(struct err *err)
+{
+	CLEANUP(join_session_done) struct join_session s = {0};
+	enum join_progress progress;
+	enum join_exit code = join_check_state(dir, &enrolled.token, &progress, err);
+
+	if (code == JOIN_OK)
+		code = join_connect(&enrolled.token, &s, err);
+	if (code == JOIN_USED && progress != JOIN_NONE)
+		return join_resume(dir, false, err);
+	return code == JOIN_OK ? join_finish(&s, &enrolled.token, dir, err) : code;
+}
+
+static void expect_run(enum join_exit want_code)
+{
+	struct err err = {0};
+	enum join_exit code = run(&err);
+
+	cr_expect_eq(code, want_code, "%d, not %d: %s", code, want_code, err.text);
+}
+
+/* Whatever was written: the daemon can start with it. */
+static void expect_daemon_can_start(void)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	CLEANUP(secret_free) char *token = NULL;
+	struct err err = {0};
+	int r = join_state_load(dir, &s, &err);
+
+	if (r == -ENOENT || r == -EISDIR) /* it says that the host has not joined; a directory is the test's own obstacle */
+		return;
+	cr_expect_eq(r, 0, "%s", err.text);
+	cr_expect_eq(join_state_load_token(dir, &token, &err), 0, "%s", err.text);
+}
+
+static void expect_complete(bool is_complete)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	struct err err = {0};
+
+	expect_daemon_can_start();
+	cr_assert_eq(join_state_load(dir, &s, &err), 0, "%s", err.text);
+	cr_expect_eq(s.is_complete, is_complete);
+}
+
+Test(join, in_one_go)
+{
+	expect_run(JOIN_OK);
+	expect_complete(true);
+	want_code(&cluster, 404, "GET", NULL, SECRETS);
+	expect_run(JOIN_OK); /* again, with the dead token */
+	expect_complete(true);
+}
+
+Test(join, the_answer_with_the_credential_is_lost)
+{
+	cluster_fault("POST", TOKENS, 0);
+	expect_run(JOIN_UNREACHABLE);
+	expect_daemon_can_start();
+	expect_run(JOIN_OK);
+	expect_complete(true);
+}
+
+/* A directory stands where the file should be. */
+static void obstruct(const char *name, bool is_there)
+{
+	CLEANUP(free) char *path = str_printf("%s/%s", dir, name);
+
+	cr_assert_eq(is_there ? mkdir(path, 0700) : rmdir(path), 0);
+}
+
+Test(join, the_credential_cannot_be_written)
+{
+	obstruct("token", true);
+	expect_run(JOIN_LOCAL);
+	expect_daemon_can_start();
+	want_code(&cluster, 200, "GET", NULL, SECRETS);
+	obstruct("token", false);
+	expect_run(JOIN_OK);
+	expect_complete(true);
+}
+
+Test(join, it_ends_between_credential_and_state)
+{
+	struct err err = {0};
+
+	/* what a run leaves that ends there */
+	cr_assert_eq(join_state_save_token(dir, enrolled.token.jwt, &err), 0, "%s", err.text);
+	expect_daemon_can_start();
+	expect_run(JOIN_OK);
+	expect_complete(true);
+}
+
+Test(join, the_secret_cannot_be_deleted)
+{
+	cluster_fault("DELETE", SECRETS, 403);
+	expect_run(JOIN_DENIED);
+	expect_complete(false);
+	expect_run(JOIN_OK);
+	expect_complete(true);
+	want_code(&cluster, 404, "GET", NULL, SECRETS);
+}
+
+Test(join, the_answer_to_the_deletion_is_lost)
+{
+	cluster_fault("DELETE", SECRETS, 0);
+	expect_run(JOIN_UNREACHABLE);
+	expect_complete(false);
+	want_code(&cluster, 404, "GET", NULL, SECRETS);
+	expect_run(JOIN_OK);
+	expect_complete(true);
+}
+
+Test(join, it_ends_before_the_mark)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	struct err err = {0};
+
+	expect_run(JOIN_OK);
+	/* what a run leaves that ends there */
+	cr_assert_eq(join_state_load(dir, &s, &err), 0, "%s", err.text);
+	s.is_complete = false;
+	cr_assert_eq(join_state_save(dir, &s, &err), 0, "%s", err.text);
+	cr_expect_eq(join_resume(dir, true, &err), JOIN_OK);
+	expect_complete(false); /* a dry run */
+	cluster_fault("GET", "/api/v1/namespaces/kube-system", 401); /* the join token */
+	cluster_fault("GET", "/api/v1/namespaces/kube-system", 503); /* the credential: nobody knows now */
+	expect_run(JOIN_UNREACHABLE);
+	expect_complete(false);
+	expect_run(JOIN_OK);
+	expect_complete(true);
+}
+
+Test(join, a_removed_host_is_not_resumed)
+{
+	struct err err = {0};
+
+	cluster_fault("DELETE", SECRETS, 0);
+	expect_run(JOIN_UNREACHABLE);
+	cr_assert_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	expect_run(JOIN_USED);
+	expect_complete(false);
+}
+
+Test(join, state_of_another_host_stands)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	struct err err = {0};
+
+	expect_run(JOIN_OK);
+	cr_assert_eq(join_state_load(dir, &s, &err), 0, "%s", err.text);
+	free(s.host);
+	s.host = strdup("crait");
+	cr_assert_eq(join_state_save(dir, &s, &err), 0, "%s", err.text);
+	expect_run(JOIN_OTHER);
+}
+
+/* A machine without a battery begins in 1970, where no certificate is valid yet. */
+Test(join, a_clock_before_the_certificate)
+{
+	struct err err = {0};
+
+	clock_error_s = -40 * 365 * 86400L;
+	cr_expect_eq(run(&err), JOIN_CLOCK, "%s", err.text);
+	cr_expect(strstr(err.text, "clock"), "%s", err.text);
+	clock_error_s = 0;
+	expect_run(JOIN_OK);
+}
+
+Test(join_certificate, that_is_over, .init = cluster_start, .fini = cluster_stop)
+{
+	static const char *const args[] = {"--expired-cert", NULL};
+	CLEANUP(api_free) struct api *api = NULL;
+	CLEANUP(join_session_done) struct join_session s = {0};
+	CLEANUP(buf_done) struct buf ca = {0};
+	struct join_token t = {.jwt = cluster.api->token, .host = cluster.ns, .cluster_uid = cluster.ns};
+	struct err err = {0};
+
+	cr_assert_eq(api_start(args, &api, &err), 0, "%s", err.text);
+	cr_assert_eq(file_read(api->ca_path, 1 << 20, &ca), 0);
+	cr_assert_eq(strv_add(&t.servers, api->url), 0);
+	t.ca_pem = ca.data;
+	cr_expect_eq(join_connect(&t, &s, &err), JOIN_CLOCK, "%s", err.text);
+	strv_done(&t.servers);
+}
