@@ -93,6 +93,7 @@ if HAVE_MICROHTTPD
 check_PROGRAMS += tests/unit/kube/test_reflector
 TESTS += tests/unit/kube/test_reflector
 tests_unit_kube_test_reflector_SOURCES = tests/unit/kube/test_reflector.c \
+	tests/unit/kube/test_kube_client.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_kube_test_reflector_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib

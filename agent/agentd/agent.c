@@ -63,8 +63,6 @@ static void on_upkeep(void *arg)
 	struct agent *a = arg;
 
 	follow_resolvers(a);
-	if (a->client)
-		kube_client_upkeep(a->client);
 	apply_note_outage(a);
 	if (a->world && a->world->lost_claims)
 		health_raise(a->health, HEALTH_ERROR, "datapath.addresses",
