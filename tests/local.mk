@@ -102,6 +102,7 @@ tests_unit_kube_test_reflector_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION
 check_PROGRAMS += tests/unit/join/test_register
 TESTS += tests/unit/join/test_register
 tests_unit_join_test_register_SOURCES = tests/unit/join/test_register.c \
+	tests/unit/join/test_lease.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_join_test_register_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
