@@ -103,6 +103,7 @@ check_PROGRAMS += tests/unit/join/test_register
 TESTS += tests/unit/join/test_register
 tests_unit_join_test_register_SOURCES = tests/unit/join/test_register.c \
 	tests/unit/join/test_lease.c \
+	tests/unit/join/test_renew.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_join_test_register_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
