@@ -109,6 +109,14 @@ tests_unit_join_test_register_SOURCES = tests/unit/join/test_register.c \
 tests_unit_join_test_register_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_register_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_register_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_membership
+TESTS += tests/unit/agentd/test_membership
+tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/test_membership.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_agentd_test_membership_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_agentd_test_membership_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_membership_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/join/test_publish
 TESTS += tests/unit/join/test_publish
 tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
