@@ -119,3 +119,36 @@ Test(membership, failures_that_last, .init = setup, .fini = teardown)
 	membership_note_pending(&agent, 0, "");
 	cr_expect_not(health_has(agent.health, "register.pending"));
 }
+
+static void configured(const char *key, const char *value)
+{
+	CLEANUP(json) json_t *map = json_pack("{s:{s:s}}", "data", key, value);
+
+	boot_config(map, &agent);
+}
+
+/* Policy for a cluster that this host cannot serve would be wrong policy. */
+Test(boot, another_configuration, .init = setup, .fini = teardown)
+{
+	configured("unrelated", "x");
+	cr_expect_eq(agent.state, AGENT_RUNNING);
+	configured("disable-endpoint-crd", "true");
+	cr_expect_eq(agent.state, AGENT_FROZEN);
+	cr_expect(strstr(text_of("cluster.config"), "disable-endpoint-crd"));
+	configured("enable-wireguard", "maybe");
+	cr_expect_eq(agent.state, AGENT_FROZEN);
+	cr_expect(strstr(text_of("cluster.config"), "enable-wireguard"), "%s", text_of("cluster.config"));
+	configured("unrelated", "x");
+	cr_expect_not(health_has(agent.health, "cluster.config"));
+	cr_expect_eq(loop_run(agent.loop), 0, "it starts anew, as what it froze is out of date");
+}
+
+Test(boot, what_is_degraded, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *map = json_pack("{s:{s:s, s:s}}", "data", "enable-wireguard", "true", "routing-mode", "native");
+
+	boot_config(map, &agent);
+	cr_expect(strstr(text_of("cluster.degraded"), "enable-wireguard"));
+	configured("unrelated", "x");
+	cr_expect_not(health_has(agent.health, "cluster.degraded"));
+}
