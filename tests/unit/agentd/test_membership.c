@@ -152,3 +152,102 @@ Test(boot, what_is_degraded, .init = setup, .fini = teardown)
 	configured("unrelated", "x");
 	cr_expect_not(health_has(agent.health, "cluster.degraded"));
 }
+
+/* Reading */
+
+static unsigned n_resumed;
+
+static void ignore(void *arg)
+{
+	(void)arg;
+}
+
+static void on_resumed(void *arg)
+{
+	(void)arg;
+	n_resumed++;
+}
+
+static void on_namespace(const char *name, bool exists, void *arg)
+{
+	(void)name;
+	(void)exists;
+	(void)arg;
+}
+
+static void on_config(const json_t *configmap, void *arg)
+{
+	(void)configmap;
+	(void)arg;
+}
+
+static void start_sync(void)
+{
+	const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = on_namespace, .on_config = on_config,
+						 .on_unauthorized = ignore, .on_resumed = on_resumed};
+	struct sync_tables t;
+
+	cr_assert_eq(world_new(&agent.config, "me", 300, &conf, &agent.world), 0);
+	t = (struct sync_tables){.identities = agent.world->identities, .policies = agent.world->policies,
+				 .services = agent.world->services, .endpoints = agent.world->endpoints,
+				 .nodes = agent.world->nodes};
+	cr_assert_eq(sync_new(agent.loop, agent.client, false, &t, &callbacks, &agent.sync), 0);
+}
+
+#define AWAIT(condition)                                                                           \
+	do {                                                                                       \
+		uint64_t end_ = clock_boot_us() + 15 * USEC_PER_SEC;                               \
+		while (!(condition) && clock_boot_us() < end_)                                     \
+			(void)loop_once(agent.loop, 10000);                                        \
+		cr_assert(condition);                                                              \
+	} while (0)
+
+/* A kind that the cluster does not have is no outage; all that fail are looked at, not the first alone. */
+Test(sync, what_fails, .init = setup_server, .fini = teardown_server)
+{
+	size_t n = 0;
+
+	fault("[{\"action\":\"status\",\"status\":404,\"match\":{\"pathPrefix\":\"/apis/cilium.io/v2/ciliumcidrgroups\"},"
+	      "\"count\":100000}]");
+	start_sync();
+	AWAIT(sync_is_complete(agent.sync));
+	for (unsigned i = 0; i < 20; i++)
+		(void)loop_once(agent.loop, 10000);
+	cr_expect_null(sync_failing(agent.sync, &n));
+	cr_expect_eq(n, 0);
+	apply_note_outage(&agent);
+	cr_expect_eq(health_worst(agent.health), -1);
+	n_resumed = 0;
+	fault("[{\"action\":\"status\",\"status\":503,\"match\":{\"pathPrefix\":\"/api/v1/\",\"watch\":true},\"count\":100000}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/api/v1/"), "/test/cut");
+	AWAIT(sync_failing(agent.sync, &n) && n >= 2);
+	for (unsigned i = 0; i < 300; i++)
+		(void)loop_once(agent.loop, 10000);
+	cr_expect(sync_failing(agent.sync, &n));
+	cr_expect_eq(n_resumed, 0, "vain attempts are no recovery");
+	sync_free(agent.sync);
+	world_free(agent.world);
+}
+
+/* Policies that vanish all at once stay in force, and a person is told. */
+Test(sync, policies_that_vanish, .init = setup_server, .fini = teardown_server)
+{
+	CLEANUP(free) char *path = str_printf("/apis/cilium.io/v2/namespaces/%s/ciliumnetworkpolicies", w.ns);
+
+	want_code(&w, 201, "POST",
+		  json_pack("{s:s,s:s,s:{s:s},s:{s:{},s:[{}]}}", "apiVersion", "cilium.io/v2", "kind", "CiliumNetworkPolicy",
+			    "metadata", "name", "p", "spec", "endpointSelector", "ingress"),
+		  "%s", path);
+	start_sync();
+	AWAIT(sync_is_complete(agent.sync));
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true,\"pathPrefix\":"
+	      "\"/apis/cilium.io/v2/ciliumnetworkpolicies\"},\"count\":1},"
+	      "{\"action\":\"empty\",\"match\":{\"pathPrefix\":\"/apis/cilium.io/v2/ciliumnetworkpolicies\"},\"count\":2}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/apis/cilium.io/v2/ciliumnetworkpolicies"), "/test/cut");
+	AWAIT((apply_note_outage(&agent), health_has(agent.health, "api.suspicious")));
+	cr_expect(strstr(text_of("api.suspicious"), "CiliumNetworkPolicy: the API server lists 0 objects, 1 were known"), "%s",
+		  text_of("api.suspicious"));
+	cr_expect_not(health_has(agent.health, "api.outage"));
+	sync_free(agent.sync);
+	world_free(agent.world);
+}
