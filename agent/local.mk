@@ -66,7 +66,7 @@ agent_libmesh_a_SOURCES += \
 
 # kube
 agent_libmesh_a_SOURCES += \
-	agent/kube/kube_client.c agent/kube/kube_client.h \
+	agent/kube/kube_client.c agent/kube/kube_client.h agent/kube/refusal.h \
 	agent/kube/reflector.c agent/kube/reflector.h \
 	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
 	agent/kube/cilium_config.c agent/kube/cilium_config.h \

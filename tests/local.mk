@@ -102,6 +102,7 @@ if HAVE_MICROHTTPD
 check_PROGRAMS += tests/unit/kube/test_reflector
 TESTS += tests/unit/kube/test_reflector
 tests_unit_kube_test_reflector_SOURCES = tests/unit/kube/test_reflector.c \
+	tests/unit/kube/test_kube_client.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_kube_test_reflector_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
@@ -110,6 +111,8 @@ tests_unit_kube_test_reflector_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION
 check_PROGRAMS += tests/unit/join/test_register
 TESTS += tests/unit/join/test_register
 tests_unit_join_test_register_SOURCES = tests/unit/join/test_register.c \
+	tests/unit/join/test_lease.c \
+	tests/unit/join/test_renew.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_join_test_register_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
@@ -124,6 +127,14 @@ tests_unit_join_test_cluster_SOURCES = tests/unit/join/cluster.c tests/unit/join
 tests_unit_join_test_cluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_membership
+TESTS += tests/unit/agentd/test_membership
+tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/test_membership.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_agentd_test_membership_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_agentd_test_membership_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_membership_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/join/test_publish
 TESTS += tests/unit/join/test_publish
 tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \

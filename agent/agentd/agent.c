@@ -15,10 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
-enum {
-	UPKEEP_S = 30,
-	STAND_DOWN_S = 120, /* a refused credential must stay refused before the host stands down */
-};
+enum { UPKEEP_S = 30 };
 
 void agent_set_state(struct agent *a, enum agent_state state, const char *text)
 {
@@ -65,18 +62,12 @@ static void on_upkeep(void *arg)
 	follow_resolvers(a);
 	if (health_has(a->health, "failsafe.write"))
 		(void)apply_servers(a); /* still raised, if so */
-	if (a->client)
-		kube_client_upkeep(a->client);
 	apply_note_outage(a);
 	if (a->world && a->world->lost_claims)
 		health_raise(a->health, HEALTH_ERROR, "datapath.addresses",
 			     "some addresses could not be kept for lack of memory and count as outside the cluster",
 			     "systemctl restart mesh-external-agent, with more memory");
-	if (a->refused_us && a->conf->revoked_action == CONF_REVOKED_STAND_DOWN && datapath_is_ready(a->datapath) &&
-	    clock_boot_us() - a->refused_us > STAND_DOWN_S * USEC_PER_SEC) {
-		agent_set_state(a, AGENT_REVOKED, "the credential is refused: standing down as configured");
-		membership_stand_down(a);
-	}
+	membership_check(a);
 	if (a->is_apply_owed || health_has(a->health, "register.address"))
 		apply_want(a);
 	if (health_has(a->health, "credential.save"))

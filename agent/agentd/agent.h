@@ -60,7 +60,6 @@ struct agent {
 	uint64_t resolvers_stamp; /* of the files that name the host's resolvers */
 	bool had_node;	 /* our node stood in the lists */
 	bool was_listed; /* our node and our addresses did */
-	uint64_t refused_us; /* since when the credential is refused; 0 = it is not */
 	ARRAY(struct ip) own; /* registered addresses */
 	struct servers servers;
 	bool is_apply_owed;  /* the last attempt failed: again soon */

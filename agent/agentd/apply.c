@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agentd/own_address.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "json/json.h"
@@ -80,15 +81,44 @@ static void now_running(struct agent *a)
 	lease_kick(a->lease);
 }
 
+/* Lists that are not believed yet change nothing, but a person should look at the API server. */
+static void note_doubts(struct agent *a)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	const struct reflector *r;
+	int e = 0;
+
+	for (size_t i = 0; a->sync && e == 0 && (r = sync_reflector(a->sync, i)); i++) {
+		struct reflector_doubt d;
+
+		if (!reflector_get_doubt(r, &d))
+			continue;
+		if (d.is_older)
+			e = buf_addf(&text, "%s: the API server went back in time; ", reflector_name(r));
+		else
+			e = buf_addf(&text, "%s: the API server lists %llu objects, %llu were known; ", reflector_name(r),
+				     (unsigned long long)d.listed, (unsigned long long)d.known);
+	}
+	if (e == 0 && text.len)
+		e = buf_addf(&text, "what was known stays in force until it is confirmed");
+	if (e < 0)
+		return; /* out of memory: the log tells it, too */
+	if (text.len)
+		health_raise(a->health, HEALTH_ERROR, "api.suspicious", text.data,
+			     "look at the API server and its etcd: a server that lags, or a restored backup, looks like this");
+	else
+		health_clear(a->health, "api.suspicious");
+}
+
 /* An outage of the API changes nothing here, but a person should know of one that lasts. */
 void apply_note_outage(struct agent *a)
 {
-	const struct reflector *r, *stale = NULL;
+	size_t n = 0;
+	const struct reflector *stale = a->sync ? sync_failing(a->sync, &n) : NULL;
+	const char *server;
 	char text[320];
 
-	for (size_t i = 0; a->sync && !stale && (r = sync_reflector(a->sync, i)); i++)
-		if (reflector_get_state(r) == REFLECTOR_WAITING)
-			stale = r;
+	note_doubts(a);
 	if (!stale) {
 		if (a->sync)
 			health_clear(a->health, "api.outage");
@@ -96,8 +126,13 @@ void apply_note_outage(struct agent *a)
 	}
 	if (clock_boot_us() - reflector_fresh_us(stale) < OUTAGE_S * USEC_PER_SEC)
 		return;
-	(void)snprintf(text, sizeof(text), "%s cannot be read from %s: %.160s", reflector_name(stale),
-		       kube_client_server(a->client), reflector_error(stale)); /* a cut text still tells most */
+	server = reflector_server(stale) ? reflector_server(stale) : kube_client_server(a->client);
+	if (n > 1)
+		(void)snprintf(text, sizeof(text), "%s and %zu other kinds cannot be read from %s: %.160s", reflector_name(stale),
+			       n - 1, server, reflector_error(stale)); /* a cut text still tells most */
+	else
+		(void)snprintf(text, sizeof(text), "%s cannot be read from %s: %.160s", reflector_name(stale), server,
+			       reflector_error(stale)); /* likewise */
 	health_raise(a->health, HEALTH_WARNING, "api.outage", text,
 		     "what is in force stays; check the network and the API server");
 }
@@ -124,6 +159,7 @@ void apply_now(void *arg)
 	CLEANUP(json_decref) json_t *ports = NULL;
 	int r;
 
+	note_doubts(a);
 	if (health_has(a->health, "api.outage"))
 		apply_note_outage(a);
 	/* Once removed, frozen or gone, what the cluster still sends must not bring back what was taken down. */

@@ -16,5 +16,5 @@ void apply_now(void *agent);
  */
 int apply_servers(struct agent *a);
 
-/* An outage of the API changes nothing here, but a person should know of one that lasts. */
+/* An outage of the API, or lists that are not believed, change nothing here, but a person should know of them. */
 void apply_note_outage(struct agent *a);

@@ -6,6 +6,7 @@
 #include "agentd/apply.h"
 #include "agentd/membership.h"
 #include "base/backoff.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -15,12 +16,14 @@ enum { FROZEN_RETRY_S = 60 };
 
 #define KUBE_SYSTEM_PATH "/api/v1/namespaces/kube-system"
 
+#define FROZEN "frozen: what is in force stays"
+
 static void on_resumed(void *arg);
 
 static void freeze(struct agent *a, const char *name, const char *text, const char *remedy)
 {
 	health_raise(a->health, HEALTH_ERROR, name, text, remedy);
-	agent_set_state(a, AGENT_FROZEN, "frozen: what is in force stays");
+	agent_set_state(a, AGENT_FROZEN, FROZEN);
 	(void)source_arm(a->boot_timer, FROZEN_RETRY_S * USEC_PER_SEC, USEC_PER_SEC); /* a live timer */
 }
 
@@ -32,18 +35,40 @@ static void on_namespace(const char *name, bool exists, void *arg)
 		(void)dns_zone_set_namespace(a->zone, name, exists); /* names of it are NXDOMAIN then, not wrong */
 }
 
-static void on_config(const json_t *configmap, void *arg)
+static int read_config(struct agent *a, const json_t *configmap, struct cilium_config *ret, struct err *reterr)
+{
+	CLEANUP(strv_done) struct strv warnings = {0};
+	CLEANUP(buf_done) struct buf text = {0};
+	int r = cilium_config_parse(configmap, ret, reterr);
+
+	if (r == 0)
+		r = cilium_config_check(configmap, ret, &warnings, reterr);
+	for (size_t i = 0; r == 0 && i < warnings.n; i++)
+		r = buf_addf(&text, "%s%s", i ? "; " : "", warnings.v[i]);
+	if (r < 0)
+		return reterr->text[0] ? r : err_set(reterr, -r, "cannot read the cluster's configuration: %s", err_name(r));
+	if (text.len)
+		health_raise(a->health, HEALTH_WARNING, "cluster.degraded", text.data, NULL);
+	else
+		health_clear(a->health, "cluster.degraded");
+	return 0;
+}
+
+void boot_config(const json_t *configmap, void *arg)
 {
 	struct agent *a = arg;
 	struct cilium_config config;
 	struct err err = {0};
+	bool was_refused = health_has(a->health, "cluster.config");
 
-	if (cilium_config_parse(configmap, &config, &err) < 0) {
+	if (read_config(a, configmap, &config, &err) < 0) {
 		health_raise(a->health, HEALTH_ERROR, "cluster.config", err.text, NULL);
+		if (a->state == AGENT_STARTING || a->state == AGENT_RUNNING)
+			agent_set_state(a, AGENT_FROZEN, FROZEN); /* until the ConfigMap changes: its watch tells */
 		return;
 	}
 	health_clear(a->health, "cluster.config");
-	if (cilium_config_same(&config, &a->config))
+	if (!was_refused && cilium_config_same(&config, &a->config))
 		return;
 	log_event(LOG_INFO, "cluster.config", "the cluster's configuration changed: starting anew with it");
 	loop_exit(a->loop, 0); /* the unit restarts us; the kernel keeps what is in force meanwhile */
@@ -51,7 +76,7 @@ static void on_config(const json_t *configmap, void *arg)
 
 static int start_world(struct agent *a, struct err *reterr)
 {
-	const struct sync_callbacks callbacks = {.on_change = apply_want, .on_namespace = on_namespace, .on_config = on_config,
+	const struct sync_callbacks callbacks = {.on_change = apply_want, .on_namespace = on_namespace, .on_config = boot_config,
 						 .on_unauthorized = membership_refused, .on_resumed = on_resumed, .arg = a};
 	struct sync_tables tables;
 	struct err dns = {0};
@@ -86,7 +111,8 @@ static void boot_later(struct agent *a, const struct kube_result *res)
 
 	if (res->r == -EACCES)
 		membership_refused(a);
-	(void)snprintf(text, sizeof(text), "API server %s: %.200s", kube_client_server(a->client), res->message);
+	(void)snprintf(text, sizeof(text), "API server %s: %.200s",
+		       res->server ? res->server : kube_client_server(a->client), res->message); /* a cut text still tells most */
 	health_raise(a->health, HEALTH_WARNING, "api.unreachable", text,
 		     "what is in force stays; check the network and the API server");
 	(void)source_arm(a->boot_timer, backoff_next_us(a->boot_backoff, clock_boot_us()), 0); /* a live timer */
@@ -95,7 +121,6 @@ static void boot_later(struct agent *a, const struct kube_result *res)
 static void on_boot_config(const struct kube_result *res, void *arg)
 {
 	struct agent *a = arg;
-	CLEANUP(strv_done) struct strv warnings = {0};
 	struct err err = {0};
 	int r;
 
@@ -105,9 +130,7 @@ static void on_boot_config(const struct kube_result *res, void *arg)
 		return;
 	}
 	health_clear(a->health, "api.unreachable");
-	r = cilium_config_parse(res->body, &a->config, &err);
-	if (r == 0)
-		r = cilium_config_check(res->body, &a->config, &warnings, &err);
+	r = read_config(a, res->body, &a->config, &err);
 	if (r < 0) {
 		freeze(a, "cluster.config", err.text, NULL);
 		return;
@@ -115,8 +138,6 @@ static void on_boot_config(const struct kube_result *res, void *arg)
 	health_clear(a->health, "cluster.config");
 	if (a->state == AGENT_FROZEN)
 		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
-	for (size_t i = 0; i < warnings.n; i++)
-		health_raise(a->health, HEALTH_WARNING, "cluster.degraded", warnings.v[i], NULL);
 	r = start_world(a, &err);
 	if (r < 0)
 		freeze(a, "agent.start", err.text, "systemctl restart mesh-external-agent, once the reason is gone");

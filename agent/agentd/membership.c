@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <systemd/sd-id128.h>
+#include <time.h>
 
 #include "agentd/apply.h"
 #include "agentd/boot.h"
@@ -11,6 +12,11 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "crypto/secret.h"
+
+enum {
+	STAND_DOWN_S = 120, /* a credential must be refused for so long before the host stands down */
+	LASTING_S = 60,	    /* failures that end sooner are nothing to report */
+};
 
 #define REJOIN "mesh-join --token ... with a new token from: meshctl host add"
 
@@ -46,7 +52,8 @@ static void stop_membership(struct agent *a)
 	a->lease = NULL;
 	renewal_free(a->renewal);
 	a->renewal = NULL;
-	a->refused_us = 0;
+	health_clear(a->health, "credential.renew");
+	health_clear(a->health, "api.unauthorized");
 }
 
 static void on_left(struct agent *a, const char *first_step)
@@ -121,8 +128,8 @@ static void on_token(const char *token, void *arg)
 		return; /* the old one lives for a while yet */
 	}
 	membership_save_token(a, token);
-	a->refused_us = 0;
 	health_clear(a->health, "api.unauthorized");
+	health_clear(a->health, "credential.renew");
 	if (a->sync)
 		sync_kick(a->sync);
 	if (a->serving)
@@ -135,13 +142,53 @@ void membership_refused(void *arg)
 {
 	struct agent *a = arg;
 
-	if (!a->refused_us)
-		a->refused_us = clock_boot_us();
 	health_raise(a->health, HEALTH_ERROR, "api.unauthorized",
 		     "the API server does not accept this host's credential: the host was removed, or it was off for longer than a credential lives",
 		     REJOIN);
 	if (a->renewal)
 		renewal_kick(a->renewal);
+}
+
+void membership_renewal_failed(const struct renewal_failure *failure, void *arg)
+{
+	struct agent *a = arg;
+	time_t end = (time_t)failure->expires_s;
+	char until[32] = "a time unknown", text[320];
+	struct tm tm;
+
+	if (clock_boot_us() - failure->since_us < LASTING_S * USEC_PER_SEC)
+		return;
+	if (failure->expires_s && gmtime_r(&end, &tm))
+		(void)strftime(until, sizeof(until), "%Y-%m-%d %H:%M UTC", &tm); /* it fits */
+	(void)snprintf(text, sizeof(text), "this host's credential cannot be renewed, and the one in use ends at %s: %.160s",
+		       until, failure->reason); /* a cut text still tells most */
+	health_raise(a->health, HEALTH_WARNING, "credential.renew", text,
+		     "solve what the text names before that time; afterwards the host must join again: " REJOIN);
+}
+
+void membership_note_pending(struct agent *a, uint64_t since_us, const char *error)
+{
+	if (!since_us)
+		health_clear(a->health, "register.pending");
+	else if (clock_boot_us() - since_us >= LASTING_S * USEC_PER_SEC)
+		health_raise(a->health, HEALTH_WARNING, "register.pending", error,
+			     "the cluster may know this host's addresses and ports as they were; solve what the text names, "
+			     "rights are given by: meshctl host add");
+}
+
+void membership_check(struct agent *a)
+{
+	if (!a->client)
+		return;
+	if (!kube_client_is_refused(a->client))
+		health_clear(a->health, "api.unauthorized"); /* a 401 from a server that was starting, or the like */
+	membership_note_pending(a, a->registration ? registration_failing_us(a->registration) : 0,
+				a->registration ? registration_error(a->registration) : "");
+	if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN &&
+	    kube_client_refused_us(a->client) > STAND_DOWN_S * USEC_PER_SEC && datapath_is_ready(a->datapath)) {
+		agent_set_state(a, AGENT_REVOKED, "the credential is refused: standing down as configured");
+		membership_stand_down(a);
+	}
 }
 
 static void on_lease_conflict(const char *other, void *arg)
@@ -181,7 +228,8 @@ int membership_start(struct agent *a, struct err *reterr)
 						       .identity = a->join.identity, .on_state = on_registration,
 						       .on_unauthorized = membership_refused, .arg = a};
 	struct lease_conf lease = {.host = a->join.host, .on_conflict = on_lease_conflict, .arg = a};
-	const struct renewal_conf renewal = {.host = a->join.host, .on_token = on_token, .arg = a};
+	const struct renewal_conf renewal = {.host = a->join.host, .on_token = on_token,
+					      .on_failed = membership_renewal_failed, .arg = a};
 	int r = join_state_load_token(a->conf->state_dir, &token, reterr);
 
 	if (r < 0)

@@ -483,6 +483,7 @@ static const struct {
 	const char *name, *path, *query;
 	bool is_optional;
 	const struct reflector_ops *ops;
+	bool is_guarded;
 } kinds[KINDS] = {
 	[KIND_CONFIG] = {"ConfigMap", "/api/v1/namespaces/kube-system/configmaps",
 			 "fieldSelector=metadata.name%3Dcilium-config", false, &config_ops},
@@ -490,11 +491,11 @@ static const struct {
 	[KIND_IDENTITY] = {"CiliumIdentity", "/apis/cilium.io/v2/ciliumidentities", NULL, false, &identity_ops},
 	[KIND_NODE] = {"CiliumNode", "/apis/cilium.io/v2/ciliumnodes", NULL, false, &node_ops},
 	[KIND_ENDPOINT] = {"CiliumEndpoint", "/apis/cilium.io/v2/ciliumendpoints", NULL, false, &endpoint_ops},
-	[KIND_CNP] = {"CiliumNetworkPolicy", "/apis/cilium.io/v2/ciliumnetworkpolicies", NULL, false, &keyed_ops},
+	[KIND_CNP] = {"CiliumNetworkPolicy", "/apis/cilium.io/v2/ciliumnetworkpolicies", NULL, false, &keyed_ops, true},
 	[KIND_CCNP] = {"CiliumClusterwideNetworkPolicy", "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies", NULL,
-		       false, &keyed_ops},
+		       false, &keyed_ops, true},
 	[KIND_CIDR_GROUP] = {"CiliumCIDRGroup", "/apis/cilium.io/v2/ciliumcidrgroups", NULL, true, &keyed_ops},
-	[KIND_KNP] = {"NetworkPolicy", "/apis/networking.k8s.io/v1/networkpolicies", NULL, false, &keyed_ops},
+	[KIND_KNP] = {"NetworkPolicy", "/apis/networking.k8s.io/v1/networkpolicies", NULL, false, &keyed_ops, true},
 	[KIND_SERVICE] = {"Service", "/api/v1/services", NULL, false, &keyed_ops},
 	[KIND_SLICE] = {"EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", NULL, false, &keyed_ops},
 };
@@ -505,7 +506,7 @@ static void on_state(struct reflector *r, void *arg)
 	struct sync *s = f->sync;
 	enum reflector_state state = reflector_get_state(r);
 
-	if (state == REFLECTOR_WAITING && !f->is_waiting) {
+	if (reflector_is_failing(r) && !f->is_waiting) {
 		f->is_waiting = true;
 		log_event(LOG_WARNING, "sync.waiting", "cannot read from the API server, will try again",
 			  F_STR("kind", reflector_name(r)), F_STR("reason", reflector_error(r)));
@@ -533,6 +534,7 @@ static int start_feed(struct sync *s, struct loop *loop, struct kube_client *cli
 		.path = kinds[kind].path,
 		.query = kinds[kind].query,
 		.is_optional = kinds[kind].is_optional,
+		.is_guarded = kinds[kind].is_guarded,
 		.ops = kinds[kind].ops,
 		.arg = f,
 		.on_state = on_state,
@@ -607,6 +609,23 @@ bool sync_is_complete(const struct sync *s)
 const struct reflector *sync_reflector(const struct sync *s, size_t i)
 {
 	return i < KINDS ? s->feeds[i].reflector : NULL;
+}
+
+const struct reflector *sync_failing(const struct sync *s, size_t *ret_n)
+{
+	const struct reflector *worst = NULL;
+
+	*ret_n = 0;
+	for (unsigned kind = 0; kind < KINDS; kind++) {
+		const struct reflector *r = s->feeds[kind].reflector;
+
+		if (!reflector_is_failing(r))
+			continue;
+		++*ret_n;
+		if (!worst || reflector_fresh_us(r) < reflector_fresh_us(worst))
+			worst = r;
+	}
+	return worst;
 }
 
 uint64_t sync_rejected(const struct sync *s, size_t i)

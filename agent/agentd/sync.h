@@ -50,6 +50,12 @@ bool sync_is_complete(const struct sync *s);
 /* The reflector of kind `i`, NULL past the end; for status. */
 const struct reflector *sync_reflector(const struct sync *s, size_t i);
 
+/*
+ * Of the kinds whose last attempt to read failed the one that has gone longest without news; NULL = none fails.
+ * `ret_n` gets how many fail. An optional kind that the cluster does not have is none of them.
+ */
+const struct reflector *sync_failing(const struct sync *s, size_t *ret_n);
+
 /* Objects of that kind that were not fit for use. */
 uint64_t sync_rejected(const struct sync *s, size_t i);
 

@@ -63,7 +63,7 @@ static json_t *api_view(const struct agent *a)
 	for (size_t i = 0; a->sync && (r = sync_reflector(a->sync, i)); i++) {
 		uint64_t fresh = reflector_fresh_us(r);
 		json_t *k = json_pack("{s:s, s:b, s:I, s:I}", "kind", reflector_name(r), "synced",
-				      reflector_get_state(r) == REFLECTOR_SYNCED, "objects",
+				      reflector_get_state(r) == REFLECTOR_SYNCED || reflector_is_absent(r), "objects",
 				      (json_int_t)reflector_get_stats(r).objects, "rejected",
 				      (json_int_t)sync_rejected(a->sync, i));
 
@@ -71,7 +71,7 @@ static json_t *api_view(const struct agent *a)
 			set(k, "last_event_age_ms", json_integer((json_int_t)age_ms(fresh)));
 		if (fresh > freshest)
 			freshest = fresh;
-		if (reflector_get_state(r) == REFLECTOR_WAITING) {
+		if (reflector_is_failing(r)) {
 			connected = false;
 			set_text(api, "error", reflector_error(r));
 		}

@@ -18,7 +18,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 
-enum { CONNECT_TIMEOUT_S = 10, KEEPALIVE_S = 30, DEAD_PEER_MS = 30000 };
+enum { CONNECT_TIMEOUT_S = 10, KEEPALIVE_S = 30, DEAD_PEER_MS = 30000, RETRY_MAX_S = 86400 };
 
 struct http {
 	struct loop *loop;
@@ -44,7 +44,7 @@ struct http_op {
 	int data_r;	/* what on_data returned, or -E2BIG */
 	int64_t date_s;
 	int64_t retry_after_s;
-	bool is_added, is_cancelled, is_done;
+	bool has_head, is_added, is_cancelled, is_done;
 	struct http_op *prev, *next;
 };
 
@@ -152,6 +152,19 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	return op->data_r < 0 ? 0 : len;
 }
 
+/* The empty line after the headers; those of 100 Continue and of trailers are passed over. */
+static void head_done(struct http_op *op)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status); /* cannot fail here */
+	if (status < 200 || op->has_head)
+		return;
+	op->has_head = true;
+	if (op->req.on_head && !op->is_cancelled)
+		op->req.on_head(status, op->req.arg);
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	static const char retry[] = "retry-after:", date[] = "date:";
@@ -159,15 +172,17 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	char value[64];
 
-	if (len > sizeof(retry) && len < sizeof(value) && strncasecmp(line, retry, sizeof(retry) - 1) == 0) {
+	if (len && (line[0] == '\r' || line[0] == '\n'))
+		head_done(op);
+	else if (len > sizeof(retry) && len < sizeof(value) && strncasecmp(line, retry, sizeof(retry) - 1) == 0) {
 		const char *p = line + sizeof(retry) - 1, *end = line + len;
 		int64_t s = 0;
 
 		while (p < end && *p == ' ')
 			p++;
-		for (; p < end && *p >= '0' && *p <= '9' && s < 86400; p++)
+		for (; p < end && *p >= '0' && *p <= '9' && s < RETRY_MAX_S; p++)
 			s = s * 10 + (*p - '0');
-		op->retry_after_s = s;
+		op->retry_after_s = MIN(s, RETRY_MAX_S);
 	} else if (len > sizeof(date) && len < sizeof(value) && strncasecmp(line, date, sizeof(date) - 1) == 0) {
 		time_t t;
 
@@ -241,10 +256,13 @@ static void op_finish(struct http_op *op, CURLcode code)
 				  .body = &op->collected,
 				  .retry_after_s = op->retry_after_s,
 				  .date_s = op->date_s};
+	long sent = 0;
 
 	if (res.r == -EKEYREJECTED && is_out_of_time(op->easy))
 		res.r = -EKEYEXPIRED;
 	(void)curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &res.status); /* 0 if none came */
+	(void)curl_easy_getinfo(op->easy, CURLINFO_REQUEST_SIZE, &sent);	/* 0 if it got no connection */
+	res.is_unsent = sent == 0;
 	res.text = op->error_text[0] ? op->error_text : curl_easy_strerror(code);
 	op->is_done = true;
 	if (!op->is_cancelled)
@@ -470,6 +488,7 @@ static void set_options(struct http_op *op, const char *method, const char *url)
 	(void)curl_easy_setopt(e, CURLOPT_WRITEDATA, op);
 	(void)curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	(void)curl_easy_setopt(e, CURLOPT_HEADERDATA, op);
+	(void)curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's head is not the server's */
 	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	(void)curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -491,7 +510,6 @@ static void set_options(struct http_op *op, const char *method, const char *url)
 	(void)curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
 	(void)curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, setup_ssl);
 	(void)curl_easy_setopt(e, CURLOPT_SSL_CTX_DATA, op->http);
-	(void)curl_easy_setopt(e, CURLOPT_UPKEEP_INTERVAL_MS, (long)KEEPALIVE_S * 1000 / 2);
 	if (op->body) {
 		(void)curl_easy_setopt(e, CURLOPT_POSTFIELDS, op->body);
 		(void)curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)op->req.body_len);
@@ -543,22 +561,6 @@ void http_cancel(struct http_op *op)
 		return;
 	op->is_cancelled = true;
 	(void)source_trigger(op->http->sweep); /* the loop lives as long as its exchanges */
-}
-
-void http_upkeep(struct http *h)
-{
-	struct http_op *op;
-
-	if (h->depth)
-		return;
-	DL_FOREACH(h->ops, op) {
-		if (!op->is_added)
-			continue;
-		h->depth++;
-		(void)curl_easy_upkeep(op->easy); /* one handle reaches the whole pool; a dead one fails alone */
-		h->depth--;
-		return;
-	}
 }
 
 void http_reset_connections(struct http *h)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct http_result {
 	const char *text;	    /* libcurl's words for r; never NULL */
 	int64_t retry_after_s;	    /* -1 = none given */
 	int64_t date_s;		    /* the server's Date header as Unix time; 0 = none */
+	bool is_unsent;		    /* nothing of the request left this host: asking elsewhere does nothing twice */
 };
 
 struct http_request {
@@ -46,6 +48,8 @@ struct http_request {
 	uint64_t timeout_us; /* whole exchange; 0 = no limit, for streams */
 	size_t body_max;     /* 0 = LIMIT_RESPONSE_BYTES */
 
+	/* The head of the response is there; called once. May be NULL. */
+	void (*on_head)(long status, void *arg);
 	/* Receives the body of a 2xx response as it comes. Negative return ends the exchange with it. */
 	int (*on_data)(const char *data, size_t len, void *arg);
 	/* Called once, last, unless the operation is cancelled. The result is borrowed. */
@@ -65,9 +69,6 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 
 /* Ends an exchange without calling on_done. May be called from any callback, also its own. */
 void http_cancel(struct http_op *op);
-
-/* Sends HTTP/2 PINGs on idle connections, so that a dead peer is noticed. Call it every 30 s or so. */
-void http_upkeep(struct http *h);
 
 /* Breaks all connections, as when the address that they came from is gone. Exchanges fail at once. */
 void http_reset_connections(struct http *h);

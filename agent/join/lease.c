@@ -18,6 +18,8 @@ struct lease {
 	struct source *timer;
 	struct kube_op *op;
 	char *path;
+	json_t *written;   /* the Lease as we wrote it last; NULL = unknown, read it first */
+	bool is_rewriting; /* the write under way was made without reading first */
 	unsigned n_alone; /* renewals that another holder must stay away for, after one was seen */
 	bool is_held; /* we wrote it last, as far as we know */
 };
@@ -37,11 +39,24 @@ static void failed(struct lease *l, int r, const char *why)
 	again(l, RETRY_S);
 }
 
+static void forget(struct lease *l)
+{
+	json_decref(l->written);
+	l->written = NULL;
+}
+
+static void note_alone(struct lease *l)
+{
+	if (l->n_alone && --l->n_alone == 0)
+		l->conf.on_conflict(NULL, l->conf.arg);
+}
+
 static void on_written(const struct kube_result *res, void *arg)
 {
 	struct lease *l = arg;
 
 	l->op = NULL;
+	forget(l);
 	if (res->r == -EAGAIN) {
 		again(l, CONFLICT_S); /* written in between: read who it was */
 		return;
@@ -51,37 +66,36 @@ static void on_written(const struct kube_result *res, void *arg)
 		return;
 	}
 	l->is_held = true;
+	if (l->is_rewriting)
+		note_alone(l); /* nobody wrote since we did */
+	if (*json_str(res->body, "metadata.resourceVersion", ""))
+		l->written = json_incref(res->body);
 	again(l, RENEW_S);
 }
 
 static void note_holder(struct lease *l, const char *holder)
 {
-	if (l->is_held && *holder && !str_eq(holder, l->conf.holder)) {
+	/* Machines sign with HOST/BOOT-ID. A name without "/" was written by an admin's `meshctl host add`. */
+	bool is_machine = strchr(holder, '/') != NULL;
+
+	if (l->is_held && is_machine && !str_eq(holder, l->conf.holder)) {
 		l->n_alone = ALONE_MAX;
 		l->conf.on_conflict(holder, l->conf.arg);
-	} else if (l->n_alone && --l->n_alone == 0) {
-		l->conf.on_conflict(NULL, l->conf.arg);
+	} else {
+		note_alone(l);
 	}
 }
 
-static void on_read(const struct kube_result *res, void *arg)
+/* Renews `lease` under the version in it: a write of somebody else in between makes it fail. */
+static void write_lease(struct lease *l, const json_t *lease)
 {
-	struct lease *l = arg;
 	struct kube_request req = {.method = "PUT", .path = l->path, .on_done = on_written, .arg = l};
-	const char *holder = json_str(res->body, "spec.holderIdentity", "");
-	CLEANUP(json_decref) json_t *doc = NULL;
+	CLEANUP(json_decref) json_t *doc = json_deep_copy(lease);
 	char now[28];
 	json_t *spec;
 	int r;
 
-	l->op = NULL;
-	if (res->r < 0) {
-		failed(l, res->r, res->message);
-		return;
-	}
-	note_holder(l, holder);
 	clock_rfc3339_micro(now);
-	doc = json_deep_copy(res->body);
 	spec = json_pack("{s:s, s:i, s:s}", "holderIdentity", l->conf.holder, "leaseDurationSeconds", DURATION_S, "renewTime",
 			 now);
 	if (json_object_set_new(doc, "spec", spec) < 0) {
@@ -94,6 +108,20 @@ static void on_read(const struct kube_result *res, void *arg)
 		failed(l, r, "");
 }
 
+static void on_read(const struct kube_result *res, void *arg)
+{
+	struct lease *l = arg;
+
+	l->op = NULL;
+	if (res->r < 0) {
+		failed(l, res->r, res->message);
+		return;
+	}
+	note_holder(l, json_str(res->body, "spec.holderIdentity", ""));
+	l->is_rewriting = false;
+	write_lease(l, res->body);
+}
+
 static void on_timer(void *arg)
 {
 	struct lease *l = arg;
@@ -102,6 +130,11 @@ static void on_timer(void *arg)
 
 	if (l->op)
 		return;
+	if (l->written) { /* one request a minute instead of two; a conflict makes us read who it was */
+		l->is_rewriting = true;
+		write_lease(l, l->written);
+		return;
+	}
 	r = kube_start(l->client, &req, &l->op);
 	if (r < 0)
 		failed(l, r, "");
@@ -132,6 +165,7 @@ void lease_free(struct lease *l)
 		return;
 	kube_cancel(l->op);
 	source_free(l->timer);
+	forget(l);
 	free(l->path);
 	free(l);
 }

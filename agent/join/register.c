@@ -28,6 +28,7 @@ struct registration {
 	unsigned n_conflicts; /* of writes, in a row */
 	unsigned n_refused;   /* while leaving: a credential that stays refused cannot tidy up */
 	bool is_again; /* something changed while a pass was under way */
+	uint64_t failing_us; /* since when passes fail; 0 = they do not */
 	bool is_lost;  /* the lists no longer have our node, and no pass has shown the contrary */
 	struct ip address[FAMILIES]; /* IPv4, IPv6; family 0 = none */
 	json_t *named_ports;
@@ -167,15 +168,19 @@ static void pass_failed(struct registration *r, const struct kube_result *res)
 	r->n_conflicts = 0;
 	(void)snprintf(text, sizeof(text), "%s: %.180s", r->path ? r->path : "", res->message);
 	if (r->is_leaving && (res->r == -ENOENT || (is_refused && ++r->n_refused == REFUSALS_MAX))) {
+		r->failing_us = 0;
 		set_state(r, REGISTRATION_LEFT, text); /* the cluster has forgotten us already */
 		return;
 	}
 	if (res->r == -EACCES)
 		r->conf.on_unauthorized(r->conf.arg);
 	if (res->r == -ENOENT || (is_refused && r->is_lost)) {
+		r->failing_us = 0; /* it is known what is wrong */
 		set_state(r, REGISTRATION_REMOVED, text);
 		delay_us = RECHECK_S * USEC_PER_SEC / 10;
 	} else {
+		if (!r->failing_us)
+			r->failing_us = clock_boot_us();
 		set_state(r, REGISTRATION_PENDING, text);
 		log_event(LOG_WARNING, "register.failed", "this host's objects could not be brought up to date, will try again",
 			  F_STR("reason", text));
@@ -188,6 +193,7 @@ static void pass_failed(struct registration *r, const struct kube_result *res)
 static void pass_done(struct registration *r)
 {
 	backoff_reset(&r->backoff);
+	r->failing_us = 0;
 	r->n_conflicts = 0;
 	r->is_lost = false;
 	if (r->is_again) {
@@ -243,6 +249,7 @@ static void on_read(const struct kube_result *res, void *arg)
 		return;
 	}
 	if (!has_our_identity(r, res->body)) {
+		r->failing_us = 0;
 		set_state(r, REGISTRATION_REMOVED, "the CiliumEndpoint has another identity than this host was enrolled with");
 		again(r, RECHECK_S * USEC_PER_SEC / 10);
 		return;
@@ -375,6 +382,11 @@ void registration_stay(struct registration *r)
 enum registration_state registration_get_state(const struct registration *r)
 {
 	return r->state;
+}
+
+uint64_t registration_failing_us(const struct registration *r)
+{
+	return r->failing_us;
 }
 
 const char *registration_error(const struct registration *r)

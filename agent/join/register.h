@@ -59,5 +59,8 @@ void registration_stay(struct registration *r);
 
 enum registration_state registration_get_state(const struct registration *r);
 
+/* CLOCK_BOOTTIME since when passes have failed, for whatever reason; 0 = the last one did not. */
+uint64_t registration_failing_us(const struct registration *r);
+
 /* Why it is pending or removed; "" if it is ready. */
 const char *registration_error(const struct registration *r);

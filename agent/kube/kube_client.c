@@ -11,8 +11,9 @@
 #include "base/str.h"
 #include "http/http.h"
 #include "json/json.h"
+#include "kube/refusal.h"
 
-enum { UNARY_TIMEOUT_S = 32, FAILURES_TO_SWITCH = 3 };
+enum { UNARY_TIMEOUT_S = 32, FAILURES_TO_SWITCH = 3, RETRY_AFTER_MAX_S = 60 };
 
 struct kube_client {
 	struct loop *loop;
@@ -21,6 +22,9 @@ struct kube_client {
 	size_t active;
 	unsigned failures; /* 5xx in a row */
 	char *token;
+	unsigned token_generation; /* what is said of an older token counts no more */
+	struct refusal refusal;
+	uint64_t heard_us; /* when the active server last sent anything */
 	int64_t skew_s;
 	struct kube_op *ops;
 };
@@ -29,6 +33,11 @@ struct kube_op {
 	struct kube_client *client;
 	struct http_op *http;
 	size_t server; /* where it was sent */
+	bool has_own_token;
+	bool is_stream;
+	unsigned token_generation;
+	uint64_t started_us;
+	void (*on_open)(void *arg);
 	int (*on_data)(const char *data, size_t len, void *arg);
 	void (*on_done)(const struct kube_result *res, void *arg);
 	void *arg;
@@ -50,6 +59,8 @@ int kube_client_set_token(struct kube_client *c, const char *token)
 		return -ENOMEM;
 	secret_free(c->token);
 	c->token = copy;
+	c->token_generation++;
+	c->refusal = (struct refusal){0};
 	return 0;
 }
 
@@ -132,9 +143,14 @@ int64_t kube_client_skew_s(const struct kube_client *c)
 	return c->skew_s;
 }
 
-void kube_client_upkeep(struct kube_client *c)
+bool kube_client_is_refused(const struct kube_client *c)
 {
-	http_upkeep(c->http);
+	return c->refusal.since_us != 0;
+}
+
+uint64_t kube_client_refused_us(const struct kube_client *c)
+{
+	return refusal_lasts_us(&c->refusal, clock_boot_us());
 }
 
 void kube_client_reset(struct kube_client *c)
@@ -166,6 +182,35 @@ static int errno_of(long status, const char *reason)
 	}
 }
 
+static void note_heard(struct kube_client *c, size_t server)
+{
+	if (server == c->active)
+		c->heard_us = clock_boot_us();
+}
+
+static void on_http_head(long status, void *arg)
+{
+	struct kube_op *op = arg;
+	struct kube_client *c = op->client;
+	bool is_known = (status >= 200 && status < 300) || status == 403;
+
+	note_heard(c, op->server);
+	if (op->has_own_token && op->token_generation == c->token_generation && (is_known || status == 401))
+		refusal_note(&c->refusal, !is_known, clock_boot_us());
+	if (status < 300 && op->on_open)
+		op->on_open(op->arg);
+}
+
+/* A kernel acknowledges what a process that hangs never reads: only silence in spite of a question tells. */
+static void break_if_hung(const struct kube_op *op, const struct http_result *h)
+{
+	struct kube_client *c = op->client;
+
+	if (h->r == -ETIMEDOUT && !h->is_unsent && !op->is_stream &&
+	    (op->server != c->active || c->heard_us < op->started_us))
+		http_reset_connections(c->http);
+}
+
 /* Moves to the next server after a failure of the one the exchange went to. */
 static void note_outcome(struct kube_client *c, size_t server, const struct http_result *h)
 {
@@ -183,6 +228,7 @@ static void note_outcome(struct kube_client *c, size_t server, const struct http
 	if (failed && c->servers.n > 1) {
 		c->active = (c->active + 1) % c->servers.n;
 		c->failures = 0;
+		c->heard_us = 0;
 	}
 }
 
@@ -190,8 +236,10 @@ static void on_http_done(const struct http_result *h, void *arg)
 {
 	struct kube_op *op = arg;
 	struct kube_result res = {.r = h->r, .status = h->status, .reason = "", .message = h->text,
-				  .retry_after_s = h->retry_after_s};
+				  .retry_after_s = h->retry_after_s, .is_unsent = h->is_unsent,
+				  .server = op->client->servers.v[op->server]};
 
+	break_if_hung(op, h);
 	note_outcome(op->client, op->server, h);
 	if (h->body && h->body->len)
 		res.body = json_parse(h->body->data, h->body->len);
@@ -201,6 +249,8 @@ static void on_http_done(const struct http_result *h, void *arg)
 		if (res.retry_after_s < 0)
 			res.retry_after_s = json_int(res.body, "details.retryAfterSeconds", -1);
 	}
+	/* More than any server means; and what it says must not stop us for days. */
+	res.retry_after_s = MIN(MAX(res.retry_after_s, -1), RETRY_AFTER_MAX_S);
 	if (h->r == 0)
 		res.r = errno_of(h->status, res.reason);
 	if (res.r == 0 && !op->on_data && h->body && h->body->len && !res.body) {
@@ -217,6 +267,7 @@ static int on_http_data(const char *data, size_t len, void *arg)
 {
 	struct kube_op *op = arg;
 
+	note_heard(op->client, op->server);
 	return op->on_data(data, len, op->arg);
 }
 
@@ -234,6 +285,11 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 		return -ENOMEM;
 	op->client = c;
 	op->server = c->active;
+	op->has_own_token = !req->bearer && c->token;
+	op->is_stream = req->on_data != NULL;
+	op->token_generation = c->token_generation;
+	op->started_us = clock_boot_us();
+	op->on_open = req->on_open;
 	op->on_data = req->on_data;
 	op->on_done = req->on_done;
 	op->arg = req->arg;
@@ -248,6 +304,7 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 		.timeout_us = req->timeout_us < 0 ? 0
 			      : req->timeout_us	  ? (uint64_t)req->timeout_us
 						  : UNARY_TIMEOUT_S * USEC_PER_SEC,
+		.on_head = on_http_head,
 		.on_data = req->on_data ? on_http_data : NULL,
 		.on_done = on_http_done,
 		.arg = op,
@@ -276,10 +333,10 @@ void kube_cancel(struct kube_op *op)
 
 struct waiting {
 	bool is_done;
+	bool is_unsent;
 	int r;
 	json_t **ret_body;
 	struct err *reterr;
-	const struct kube_client *client;
 	const struct kube_request *req;
 };
 
@@ -289,32 +346,39 @@ static void on_call_done(const struct kube_result *res, void *arg)
 
 	w->is_done = true;
 	w->r = res->r;
+	w->is_unsent = res->is_unsent;
 	if (res->r == 0 && w->ret_body)
 		*w->ret_body = json_incref(res->body);
 	else if (res->r < 0 && res->status)
 		(void)err_set(w->reterr, -res->r, "%s %s at %s: %ld %s", w->req->method ? w->req->method : "GET",
-			      w->req->path, kube_client_server(w->client), res->status, res->message);
+			      w->req->path, res->server, res->status, res->message);
 	else if (res->r < 0)
-		(void)err_set(w->reterr, -res->r, "API server %s: %s", kube_client_server(w->client),
-			      res->message);
+		(void)err_set(w->reterr, -res->r, "API server %s: %s", res->server, res->message);
 }
 
 int kube_call_request(struct loop *loop, struct kube_client *c, const struct kube_request *req,
 		      json_t **ret_body, struct err *reterr)
 {
-	struct waiting w = {.ret_body = ret_body, .reterr = reterr, .client = c, .req = req};
+	struct waiting w = {.ret_body = ret_body, .reterr = reterr, .req = req};
 	struct kube_request copy = *req;
-	struct kube_op *op = NULL;
-	int r;
+	int r = 0;
 
+	copy.on_open = NULL;
 	copy.on_data = NULL;
 	copy.on_done = on_call_done;
 	copy.arg = &w;
-	r = kube_start(c, &copy, &op);
-	while (r >= 0 && !w.is_done)
-		r = loop_once(loop, UINT64_MAX);
-	if (!w.is_done)
-		kube_cancel(op); /* the loop failed; the answer must not come to a place that is gone */
+	for (size_t asked = 0; asked < c->servers.n; asked++) {
+		struct kube_op *op = NULL;
+
+		w.is_done = false;
+		r = kube_start(c, &copy, &op);
+		while (r >= 0 && !w.is_done)
+			r = loop_once(loop, UINT64_MAX);
+		if (!w.is_done)
+			kube_cancel(op); /* the loop failed; the answer must not come to a place that is gone */
+		if (!w.is_done || w.r == 0 || !w.is_unsent)
+			break;
+	}
 	return r < 0 && !w.is_done ? err_set(reterr, -r, "%s: %s", req->path, err_name(r)) : w.r;
 }
 

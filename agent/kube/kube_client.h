@@ -6,6 +6,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "event/loop.h"
@@ -40,10 +41,20 @@ const char *kube_client_server(const struct kube_client *c);
 /* Wall clock of the server minus ours, by its last Date header; 0 before the first answer. */
 int64_t kube_client_skew_s(const struct kube_client *c);
 
-/* Keeps idle HTTP/2 connections alive and notices dead ones; every 30 s or so. */
-void kube_client_upkeep(struct kube_client *c);
+/*
+ * Whether the client's own token is refused: 401 came, and no later answer showed that it is known (2xx, or 403,
+ * which names what this known user may not do).
+ */
+bool kube_client_is_refused(const struct kube_client *c);
 
-/* Breaks all connections, as when this host's address changed; who asks again gets new ones. */
+/* For how long it has been refused without a break of over a minute in the 401s, up to now; 0 = it is not. */
+uint64_t kube_client_refused_us(const struct kube_client *c);
+
+/*
+ * Breaks all connections. The client does so itself when a request waits in vain for its answer while no other
+ * gets anything either: a server that hangs would keep watches silent, which nobody can tell from quiet.
+ * Others call it as when this host's address changed; who asks again gets new ones.
+ */
 void kube_client_reset(struct kube_client *c);
 
 /*
@@ -58,7 +69,9 @@ struct kube_result {
 	json_t *body;	      /* answer or Status object, borrowed; NULL if none or not JSON */
 	const char *reason;   /* of a Status ("AlreadyExists"), "" if none */
 	const char *message;  /* words of the server or of libcurl; never NULL */
-	int64_t retry_after_s; /* -1 = none */
+	int64_t retry_after_s; /* -1 = none; at most 60 */
+	const char *server;    /* that was asked; lives as long as the client. NULL if none was */
+	bool is_unsent;	       /* the request reached no server */
 };
 
 struct kube_request {
@@ -69,6 +82,7 @@ struct kube_request {
 	int64_t timeout_us;	  /* 0 = 32 s; -1 = none, for watches */
 	const char *bearer;	  /* used instead of the client's token; NULL = the client's */
 
+	void (*on_open)(void *arg); /* a 2xx answer begins, before its body. May be NULL */
 	/* Streams the body of a 2xx answer instead of collecting it. */
 	int (*on_data)(const char *data, size_t len, void *arg);
 	void (*on_done)(const struct kube_result *res, void *arg);
@@ -82,7 +96,8 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 void kube_cancel(struct kube_op *op);
 
 /*
- * The same for programs that have nothing else to do: runs the loop until the answer is there.
+ * The same for programs that have nothing else to do: runs the loop until the answer is there. A server that
+ * cannot be connected to is passed over, until each was asked once.
  * Returns the kube_result's `r`; `ret_body` (may be NULL) gets the answer, owned by the caller, on
  * success. The text of a failure names the server, the path and what the server said.
  */

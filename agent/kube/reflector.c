@@ -20,14 +20,31 @@ enum {
 	ABSENT_RETRY_S = 60,	/* CRDs are installed by the operator */
 	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
 	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
+	CONFIRM_LISTS = 2,
+	GUARDED_LISTS = 3,	/* of a guarded kind that is empty all at once, */
+	GUARDED_TIMES = 4,	/* over so many times CONFIRM_S */
+	MARGIN_MIN = 2,		/* two lists say the same if no more objects came or went in between, */
+	MARGIN_PART = 10,	/* or no more than this part of them */
 	SUSPICIOUS_MIN = 10,	/* of fewer objects some may vanish at once, but not all */
 	VERSION_LEN = 32,
 	CONTINUE_MAX = 4096,
 };
 
-enum phase { PHASE_WATCHLIST, PHASE_LIST, PHASE_WATCH };
+/*
+ * A list tells its version only after its objects, streamed or (for custom resources, whose members are sorted)
+ * in pages. What is known already must not be overwritten by older states, so a probe asks for the version first.
+ */
+enum phase { PHASE_PROBE, PHASE_WATCHLIST, PHASE_LIST, PHASE_WATCH };
 
 enum event_type { EVENT_NONE, EVENT_UPSERT, EVENT_ADDED, EVENT_DELETED, EVENT_BOOKMARK, EVENT_ERROR };
+
+/* What a list would undo, and how often it was said in a row. */
+struct doubt {
+	unsigned n; /* lists; 0 = no doubt */
+	bool has_lost, is_older;
+	uint64_t listed, since_us;
+	char version[VERSION_LEN];
+};
 
 struct reflector {
 	struct loop *loop;
@@ -43,15 +60,21 @@ struct reflector {
 	bool has_synced;
 	bool no_watchlist;  /* this server refused it */
 	bool is_replacing;  /* between on_replace_begin and its end */
-	bool is_suspicious; /* the last list was not believed */
+	bool is_probed;	    /* the server's version is not older than ours */
+	bool is_confirming; /* waits for a list that says the same */
+	bool is_absent;	    /* the kind does not exist */
+	struct doubt doubt; /* the last lists were not believed */
 	bool must_relist;   /* after an ERROR event or 410 */
 	bool is_new_list;   /* no watch has lasted since the last list */
 	char version[VERSION_LEN];	/* to resume from; "" = none */
 	char next_version[VERSION_LEN]; /* of the list being read */
 	char *page_token;		/* of the next page */
 	char error[256];
+	char event_error[256]; /* of the exchange under way */
+	const char *server;    /* that it went to */
 	uint64_t fresh_us;
 	uint64_t started_us; /* of the exchange under way */
+	uint64_t opened_us;  /* when its answer began; 0 = not yet */
 	uint64_t seen;	     /* in the list being read */
 	unsigned n_refused;  /* 401 in a row */
 	struct reflector_stats stats;
@@ -70,14 +93,30 @@ static void set_state(struct reflector *r, enum reflector_state state, const cha
 		r->conf.on_state(r, r->conf.state_arg);
 }
 
-static void wait_for(struct reflector *r, uint64_t delay_us, const char *why)
+static void wait_as(struct reflector *r, bool is_confirming, uint64_t delay_us, const char *why)
 {
 	int e = source_arm(r->timer, delay_us, delay_us / 8);
 
+	r->is_confirming = is_confirming;
 	if (e < 0)
 		log_event(LOG_ERR, "reflector.timer", "cannot arm the retry timer", F_STR("kind", r->conf.name),
 			  F_ERRNO(e));
 	set_state(r, REFLECTOR_WAITING, why);
+}
+
+static void wait_for(struct reflector *r, uint64_t delay_us, const char *why)
+{
+	wait_as(r, false, delay_us, why);
+}
+
+static uint64_t confirm_us(const struct reflector *r)
+{
+	return r->conf.confirm_us ? r->conf.confirm_us : CONFIRM_S * USEC_PER_SEC;
+}
+
+static void confirm(struct reflector *r)
+{
+	wait_as(r, true, confirm_us(r), "waiting for a second list");
 }
 
 static void back_off(struct reflector *r, int64_t retry_after_s, const char *why)
@@ -113,24 +152,50 @@ static void replace_begin(struct reflector *r)
 	r->conf.ops->on_replace_begin(r->conf.arg);
 }
 
+static bool says_the_same(const struct doubt *a, const struct doubt *b)
+{
+	uint64_t diff = a->listed > b->listed ? a->listed - b->listed : b->listed - a->listed;
+
+	return a->n && a->has_lost == b->has_lost && a->is_older == b->is_older && !is_older(b->version, a->version) &&
+	       diff <= MAX(a->listed / MARGIN_PART, (uint64_t)MARGIN_MIN);
+}
+
+/* One more list that contradicts what is known. True once enough of them said the same, for long enough. */
+static bool is_confirmed(struct reflector *r, const struct doubt *now)
+{
+	bool is_emptied = r->conf.is_guarded && now->has_lost && now->listed == 0;
+	uint64_t now_us = clock_boot_us();
+	struct doubt *d = &r->doubt;
+
+	if (says_the_same(d, now)) {
+		d->n++;
+		memcpy(d->version, now->version, sizeof(d->version));
+		return is_emptied ? d->n >= GUARDED_LISTS && now_us - d->since_us >= GUARDED_TIMES * confirm_us(r)
+				  : d->n >= CONFIRM_LISTS;
+	}
+	*d = *now;
+	d->n = 1;
+	d->since_us = now_us;
+	log_event(LOG_ERR, "reflector.suspicious",
+		  now->has_lost ? "a list has lost most objects: nothing is removed until a later one says the same"
+				: "the API server went back in time: nothing is changed until a later list says the same",
+		  F_STR("kind", r->conf.name), F_U64("listed", now->listed), F_U64("known", r->stats.objects));
+	return false;
+}
+
 /* A list is complete. Returns false if it is not to be believed yet. */
 static bool replace_end(struct reflector *r, const char *version)
 {
 	bool lost = r->stats.objects >= SUSPICIOUS_MIN ? r->seen < r->stats.objects / 2 : r->stats.objects > r->seen && r->seen == 0;
 	bool older = r->version[0] && is_older(version, r->version);
+	struct doubt now = {.has_lost = lost, .is_older = older, .listed = r->seen};
 
 	r->is_replacing = false;
 	r->stats.lists++;
-	if ((lost || older) && !r->is_suspicious) {
-		r->is_suspicious = true;
-		log_event(LOG_ERR, "reflector.suspicious",
-			  lost ? "a list has lost most objects: nothing is removed until a second one confirms it"
-			       : "the API server went back in time: nothing is removed until a second list confirms it",
-			  F_STR("kind", r->conf.name), F_U64("listed", r->seen),
-			  F_U64("known", r->stats.objects));
+	copy_version(now.version, version, strlen(version));
+	if ((lost || older) && !is_confirmed(r, &now))
 		return false;
-	}
-	r->is_suspicious = false;
+	r->doubt = (struct doubt){0};
 	r->stats.objects = r->seen;
 	copy_version(r->version, version, strlen(version));
 	r->conf.ops->on_replace_end(r->conf.arg);
@@ -167,10 +232,10 @@ static int on_envelope(const char *path, const char *text, size_t len, void *arg
 		     {"BOOKMARK", EVENT_BOOKMARK}, {"ERROR", EVENT_ERROR}};
 	struct reflector *r = arg;
 
-	if (r->phase == PHASE_LIST) {
+	if (r->phase == PHASE_LIST || r->phase == PHASE_PROBE) {
 		if (str_eq(path, "metadata.resourceVersion")) {
 			copy_version(r->next_version, text, len);
-		} else if (str_eq(path, "metadata.continue") && len) {
+		} else if (str_eq(path, "metadata.continue") && len && r->phase == PHASE_LIST) {
 			if (len > CONTINUE_MAX)
 				return -E2BIG;
 			free(r->page_token);
@@ -194,6 +259,8 @@ static int on_begin(void *arg)
 {
 	struct reflector *r = arg;
 
+	if (r->phase == PHASE_PROBE)
+		return 0;
 	if (r->phase != PHASE_LIST && r->event == EVENT_NONE)
 		return -EBADMSG;
 	r->conf.ops->on_begin(r->conf.arg);
@@ -204,6 +271,8 @@ static int on_pick(const struct json_pick *pick, void *arg)
 {
 	struct reflector *r = arg;
 
+	if (r->phase == PHASE_PROBE)
+		return 0;
 	if (pick->id == REFLECTOR_FIELD_VERSION && r->phase == PHASE_WATCH && pick->what == JSON_SCALAR)
 		copy_version(r->next_version, pick->text, pick->text_len);
 	r->conf.ops->on_pick(pick, r->conf.arg);
@@ -232,7 +301,7 @@ static int on_error_event(struct reflector *r, const json_t *doc)
 
 	if (code == 410)
 		r->must_relist = true;
-	(void)snprintf(r->error, sizeof(r->error), "watch: %s", json_str(doc, "message", "the server ended it"));
+	(void)snprintf(r->event_error, sizeof(r->event_error), "watch: %s", json_str(doc, "message", "the server ended it"));
 	return code == 410 ? -ESTALE : -EIO;
 }
 
@@ -241,6 +310,8 @@ static int on_object(const json_t *doc, void *arg)
 	struct reflector *r = arg;
 	enum event_type event = r->phase == PHASE_LIST ? EVENT_ADDED : r->event;
 
+	if (r->phase == PHASE_PROBE)
+		return 0;
 	r->fresh_us = clock_boot_us();
 	r->event = EVENT_NONE;
 	switch (event) {
@@ -287,6 +358,21 @@ static int on_data(const char *data, size_t len, void *arg)
 	return json_stream_feed(r->stream, data, len);
 }
 
+/* The server answers: only now the state is another one, or every vain attempt would look like a recovery. */
+static void on_open(void *arg)
+{
+	struct reflector *r = arg;
+
+	r->opened_us = clock_boot_us();
+	r->is_absent = false;
+	if (r->phase != PHASE_WATCH) {
+		if (r->state == REFLECTOR_WAITING)
+			set_state(r, REFLECTOR_SYNCING, "");
+	} else if (r->state != REFLECTOR_SYNCED) {
+		set_state(r, REFLECTOR_SYNCED, "");
+	}
+}
+
 /* Ends of exchanges */
 
 static bool handle_refusal(struct reflector *r, const struct kube_result *res)
@@ -314,6 +400,9 @@ static bool handle_refusal(struct reflector *r, const struct kube_result *res)
 			replace_begin(r);
 			(void)replace_end(r, ""); /* an empty list against nothing known is never suspicious */
 		}
+		r->is_absent = r->conf.is_optional && r->stats.objects == 0;
+		if (r->is_absent)
+			r->fresh_us = clock_boot_us();
 		wait_for(r, ABSENT_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
 		return true;
 	case -EPERM:
@@ -342,10 +431,31 @@ static void on_list_page(struct reflector *r)
 		return;
 	}
 	if (!replace_end(r, r->next_version)) {
-		wait_for(r, CONFIRM_S * USEC_PER_SEC, "waiting for a second list");
+		confirm(r);
 		return;
 	}
 	list_done(r);
+	begin(r);
+}
+
+static void on_probe(struct reflector *r)
+{
+	struct doubt now = {.is_older = is_older(r->next_version, r->version)};
+
+	if (!r->next_version[0]) {
+		back_off(r, -1, "the list has no resourceVersion");
+		return;
+	}
+	memcpy(now.version, r->next_version, sizeof(now.version));
+	if (now.is_older && !is_confirmed(r, &now)) {
+		confirm(r);
+		return;
+	}
+	if (now.is_older) {
+		r->version[0] = '\0'; /* what is listed counts again, whatever its version */
+		r->doubt = (struct doubt){0};
+	}
+	r->is_probed = true;
 	begin(r);
 }
 
@@ -355,10 +465,14 @@ static void on_done(const struct kube_result *res, void *arg)
 	int end = res->r == 0 ? json_stream_end(r->stream) : 0;
 
 	r->op = NULL;
-	if (r->phase == PHASE_WATCH && clock_boot_us() - r->started_us >= SHORT_WATCH_S * USEC_PER_SEC)
+	r->server = res->server;
+	if (res->r != -ENOENT)
+		r->is_absent = false;
+	if (r->phase == PHASE_WATCH && r->opened_us &&
+	    clock_boot_us() - r->opened_us >= SHORT_WATCH_S * USEC_PER_SEC)
 		watch_lasted(r);
-	if (res->r == -EAGAIN && r->is_suspicious) {
-		wait_for(r, CONFIRM_S * USEC_PER_SEC, "waiting for a second list");
+	if (res->r == -EAGAIN && r->doubt.n) {
+		confirm(r);
 		return;
 	}
 	if (res->r < 0 && handle_refusal(r, res))
@@ -368,8 +482,12 @@ static void on_done(const struct kube_result *res, void *arg)
 			free(r->page_token);
 			r->page_token = NULL;
 		}
-		back_off(r, res->retry_after_s, r->error[0] && res->r == -EIO ? r->error
+		back_off(r, res->retry_after_s, r->event_error[0] && res->r == -EIO ? r->event_error
 						: end < 0 ? "the answer was cut short" : res->message);
+		return;
+	}
+	if (r->phase == PHASE_PROBE) {
+		on_probe(r);
 		return;
 	}
 	if (r->phase == PHASE_LIST) {
@@ -395,6 +513,8 @@ static int build_path(struct reflector *r, struct buf *path)
 	int e;
 
 	switch (r->phase) {
+	case PHASE_PROBE:
+		return buf_addf(path, "%s?limit=1%s%s", r->conf.path, amp, query);
 	case PHASE_WATCHLIST:
 		return buf_addf(path,
 				"%s?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
@@ -417,12 +537,13 @@ static int build_path(struct reflector *r, struct buf *path)
 static int start(struct reflector *r)
 {
 	CLEANUP(buf_done) struct buf path = {0};
-	struct kube_request req = {.on_data = on_data, .on_done = on_done, .arg = r};
+	struct kube_request req = {.on_open = on_open, .on_data = on_data, .on_done = on_done, .arg = r};
+	bool is_list = r->phase == PHASE_LIST || r->phase == PHASE_PROBE;
 	int e;
 
 	json_stream_free(r->stream);
 	r->stream = NULL;
-	e = json_stream_new(r->phase == PHASE_LIST ? JSON_LIST : JSON_WATCH, r->conf.paths, &stream_ops, r,
+	e = json_stream_new(is_list ? JSON_LIST : JSON_WATCH, r->conf.paths, &stream_ops, r,
 			    &r->stream);
 	if (e < 0)
 		return e;
@@ -432,32 +553,36 @@ static int start(struct reflector *r)
 	free(r->page_token); /* used; the answer may bring another */
 	r->page_token = NULL;
 	req.path = path.data;
-	req.timeout_us = r->phase == PHASE_LIST
-				 ? 0
+	req.timeout_us = is_list ? 0
 				 : (int64_t)((WATCH_MIN_S + WATCH_SPREAD_S + WATCH_GUARD_S) * USEC_PER_SEC);
 	r->started_us = clock_boot_us();
+	r->opened_us = 0;
+	r->event_error[0] = '\0';
 	return kube_start(r->client, &req, &r->op);
 }
 
 static void begin(struct reflector *r)
 {
-	bool resume = r->has_synced && r->version[0] && !r->must_relist && !r->is_suspicious;
+	bool resume = r->has_synced && r->version[0] && !r->must_relist && !r->doubt.n;
 	int e;
 
 	if (resume) {
 		r->phase = PHASE_WATCH;
 	} else if (r->page_token) {
 		r->phase = PHASE_LIST;
+	} else if (r->has_synced && r->version[0] && !r->is_probed) {
+		r->phase = PHASE_PROBE;
+		r->next_version[0] = '\0';
 	} else {
 		r->phase = r->no_watchlist ? PHASE_LIST : PHASE_WATCHLIST;
+		r->is_probed = false;
 		replace_begin(r);
-		set_state(r, REFLECTOR_SYNCING, "");
 	}
+	if (!resume && r->state == REFLECTOR_SYNCED)
+		set_state(r, REFLECTOR_SYNCING, "");
 	e = start(r);
 	if (e < 0)
 		back_off(r, -1, err_name(e));
-	else if (resume && r->state != REFLECTOR_SYNCED)
-		set_state(r, REFLECTOR_SYNCED, "");
 }
 
 static void on_timer(void *arg)
@@ -517,6 +642,29 @@ const char *reflector_error(const struct reflector *r)
 	return r->error;
 }
 
+bool reflector_is_failing(const struct reflector *r)
+{
+	return r->state == REFLECTOR_WAITING && !r->is_absent && !r->is_confirming;
+}
+
+bool reflector_is_absent(const struct reflector *r)
+{
+	return r->is_absent;
+}
+
+bool reflector_get_doubt(const struct reflector *r, struct reflector_doubt *ret)
+{
+	if (!r->doubt.n)
+		return false;
+	*ret = (struct reflector_doubt){.listed = r->doubt.listed, .known = r->stats.objects, .is_older = r->doubt.is_older};
+	return true;
+}
+
+const char *reflector_server(const struct reflector *r)
+{
+	return r->server;
+}
+
 uint64_t reflector_fresh_us(const struct reflector *r)
 {
 	return r->fresh_us;
@@ -530,6 +678,6 @@ struct reflector_stats reflector_get_stats(const struct reflector *r)
 void reflector_kick(struct reflector *r)
 {
 	r->n_refused = 0;
-	if (r->state == REFLECTOR_WAITING)
+	if (r->state == REFLECTOR_WAITING && !r->op && !r->is_confirming)
 		(void)source_arm(r->timer, 0, 0); /* it was armed already; this only shortens it */
 }

@@ -2,7 +2,7 @@
 /*
  * Keeps a copy of one kind of object true: lists, watches, resumes, lists again. Prefers a streaming
  * list (WatchList, KEP-3157), falls back to pages. An outage changes nothing in the copy. A list that
- * has lost most objects, or is older than what is known, counts only when a second one confirms it.
+ * has lost most objects, or is older than what is known, counts only when a second one says the same.
  */
 #pragma once
 
@@ -43,6 +43,8 @@ struct reflector_conf {
 	const char *path; /* "/apis/cilium.io/v2/ciliumendpoints" */
 	const char *query; /* escaped selectors, "labelSelector=..."; NULL = none */
 	bool is_optional;  /* the kind may not exist in the cluster: then the copy is empty and complete */
+	bool is_guarded;   /* without its objects the host is open: empty lists count only if they go on for two minutes */
+	uint64_t confirm_us; /* from a list that is not believed to the next; 0 = 30 s */
 	const struct json_paths *paths; /* packed kinds; NULL = documents. Borrowed */
 	const struct reflector_ops *ops;
 	void *arg;
@@ -70,6 +72,23 @@ bool reflector_has_synced(const struct reflector *r);
 
 /* Why it waits; "" if it does not. */
 const char *reflector_error(const struct reflector *r);
+
+/* True if it waits because the last attempt failed: not for a list that confirms another, not for an absent kind. */
+bool reflector_is_failing(const struct reflector *r);
+
+/* True while the cluster does not have this kind, which is optional: nothing is wrong with the empty copy. */
+bool reflector_is_absent(const struct reflector *r);
+
+/* A list that is not believed yet, while what was known before stays. */
+struct reflector_doubt {
+	uint64_t listed, known; /* objects */
+	bool is_older;		/* its version is */
+};
+/* Whether there is one. */
+bool reflector_get_doubt(const struct reflector *r, struct reflector_doubt *ret);
+
+/* The server that was asked last; NULL = none yet. It lives as long as the client. */
+const char *reflector_server(const struct reflector *r);
 
 /* CLOCK_BOOTTIME of the last proof that the copy is fresh; 0 = none yet. */
 uint64_t reflector_fresh_us(const struct reflector *r);

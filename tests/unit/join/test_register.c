@@ -144,8 +144,10 @@ Test(register, refused_is_not_removed, .init = setup, .fini = teardown)
 	registration_kick(registration);
 	await_state(REGISTRATION_PENDING);
 	cr_expect_eq(n_unauthorized, 1, "watches that are open never tell of it");
+	cr_expect_gt(registration_failing_us(registration), 0);
 	await_state(REGISTRATION_READY);
 	cr_expect_eq(n_states, 3, "ready, pending, ready");
+	cr_expect_eq(registration_failing_us(registration), 0);
 }
 
 /* The admin deletes credential, objects and roles in one go: which of them the host notices first is chance. */

@@ -98,10 +98,14 @@ static void make_client(const char *token)
 	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
 }
 
+static uint64_t confirm_us = 50 * USEC_PER_MSEC;
+static bool is_guarded;
+
 static void start_conf(const char *kind_path, bool is_optional)
 {
 	struct reflector_conf conf = {.name = "configmaps", .path = kind_path, .ops = &ops, .on_state = on_state,
-				      .on_unauthorized = on_unauthorized, .is_optional = is_optional};
+				      .on_unauthorized = on_unauthorized, .is_optional = is_optional,
+				      .is_guarded = is_guarded, .confirm_us = confirm_us};
 
 	memset(&copy, 0, sizeof(copy));
 	cr_assert_eq(reflector_new(loop, client, &conf, 0, &reflector), 0);
@@ -371,9 +375,9 @@ static void nothing_is_removed_until_confirmed(void)
 	start();
 	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
 	cr_assert_eq(n_objects(), 20);
-	/* Empty for once: the next list shows them again. */
+	/* Empty for once, the question for its version included: the next list shows them again. */
 	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1},"
-	      "{\"action\":\"empty\",\"count\":1}]");
+	      "{\"action\":\"empty\",\"count\":2}]");
 	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
 	AWAIT_ALONE(copy.has_waited && strstr(copy.waited_for, "second list"));
 	cr_expect_eq(n_objects(), 20);
@@ -407,6 +411,139 @@ Test(reflector, a_list_that_lost_most_pages, .init = setup_pages, .fini = teardo
 	nothing_is_removed_until_confirmed();
 }
 
+/* Watches are cut and too old to be resumed. */
+static void force_lists(void)
+{
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+}
+
+static void start_full(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		put(i, i);
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_assert_eq(n_objects(), 20);
+}
+
+/* Two lists that say different things confirm nothing. */
+static void another_list_confirms_nothing(void)
+{
+	struct reflector_doubt doubt;
+
+	confirm_us = 500 * USEC_PER_MSEC;
+	start_full();
+	cr_expect_not(reflector_get_doubt(reflector, &doubt));
+	fault("[{\"action\":\"hang\",\"match\":{\"watch\":true},\"count\":1}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	run_for(1500 * USEC_PER_MSEC); /* it asks for its watch again, and hears nothing of what happens next */
+	for (unsigned i = 0; i < 12; i++)
+		del(i);
+	want_code(&w, 200, "POST", json_pack("{}"), "/test/compact");
+	want_code(&w, 200, "DELETE", NULL, "/test/faults");
+	force_lists();
+	AWAIT(reflector_get_stats(reflector).lists == 2);
+	cr_assert(reflector_get_doubt(reflector, &doubt));
+	cr_expect_geq(doubt.listed, 8); /* kube-root-ca.crt may be one */
+	cr_expect_geq(doubt.known, 20);
+	cr_expect_not(doubt.is_older);
+	cr_expect_not(reflector_is_failing(reflector));
+	for (unsigned i = 12; i < 18; i++)
+		del(i);
+	AWAIT(reflector_get_stats(reflector).lists == 3);
+	cr_expect_eq(n_objects(), 20, "it says something else");
+	AWAIT(is_equal());
+	cr_expect_eq(reflector_get_stats(reflector).lists, 4);
+	cr_expect_eq(n_objects(), 2);
+	cr_expect_not(reflector_get_doubt(reflector, &doubt));
+}
+
+Test(reflector, another_list_confirms_nothing, .init = setup, .fini = teardown)
+{
+	another_list_confirms_nothing();
+}
+
+Test(reflector, another_list_confirms_nothing_pages, .init = setup_pages, .fini = teardown)
+{
+	another_list_confirms_nothing();
+}
+
+/* What protects the host does not go with two lists that happen to be empty. */
+Test(reflector, guarded_kinds, .init = setup_pages, .fini = teardown)
+{
+	struct reflector_doubt doubt;
+	uint64_t before;
+
+	confirm_us = 100 * USEC_PER_MSEC;
+	is_guarded = true;
+	start_full();
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1},"
+	      "{\"action\":\"empty\",\"match\":{\"watch\":false,\"pathPrefix\":\"/api/v1/namespaces\"},\"count\":6}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(reflector_get_stats(reflector).lists == 4);
+	cr_expect_eq(n_objects(), 20, "three lists, but in too short a time");
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_expect_eq(reflector_get_stats(reflector).lists, 5, "a full list counts at once");
+	cr_expect_eq(n_objects(), 20);
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1},"
+	      "{\"action\":\"empty\",\"match\":{\"watch\":false,\"pathPrefix\":\"/api/v1/namespaces\"},\"count\":1000}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(reflector_get_doubt(reflector, &doubt));
+	before = clock_boot_us();
+	AWAIT(n_objects() == 0);
+	cr_expect_geq(clock_boot_us() - before, 400 * USEC_PER_MSEC - 20000);
+}
+
+/* A server restored from a backup: not even what it has may be taken over before it says so twice. */
+Test(reflector, back_in_time, .init = setup_pages, .fini = teardown)
+{
+	struct reflector_doubt doubt;
+
+	start_full();
+	put(3, 777);
+	AWAIT_ALONE(is_equal());
+	/* Old once, then as it was. */
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1},"
+	      "{\"action\":\"rv-back\",\"back\":1,\"match\":{\"pathPrefix\":\"/api/v1/namespaces\"},\"count\":1}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(reflector_get_doubt(reflector, &doubt));
+	cr_expect(doubt.is_older);
+	cr_expect_str_eq(copy.objects[3].v, "777");
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	cr_expect_not(reflector_get_doubt(reflector, &doubt));
+	cr_expect_str_eq(copy.objects[3].v, "777");
+	/* Old for good: it is the truth then. */
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1},"
+	      "{\"action\":\"rv-back\",\"back\":1,\"match\":{\"watch\":false,\"pathPrefix\":\"/api/v1/namespaces\"},"
+	      "\"count\":3}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(reflector_get_doubt(reflector, &doubt));
+	cr_expect_str_eq(copy.objects[3].v, "777");
+	AWAIT(str_eq(copy.objects[3].v, "3"));
+}
+
+/* While attempts are vain nothing looks like a recovery. */
+Test(reflector, vain_attempts_are_no_recovery, .init = setup, .fini = teardown)
+{
+	unsigned synced;
+
+	sync_and_follow();
+	synced = copy.states[REFLECTOR_SYNCED];
+	fault("[{\"action\":\"status\",\"status\":503,\"match\":{\"watch\":true,\"pathPrefix\":\"/api/v1/namespaces\"},"
+	      "\"count\":5}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(copy.states[REFLECTOR_WAITING] >= 5);
+	cr_expect_eq(copy.states[REFLECTOR_SYNCED], synced);
+	cr_expect_eq(copy.states[REFLECTOR_SYNCING], 0);
+	cr_expect(reflector_is_failing(reflector));
+	cr_expect_str_eq(reflector_server(reflector), w.api->url);
+	put(9, 9);
+	AWAIT(is_equal());
+	cr_expect_eq(copy.states[REFLECTOR_SYNCED], synced + 1);
+	cr_expect_eq(reflector_get_stats(reflector).lists, 1);
+}
+
 Test(reflector, refusals, .init = setup, .fini = teardown)
 {
 	put(1, 1);
@@ -430,11 +567,16 @@ Test(reflector, absent_kind, .init = setup, .fini = teardown)
 {
 	start_conf("/apis/cilium.io/v2/nosuchthings", true);
 	AWAIT_ALONE(reflector_has_synced(reflector));
-	cr_expect_eq(reflector_get_state(reflector), REFLECTOR_WAITING);
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_WAITING);
+	cr_expect(reflector_is_absent(reflector));
+	cr_expect_not(reflector_is_failing(reflector), "nothing is wrong");
+	cr_expect_gt(reflector_fresh_us(reflector), 0);
 	reflector_free(reflector);
 	start_conf("/apis/cilium.io/v2/nosuchthings", false);
 	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_WAITING);
 	cr_expect_not(reflector_has_synced(reflector));
+	cr_expect_not(reflector_is_absent(reflector));
+	cr_expect(reflector_is_failing(reflector));
 }
 
 /* Random histories on one server with random faults. */

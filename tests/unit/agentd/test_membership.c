@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the daemon makes of refusals, lasting failures and a changed cluster, without a kernel. */
+#define world api_world /* the daemon has a struct of that name, too */
+#include "../lib/helpers.h"
+#undef world
+
+#include "agentd/apply.h"
+#include "agentd/boot.h"
+#include "agentd/membership.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/str.h"
+
+static struct api_world w;
+static struct conf conf;
+static struct agent agent;
+
+static void setup(void)
+{
+	CLEANUP(json) json_t *map = json_object();
+
+	cr_assert_eq(cilium_config_parse(map, &agent.config, NULL), 0);
+	cr_assert_eq(loop_new(&agent.loop), 0);
+	cr_assert_eq(health_new(&agent.health), 0);
+	agent.conf = &conf;
+	agent.state = AGENT_RUNNING;
+}
+
+static void teardown(void)
+{
+	health_free(agent.health);
+	loop_free(agent.loop);
+}
+
+static void setup_server(void)
+{
+	CLEANUP(buf_done) struct buf ca = {0};
+	struct kube_conf kube = {.n_servers = 1};
+	const char *servers[1];
+	struct err err = {0};
+
+	setup();
+	world_start(&w, NULL);
+	servers[0] = w.api->url;
+	kube.servers = servers;
+	kube.token = w.api->token;
+	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
+	kube.ca_pem = ca.data;
+	cr_assert_eq(kube_client_new(agent.loop, &kube, &agent.client, &err), 0, "%s", err.text);
+}
+
+static void teardown_server(void)
+{
+	kube_client_free(agent.client);
+	world_stop(&w);
+	teardown();
+}
+
+static void fault(const char *text)
+{
+	want_code(&w, 200, "POST", json_loads(text, 0, NULL), "/test/faults");
+}
+
+static const char *text_of(const char *name)
+{
+	static char text[600];
+	CLEANUP(json) json_t *list = health_json(agent.health);
+	json_t *o;
+	size_t i;
+
+	text[0] = '\0';
+	json_array_foreach (list, i, o)
+		if (str_eq(text_at(o, "name", NULL), name))
+			(void)snprintf(text, sizeof(text), "%s", text_at(o, "text", NULL));
+	return text;
+}
+
+Test(membership, a_refusal_that_is_over, .init = setup_server, .fini = teardown_server)
+{
+	static const int answers[] = {403, 0};
+	struct err err = {0};
+
+	conf.revoked_action = CONF_REVOKED_STAND_DOWN;
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		CLEANUP(free) char *text = str_printf("[{\"action\":\"status\",\"status\":%d,\"count\":1}]", answers[i]);
+
+		fault("[{\"action\":\"status\",\"status\":401,\"count\":1}]");
+		cr_expect_eq(kube_call(agent.loop, agent.client, "GET", "/api/v1/namespaces", NULL, NULL, &err), -EACCES);
+		membership_refused(&agent);
+		membership_check(&agent);
+		cr_expect(health_has(agent.health, "api.unauthorized"));
+		if (answers[i])
+			fault(text);
+		(void)kube_call(agent.loop, agent.client, "GET", "/api/v1/namespaces", NULL, NULL, &err);
+		membership_check(&agent);
+		cr_expect_not(health_has(agent.health, "api.unauthorized"), "%d", answers[i]);
+	}
+	cr_expect_eq(agent.state, AGENT_RUNNING);
+}
+
+Test(membership, failures_that_last, .init = setup, .fini = teardown)
+{
+	struct renewal_failure f = {.reason = "forbidden", .expires_s = 1798761600};
+	uint64_t old = clock_boot_us() - 61 * USEC_PER_SEC;
+
+	if (clock_boot_us() < 61 * USEC_PER_SEC)
+		cr_skip("the machine has just been started");
+	f.since_us = clock_boot_us();
+	membership_renewal_failed(&f, &agent);
+	cr_expect_not(health_has(agent.health, "credential.renew"));
+	f.since_us = old;
+	membership_renewal_failed(&f, &agent);
+	cr_expect(strstr(text_of("credential.renew"), "2027-01-01 00:00 UTC"), "%s", text_of("credential.renew"));
+	cr_expect(strstr(text_of("credential.renew"), "forbidden"));
+	membership_note_pending(&agent, clock_boot_us(), "no");
+	cr_expect_not(health_has(agent.health, "register.pending"));
+	membership_note_pending(&agent, old, "ciliumnodes/h1: forbidden");
+	cr_expect_str_eq(text_of("register.pending"), "ciliumnodes/h1: forbidden");
+	membership_note_pending(&agent, 0, "");
+	cr_expect_not(health_has(agent.health, "register.pending"));
+}
+
+static void configured(const char *key, const char *value)
+{
+	CLEANUP(json) json_t *map = json_pack("{s:{s:s}}", "data", key, value);
+
+	boot_config(map, &agent);
+}
+
+/* Policy for a cluster that this host cannot serve would be wrong policy. */
+Test(boot, another_configuration, .init = setup, .fini = teardown)
+{
+	configured("unrelated", "x");
+	cr_expect_eq(agent.state, AGENT_RUNNING);
+	configured("disable-endpoint-crd", "true");
+	cr_expect_eq(agent.state, AGENT_FROZEN);
+	cr_expect(strstr(text_of("cluster.config"), "disable-endpoint-crd"));
+	configured("enable-wireguard", "maybe");
+	cr_expect_eq(agent.state, AGENT_FROZEN);
+	cr_expect(strstr(text_of("cluster.config"), "enable-wireguard"), "%s", text_of("cluster.config"));
+	configured("unrelated", "x");
+	cr_expect_not(health_has(agent.health, "cluster.config"));
+	cr_expect_eq(loop_run(agent.loop), 0, "it starts anew, as what it froze is out of date");
+}
+
+Test(boot, what_is_degraded, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *map = json_pack("{s:{s:s, s:s}}", "data", "enable-wireguard", "true", "routing-mode", "native");
+
+	boot_config(map, &agent);
+	cr_expect(strstr(text_of("cluster.degraded"), "enable-wireguard"));
+	configured("unrelated", "x");
+	cr_expect_not(health_has(agent.health, "cluster.degraded"));
+}
+
+/* Reading */
+
+static unsigned n_resumed;
+
+static void ignore(void *arg)
+{
+	(void)arg;
+}
+
+static void on_resumed(void *arg)
+{
+	(void)arg;
+	n_resumed++;
+}
+
+static void on_namespace(const char *name, bool exists, void *arg)
+{
+	(void)name;
+	(void)exists;
+	(void)arg;
+}
+
+static void on_config(const json_t *configmap, void *arg)
+{
+	(void)configmap;
+	(void)arg;
+}
+
+static void start_sync(void)
+{
+	const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = on_namespace, .on_config = on_config,
+						 .on_unauthorized = ignore, .on_resumed = on_resumed};
+	struct sync_tables t;
+
+	cr_assert_eq(world_new(&agent.config, "me", 300, &conf, &agent.world), 0);
+	t = (struct sync_tables){.identities = agent.world->identities, .policies = agent.world->policies,
+				 .services = agent.world->services, .endpoints = agent.world->endpoints,
+				 .nodes = agent.world->nodes};
+	cr_assert_eq(sync_new(agent.loop, agent.client, false, &t, &callbacks, &agent.sync), 0);
+}
+
+#define AWAIT(condition)                                                                           \
+	do {                                                                                       \
+		uint64_t end_ = clock_boot_us() + 15 * USEC_PER_SEC;                               \
+		while (!(condition) && clock_boot_us() < end_)                                     \
+			(void)loop_once(agent.loop, 10000);                                        \
+		cr_assert(condition);                                                              \
+	} while (0)
+
+/* A kind that the cluster does not have is no outage; all that fail are looked at, not the first alone. */
+Test(sync, what_fails, .init = setup_server, .fini = teardown_server)
+{
+	size_t n = 0;
+
+	fault("[{\"action\":\"status\",\"status\":404,\"match\":{\"pathPrefix\":\"/apis/cilium.io/v2/ciliumcidrgroups\"},"
+	      "\"count\":100000}]");
+	start_sync();
+	AWAIT(sync_is_complete(agent.sync));
+	for (unsigned i = 0; i < 20; i++)
+		(void)loop_once(agent.loop, 10000);
+	cr_expect_null(sync_failing(agent.sync, &n));
+	cr_expect_eq(n, 0);
+	apply_note_outage(&agent);
+	cr_expect_eq(health_worst(agent.health), -1);
+	n_resumed = 0;
+	fault("[{\"action\":\"status\",\"status\":503,\"match\":{\"pathPrefix\":\"/api/v1/\",\"watch\":true},\"count\":100000}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/api/v1/"), "/test/cut");
+	AWAIT(sync_failing(agent.sync, &n) && n >= 2);
+	for (unsigned i = 0; i < 300; i++)
+		(void)loop_once(agent.loop, 10000);
+	cr_expect(sync_failing(agent.sync, &n));
+	cr_expect_eq(n_resumed, 0, "vain attempts are no recovery");
+	sync_free(agent.sync);
+	world_free(agent.world);
+}
+
+/* Policies that vanish all at once stay in force, and a person is told. */
+Test(sync, policies_that_vanish, .init = setup_server, .fini = teardown_server)
+{
+	CLEANUP(free) char *path = str_printf("/apis/cilium.io/v2/namespaces/%s/ciliumnetworkpolicies", w.ns);
+
+	want_code(&w, 201, "POST",
+		  json_pack("{s:s,s:s,s:{s:s},s:{s:{},s:[{}]}}", "apiVersion", "cilium.io/v2", "kind", "CiliumNetworkPolicy",
+			    "metadata", "name", "p", "spec", "endpointSelector", "ingress"),
+		  "%s", path);
+	start_sync();
+	AWAIT(sync_is_complete(agent.sync));
+	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true,\"pathPrefix\":"
+	      "\"/apis/cilium.io/v2/ciliumnetworkpolicies\"},\"count\":1},"
+	      "{\"action\":\"empty\",\"match\":{\"pathPrefix\":\"/apis/cilium.io/v2/ciliumnetworkpolicies\"},\"count\":2}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/apis/cilium.io/v2/ciliumnetworkpolicies"), "/test/cut");
+	AWAIT((apply_note_outage(&agent), health_has(agent.health, "api.suspicious")));
+	cr_expect(strstr(text_of("api.suspicious"), "CiliumNetworkPolicy: the API server lists 0 objects, 1 were known"), "%s",
+		  text_of("api.suspicious"));
+	cr_expect_not(health_has(agent.health, "api.outage"));
+	sync_free(agent.sync);
+	world_free(agent.world);
+}
