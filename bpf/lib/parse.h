@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * Headers up to the ports. Lengths are checked by bpf_skb_load_bytes(), which also reads beyond the
- * linear part; nothing is made writable, as that would copy cloned packets.
+ * Headers up to the ports. The frame's length is checked by bpf_skb_load_bytes(), which also reads beyond
+ * the linear part; nothing is made writable, as that would copy cloned packets. What lies behind the
+ * length in the IP header is no part of the packet, though it is in the frame: nothing is read there.
  */
 #pragma once
+
+#include <stddef.h>
 
 #include "fragment.h"
 
@@ -19,6 +22,8 @@
 #define IPV4_MF		  0x2000
 #define IPV4_OFFSET	  0x1fff
 #define MAX_EXT_HEADERS	  4
+#define MAX_IP_LENGTH	  65535
+#define TCP_HEADER_BYTES  20
 
 struct vlan_tag {
 	__be16 tci;
@@ -58,16 +63,22 @@ struct l4 {
 };
 
 /*
- * The ethertype behind the VLAN tags that are still in the frame, and where its header begins.
- * A drop reason (positive) if there are too many.
+ * The ethertype behind the VLAN tags that are still in the frame, and where its header begins. Read
+ * from the frame: skb->protocol is what the sender of a packet socket says that it is.
+ * A drop reason (positive) if there are too many tags.
  */
 INLINE int parse_l2(struct __sk_buff *skb, __be16 *ethertype, __u32 *l3_off)
 {
-	__be16 proto = (__be16)skb->protocol;
+	const struct ethhdr *eth = (const void *)(long)skb->data;
 	__u32 off = ETH_HLEN;
 	struct vlan_tag tag;
+	__be16 proto;
 	int i;
 
+	if ((const void *)(eth + 1) <= (const void *)(long)skb->data_end)
+		proto = eth->h_proto;
+	else if (bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_proto), &proto, sizeof(proto)))
+		return MESH_DROP_L3;
 #pragma unroll
 	for (i = 0; i < 2; i++) {
 		if (proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD))

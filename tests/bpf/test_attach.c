@@ -4,9 +4,12 @@
  * VNI and inner source can be tried; restart under traffic; tcx and clsact.
  */
 #include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -239,6 +242,37 @@ static void test_restart(struct net *n)
 	close(outsider);
 }
 
+/* A frame that a packet socket sends as ARP, whatever is in it; `reason` must have counted it. */
+static void expect_packet_socket(struct net *n, const struct pkt_spec *s, unsigned reason)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP),
+				 .sll_ifindex = n->nic, .sll_halen = ETH_ALEN};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ARP));
+	uint64_t before = packets(n, reason);
+	uint8_t frame[PKT_MAX];
+	size_t len = pkt_build(s, frame);
+
+	CHECK(fd >= 0);
+	(void)sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)); /* refused where the filter drops it */
+	CHECK_EQ(packets(n, reason) - before, 1);
+	close(fd);
+}
+
+/* What a frame is, its own bytes say, not the process that sends it. */
+static void test_packet_socket(struct net *n)
+{
+	struct pkt_spec s = {.src = "10.77.0.1", .dst = "10.77.0.3", .proto = IPPROTO_UDP,
+			     .sport = 5353, .dport = 4000};
+
+	expect_packet_socket(n, &s, MESH_DROP_POLICY);
+	s.vlan_tags = 1;
+	expect_packet_socket(n, &s, MESH_DROP_POLICY);
+	s.vlan_tags = 2;
+	expect_packet_socket(n, &s, MESH_DROP_POLICY);
+	s = (struct pkt_spec){.src = "10.77.0.1", .dst = "10.77.0.3", .ethertype = ETH_P_ARP};
+	expect_packet_socket(n, &s, MESH_PASS_INFRA);
+}
+
 static void test_other_layout(struct net *n)
 {
 	char path[256];
@@ -271,6 +305,7 @@ static void run(bool no_tcx)
 	CHECK_EQ(bpfattach_if(n.h.obj, 1, BPFATTACH_NIC, &how, &err), -EOPNOTSUPP);
 	CHECK(bpfattach_if_is_ok(n.h.obj, n.nic, BPFATTACH_NIC));
 	test_tunnel(&n);
+	test_packet_socket(&n);
 	test_restart(&n);
 	if (!no_tcx)
 		test_other_layout(&n);
