@@ -213,17 +213,36 @@ INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
 	return 0;
 }
 
-/* The transport part of a packet whose fragment state is known. 0 or a drop reason. */
-INLINE int parse_transport(struct __sk_buff *skb, struct pkt *p, __u8 dir, __u32 offset, bool v6)
+/* Bytes that the first fragment must hold, or what was decided on can be overwritten by a later one. */
+INLINE __u32 parse_l4_size(__u8 proto)
 {
-	if (p->frag != FRAG_LATER)
-		return parse_l4(skb, p);
-	/* 20 bytes of TCP must have been in the first fragment, or its flags can be overwritten */
-	if (p->proto == IPPROTO_TCP && offset * 8 < 20)
-		return MESH_DROP_FRAGMENT_TINY;
-	if (!parse_l4_need(p->proto) && !v6)
-		return 0;
-	return fragment_complete(p, dir, v6);
+	return proto == IPPROTO_TCP ? TCP_HEADER_BYTES : parse_l4_need(proto);
+}
+
+/*
+ * The transport part of a packet whose fragment state is known. It begins `head` bytes behind the start
+ * of what is cut into fragments, and ends at `end` of the frame. `offset` is that of the fragment, in
+ * units of 8 bytes. 0 or a drop reason.
+ */
+INLINE int parse_transport(struct __sk_buff *skb, struct pkt *p, __u8 dir, __u32 head, __u32 end,
+			   __u32 offset, bool v6)
+{
+	__u32 size = parse_l4_size(p->proto);
+
+	if (p->frag == FRAG_LATER) {
+		if (p->proto == IPPROTO_TCP && offset * 8 < TCP_HEADER_BYTES)
+			return MESH_DROP_FRAGMENT_TINY;
+		if (!size && !v6)
+			return 0;
+		return fragment_complete(p, dir, offset, v6);
+	}
+	if (p->l4_off + size > end)
+		return p->frag == FRAG_FIRST ? MESH_DROP_FRAGMENT_TINY : MESH_DROP_L4;
+	head = (head + size + 7) / 8;
+	if (head > 255)
+		return MESH_DROP_EXT_HEADERS;
+	p->frag_head = (__u8)head;
+	return parse_l4(skb, p);
 }
 
 /*
@@ -245,12 +264,13 @@ INLINE bool parse_quick(struct __sk_buff *skb, struct pkt *p, bool v6)
 			return false;
 		if (ip->next != IPPROTO_TCP && ip->next != IPPROTO_UDP)
 			return false;
+		if (bpf_ntohs(ip->len) < TCP_HEADER_BYTES)
+			return false;
 		p->saddr = ip->saddr;
 		p->daddr = ip->daddr;
 		p->proto = ip->next;
 	} else {
 		const struct ip4 *ip = data + ETH_HLEN;
-		__u32 need;
 
 		h = data + ETH_HLEN + sizeof(*ip);
 		if ((const void *)(h + 1) > end || ip->version_ihl != 0x45 ||
@@ -258,9 +278,8 @@ INLINE bool parse_quick(struct __sk_buff *skb, struct pkt *p, bool v6)
 			return false;
 		if (ip->proto != IPPROTO_TCP && ip->proto != IPPROTO_UDP)
 			return false;
-		/* shorter than the frame: rare enough for the long way */
-		need = sizeof(*ip) + sizeof(*h);
-		if (bpf_ntohs(ip->len) < need)
+		/* a short datagram: rare enough for the long way */
+		if (bpf_ntohs(ip->len) < sizeof(*ip) + TCP_HEADER_BYTES)
 			return false;
 		p->saddr.w[0] = ip->saddr;
 		p->daddr.w[0] = ip->daddr;
@@ -273,10 +292,21 @@ INLINE bool parse_quick(struct __sk_buff *skb, struct pkt *p, bool v6)
 	return true;
 }
 
+/*
+ * The length that an IP header tells; `header` is what it does not count. 0 stands for more than the field
+ * can hold: a packet for segmentation offload, or a jumbogram, and only if the frame is that long.
+ */
+INLINE __u32 parse_length(const struct __sk_buff *skb, __be16 field, __u32 header)
+{
+	if (!field && skb->len > MAX_IP_LENGTH)
+		return skb->len;
+	return bpf_ntohs(field) + header;
+}
+
 /* 0 or a drop reason. */
 INLINE int parse_ip4(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 {
-	__u32 header, offset;
+	__u32 header, len;
 	struct ip4 h;
 	__u16 frag;
 
@@ -289,28 +319,75 @@ INLINE int parse_ip4(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 	p->daddr.w[0] = h.daddr;
 	p->proto = h.proto;
 	p->l4_off = off + header;
-	frag = bpf_ntohs(h.frag);
-	/* 0: a segmentation offload packet above 64 KiB */
-	if (h.len && bpf_ntohs(h.len) < header)
+	len = parse_length(skb, h.len, 0);
+	if (len < header)
 		return MESH_DROP_L3;
+	frag = bpf_ntohs(h.frag);
 	if (frag & (IPV4_MF | IPV4_OFFSET)) {
 		p->frag = frag & IPV4_OFFSET ? FRAG_LATER : FRAG_FIRST;
 		p->frag_id = h.id;
 		p->frag_proto = h.proto;
-	} else if (h.len && bpf_ntohs(h.len) < header + parse_l4_need(h.proto)) {
-		return MESH_DROP_L4;
 	}
-	offset = frag & IPV4_OFFSET;
-	return parse_transport(skb, p, dir, offset, false);
+	return parse_transport(skb, p, dir, 0, off + len, frag & IPV4_OFFSET, false);
+}
+
+/* On the way through IPv6 extension headers. */
+struct ext_walk {
+	__u32 off;
+	__u32 start;  /* of what is cut into fragments */
+	__u32 offset; /* of this fragment, in units of 8 bytes */
+	__u8 next;
+};
+
+/* Goes from the first extension header to the transport, or to the end of a later fragment's. 0 or a reason. */
+INLINE int parse_ext(struct __sk_buff *skb, struct ext_walk *w, struct pkt *p)
+{
+	__u8 ext[8];
+	int i;
+
+	w->start = w->off;
+#pragma unroll
+	for (i = 0; i <= MAX_EXT_HEADERS; i++) {
+		bool is_frag = w->next == IPPROTO_FRAGMENT;
+
+		if (w->next == IPPROTO_NONE)
+			return MESH_DROP_EXT_HEADERS;
+		if (w->next != IPPROTO_HOPOPTS && w->next != IPPROTO_ROUTING &&
+		    w->next != IPPROTO_DSTOPTS && w->next != IPPROTO_AH && !is_frag)
+			return 0;
+		if (i == MAX_EXT_HEADERS || bpf_skb_load_bytes(skb, w->off, ext, sizeof(ext)))
+			return MESH_DROP_EXT_HEADERS;
+		if (is_frag) {
+			__u16 field = (__u16)(ext[2] << 8 | ext[3]);
+
+			if (p->frag != FRAG_NONE)
+				return MESH_DROP_EXT_HEADERS;
+			w->offset = field >> 3;
+			if (w->offset || field & 1) {
+				p->frag = w->offset ? FRAG_LATER : FRAG_FIRST;
+				memcpy(&p->frag_id, ext + 4, 4);
+				p->frag_proto = ext[0];
+			}
+			w->off += 8;
+			w->start = w->off;
+		} else if (w->next == IPPROTO_AH) {
+			w->off += (ext[1] + 2U) * 4;
+		} else {
+			w->off += (ext[1] + 1U) * 8;
+		}
+		w->next = ext[0];
+		if (w->offset)
+			return 0;
+	}
+	return MESH_DROP_EXT_HEADERS;
 }
 
 /* 0 or a drop reason. */
 INLINE int parse_ip6(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 {
-	__u32 offset = 0;
-	__u8 next, ext[8];
+	struct ext_walk w = {.off = off + sizeof(struct ip6)};
 	struct ip6 h;
-	int i;
+	int r;
 
 	if (bpf_skb_load_bytes(skb, off, &h, sizeof(h)))
 		return MESH_DROP_L3;
@@ -318,43 +395,12 @@ INLINE int parse_ip6(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 		return MESH_DROP_L3;
 	p->saddr = h.saddr;
 	p->daddr = h.daddr;
-	next = h.next;
-	off += sizeof(h);
-#pragma unroll
-	for (i = 0; i <= MAX_EXT_HEADERS; i++) {
-		bool is_frag = next == IPPROTO_FRAGMENT;
-
-		if (next == IPPROTO_NONE)
-			return MESH_DROP_EXT_HEADERS;
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
-		    next != IPPROTO_AH && !is_frag)
-			goto transport;
-		if (i == MAX_EXT_HEADERS || bpf_skb_load_bytes(skb, off, ext, sizeof(ext)))
-			return MESH_DROP_EXT_HEADERS;
-		if (is_frag) {
-			__u16 field = (__u16)(ext[2] << 8 | ext[3]);
-
-			if (p->frag != FRAG_NONE)
-				return MESH_DROP_EXT_HEADERS;
-			offset = field >> 3;
-			if (offset || field & 1) {
-				p->frag = offset ? FRAG_LATER : FRAG_FIRST;
-				memcpy(&p->frag_id, ext + 4, 4);
-				p->frag_proto = ext[0];
-			}
-			off += 8;
-		} else if (next == IPPROTO_AH) {
-			off += (ext[1] + 2U) * 4;
-		} else {
-			off += (ext[1] + 1U) * 8;
-		}
-		next = ext[0];
-		if (offset)
-			goto transport;
-	}
-	return MESH_DROP_EXT_HEADERS;
-transport:
-	p->proto = next;
-	p->l4_off = off;
-	return parse_transport(skb, p, dir, offset, true);
+	w.next = h.next;
+	r = parse_ext(skb, &w, p);
+	if (r)
+		return r;
+	p->proto = w.next;
+	p->l4_off = w.off;
+	return parse_transport(skb, p, dir, w.off - w.start, off + parse_length(skb, h.len, sizeof(h)),
+			       w.offset, true);
 }

@@ -369,6 +369,37 @@ static void test_fragments(struct harness *h)
 			    .payload_bytes = 64)), MESH_DROP_FRAGMENT_LOST);
 }
 
+/* What lies behind the length that the IP header tells is no header, and no fragment replaces one. */
+static void test_lengths(struct harness *h)
+{
+#define FIRST6(...) TCP6(.is_fragment = true, .more_fragments = true, .options_units = 3, __VA_ARGS__)
+#define LATER6(...) TCP6(.is_fragment = true, .options_units = 3, .payload_bytes = 64, __VA_ARGS__)
+	allow_http(h);
+	/* the transport header is beyond the end */
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 20, .len_delta = -20)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 20, .offset_units = 3)), MESH_DROP_FRAGMENT_LOST);
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 20, .len_delta = -1)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 20, .len_delta = -28)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, TCP4(.is_fragment = true, .more_fragments = true, .frag_id = 20,
+			    .len_delta = -4)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, TCP4(.len_delta = -1)), MESH_DROP_L4);
+	CHECK_EQ(IN(h, TCP4(.len_delta = -21)), MESH_DROP_L3);
+	CHECK_EQ(IN(h, TCP4(.len_delta = -40)), MESH_DROP_L3);
+	CHECK_EQ(IN(h, TCP6(.len_delta = -1)), MESH_DROP_L4);
+	CHECK_EQ(IN(h, TCP6(.len_delta = -20)), MESH_DROP_L4);
+	CHECK_EQ(IN(h, TCP6(.ext = {255, 60}, .len_delta = -20)), MESH_DROP_L4);
+	/* a later fragment inside of what the first one was judged by */
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 21)), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 21, .offset_units = 3)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 21, .offset_units = 5)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 21, .offset_units = 6)), MESH_PASS_ESTABLISHED);
+	/* what is shorter than the frame is padding */
+	CHECK_EQ(IN(h, TCP4(.payload_bytes = 6, .len_delta = -6, .sport = 4010)), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, TCP6(.payload_bytes = 6, .len_delta = -6, .sport = 4010)), MESH_PASS_NEW);
+#undef FIRST6
+#undef LATER6
+}
+
 static void test_icmp(struct harness *h)
 {
 #define PING(...)                                                                                  \
@@ -594,6 +625,7 @@ int main(void)
 	test_malformed(&h);
 	test_ext_headers(&h);
 	test_fragments(&h);
+	test_lengths(&h);
 	test_icmp(&h);
 	test_icmp_errors(&h);
 	test_tunnel_outer(&h);
