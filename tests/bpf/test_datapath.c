@@ -481,6 +481,50 @@ static void test_icmp_errors(struct harness *h)
 #undef ERROR4
 }
 
+/* Errors about fragments, and about packets with extension headers: path MTU discovery needs them. */
+static void test_errors_about_fragments(struct harness *h)
+{
+#define SENT6(...)                                                                                 \
+	(&(struct pkt_spec){.src = "fd00::1", .dst = "fd00::9", .proto = IPPROTO_UDP, .sport = 53,  \
+			    .dport = 4000, .payload_bytes = 64, __VA_ARGS__})
+#define SENT4(...) UDP4(.src = "10.0.0.1", .dst = "10.0.0.9", .payload_bytes = 64, __VA_ARGS__)
+#define TOO_BIG6(q)                                                                                \
+	(&(struct pkt_spec){.src = "fd00:77::1", .dst = "fd00::1", .proto = IPPROTO_ICMPV6,        \
+			    .icmp_type = 2, .quoted = (q)})
+#define TOO_BIG4(q)                                                                                \
+	(&(struct pkt_spec){.src = "172.16.0.1", .dst = "10.0.0.1", .proto = IPPROTO_ICMP,         \
+			    .icmp_type = 3, .icmp_code = 4, .quoted = (q)})
+	const struct pkt_spec *first = SENT6(.is_fragment = true, .more_fragments = true, .frag_id = 30);
+	const struct pkt_spec *later = SENT6(.is_fragment = true, .offset_units = 9, .frag_id = 30);
+	const struct pkt_spec *first4 = SENT4(.is_fragment = true, .more_fragments = true, .frag_id = 30);
+	const struct pkt_spec *later4 = SENT4(.is_fragment = true, .offset_units = 9, .frag_id = 30);
+
+	allow_http(h);
+	harness_row(h, 0, MESH_EGRESS, 1, MESH_SLOT_UDP, MESH_ALLOW, 0);
+	CHECK_EQ(IN(h, TOO_BIG6(first)), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(later)), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG4(later4)), MESH_DROP_POLICY);
+	CHECK_EQ(OUT(h, first), MESH_PASS_NEW);
+	CHECK_EQ(OUT(h, later), MESH_PASS_ESTABLISHED);
+	CHECK_EQ(OUT(h, first4), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, TOO_BIG6(first)), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG6(later)), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG4(first4)), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG4(later4)), MESH_PASS_RELATED);
+	/* the flow, not the fragment, is what counts */
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.is_fragment = true, .offset_units = 9, .frag_id = 31))),
+		 MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.is_fragment = true, .more_fragments = true, .sport = 54))),
+		 MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.ext = {255, 60}))), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.ext = {255, 60}, .dport = 4001))), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.ext = {60, 60, 60, 60, 60}))), MESH_DROP_POLICY);
+#undef SENT6
+#undef SENT4
+#undef TOO_BIG6
+#undef TOO_BIG4
+}
+
 static void test_tunnel_outer(struct harness *h)
 {
 	const struct pkt_spec *in = UDP4(.src = "10.0.0.2", .dport = 8472);
@@ -628,6 +672,7 @@ int main(void)
 	test_lengths(&h);
 	test_icmp(&h);
 	test_icmp_errors(&h);
+	test_errors_about_fragments(&h);
 	test_tunnel_outer(&h);
 	test_tunnel_inner(&h);
 	test_events(&h);
