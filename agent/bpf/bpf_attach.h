@@ -18,11 +18,12 @@ enum bpfattach_how {
 };
 
 /*
- * Puts both directions' programs first on the interface. ret_how (may be NULL) tells how the ingress
+ * Puts both directions' programs first on the interface, those that fit its type: Ethernet, or IP without
+ * link header. -EOPNOTSUPP for other types. ret_how (may be NULL) tells how the ingress
  * side was done. -ENODEV if the interface is gone; other errno with text. If one direction fails,
  * what the other had or got stays.
  */
-int bpfattach_if(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
+int bpfattach_if(struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
 		 enum bpfattach_how *ret_how, struct err *reterr);
 
 /* Takes our programs off the interface. 0 also if there were none or it is gone. */

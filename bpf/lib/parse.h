@@ -24,6 +24,7 @@
 #define MAX_EXT_HEADERS	  4
 #define MAX_IP_LENGTH	  65535
 #define TCP_HEADER_BYTES  20
+#define PULL_SLACK	  128 /* outer headers and the next one */
 
 struct vlan_tag {
 	__be16 tci;
@@ -63,6 +64,35 @@ struct l4 {
 };
 
 /*
+ * Whether frames begin with an Ethernet header. User space loads the programs twice, the second time
+ * without, for tunnels and other interfaces that have IP only.
+ */
+const volatile bool has_link_header = true;
+
+/*
+ * From the IP header on: some drivers leave outer headers in front of it. The helper reads no further than
+ * the linear part, which is enlarged if it must be: here that is rare.
+ */
+static __noinline int parse_load_net(struct __sk_buff *skb, __u32 off, void *to, __u32 len)
+{
+	__u32 want = off + len + PULL_SLACK;
+
+	if (bpf_skb_load_bytes_relative(skb, off, to, len, BPF_HDR_START_NET) == 0)
+		return 0;
+	if (bpf_skb_pull_data(skb, want < skb->len ? want : skb->len))
+		return -1;
+	return (int)bpf_skb_load_bytes_relative(skb, off, to, len, BPF_HDR_START_NET);
+}
+
+/* `off` counts from the beginning of the frame, where it has a link header; else from the IP header. */
+INLINE int parse_load(struct __sk_buff *skb, __u32 off, void *to, __u32 len)
+{
+	if (has_link_header)
+		return (int)bpf_skb_load_bytes(skb, off, to, len);
+	return parse_load_net(skb, off, to, len);
+}
+
+/*
  * The ethertype behind the VLAN tags that are still in the frame, and where its header begins. Read
  * from the frame: skb->protocol is what the sender of a packet socket says that it is.
  * A drop reason (positive) if there are too many tags.
@@ -75,6 +105,13 @@ INLINE int parse_l2(struct __sk_buff *skb, __be16 *ethertype, __u32 *l3_off)
 	__be16 proto;
 	int i;
 
+	if (!has_link_header) {
+		*ethertype = (__be16)skb->protocol;
+		*l3_off = 0;
+		/* nothing but IP belongs here, whatever a packet socket says; the version is checked later */
+		return *ethertype == bpf_htons(ETH_P_IP) || *ethertype == bpf_htons(ETH_P_IPV6) ?
+			       0 : MESH_DROP_ETHERTYPE;
+	}
 	if ((const void *)(eth + 1) <= (const void *)(long)skb->data_end)
 		proto = eth->h_proto;
 	else if (bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_proto), &proto, sizeof(proto)))
@@ -202,10 +239,10 @@ INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
 	case 0:
 		return 0;
 	case 8:
-		r = bpf_skb_load_bytes(skb, p->l4_off, &h, 8);
+		r = parse_load(skb, p->l4_off, &h, 8);
 		break;
 	default:
-		r = bpf_skb_load_bytes(skb, p->l4_off, &h, sizeof(h));
+		r = parse_load(skb, p->l4_off, &h, sizeof(h));
 	}
 	if (r)
 		return MESH_DROP_L4;
@@ -310,7 +347,7 @@ INLINE int parse_ip4(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 	struct ip4 h;
 	__u16 frag;
 
-	if (bpf_skb_load_bytes(skb, off, &h, sizeof(h)))
+	if (parse_load(skb, off, &h, sizeof(h)))
 		return MESH_DROP_L3;
 	header = (h.version_ihl & 0xf) * 4U;
 	if (h.version_ihl >> 4 != 4 || header < sizeof(h))
@@ -355,7 +392,7 @@ INLINE int parse_ext(struct __sk_buff *skb, struct ext_walk *w, struct pkt *p)
 		if (w->next != IPPROTO_HOPOPTS && w->next != IPPROTO_ROUTING &&
 		    w->next != IPPROTO_DSTOPTS && w->next != IPPROTO_AH && !is_frag)
 			return 0;
-		if (i == MAX_EXT_HEADERS || bpf_skb_load_bytes(skb, w->off, ext, sizeof(ext)))
+		if (i == MAX_EXT_HEADERS || parse_load(skb, w->off, ext, sizeof(ext)))
 			return MESH_DROP_EXT_HEADERS;
 		if (is_frag) {
 			__u16 field = (__u16)(ext[2] << 8 | ext[3]);
@@ -389,7 +426,7 @@ INLINE int parse_ip6(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 	struct ip6 h;
 	int r;
 
-	if (bpf_skb_load_bytes(skb, off, &h, sizeof(h)))
+	if (parse_load(skb, off, &h, sizeof(h)))
 		return MESH_DROP_L3;
 	if ((bpf_ntohl(h.version_flow) >> 28) != 6)
 		return MESH_DROP_L3;

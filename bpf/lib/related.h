@@ -14,7 +14,7 @@ INLINE bool related_ip4(struct __sk_buff *skb, struct ext_walk *w, struct pkt *q
 	struct ip4 ip;
 	__u16 frag;
 
-	if (bpf_skb_load_bytes(skb, w->off, &ip, sizeof(ip)))
+	if (parse_load(skb, w->off, &ip, sizeof(ip)))
 		return false;
 	q->saddr.w[0] = ip.saddr;
 	q->daddr.w[0] = ip.daddr;
@@ -34,7 +34,7 @@ INLINE bool related_ip6(struct __sk_buff *skb, struct ext_walk *w, struct pkt *q
 {
 	struct ip6 ip;
 
-	if (bpf_skb_load_bytes(skb, w->off, &ip, sizeof(ip)))
+	if (parse_load(skb, w->off, &ip, sizeof(ip)))
 		return false;
 	q->saddr = ip.saddr;
 	q->daddr = ip.daddr;
@@ -63,7 +63,7 @@ INLINE bool related_quoted(struct __sk_buff *skb, const struct pkt *p, struct pk
 			return false;
 	} else if (parse_l4_need(q->proto)) {
 		/* routers need to quote no more than 8 bytes of it */
-		if (bpf_skb_load_bytes(skb, w.off, &h, 8))
+		if (parse_load(skb, w.off, &h, 8))
 			return false;
 		q->sport = h.sport;
 		q->dport = h.dport;

@@ -306,6 +306,31 @@ static void test_vlan(struct harness *h)
 	CHECK_EQ(IN(h, TCP6(.vlan_tags = 2)), MESH_PASS_NEW);
 }
 
+/* The copy for interfaces without a link header takes the packet from its IP header on. */
+static void test_no_link_header(struct harness *h)
+{
+#define L3(s) harness_run(h, BPFOBJ_L3_INGRESS, (s), NULL)
+	struct err err = {0};
+
+	CHECK_EQ(bpfobj_load_l3(h->obj, &err), 0);
+	allow_http(h);
+	CHECK_EQ(L3(TCP4()), MESH_PASS_NEW);
+	CHECK_EQ(L3(TCP4()), MESH_PASS_ESTABLISHED);
+	CHECK_EQ(harness_run(h, BPFOBJ_L3_EGRESS, TCP4_BACK(), NULL), MESH_PASS_REPLY);
+	CHECK_EQ(harness_run(h, BPFOBJ_L3_EGRESS, TCP4_BACK(.dport = 4001), NULL), MESH_DROP_POLICY);
+	CHECK_EQ(L3(TCP4(.dport = 81)), MESH_DROP_POLICY);
+	CHECK_EQ(L3(TCP6()), MESH_PASS_NEW);
+	CHECK_EQ(L3(TCP6(.ext = {255, 60}, .sport = 4001)), MESH_PASS_NEW);
+	CHECK_EQ(L3(TCP6(.ext = {255, 60}, .dport = 81)), MESH_DROP_POLICY);
+	CHECK_EQ(L3(TCP6(.cut_bytes = 8)), MESH_DROP_L4);
+	/* nothing but IP, and of the version that is told */
+	CHECK_EQ(L3(TCP4(.ethertype = 0x0806)), MESH_DROP_ETHERTYPE);
+	CHECK_EQ(L3(TCP4(.ethertype = 0x88cc)), MESH_DROP_ETHERTYPE);
+	CHECK_EQ(L3(TCP4(.ethertype = 0x86dd)), MESH_DROP_L3);
+	CHECK_EQ(L3(TCP6(.ethertype = 0x0800)), MESH_DROP_L3);
+#undef L3
+}
+
 static void test_malformed(struct harness *h)
 {
 	allow_http(h);
@@ -666,6 +691,7 @@ int main(void)
 	test_failsafe(&h);
 	test_infra(&h);
 	test_vlan(&h);
+	test_no_link_header(&h);
 	test_malformed(&h);
 	test_ext_headers(&h);
 	test_fragments(&h);
