@@ -428,6 +428,31 @@ int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err
 	return 0;
 }
 
+static bool cgroup_one_is_ok(const struct bpfobj *o, unsigned i, uint64_t cgroup_id)
+{
+	uint32_t id = prog_id(bpfobj_prog_fd(o, cgroup_hooks[i].prog));
+	CLEANUP(close_fd) int fd = -1;
+	struct bpf_link_info info;
+	char path[PATH_MAX];
+
+	if (!id || cgroup_pin_path(o, cgroup_hooks[i].prog, path) < 0)
+		return false;
+	fd = bpf_obj_get(path);
+	return fd >= 0 && link_info(fd, &info) == 0 && info.cgroup.cgroup_id == cgroup_id && info.prog_id == id;
+}
+
+bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path)
+{
+	struct stat st;
+
+	if (stat(cgroup_path, &st) < 0)
+		return false;
+	for (unsigned i = 0; i < ARRAY_LEN(cgroup_hooks); i++)
+		if (!cgroup_one_is_ok(o, i, st.st_ino))
+			return false;
+	return true;
+}
+
 int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr)
 {
 	char path[PATH_MAX];
@@ -445,6 +470,70 @@ int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr)
 					bpfobj_prog_name(cgroup_hooks[i].prog), err_name(r));
 	}
 	return first;
+}
+
+/* "v7" */
+static bool is_version(const char *name)
+{
+	uint64_t n;
+
+	return name[0] == 'v' && str_to_u64(name + 1, UINT32_MAX, &n) == 0;
+}
+
+/* Detaches every link of a pin directory and removes it. */
+static int remove_version(const char *dir)
+{
+	struct dirent *e;
+	int r, first = 0;
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		CLEANUP(free) char *path = NULL;
+
+		if (e->d_name[0] == '.')
+			continue;
+		path = str_printf("%s/%s", dir, e->d_name);
+		r = path ? link_remove(path) : -ENOMEM; /* detaching what is no link does nothing */
+		if (r < 0 && !first)
+			first = r;
+	}
+	(void)closedir(d); /* only fails for a bad stream */
+	if (rmdir(dir) < 0 && !first)
+		first = -errno;
+	return first;
+}
+
+int bpfattach_remove_others(const struct bpfobj *o, struct err *reterr)
+{
+	CLEANUP(free) char *root = str_printf("%s", bpfobj_pin_dir(o));
+	char *own = root ? strrchr(root, '/') : NULL;
+	int r, n = 0, first = 0;
+	struct dirent *e;
+	DIR *d;
+
+	if (!root)
+		return -ENOMEM;
+	if (!own || !is_version(own + 1))
+		return 0;
+	*own++ = '\0';
+	d = opendir(root);
+	if (!d)
+		return err_set(reterr, errno, "%s: %s", root, err_name(errno));
+	while ((e = readdir(d))) {
+		CLEANUP(free) char *path = NULL;
+
+		if (!is_version(e->d_name) || str_eq(e->d_name, own))
+			continue;
+		path = str_printf("%s/%s", root, e->d_name);
+		r = path ? remove_version(path) : -ENOMEM;
+		if (r < 0 && !first)
+			first = err_set(reterr, -r, "%s/%s: %s", root, e->d_name, err_name(r));
+		n += r == 0;
+	}
+	(void)closedir(d); /* only fails for a bad stream */
+	return first ? first : n;
 }
 
 enum { MAX_INTERFACES = 1024 };

@@ -83,6 +83,9 @@ struct bpfobj {
 	struct bpfobj_features features;
 	struct bpf_map *maps[BPFOBJ_MAPS];
 	struct bpf_program *progs[BPFOBJ_PROGS];
+	struct {
+		uint32_t has, wanted;
+	} sizes[BPFOBJ_MAPS]; /* of maps that were taken up */
 	int l3_fds[2]; /* all that is kept of the second copy of the tc programs */
 };
 
@@ -162,6 +165,10 @@ static int map_prepare(struct bpfobj *o, struct bpf_map *map, const struct map_d
 	r = bpf_map__reuse_fd(map, fd);
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", path, err_name(r));
+	if (d->size_offset != SIZE_MAX) {
+		o->sizes[d - map_descs].has = info.max_entries;
+		o->sizes[d - map_descs].wanted = wanted_size(sizes, d);
+	}
 	o->features.adopted++;
 	return 0;
 }
@@ -375,6 +382,13 @@ const char *bpfobj_pin_dir(const struct bpfobj *o)
 const struct bpfobj_features *bpfobj_features(const struct bpfobj *o)
 {
 	return &o->features;
+}
+
+bool bpfobj_kept_size(const struct bpfobj *o, enum bpfobj_map map, uint32_t *ret_has, uint32_t *ret_wanted)
+{
+	*ret_has = o->sizes[map].has;
+	*ret_wanted = o->sizes[map].wanted;
+	return *ret_has != *ret_wanted;
 }
 
 int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *ret_verified_insns,

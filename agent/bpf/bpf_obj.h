@@ -115,6 +115,9 @@ const char *bpfobj_prog_name(enum bpfobj_prog prog);
 const char *bpfobj_pin_dir(const struct bpfobj *o);
 const struct bpfobj_features *bpfobj_features(const struct bpfobj *o);
 
+/* True if the map was taken up from its pin, and with another size than is wanted now. */
+bool bpfobj_kept_size(const struct bpfobj *o, enum bpfobj_map map, uint32_t *ret_has, uint32_t *ret_wanted);
+
 /* Bytes and number of instructions that the verifier walked. 0 or -errno. */
 int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *ret_verified_insns,
 		      uint32_t *ret_jited_bytes);
