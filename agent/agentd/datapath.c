@@ -35,53 +35,146 @@ struct datapath {
 	bool is_swept;	  /* leftovers of an earlier run are gone */
 	bool is_owed;	  /* the table holds what no bank in force does */
 	bool is_ready;
+	bool is_complete; /* every interface that can has the programs */
+	bool is_alone;	  /* nothing of another version is left */
 	bool has_cgroup;
 	bool wants_verdicts;
 };
 
-static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind)
+static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, struct err *reterr)
 {
-	struct err err = {0};
-	int r = bpfattach_if(d->obj, ifindex, kind, &d->how, &err);
+	int r;
 
-	if (r < 0 && r != -ENODEV)
-		health_raise(d->health, HEALTH_ERROR, "datapath.attach", err.text,
-			     "see what else attaches programs to this interface: bpftool net show");
-	return r;
+	if (bpfattach_if_is_ok(d->obj, ifindex, kind))
+		return 0;
+	r = bpfattach_if(d->obj, ifindex, kind, &d->how, reterr);
+	return r == -ENODEV ? 0 : r; /* went away meanwhile */
 }
 
-/* Brings the programs to every external interface, and off those that are none any more. */
-static int attach_nics(struct datapath *d, const struct nics *nics)
+static void raise_unfiltered(struct datapath *d, const char *name, int r, const struct err *why)
 {
-	int present[IFACES_MAX], tunnel = recon_net_status(d->net)->tunnel_ifindex, first = 0;
-	int n;
+	struct err text;
 
-	for (size_t i = 0; i < nics->n; i++) {
-		int r = attach(d, nics->v[i].ifindex, BPFATTACH_NIC);
+	(void)err_set(&text, -r, "%s: its traffic is not filtered: %s", name, why->text); /* returns r, known */
+	health_raise(d->health, HEALTH_ERROR, "datapath.attach", text.text,
+		     r == -EOPNOTSUPP ? "filter this interface by other means, and list those to be policed under "
+					"interfaces in the configuration" :
+					"see what else attaches programs to this interface: bpftool net show");
+}
 
-		if (r < 0 && r != -ENODEV && first == 0)
-			first = r;
-	}
+/* Takes the programs off interfaces that are not external any more. */
+static void detach_others(struct datapath *d, const struct nics *nics, int tunnel)
+{
+	int present[IFACES_MAX], n;
+
 	/* Before the tunnel device is known again, after a restart, it would look like a leftover. */
-	n = recon_net_status(d->net)->is_applied ? bpfattach_if_list(d->obj, present, IFACES_MAX) : 0;
-	for (int i = 0; i < n; i++) {
-		bool wanted = present[i] == tunnel;
-
-		for (size_t k = 0; k < nics->n; k++)
-			wanted = wanted || nics->v[k].ifindex == present[i];
-		if (!wanted)
+	if (!recon_net_status(d->net)->is_applied)
+		return;
+	n = bpfattach_if_list(d->obj, present, IFACES_MAX);
+	for (int i = 0; i < n; i++)
+		if (present[i] != tunnel && !nics_find(nics, present[i]))
 			(void)bpfattach_if_detach(d->obj, present[i], NULL); /* usually gone with its interface */
+}
+
+/*
+ * Brings the programs to the tunnel device and every external interface, and off those that are none any
+ * more. An interface that cannot have them is reported and does not hold up the others. Negative if it
+ * leads to the cluster, and may get them later: without it no policy would hold.
+ */
+static int attach_interfaces(struct datapath *d, const struct nics *nics)
+{
+	int tunnel = recon_net_status(d->net)->tunnel_ifindex, r, first = 0;
+	struct err err = {0};
+	bool has_faults = false;
+
+	d->is_complete = true;
+	r = tunnel ? attach(d, tunnel, BPFATTACH_TUNNEL, &err) : 0;
+	if (r < 0) {
+		has_faults = true;
+		d->is_complete = false;
+		first = r;
+		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
 	}
-	if (first == 0)
+	for (size_t i = 0; i < nics->n; i++) {
+		const struct nic *x = &nics->v[i];
+
+		r = attach(d, x->ifindex, BPFATTACH_NIC, &err);
+		if (r == 0)
+			continue;
+		if (x->is_underlay && r != -EOPNOTSUPP && first == 0)
+			first = r;
+		has_faults = true;
+		d->is_complete = d->is_complete && r == -EOPNOTSUPP; /* no version could do more */
+		raise_unfiltered(d, x->name, r, &err);
+	}
+	detach_others(d, nics, tunnel);
+	if (!has_faults)
 		health_clear(d->health, "datapath.attach");
 	return first;
+}
+
+static void attach_sockets(struct datapath *d)
+{
+	struct err err = {0};
+
+	d->has_cgroup = bpfattach_cgroup_is_ok(d->obj, d->conf->cgroup_root) ||
+			bpfattach_cgroup(d->obj, d->conf->cgroup_root, &err) == 0;
+	if (d->has_cgroup)
+		health_clear(d->health, "datapath.cgroup");
+	else
+		health_raise(d->health, HEALTH_WARNING, "datapath.cgroup", err.text,
+			     "cluster services are not reachable by their address until this is solved");
+}
+
+/* Once all of ours is in force, what another version left in the kernel has to go: it enforces an old policy. */
+static void remove_others(struct datapath *d)
+{
+	struct err err = {0};
+	int r;
+
+	if (d->is_alone || !d->is_ready || !d->is_complete || !d->has_cgroup || !recon_net_status(d->net)->is_applied)
+		return;
+	r = bpfattach_remove_others(d->obj, &err);
+	if (r < 0) {
+		health_raise(d->health, HEALTH_WARNING, "datapath.versions", err.text,
+			     "programs of another version still enforce its policy; a reboot ends them");
+		return;
+	}
+	if (r > 0)
+		log_event(LOG_INFO, "datapath.versions", "removed the programs of another version");
+	health_clear(d->health, "datapath.versions");
+	d->is_alone = true;
 }
 
 static int on_tunnel(int ifindex, void *arg)
 {
 	struct datapath *d = arg;
+	struct err err = {0};
+	int r = ifindex ? attach(d, ifindex, BPFATTACH_TUNNEL, &err) : 0;
 
-	return ifindex ? attach(d, ifindex, BPFATTACH_TUNNEL) : 0;
+	if (r < 0)
+		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
+	return r;
+}
+
+static void on_nic(const struct nic *nic, void *arg)
+{
+	struct datapath *d = arg;
+	struct err err = {0};
+	int r = d->is_attached ? attach(d, nic->ifindex, BPFATTACH_NIC, &err) : 0;
+
+	if (r < 0)
+		raise_unfiltered(d, nic->name, r, &err);
+}
+
+/* Someone took filters off an interface, maybe ours. */
+static void on_filters(int ifindex, void *arg)
+{
+	struct datapath *d = arg;
+
+	if (d->is_attached && (ifindex == recon_net_status(d->net)->tunnel_ifindex ||
+			       nics_find(recon_net_nics(d->net), ifindex)))
+		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition; the audit tries again */
 }
 
 static void on_nics(const struct nics *nics, void *arg)
@@ -89,7 +182,7 @@ static void on_nics(const struct nics *nics, void *arg)
 	struct datapath *d = arg;
 
 	if (d->is_attached)
-		(void)attach_nics(d, nics); /* raised as a condition; the audit tries again */
+		(void)attach_interfaces(d, nics); /* raised as a condition; the audit tries again */
 	d->cb.on_network(d->cb.arg);
 }
 
@@ -109,18 +202,43 @@ static void on_settled(const struct net_status *status, void *arg)
 		health_raise(d->health, HEALTH_ERROR, "datapath.network", status->err.text, NULL);
 	else
 		health_clear(d->health, "datapath.network");
+	remove_others(d);
 	d->cb.on_network(d->cb.arg);
 }
 
-/* Others may take our programs off: look, and put them back. */
+void datapath_audit(struct datapath *d)
+{
+	if (d->is_attached)
+		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition */
+	if (d->is_ready)
+		attach_sockets(d);
+	recon_net_audit(d->net);
+}
+
 static void on_audit(void *arg)
 {
 	struct datapath *d = arg;
 
-	if (d->is_attached)
-		(void)attach_nics(d, recon_net_nics(d->net)); /* raised as a condition */
-	recon_net_audit(d->net);
+	datapath_audit(d);
 	(void)source_arm(d->audit, AUDIT_S * USEC_PER_SEC, AUDIT_S / 10 * USEC_PER_SEC); /* was armed before */
+}
+
+/* A map that is taken up keeps its size, and with it all that it holds. */
+static void tell_kept_sizes(struct datapath *d)
+{
+	char text[sizeof(((struct err *)NULL)->text)] = "";
+	uint32_t has, wanted;
+	size_t len = 0;
+
+	for (int i = 0; i < BPFOBJ_MAPS; i++) {
+		if (!bpfobj_kept_size(d->obj, i, &has, &wanted) || len >= sizeof(text))
+			continue;
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s has room for %u entries, not %u",
+					len ? "; " : "", bpfobj_map_name(i), has, wanted);
+	}
+	if (text[0])
+		health_raise(d->health, HEALTH_INFO, "datapath.sizes", text,
+			     "the sizes in the configuration take effect at the next boot");
 }
 
 static int open_programs(struct datapath *d, struct err *reterr)
@@ -141,6 +259,7 @@ static int open_programs(struct datapath *d, struct err *reterr)
 	if (!d->pin_dir)
 		return -ENOMEM;
 	opt.pin_dir = d->pin_dir;
+	opt.no_tcx = d->conf->datapath.attach == CONF_ATTACH_CLSACT;
 	r = bpfobj_open(&opt, &d->obj, reterr);
 
 	if (r < 0)
@@ -152,6 +271,7 @@ static int open_programs(struct datapath *d, struct err *reterr)
 		r = bpfevents_open(d->obj, d->loop, d->cb.on_event, d->cb.arg, &d->events);
 	if (r < 0)
 		return err_set(reterr, -r, "datapath: cannot set up maps: %s", err_name(r));
+	tell_kept_sizes(d);
 	d->is_attached = bpfconfig_flags(d->config) & MESH_STATE_ACTIVE;
 	return 0;
 }
@@ -159,8 +279,8 @@ static int open_programs(struct datapath *d, struct err *reterr)
 int datapath_new(struct loop *loop, const struct conf *conf, struct health *health,
 		 const struct datapath_callbacks *callbacks, struct datapath **ret, struct err *reterr)
 {
-	static const struct net_callbacks net = {.tunnel = on_tunnel, .nics = on_nics, .addrs = on_addrs,
-						 .settled = on_settled};
+	struct net_callbacks net = {.tunnel = on_tunnel, .nic = on_nic, .nics = on_nics, .addrs = on_addrs,
+				    .settled = on_settled};
 	CLEANUP(datapath_free) struct datapath *d = calloc(1, sizeof(*d));
 	int r;
 
@@ -173,6 +293,8 @@ int datapath_new(struct loop *loop, const struct conf *conf, struct health *heal
 	r = open_programs(d, reterr);
 	if (r < 0)
 		return r;
+	if (!bpfobj_features(d->obj)->has_tcx)
+		net.filters = on_filters; /* a tcx link nobody else removes */
 	r = recon_net_new(loop, &net, d, &d->net);
 	if (r == 0)
 		r = loop_add_timer(loop, on_audit, d, &d->audit);
@@ -280,12 +402,40 @@ static int failed(struct datapath *d, int r, const char *what)
 	return r;
 }
 
+enum { TARGETS_MAX = 8 };
+
+struct targets {
+	const char *host;
+	struct ip v[TARGETS_MAX];
+	size_t n;
+	bool has_v6;
+};
+
+/* Where tunnel packets to the node go, IPv4 first. Any IPv6 one tells of the larger overhead. */
+static int add_target(const struct kube_node *node, void *arg)
+{
+	struct targets *t = arg;
+	const struct ip *ip = kube_node_underlay(node, AF_INET);
+
+	if (!ip)
+		ip = kube_node_underlay(node, AF_INET6);
+	if (!ip || str_eq(node->name, t->host))
+		return 0;
+	if (t->n < TARGETS_MAX)
+		t->v[t->n++] = *ip;
+	else if (ip->family == AF_INET6 && !t->has_v6)
+		t->v[TARGETS_MAX - 1] = *ip;
+	t->has_v6 = t->has_v6 || ip->family == AF_INET6;
+	return t->n == TARGETS_MAX && t->has_v6;
+}
+
 static int apply_net(struct datapath *d, const struct ip *own, size_t n_own)
 {
 	const struct cilium_config *c = &d->world->config;
 	struct route_list routes = {0};
 	struct net_desired want = {.tunnel = {.port = c->tunnel_port, .mtu = (uint32_t)d->conf->mtu},
-				   .targets = own, .n_targets = 0, .nic_patterns = &d->conf->interfaces};
+				   .underlay_mtu = c->mtu, .nic_patterns = &d->conf->interfaces};
+	struct targets targets = {.host = d->world->host};
 	struct err err = {0};
 	int r;
 
@@ -293,6 +443,9 @@ static int apply_net(struct datapath *d, const struct ip *own, size_t n_own)
 	want.tunnel.kind = c->routing == CILIUM_VXLAN	? NL_TUNNEL_VXLAN
 			   : c->routing == CILIUM_GENEVE ? NL_TUNNEL_GENEVE
 							 : NL_TUNNEL_NONE;
+	(void)node_table_each(d->world->nodes, add_target, &targets); /* stops early when it has enough */
+	want.targets = targets.v;
+	want.n_targets = targets.n;
 	r = world_routes(d->world, own, n_own, &routes);
 	if (r == 0) {
 		want.routes = routes.v;
@@ -345,22 +498,13 @@ static int apply_maps(struct datapath *d)
 
 static int attach_all(struct datapath *d)
 {
-	struct err err = {0};
 	int r;
 
 	d->is_attached = true;
-	r = attach_nics(d, recon_net_nics(d->net));
+	r = attach_interfaces(d, recon_net_nics(d->net));
 	if (r < 0)
 		return r;
-	if (!d->has_cgroup) {
-		r = bpfattach_cgroup(d->obj, d->conf->cgroup_root, &err);
-		if (r < 0)
-			health_raise(d->health, HEALTH_WARNING, "datapath.cgroup", err.text,
-				     "cluster services are not reachable by their address until this is solved");
-		else
-			health_clear(d->health, "datapath.cgroup");
-		d->has_cgroup = r == 0;
-	}
+	attach_sockets(d);
 	return 0;
 }
 
@@ -383,6 +527,7 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 		if (r < 0)
 			return r;
 		d->is_ready = true;
+		remove_others(d);
 	}
 	return 0;
 }

@@ -27,10 +27,35 @@ enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47, FLAG_BEFORE = 1 << 3 };
 /* Priority 1 comes first; the handle tells our filter from others of that priority. */
 enum { FILTER_PRIORITY = 1, FILTER_HANDLE = 0x6d657368 };
 
+/* Of <linux/if_arp.h>, which does not go with <net/if.h>. */
+enum { TYPE_IP6GRE = 823 };
+
 static const char *const dir_names[2] = {"ingress", "egress"};
 
-static enum bpfobj_prog prog_of(enum bpfattach_kind kind, unsigned dir)
+/* Interfaces that carry IP packets: wireguard, tun, xfrm; ppp; modems; ipip, vti, ip6tnl, sit, gre. */
+static bool has_only_ip(int type)
 {
+	switch (type) {
+	case ARPHRD_NONE:
+	case ARPHRD_PPP:
+	case ARPHRD_RAWIP:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case TYPE_IP6GRE:
+		return true;
+	}
+	return false;
+}
+
+/* The program for an interface of that ARPHRD_* type. -1: there is none for such frames. */
+static int prog_of(enum bpfattach_kind kind, int type, unsigned dir)
+{
+	if (kind == BPFATTACH_NIC && has_only_ip(type))
+		return dir == MESH_INGRESS ? BPFOBJ_L3_INGRESS : BPFOBJ_L3_EGRESS;
+	if (type != ARPHRD_ETHER)
+		return -1;
 	if (kind == BPFATTACH_NIC)
 		return dir == MESH_INGRESS ? BPFOBJ_NIC_INGRESS : BPFOBJ_NIC_EGRESS;
 	return dir == MESH_INGRESS ? BPFOBJ_TUN_INGRESS : BPFOBJ_TUN_EGRESS;
@@ -145,8 +170,8 @@ static int clsact_attach(int ifindex, unsigned dir, int prog_fd, enum bpfattach_
 	return bpf_tc_attach(&hook, &opts);
 }
 
-/* The programs expect an Ethernet header. */
-static int check_is_ethernet(int ifindex, struct err *reterr)
+/* ARPHRD_*, or -errno with a text. */
+static int link_type(int ifindex, struct err *reterr)
 {
 	struct ifreq req = {0};
 	CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -156,23 +181,29 @@ static int check_is_ethernet(int ifindex, struct err *reterr)
 	req.ifr_ifindex = ifindex;
 	if (ioctl(fd, SIOCGIFNAME, &req) < 0 || ioctl(fd, SIOCGIFHWADDR, &req) < 0)
 		return err_set(reterr, errno, "interface %d: %s", ifindex, err_name(errno));
-	if (req.ifr_hwaddr.sa_family != ARPHRD_ETHER)
-		return err_set(reterr, EOPNOTSUPP,
-			       "interface %s: not Ethernet (type %d); only Ethernet is supported",
+	if (prog_of(BPFATTACH_NIC, req.ifr_hwaddr.sa_family, MESH_INGRESS) < 0)
+		return err_set(reterr, EOPNOTSUPP, "interface %s: frames of its type (%d) cannot be read",
 			       req.ifr_name, req.ifr_hwaddr.sa_family);
-	return 0;
+	return req.ifr_hwaddr.sa_family;
 }
 
-int bpfattach_if(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
+int bpfattach_if(struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
 		 enum bpfattach_how *ret_how, struct err *reterr)
 {
 	enum bpfattach_how how = BPFATTACH_NEW_TCX, first = how;
-	int r = check_is_ethernet(ifindex, reterr);
+	int r, type = link_type(ifindex, reterr);
 
+	if (type < 0)
+		return type;
+	r = has_only_ip(type) ? bpfobj_load_l3(o, reterr) : 0;
 	if (r < 0)
 		return r;
 	for (unsigned dir = 0; dir < 2; dir++) {
-		int fd = bpfobj_prog_fd(o, prog_of(kind, dir));
+		int prog = prog_of(kind, type, dir), fd;
+
+		if (prog < 0)
+			return err_set(reterr, EOPNOTSUPP, "interface %d: not Ethernet", ifindex);
+		fd = bpfobj_prog_fd(o, (enum bpfobj_prog)prog);
 
 		/* a link lives as long as its pin: without a pin directory a filter is what stays */
 		if (bpfobj_features(o)->has_tcx && bpfobj_pin_dir(o)[0])
@@ -257,8 +288,13 @@ static bool clsact_is_ok(int ifindex, unsigned dir, uint32_t id)
 
 bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind)
 {
+	int type = link_type(ifindex, NULL);
+
+	if (type < 0)
+		return false;
 	for (unsigned dir = 0; dir < 2; dir++) {
-		uint32_t id = prog_id(bpfobj_prog_fd(o, prog_of(kind, dir)));
+		int prog = prog_of(kind, type, dir);
+		uint32_t id = prog < 0 ? 0 : prog_id(bpfobj_prog_fd(o, (enum bpfobj_prog)prog));
 
 		if (!id || (!tcx_is_ok(o, ifindex, dir, id) && !clsact_is_ok(ifindex, dir, id)))
 			return false;
@@ -392,6 +428,31 @@ int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err
 	return 0;
 }
 
+static bool cgroup_one_is_ok(const struct bpfobj *o, unsigned i, uint64_t cgroup_id)
+{
+	uint32_t id = prog_id(bpfobj_prog_fd(o, cgroup_hooks[i].prog));
+	CLEANUP(close_fd) int fd = -1;
+	struct bpf_link_info info;
+	char path[PATH_MAX];
+
+	if (!id || cgroup_pin_path(o, cgroup_hooks[i].prog, path) < 0)
+		return false;
+	fd = bpf_obj_get(path);
+	return fd >= 0 && link_info(fd, &info) == 0 && info.cgroup.cgroup_id == cgroup_id && info.prog_id == id;
+}
+
+bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path)
+{
+	struct stat st;
+
+	if (stat(cgroup_path, &st) < 0)
+		return false;
+	for (unsigned i = 0; i < ARRAY_LEN(cgroup_hooks); i++)
+		if (!cgroup_one_is_ok(o, i, st.st_ino))
+			return false;
+	return true;
+}
+
 int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr)
 {
 	char path[PATH_MAX];
@@ -409,6 +470,70 @@ int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr)
 					bpfobj_prog_name(cgroup_hooks[i].prog), err_name(r));
 	}
 	return first;
+}
+
+/* "v7" */
+static bool is_version(const char *name)
+{
+	uint64_t n;
+
+	return name[0] == 'v' && str_to_u64(name + 1, UINT32_MAX, &n) == 0;
+}
+
+/* Detaches every link of a pin directory and removes it. */
+static int remove_version(const char *dir)
+{
+	struct dirent *e;
+	int r, first = 0;
+	DIR *d = opendir(dir);
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		CLEANUP(free) char *path = NULL;
+
+		if (e->d_name[0] == '.')
+			continue;
+		path = str_printf("%s/%s", dir, e->d_name);
+		r = path ? link_remove(path) : -ENOMEM; /* detaching what is no link does nothing */
+		if (r < 0 && !first)
+			first = r;
+	}
+	(void)closedir(d); /* only fails for a bad stream */
+	if (rmdir(dir) < 0 && !first)
+		first = -errno;
+	return first;
+}
+
+int bpfattach_remove_others(const struct bpfobj *o, struct err *reterr)
+{
+	CLEANUP(free) char *root = str_printf("%s", bpfobj_pin_dir(o));
+	char *own = root ? strrchr(root, '/') : NULL;
+	int r, n = 0, first = 0;
+	struct dirent *e;
+	DIR *d;
+
+	if (!root)
+		return -ENOMEM;
+	if (!own || !is_version(own + 1))
+		return 0;
+	*own++ = '\0';
+	d = opendir(root);
+	if (!d)
+		return err_set(reterr, errno, "%s: %s", root, err_name(errno));
+	while ((e = readdir(d))) {
+		CLEANUP(free) char *path = NULL;
+
+		if (!is_version(e->d_name) || str_eq(e->d_name, own))
+			continue;
+		path = str_printf("%s/%s", root, e->d_name);
+		r = path ? remove_version(path) : -ENOMEM;
+		if (r < 0 && !first)
+			first = err_set(reterr, -r, "%s/%s: %s", root, e->d_name, err_name(r));
+		n += r == 0;
+	}
+	(void)closedir(d); /* only fails for a bad stream */
+	return first ? first : n;
 }
 
 enum { MAX_INTERFACES = 1024 };

@@ -18,11 +18,12 @@ enum bpfattach_how {
 };
 
 /*
- * Puts both directions' programs first on the interface. ret_how (may be NULL) tells how the ingress
+ * Puts both directions' programs first on the interface, those that fit its type: Ethernet, or IP without
+ * link header. -EOPNOTSUPP for other types. ret_how (may be NULL) tells how the ingress
  * side was done. -ENODEV if the interface is gone; other errno with text. If one direction fails,
  * what the other had or got stays.
  */
-int bpfattach_if(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
+int bpfattach_if(struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
 		 enum bpfattach_how *ret_how, struct err *reterr);
 
 /* Takes our programs off the interface. 0 also if there were none or it is gone. */
@@ -36,7 +37,16 @@ int bpfattach_if_list(const struct bpfobj *o, int *ifindexes, size_t max);
 
 /* All socket programs on the cgroup2 directory. -EBADF, -ENOTDIR, -EINVAL: it is none. */
 int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err *reterr);
+/* True if all of them are there and run the programs of `o`; for periodic checks. */
+bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path);
 int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr);
+
+/*
+ * Detaches and removes what other versions of the agent pinned next to our pin directory: their programs
+ * would go on to enforce the policy of their last day. Only when ours are in force. Does nothing where pin
+ * directories are not called v<number>. The number of directories removed, or the first -errno with text.
+ */
+int bpfattach_remove_others(const struct bpfobj *o, struct err *reterr);
 
 /* Everything off, every link unpinned: for leaving the cluster. Goes on after failures, returns the first. */
 int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr);

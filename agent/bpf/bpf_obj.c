@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,8 @@ static const char *const prog_names[BPFOBJ_PROGS] = {
 	[BPFOBJ_NIC_EGRESS] = "mesh_nic_egress",
 	[BPFOBJ_TUN_INGRESS] = "mesh_tun_ingress",
 	[BPFOBJ_TUN_EGRESS] = "mesh_tun_egress",
+	[BPFOBJ_L3_INGRESS] = "mesh_nic_ingress", /* of the second copy */
+	[BPFOBJ_L3_EGRESS] = "mesh_nic_egress",
 	[BPFOBJ_CONNECT4] = "mesh_connect4",
 	[BPFOBJ_CONNECT6] = "mesh_connect6",
 	[BPFOBJ_SENDMSG4] = "mesh_sendmsg4",
@@ -71,6 +74,8 @@ static const char *const prog_names[BPFOBJ_PROGS] = {
 	[BPFOBJ_GETPEERNAME6] = "mesh_getpeername6",
 };
 
+DEFINE_CLEANUP(struct mesh_tc_bpf *, mesh_tc_bpf__destroy)
+
 struct bpfobj {
 	struct mesh_tc_bpf *tc;
 	struct mesh_sock_bpf *sock;
@@ -78,6 +83,10 @@ struct bpfobj {
 	struct bpfobj_features features;
 	struct bpf_map *maps[BPFOBJ_MAPS];
 	struct bpf_program *progs[BPFOBJ_PROGS];
+	struct {
+		uint32_t has, wanted;
+	} sizes[BPFOBJ_MAPS]; /* of maps that were taken up */
+	int l3_fds[2]; /* all that is kept of the second copy of the tc programs */
 };
 
 /* libbpf has one print function per process and no argument for it. */
@@ -156,6 +165,10 @@ static int map_prepare(struct bpfobj *o, struct bpf_map *map, const struct map_d
 	r = bpf_map__reuse_fd(map, fd);
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", path, err_name(r));
+	if (d->size_offset != SIZE_MAX) {
+		o->sizes[d - map_descs].has = info.max_entries;
+		o->sizes[d - map_descs].wanted = wanted_size(sizes, d);
+	}
 	o->features.adopted++;
 	return 0;
 }
@@ -220,6 +233,8 @@ static int find_all(struct bpfobj *o, struct err *reterr)
 			return err_set(reterr, ENOENT, "the BPF objects lack map %s",
 				       map_descs[i].name);
 	for (unsigned i = 0; i < BPFOBJ_PROGS; i++) {
+		if (i == BPFOBJ_L3_INGRESS || i == BPFOBJ_L3_EGRESS)
+			continue;
 		o->progs[i] = bpf_object__find_program_by_name(o->tc->obj, prog_names[i]);
 		if (!o->progs[i])
 			o->progs[i] =
@@ -261,6 +276,7 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 
 	if (!o)
 		return -ENOMEM;
+	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
 	o->pin_dir = str_printf("%s", dir);
 	if (!o->pin_dir)
 		return -ENOMEM;
@@ -289,12 +305,49 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 	return 0;
 }
 
+int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
+{
+	CLEANUP(mesh_tc_bpf__destroy) struct mesh_tc_bpf *tc = NULL;
+	const struct bpf_program *progs[2];
+	int r;
+
+	if (o->l3_fds[MESH_EGRESS] >= 0)
+		return 0;
+	tc = mesh_tc_bpf__open();
+	if (!tc)
+		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
+	progs[MESH_INGRESS] = tc->progs.mesh_nic_ingress;
+	progs[MESH_EGRESS] = tc->progs.mesh_nic_egress;
+	tc->rodata->has_link_header = false;
+	r = bpf_program__set_autoload(tc->progs.mesh_tun_ingress, false);
+	if (r == 0)
+		r = bpf_program__set_autoload(tc->progs.mesh_tun_egress, false);
+	for (unsigned i = 0; i < BPFOBJ_MAPS && r == 0; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(tc->obj, map_descs[i].name);
+
+		if (map)
+			r = bpf_map__reuse_fd(map, bpf_map__fd(o->maps[i]));
+	}
+	if (r == 0)
+		r = mesh_tc_bpf__load(tc);
+	for (unsigned dir = 0; dir < 2 && r == 0; dir++) {
+		close_fd(o->l3_fds[dir]); /* of a try that failed halfway */
+		o->l3_fds[dir] = fcntl(bpf_program__fd(progs[dir]), F_DUPFD_CLOEXEC, 0);
+		if (o->l3_fds[dir] < 0)
+			r = -errno;
+	}
+	return r < 0 ? err_set(reterr, -r, "loading the tc programs without link header: %s (%s)", err_name(r),
+			       last_warning) : 0;
+}
+
 void bpfobj_free(struct bpfobj *o)
 {
 	if (!o)
 		return;
 	mesh_sock_bpf__destroy(o->sock);
 	mesh_tc_bpf__destroy(o->tc);
+	close_fd(o->l3_fds[MESH_INGRESS]);
+	close_fd(o->l3_fds[MESH_EGRESS]);
 	free(o->pin_dir);
 	free(o);
 }
@@ -306,6 +359,8 @@ int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map)
 
 int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog)
 {
+	if (prog == BPFOBJ_L3_INGRESS || prog == BPFOBJ_L3_EGRESS)
+		return o->l3_fds[prog - BPFOBJ_L3_INGRESS];
 	return bpf_program__fd(o->progs[prog]);
 }
 
@@ -327,6 +382,13 @@ const char *bpfobj_pin_dir(const struct bpfobj *o)
 const struct bpfobj_features *bpfobj_features(const struct bpfobj *o)
 {
 	return &o->features;
+}
+
+bool bpfobj_kept_size(const struct bpfobj *o, enum bpfobj_map map, uint32_t *ret_has, uint32_t *ret_wanted)
+{
+	*ret_has = o->sizes[map].has;
+	*ret_wanted = o->sizes[map].wanted;
+	return *ret_has != *ret_wanted;
 }
 
 int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *ret_verified_insns,

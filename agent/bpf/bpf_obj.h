@@ -47,6 +47,8 @@ enum bpfobj_prog {
 	BPFOBJ_NIC_EGRESS,
 	BPFOBJ_TUN_INGRESS,
 	BPFOBJ_TUN_EGRESS,
+	BPFOBJ_L3_INGRESS, /* for external interfaces without a link header; see bpfobj_load_l3() */
+	BPFOBJ_L3_EGRESS,
 	BPFOBJ_CONNECT4,
 	BPFOBJ_CONNECT6,
 	BPFOBJ_SENDMSG4,
@@ -95,17 +97,26 @@ struct bpfobj_features {
  */
 int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct err *reterr);
 
+/*
+ * Loads the programs for interfaces without a link header, which few hosts have, if that was not done
+ * yet. 0 or as bpfobj_open().
+ */
+int bpfobj_load_l3(struct bpfobj *o, struct err *reterr);
+
 /* Closes every descriptor; what is pinned stays. */
 void bpfobj_free(struct bpfobj *o);
 DEFINE_CLEANUP(struct bpfobj *, bpfobj_free)
 
-/* Borrowed descriptors. */
+/* Borrowed descriptors. A program that was not loaded has -1. */
 int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map);
 int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog);
 const char *bpfobj_map_name(enum bpfobj_map map);
 const char *bpfobj_prog_name(enum bpfobj_prog prog);
 const char *bpfobj_pin_dir(const struct bpfobj *o);
 const struct bpfobj_features *bpfobj_features(const struct bpfobj *o);
+
+/* True if the map was taken up from its pin, and with another size than is wanted now. */
+bool bpfobj_kept_size(const struct bpfobj *o, enum bpfobj_map map, uint32_t *ret_has, uint32_t *ret_wanted);
 
 /* Bytes and number of instructions that the verifier walked. 0 or -errno. */
 int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *ret_verified_insns,

@@ -340,32 +340,46 @@ void nl_free(struct nl *nl)
 	free(nl);
 }
 
-/* Lets routes through only if they are default routes or of `protocol`; everything else always. */
-static int filter_routes(int fd, uint8_t protocol)
+/*
+ * Lets routes through only if they are default routes or of `protocol`, and of traffic control nothing
+ * but removals; everything else always.
+ */
+static int filter_notifications(int fd, uint8_t protocol)
 {
 	const uint32_t type = offsetof(struct nlmsghdr, nlmsg_type);
 	const uint32_t rt_protocol = NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_protocol);
 	const uint32_t rt_dst_len = NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_dst_len);
+	/* the load is big-endian, the field host-endian */
+#define TYPE_IS(t, hit) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(t), (hit), 0)
 	struct sock_filter f[] = {
-		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, type), /* loads big-endian, the field is host-endian */
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 4),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, type),
+		TYPE_IS(RTM_NEWQDISC, 12),
+		TYPE_IS(RTM_NEWTCLASS, 11),
+		TYPE_IS(RTM_DELTCLASS, 10),
+		TYPE_IS(RTM_NEWTFILTER, 9),
+		TYPE_IS(RTM_NEWACTION, 8),
+		TYPE_IS(RTM_DELACTION, 7),
+		TYPE_IS(RTM_NEWCHAIN, 6),
+		TYPE_IS(RTM_NEWROUTE, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 5),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, rt_protocol),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, protocol, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, protocol, 3, 0),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, rt_dst_len),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
+#undef TYPE_IS
 	struct sock_fprog p = {.len = (unsigned short)ARRAY_LEN(f), .filter = f};
 
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)) < 0 ? -errno : 0;
 }
 
-int nl_monitor(struct nl *nl, uint8_t route_protocol, nl_monitor_fn fn, void *arg)
+int nl_monitor(struct nl *nl, const struct nl_watch *watch, nl_monitor_fn fn, void *arg)
 {
 	const uint32_t groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-				RTMGRP_IPV6_ROUTE | (1U << (RTNLGRP_IPV4_NETCONF - 1));
+				RTMGRP_IPV6_ROUTE | (1U << (RTNLGRP_IPV4_NETCONF - 1)) |
+				(watch->has_filters ? RTMGRP_TC : 0);
 	const int size = MONITOR_RCVBUF;
 	CLEANUP(close_fd) int fd = -1;
 	uint32_t port;
@@ -376,7 +390,7 @@ int nl_monitor(struct nl *nl, uint8_t route_protocol, nl_monitor_fn fn, void *ar
 	fd = open_socket(groups, &port);
 	if (fd < 0)
 		return fd;
-	r = filter_routes(fd, route_protocol);
+	r = filter_notifications(fd, watch->route_protocol);
 	if (r < 0)
 		return r;
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)

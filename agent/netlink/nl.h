@@ -58,13 +58,17 @@ int nl_new(struct loop *l, struct nl **ret);
 void nl_free(struct nl *nl);
 DEFINE_CLEANUP(struct nl *, nl_free)
 
+struct nl_watch {
+	uint8_t route_protocol; /* routes of it and default routes are reported, no others */
+	bool has_filters;	/* removed qdiscs and tc filters, too */
+};
+
 /*
  * Opens the notification socket: links, addresses of both families, routes, and IPv4 device settings.
- * A filter in the kernel holds back routes that are neither default routes nor of protocol
- * `route_protocol`, so that a host with a full BGP table wakes nobody. 0, -EBUSY if there is a
- * monitor already, or errno.
+ * A filter in the kernel holds back what was not asked for, so that a host with a full BGP table wakes
+ * nobody. 0, -EBUSY if there is a monitor already, or errno.
  */
-int nl_monitor(struct nl *nl, uint8_t route_protocol, nl_monitor_fn fn, void *arg);
+int nl_monitor(struct nl *nl, const struct nl_watch *watch, nl_monitor_fn fn, void *arg);
 
 /*
  * Queues a request; `msg` is copied, its sequence number, REQUEST and ACK flags are set here.

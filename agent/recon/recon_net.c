@@ -9,8 +9,11 @@
 static const char *const default_probes[] = {"240.0.0.1", "3fff::1"};
 _Static_assert(PROBES == RECON_NET_TARGETS + ARRAY_LEN(default_probes), "a place for each");
 
+/* Armed once: a stream of events without a pause must not put the pass off for ever. */
 static void mark_dirty(struct recon_net *n)
 {
+	if (n->is_dirty)
+		return;
 	n->is_dirty = true;
 	if (!n->is_running)
 		(void)source_arm(n->timer, SETTLE_US, SETTLE_US); /* a live timer */
@@ -61,17 +64,16 @@ void net_fail_queueing(struct recon_net *n, int r, const char *what)
 
 /* Interfaces and addresses */
 
-static void tell(struct recon_net *n)
+/* `underlay` has room for PROBES. */
+static struct nic_inputs nic_inputs(const struct recon_net *n, int *underlay)
 {
-	struct nics nics = {0};
-	int underlay[PROBES];
 	struct nic_inputs in = {.links = &n->links,
 				.addrs = &n->addrs,
 				.underlay = underlay,
 				.patterns = &n->patterns,
-				.tunnel_ifindex = n->status.tunnel_ifindex};
+				.tunnel_ifindex = n->status.tunnel_ifindex,
+				.before = &n->nics};
 	size_t i;
-	int r;
 
 	for (i = 0; i < PROBES; i++)
 		if (n->probes[i].oif)
@@ -81,6 +83,34 @@ static void tell(struct recon_net *n)
 
 		in.tunnel_ifindex = l ? l->ifindex : 0;
 	}
+	return in;
+}
+
+/* A link changed, or got an address: if that made it external, its programs cannot wait for the pass. */
+static void tell_new(struct recon_net *n, int ifindex)
+{
+	const struct nl_link *l = nl_links_find(&n->links, ifindex);
+	int underlay[PROBES];
+	struct nic_inputs in;
+	struct nic nic;
+
+	if (!l || !n->is_told || !n->cb.nic || nics_find(&n->nics, ifindex))
+		return;
+	in = nic_inputs(n, underlay);
+	if (!nics_wants(&in, l))
+		return;
+	nic = (struct nic){.ifindex = ifindex, .mtu = l->mtu, .type = l->type, .is_up = (l->flags & IFF_UP) != 0};
+	memcpy(nic.name, l->name, sizeof(nic.name));
+	n->cb.nic(&nic, n->arg);
+}
+
+static void tell(struct recon_net *n)
+{
+	struct nics nics = {0};
+	int underlay[PROBES];
+	struct nic_inputs in = nic_inputs(n, underlay);
+	int r;
+
 	r = nics_pick(&in, &nics);
 	if (r < 0) { /* the old list stays; the next event brings a new try */
 		nics_done(&nics);
@@ -255,6 +285,27 @@ static void on_route_event(struct recon_net *n, const struct nlmsghdr *msg, bool
 	mark_dirty(n);
 }
 
+/* The interface that an address belongs to. */
+static int addr_ifindex(const struct nlmsghdr *msg)
+{
+	return (int)((const struct ifaddrmsg *)NLMSG_DATA(msg))->ifa_index; /* its length was checked */
+}
+
+static int link_ifindex(const struct nlmsghdr *msg)
+{
+	struct nl_link l;
+
+	return msg->nlmsg_type == RTM_NEWLINK && nl_link_decode(msg, &l) == 0 ? l.ifindex : 0;
+}
+
+static void on_filter_event(struct recon_net *n, const struct nlmsghdr *msg)
+{
+	const struct tcmsg *t = NLMSG_DATA(msg);
+
+	if (msg->nlmsg_len >= NLMSG_LENGTH(sizeof(*t)) && n->cb.filters)
+		n->cb.filters(t->tcm_ifindex, n->arg);
+}
+
 static void on_event(const struct nlmsghdr *msg, bool is_own, void *arg)
 {
 	struct recon_net *n = arg;
@@ -277,12 +328,19 @@ static void on_event(const struct nlmsghdr *msg, bool is_own, void *arg)
 		if (r > 0) {
 			n->is_addrs_changed = true;
 			n->need_addrs |= n->is_reading_addrs; /* the dump may be older */
+			tell_new(n, addr_ifindex(msg));
 		}
 		break;
+	case RTM_DELQDISC:
+	case RTM_DELTFILTER:
+		on_filter_event(n, msg);
+		return;
 	default:
 		r = nl_links_apply(&n->links, msg, NULL);
-		if (r > 0)
+		if (r > 0) {
 			n->need_links |= n->is_reading_links;
+			tell_new(n, link_ifindex(msg));
+		}
 		break;
 	}
 	if (r < 0 && r != -ENOMSG) {
@@ -323,7 +381,8 @@ int recon_net_new(struct loop *l, const struct net_callbacks *cb, void *arg, str
 	r = loop_add_timer(l, on_timer, n, &n->timer);
 	if (r < 0)
 		return r;
-	r = nl_monitor(n->nl, NL_RTPROT_MESH, on_event, n);
+	r = nl_monitor(n->nl, &(struct nl_watch){.route_protocol = NL_RTPROT_MESH, .has_filters = cb->filters != NULL},
+		       on_event, n);
 	if (r < 0)
 		return r;
 	n->need_links = n->need_addrs = true;
@@ -416,6 +475,7 @@ int recon_net_set(struct recon_net *n, const struct net_desired *d, struct err *
 	n->patterns = patterns;
 	patterns = (struct strv){0};
 	n->tunnel = d->tunnel;
+	n->underlay_mtu = d->underlay_mtu;
 	(void)snprintf(n->tunnel.name, sizeof(n->tunnel.name), "%s", name); /* checked above */
 	for (i = 0; i < RECON_NET_TARGETS; i++)
 		n->probes[i].target = i < d->n_targets ? d->targets[i] : (struct ip){0};

@@ -31,10 +31,11 @@ struct net_route {
 
 struct net_desired {
 	/*
-	 * kind NL_TUNNEL_NONE: no device. mtu 0: the smallest MTU of the underlay interfaces minus the
-	 * overhead of the underlay's IP version (of `targets`; IPv4 if there are none). name "": RECON_NET_DEVICE.
+	 * kind NL_TUNNEL_NONE: no device. mtu: at most that of the underlay minus the overhead of its IP version
+	 * (of `targets`; IPv4 if there are none); 0 = that. name "": RECON_NET_DEVICE.
 	 */
 	struct nl_tunnel tunnel;
+	uint32_t underlay_mtu; /* at most the smallest of the underlay interfaces; 0 = that */
 	const struct net_route *routes; /* any order; of equal prefixes one counts */
 	size_t n_routes;
 	const struct ip *targets; /* API servers, nodes: at most RECON_NET_TARGETS are looked at */
@@ -63,7 +64,17 @@ struct net_callbacks {
 	 * ifindex 0: it is gone; the result is not looked at.
 	 */
 	int (*tunnel)(int ifindex, void *arg);
-	/* The set of external interfaces or their MTU changed. Called once at the start, even if empty. */
+	/*
+	 * This interface just became external: the programs must be on it before its first packet. Follows the
+	 * kernel's report at once, where nics() waits for the end of a burst and has the whole set.
+	 */
+	void (*nic)(const struct nic *nic, void *arg);
+	/*
+	 * Someone took a qdisc or tc filters off this interface, perhaps ours. NULL: such reports, which are
+	 * many on some hosts, are not asked for; programs attached by tcx do not need them.
+	 */
+	void (*filters)(int ifindex, void *arg);
+	/* The set of external interfaces, their state or MTU changed. Called once at the start, even if empty. */
 	void (*nics)(const struct nics *nics, void *arg);
 	/* The host's own usable addresses changed. Called once at the start. */
 	void (*addrs)(const struct nl_addrs *addrs, void *arg);

@@ -47,7 +47,8 @@ struct recon_net {
 	struct backoff backoff;
 	struct net_status status;
 
-	struct nl_tunnel tunnel; /* desired, as are the next three */
+	struct nl_tunnel tunnel; /* desired, as are the next four */
+	uint32_t underlay_mtu;
 	ARRAY(struct net_route) routes;
 	struct probe probes[PROBES];
 	struct strv patterns;

@@ -132,7 +132,6 @@ static void on_routes6_read(int r, const struct err *why, void *arg)
 		net_fail_pass(n, r, why, "reading the IPv6 routes");
 		return;
 	}
-	n->need_routes = false;
 	r = want_routes(n);
 	if (r == 0)
 		r = route_diff(&n->want, &n->have, &n->ops);
@@ -163,6 +162,7 @@ void net_step_routes(struct recon_net *n)
 		net_end_pass(n);
 		return;
 	}
+	n->need_routes = false; /* an event during the dumps sets it again */
 	n->status.n_routes_failed = 0;
 	n->have.n = 0;
 	r = nl_route_dump(n->nl, AF_INET, &(struct nl_reply){.part = on_route, .done = on_routes4_read, .arg = n});

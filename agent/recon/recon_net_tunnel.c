@@ -16,25 +16,35 @@ static bool is_as_wanted(const struct nl_tunnel *t, const struct nl_link *l)
 	       str_eq(l->name, t->name);
 }
 
-static uint32_t wanted_mtu(const struct recon_net *n)
+/* Of the interfaces that the underlay uses; if there are none, or none is up, of all that could be. */
+static uint32_t underlay_mtu(const struct recon_net *n)
 {
-	uint32_t overhead = RECON_NET_MTU_OVERHEAD_V4, mtu = UINT32_MAX;
-	bool has_underlay = false;
+	uint32_t best = UINT32_MAX, any = UINT32_MAX;
 	size_t i;
 
-	if (n->tunnel.mtu)
-		return n->tunnel.mtu;
+	for (i = 0; i < n->nics.n; i++) {
+		const struct nic *x = &n->nics.v[i];
+
+		if (x->is_up)
+			any = MIN(any, x->mtu);
+		if (x->is_up && x->is_underlay)
+			best = MIN(best, x->mtu);
+	}
+	if (best == UINT32_MAX)
+		best = any == UINT32_MAX ? MTU_DEFAULT : any;
+	return n->underlay_mtu ? MIN(best, n->underlay_mtu) : best;
+}
+
+static uint32_t wanted_mtu(const struct recon_net *n)
+{
+	uint32_t overhead = RECON_NET_MTU_OVERHEAD_V4, mtu = underlay_mtu(n);
+	size_t i;
+
 	for (i = 0; i < RECON_NET_TARGETS; i++)
 		if (n->probes[i].target.family == AF_INET6)
 			overhead = RECON_NET_MTU_OVERHEAD_V6;
-	for (i = 0; i < n->nics.n; i++)
-		has_underlay |= n->nics.v[i].is_underlay;
-	for (i = 0; i < n->nics.n; i++)
-		if (!has_underlay || n->nics.v[i].is_underlay)
-			mtu = MIN(mtu, n->nics.v[i].mtu);
-	if (mtu == UINT32_MAX)
-		mtu = MTU_DEFAULT;
-	return MAX(mtu, MTU_MIN_V6 + overhead) - overhead; /* below 1280 the kernel takes IPv6 away */
+	mtu = MAX(mtu, MTU_MIN_V6 + overhead) - overhead; /* below 1280 the kernel takes IPv6 away */
+	return n->tunnel.mtu ? MIN(mtu, n->tunnel.mtu) : mtu;
 }
 
 /* An interface of ours to remove: the alias says whose it is. */

@@ -89,7 +89,7 @@ static bool has_address(const struct nic_inputs *in, int ifindex)
 
 static bool is_eligible(const struct nic_inputs *in, const struct nl_link *l)
 {
-	return (l->flags & IFF_UP) && !(l->flags & IFF_LOOPBACK) && l->ifindex != in->tunnel_ifindex;
+	return !(l->flags & IFF_LOOPBACK) && l->ifindex != in->tunnel_ifindex;
 }
 
 static bool is_external(const struct nic_inputs *in, const struct nl_link *l, int depth)
@@ -103,6 +103,8 @@ static bool is_external(const struct nic_inputs *in, const struct nl_link *l, in
 		return !lower || !is_external(in, lower, depth + 1);
 	}
 	if (is_in(in->underlay, in->n_underlay, l->ifindex) || has_hardware(in, l, 0))
+		return true;
+	if (!(l->flags & IFF_UP) && in->before && nics_find(in->before, l->ifindex))
 		return true;
 	return is_tunnel(l) && has_address(in, l->ifindex);
 }
@@ -137,18 +139,35 @@ static bool carries_underlay(const struct nic_inputs *in, int ifindex)
 	return false;
 }
 
-int nics_pick(const struct nic_inputs *in, struct nics *ret)
+bool nics_wants(const struct nic_inputs *in, const struct nl_link *l)
 {
 	bool is_auto = !in->patterns || in->patterns->n == 0;
+
+	return is_auto ? is_external(in, l, 0) : is_eligible(in, l) && is_named(in, l);
+}
+
+const struct nic *nics_find(const struct nics *n, int ifindex)
+{
+	size_t i;
+
+	for (i = 0; i < n->n; i++)
+		if (n->v[i].ifindex == ifindex)
+			return &n->v[i];
+	return NULL;
+}
+
+int nics_pick(const struct nic_inputs *in, struct nics *ret)
+{
 	size_t i;
 	int r;
 
 	ret->n = 0;
 	for (i = 0; i < in->links->n; i++) {
 		const struct nl_link *l = &in->links->v[i];
-		struct nic nic = {.ifindex = l->ifindex, .mtu = l->mtu, .type = l->type};
+		struct nic nic = {.ifindex = l->ifindex, .mtu = l->mtu, .type = l->type,
+				  .is_up = (l->flags & IFF_UP) != 0};
 
-		if (is_auto ? !is_external(in, l, 0) : !is_eligible(in, l) || !is_named(in, l))
+		if (!nics_wants(in, l))
 			continue;
 		memcpy(nic.name, l->name, sizeof(nic.name));
 		nic.is_underlay = carries_underlay(in, l->ifindex);
@@ -167,7 +186,7 @@ bool nics_same(const struct nics *a, const struct nics *b)
 		return false;
 	for (i = 0; i < a->n; i++)
 		if (a->v[i].ifindex != b->v[i].ifindex || a->v[i].mtu != b->v[i].mtu || a->v[i].type != b->v[i].type ||
-		    a->v[i].is_underlay != b->v[i].is_underlay || !str_eq(a->v[i].name, b->v[i].name))
+		    a->v[i].is_up != b->v[i].is_up || a->v[i].is_underlay != b->v[i].is_underlay || !str_eq(a->v[i].name, b->v[i].name))
 			return false;
 	return true;
 }

@@ -214,7 +214,8 @@ struct mesh_frag {
 	__be16 dport;
 	__u8 icmp_type;
 	__u8 proto; /* behind all extension headers */
-	__u8 pad[2];
+	__u8 head;  /* units of 8 bytes that the first fragment alone may hold; 0 in entries of old programs */
+	__u8 pad;
 	__u64 expires; /* ticks */
 };
 

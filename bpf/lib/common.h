@@ -56,6 +56,7 @@ struct pkt {
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 frag; /* FRAG_* */
+	__u8 frag_head; /* of a first fragment: units of 8 bytes that no other may begin in */
 };
 
 enum { FRAG_NONE, FRAG_FIRST, FRAG_LATER };

@@ -31,12 +31,13 @@ INLINE void fragment_note(const struct mesh_config *c, const struct pkt *p, __u8
 
 	fragment_key(&k, p, dir, v6);
 	f.proto = p->proto;
+	f.head = p->frag_head;
 	f.expires = bpf_jiffies64() + (__u64)c->ticks_per_s * FRAG_LIFETIME_S;
 	bpf_map_update_elem(&mesh_frags, &k, &f, BPF_ANY);
 }
 
-/* 0 or a drop reason. */
-INLINE int fragment_complete(struct pkt *p, __u8 dir, bool v6)
+/* Takes from the first fragment what one at `offset` (units of 8 bytes) lacks. 0 or a drop reason. */
+INLINE int fragment_complete(struct pkt *p, __u8 dir, __u32 offset, bool v6)
 {
 	const struct mesh_frag *f;
 	struct mesh_frag_key k;
@@ -45,6 +46,8 @@ INLINE int fragment_complete(struct pkt *p, __u8 dir, bool v6)
 	f = bpf_map_lookup_elem(&mesh_frags, &k);
 	if (!f || f->expires < bpf_jiffies64())
 		return MESH_DROP_FRAGMENT_LOST;
+	if (offset < f->head)
+		return MESH_DROP_FRAGMENT_TINY;
 	p->sport = f->sport;
 	p->dport = f->dport;
 	p->icmp_type = f->icmp_type;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * Headers up to the ports. Lengths are checked by bpf_skb_load_bytes(), which also reads beyond the
- * linear part; nothing is made writable, as that would copy cloned packets.
+ * Headers up to the ports. The frame's length is checked by bpf_skb_load_bytes(), which also reads beyond
+ * the linear part; nothing is made writable, as that would copy cloned packets. What lies behind the
+ * length in the IP header is no part of the packet, though it is in the frame: nothing is read there.
  */
 #pragma once
+
+#include <stddef.h>
 
 #include "fragment.h"
 
@@ -19,6 +22,9 @@
 #define IPV4_MF		  0x2000
 #define IPV4_OFFSET	  0x1fff
 #define MAX_EXT_HEADERS	  4
+#define MAX_IP_LENGTH	  65535
+#define TCP_HEADER_BYTES  20
+#define PULL_SLACK	  128 /* outer headers and the next one */
 
 struct vlan_tag {
 	__be16 tci;
@@ -58,16 +64,58 @@ struct l4 {
 };
 
 /*
- * The ethertype behind the VLAN tags that are still in the frame, and where its header begins.
- * A drop reason (positive) if there are too many.
+ * Whether frames begin with an Ethernet header. User space loads the programs twice, the second time
+ * without, for tunnels and other interfaces that have IP only.
+ */
+const volatile bool has_link_header = true;
+
+/*
+ * From the IP header on: some drivers leave outer headers in front of it. The helper reads no further than
+ * the linear part, which is enlarged if it must be: here that is rare.
+ */
+static __noinline int parse_load_net(struct __sk_buff *skb, __u32 off, void *to, __u32 len)
+{
+	__u32 want = off + len + PULL_SLACK;
+
+	if (bpf_skb_load_bytes_relative(skb, off, to, len, BPF_HDR_START_NET) == 0)
+		return 0;
+	if (bpf_skb_pull_data(skb, want < skb->len ? want : skb->len))
+		return -1;
+	return (int)bpf_skb_load_bytes_relative(skb, off, to, len, BPF_HDR_START_NET);
+}
+
+/* `off` counts from the beginning of the frame, where it has a link header; else from the IP header. */
+INLINE int parse_load(struct __sk_buff *skb, __u32 off, void *to, __u32 len)
+{
+	if (has_link_header)
+		return (int)bpf_skb_load_bytes(skb, off, to, len);
+	return parse_load_net(skb, off, to, len);
+}
+
+/*
+ * The ethertype behind the VLAN tags that are still in the frame, and where its header begins. Read
+ * from the frame: skb->protocol is what the sender of a packet socket says that it is.
+ * A drop reason (positive) if there are too many tags.
  */
 INLINE int parse_l2(struct __sk_buff *skb, __be16 *ethertype, __u32 *l3_off)
 {
-	__be16 proto = (__be16)skb->protocol;
+	const struct ethhdr *eth = (const void *)(long)skb->data;
 	__u32 off = ETH_HLEN;
 	struct vlan_tag tag;
+	__be16 proto;
 	int i;
 
+	if (!has_link_header) {
+		*ethertype = (__be16)skb->protocol;
+		*l3_off = 0;
+		/* nothing but IP belongs here, whatever a packet socket says; the version is checked later */
+		return *ethertype == bpf_htons(ETH_P_IP) || *ethertype == bpf_htons(ETH_P_IPV6) ?
+			       0 : MESH_DROP_ETHERTYPE;
+	}
+	if ((const void *)(eth + 1) <= (const void *)(long)skb->data_end)
+		proto = eth->h_proto;
+	else if (bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_proto), &proto, sizeof(proto)))
+		return MESH_DROP_L3;
 #pragma unroll
 	for (i = 0; i < 2; i++) {
 		if (proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD))
@@ -191,10 +239,10 @@ INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
 	case 0:
 		return 0;
 	case 8:
-		r = bpf_skb_load_bytes(skb, p->l4_off, &h, 8);
+		r = parse_load(skb, p->l4_off, &h, 8);
 		break;
 	default:
-		r = bpf_skb_load_bytes(skb, p->l4_off, &h, sizeof(h));
+		r = parse_load(skb, p->l4_off, &h, sizeof(h));
 	}
 	if (r)
 		return MESH_DROP_L4;
@@ -202,17 +250,36 @@ INLINE int parse_l4(struct __sk_buff *skb, struct pkt *p)
 	return 0;
 }
 
-/* The transport part of a packet whose fragment state is known. 0 or a drop reason. */
-INLINE int parse_transport(struct __sk_buff *skb, struct pkt *p, __u8 dir, __u32 offset, bool v6)
+/* Bytes that the first fragment must hold, or what was decided on can be overwritten by a later one. */
+INLINE __u32 parse_l4_size(__u8 proto)
 {
-	if (p->frag != FRAG_LATER)
-		return parse_l4(skb, p);
-	/* 20 bytes of TCP must have been in the first fragment, or its flags can be overwritten */
-	if (p->proto == IPPROTO_TCP && offset * 8 < 20)
-		return MESH_DROP_FRAGMENT_TINY;
-	if (!parse_l4_need(p->proto) && !v6)
-		return 0;
-	return fragment_complete(p, dir, v6);
+	return proto == IPPROTO_TCP ? TCP_HEADER_BYTES : parse_l4_need(proto);
+}
+
+/*
+ * The transport part of a packet whose fragment state is known. It begins `head` bytes behind the start
+ * of what is cut into fragments, and ends at `end` of the frame. `offset` is that of the fragment, in
+ * units of 8 bytes. 0 or a drop reason.
+ */
+INLINE int parse_transport(struct __sk_buff *skb, struct pkt *p, __u8 dir, __u32 head, __u32 end,
+			   __u32 offset, bool v6)
+{
+	__u32 size = parse_l4_size(p->proto);
+
+	if (p->frag == FRAG_LATER) {
+		if (p->proto == IPPROTO_TCP && offset * 8 < TCP_HEADER_BYTES)
+			return MESH_DROP_FRAGMENT_TINY;
+		if (!size && !v6)
+			return 0;
+		return fragment_complete(p, dir, offset, v6);
+	}
+	if (p->l4_off + size > end)
+		return p->frag == FRAG_FIRST ? MESH_DROP_FRAGMENT_TINY : MESH_DROP_L4;
+	head = (head + size + 7) / 8;
+	if (head > 255)
+		return MESH_DROP_EXT_HEADERS;
+	p->frag_head = (__u8)head;
+	return parse_l4(skb, p);
 }
 
 /*
@@ -234,12 +301,13 @@ INLINE bool parse_quick(struct __sk_buff *skb, struct pkt *p, bool v6)
 			return false;
 		if (ip->next != IPPROTO_TCP && ip->next != IPPROTO_UDP)
 			return false;
+		if (bpf_ntohs(ip->len) < TCP_HEADER_BYTES)
+			return false;
 		p->saddr = ip->saddr;
 		p->daddr = ip->daddr;
 		p->proto = ip->next;
 	} else {
 		const struct ip4 *ip = data + ETH_HLEN;
-		__u32 need;
 
 		h = data + ETH_HLEN + sizeof(*ip);
 		if ((const void *)(h + 1) > end || ip->version_ihl != 0x45 ||
@@ -247,9 +315,8 @@ INLINE bool parse_quick(struct __sk_buff *skb, struct pkt *p, bool v6)
 			return false;
 		if (ip->proto != IPPROTO_TCP && ip->proto != IPPROTO_UDP)
 			return false;
-		/* shorter than the frame: rare enough for the long way */
-		need = sizeof(*ip) + sizeof(*h);
-		if (bpf_ntohs(ip->len) < need)
+		/* a short datagram: rare enough for the long way */
+		if (bpf_ntohs(ip->len) < sizeof(*ip) + TCP_HEADER_BYTES)
 			return false;
 		p->saddr.w[0] = ip->saddr;
 		p->daddr.w[0] = ip->daddr;
@@ -262,14 +329,25 @@ INLINE bool parse_quick(struct __sk_buff *skb, struct pkt *p, bool v6)
 	return true;
 }
 
+/*
+ * The length that an IP header tells; `header` is what it does not count. 0 stands for more than the field
+ * can hold: a packet for segmentation offload, or a jumbogram, and only if the frame is that long.
+ */
+INLINE __u32 parse_length(const struct __sk_buff *skb, __be16 field, __u32 header)
+{
+	if (!field && skb->len > MAX_IP_LENGTH)
+		return skb->len;
+	return bpf_ntohs(field) + header;
+}
+
 /* 0 or a drop reason. */
 INLINE int parse_ip4(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 {
-	__u32 header, offset;
+	__u32 header, len;
 	struct ip4 h;
 	__u16 frag;
 
-	if (bpf_skb_load_bytes(skb, off, &h, sizeof(h)))
+	if (parse_load(skb, off, &h, sizeof(h)))
 		return MESH_DROP_L3;
 	header = (h.version_ihl & 0xf) * 4U;
 	if (h.version_ihl >> 4 != 4 || header < sizeof(h))
@@ -278,72 +356,88 @@ INLINE int parse_ip4(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
 	p->daddr.w[0] = h.daddr;
 	p->proto = h.proto;
 	p->l4_off = off + header;
-	frag = bpf_ntohs(h.frag);
-	/* 0: a segmentation offload packet above 64 KiB */
-	if (h.len && bpf_ntohs(h.len) < header)
+	len = parse_length(skb, h.len, 0);
+	if (len < header)
 		return MESH_DROP_L3;
+	frag = bpf_ntohs(h.frag);
 	if (frag & (IPV4_MF | IPV4_OFFSET)) {
 		p->frag = frag & IPV4_OFFSET ? FRAG_LATER : FRAG_FIRST;
 		p->frag_id = h.id;
 		p->frag_proto = h.proto;
-	} else if (h.len && bpf_ntohs(h.len) < header + parse_l4_need(h.proto)) {
-		return MESH_DROP_L4;
 	}
-	offset = frag & IPV4_OFFSET;
-	return parse_transport(skb, p, dir, offset, false);
+	return parse_transport(skb, p, dir, 0, off + len, frag & IPV4_OFFSET, false);
 }
 
-/* 0 or a drop reason. */
-INLINE int parse_ip6(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
+/* On the way through IPv6 extension headers. */
+struct ext_walk {
+	__u32 off;
+	__u32 start;  /* of what is cut into fragments */
+	__u32 offset; /* of this fragment, in units of 8 bytes */
+	__u8 next;
+};
+
+/* Goes from the first extension header to the transport, or to the end of a later fragment's. 0 or a reason. */
+INLINE int parse_ext(struct __sk_buff *skb, struct ext_walk *w, struct pkt *p)
 {
-	__u32 offset = 0;
-	__u8 next, ext[8];
-	struct ip6 h;
+	__u8 ext[8];
 	int i;
 
-	if (bpf_skb_load_bytes(skb, off, &h, sizeof(h)))
-		return MESH_DROP_L3;
-	if ((bpf_ntohl(h.version_flow) >> 28) != 6)
-		return MESH_DROP_L3;
-	p->saddr = h.saddr;
-	p->daddr = h.daddr;
-	next = h.next;
-	off += sizeof(h);
+	w->start = w->off;
 #pragma unroll
 	for (i = 0; i <= MAX_EXT_HEADERS; i++) {
-		bool is_frag = next == IPPROTO_FRAGMENT;
+		bool is_frag = w->next == IPPROTO_FRAGMENT;
 
-		if (next == IPPROTO_NONE)
+		if (w->next == IPPROTO_NONE)
 			return MESH_DROP_EXT_HEADERS;
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
-		    next != IPPROTO_AH && !is_frag)
-			goto transport;
-		if (i == MAX_EXT_HEADERS || bpf_skb_load_bytes(skb, off, ext, sizeof(ext)))
+		if (w->next != IPPROTO_HOPOPTS && w->next != IPPROTO_ROUTING &&
+		    w->next != IPPROTO_DSTOPTS && w->next != IPPROTO_AH && !is_frag)
+			return 0;
+		if (i == MAX_EXT_HEADERS || parse_load(skb, w->off, ext, sizeof(ext)))
 			return MESH_DROP_EXT_HEADERS;
 		if (is_frag) {
 			__u16 field = (__u16)(ext[2] << 8 | ext[3]);
 
 			if (p->frag != FRAG_NONE)
 				return MESH_DROP_EXT_HEADERS;
-			offset = field >> 3;
-			if (offset || field & 1) {
-				p->frag = offset ? FRAG_LATER : FRAG_FIRST;
+			w->offset = field >> 3;
+			if (w->offset || field & 1) {
+				p->frag = w->offset ? FRAG_LATER : FRAG_FIRST;
 				memcpy(&p->frag_id, ext + 4, 4);
 				p->frag_proto = ext[0];
 			}
-			off += 8;
-		} else if (next == IPPROTO_AH) {
-			off += (ext[1] + 2U) * 4;
+			w->off += 8;
+			w->start = w->off;
+		} else if (w->next == IPPROTO_AH) {
+			w->off += (ext[1] + 2U) * 4;
 		} else {
-			off += (ext[1] + 1U) * 8;
+			w->off += (ext[1] + 1U) * 8;
 		}
-		next = ext[0];
-		if (offset)
-			goto transport;
+		w->next = ext[0];
+		if (w->offset)
+			return 0;
 	}
 	return MESH_DROP_EXT_HEADERS;
-transport:
-	p->proto = next;
-	p->l4_off = off;
-	return parse_transport(skb, p, dir, offset, true);
+}
+
+/* 0 or a drop reason. */
+INLINE int parse_ip6(struct __sk_buff *skb, __u32 off, struct pkt *p, __u8 dir)
+{
+	struct ext_walk w = {.off = off + sizeof(struct ip6)};
+	struct ip6 h;
+	int r;
+
+	if (parse_load(skb, off, &h, sizeof(h)))
+		return MESH_DROP_L3;
+	if ((bpf_ntohl(h.version_flow) >> 28) != 6)
+		return MESH_DROP_L3;
+	p->saddr = h.saddr;
+	p->daddr = h.daddr;
+	w.next = h.next;
+	r = parse_ext(skb, &w, p);
+	if (r)
+		return r;
+	p->proto = w.next;
+	p->l4_off = w.off;
+	return parse_transport(skb, p, dir, w.off - w.start, off + parse_length(skb, h.len, sizeof(h)),
+			       w.offset, true);
 }

@@ -4,9 +4,16 @@
  * VNI and inner source can be tried; restart under traffic; tcx and clsact.
  */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -92,15 +99,9 @@ static void policy(struct net *n)
 	bpfconfig_commit(n->h.conf, 0, MESH_STATE_ACTIVE | MESH_STATE_TUNNEL);
 }
 
-static void send_vxlan(struct net *n, int fd, uint32_t vni, const char *inner_src, uint16_t dport)
+/* The kernel checks the sum of an IPv4 header. */
+static void set_checksum(uint8_t *ip)
 {
-	uint8_t data[PKT_MAX + 8] = {0x08, 0, 0, 0, (uint8_t)(vni >> 16), (uint8_t)(vni >> 8),
-				     (uint8_t)vni, 0};
-	size_t len = pkt_build(&(struct pkt_spec){.src = inner_src, .dst = "10.77.0.1",
-						  .proto = IPPROTO_UDP, .sport = 4000,
-						  .dport = dport, .payload_bytes = 4}, data + 8);
-	/* the kernel checks the header sum */
-	uint8_t *ip = data + 8 + 14;
 	uint32_t sum = 0;
 
 	for (unsigned i = 0; i < 20; i += 2)
@@ -109,6 +110,17 @@ static void send_vxlan(struct net *n, int fd, uint32_t vni, const char *inner_sr
 	sum = ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
 	ip[10] = (uint8_t)(sum >> 8);
 	ip[11] = (uint8_t)sum;
+}
+
+static void send_vxlan(struct net *n, int fd, uint32_t vni, const char *inner_src, uint16_t dport)
+{
+	uint8_t data[PKT_MAX + 8] = {0x08, 0, 0, 0, (uint8_t)(vni >> 16), (uint8_t)(vni >> 8),
+				     (uint8_t)vni, 0};
+	size_t len = pkt_build(&(struct pkt_spec){.src = inner_src, .dst = "10.77.0.1",
+						  .proto = IPPROTO_UDP, .sport = 4000,
+						  .dport = dport, .payload_bytes = 4}, data + 8);
+
+	set_checksum(data + 8 + 14);
 	(void)n;
 	lab_send(fd, "10.77.0.1", VXLAN_PORT, data, len + 8);
 }
@@ -239,6 +251,99 @@ static void test_restart(struct net *n)
 	close(outsider);
 }
 
+/* A frame that a packet socket sends as ARP, whatever is in it; `reason` must have counted it. */
+static void expect_packet_socket(struct net *n, int ifindex, const struct pkt_spec *s, size_t skip,
+				 unsigned reason)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP),
+				 .sll_ifindex = ifindex, .sll_halen = ETH_ALEN};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ARP));
+	uint64_t before = packets(n, reason);
+	uint8_t frame[PKT_MAX];
+	size_t len = pkt_build(s, frame);
+
+	CHECK(fd >= 0);
+	(void)sendto(fd, frame + skip, len - skip, 0, (struct sockaddr *)&to, sizeof(to)); /* refused where the filter drops it */
+	CHECK_EQ(packets(n, reason) - before, 1);
+	close(fd);
+}
+
+/* What a frame is, its own bytes say, not the process that sends it. */
+static void test_packet_socket(struct net *n)
+{
+	struct pkt_spec s = {.src = "10.77.0.1", .dst = "10.77.0.3", .proto = IPPROTO_UDP,
+			     .sport = 5353, .dport = 4000};
+
+	expect_packet_socket(n, n->nic, &s, 0, MESH_DROP_POLICY);
+	s.vlan_tags = 1;
+	expect_packet_socket(n, n->nic, &s, 0, MESH_DROP_POLICY);
+	s.vlan_tags = 2;
+	expect_packet_socket(n, n->nic, &s, 0, MESH_DROP_POLICY);
+	s = (struct pkt_spec){.src = "10.77.0.1", .dst = "10.77.0.3", .ethertype = ETH_P_ARP};
+	expect_packet_socket(n, n->nic, &s, 0, MESH_PASS_INFRA);
+}
+
+static int open_tun(const char *name)
+{
+	struct ifreq req = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	(void)snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name); /* fits */
+	if (fd >= 0 && ioctl(fd, TUNSETIFF, &req) == 0)
+		return fd;
+	printf("skipped: interfaces without link header: no tun device: %s\n", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void write_tun(int fd, uint16_t dport)
+{
+	uint8_t frame[PKT_MAX];
+	size_t len = pkt_build(&(struct pkt_spec){.src = "10.78.0.2", .dst = "10.77.0.1",
+						  .proto = IPPROTO_UDP, .sport = 4000,
+						  .dport = dport, .payload_bytes = 4}, frame);
+
+	set_checksum(frame + 14);
+	CHECK_EQ(write(fd, frame + 14, len - 14), len - 14);
+}
+
+/* An interface that has no link header, as those of VPNs, is policed as any other. */
+static void test_only_ip(struct net *n)
+{
+	struct pkt_spec s = {.src = "10.77.0.1", .dst = "10.78.0.2", .proto = IPPROTO_UDP,
+			     .sport = 5353, .dport = 4001};
+	int tun = open_tun("vpn0"), ifindex;
+	struct err err = {0};
+	uint64_t before;
+	char buf[256];
+
+	if (tun < 0)
+		return;
+	lab_sh("ip addr add 10.78.0.1/24 dev vpn0 && ip link set vpn0 up");
+	ifindex = (int)if_nametoindex("vpn0");
+	CHECK_EQ(bpfattach_if(n->h.obj, ifindex, BPFATTACH_TUNNEL, NULL, &err), -EOPNOTSUPP);
+	CHECK_EQ(bpfattach_if(n->h.obj, ifindex, BPFATTACH_NIC, NULL, &err), 0);
+	CHECK(bpfattach_if_is_ok(n->h.obj, ifindex, BPFATTACH_NIC));
+	while (read(tun, buf, sizeof(buf)) > 0)
+		; /* router solicitations from before */
+	before = packets(n, MESH_PASS_NEW);
+	write_tun(tun, 5353);
+	CHECK_EQ(lab_recv(n->server, buf, sizeof(buf)), 4);
+	CHECK_EQ(packets(n, MESH_PASS_NEW) - before, 1);
+	before = packets(n, MESH_PASS_REPLY);
+	lab_send(n->server, "10.78.0.2", 4000, "pong", 4);
+	CHECK_EQ(packets(n, MESH_PASS_REPLY) - before, 1);
+	before = packets(n, MESH_DROP_POLICY);
+	write_tun(tun, 5354);
+	CHECK_EQ(packets(n, MESH_DROP_POLICY) - before, 1);
+	lab_send(n->server, "10.78.0.2", 4001, "ping", 4);
+	CHECK_EQ(packets(n, MESH_DROP_POLICY) - before, 2);
+	expect_packet_socket(n, ifindex, &s, 14, MESH_DROP_ETHERTYPE);
+	CHECK_EQ(bpfattach_if_detach(n->h.obj, ifindex, &err), 0);
+	close(tun);
+}
+
 static void test_other_layout(struct net *n)
 {
 	char path[256];
@@ -271,6 +376,8 @@ static void run(bool no_tcx)
 	CHECK_EQ(bpfattach_if(n.h.obj, 1, BPFATTACH_NIC, &how, &err), -EOPNOTSUPP);
 	CHECK(bpfattach_if_is_ok(n.h.obj, n.nic, BPFATTACH_NIC));
 	test_tunnel(&n);
+	test_packet_socket(&n);
+	test_only_ip(&n);
 	test_restart(&n);
 	if (!no_tcx)
 		test_other_layout(&n);

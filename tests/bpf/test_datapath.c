@@ -306,6 +306,31 @@ static void test_vlan(struct harness *h)
 	CHECK_EQ(IN(h, TCP6(.vlan_tags = 2)), MESH_PASS_NEW);
 }
 
+/* The copy for interfaces without a link header takes the packet from its IP header on. */
+static void test_no_link_header(struct harness *h)
+{
+#define L3(s) harness_run(h, BPFOBJ_L3_INGRESS, (s), NULL)
+	struct err err = {0};
+
+	CHECK_EQ(bpfobj_load_l3(h->obj, &err), 0);
+	allow_http(h);
+	CHECK_EQ(L3(TCP4()), MESH_PASS_NEW);
+	CHECK_EQ(L3(TCP4()), MESH_PASS_ESTABLISHED);
+	CHECK_EQ(harness_run(h, BPFOBJ_L3_EGRESS, TCP4_BACK(), NULL), MESH_PASS_REPLY);
+	CHECK_EQ(harness_run(h, BPFOBJ_L3_EGRESS, TCP4_BACK(.dport = 4001), NULL), MESH_DROP_POLICY);
+	CHECK_EQ(L3(TCP4(.dport = 81)), MESH_DROP_POLICY);
+	CHECK_EQ(L3(TCP6()), MESH_PASS_NEW);
+	CHECK_EQ(L3(TCP6(.ext = {255, 60}, .sport = 4001)), MESH_PASS_NEW);
+	CHECK_EQ(L3(TCP6(.ext = {255, 60}, .dport = 81)), MESH_DROP_POLICY);
+	CHECK_EQ(L3(TCP6(.cut_bytes = 8)), MESH_DROP_L4);
+	/* nothing but IP, and of the version that is told */
+	CHECK_EQ(L3(TCP4(.ethertype = 0x0806)), MESH_DROP_ETHERTYPE);
+	CHECK_EQ(L3(TCP4(.ethertype = 0x88cc)), MESH_DROP_ETHERTYPE);
+	CHECK_EQ(L3(TCP4(.ethertype = 0x86dd)), MESH_DROP_L3);
+	CHECK_EQ(L3(TCP6(.ethertype = 0x0800)), MESH_DROP_L3);
+#undef L3
+}
+
 static void test_malformed(struct harness *h)
 {
 	allow_http(h);
@@ -367,6 +392,37 @@ static void test_fragments(struct harness *h)
 			    .frag_id = 0x12345678, .payload_bytes = 64)), MESH_PASS_ESTABLISHED);
 	CHECK_EQ(IN(h, TCP6(.is_fragment = true, .offset_units = 50, .frag_id = 0x12345679,
 			    .payload_bytes = 64)), MESH_DROP_FRAGMENT_LOST);
+}
+
+/* What lies behind the length that the IP header tells is no header, and no fragment replaces one. */
+static void test_lengths(struct harness *h)
+{
+#define FIRST6(...) TCP6(.is_fragment = true, .more_fragments = true, .options_units = 3, __VA_ARGS__)
+#define LATER6(...) TCP6(.is_fragment = true, .options_units = 3, .payload_bytes = 64, __VA_ARGS__)
+	allow_http(h);
+	/* the transport header is beyond the end */
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 20, .len_delta = -20)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 20, .offset_units = 3)), MESH_DROP_FRAGMENT_LOST);
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 20, .len_delta = -1)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 20, .len_delta = -28)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, TCP4(.is_fragment = true, .more_fragments = true, .frag_id = 20,
+			    .len_delta = -4)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, TCP4(.len_delta = -1)), MESH_DROP_L4);
+	CHECK_EQ(IN(h, TCP4(.len_delta = -21)), MESH_DROP_L3);
+	CHECK_EQ(IN(h, TCP4(.len_delta = -40)), MESH_DROP_L3);
+	CHECK_EQ(IN(h, TCP6(.len_delta = -1)), MESH_DROP_L4);
+	CHECK_EQ(IN(h, TCP6(.len_delta = -20)), MESH_DROP_L4);
+	CHECK_EQ(IN(h, TCP6(.ext = {255, 60}, .len_delta = -20)), MESH_DROP_L4);
+	/* a later fragment inside of what the first one was judged by */
+	CHECK_EQ(IN(h, FIRST6(.frag_id = 21)), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 21, .offset_units = 3)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 21, .offset_units = 5)), MESH_DROP_FRAGMENT_TINY);
+	CHECK_EQ(IN(h, LATER6(.frag_id = 21, .offset_units = 6)), MESH_PASS_ESTABLISHED);
+	/* what is shorter than the frame is padding */
+	CHECK_EQ(IN(h, TCP4(.payload_bytes = 6, .len_delta = -6, .sport = 4010)), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, TCP6(.payload_bytes = 6, .len_delta = -6, .sport = 4010)), MESH_PASS_NEW);
+#undef FIRST6
+#undef LATER6
 }
 
 static void test_icmp(struct harness *h)
@@ -448,6 +504,50 @@ static void test_icmp_errors(struct harness *h)
 							      .sport = 33333, .dport = 8472};
 	CHECK_EQ(IN(h, ERROR4(not_node)), MESH_DROP_POLICY);
 #undef ERROR4
+}
+
+/* Errors about fragments, and about packets with extension headers: path MTU discovery needs them. */
+static void test_errors_about_fragments(struct harness *h)
+{
+#define SENT6(...)                                                                                 \
+	(&(struct pkt_spec){.src = "fd00::1", .dst = "fd00::9", .proto = IPPROTO_UDP, .sport = 53,  \
+			    .dport = 4000, .payload_bytes = 64, __VA_ARGS__})
+#define SENT4(...) UDP4(.src = "10.0.0.1", .dst = "10.0.0.9", .payload_bytes = 64, __VA_ARGS__)
+#define TOO_BIG6(q)                                                                                \
+	(&(struct pkt_spec){.src = "fd00:77::1", .dst = "fd00::1", .proto = IPPROTO_ICMPV6,        \
+			    .icmp_type = 2, .quoted = (q)})
+#define TOO_BIG4(q)                                                                                \
+	(&(struct pkt_spec){.src = "172.16.0.1", .dst = "10.0.0.1", .proto = IPPROTO_ICMP,         \
+			    .icmp_type = 3, .icmp_code = 4, .quoted = (q)})
+	const struct pkt_spec *first = SENT6(.is_fragment = true, .more_fragments = true, .frag_id = 30);
+	const struct pkt_spec *later = SENT6(.is_fragment = true, .offset_units = 9, .frag_id = 30);
+	const struct pkt_spec *first4 = SENT4(.is_fragment = true, .more_fragments = true, .frag_id = 30);
+	const struct pkt_spec *later4 = SENT4(.is_fragment = true, .offset_units = 9, .frag_id = 30);
+
+	allow_http(h);
+	harness_row(h, 0, MESH_EGRESS, 1, MESH_SLOT_UDP, MESH_ALLOW, 0);
+	CHECK_EQ(IN(h, TOO_BIG6(first)), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(later)), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG4(later4)), MESH_DROP_POLICY);
+	CHECK_EQ(OUT(h, first), MESH_PASS_NEW);
+	CHECK_EQ(OUT(h, later), MESH_PASS_ESTABLISHED);
+	CHECK_EQ(OUT(h, first4), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, TOO_BIG6(first)), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG6(later)), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG4(first4)), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG4(later4)), MESH_PASS_RELATED);
+	/* the flow, not the fragment, is what counts */
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.is_fragment = true, .offset_units = 9, .frag_id = 31))),
+		 MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.is_fragment = true, .more_fragments = true, .sport = 54))),
+		 MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.ext = {255, 60}))), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.ext = {255, 60}, .dport = 4001))), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, TOO_BIG6(SENT6(.ext = {60, 60, 60, 60, 60}))), MESH_DROP_POLICY);
+#undef SENT6
+#undef SENT4
+#undef TOO_BIG6
+#undef TOO_BIG4
 }
 
 static void test_tunnel_outer(struct harness *h)
@@ -591,11 +691,14 @@ int main(void)
 	test_failsafe(&h);
 	test_infra(&h);
 	test_vlan(&h);
+	test_no_link_header(&h);
 	test_malformed(&h);
 	test_ext_headers(&h);
 	test_fragments(&h);
+	test_lengths(&h);
 	test_icmp(&h);
 	test_icmp_errors(&h);
+	test_errors_about_fragments(&h);
 	test_tunnel_outer(&h);
 	test_tunnel_inner(&h);
 	test_events(&h);

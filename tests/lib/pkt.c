@@ -135,7 +135,7 @@ static void put_ip4(struct writer *w, const struct pkt_spec *s)
 	if (!s->is_fragment || !s->offset_units)
 		put_l4(w, s);
 	put(w, NULL, s->payload_bytes);
-	set16(w, start + 2, w->n - start);
+	set16(w, start + 2, w->n - start + (size_t)s->len_delta);
 }
 
 static uint8_t ext_number(uint8_t e)
@@ -163,15 +163,20 @@ static void put_ip6(struct writer *w, const struct pkt_spec *s)
 	}
 	if (s->is_fragment) {
 		w->p[next_at] = IPPROTO_FRAGMENT;
-		put8(w, s->proto);
+		put8(w, s->options_units ? IPPROTO_DSTOPTS : s->proto);
 		put8(w, 0);
 		put16(w, s->offset_units * 8U | (s->more_fragments ? 1 : 0));
 		put32(w, s->frag_id);
 	}
+	if (s->options_units && !s->offset_units) {
+		put8(w, s->proto);
+		put8(w, s->options_units - 1U);
+		put(w, NULL, s->options_units * 8U - 2U);
+	}
 	if (!s->is_fragment || !s->offset_units)
 		put_l4(w, s);
 	put(w, NULL, s->payload_bytes);
-	set16(w, start + 4, w->n - start - 40);
+	set16(w, start + 4, w->n - start - 40 + (size_t)s->len_delta);
 }
 
 static void put_ip(struct writer *w, const struct pkt_spec *s)

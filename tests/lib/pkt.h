@@ -26,6 +26,8 @@ struct pkt_spec {
 	size_t payload_bytes;
 	size_t cut_bytes;    /* left off at the end of the frame, headers unchanged */
 	uint8_t version_ihl; /* IPv4: instead of the right one */
+	int len_delta;	     /* added to the length in the IP header */
+	uint8_t options_units; /* IPv6: 8 byte units of destination options behind the fragment header */
 };
 
 /* The length of the frame in `buf`, which takes PKT_MAX bytes. Aborts on nonsense: it is for tests. */

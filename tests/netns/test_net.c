@@ -2,10 +2,12 @@
 /* recon_net against the kernel, in a network namespace of its own. What happened is checked with ip(8). */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +33,7 @@ struct world {
 	struct recon_net *net;
 	int ifindex;		 /* as told */
 	int n_told, n_gone, n_nics, n_addrs, n_settled;
+	int new_nic, n_new, n_filters, filters;
 	bool refuses;
 };
 
@@ -75,6 +78,30 @@ static void ip_ok(const char *args)
 	}
 }
 
+static int run_shell(const char *command)
+{
+	pid_t pid = fork();
+	int status;
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		(void)execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Quicker than a process. */
+static void set_mtu(const char *name, int mtu)
+{
+	CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = {.ifr_mtu = mtu};
+
+	(void)snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name); /* fits */
+	CHECK(fd >= 0 && ioctl(fd, SIOCSIFMTU, &req) == 0);
+}
+
 static bool ip_shows(const char *args, const char *text)
 {
 	static char out[1 << 20];
@@ -116,8 +143,24 @@ static void on_settled(const struct net_status *s, void *arg)
 	((struct world *)arg)->n_settled++;
 }
 
+static void on_nic(const struct nic *nic, void *arg)
+{
+	struct world *w = arg;
+
+	w->n_new++;
+	w->new_nic = nic->ifindex;
+}
+
+static void on_filters(int ifindex, void *arg)
+{
+	struct world *w = arg;
+
+	w->n_filters++;
+	w->filters = ifindex;
+}
+
 static const struct net_callbacks callbacks = {
-	.tunnel = on_tunnel, .nics = on_nics, .addrs = on_addrs, .settled = on_settled};
+	.tunnel = on_tunnel, .nic = on_nic, .filters = on_filters, .nics = on_nics, .addrs = on_addrs, .settled = on_settled};
 
 static bool turn(struct world *w, uint64_t end)
 {
@@ -292,6 +335,112 @@ static void test_address_change(struct world *w)
 	WAIT_FOR(w, STATUS(w)->is_applied && ip_shows("route show proto 155", "10.244.1.0/24"));
 }
 
+/* An interface is told with its first report, though down; and stays one while it is down. */
+static void test_hotplug(struct world *w)
+{
+	uint64_t start;
+
+	w->n_new = 0;
+	w->n_nics = 0;
+	start = clock_boot_us();
+	ip_ok("link add wan0 type veth peer name wan1");
+	ip_ok("addr add 172.30.0.2/24 dev wan0"); /* a veth without an address leads to a container */
+	WAIT_FOR(w, w->n_new > 0);
+	(void)printf("hot-plugged interface told after %.1f ms\n", (double)(clock_boot_us() - start) / 1000);
+	CHECK(w->new_nic == (int)if_nametoindex("wan0") && w->n_nics == 0);
+	WAIT_FOR(w, recon_net_nics(w->net)->n == 2);
+	CHECK(!nics_find(recon_net_nics(w->net), w->new_nic)->is_up);
+	ip_ok("link set wan1 up");
+	ip_ok("link set wan0 up");
+	WAIT_FOR(w, nics_find(recon_net_nics(w->net), w->new_nic)->is_up);
+	ip_ok("link set wan0 down");
+	WAIT_FOR(w, !nics_find(recon_net_nics(w->net), w->new_nic)->is_up);
+	ip_ok("link del wan0");
+	WAIT_FOR(w, recon_net_nics(w->net)->n == 1);
+}
+
+static void tc_ok(const char *args)
+{
+	char cmd[128];
+
+	(void)snprintf(cmd, sizeof(cmd), "tc %s", args); /* fits */
+	CHECK(run_shell(cmd) == 0);
+}
+
+/* Removed filters and qdiscs are told, with their interface. */
+static void test_filters(struct world *w)
+{
+	if (run_shell("tc qdisc add dev eth0 clsact") != 0) {
+		(void)printf("skipped: removed filters: no clsact here\n");
+		return;
+	}
+	w->n_filters = w->filters = 0;
+	tc_ok("filter add dev eth0 ingress prio 9 bpf bytecode '1,6 0 0 0,'");
+	tc_ok("filter del dev eth0 ingress prio 9");
+	WAIT_FOR(w, w->n_filters == 1);
+	CHECK(w->filters == (int)if_nametoindex("eth0"));
+	w->n_filters = w->filters = 0;
+	tc_ok("qdisc del dev eth0 clsact");
+	WAIT_FOR(w, w->n_filters > 0);
+	CHECK(w->filters == (int)if_nametoindex("eth0"));
+}
+
+/* The smallest of what is configured, the cluster's and what the underlay leaves; IPv6 takes more. */
+static void test_mtu(struct world *w)
+{
+	struct net_desired d = desired(NL_TUNNEL_VXLAN);
+
+	d.n_routes = 4;
+	d.tunnel.mtu = 1500;
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied && STATUS(w)->tunnel_mtu == 1450);
+	d.tunnel.mtu = 1300;
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied && STATUS(w)->tunnel_mtu == 1300);
+	d.tunnel.mtu = 0;
+	d.underlay_mtu = 1440;
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied && STATUS(w)->tunnel_mtu == 1390);
+	d.underlay_mtu = 9000;
+	targets[1] = ip("fd31::7");
+	d.n_targets = 2;
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied && STATUS(w)->tunnel_mtu == 1430);
+	/* a target behind another interface, not behind that of the default route */
+	ip_ok("link add wan0 mtu 1400 type veth peer name wan1");
+	ip_ok("addr add 172.30.0.2/24 dev wan0");
+	ip_ok("link set wan1 up");
+	ip_ok("link set wan0 up");
+	targets[1] = ip("172.30.0.7");
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied && STATUS(w)->tunnel_mtu == 1350);
+	ip_ok("link del wan0");
+	d = desired(NL_TUNNEL_VXLAN);
+	d.n_routes = 4;
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied && STATUS(w)->tunnel_mtu == 1450);
+}
+
+/* Events that never pause for as long as the pass waits do not put it off. */
+static void test_steady_events(struct world *w)
+{
+	uint64_t end = clock_boot_us() + 600 * USEC_PER_MSEC, last = 0;
+	bool is_repaired = false;
+	int i = 0;
+
+	ip_ok("route del 10.244.1.0/24");
+	while (clock_boot_us() < end && !is_repaired) {
+		if (clock_boot_us() - last > 5000) {
+			set_mtu("p0", 1300 + i++ % 2);
+			last = clock_boot_us();
+		}
+		CHECK(loop_once(w->loop, 1000) >= 0);
+		is_repaired = i % 16 == 0 && ip_shows("route show proto 155", "10.244.1.0/24");
+	}
+	CHECK(is_repaired);
+	WAIT_FOR(w, STATUS(w)->is_applied);
+}
+
 static void test_lost_notifications(struct world *w)
 {
 	uint64_t before = STATUS(w)->n_resyncs;
@@ -444,6 +593,10 @@ int main(void)
 	test_repairs(&w);
 	test_foreign_route(&w);
 	test_address_change(&w);
+	test_hotplug(&w);
+	test_filters(&w);
+	test_mtu(&w);
+	test_steady_events(&w);
 	test_lost_notifications(&w);
 	test_restart_changes_nothing(&w);
 	test_many_routes(&w);

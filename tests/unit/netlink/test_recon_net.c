@@ -65,7 +65,7 @@ Test(recon_nic, picks_what_leads_outside)
 {
 	struct nic_inputs in = {.links = &links, .addrs = &addrs, .tunnel_ifindex = 14};
 
-	expect(&in, (const char *const[]){"eth0", "bond0", "eth9", "wg0", "br1", "vlan9", "eth5", NULL});
+	expect(&in, (const char *const[]){"eth0", "eth1", "bond0", "eth9", "wg0", "br1", "vlan9", "eth5", NULL});
 }
 
 Test(recon_nic, the_way_to_a_target_is_external)
@@ -76,7 +76,8 @@ Test(recon_nic, the_way_to_a_target_is_external)
 	struct nics got = {0};
 	size_t i;
 
-	expect(&in, (const char *const[]){"eth0", "bond0", "eth9", "wg0", "br1", "vlan9", "virbr0", "eth5", NULL});
+	expect(&in, (const char *const[]){"eth0", "eth1", "bond0", "eth9", "wg0", "br1", "vlan9", "virbr0", "eth5",
+				       NULL});
 	cr_assert_eq(nics_pick(&in, &got), 0);
 	for (i = 0; i < got.n; i++) /* bond0 through its VLAN */
 		cr_assert_eq(got.v[i].is_underlay, got.v[i].ifindex == 18 || got.v[i].ifindex == 6);
@@ -89,7 +90,30 @@ Test(recon_nic, patterns_decide_alone_but_not_against_reason)
 	struct strv patterns = {.v = names, .n = ARRAY_LEN(names)};
 	struct nic_inputs in = {.links = &links, .addrs = &addrs, .tunnel_ifindex = 14, .patterns = &patterns};
 
-	expect(&in, (const char *const[]){"eth2", "docker0", NULL});
+	expect(&in, (const char *const[]){"eth1", "eth2", "docker0", NULL});
+}
+
+/* An interface that goes down loses routes and IPv6 addresses, but not its programs. */
+Test(recon_nic, what_was_external_stays_so_while_it_is_down)
+{
+	struct nl_link v[] = {LINK(1, "wg0", "wireguard", UP, .type = ARPHRD_NONE), LINK(2, "eth0", "veth", UP, ETHER),
+			      LINK(3, "wg1", "wireguard", .type = ARPHRD_NONE)};
+	struct nl_addr a[] = {{.ifindex = 1, .ip = {AF_INET6, {0xfd}}}};
+	struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+	struct nl_addrs have = {.v = a, .n = 1}, none = {0};
+	int underlay[] = {2};
+	struct nics before = {0};
+	struct nic_inputs in = {.links = &t, .addrs = &have, .underlay = underlay, .n_underlay = 1};
+
+	expect(&in, (const char *const[]){"wg0", "eth0", NULL});
+	cr_assert_eq(nics_pick(&in, &before), 0);
+	in = (struct nic_inputs){.links = &t, .addrs = &none, .before = &before};
+	expect(&in, (const char *const[]){NULL});
+	v[0].flags = v[1].flags = 0;
+	expect(&in, (const char *const[]){"wg0", "eth0", NULL});
+	v[0].master = 2; /* became a port: the interface above sees its packets */
+	expect(&in, (const char *const[]){"eth0", NULL});
+	nics_done(&before);
 }
 
 /* A VLAN on itself, or two on each other, ends. */

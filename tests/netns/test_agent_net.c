@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's datapath on interfaces that change under it: what goes down, appears, loses its programs,
+ * or cannot have any; leftovers of another version.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agentd/datapath.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "bpf/harness.h"
+#include "bpf/lab.h"
+
+enum { WAIT_US = 5 * 1000 * 1000 };
+
+struct agent_net {
+	struct lab lab;
+	struct loop *loop;
+	struct conf *conf;
+	struct health *health;
+	struct world *world;
+	struct datapath *d;
+};
+
+static void on_network(void *arg)
+{
+	(void)arg;
+}
+
+static void on_event(const struct mesh_event *ev, void *arg)
+{
+	(void)ev;
+	(void)arg;
+}
+
+#define WAIT_FOR(n, cond)                                                                          \
+	do {                                                                                       \
+		uint64_t end_ = clock_boot_us() + WAIT_US;                                         \
+		while (!(cond) && clock_boot_us() < end_)                                          \
+			(void)loop_once((n)->loop, 20000);                                         \
+		CHECK(cond);                                                                       \
+	} while (0)
+
+static bool is_attached(struct agent_net *n, const char *name)
+{
+	return bpfattach_if_is_ok(datapath_obj(n->d), (int)if_nametoindex(name), BPFATTACH_NIC);
+}
+
+static bool has_tunnel(struct agent_net *n)
+{
+	return bpfattach_if_is_ok(datapath_obj(n->d), (int)if_nametoindex("mesh0"), BPFATTACH_TUNNEL);
+}
+
+static void configure(struct agent_net *n, const char *attach)
+{
+	char text[512];
+	struct err err = {0};
+
+	(void)snprintf(text, sizeof(text),
+		       "bpf-root = \"%s/agent\";\ncgroup-root = \"%s\";\ndatapath = { attach = \"%s\"; };\n",
+		       n->lab.bpf, n->lab.cgroup, attach); /* fits */
+	if (conf_parse(text, strlen(text), "test", &n->conf, &err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		exit(99);
+	}
+}
+
+static void start(struct agent_net *n)
+{
+	const struct datapath_callbacks cb = {.on_network = on_network, .on_event = on_event, .arg = n};
+	struct cilium_config config = {.routing = CILIUM_VXLAN, .tunnel_port = 8472, .has_ipv4 = true,
+				       .has_ipv6 = true, .identity_min = 256, .identity_max = 65535};
+	struct err err = {0};
+	int r;
+
+	CHECK_EQ(loop_new(&n->loop), 0);
+	CHECK_EQ(health_new(&n->health), 0);
+	CHECK_EQ(world_new(&config, "ahch-to", 4242, n->conf, &n->world), 0);
+	r = datapath_new(n->loop, n->conf, n->health, &cb, &n->d, &err);
+	if (r < 0) {
+		printf("%s: %s\n", r == -EPERM ? "skipped" : "failed", err.text);
+		exit(r == -EPERM ? HARNESS_SKIP : 99);
+	}
+	CHECK_EQ(datapath_bind(n->d, n->world), 0);
+	n->world->routes_dirty = true;
+	WAIT_FOR(n, recon_net_nics(datapath_net(n->d))->n > 0);
+	CHECK_EQ(datapath_apply(n->d, NULL, 0), 0);
+	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
+}
+
+static void stop(struct agent_net *n)
+{
+	struct err err = {0};
+
+	CHECK_EQ(datapath_remove(n->d, &err), 0);
+	datapath_free(n->d);
+	world_free(n->world);
+	health_free(n->health);
+	loop_free(n->loop);
+	conf_free(n->conf);
+}
+
+/* Down and up again: the programs are there all the time. */
+static void test_down_and_up(struct agent_net *n)
+{
+	CHECK(is_attached(n, "eth0"));
+	lab_sh("ip link set eth0 down");
+	WAIT_FOR(n, !recon_net_nics(datapath_net(n->d))->v[0].is_up);
+	CHECK(is_attached(n, "eth0"));
+	lab_sh("ip link set eth0 up");
+	CHECK(is_attached(n, "eth0"));
+	WAIT_FOR(n, recon_net_nics(datapath_net(n->d))->v[0].is_up);
+	CHECK(is_attached(n, "eth0"));
+}
+
+/* What cannot be attached to is told by name, and stops nothing. */
+static void test_unreadable(struct agent_net *n)
+{
+	CHECK(datapath_is_ready(n->d));
+	CHECK(health_has(n->health, "datapath.attach") == (if_nametoindex("odd0") != 0));
+}
+
+/* Socket programs that someone took off come back with the audit, and the tunnel device's. */
+static void test_audit(struct agent_net *n)
+{
+	const char *dir = bpfobj_pin_dir(datapath_obj(n->d));
+
+	lab_sh("bpftool link detach pinned %s/cgroup-mesh_connect4", dir);
+	CHECK(!bpfattach_cgroup_is_ok(datapath_obj(n->d), n->lab.cgroup));
+	if (bpfobj_features(datapath_obj(n->d))->has_tcx) {
+		lab_sh("bpftool link detach pinned %s/link-%u-ingress", dir, if_nametoindex("mesh0"));
+		CHECK(!has_tunnel(n));
+	}
+	datapath_audit(n->d);
+	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n->d), n->lab.cgroup));
+	CHECK(has_tunnel(n));
+	/* programs that could not be attached get another try */
+	lab_sh("umount %s", n->lab.cgroup);
+	datapath_audit(n->d);
+	CHECK(health_has(n->health, "datapath.cgroup"));
+	lab_sh("mount -t cgroup2 none %s", n->lab.cgroup);
+	datapath_audit(n->d);
+	CHECK(!health_has(n->health, "datapath.cgroup"));
+	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
+}
+
+/* What others take off comes back, without waiting for the audit. */
+static void test_filters(struct agent_net *n)
+{
+	lab_sh("tc qdisc del dev eth0 clsact");
+	CHECK(!is_attached(n, "eth0"));
+	WAIT_FOR(n, is_attached(n, "eth0"));
+	lab_sh("tc filter del dev mesh0 ingress");
+	CHECK(!has_tunnel(n));
+	WAIT_FOR(n, has_tunnel(n));
+}
+
+/* A tun device of a type that nobody knows how to read; -1 if there is no tun driver. */
+static int open_odd(void)
+{
+	struct ifreq req = {.ifr_flags = IFF_TUN | IFF_NO_PI, .ifr_name = "odd0"};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &req) < 0) {
+		printf("skipped: an interface that cannot be read: no tun device: %s\n", strerror(errno));
+		return fd;
+	}
+	CHECK_EQ(ioctl(fd, TUNSETLINK, 801 /* ARPHRD_IEEE80211 */), 0);
+	lab_sh("ip addr add 10.79.0.1/24 dev odd0");
+	return fd;
+}
+
+static void run(const char *attach)
+{
+	struct agent_net n = {0};
+	bool is_clsact = str_eq(attach, "clsact");
+	char path[256];
+	int odd;
+
+	lab_open(&n.lab);
+	if (mkdir(n.lab.cgroup, 0700) < 0 && errno != EEXIST)
+		exit(99);
+	lab_sh("mount -t cgroup2 none %s", n.lab.cgroup);
+	lab_sh("ip link add eth0 type veth peer name peer0 && ip addr add 10.77.0.1/24 dev eth0 && "
+	       "ip link set peer0 up && ip link set eth0 up");
+	odd = open_odd();
+	configure(&n, attach);
+	/* another version was here: its link would enforce for ever */
+	(void)snprintf(path, sizeof(path), "%s/agent/v0", n.lab.bpf); /* fits */
+	lab_sh("mkdir -p %s && bpftool map create %s/mesh_ct4 type hash key 4 value 4 entries 8 name x", path, path);
+	start(&n);
+	CHECK(str_eq(datapath_attach_name(n.d), is_clsact ? "clsact" : "tcx"));
+	WAIT_FOR(&n, access(path, F_OK) < 0);
+	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n.d), n.lab.cgroup));
+	CHECK(has_tunnel(&n));
+	test_down_and_up(&n);
+	test_unreadable(&n);
+	test_audit(&n);
+	if (is_clsact)
+		test_filters(&n);
+	stop(&n);
+	if (odd >= 0)
+		close(odd);
+	(void)umount2(n.lab.cgroup, 0);
+	lab_close(&n.lab);
+}
+
+int main(void)
+{
+	run("auto");
+	run("clsact");
+	return harness_done();
+}
