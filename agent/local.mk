@@ -99,6 +99,7 @@ agent_libmesh_a_SOURCES += \
 	agent/identity/selector.c agent/identity/selector.h \
 	agent/policy/policy.c agent/policy/policy.h \
 	agent/policy/policy_class.c agent/policy/policy_class.h \
+	agent/policy/policy_dns.c agent/policy/policy_dns.h \
 	agent/policy/policy_fqdn.c \
 	agent/policy/policy_index.c agent/policy/policy_index.h \
 	agent/policy/policy_local.c agent/policy/policy_local.h \
