@@ -97,6 +97,8 @@ agent_libmesh_a_SOURCES += \
 	agent/identity/labels.c agent/identity/labels.h \
 	agent/identity/named_port.c agent/identity/named_port.h \
 	agent/identity/selector.c agent/identity/selector.h \
+	agent/policy/learned.c agent/policy/learned.h agent/policy/learned_private.h \
+	agent/policy/learned_file.c \
 	agent/policy/policy.c agent/policy/policy.h \
 	agent/policy/policy_class.c agent/policy/policy_class.h \
 	agent/policy/policy_dns.c agent/policy/policy_dns.h \

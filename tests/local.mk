@@ -158,6 +158,7 @@ tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
 	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_hostile.c \
+	tests/unit/policy/test_learned.c \
 	tests/unit/policy/test_random.c tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -166,6 +167,12 @@ endif
 check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
 tests_bench_bench_policy_LDADD = $(MESH_LIBS)
+
+check_PROGRAMS += tests/fuzz/fuzz_learned
+tests_fuzz_fuzz_learned_SOURCES = tests/fuzz/fuzz_learned.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_learned_LDADD = $(MESH_LIBS)
+TESTS += tests/fuzz/replay_learned
+EXTRA_DIST += tests/fuzz/corpus/learned tests/fuzz/replay_learned
 
 # unit: service, dns
 noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
