@@ -131,9 +131,12 @@ agent_libmesh_a_SOURCES += \
 
 # dns
 agent_libmesh_a_SOURCES += \
+	agent/dns/dns_answer.c agent/dns/dns_answer.h \
 	agent/dns/dns_cache.c agent/dns/dns_cache.h \
 	agent/dns/dns_explain.c \
 	agent/dns/dns_forward.c agent/dns/dns_forward.h \
+	agent/dns/dns_gate.h \
+	agent/dns/dns_hold.c \
 	agent/dns/dns_msg.c agent/dns/dns_msg.h agent/dns/dns_name.c agent/dns/dns_write.c \
 	agent/dns/dns_provider.h \
 	agent/dns/dns_response.c agent/dns/dns_response.h \
