@@ -153,6 +153,7 @@ agent_libmesh_a_SOURCES += \
 
 # recon
 agent_libmesh_a_SOURCES += \
+	agent/recon/ct_walk.c agent/recon/ct_walk.h \
 	agent/recon/map_batch.c agent/recon/map_batch.h \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
@@ -220,6 +221,8 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/boot.c agent/agentd/boot.h \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
+	agent/agentd/fqdn.c agent/agentd/fqdn.h \
+	agent/agentd/fqdn_server.c agent/agentd/fqdn_server.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/names.c \
@@ -229,6 +232,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
+	agent/agentd/view_dns.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
 	agent/agentd/view_status.c \

@@ -350,14 +350,16 @@ check-cluster: all $(cluster_programs)
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
-story_programs = tests/netns/story_peer tests/netns/story_stream
+story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_stream
+tests_netns_story_dns_SOURCES = tests/netns/story_dns.c
+tests_netns_story_dns_LDADD = $(MESH_LIBS)
 EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
+EXTRA_DIST += tests/netns/story_fqdn.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_STORIES += tests/netns/story_netns.sh
+SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_fqdn.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
