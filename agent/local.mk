@@ -97,8 +97,11 @@ agent_libmesh_a_SOURCES += \
 	agent/identity/labels.c agent/identity/labels.h \
 	agent/identity/named_port.c agent/identity/named_port.h \
 	agent/identity/selector.c agent/identity/selector.h \
+	agent/policy/learned.c agent/policy/learned.h agent/policy/learned_private.h \
+	agent/policy/learned_file.c \
 	agent/policy/policy.c agent/policy/policy.h \
 	agent/policy/policy_class.c agent/policy/policy_class.h \
+	agent/policy/policy_dns.c agent/policy/policy_dns.h \
 	agent/policy/policy_fqdn.c \
 	agent/policy/policy_index.c agent/policy/policy_index.h \
 	agent/policy/policy_local.c agent/policy/policy_local.h \
@@ -128,9 +131,12 @@ agent_libmesh_a_SOURCES += \
 
 # dns
 agent_libmesh_a_SOURCES += \
+	agent/dns/dns_answer.c agent/dns/dns_answer.h \
 	agent/dns/dns_cache.c agent/dns/dns_cache.h \
 	agent/dns/dns_explain.c \
 	agent/dns/dns_forward.c agent/dns/dns_forward.h \
+	agent/dns/dns_gate.h \
+	agent/dns/dns_hold.c \
 	agent/dns/dns_msg.c agent/dns/dns_msg.h agent/dns/dns_name.c agent/dns/dns_write.c \
 	agent/dns/dns_provider.h \
 	agent/dns/dns_response.c agent/dns/dns_response.h \
@@ -147,6 +153,7 @@ agent_libmesh_a_SOURCES += \
 
 # recon
 agent_libmesh_a_SOURCES += \
+	agent/recon/ct_walk.c agent/recon/ct_walk.h \
 	agent/recon/map_batch.c agent/recon/map_batch.h \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
@@ -214,6 +221,8 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/boot.c agent/agentd/boot.h \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
+	agent/agentd/fqdn.c agent/agentd/fqdn.h \
+	agent/agentd/fqdn_server.c agent/agentd/fqdn_server.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/names.c \
@@ -223,6 +232,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
+	agent/agentd/view_dns.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
 	agent/agentd/view_status.c \

@@ -157,7 +157,8 @@ tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
-	tests/unit/policy/test_cases.c tests/unit/policy/test_hostile.c \
+	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_hostile.c \
+	tests/unit/policy/test_learned.c \
 	tests/unit/policy/test_random.c tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -166,6 +167,12 @@ endif
 check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
 tests_bench_bench_policy_LDADD = $(MESH_LIBS)
+
+check_PROGRAMS += tests/fuzz/fuzz_learned
+tests_fuzz_fuzz_learned_SOURCES = tests/fuzz/fuzz_learned.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_learned_LDADD = $(MESH_LIBS)
+TESTS += tests/fuzz/replay_learned
+EXTRA_DIST += tests/fuzz/corpus/learned tests/fuzz/replay_learned
 
 # unit: service, dns
 noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
@@ -190,7 +197,8 @@ tests_unit_service_test_service_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/dns/test_dns
 TESTS += tests/unit/dns/test_dns
 tests_unit_dns_test_dns_SOURCES = tests/unit/dns/fixture.c tests/unit/dns/fixture.h \
-	tests/unit/dns/test_msg.c tests/unit/dns/test_server.c tests/unit/dns/test_zone.c
+	tests/unit/dns/test_gate.c tests/unit/dns/test_msg.c tests/unit/dns/test_server.c \
+	tests/unit/dns/test_zone.c
 tests_unit_dns_test_dns_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
@@ -345,14 +353,16 @@ check-cluster: all $(cluster_programs)
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
-story_programs = tests/netns/story_peer tests/netns/story_stream
+story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_stream
+tests_netns_story_dns_SOURCES = tests/netns/story_dns.c
+tests_netns_story_dns_LDADD = $(MESH_LIBS)
 EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
+EXTRA_DIST += tests/netns/story_fqdn.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_STORIES += tests/netns/story_netns.sh
+SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_fqdn.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

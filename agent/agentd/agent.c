@@ -206,6 +206,7 @@ void agent_free(struct agent *a)
 	lease_free(a->lease);
 	renewal_free(a->renewal);
 	kube_cancel(a->boot_op);
+	fqdn_free(a->fqdn);
 	dns_server_free(a->dns);
 	dns_zone_free(a->zone);
 	datapath_free(a->datapath);

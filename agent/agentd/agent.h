@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agentd/datapath.h"
+#include "agentd/fqdn.h"
 #include "agentd/health.h"
 #include "agentd/servers.h"
 #include "agentd/serving.h"
@@ -50,6 +51,7 @@ struct agent {
 	struct lease *lease;
 	struct dns_server *dns;
 	struct dns_zone *zone;
+	struct fqdn *fqdn;
 	struct source *apply;	/* deferred: recompute and write */
 	struct source *apply_later;
 	struct source *upkeep;

@@ -577,6 +577,11 @@ const struct recon_net *datapath_net(const struct datapath *d)
 	return d->net;
 }
 
+uint32_t datapath_ticks_per_s(const struct datapath *d)
+{
+	return bpfconfig_get(d->config)->ticks_per_s;
+}
+
 uint32_t datapath_generation(const struct datapath *d)
 {
 	return bpfconfig_generation(d->config);

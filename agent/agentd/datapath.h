@@ -84,6 +84,7 @@ int datapath_remove(struct datapath *d, struct err *reterr);
 /* For status. */
 const struct bpfobj *datapath_obj(const struct datapath *d);
 const struct recon_net *datapath_net(const struct datapath *d);
+uint32_t datapath_ticks_per_s(const struct datapath *d);
 uint32_t datapath_generation(const struct datapath *d);
 uint64_t datapath_flags(const struct datapath *d);
 size_t datapath_failsafe(const struct datapath *d, const struct failsafe_entry **ret);

@@ -27,6 +27,7 @@ void membership_stand_down(struct agent *a)
 
 	a->has_stood_down = true;
 	(void)datapath_remove(a->datapath, &err); /* the condition that led here stays */
+	fqdn_stop(a->fqdn);
 }
 
 /* The cluster takes us again. What was taken down is built by a new start, like any other. */
@@ -63,6 +64,7 @@ static void on_left(struct agent *a, const char *first_step)
 	struct err err = {0};
 	int r = datapath_remove(a->datapath, &err);
 
+	fqdn_forget(a->fqdn);
 	if (r == 0)
 		r = join_state_remove(a->conf->state_dir, &err);
 	source_disarm(a->leave_timer);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/agent.h"
+#include "agentd/apply.h"
 #include "agentd/resolv_conf.h"
 
 enum { DNS_PORT = 53, UPSTREAMS_MAX = 8 };
@@ -34,6 +35,25 @@ static size_t read_upstreams(const struct conf *conf, struct dns_upstream v[UPST
 	return u.n;
 }
 
+static int start_fqdn(struct agent *a, const struct dns_upstream *upstreams, size_t n)
+{
+	const struct fqdn_setup setup = {
+		.loop = a->loop,
+		.health = a->health,
+		.world = a->world,
+		.dns = a->dns,
+		.obj = datapath_obj(a->datapath),
+		.ticks_per_s = datapath_ticks_per_s(a->datapath),
+		.state_dir = a->conf->state_dir,
+		.upstreams = upstreams,
+		.n_upstreams = n,
+		.on_change = apply_want,
+		.arg = a,
+	};
+
+	return fqdn_new(&setup, &a->fqdn);
+}
+
 int names_start(struct agent *a, struct err *reterr)
 {
 	struct dns_upstream upstreams[UPSTREAMS_MAX];
@@ -51,7 +71,9 @@ int names_start(struct agent *a, struct err *reterr)
 	if (r < 0)
 		return r;
 	dns_zone_provider(a->zone, &forward, &reverse);
-	r = dns_server_add_provider(a->dns, &forward);
+	r = start_fqdn(a, upstreams, opt.forward.n_upstreams);
+	if (r == 0)
+		r = dns_server_add_provider(a->dns, &forward);
 	if (r == 0)
 		r = dns_server_add_provider(a->dns, &reverse);
 	for (size_t i = 0; r == 0 && i < a->conf->dns.listen.n; i++)
@@ -63,10 +85,14 @@ void names_follow_resolvers(struct agent *a)
 {
 	struct dns_upstream upstreams[UPSTREAMS_MAX];
 	struct err err = {0};
+	size_t n;
 
 	if (!a->dns || a->conf->dns.upstreams.n)
 		return;
-	if (dns_server_set_upstreams(a->dns, upstreams, read_upstreams(a->conf, upstreams), &err) < 0)
+	n = read_upstreams(a->conf, upstreams);
+	if (a->fqdn)
+		fqdn_set_upstreams(a->fqdn, upstreams, n); /* peers of dns rules, too */
+	if (dns_server_set_upstreams(a->dns, upstreams, n, &err) < 0)
 		health_raise(a->health, HEALTH_WARNING, "dns.upstreams", err.text, "choose others with dns.upstreams in the configuration");
 	else
 		health_clear(a->health, "dns.upstreams");

@@ -465,7 +465,7 @@ static int dns_status(void *arg, const json_t *args, json_t **ret, struct err *r
 			 a->dns != NULL, "zone", "cluster.local", "listen", listen, "upstreams", "cache", "entries",
 			 (json_int_t)c.cache_entries, "max_entries", (json_int_t)a->conf->dns.cache_size, "hits",
 			 (json_int_t)c.cached, "misses", (json_int_t)c.forwarded, "queries", "cluster", (json_int_t)c.local,
-			 "forwarded", (json_int_t)c.forwarded, "refused", (json_int_t)c.refused, "failed",
+			 "forwarded", (json_int_t)c.forwarded, "refused", (json_int_t)(c.refused + c.denied), "failed",
 			 (json_int_t)c.failed, "records", (json_int_t)0);
 	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }
@@ -513,6 +513,7 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_MAP_LIST, .handle = map_list},
 	{.name = CTL_VERB_DNS_STATUS, .handle = dns_status},
 	{.name = CTL_VERB_DNS_QUERY, .handle = dns_query},
+	{.name = CTL_VERB_DNS_LEARNED, .handle = view_dns_learned},
 	{.name = CTL_VERB_DRAIN, .is_write = true, .start = drain},
 	{.name = CTL_VERB_LEAVE, .is_write = true, .start = leave},
 };

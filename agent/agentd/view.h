@@ -7,6 +7,8 @@
 /* The data of each verb; `arg` is the agent. */
 int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
+int view_dns_learned(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+
 /* Once the world is known. */
 int view_policy_why(struct agent *a, const json_t *args, json_t **ret, struct err *reterr);
 

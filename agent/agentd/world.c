@@ -125,13 +125,14 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 
 /* Making */
 
-static int make_tables(struct world *w)
+static int make_tables(struct world *w, bool has_dns_server)
 {
 	const struct service_options services = {.node = w->host};
 	struct policy_options options = policy_options_of(&w->config);
 	struct policy_service_view view;
 	int r = identity_table_new(&w->identities);
 
+	options.has_dns_server = has_dns_server;
 	if (r == 0)
 		r = ipcache_new(&w->addresses);
 	if (r == 0)
@@ -165,7 +166,7 @@ int world_new(const struct cilium_config *config, const char *host, uint32_t ide
 	for (size_t i = 0; r == 0 && i < conf->named_ports.n; i++)
 		r = ARRAY_ADD(&w->named_ports, conf->named_ports.v[i]);
 	if (r == 0)
-		r = make_tables(w);
+		r = make_tables(w, conf->dns.is_enabled);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(w);
@@ -338,6 +339,8 @@ int world_update(struct world *w)
 		w->nodes_dirty = false;
 	if (has_services)
 		policy_services_changed(w->policies);
+	if (r == 0 && w->on_settled)
+		r = w->on_settled(w->settled_arg);
 	return r < 0 ? r : policy_table_update(w->table);
 }
 

@@ -38,6 +38,9 @@ struct world {
 	uint64_t subject_stamp;
 	bool routes_dirty;
 	bool nodes_dirty; /* which API servers are nodes may be another question now */
+	/* Policies are up to date, the table is not yet: what follows from them is told now. May be NULL. */
+	int (*on_settled)(void *arg);
+	void *settled_arg;
 	bool lost_claims; /* out of memory somewhere: addresses are incomplete */
 };
 

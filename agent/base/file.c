@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,7 +69,7 @@ static int sync_parent(const char *path)
 	return 0;
 }
 
-int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode)
+static int replace(const char *path, const void *data, size_t len, mode_t mode, bool is_synced)
 {
 	char tmp[PATH_MAX];
 	int r;
@@ -82,7 +83,7 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 	r = write_all(fd, data, len);
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && is_synced && fsync(fd) < 0)
 		r = -errno;
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
@@ -90,7 +91,17 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 		(void)unlink(tmp); /* the error that counts is the first one */
 		return r;
 	}
-	return sync_parent(path);
+	return is_synced ? sync_parent(path) : 0;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode)
+{
+	return replace(path, data, len, mode, true);
+}
+
+int file_replace(const char *path, const void *data, size_t len, mode_t mode)
+{
+	return replace(path, data, len, mode, false);
 }
 
 int file_mkdirs(const char *path, mode_t mode)

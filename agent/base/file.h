@@ -18,5 +18,11 @@ int file_read(const char *path, size_t max, struct buf *ret);
  */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode);
 
+/*
+ * The same without waiting for the disk: whoever reads finds the old or the new content, but after
+ * power loss it may be cut. For what can be checked, and done without.
+ */
+int file_replace(const char *path, const void *data, size_t len, mode_t mode);
+
 /* Creates a directory and its parents. An existing one is fine and keeps its mode. */
 int file_mkdirs(const char *path, mode_t mode);

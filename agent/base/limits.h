@@ -21,6 +21,16 @@ enum {
 	LIMIT_POLICIES = 1 << 15,
 	LIMIT_ADDRESSES = 16,	/* of one endpoint or node */
 	LIMIT_NAMED_PORTS = 64, /* of one endpoint */
+	/* Learned DNS names: what local programs can make us remember. A CDN's name has tens of addresses. */
+	LIMIT_FQDN_NAMES = 4096,
+	LIMIT_FQDN_IPS = 1000,	      /* of one name; Cilium's default too */
+	LIMIT_FQDN_ADDRESSES = 32768, /* of all names */
+	LIMIT_FQDN_ZOMBIES = 10000,   /* expired ones that connections still use; Cilium's default too */
+	LIMIT_FQDN_TTL_S = 7 * 86400, /* RFC 8767: a longer one is a mistake */
+	LIMIT_FQDN_FILE_BYTES = 4 * 1024 * 1024,
+	/* Answers held back until the policy allows their addresses. */
+	LIMIT_DNS_HELD = 1024,
+	LIMIT_DNS_HELD_BYTES = 2 * 1024 * 1024,
 	LIMIT_TOKEN_BYTES = 16 * 1024,
 	LIMIT_CONFIG_BYTES = 1024 * 1024,
 	LIMIT_CTL_REQUEST = 64 * 1024,

@@ -104,8 +104,28 @@ static const struct cmd_opt query_opts[] = {
 	{NULL, 0, NULL, NULL, false},
 };
 
+static int add_state(const json_t *row, struct buf *text)
+{
+	return buf_addf(text, "%s", json_is_true(json_at(row, "zombie")) ? "zombie" : "live");
+}
+
+static const struct out_col learned_cols[] = {
+	{.heading = "NAME", .key = "name"},
+	{.heading = "ADDRESS", .key = "address"},
+	{.heading = "TTL S", .key = "ttl_s", .is_right = true},
+	{.heading = "STATE", .format = add_state},
+	{.heading = "SELECTORS", .key = "selectors"},
+};
+
+static int learned(const struct cli *cli, const struct cmd_args *args)
+{
+	(void)args;
+	return out_call(cli, CTL_VERB_DNS_LEARNED, NULL, learned_cols, ARRAY_LEN(learned_cols));
+}
+
 const struct cmd cmd_dns_table[] = {
 	{"dns", "status", NULL, 0, 0, "The DNS server of the agent, its upstreams and counters", NULL, status},
 	{"dns", "query", "NAME", 1, 1, "Ask the agent for a name, and why it answers so", query_opts, query},
+	{"dns", "learned", NULL, 0, 0, "Addresses of DNS names that toFQDNs allows, and for how long", NULL, learned},
 	{NULL, NULL, NULL, 0, 0, NULL, NULL, NULL},
 };

@@ -114,6 +114,7 @@ static int read_options(const struct strv *given, struct cilium_config *config, 
 	if (r < 0)
 		return err_prefix(reterr, r, "--option");
 	*ret = policy_options_of(config);
+	ret->has_dns_server = true; /* what a dns rule means with it; names that it learned are not known here */
 	if (!ret->has_ipv4 && !ret->has_ipv6)
 		return err_set(reterr, EINVAL, "--option: enable-ipv4 and enable-ipv6 are both false; one must be true");
 	localhost = json_string_value(json_object_get(json_object_get(map, "data"), "allow-localhost"));

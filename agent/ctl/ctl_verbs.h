@@ -86,6 +86,9 @@
  *   { "name", "type", "rcode": "NOERROR", "source": "cluster" | "cache" | "upstream" | "refused",
  *     "explanation": text, "answers": [{"name", "type", "ttl_s": COUNT, "data"}],
  *     "allowed_by"?: text }
+ * dns.learned {} -> by name, for toFQDNs; an element for each address
+ *   [{"name": "example.com", "address", "ttl_s": COUNT, "zombie": bool, "selectors": ["*.com"]}]
+ *   A zombie is expired, and stays allowed while connections of this host to it live.
  *
  * drain {} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes a few
  *   seconds, up to 30 if the API server does not answer.
@@ -119,6 +122,7 @@
 #define CTL_VERB_MAP_LIST      "map.list"
 #define CTL_VERB_DNS_STATUS    "dns.status"
 #define CTL_VERB_DNS_QUERY     "dns.query"
+#define CTL_VERB_DNS_LEARNED   "dns.learned"
 #define CTL_VERB_DRAIN	       "drain"   /* writes */
 #define CTL_VERB_LEAVE	       "leave"   /* writes */
 

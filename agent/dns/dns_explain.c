@@ -92,6 +92,18 @@ static int make_query(const char *name, const char *type, uint8_t question[DNS_N
 	return 0;
 }
 
+/* 1 = the policies of this host refuse it. */
+static int explain_gate(struct dns_server *s, const struct dns_query *q, bool is_cluster,
+			struct buf *b)
+{
+	int r;
+
+	if (!s->gate.check || s->gate.check(s->gate.ctx, q, is_cluster, false) != DNS_GATE_REFUSE)
+		return 0;
+	r = buf_addf(b, "refused: no dns rule of the policies about this host allows the name\n");
+	return r < 0 ? r : 1;
+}
+
 /* 1 = a provider answered. */
 static int explain_providers(struct dns_server *s, const struct dns_query *q, uint8_t *msg,
 			     struct buf *b)
@@ -116,6 +128,9 @@ static int explain_providers(struct dns_server *s, const struct dns_query *q, ui
 				return r;
 			continue;
 		}
+		r = explain_gate(s, q, true, b);
+		if (r)
+			return r;
 		r = buf_addf(b, "answered by zone %s\n", dns_name_str(&p->apex, apex));
 		if (r >= 0)
 			r = add_message(b, msg, dns_writer_end(&w, res.rcode, DNS_FLAG_AA));
@@ -131,8 +146,10 @@ static int explain_outside(struct dns_server *s, const struct dns_query *q, uint
 			   struct buf *b)
 {
 	size_t len;
-	int r;
+	int r = explain_gate(s, q, false, b);
 
+	if (r)
+		return r < 0 ? r : 0;
 	if (dns_forward_n_upstreams(s->forward) == 0)
 		return buf_addf(b,
 				"refused: it is in no zone of the cluster and there are no upstreams\n");

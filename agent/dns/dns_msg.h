@@ -66,6 +66,7 @@ struct dns_query {
 	bool rd, cd, ad;
 	bool has_edns;
 	bool dnssec_ok;
+	bool is_watched; /* not of the message: its answer is for the gate too */
 	struct dns_name name;	     /* lower case */
 	const uint8_t *question;     /* as sent, for the echo; points into the message */
 	size_t question_len;

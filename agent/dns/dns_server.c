@@ -39,6 +39,8 @@ int dns_server_new(struct loop *l, const struct dns_server_options *opt, struct 
 				  opt->cache_bytes ? opt->cache_bytes : DEFAULT_CACHE_BYTES, &s->cache);
 	if (r >= 0)
 		r = loop_add_timer(l, dns_tcp_accept_later, s, &s->accept_timer);
+	if (r >= 0)
+		r = dns_holds_init(s);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(s);
@@ -62,6 +64,8 @@ void dns_server_free(struct dns_server *s)
 	if (!s)
 		return;
 	dns_tcp_close_all(s);
+	dns_holds_forget(s, NULL);
+	source_free(s->holds.timer);
 	while (s->pending)
 		pending_free(s->pending);
 	for (size_t i = 0; i < s->n_listeners; i++) {
@@ -202,6 +206,7 @@ void dns_server_forget_conn(struct dns_server *s, const struct dns_conn *c)
 {
 	struct dns_pending *next;
 
+	dns_holds_forget(s, c);
 	for (struct dns_pending *p = s->pending; p; p = next) {
 		next = p->next;
 		if (p->client.conn == c)
@@ -219,8 +224,33 @@ static size_t limit_of(const struct dns_query *q, const struct dns_client *c)
 	return c->conn ? DNS_MSG_MAX : q->udp_size;
 }
 
-/* Sends an answer that comes later than its query. */
-static void send_late(const struct dns_client *c, const uint8_t *msg, size_t len)
+void dns_server_set_gate(struct dns_server *s, const struct dns_gate *gate)
+{
+	s->gate = *gate;
+}
+
+/* False: refused. Notes whether the answer is to be watched. */
+static bool gate_admits(struct dns_server *s, struct dns_query *q, const struct dns_client *c,
+			bool is_cluster)
+{
+	enum dns_gate_verdict v = DNS_GATE_PASS;
+
+	if (s->gate.check)
+		v = s->gate.check(s->gate.ctx, q, is_cluster, c->conn != NULL);
+	q->is_watched = v == DNS_GATE_WATCH;
+	s->counts.denied += v == DNS_GATE_REFUSE;
+	return v != DNS_GATE_REFUSE;
+}
+
+/* True: the answer is not to be sent now. */
+static bool gate_holds(struct dns_server *s, const struct dns_query *q, const struct dns_client *c,
+		       const uint8_t *msg, size_t len)
+{
+	return q->is_watched && s->gate.answered(s->gate.ctx, q, msg, len) &&
+	       dns_hold(s, c, msg, len);
+}
+
+void dns_server_send(const struct dns_client *c, const uint8_t *msg, size_t len)
 {
 	if (c->conn)
 		dns_tcp_send(c->conn, msg, len);
@@ -402,6 +432,7 @@ static void on_upstream(const uint8_t *msg, size_t len, void *arg)
 	CLEANUP(free) uint8_t *buf = malloc(DNS_MSG_MAX + DNS_OPT_ROOM);
 	struct dns_query key = p->q;
 	size_t n = 0;
+	bool is_held;
 
 	p->flight = NULL; /* it is over */
 	if (!buf) {
@@ -424,18 +455,21 @@ static void on_upstream(const uint8_t *msg, size_t len, void *arg)
 			n = dns_error_build(&p->q, DNS_SERVFAIL, buf);
 		}
 	}
+	is_held = gate_holds(s, &p->q, &client, buf, n);
 	pending_free(p); /* first, because sending may close the connection */
-	send_late(&client, buf, n);
+	if (!is_held)
+		dns_server_send(&client, buf, n);
 }
 
 /* Names of nobody here: from the cache or an upstream. */
-static size_t outside(struct dns_server *s, const struct dns_query *q,
-		      const struct dns_client *client,
+static size_t outside(struct dns_server *s, struct dns_query *q, const struct dns_client *client,
 		      uint8_t *buf, size_t cap)
 {
 	size_t len;
 	int r;
 
+	if (!gate_admits(s, q, client, false))
+		return dns_error_build(q, s->gate.refuse_rcode, buf);
 	if (!has_upstreams(s)) {
 		s->counts.refused++;
 		return dns_error_build(q, DNS_REFUSED, buf);
@@ -474,12 +508,12 @@ static bool answer_fixed(const struct dns_query *q, struct dns_writer *w, int *r
 	return true;
 }
 
-size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
-			 const struct dns_client *client, uint8_t *buf, size_t cap)
+/* Fills `q` from the message, and answers it as dns_server_handle(). */
+static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
+		     const struct dns_client *client, uint8_t *buf, size_t cap, struct dns_query *q)
 {
-	struct dns_query q;
 	struct dns_writer w;
-	int r = dns_query_parse(msg, len, &q), rcode;
+	int r = dns_query_parse(msg, len, q), rcode;
 
 	if (r == -EBADMSG) {
 		s->counts.dropped++;
@@ -487,29 +521,44 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 	}
 	s->counts.queries++;
 	if (r < 0)
-		return dns_error_build(&q, r == -EOPNOTSUPP ? DNS_NOTIMP : DNS_FORMERR, buf);
-	dns_writer_begin(&w, &q, buf, cap, limit_of(&q, client));
-	if (answer_fixed(&q, &w, &rcode)) {
+		return dns_error_build(q, r == -EOPNOTSUPP ? DNS_NOTIMP : DNS_FORMERR, buf);
+	dns_writer_begin(&w, q, buf, cap, limit_of(q, client));
+	if (answer_fixed(q, &w, &rcode)) {
 		s->counts.refused += rcode == DNS_REFUSED;
 		return end(s, &w, rcode, false);
 	}
 	for (size_t i = 0; i < s->n_providers; i++) {
 		const struct dns_provider *p = &s->providers[i];
 		struct dns_result res = {.rcode = DNS_NOERROR};
+		enum dns_verdict v;
 
-		if (!dns_name_below(&q.name, &p->apex))
+		if (!dns_name_below(&q->name, &p->apex))
 			continue;
-		switch (p->answer(p->ctx, &q, &w, &res)) {
+		v = p->answer(p->ctx, q, &w, &res);
+		if (v != DNS_VERDICT_PASS && !gate_admits(s, q, client, true))
+			return dns_error_build(q, s->gate.refuse_rcode, buf);
+		switch (v) {
 		case DNS_VERDICT_ANSWER:
 			s->counts.local++;
 			return end(s, &w, res.rcode, true);
 		case DNS_VERDICT_CHASE:
 			s->counts.local++;
-			return chase(s, &q, client, &w, &res);
+			return chase(s, q, client, &w, &res);
 		case DNS_VERDICT_PASS:
 			dns_writer_reset(&w);
 			break;
 		}
 	}
-	return outside(s, &q, client, buf, cap);
+	return outside(s, q, client, buf, cap);
+}
+
+size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
+			 const struct dns_client *client, uint8_t *buf, size_t cap)
+{
+	struct dns_query q;
+	size_t n;
+
+	q.is_watched = false; /* the rest is the parser's */
+	n = answer(s, msg, len, client, buf, cap, &q);
+	return n && gate_holds(s, &q, client, buf, n) ? 0 : n;
 }

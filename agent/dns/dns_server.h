@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "dns/dns_forward.h"
+#include "dns/dns_gate.h"
 #include "dns/dns_provider.h"
 #include "event/loop.h"
 
@@ -56,11 +57,19 @@ int dns_server_set_local(struct dns_server *s, const struct ip *ips, size_t n);
 int dns_server_set_upstreams(struct dns_server *s, const struct dns_upstream *u, size_t n,
 			     struct err *reterr);
 
+/* From now on the gate is asked; copied, its ctx must outlive the server. */
+void dns_server_set_gate(struct dns_server *s, const struct dns_gate *gate);
+/* Sends all answers that were held back. Not from within the gate. */
+void dns_server_release(struct dns_server *s);
+
 const struct dns_forward *dns_server_forward(const struct dns_server *s);
 void dns_server_flush_cache(struct dns_server *s);
 
 struct dns_server_counts {
 	uint64_t queries, tcp_queries, local, forwarded, cached, refused, failed, dropped, foreign;
+	uint64_t denied; /* refused by the gate */
+	uint64_t held;	 /* answers held back */
+	uint64_t late;	 /* times that the delay ended before they were released */
 	size_t tcp_clients, pending, cache_entries;
 };
 void dns_server_counts(const struct dns_server *s, struct dns_server_counts *ret);

@@ -43,6 +43,14 @@ struct dns_pending {
 };
 
 struct dns_udp_batch;
+struct dns_held;
+
+/* Answers held back, the oldest first. */
+struct dns_holds {
+	struct dns_held *first, *last;
+	size_t n, bytes;
+	struct source *timer;
+};
 
 struct dns_server {
 	struct loop *loop;
@@ -55,6 +63,8 @@ struct dns_server {
 	size_t n_local;
 	struct dns_forward *forward;
 	struct dns_cache *cache;
+	struct dns_gate gate; /* .check NULL = everything passes */
+	struct dns_holds holds;
 	struct dns_pending *pending;
 	struct dns_conn *conns;
 	struct source *accept_timer; /* listens again after descriptors ran out */
@@ -72,6 +82,16 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 
 bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *l,
 			 const struct sockaddr_storage *peer);
+
+/* Sends an answer that comes later than its query. */
+void dns_server_send(const struct dns_client *c, const uint8_t *msg, size_t len);
+
+/* 0 or -ENOMEM. */
+int dns_holds_init(struct dns_server *s);
+/* Keeps a copy of an answer back. False if there is no room: it is to be sent now. */
+bool dns_hold(struct dns_server *s, const struct dns_client *client, const uint8_t *msg, size_t len);
+/* Forgets those for a connection; NULL = all. */
+void dns_holds_forget(struct dns_server *s, const struct dns_conn *conn);
 
 /* Forgets the queries of a connection that went. */
 void dns_server_forget_conn(struct dns_server *s, const struct dns_conn *c);

@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "base/limits.h"
 #include "json/json.h"
 
-enum { CLUSTERS_SMALL = 255, CLUSTERS_LARGE = 511, IDENTITY_MIN = 256, IDENTITY_MAX = 65535 };
+enum { CLUSTERS_SMALL = 255, CLUSTERS_LARGE = 511, IDENTITY_MIN = 256, IDENTITY_MAX = 65535,
+       FQDN_DELAY_MS = 100, FQDN_DELAY_MAX_MS = 1000 };
 
 static const char *value_of(const json_t *map, const char *key, const char *otherwise)
 {
@@ -108,6 +110,48 @@ static int read_policy(const json_t *map, struct cilium_config *c, struct err *r
 	return 0;
 }
 
+/* "100ms", "1s", "0", as it is ever written. No verdict depends on it, so that what is not understood is the default. */
+static uint32_t delay_of(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text + digits;
+	char number[8];
+	uint64_t v;
+
+	if (digits == 0 || digits >= sizeof(number))
+		return FQDN_DELAY_MS;
+	memcpy(number, text, digits);
+	number[digits] = '\0';
+	if (str_to_u64(number, UINT32_MAX, &v) < 0 || !(str_eq(unit, "ms") || str_eq(unit, "s") || (v == 0 && !*unit)))
+		return FQDN_DELAY_MS;
+	v *= str_eq(unit, "s") ? 1000 : 1;
+	return (uint32_t)(v < FQDN_DELAY_MAX_MS ? v : FQDN_DELAY_MAX_MS);
+}
+
+static int read_names(const json_t *map, struct cilium_config *c, struct err *reterr)
+{
+	const struct {
+		const char *key;
+		uint64_t otherwise;
+		uint32_t *to;
+	} numbers[] = {
+		{"tofqdns-min-ttl", 0, &c->fqdn_min_ttl_s},
+		{"tofqdns-endpoint-max-ip-per-hostname", LIMIT_FQDN_IPS, &c->fqdn_max_ips},
+		{"tofqdns-max-deferred-connection-deletes", LIMIT_FQDN_ZOMBIES, &c->fqdn_max_zombies},
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		uint64_t v = 0;
+
+		r = read_number(map, numbers[i].key, numbers[i].otherwise, UINT32_MAX, &v, reterr);
+		*numbers[i].to = (uint32_t)v;
+	}
+	c->fqdn_delay_ms = delay_of(value_of(map, "tofqdns-proxy-response-max-delay", ""));
+	c->has_fqdn_nxdomain = str_eq(value_of(map, "tofqdns-dns-reject-response-code", ""), "nameError");
+	return r;
+}
+
 static int read_switches(const json_t *map, struct cilium_config *c, struct err *reterr)
 {
 	const struct {
@@ -154,6 +198,8 @@ int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, stru
 		r = read_policy(configmap, &c, reterr);
 	if (r == 0)
 		r = read_switches(configmap, &c, reterr);
+	if (r == 0)
+		r = read_names(configmap, &c, reterr);
 	if (r < 0)
 		return r;
 	native = value_of(configmap, "ipv4-native-routing-cidr", NULL);

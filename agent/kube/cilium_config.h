@@ -36,6 +36,11 @@ struct cilium_config {
 	bool has_l7_proxy;
 	bool has_mesh_auth;
 	bool has_audit_mode;
+	uint32_t fqdn_min_ttl_s;  /* tofqdns-min-ttl */
+	uint32_t fqdn_max_ips;	  /* tofqdns-endpoint-max-ip-per-hostname; 0 = our limit */
+	uint32_t fqdn_max_zombies; /* tofqdns-max-deferred-connection-deletes; 0 = our limit */
+	uint32_t fqdn_delay_ms;	  /* tofqdns-proxy-response-max-delay */
+	bool has_fqdn_nxdomain;	  /* tofqdns-dns-reject-response-code is nameError, not refused */
 };
 
 /*

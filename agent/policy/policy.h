@@ -41,6 +41,7 @@ struct policy_options {
 	bool has_single_label_wildcard; /* Cilium before 1.19: "**.x" is "*.x" in FQDN patterns */
 	bool applies_node_policies; /* ours: CCNPs with a nodeSelector count for this host too */
 	bool allows_l7_as_l4;	    /* ours, opt-in: L7 rules grant their ports */
+	bool has_dns_server;	    /* ours: the agent's DNS server applies dns rules */
 };
 
 /* Defaults of Cilium 1.20 for a single-stack IPv4 cluster named "default". */
@@ -98,7 +99,7 @@ int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, 
 /* Services or their backends changed: rules with toServices are looked at anew. */
 void policy_services_changed(struct policy_repo *r);
 
-/* Grows with every change that can alter a verdict, identities apart. */
+/* Grows with every change that can alter a verdict, identities and learned names apart. */
 uint64_t policy_generation(const struct policy_repo *r);
 
 enum policy_state {
@@ -147,6 +148,11 @@ int policy_origin(const struct policy_repo *r, uint32_t rule, struct policy_orig
  * it, else 0. -EINVAL, -ENOMEM.
  */
 int policy_fqdn_set(struct policy_repo *r, const char *name, const struct ip *ips, size_t n);
+
+/* Calls fn for every toFQDNs selector of a policy about this host that covers `name`; stops at the
+ * first non-zero answer and returns it. The text is borrowed. */
+typedef int (*policy_fqdn_fn)(const char *selector, void *arg);
+int policy_fqdn_each(const struct policy_repo *r, const char *name, policy_fqdn_fn fn, void *arg);
 
 /* Whether a matchName or matchPattern covers a name (Cilium pkg/fqdn/matchpattern). */
 bool policy_fqdn_match(const char *pattern, const char *name, bool has_single_label_wildcard);

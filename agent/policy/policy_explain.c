@@ -129,17 +129,36 @@ static int say_allow(const struct policy_repo *r, const struct policy_why *w, en
 	return buf_addf(out, "the local host is let in where no rule denies it: allow-localhost");
 }
 
+/* Whether a rule that grants nothing by itself does so because it is about DNS names. */
+static bool is_about_names(const struct policy_repo *r, uint32_t rule)
+{
+	const struct policy_entry *e = rule < r->by_number.n ? r->by_number.v[rule] : NULL;
+
+	for (size_t i = 0; e && i < e->l4.n; i++)
+		if (e->l4.v[i].has_dns && r->options.has_dns_server)
+			return true;
+	return false;
+}
+
 static int say_default(const struct policy_repo *r, const struct policy_why *w, enum policy_dir dir, struct buf *out)
 {
-	bool has_restricted = false;
+	bool has_restricted = false, has_names = false;
 	int err;
 
-	for (size_t i = 0; i < w->n_matches; i++)
-		has_restricted = has_restricted || w->matches[i].is_restricted;
+	for (size_t i = 0; i < w->n_matches; i++) {
+		if (!w->matches[i].is_restricted)
+			continue;
+		if (is_about_names(r, w->matches[i].rule))
+			has_names = true;
+		else
+			has_restricted = true;
+	}
 	err = buf_addf(out, "no rule allows it, and %s is denied by default%s", dir_str(dir),
 		       r->options.mode == POLICY_MODE_ALWAYS ? ": enable-policy is always" : "");
 	if (err == 0 && has_restricted)
 		err = buf_addf(out, "; a rule that matches needs an L7 proxy, which this host has not");
+	if (err == 0 && has_names)
+		err = buf_addf(out, "; a dns rule matches, which is about names that the agent's DNS server is asked for");
 	return err;
 }
 

@@ -55,14 +55,62 @@ bool policy_fqdn_match(const char *pattern, const char *name, bool has_single_la
 	if (stars < 2 || pattern[stars] != '.' || has_single_label_wildcard)
 		return glob_match(pattern, pat_len, name, len);
 	/* one or more whole labels before the rest */
-	for (size_t i = 1; i < len; i++)
-		if (name[i] == '.' && name[i - 1] != '.' && name[0] != '.' &&
-		    glob_match(pattern + stars, pat_len - stars, name + i, len - i))
+	for (size_t i = 0; i < len && (is_name_char(name[i]) || name[i] == '.'); i++) {
+		if (name[i] != '.')
+			continue;
+		if (i == 0 || name[i - 1] == '.')
+			return false;
+		if (glob_match(pattern + stars, pat_len - stars, name + i, len - i))
 			return true;
+	}
 	return false;
 }
 
-static bool repo_looks_at(const struct policy_repo *r, const char *name)
+static int each_selector(const struct policy_repo *r, const struct policy_entry *e,
+			 const char *name, policy_fqdn_fn fn, void *arg)
+{
+	int stop = 0;
+
+	for (size_t s = 0; stop == 0 && e->has_fqdn && s < e->peers.n; s++) {
+		const char *text =
+			intern_str(label_table_strings(r->labels), e->peers.v[s]->reqs[0].key);
+
+		if (policy_fqdn_match(text, name, r->options.has_single_label_wildcard))
+			stop = fn(text, arg);
+	}
+	return stop;
+}
+
+int policy_fqdn_each(const struct policy_repo *r, const char *name, policy_fqdn_fn fn, void *arg)
+{
+	const struct policy_object *o, *tmp;
+	int stop = 0;
+
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
+		for (size_t i = 0; i < o->rules.n; i++) {
+			const struct policy_rule *rule = &o->rules.v[i];
+
+			for (size_t k = 0; k < rule->entries.n; k++) {
+				if (!rule->entries.v[k].has_fqdn || !policy_rule_selects(r, rule))
+					continue;
+				stop = each_selector(r, &rule->entries.v[k], name, fn, arg);
+				if (stop)
+					return stop;
+			}
+		}
+	}
+	return 0;
+}
+
+static int any_selector(const char *selector, void *arg)
+{
+	(void)selector;
+	(void)arg;
+	return 1;
+}
+
+bool policy_has_dns_rules(const struct policy_repo *r)
 {
 	const struct policy_object *o, *tmp;
 
@@ -72,11 +120,9 @@ static bool repo_looks_at(const struct policy_repo *r, const char *name)
 			for (size_t k = 0; k < o->rules.v[i].entries.n; k++) {
 				const struct policy_entry *e = &o->rules.v[i].entries.v[k];
 
-				for (size_t s = 0; e->has_fqdn && s < e->peers.n; s++)
-					if (policy_fqdn_match(
-						    intern_str(label_table_strings(r->labels),
-							       e->peers.v[s]->reqs[0].key),
-						    name, r->options.has_single_label_wildcard))
+				for (size_t l = 0; l < e->l4.n; l++)
+					if (e->l4.v[l].has_dns &&
+					    policy_rule_selects(r, &o->rules.v[i]))
 						return true;
 			}
 	}
@@ -159,8 +205,8 @@ int policy_fqdn_set(struct policy_repo *r, const char *name, const struct ip *ip
 			return -ENOMEM;
 		}
 	}
-	if (!repo_looks_at(r, lower))
+	if (!policy_fqdn_each(r, lower, any_selector, NULL))
 		return 0;
-	r->generation++;
+	r->names_generation++;
 	return 1;
 }

@@ -95,14 +95,14 @@ static bool match_l4(const struct question *q, const struct policy_entry *e, str
 	return f->plain || f->restricted;
 }
 
-static bool is_selected(const struct question *q, const struct selector *s)
+static bool is_selected(const struct policy_repo *r, const struct selector *s,
+			const struct policy_model_peer *peer)
 {
-	return q->peer->labels &&
-	       selector_match(q->repo->selectors, s, q->peer->labels, q->peer->flags);
+	return peer->labels && selector_match(r->selectors, s, peer->labels, peer->flags);
 }
 
-/* 1, 0; -ENOMEM, -ENOSPC. */
-static int match_l3(const struct question *q, const struct policy_entry *e)
+int policy_entry_has_peer(struct policy_repo *repo, const struct policy_entry *e,
+			  const struct policy_model_peer *peer)
 {
 	struct selector_list found = {0};
 	bool is_match = false;
@@ -113,12 +113,12 @@ static int match_l3(const struct question *q, const struct policy_entry *e)
 	if (e->has_any_peer)
 		return 1;
 	for (size_t i = 0; i < e->peers.n; i++)
-		if (is_selected(q, e->peers.v[i]))
+		if (is_selected(repo, e->peers.v[i], peer))
 			return 1;
-	r = policy_services_resolve(q->repo, e, &found);
+	r = policy_services_resolve(repo, e, &found);
 	for (size_t i = 0; r == 0 && i < found.n; i++)
-		is_match = is_match || is_selected(q, found.v[i]);
-	selector_list_done(q->repo, &found);
+		is_match = is_match || is_selected(repo, found.v[i], peer);
+	selector_list_done(repo, &found);
 	return r < 0 ? r : is_match;
 }
 
@@ -294,7 +294,7 @@ static int collect(const struct question *q, struct found_list *l)
 
 				if (e->dir != q->dir || !match_l4(q, e, &f))
 					continue;
-				r = match_l3(q, e);
+				r = policy_entry_has_peer(q->repo, e, q->peer);
 				if (r > 0)
 					r = ARRAY_ADD(l, f);
 			}

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "policy/policy_rule.h"
 #include "policy/policy_verdict.h"
 
 /* The peer, settled: labels with their flags, and named ports. */
@@ -14,6 +15,10 @@ struct policy_model_peer {
 	uint16_t flags;
 	const struct named_ports *ports;
 };
+
+/* Whether L3 of an entry covers the peer: 1, 0; -ENOMEM, -ENOSPC. */
+int policy_entry_has_peer(struct policy_repo *repo, const struct policy_entry *e,
+			  const struct policy_model_peer *peer);
 
 /* `ret` as in policy_why(). -ENOMEM, -ENOSPC. */
 int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir,

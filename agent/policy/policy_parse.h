@@ -67,6 +67,13 @@ int policy_add_cluster(struct policy_parser *p, struct selector_builder *b);
 /* Takes the builder's selector into the peers of an entry. */
 int policy_add_peer(struct policy_parser *p, struct selector_builder *b, struct policy_entry *e);
 
+/*
+ * matchName or matchPattern, exactly one, of a toFQDNs item or a dns rule; lower case into `ret`.
+ * -EBADMSG.
+ */
+int policy_parse_dns_name(struct policy_parser *p, const json_t *item,
+			  char ret[LIMIT_LABEL_KEY + 1]);
+
 /* L3 of a CNP element. */
 int policy_parse_peers(struct policy_parser *p, const json_t *element, struct policy_entry *e);
 

@@ -453,10 +453,10 @@ static bool is_dns_text(const char *s)
 	return true;
 }
 
-static int parse_fqdn(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+int policy_parse_dns_name(struct policy_parser *p, const json_t *item,
+			  char ret[LIMIT_LABEL_KEY + 1])
 {
-	const char *name = NULL, *pattern = NULL, *text = NULL;
-	char key[LIMIT_LABEL_KEY + 1];
+	const char *name = NULL, *pattern = NULL, *text;
 	int r;
 
 	if (!json_is_object(item))
@@ -473,10 +473,20 @@ static int parse_fqdn(struct policy_parser *p, const json_t *item, struct policy
 	text = name ? name : pattern;
 	if (!is_dns_text(text) || (name && strchr(name, '*')))
 		return policy_bad(p, "\"%.80s\" is no DNS %s", text, name ? "name" : "pattern");
-	e->has_fqdn = true;
-	(void)snprintf(key, sizeof(key), "%s", text);
-	for (char *c = key; *c; c++)
+	(void)snprintf(ret, LIMIT_LABEL_KEY + 1, "%s", text); /* 255 at most */
+	for (char *c = ret; *c; c++)
 		*c = (char)tolower((unsigned char)*c);
+	return 0;
+}
+
+static int parse_fqdn(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+{
+	char key[LIMIT_LABEL_KEY + 1];
+	int r = policy_parse_dns_name(p, item, key);
+
+	if (r < 0)
+		return r;
+	e->has_fqdn = true;
 	return add_label_peer(p, e, LABEL_FQDN, key, SELECTOR_EXISTS, NULL);
 }
 

@@ -160,9 +160,34 @@ static bool is_l7_wildcard(const json_t *rule, bool is_dns)
 
 struct l7 {
 	bool is_present, is_dns, is_wildcard;
+	uint32_t dns_at, dns_n; /* patterns, of the entry */
 };
 
-static int parse_l7(struct policy_parser *p, const json_t *item, const struct policy_entry *e,
+/* The names that an item's ports may be asked for. */
+static int parse_dns_rules(struct policy_parser *p, const json_t *list, struct policy_entry *e,
+			   struct l7 *ret)
+{
+	char text[LIMIT_LABEL_KEY + 1];
+	int r = ARRAY_RESERVE(&e->dns, json_array_size(list));
+
+	ret->dns_at = (uint32_t)e->dns.n;
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
+		size_t mark = policy_push(p, ".rules.dns[%zu]", i);
+
+		r = policy_parse_dns_name(p, json_array_get(list, i), text);
+		if (r < 0)
+			return r;
+		policy_pop(p, mark);
+		e->dns.v[e->dns.n] = strdup(text);
+		if (!e->dns.v[e->dns.n])
+			return -ENOMEM;
+		e->dns.n++;
+	}
+	ret->dns_n = (uint32_t)e->dns.n - ret->dns_at;
+	return r;
+}
+
+static int parse_l7(struct policy_parser *p, const json_t *item, struct policy_entry *e,
 		    struct l7 *ret)
 {
 	static const char *const kinds[] = {"http", "dns", "kafka", "l7proto", "l7"};
@@ -183,6 +208,9 @@ static int parse_l7(struct policy_parser *p, const json_t *item, const struct po
 		if (r < 0)
 			return r;
 		ret->is_dns = i == 1;
+		r = ret->is_dns ? parse_dns_rules(p, list, e, ret) : 0;
+		if (r < 0)
+			return r;
 		for (size_t k = 0; k < json_array_size(list); k++)
 			ret->is_wildcard = ret->is_wildcard ||
 					   is_l7_wildcard(json_array_get(list, k), ret->is_dns);
@@ -221,6 +249,9 @@ static int parse_restrictions(struct policy_parser *p, const json_t *item, struc
 			     listener || has_tls;
 	if (!*ret_is_restricted)
 		return 0;
+	if (l7->is_dns && p->repo->options.has_dns_server && !json_array_size(names) && !listener &&
+	    !has_tls)
+		return 0; /* names are looked up through the agent; packets to the server grant nothing */
 	if (p->repo->options.allows_l7_as_l4) {
 		*ret_is_restricted = false;
 		return policy_note(p,
@@ -236,6 +267,7 @@ static int parse_port(struct policy_parser *p, const json_t *port, struct policy
 	const char *number = NULL, *proto = NULL;
 	const json_t *end = NULL;
 	bool is_zero = false;
+	size_t first = e->l4.n;
 	int r;
 
 	if (!json_is_object(port))
@@ -258,6 +290,11 @@ static int parse_port(struct policy_parser *p, const json_t *port, struct policy
 		return policy_bad(p, "L7 rules other than DNS need protocol TCP");
 	if (l7->is_dns && e->l4.v[e->l4.n - 1].hi > e->l4.v[e->l4.n - 1].lo)
 		return policy_bad(p, "DNS rules take no port ranges");
+	for (size_t i = first; l7->is_dns && i < e->l4.n; i++) {
+		e->l4.v[i].has_dns = true;
+		e->l4.v[i].dns_at = l7->dns_at;
+		e->l4.v[i].dns_n = l7->dns_n;
+	}
 	return 0;
 }
 

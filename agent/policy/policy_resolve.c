@@ -29,6 +29,7 @@ struct active_peer {
 struct policy_table {
 	struct policy_repo *repo;
 	uint64_t built; /* repository's generation of what is below; 0 = nothing */
+	uint64_t names_built; /* of the learned names in `prefixes` */
 	uint64_t updates;
 	uint64_t rebuilds;
 	bool is_enforced[POLICY_DIRS], is_default_deny[POLICY_DIRS];
@@ -517,6 +518,7 @@ static int table_rebuild(struct policy_table *t)
 	table_settle_names(t);
 	if (r == 0)
 		r = table_build_prefixes(t);
+	t->names_built = t->repo->names_generation;
 	if (r == 0)
 		r = table_build_index(t);
 	if (r < 0)
@@ -565,9 +567,19 @@ static int table_follow_identities(struct policy_table *t)
 	return r;
 }
 
+/* Learned names alone changed: their prefixes, and the identities that these have for the first time. */
+static int table_follow_names(struct policy_table *t)
+{
+	int r = table_build_prefixes(t);
+
+	t->names_built = t->repo->names_generation;
+	return r < 0 ? r : table_follow_identities(t);
+}
+
 int policy_table_update(struct policy_table *t)
 {
 	bool is_full = t->built != policy_generation(t->repo);
+	bool has_names = t->names_built != t->repo->names_generation;
 	int r;
 
 	t->updates++;
@@ -576,14 +588,14 @@ int policy_table_update(struct policy_table *t)
 		table_reset(t);
 		is_full = true;
 	}
-	r = is_full ? table_rebuild(t) : table_follow_identities(t);
+	r = is_full ? table_rebuild(t) : has_names ? table_follow_names(t) : table_follow_identities(t);
 	if (r < 0) {
 		table_reset(t);
 		return r;
 	}
 	identity_changes_clear(t->repo->ids);
 	policy_classes_sweep(&t->classes, t->updates);
-	return is_full || t->changed.n > 0;
+	return is_full || has_names || t->changed.n > 0;
 }
 
 bool policy_table_enforced(const struct policy_table *t, enum policy_dir dir)

@@ -22,6 +22,9 @@ void policy_entry_done(struct policy_repo *r, struct policy_entry *e)
 	for (size_t i = 0; i < e->l4.n; i++)
 		intern_put(label_table_strings(r->labels), e->l4.v[i].name);
 	ARRAY_DONE(&e->l4);
+	for (size_t i = 0; i < e->dns.n; i++)
+		free(e->dns.v[i]);
+	ARRAY_DONE(&e->dns);
 	free(e->path);
 }
 

@@ -20,6 +20,8 @@ struct policy_l4 {
 	uint8_t proto;
 	bool is_all;	    /* every port */
 	bool is_restricted; /* grants only with a proxy */
+	bool has_dns;	    /* names are looked up here under dns rules */
+	uint32_t dns_at, dns_n; /* its patterns among those of the entry */
 	uint16_t lo, hi;
 	uint32_t name; /* a named port, by its number in the label table's strings; 0 = lo..hi */
 };
@@ -53,6 +55,7 @@ struct policy_entry {
 	ARRAY(struct selector *) peers;
 	ARRAY(struct policy_service_ref) services;
 	ARRAY(struct policy_l4) l4;
+	ARRAY(char *) dns; /* matchName and matchPattern of dns rules, lower case */
 	char *path;
 };
 
@@ -106,6 +109,7 @@ struct policy_repo {
 	ARRAY(struct policy_entry *) by_number; /* 0 is no rule */
 	ARRAY(uint32_t) free_numbers;
 	uint64_t generation;
+	uint64_t names_generation; /* of `names`, as far as a policy looks at them */
 	bool uses_all_prefixes; /* some peer in use has a cidr: key */
 	struct label_set *subject, *node;
 	uint16_t subject_flags, node_flags;
@@ -114,6 +118,9 @@ struct policy_repo {
 
 /* Forgets all learned DNS names. */
 void policy_fqdn_done(struct policy_repo *r);
+
+/* Whether some policy that selects this host has a dns rule. */
+bool policy_has_dns_rules(const struct policy_repo *r);
 
 void policy_entry_done(struct policy_repo *r, struct policy_entry *e);
 void policy_rule_done(struct policy_repo *r, struct policy_rule *rule);

@@ -38,9 +38,13 @@ static int entry_reasons(struct policy_repo *r, const struct policy_entry *e, st
 	struct selector_list found = {0};
 	int err = 0;
 
-	if (e->has_fqdn && !r->names)
+	if (e->has_fqdn && !r->options.has_dns_server)
 		err = add_reason(out, e->path,
-				 "toFQDNs matches nothing until DNS answers are seen");
+				 "toFQDNs matches nothing while the agent's DNS server is off");
+	else if (e->has_fqdn && !policy_has_dns_rules(r))
+		err = add_reason(out, e->path,
+				 "toFQDNs matches nothing, as no dns rule of a policy about this host "
+				 "lets names be looked up");
 	if (err == 0 && e->services.n && !e->is_deny) {
 		err = policy_services_resolve(r, e, &found);
 		if (err == 0 && found.n == 0)

@@ -28,6 +28,7 @@ struct recon_policy {
 	bool is_known; /* false: what both banks share must be read back before use */
 	struct u32map classes; /* identity -> class of bank 0, class of bank 1 << 32 */
 	ARRAY(struct policy_prefix) prefixes; /* sorted by cidr_cmp() */
+	ARRAY(uint32_t) bridged; /* identities whose class is not their own for now */
 	struct recon_policy_stats stats;
 };
 
@@ -264,6 +265,7 @@ void recon_policy_free(struct recon_policy *r)
 	}
 	u32map_done(&r->classes);
 	ARRAY_DONE(&r->prefixes);
+	ARRAY_DONE(&r->bridged);
 	free(r);
 }
 
@@ -452,12 +454,14 @@ static int put_prefix(struct map_batch batch[2], const struct policy_prefix *p, 
 /*
  * Until the new bank is in force, a new prefix must be judged as its addresses were before; after
  * that, a prefix that goes must be judged as its addresses will be. Both through the class of the
- * identity in the other bank.
+ * identity in the other bank, unless other prefixes have it there as well: addresses of DNS names
+ * share one. These are as allowed as the rest of the name a moment early, or late.
  */
 static int bridge(struct recon_policy *r, struct map_batch *batch, unsigned now_bank, const struct policy_table *t,
 		  const struct policy_prefix *add, const struct policy_prefix *del)
 {
 	uint64_t both = 0;
+	int e;
 
 	if (add) {
 		uint32_t before = cover_in_force(r, &add->prefix);
@@ -466,10 +470,22 @@ static int bridge(struct recon_policy *r, struct map_batch *batch, unsigned now_
 			before = add->prefix.ip.family == AF_INET ? bpfconfig_get(r->config)->world_v4
 								  : bpfconfig_get(r->config)->world_v6;
 		(void)u32map_get(&r->classes, before, &both); /* unknown is class 0 */
-		return set_class(r, batch, add->identity, 1 - now_bank, class_in(both, 1 - now_bank));
+		e = ARRAY_ADD(&r->bridged, add->identity);
+		return e < 0 ? e : set_class(r, batch, add->identity, 1 - now_bank, class_in(both, 1 - now_bank));
 	}
-	return set_class(r, batch, del->identity, now_bank,
-			 policy_class_of(t, policy_table_identity_of(t, &del->prefix.ip)));
+	e = ARRAY_ADD(&r->bridged, del->identity);
+	return e < 0 ? e : set_class(r, batch, del->identity, now_bank,
+				     policy_class_of(t, policy_table_identity_of(t, &del->prefix.ip)));
+}
+
+/* The identities of prefixes, to be looked up. */
+static int identities_of(const struct policy_prefix *v, size_t n, struct u32map *ret)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < n; i++)
+		e = u32map_put(ret, v[i].identity, 1);
+	return e;
 }
 
 enum prefix_step { PREFIX_BRIDGE, PREFIX_ADD, PREFIX_DELETE };
@@ -480,16 +496,22 @@ static int walk_prefixes(struct recon_policy *r, enum prefix_step step, unsigned
 {
 	const struct policy_prefix *now;
 	size_t n = policy_table_prefixes(t, &now), i = 0, j = 0;
+	struct u32map before = {0}, after = {0};
+	uint64_t one;
 	int e = 0;
 
+	if (step == PREFIX_BRIDGE)
+		e = identities_of(r->prefixes.v, r->prefixes.n, &before);
+	if (step == PREFIX_BRIDGE && e == 0)
+		e = identities_of(now, n, &after);
 	while (e == 0 && (i < r->prefixes.n || j < n)) {
 		const struct policy_prefix *x = &r->prefixes.v[i], *y = &now[j];
 		int c = i == r->prefixes.n ? 1 : j == n ? -1 : cidr_cmp(&x->prefix, &y->prefix);
 		bool is_new = c > 0 || (c == 0 && x->identity != y->identity);
 
-		if (step == PREFIX_BRIDGE && is_new)
+		if (step == PREFIX_BRIDGE && is_new && !u32map_get(&before, y->identity, &one))
 			e = bridge(r, classes, bank, t, y, NULL);
-		else if (step == PREFIX_BRIDGE && c < 0)
+		else if (step == PREFIX_BRIDGE && c < 0 && !u32map_get(&after, x->identity, &one))
 			e = bridge(r, classes, bank, t, NULL, x);
 		else if (step == PREFIX_ADD && is_new)
 			e = put_prefix(cidr, y, true);
@@ -498,6 +520,8 @@ static int walk_prefixes(struct recon_policy *r, enum prefix_step step, unsigned
 		i += c <= 0;
 		j += c >= 0;
 	}
+	u32map_done(&before);
+	u32map_done(&after);
 	if (e == 0 && classes)
 		e = map_batch_flush(classes);
 	for (unsigned k = 0; e == 0 && cidr && k < 2; k++)
@@ -580,6 +604,15 @@ static int apply(struct recon_policy *r, struct batches *b, unsigned bank, const
 	return e;
 }
 
+/* Each bank gives them their own class again at its next turn. */
+static void note_bridged(struct recon_policy *r)
+{
+	for (unsigned bank = 0; bank < 2; bank++)
+		for (size_t i = 0; !r->bank[bank].all_identities && i < r->bridged.n; i++)
+			if (ARRAY_ADD(&r->bank[bank].pending, r->bridged.v[i]) < 0)
+				r->bank[bank].all_identities = true;
+}
+
 int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, const struct identity_table *ids,
 		       uint64_t flags)
 {
@@ -593,6 +626,9 @@ int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, con
 	batches_done(r, &b);
 	r->bank[bank].pending.n = 0;
 	r->bank[bank].all_identities = e < 0;
+	if (e == 0)
+		note_bridged(r);
+	r->bridged.n = 0;
 	if (e < 0) {
 		r->bank[bank].is_known = false;
 		r->is_known = false; /* what reached the kernel is not known */

@@ -24,9 +24,10 @@ _meshctl_words()
 	"ipcache get") words="" ;;
 	"map") words="list" ;;
 	"map list") words="" ;;
-	"dns") words="status query" ;;
+	"dns") words="status query learned" ;;
 	"dns status") words="" ;;
 	"dns query") words=" -t --type" ;;
+	"dns learned") words="" ;;
 	"monitor") words=" -d --drop -p --peer -i --identity --direction -n --count -j --json" ;;
 	"drain") words=" --unless-restart" ;;
 	"leave") words=" -y --yes --force" ;;

@@ -179,6 +179,72 @@ static void test_classes(struct harness *h)
 	identity_table_free(ids);
 }
 
+static struct ip outside(unsigned i)
+{
+	const uint8_t b[4] = {192, 0, 2, (uint8_t)i};
+
+	return ip_from_bytes(AF_INET, b);
+}
+
+/* Whether the bank in force tells an address apart from the world: only the name allows it. */
+static bool is_named(struct harness *h, unsigned i)
+{
+	struct mesh_lpm4 key = {.prefixlen = 32, .addr = {192, 0, 2, (uint8_t)i}};
+	struct mesh_class c = {0};
+	struct mesh_ipinfo info;
+
+	return bpfmap_get(h->obj, BPFOBJ_CIDR4, &key, &info) == 0 &&
+	       bpfmap_get(h->obj, BPFOBJ_CLASS, &info.identity, &c) == 0 && c.class[bpfconfig_bank(h->conf)] != 0;
+}
+
+/* Learns 192.0.2.`from` to `to`-1, and sees these and no others named, in this bank and in the next. */
+static void learn(struct harness *h, struct recon_policy *r, struct policy_table *t, struct policy_repo *repo,
+		  struct identity_table *ids, unsigned from, unsigned to)
+{
+	struct ip ips[8];
+
+	for (unsigned i = from; i < to; i++)
+		ips[i - from] = outside(i);
+	CHECK(policy_fqdn_set(repo, "a.example", ips, to - from) >= 0);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		CHECK_EQ(apply(r, t, ids), 0);
+		for (unsigned i = 1; i < 8; i++)
+			CHECK_EQ(is_named(h, i), i >= from && i < to);
+	}
+}
+
+/* Addresses of one name share an identity: one that comes or goes takes nothing from the others. */
+static void test_names(struct harness *h)
+{
+	struct identity_table *ids;
+	struct recon_policy *r;
+	struct policy_table *t;
+	struct policy_repo *repo;
+	struct err err = {0};
+	json_t *doc = json_loads("{\"metadata\": {\"name\": \"q\", \"namespace\": \"n\"}, \"spec\": {\"endpointSelector\": {},"
+				 "\"egress\": [{\"toFQDNs\": [{\"matchName\": \"a.example\"}]}]}}", 0, NULL);
+
+	harness_reset(h);
+	CHECK_EQ(identity_table_new(&ids), 0);
+	repo = policies(ids);
+	CHECK(policy_set(repo, POLICY_CNP, doc, &err) >= 0);
+	json_decref(doc);
+	CHECK_EQ(policy_table_new(repo, &t), 0);
+	CHECK_EQ(recon_policy_new(h->obj, h->conf, &r), 0);
+	CHECK_EQ(apply(r, t, ids), 0);
+	learn(h, r, t, repo, ids, 1, 2);
+	learn(h, r, t, repo, ids, 1, 3);
+	learn(h, r, t, repo, ids, 1, 5);
+	learn(h, r, t, repo, ids, 2, 4);
+	learn(h, r, t, repo, ids, 5, 5);
+	learn(h, r, t, repo, ids, 6, 7);
+	learn(h, r, t, repo, ids, 4, 7);
+	recon_policy_free(r);
+	policy_table_free(t);
+	policy_repo_free(repo);
+	identity_table_free(ids);
+}
+
 static void services(struct service_table *t, unsigned from, unsigned to, bool there)
 {
 	for (unsigned i = from; i < to; i++) {
@@ -241,6 +307,7 @@ int main(void)
 	harness_open(&h, &sizes);
 	test_addresses(&h);
 	test_classes(&h);
+	test_names(&h);
 	test_services(&h);
 	harness_close(&h);
 	return harness_done();

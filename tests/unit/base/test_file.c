@@ -43,6 +43,21 @@ static size_t entries(void)
 	return n - 2;
 }
 
+Test(file, replace_is_whole_too, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *path = str_printf("%s/f", dir);
+	CLEANUP(buf_done) struct buf b = {0};
+	struct stat st;
+
+	cr_assert_eq(file_replace(path, "one", 3, 0644), 0);
+	cr_assert_eq(file_replace(path, "two!", 4, 0600), 0);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0600);
+	cr_assert_eq(file_read(path, 100, &b), 0);
+	cr_expect_str_eq(b.data, "two!");
+	cr_expect_eq(entries(), 1);
+}
+
 Test(file, write_atomic_replaces_content_and_mode, .init = setup, .fini = teardown)
 {
 	CLEANUP(free) char *path = str_printf("%s/f", dir);

@@ -56,6 +56,7 @@ HANDLER(on_ipcache_get, CTL_VERB_IPCACHE_GET)
 HANDLER(on_maps, CTL_VERB_MAP_LIST)
 HANDLER(on_dns, CTL_VERB_DNS_STATUS)
 HANDLER(on_query, CTL_VERB_DNS_QUERY)
+HANDLER(on_learned, CTL_VERB_DNS_LEARNED)
 HANDLER(on_leave, CTL_VERB_LEAVE)
 
 static const struct ctl_verb verbs[] = {
@@ -72,6 +73,7 @@ static const struct ctl_verb verbs[] = {
 	{CTL_VERB_MAP_LIST, false, on_maps, NULL},
 	{CTL_VERB_DNS_STATUS, false, on_dns, NULL},
 	{CTL_VERB_DNS_QUERY, false, on_query, NULL},
+	{CTL_VERB_DNS_LEARNED, false, on_learned, NULL},
 	{CTL_VERB_LEAVE, true, on_leave, NULL},
 };
 static const struct ctl_stream streams[] = {{CTL_VERB_MONITOR, CTL_TOPIC_MONITOR}};

@@ -135,7 +135,7 @@ has "egress icmp to 192.0.2.1/32 (automatic), 0 hits"
 has "warning: the API server does not answer [api.unreachable] for 1m1s"
 has "-> check the route"
 # JSON is the daemon's data, whatever the command prints for people
-for verb in endpoint.list identity.list node.list policy.list service.list map.list dns.status; do
+for verb in endpoint.list identity.list node.list policy.list service.list map.list dns.status dns.learned; do
 	noun=${verb%.*}
 	run 0 $noun ${verb#*.} -o json --socket "$sock"
 	[ "$out" = "$("$fake" --print "$here/data/fixture.json" "$verb")" ] || fail "$verb -o json: $out"
@@ -173,6 +173,8 @@ has "cluster.local"
 has "192.0.2.53:53"
 run 1 --socket "$sock" dns query x
 has "no Service x"
+run 0 --socket "$sock" --no-headings dns learned
+[ "$(echo $out)" = "api.example.com 192.0.2.7 30 live *.example.com old.example.com 2001:db8::7 0 zombie -" ] || fail "dns learned: $out"
 run 0 --socket "$sock" leave --yes
 has "programs detached"
 

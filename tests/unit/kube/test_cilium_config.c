@@ -42,6 +42,34 @@ Test(cilium_config, defaults)
 	cr_expect(cilium_config_same(&c, &d));
 }
 
+Test(cilium_config, names)
+{
+	static const char *const set[] = {"tofqdns-min-ttl", "3600", "tofqdns-endpoint-max-ip-per-hostname", "50",
+					  "tofqdns-max-deferred-connection-deletes", "7", "tofqdns-proxy-response-max-delay",
+					  "250ms", "tofqdns-dns-reject-response-code", "nameError", NULL};
+	static const struct {
+		const char *text;
+		uint32_t ms;
+	} delays[] = {{"1s", 1000}, {"0", 0}, {"0s", 0}, {"5s", 1000}, {"1m0s", 100}, {"x", 100}, {"99999999ms", 100}, {"100", 100}};
+	static const char *const bad[] = {"tofqdns-min-ttl", "-1", NULL};
+	struct cilium_config c;
+	struct err err = {0};
+
+	cr_assert_eq(parse(NULL, &c, NULL), 0);
+	cr_expect(c.fqdn_min_ttl_s == 0 && c.fqdn_max_ips == 1000 && c.fqdn_max_zombies == 10000 && c.fqdn_delay_ms == 100);
+	cr_expect(!c.has_fqdn_nxdomain);
+	cr_assert_eq(parse(set, &c, NULL), 0);
+	cr_expect(c.fqdn_min_ttl_s == 3600 && c.fqdn_max_ips == 50 && c.fqdn_max_zombies == 7 && c.fqdn_delay_ms == 250);
+	cr_expect(c.has_fqdn_nxdomain);
+	for (size_t i = 0; i < ARRAY_LEN(delays); i++) {
+		const char *const pairs[] = {"tofqdns-proxy-response-max-delay", delays[i].text, NULL};
+
+		cr_assert_eq(parse(pairs, &c, NULL), 0);
+		cr_expect_eq(c.fqdn_delay_ms, delays[i].ms, "%s: %u", delays[i].text, c.fqdn_delay_ms);
+	}
+	cr_expect_eq(parse(bad, &c, &err), -EINVAL);
+}
+
 Test(cilium_config, values)
 {
 	static const char *const pairs[] = {

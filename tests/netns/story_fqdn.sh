@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# dns rules and toFQDNs with the real daemon, an upstream DNS server and servers outside of the cluster:
+# what is looked up is allowed at once, other names are refused, other addresses dropped; a restart
+# keeps what was learned, a damaged file does not; expiry takes it back, but not from connections.
+# Prints PASS, FAIL or SKIP for each case. Needs root, curl, jq, iproute2; ends with 77 without them.
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/story_lib.sh"
+skip_all() { echo "SKIP $*"; exit 77; }
+if [ -z "${STORY_INSIDE:-}" ]; then
+	[ "$(id -u)" = 0 ] || skip_all "everything: needs root for network namespaces"
+	for p in curl jq ip nsenter unshare; do command -v $p >/dev/null || skip_all "everything: needs $p"; done
+	BUILD=$(readlink -f "$BUILD")
+fi
+story_enter "$0" "$@"
+DNS=172.19.100.53 API_SITE=172.19.100.61 CDN_SITE=172.19.100.62 EMPIRE=172.19.100.66
+
+good=0 bad=0
+is() { # what, expected, got
+	if [ "$2" = "$3" ]; then
+		good=$((good + 1))
+		echo "PASS $1"
+	else
+		bad=$((bad + 1))
+		echo "FAIL $1: expected '$2', got '$3'"
+	fi
+}
+check() { local what=$1 r=0; shift; "$@" >"$T/out" 2>&1 || r=$?; is "$what" 0 $r; [ $r = 0 ] || tail -n 5 "$T/out" | sed 's/^/    /'; }
+# curl_is WHAT CODE PLACE [PORT]: one try, no second chance. 0 is an answer, 6 no address, 28 silence.
+curl_is() {
+	local r=0
+	reaches ahch-to "$3" "${4:-80}" >"$T/out" 2>&1 || r=$?
+	is "$1" "$2" $r
+}
+policy() { # name, spec
+	apply $CNP/"$1" <<Y
+{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: $1, namespace: legacy}, spec: $2}
+Y
+	wait_for 5 eval "host ahch-to policy list | grep -q ' $1 .*${3:-enforced}'" || echo "policy $1 is not ${3:-enforced}"
+}
+learned() { host ahch-to dns learned -o json | jq -r "$1"; }
+zone() { printf '%s\n' "$@" >"$T/zone"; }
+agent_up() {
+	agent_start ahch-to
+	check "$1" wait_for 10 is_running ahch-to
+}
+
+TO_DNS='{toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-system, "k8s:k8s-app": kube-dns}}], toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*.rebel.example"}]}}]}'
+
+begin() {
+	zone "api.rebel.example 300 $API_SITE" "cdn.rebel.example 1 $CDN_SITE" "hold.rebel.example 1 172.19.100.63" "www.empire.example 300 $EMPIRE"
+	place_add dns $DNS
+	become dns "$T/bin/tests/netns/story_dns" $DNS "$T/zone" >"$T/log/dns" 2>&1 &
+	for site in api=$API_SITE cdn=$CDN_SITE hold=172.19.100.63 empire=$EMPIRE; do
+		place_add "${site%=*}-site" "${site#*=}"
+		become "${site%=*}-site" "$T/bin/tests/netns/story_peer" serve 80 "Greetings from ${site%=*}" >"$T/log/$site" 2>&1 &
+	done
+	host_add ahch-to $AHCHTO
+	echo "dns: { upstreams = [ \"$DNS\" ]; cache-size = 0; };" >>"$T/ahch-to/agent.conf"
+	enrol ahch-to $AHCHTO jedi=luke || die "enrolment: $(cat "$T/log/enrol")"
+	join ahch-to --token "$token" >"$T/out" 2>&1 || die "joining: $(cat "$T/out")"
+	agent_up "ahch-to comes up"
+}
+
+names() {
+	curl_is "no policy: by name" 0 api.rebel.example
+	curl_is "no policy: by address" 0 $EMPIRE
+	is "no policy: nothing is learned" 0 "$(learned length)"
+	policy fqdn '{endpointSelector: {}, egress: [{toFQDNs: [{matchName: api.rebel.example}]}]}' degraded
+	is "toFQDNs without a dns rule says what is missing" 1 "$(host ahch-to policy list | grep -c 'no dns rule')"
+	curl_is "toFQDNs without a dns rule allows nothing" 28 api.rebel.example
+	policy fqdn "{endpointSelector: {matchLabels: {jedi: luke}}, egress: [$TO_DNS, {toFQDNs: [{matchName: api.rebel.example}, {matchPattern: \"c*.rebel.example\"}, {matchName: hold.rebel.example}], toPorts: [{ports: [{port: \"80\"}]}]}]}"
+	curl_is "an address that was not looked up" 28 $API_SITE
+	curl_is "the first connection by name" 0 api.rebel.example
+	curl_is "its address from now on" 0 $API_SITE
+	curl_is "another port of it" 28 $API_SITE 22
+	curl_is "a name that is not allowed has no address" 6 www.empire.example
+	is "it is not asked for" 0 "$(grep -c empire "$T/log/dns")"
+	is "it is refused, and says why" 1 "$(host ahch-to dns query www.empire.example -o json | grep -c 'refused: no dns rule')"
+	curl_is "a cluster name that is not allowed has none either" 6 temple.legacy.svc.cluster.local
+	curl_is "its address stays closed" 28 $EMPIRE
+	is "what was learned" "api.rebel.example $API_SITE api.rebel.example" "$(learned '.[] | "\(.name) \(.address) \(.selectors | join(","))"')"
+	policy more '{endpointSelector: {}, egress: [{toFQDNs: [{matchPattern: "**.rebel.example"}], toPorts: [{ports: [{port: "80"}, {port: "22"}]}]}]}'
+	is "a new selector finds names that were learned before" "**.rebel.example,api.rebel.example" "$(learned '.[0].selectors | sort | join(",")')"
+	remove $CNP/more
+	wait_for 5 in_force ahch-to more false
+}
+
+# The file is written half a second after a change.
+restarts() {
+	wait_for 3 test -s "$T/ahch-to/state/learned-names"
+	is "the file is for its owner only" 600 "$(stat -c %a "$T/ahch-to/state/learned-names")"
+	agent_kill ahch-to KILL
+	curl_is "while the agent is dead: the learned address" 0 $API_SITE
+	curl_is "while the agent is dead: another" 28 $EMPIRE
+	agent_up "the agent starts again"
+	curl_is "after a crash: the learned address without a look-up" 0 $API_SITE
+	is "it is known" api.rebel.example "$(learned '.[0].name')"
+	agent_kill ahch-to TERM
+	printf x | dd of="$T/ahch-to/state/learned-names" bs=1 seek=60 conv=notrunc 2>/dev/null
+	agent_up "it starts with a damaged file"
+	is "and says that it is ignored" 1 "$(grep -c dns.learned.read "$T/log/ahch-to-agent")"
+	curl_is "what was learned is gone" 28 $API_SITE
+	curl_is "by name it comes again" 0 api.rebel.example
+}
+
+# cdn and hold live for a second; to hold a connection stays open.
+expiry() {
+	local i
+	curl_is "a name with a short life" 0 cdn.rebel.example
+	curl_is "another" 0 hold.rebel.example
+	become ahch-to bash -c 'exec 3<>/dev/tcp/172.19.100.63/80; while :; do sleep 1; done' &
+	check "expiry takes it back" wait_for 100 eval "[ \"\$(learned 'map(select(.name == \"cdn.rebel.example\")) | length')\" = 0 ]"
+	curl_is "its address is closed" 28 $CDN_SITE
+	is "a connection keeps what it uses" "zombie true" "$(host ahch-to --no-headings dns learned | awk '/hold/ { print $4 }') $(learned '.[] | select(.name == "hold.rebel.example") | .zombie')"
+	curl_is "open for it" 0 172.19.100.63
+	curl_is "a long life goes on" 0 $API_SITE
+	curl_is "by name all comes again" 0 cdn.rebel.example
+}
+
+ending() {
+	remove $CNP/fqdn
+	check "without the policy" wait_for 5 in_force ahch-to fqdn false
+	curl_is "every name has an address" 0 www.empire.example
+	check "leave" host ahch-to leave --yes
+	is "nothing that was learned stays" '' "$(ls "$T/ahch-to/state" 2>/dev/null)"
+}
+
+story_begin
+cluster_start
+for part in begin ${STORY_PARTS:-names restarts expiry ending}; do $part; done
+echo "# $SECONDS seconds"
+echo "$good passed, $bad failed, 0 skipped"
+if [ $bad != 0 ]; then
+	echo "the log of ahch-to's agent ends:"
+	tail -n 30 "$T/log/ahch-to-agent"
+	exit 1
+fi

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dns rules: who may be asked for which name, and what counts for toFQDNs. */
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+
+#include "base/macro.h"
+#include "fixture.h"
+#include "policy/policy_dns.h"
+
+#define POLICY(name, egress)                                                                       \
+	"{'metadata':{'name':'" name "','namespace':'ext'},'spec':{'endpointSelector':{},'egress':[" egress "]}}"
+#define TO_DNS "'toEndpoints':[{'matchLabels':{'app':'a'}}]"
+#define PORT(rules) "'toPorts':[{'ports':[{'port':'53','protocol':'ANY'}]" rules "}]"
+#define NAMES(list) ",'rules':{'dns':[" list "]}"
+
+/* A stands in for the cluster's DNS, B is a resolver outside. */
+struct lab {
+	struct fixture f;
+	struct policy_dns *dns;
+};
+
+static void lab_init(struct lab *l)
+{
+	struct policy_options o = policy_options_default();
+
+	*l = (struct lab){0};
+	o.cluster = "c1";
+	o.has_dns_server = true;
+	fixture_init(&l->f, &o, NULL, NULL, NULL);
+}
+
+static int lab_set(struct lab *l, const char *text)
+{
+	json_t *obj = fixture_json(text);
+	struct err err = {0};
+	int r = policy_set(l->f.repo, POLICY_CNP, obj, &err);
+
+	json_decref(obj);
+	return r;
+}
+
+static void lab_build(struct lab *l)
+{
+	const struct identity *a = identity_get(l->f.ids, 300), *b = identity_get(l->f.ids, 301);
+	const struct policy_dns_server v[] = {
+		{.peer = {.labels = a->labels, .flags = a->flags}, .port = 53, .is_cluster = true},
+		{.peer = {.labels = b->labels, .flags = b->flags}, .port = 53},
+	};
+
+	policy_dns_free(l->dns);
+	cr_assert_eq(policy_dns_new(l->f.repo, v, ARRAY_LEN(v), &l->dns), 0);
+}
+
+static void lab_done(struct lab *l)
+{
+	policy_dns_free(l->dns);
+	fixture_done(&l->f);
+}
+
+static void expect(const struct lab *l, bool is_cluster, uint8_t proto, const char *name,
+		   enum policy_dns_verdict want)
+{
+	enum policy_dns_verdict got = policy_dns_check(l->dns, is_cluster, proto, name);
+
+	cr_expect_eq(got, want, "%s: %d, not %d", name, (int)got, (int)want);
+}
+
+Test(dns_rules, without_any_nothing_is_refused_and_nothing_learned)
+{
+	struct lab l;
+
+	lab_init(&l);
+	lab_build(&l);
+	cr_expect(!policy_dns_applies(l.dns));
+	expect(&l, false, IPPROTO_UDP, "x.io", POLICY_DNS_FREE);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT("") "}")), 1);
+	lab_build(&l);
+	cr_expect(!policy_dns_applies(l.dns), "no rule speaks of names");
+	expect(&l, true, IPPROTO_UDP, "x.io", POLICY_DNS_FREE);
+	expect(&l, false, IPPROTO_TCP, "x.io", POLICY_DNS_FREE);
+	cr_expect(!policy_has_dns_rules(l.f.repo));
+	lab_done(&l);
+}
+
+Test(dns_rules, the_clusters_dns_speaks_for_all_names)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("{'matchPattern':'*.X.io'},{'matchName':'y.io'}")) "}")), 1);
+	lab_build(&l);
+	cr_expect(policy_dns_applies(l.dns));
+	cr_expect(policy_has_dns_rules(l.f.repo));
+	expect(&l, false, IPPROTO_UDP, "a.x.io.", POLICY_DNS_LEARN);
+	expect(&l, false, IPPROTO_TCP, "y.io.", POLICY_DNS_LEARN);
+	expect(&l, true, IPPROTO_UDP, "a.x.io.", POLICY_DNS_LEARN);
+	expect(&l, false, IPPROTO_UDP, "x.io.", POLICY_DNS_REFUSE);
+	expect(&l, true, IPPROTO_UDP, "web.prod.svc.cluster.local.", POLICY_DNS_REFUSE);
+	lab_done(&l);
+}
+
+Test(dns_rules, a_resolver_outside_says_nothing_of_cluster_names)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{'toEndpoints':[{'matchLabels':{'app':'b','k8s:io.kubernetes.pod.namespace':'web'}}]," PORT(
+							 NAMES("{'matchPattern':'*.x.io'}")) "}")), 1);
+	lab_build(&l);
+	expect(&l, false, IPPROTO_UDP, "a.x.io", POLICY_DNS_LEARN);
+	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_REFUSE);
+	expect(&l, true, IPPROTO_UDP, "web.prod.svc.cluster.local", POLICY_DNS_FREE);
+	lab_done(&l);
+}
+
+Test(dns_rules, one_server_that_allows_is_enough)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("{'matchPattern':'*.x.io'}")) "},"
+					     "{'toEndpoints':[{'matchLabels':{'app':'b','k8s:io.kubernetes.pod.namespace':'web'}}]}")), 1);
+	lab_build(&l);
+	expect(&l, false, IPPROTO_UDP, "a.x.io", POLICY_DNS_LEARN);
+	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_PASS);
+	expect(&l, true, IPPROTO_UDP, "b.io", POLICY_DNS_REFUSE);
+	lab_done(&l);
+}
+
+Test(dns_rules, an_allow_without_names_opens_the_server_and_a_deny_closes_it)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("{'matchName':'y.io'}")) "}")), 1);
+	cr_assert_eq(lab_set(&l, POLICY("q", "{'toEntities':['all']}")), 1);
+	lab_build(&l);
+	expect(&l, true, IPPROTO_UDP, "b.io", POLICY_DNS_LEARN);
+	cr_assert_eq(lab_set(&l, "{'metadata':{'name':'r','namespace':'ext'},'spec':{'endpointSelector':{},'egressDeny':[{"
+				 "'toEndpoints':[{'matchLabels':{'app':'a'}}],'toPorts':[{'ports':[{'port':'53','protocol':'UDP'}]}]}]}}"), 1);
+	lab_build(&l);
+	expect(&l, true, IPPROTO_UDP, "y.io", POLICY_DNS_REFUSE);
+	expect(&l, true, IPPROTO_TCP, "y.io", POLICY_DNS_LEARN);
+	expect(&l, false, IPPROTO_UDP, "y.io", POLICY_DNS_PASS);
+	lab_done(&l);
+}
+
+Test(dns_rules, a_rule_for_udp_allows_nothing_by_tcp)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS ",'toPorts':[{'ports':[{'port':'53','protocol':'UDP'}]" NAMES("{'matchPattern':'*'}") "}]}")), 1);
+	lab_build(&l);
+	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_LEARN);
+	expect(&l, false, IPPROTO_TCP, "b.io", POLICY_DNS_REFUSE);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS ",'toPorts':[{'ports':[{'port':'5353','protocol':'UDP'}]" NAMES("{'matchPattern':'*'}") "}]}")), 1);
+	lab_build(&l);
+	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_FREE);
+	lab_done(&l);
+}
+
+Test(dns_rules, without_default_deny_no_name_is_refused)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, "{'metadata':{'name':'p','namespace':'ext'},'spec':{'endpointSelector':{},'enableDefaultDeny':{'egress':false},"
+				 "'egress':[{" TO_DNS "," PORT(NAMES("{'matchName':'y.io'}")) "}]}}"), 1);
+	lab_build(&l);
+	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_LEARN);
+	lab_done(&l);
+}
+
+Test(dns_rules, no_list_and_required_authentication_grant_nothing)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("")) "}")), 1);
+	cr_assert_eq(lab_set(&l, POLICY("q", "{" TO_DNS ",'authentication':{'mode':'required'}," PORT(NAMES("{'matchPattern':'*'}")) "}")), 1);
+	lab_build(&l);
+	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_REFUSE);
+	lab_done(&l);
+}
+
+Test(dns_rules, bad_ones_invalidate_the_object)
+{
+	static const char *const bad[] = {"{}", "{'matchName':'a','matchPattern':'*'}", "{'matchName':'a*'}",
+					  "{'matchPattern':'a b'}", "{'matchName':7}", "7"};
+	struct lab l;
+
+	lab_init(&l);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CLEANUP(free) char *text = str_printf(POLICY("p", "{" TO_DNS "," PORT(NAMES("%s")) "}"), bad[i]);
+
+		cr_expect_eq(lab_set(&l, text), -EBADMSG, "%s", bad[i]);
+	}
+	lab_done(&l);
+}
+
+/* Rules of others, and the packets to the server itself, are as before. */
+Test(dns_rules, they_open_no_port)
+{
+	struct lab l;
+	struct fixture_peer a = fixture_peer("A");
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("{'matchPattern':'*.x.io'}")) "}")), 1);
+	cr_assert_eq(policy_table_update(l.f.table), 1);
+	cr_expect_eq(fixture_table_verdict(&l.f, &a, POLICY_EGRESS, IPPROTO_UDP, 53).action, POLICY_DENY_DEFAULT);
+	lab_done(&l);
+}
+
+static uint8_t verdict_of(struct lab *l, const char *peer)
+{
+	struct fixture_peer p = fixture_peer(peer);
+	uint8_t action = fixture_table_verdict(&l->f, &p, POLICY_EGRESS, IPPROTO_TCP, 443).action;
+
+	cr_expect_eq(action, fixture_model_verdict(&l->f, &p, POLICY_EGRESS, IPPROTO_TCP, 443).action);
+	return action;
+}
+
+/* A learned address changes its prefix and nothing else: no class is made anew. */
+Test(dns_rules, learned_names_change_prefixes_only)
+{
+	struct ip ips[2];
+	struct lab l;
+	uint64_t version;
+
+	lab_init(&l);
+	cr_assert_eq(ip_parse("192.0.2.1", &ips[0]), 0);
+	cr_assert_eq(ip_parse("192.0.2.2", &ips[1]), 0);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{'toFQDNs':[{'matchPattern':'*.x.io'}],'toPorts':[{'ports':[{'port':'443'}]}]}")), 1);
+	cr_assert_eq(policy_table_update(l.f.table), 1);
+	cr_expect_eq(verdict_of(&l, "ip 192.0.2.1"), POLICY_DENY_DEFAULT);
+	version = policy_generation(l.f.repo);
+	cr_assert_eq(policy_fqdn_set(l.f.repo, "A.x.io.", ips, 1), 1);
+	cr_assert_eq(policy_fqdn_set(l.f.repo, "b.y.io.", ips + 1, 1), 0);
+	cr_expect_eq(policy_generation(l.f.repo), version);
+	cr_assert_eq(policy_table_update(l.f.table), 1);
+	cr_expect_eq(policy_table_update(l.f.table), 0);
+	cr_expect_eq(verdict_of(&l, "ip 192.0.2.1"), POLICY_ALLOW);
+	cr_expect_eq(verdict_of(&l, "ip 192.0.2.2"), POLICY_DENY_DEFAULT);
+	cr_assert_eq(policy_fqdn_set(l.f.repo, "a.x.io", ips, 2), 1);
+	cr_assert_eq(policy_table_update(l.f.table), 1);
+	cr_expect_eq(verdict_of(&l, "ip 192.0.2.2"), POLICY_ALLOW);
+	cr_assert_eq(policy_fqdn_set(l.f.repo, "a.x.io", NULL, 0), 1);
+	cr_assert_eq(policy_table_update(l.f.table), 1);
+	cr_expect_eq(verdict_of(&l, "ip 192.0.2.1"), POLICY_DENY_DEFAULT);
+	cr_expect_eq(verdict_of(&l, "ip 192.0.2.2"), POLICY_DENY_DEFAULT);
+	lab_done(&l);
+}
