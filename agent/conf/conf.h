@@ -18,6 +18,7 @@
 
 #define CONF_DEFAULT_PATH MESH_SYSCONFDIR "/mesh-external-agent/mesh-external-agent.conf"
 
+enum conf_attach { CONF_ATTACH_AUTO, CONF_ATTACH_CLSACT };
 enum conf_revoked { CONF_REVOKED_ENFORCE, CONF_REVOKED_STAND_DOWN };
 
 /* One member of the failsafe set. */
@@ -63,6 +64,7 @@ struct conf {
 		uint64_t cache_size;	    /* answers */
 	} dns;
 	struct {
+		enum conf_attach attach;
 		uint64_t ct_max_entries;
 		uint64_t ipcache_max_entries;
 		uint64_t policy_max_entries;

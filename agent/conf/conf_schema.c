@@ -10,6 +10,7 @@ static const struct conf_choice log_levels[] = {
 	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
 static const struct conf_choice revoked[] = {
 	{"enforce", CONF_REVOKED_ENFORCE}, {"stand-down", CONF_REVOKED_STAND_DOWN}, {NULL, 0}};
+static const struct conf_choice attach[] = {{"auto", CONF_ATTACH_AUTO}, {"clsact", CONF_ATTACH_CLSACT}, {NULL, 0}};
 
 #define AT(member) offsetof(struct conf, member)
 
@@ -60,6 +61,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Servers for all other names; empty: those of /etc/resolv.conf"},
 	{"dns.cache-size", CONF_INT, AT(dns.cache_size), "10000", .is_restart = true, .max = 1000000,
 	 .doc = "Answers of other servers to keep"},
+	{"datapath.attach", CONF_CHOICE, AT(datapath.attach), "\"auto\"", .choices = attach,
+	 .is_restart = true, .doc = "auto: tcx where the kernel has it; clsact: as older kernels do it"},
 	{"datapath.ct-max-entries", CONF_INT, AT(datapath.ct_max_entries), "262144", .min = 1024,
 	 .max = 16777216, .is_restart = true, .doc = "Flows of each address family"},
 	{"datapath.ipcache-max-entries", CONF_INT, AT(datapath.ipcache_max_entries), "524288",
