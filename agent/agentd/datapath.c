@@ -248,7 +248,7 @@ static uint64_t flags_of(const struct datapath *d)
 
 	if (c->routing != CILIUM_NATIVE)
 		flags |= MESH_STATE_TUNNEL;
-	if (c->has_audit_mode)
+	if (c->has_audit_mode || d->conf->has_policy_audit)
 		flags |= MESH_STATE_AUDIT;
 	if (d->wants_verdicts)
 		flags |= MESH_STATE_EV_NEW;
@@ -364,6 +364,25 @@ static int attach_all(struct datapath *d)
 	return 0;
 }
 
+/* What a reload may change without another policy: known flows are judged anew under it. */
+static void apply_flags(struct datapath *d)
+{
+	uint64_t flags = flags_of(d);
+
+	if (bpfconfig_flags(d->config) != flags)
+		bpfconfig_commit(d->config, bpfconfig_bank(d->config), flags);
+	if (!(flags & MESH_STATE_AUDIT))
+		health_clear(d->health, "policy.audit");
+	else if (d->world->config.has_audit_mode)
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "audit mode, as the cluster has it: what policies deny is counted and told, and passes",
+			     "set policy-audit-mode to false in the cluster's cilium-config");
+	else
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "audit mode: what policies deny is counted and told, and passes",
+			     "set policy-audit-mode = false in the configuration, then: systemctl reload mesh-external-agent");
+}
+
 int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 {
 	int r;
@@ -372,6 +391,7 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 	r = apply_maps(d);
 	if (r < 0)
 		return r;
+	apply_flags(d);
 	if (d->world->routes_dirty) {
 		r = apply_net(d, own, n_own);
 		if (r < 0)

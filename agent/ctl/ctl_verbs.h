@@ -97,7 +97,7 @@
  * "monitor". The daemon may ignore the filters: the client applies them too. Each event is
  *   { "type": "drop" | "verdict" | "audit", "direction": "ingress" | "egress", "time_us": COUNT
  *     (CLOCK_BOOTTIME), "reason": text, "reason_code"?: COUNT,
- *     "verdict"?: "allow" | "deny", "interface"?, "tunnel"?: bool, "family": 4 | 6 | 0,
+ *     "verdict"?: "allow" | "deny" | "audit", "interface"?, "tunnel"?: bool, "family": 4 | 6 | 0,
  *     "source": ip, "source_port"?: COUNT, "destination": ip, "destination_port"?: COUNT,
  *     "protocol": "tcp", "tcp_flags"?: "S", "icmp_type"?: COUNT, "bytes": COUNT,
  *     "peer": {"identity": COUNT, "labels": LABELS, "name"?: "namespace/name"},
