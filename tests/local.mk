@@ -277,7 +277,7 @@ endif
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_programs = tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
-	tests/bpf/test_recon tests/bpf/test_sock
+	tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -293,6 +293,9 @@ tests_bpf_test_model_LDADD = $(MESH_LIBS)
 tests_bpf_test_recon_SOURCES = tests/bpf/test_recon.c $(bpf_test_common)
 tests_bpf_test_recon_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_recon_LDADD = $(MESH_LIBS)
+tests_bpf_test_shadow_SOURCES = tests/bpf/test_shadow.c $(bpf_test_common)
+tests_bpf_test_shadow_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_shadow_LDADD = $(MESH_LIBS)
 tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
