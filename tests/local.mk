@@ -158,7 +158,8 @@ tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
 	tests/unit/policy/test_cases.c tests/unit/policy/test_hostile.c \
-	tests/unit/policy/test_random.c tests/unit/policy/test_table.c
+	tests/unit/policy/test_random.c tests/unit/policy/test_shadow.c \
+	tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml

@@ -30,6 +30,7 @@ struct datapath {
 	struct source *audit;
 	struct failsafe_list failsafe;
 	uint64_t committed_us; /* when the last policy came into force */
+	uint64_t shadow;       /* MESH_STATE_SHADOW bits of the policy in force */
 	enum bpfattach_how how;
 	bool is_attached; /* programs belong on the interfaces */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
@@ -241,6 +242,17 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 	return 0;
 }
 
+/* What of the table that is in force is in the flags: they belong to its bank. */
+static uint64_t shadow_flags(const struct policy_table *t)
+{
+	uint64_t flags = 0;
+
+	for (unsigned dir = 0; dir < POLICY_DIRS; dir++)
+		if (policy_table_shadowed(t, (enum policy_dir)dir))
+			flags |= MESH_STATE_SHADOW << dir;
+	return flags;
+}
+
 static uint64_t flags_of(const struct datapath *d)
 {
 	const struct cilium_config *c = &d->world->config;
@@ -252,7 +264,7 @@ static uint64_t flags_of(const struct datapath *d)
 		flags |= MESH_STATE_AUDIT;
 	if (d->wants_verdicts)
 		flags |= MESH_STATE_EV_NEW;
-	return flags;
+	return flags | d->shadow;
 }
 
 static void set_config(struct datapath *d)
@@ -314,9 +326,14 @@ static int apply_maps(struct datapath *d)
 	d->is_owed = d->is_owed || r > 0 || !d->is_swept;
 	if (d->is_owed) { /* a table that failed to arrive does not say again that it changed */
 		/* Identities get their class before any address maps to them. */
+		uint64_t old = d->shadow;
+
+		d->shadow = shadow_flags(d->world->table);
 		r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
-		if (r < 0)
+		if (r < 0) {
+			d->shadow = old;
 			return failed(d, r, "the policy");
+		}
 		d->is_owed = false;
 		d->committed_us = clock_boot_us();
 	}

@@ -161,12 +161,13 @@ static int count_policy(const struct policy_status *st, void *arg)
 
 static json_t *policies_view(const struct agent *a)
 {
-	json_int_t n[POLICY_DEGRADED + 1] = {0};
+	json_int_t n[POLICY_STATES] = {0};
 
 	if (a->world)
 		(void)policy_each(a->world->policies, count_policy, n); /* then they stay 0 */
-	return json_pack("{s:I, s:I, s:I, s:I}", "enforced", n[POLICY_ENFORCED], "degraded", n[POLICY_DEGRADED], "rejected",
-			 n[POLICY_REJECTED] + n[POLICY_STALE], "not_selecting", n[POLICY_NOT_SELECTING]);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "enforced", n[POLICY_ENFORCED], "degraded", n[POLICY_DEGRADED],
+			 "rejected", n[POLICY_REJECTED] + n[POLICY_STALE], "not_selecting", n[POLICY_NOT_SELECTING],
+			 "shadow", n[POLICY_SHADOW]);
 }
 
 static json_t *services_view(const struct agent *a)

@@ -107,6 +107,8 @@ enum policy_state {
 	POLICY_REJECTED,      /* never valid: in force nowhere */
 	POLICY_STALE,	      /* newest version invalid, an older one is enforced */
 	POLICY_DEGRADED,      /* enforced, but something in it grants less than in Cilium */
+	POLICY_SHADOW,	      /* it would select this host, but only tells what it would drop */
+	POLICY_STATES,
 };
 
 /* One line of `meshctl policy list`. Borrowed for the call. */
@@ -118,6 +120,7 @@ struct policy_status {
 	int64_t generation;
 	size_t n_rules;
 	bool has_ingress, has_egress; /* some rule is about that direction */
+	bool is_marked; /* its annotation asks for shadow mode */
 };
 typedef int (*policy_status_fn)(const struct policy_status *st, void *arg);
 
