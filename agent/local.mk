@@ -100,6 +100,8 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy.c agent/policy/policy.h \
 	agent/policy/policy_class.c agent/policy/policy_class.h \
 	agent/policy/policy_fqdn.c \
+	agent/policy/guard.c agent/policy/guard.h \
+	agent/policy/policy_gate.c agent/policy/policy_gate.h \
 	agent/policy/policy_index.c agent/policy/policy_index.h \
 	agent/policy/policy_local.c agent/policy/policy_local.h \
 	agent/policy/policy_model.c agent/policy/policy_model.h \
@@ -167,8 +169,10 @@ agent_libmesh_a_SOURCES += \
 	agent/join/enrol_identity.c agent/join/enrol_identity.h \
 	agent/join/enrol_list.c \
 	agent/join/enrol_objects.c agent/join/enrol_objects.h \
+	agent/join/guard_file.c agent/join/guard_file.h \
 	agent/join/join.c agent/join/join.h \
 	agent/join/join_state.c agent/join/join_state.h \
+	agent/join/state_file.c agent/join/state_file.h \
 	agent/join/join_token.c agent/join/join_token.h \
 	agent/join/label_check.c agent/join/label_check.h \
 	agent/join/publish.c agent/join/publish.h agent/join/publish_private.h \

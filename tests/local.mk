@@ -157,7 +157,7 @@ tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
-	tests/unit/policy/test_cases.c tests/unit/policy/test_hostile.c \
+	tests/unit/policy/test_cases.c tests/unit/policy/test_guard.c tests/unit/policy/test_hostile.c \
 	tests/unit/policy/test_random.c tests/unit/policy/test_shadow.c \
 	tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
@@ -226,7 +226,7 @@ tests_unit_crypto_test_crypto_SOURCES = tests/unit/crypto/certs.h \
 tests_unit_crypto_test_crypto_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/crypto $(CRITERION_CFLAGS)
 tests_unit_crypto_test_crypto_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
-	tests/unit/join/test_enrol.c tests/unit/join/test_join_state.c tests/unit/join/test_join_token.c \
+	tests/unit/join/test_enrol.c tests/unit/join/test_guard_file.c tests/unit/join/test_join_state.c tests/unit/join/test_join_token.c \
 	tests/unit/join/test_kubeconfig.c tests/unit/join/test_label_check.c tests/unit/join/test_yaml_json.c
 tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
 tests_unit_join_test_join_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)

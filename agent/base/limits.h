@@ -22,6 +22,7 @@ enum {
 	LIMIT_ADDRESSES = 16,	/* of one endpoint or node */
 	LIMIT_NAMED_PORTS = 64, /* of one endpoint */
 	LIMIT_TOKEN_BYTES = 16 * 1024,
+	LIMIT_STATE_BYTES = 64 * 1024 * 1024, /* of a file in the state directory: a whole set of policies */
 	LIMIT_CONFIG_BYTES = 1024 * 1024,
 	LIMIT_CTL_REQUEST = 64 * 1024,
 	LIMIT_CTL_RESPONSE = 64 * 1024 * 1024,

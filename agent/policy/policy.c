@@ -361,6 +361,21 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, 
 	return repo_install(r, o);
 }
 
+struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind kind, const char *ns,
+				  const char *name)
+{
+	CLEANUP(free) char *key = str_printf("%d/%s/%s", (int)kind, ns, name);
+
+	return key ? repo_find(r, key) : NULL;
+}
+
+bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
+{
+	const struct policy_object *o = policy_find(r, kind, ns, name);
+
+	return o && o->is_valid && (!r->subject || object_counts(r, o));
+}
+
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
 {
 	CLEANUP(free) char *key = str_printf("%d/%s/%s", (int)kind, ns ? ns : "", name);

@@ -95,6 +95,10 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, 
 /* 1 if it was there, 0 if not. `ns` is "" for cluster-wide kinds. */
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
 
+/* Whether that object, if it is known and was ever valid, can alter a verdict on this host; true while
+ * the subject is not known. */
+bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
+
 /* Services or their backends changed: rules with toServices are looked at anew. */
 void policy_services_changed(struct policy_repo *r);
 

@@ -106,6 +106,7 @@ struct policy_repo {
 	struct policy_object *objects;
 	struct policy_fqdn_name *names;
 	struct policy_chosen *choices; /* of policy_shadow.c */
+	bool ignores_choices;
 	ARRAY(struct policy_entry *) by_number; /* 0 is no rule */
 	ARRAY(uint32_t) free_numbers;
 	uint64_t generation;
@@ -114,6 +115,10 @@ struct policy_repo {
 	uint16_t subject_flags, node_flags;
 	struct named_ports *subject_ports;
 };
+
+/* NULL if there is none. */
+struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind kind, const char *ns,
+				  const char *name);
 
 /* Forgets all learned DNS names. */
 void policy_fqdn_done(struct policy_repo *r);

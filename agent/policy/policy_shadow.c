@@ -61,10 +61,18 @@ bool policy_object_is_marked(const json_t *obj, const char **ret_unknown)
 
 void policy_object_settle(const struct policy_repo *r, struct policy_object *o)
 {
-	enum policy_choice choice = policy_choice_of(r, o->ns, o->name);
+	enum policy_choice choice = r->ignores_choices ? POLICY_CHOICE_NONE : policy_choice_of(r, o->ns, o->name);
 
 	o->is_shadow = o->kind != POLICY_CIDR_GROUP &&
 		       (choice == POLICY_CHOICE_NONE ? o->is_marked : choice == POLICY_CHOICE_SHADOW);
+}
+
+static void settle_anew(struct policy_repo *r, struct policy_object *o)
+{
+	bool was_shadow = o->is_shadow;
+
+	policy_object_settle(r, o);
+	r->generation += o->is_shadow != was_shadow;
 }
 
 static int chosen_add(struct policy_repo *r, const char *ns, const char *name, struct policy_chosen **ret)
@@ -108,15 +116,35 @@ int policy_choose(struct policy_repo *r, const char *ns, const char *name, enum 
 		c->choice = choice;
 	}
 	HASH_ITER(hh, r->objects, o, tmp)
-	{
-		bool was_shadow = o->is_shadow;
-
-		if (!str_eq(o->ns, ns) || !str_eq(o->name, name))
-			continue;
-		policy_object_settle(r, o);
-		r->generation += o->is_shadow != was_shadow;
-	}
+		if (str_eq(o->ns, ns) && str_eq(o->name, name))
+			settle_anew(r, o);
 	return 1;
+}
+
+void policy_ignore_choices(struct policy_repo *r, bool is_ignored)
+{
+	struct policy_object *o, *tmp;
+
+	r->ignores_choices = is_ignored;
+	HASH_ITER(hh, r->objects, o, tmp)
+		settle_anew(r, o);
+}
+
+bool policy_is_shadow(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
+{
+	const struct policy_object *o = policy_find(r, kind, ns, name);
+
+	return o && o->is_shadow;
+}
+
+bool policy_has_shadow(const struct policy_repo *r)
+{
+	const struct policy_object *o, *tmp;
+
+	HASH_ITER(hh, r->objects, o, tmp)
+		if (o->is_shadow)
+			return true;
+	return false;
 }
 
 static int chosen_cmp(const struct policy_chosen *a, const struct policy_chosen *b)
@@ -171,20 +199,16 @@ static bool has_match(const struct policy_repo *r, const struct policy_why *why,
 bool policy_shadow_blames(const struct policy_repo *r, const struct policy_why *why, enum policy_dir dir,
 			  enum policy_kind kind, const char *ns, const char *name)
 {
-	const struct policy_object *o, *tmp;
+	const struct policy_object *o = policy_find(r, kind, ns, name);
 
-	HASH_ITER(hh, r->objects, o, tmp)
-	{
-		if (!o->is_shadow || o->kind != kind || !str_eq(o->ns, ns) || !str_eq(o->name, name))
-			continue;
-		switch ((enum policy_action)why->verdict.action) {
-		case POLICY_ALLOW:
-			return false;
-		case POLICY_DENY_DEFAULT:
-			return denies_by_default(r, o, dir);
-		default:
-			return has_match(r, why, o);
-		}
+	if (!o || !o->is_shadow)
+		return false;
+	switch ((enum policy_action)why->verdict.action) {
+	case POLICY_ALLOW:
+		return false;
+	case POLICY_DENY_DEFAULT:
+		return denies_by_default(r, o, dir);
+	default:
+		return has_match(r, why, o);
 	}
-	return false;
 }

@@ -25,6 +25,15 @@ enum policy_choice {
 int policy_choose(struct policy_repo *r, const char *ns, const char *name, enum policy_choice choice);
 enum policy_choice policy_choice_of(const struct policy_repo *r, const char *ns, const char *name);
 
+/* Choices are kept but count for nothing, or count again. */
+void policy_ignore_choices(struct policy_repo *r, bool is_ignored);
+
+/* Whether that policy is one now; false for one that is not known. */
+bool policy_is_shadow(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
+
+/* Whether there is any shadow policy, about whomever. */
+bool policy_has_shadow(const struct policy_repo *r);
+
 /* Every choice that is not NONE, by namespace and name. Stops at the first non-zero answer and returns it. */
 typedef int (*policy_choice_fn)(const char *ns, const char *name, enum policy_choice choice, void *arg);
 int policy_each_choice(struct policy_repo *r, policy_choice_fn fn, void *arg);
