@@ -219,6 +219,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/boot.c agent/agentd/boot.h \
 	agent/agentd/datapath.c agent/agentd/datapath.h \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
+	agent/agentd/guarding.c agent/agentd/guarding.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/names.c \
@@ -226,10 +227,12 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/resolv_conf.c agent/agentd/resolv_conf.h \
 	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \
+	agent/agentd/shadowing.c agent/agentd/shadowing.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
+	agent/agentd/view_shadow.c agent/agentd/view_shadow.h \
 	agent/agentd/view_status.c \
 	agent/agentd/view.h \
 	agent/agentd/world.c agent/agentd/world.h
@@ -254,6 +257,8 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_monitor.c \
 	agent/cli/cmd_node.c \
 	agent/cli/cmd_policy.c agent/cli/cmd_policy.h \
+	agent/cli/cmd_policy_guard.c \
+	agent/cli/cmd_policy_shadow.c \
 	agent/cli/cmd_policy_verdict.c \
 	agent/cli/cmd_policy_why.c \
 	agent/cli/cmd_service.c \

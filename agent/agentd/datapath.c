@@ -38,6 +38,7 @@ struct datapath {
 	bool is_ready;
 	bool has_cgroup;
 	bool wants_verdicts;
+	bool is_open; /* nothing may be enforced */
 };
 
 static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind)
@@ -260,7 +261,7 @@ static uint64_t flags_of(const struct datapath *d)
 
 	if (c->routing != CILIUM_NATIVE)
 		flags |= MESH_STATE_TUNNEL;
-	if (c->has_audit_mode || d->conf->has_policy_audit)
+	if (c->has_audit_mode || d->conf->has_policy_audit || d->is_open)
 		flags |= MESH_STATE_AUDIT;
 	if (d->wants_verdicts)
 		flags |= MESH_STATE_EV_NEW;
@@ -394,6 +395,10 @@ static void apply_flags(struct datapath *d)
 		health_raise(d->health, HEALTH_WARNING, "policy.audit",
 			     "audit mode, as the cluster has it: what policies deny is counted and told, and passes",
 			     "set policy-audit-mode to false in the cluster's cilium-config");
+	else if (d->is_open)
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "joining was not confirmed in time: what policies deny is counted and told, and passes",
+			     "meshctl policy confirm");
 	else
 		health_raise(d->health, HEALTH_WARNING, "policy.audit",
 			     "audit mode: what policies deny is counted and told, and passes",
@@ -434,6 +439,11 @@ uint64_t datapath_wait_us(const struct datapath *d)
 bool datapath_is_ready(const struct datapath *d)
 {
 	return d->is_ready;
+}
+
+void datapath_set_open(struct datapath *d, bool is_open)
+{
+	d->is_open = is_open;
 }
 
 void datapath_set_verdict_events(struct datapath *d, bool on)
