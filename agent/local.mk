@@ -103,6 +103,8 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_class.c agent/policy/policy_class.h \
 	agent/policy/policy_dns.c agent/policy/policy_dns.h \
 	agent/policy/policy_fqdn.c \
+	agent/policy/guard.c agent/policy/guard.h \
+	agent/policy/policy_gate.c agent/policy/policy_gate.h \
 	agent/policy/policy_index.c agent/policy/policy_index.h \
 	agent/policy/policy_local.c agent/policy/policy_local.h \
 	agent/policy/policy_model.c agent/policy/policy_model.h \
@@ -116,6 +118,7 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_resolve.c agent/policy/policy_resolve.h \
 	agent/policy/policy_rows.c agent/policy/policy_rows.h \
 	agent/policy/policy_rule.c agent/policy/policy_rule.h \
+	agent/policy/policy_shadow.c agent/policy/policy_shadow.h \
 	agent/policy/policy_status.c \
 	agent/policy/policy_verdict.c agent/policy/policy_verdict.h
 
@@ -173,8 +176,10 @@ agent_libmesh_a_SOURCES += \
 	agent/join/enrol_identity.c agent/join/enrol_identity.h \
 	agent/join/enrol_list.c \
 	agent/join/enrol_objects.c agent/join/enrol_objects.h \
+	agent/join/guard_file.c agent/join/guard_file.h \
 	agent/join/join.c agent/join/join.h \
 	agent/join/join_state.c agent/join/join_state.h \
+	agent/join/state_file.c agent/join/state_file.h \
 	agent/join/join_token.c agent/join/join_token.h \
 	agent/join/label_check.c agent/join/label_check.h \
 	agent/join/publish.c agent/join/publish.h agent/join/publish_private.h \
@@ -223,6 +228,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/fqdn.c agent/agentd/fqdn.h \
 	agent/agentd/fqdn_server.c agent/agentd/fqdn_server.h \
+	agent/agentd/guarding.c agent/agentd/guarding.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/names.c \
@@ -230,11 +236,13 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/resolv_conf.c agent/agentd/resolv_conf.h \
 	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \
+	agent/agentd/shadowing.c agent/agentd/shadowing.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/view_dns.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
+	agent/agentd/view_shadow.c agent/agentd/view_shadow.h \
 	agent/agentd/view_status.c \
 	agent/agentd/view.h \
 	agent/agentd/world.c agent/agentd/world.h
@@ -259,6 +267,8 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_monitor.c \
 	agent/cli/cmd_node.c \
 	agent/cli/cmd_policy.c agent/cli/cmd_policy.h \
+	agent/cli/cmd_policy_guard.c \
+	agent/cli/cmd_policy_shadow.c \
 	agent/cli/cmd_policy_verdict.c \
 	agent/cli/cmd_policy_why.c \
 	agent/cli/cmd_service.c \

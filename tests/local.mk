@@ -157,9 +157,9 @@ tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
-	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_hostile.c \
-	tests/unit/policy/test_learned.c \
-	tests/unit/policy/test_random.c tests/unit/policy/test_table.c
+	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_guard.c \
+	tests/unit/policy/test_hostile.c tests/unit/policy/test_learned.c tests/unit/policy/test_random.c \
+	tests/unit/policy/test_shadow.c tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml
@@ -233,7 +233,7 @@ tests_unit_crypto_test_crypto_SOURCES = tests/unit/crypto/certs.h \
 tests_unit_crypto_test_crypto_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/crypto $(CRITERION_CFLAGS)
 tests_unit_crypto_test_crypto_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
-	tests/unit/join/test_enrol.c tests/unit/join/test_join_state.c tests/unit/join/test_join_token.c \
+	tests/unit/join/test_enrol.c tests/unit/join/test_guard_file.c tests/unit/join/test_join_state.c tests/unit/join/test_join_token.c \
 	tests/unit/join/test_kubeconfig.c tests/unit/join/test_label_check.c tests/unit/join/test_yaml_json.c
 tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
 tests_unit_join_test_join_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -285,7 +285,7 @@ endif
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_programs = tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
-	tests/bpf/test_recon tests/bpf/test_sock
+	tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -301,6 +301,9 @@ tests_bpf_test_model_LDADD = $(MESH_LIBS)
 tests_bpf_test_recon_SOURCES = tests/bpf/test_recon.c $(bpf_test_common)
 tests_bpf_test_recon_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_recon_LDADD = $(MESH_LIBS)
+tests_bpf_test_shadow_SOURCES = tests/bpf/test_shadow.c $(bpf_test_common)
+tests_bpf_test_shadow_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_shadow_LDADD = $(MESH_LIBS)
 tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
@@ -360,9 +363,10 @@ EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_fqdn.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
+EXTRA_DIST += tests/netns/story_cases.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
+	tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_fqdn.sh
+SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

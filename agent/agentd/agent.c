@@ -210,6 +210,8 @@ void agent_free(struct agent *a)
 	dns_server_free(a->dns);
 	dns_zone_free(a->zone);
 	datapath_free(a->datapath);
+	guarding_free(a->guarding);
+	shadowing_free(a->shadowing);
 	world_free(a->world);
 	kube_client_free(a->client);
 	join_state_done(&a->join);

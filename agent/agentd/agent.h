@@ -4,9 +4,11 @@
 
 #include "agentd/datapath.h"
 #include "agentd/fqdn.h"
+#include "agentd/guarding.h"
 #include "agentd/health.h"
 #include "agentd/servers.h"
 #include "agentd/serving.h"
+#include "agentd/shadowing.h"
 #include "agentd/sync.h"
 #include "agentd/world.h"
 #include "ctl/ctl_server.h"
@@ -44,6 +46,8 @@ struct agent {
 	struct datapath *datapath;
 	struct cilium_config config;
 	struct world *world;
+	struct guarding *guarding; /* with the world, as the next */
+	struct shadowing *shadowing;
 	struct sync *sync;
 	struct serving *serving;
 	struct registration *registration;

@@ -152,6 +152,19 @@ static bool has_identity(struct agent *a)
 	return false;
 }
 
+/* Before new verdicts come into force, so that neither a crash nor a packet can come in between. */
+static int look_at_policy(struct agent *a)
+{
+	int r = world_settle(a->world);
+
+	if (r > 0) {
+		guarding_look(a->guarding);
+		shadowing_follow(a->shadowing, a->datapath);
+	}
+	datapath_set_open(a->datapath, guarding_is_open(a->guarding));
+	return r < 0 ? r : 0;
+}
+
 void apply_now(void *arg)
 {
 	struct agent *a = arg;
@@ -175,6 +188,8 @@ void apply_now(void *arg)
 	r = pick_addresses(a);
 	if (r == 0)
 		r = apply_servers(a);
+	if (r == 0)
+		r = look_at_policy(a);
 	if (r == 0)
 		r = datapath_apply(a->datapath, a->own.v, a->own.n);
 	a->is_apply_owed = r < 0;

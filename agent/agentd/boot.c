@@ -84,6 +84,11 @@ static int start_world(struct agent *a, struct err *reterr)
 
 	if (r < 0)
 		return err_set(reterr, -r, "cannot make the tables: %s", err_name(r));
+	r = guarding_new(a->loop, a->conf->state_dir, a->health, a->world->gate, apply_want, a, &a->guarding, reterr);
+	if (r == 0)
+		r = shadowing_new(a->conf->state_dir, a->health, a->world->policies, a->world->gate, &a->shadowing, reterr);
+	if (r < 0)
+		return r;
 	r = datapath_bind(a->datapath, a->world);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
@@ -96,7 +101,7 @@ static int start_world(struct agent *a, struct err *reterr)
 	if (a->conf->dns.is_enabled && names_start(a, &dns) < 0)
 		health_raise(a->health, HEALTH_WARNING, "dns.listen", dns.text,
 			     "free that address, or choose another with dns.listen in the configuration");
-	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->policies,
+	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->gate,
 				      .services = a->world->services, .endpoints = a->world->endpoints,
 				      .nodes = a->world->nodes};
 	r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);

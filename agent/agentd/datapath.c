@@ -30,6 +30,7 @@ struct datapath {
 	struct source *audit;
 	struct failsafe_list failsafe;
 	uint64_t committed_us; /* when the last policy came into force */
+	uint64_t shadow;       /* MESH_STATE_SHADOW bits of the policy in force */
 	enum bpfattach_how how;
 	bool is_attached; /* programs belong on the interfaces */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
@@ -39,6 +40,7 @@ struct datapath {
 	bool is_alone;	  /* nothing of another version is left */
 	bool has_cgroup;
 	bool wants_verdicts;
+	bool is_open; /* nothing may be enforced */
 };
 
 static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, struct err *reterr)
@@ -363,6 +365,17 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 	return 0;
 }
 
+/* What of the table that is in force is in the flags: they belong to its bank. */
+static uint64_t shadow_flags(const struct policy_table *t)
+{
+	uint64_t flags = 0;
+
+	for (unsigned dir = 0; dir < POLICY_DIRS; dir++)
+		if (policy_table_shadowed(t, (enum policy_dir)dir))
+			flags |= MESH_STATE_SHADOW << dir;
+	return flags;
+}
+
 static uint64_t flags_of(const struct datapath *d)
 {
 	const struct cilium_config *c = &d->world->config;
@@ -370,11 +383,11 @@ static uint64_t flags_of(const struct datapath *d)
 
 	if (c->routing != CILIUM_NATIVE)
 		flags |= MESH_STATE_TUNNEL;
-	if (c->has_audit_mode)
+	if (c->has_audit_mode || d->conf->has_policy_audit || d->is_open)
 		flags |= MESH_STATE_AUDIT;
 	if (d->wants_verdicts)
 		flags |= MESH_STATE_EV_NEW;
-	return flags;
+	return flags | d->shadow;
 }
 
 static void set_config(struct datapath *d)
@@ -467,9 +480,14 @@ static int apply_maps(struct datapath *d)
 	d->is_owed = d->is_owed || r > 0 || !d->is_swept;
 	if (d->is_owed) { /* a table that failed to arrive does not say again that it changed */
 		/* Identities get their class before any address maps to them. */
+		uint64_t old = d->shadow;
+
+		d->shadow = shadow_flags(d->world->table);
 		r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
-		if (r < 0)
+		if (r < 0) {
+			d->shadow = old;
 			return failed(d, r, "the policy");
+		}
 		d->is_owed = false;
 		d->committed_us = clock_boot_us();
 	}
@@ -508,6 +526,29 @@ static int attach_all(struct datapath *d)
 	return 0;
 }
 
+/* What a reload may change without another policy: known flows are judged anew under it. */
+static void apply_flags(struct datapath *d)
+{
+	uint64_t flags = flags_of(d);
+
+	if (bpfconfig_flags(d->config) != flags)
+		bpfconfig_commit(d->config, bpfconfig_bank(d->config), flags);
+	if (!(flags & MESH_STATE_AUDIT))
+		health_clear(d->health, "policy.audit");
+	else if (d->world->config.has_audit_mode)
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "audit mode, as the cluster has it: what policies deny is counted and told, and passes",
+			     "set policy-audit-mode to false in the cluster's cilium-config");
+	else if (d->is_open)
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "joining was not confirmed in time: what policies deny is counted and told, and passes",
+			     "meshctl policy confirm");
+	else
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "audit mode: what policies deny is counted and told, and passes",
+			     "set policy-audit-mode = false in the configuration, then: systemctl reload mesh-external-agent");
+}
+
 int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 {
 	int r;
@@ -516,6 +557,7 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 	r = apply_maps(d);
 	if (r < 0)
 		return r;
+	apply_flags(d);
 	if (d->world->routes_dirty) {
 		r = apply_net(d, own, n_own);
 		if (r < 0)
@@ -542,6 +584,11 @@ uint64_t datapath_wait_us(const struct datapath *d)
 bool datapath_is_ready(const struct datapath *d)
 {
 	return d->is_ready;
+}
+
+void datapath_set_open(struct datapath *d, bool is_open)
+{
+	d->is_open = is_open;
 }
 
 void datapath_set_verdict_events(struct datapath *d, bool on)

@@ -75,6 +75,9 @@ void datapath_audit(struct datapath *d);
 /* True once everything was applied for the first time and the programs are attached. */
 bool datapath_is_ready(const struct datapath *d);
 
+/* Nothing is enforced, as in audit mode, with the next datapath_apply(). */
+void datapath_set_open(struct datapath *d, bool is_open);
+
 /* Turns events for allowed flows on or off; drops are always told. */
 void datapath_set_verdict_events(struct datapath *d, bool on);
 

@@ -42,6 +42,11 @@ static void come_back(struct agent *a)
 /* All that keeps a member a member; what the registration still needs stays. */
 static void stop_membership(struct agent *a)
 {
+	/* of what is no more */
+	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "policy.audit",
+						 "policy.guard",       "policy.guard-restore", "policy.guard-state",
+						 "policy.shadow",      "policy.shadow-state"};
+
 	kube_cancel(a->boot_op);
 	a->boot_op = NULL;
 	source_disarm(a->boot_timer);
@@ -53,8 +58,12 @@ static void stop_membership(struct agent *a)
 	a->lease = NULL;
 	renewal_free(a->renewal);
 	a->renewal = NULL;
-	health_clear(a->health, "credential.renew");
-	health_clear(a->health, "api.unauthorized");
+	guarding_free(a->guarding);
+	a->guarding = NULL;
+	shadowing_free(a->shadowing);
+	a->shadowing = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
+		health_clear(a->health, conditions[i]);
 }
 
 static void on_left(struct agent *a, const char *first_step)

@@ -399,7 +399,7 @@ static void remove_keyed(const char *ns, const char *name, void *arg)
 		service_table_remove_slice(s->t.services, ns, name);
 		break;
 	default:
-		(void)policy_remove(s->t.policies, policy_kind_of(f->kind), ns, name); /* 0 or 1 */
+		(void)policy_gate_remove(s->t.policies, policy_kind_of(f->kind), ns, name); /* 0 or 1 */
 	}
 }
 
@@ -418,7 +418,7 @@ static int upsert_keyed(struct feed *f, const json_t *doc, struct err *err)
 		r = kube_slice_decode(doc, &slice, err);
 		return r < 0 ? r : service_table_upsert_slice(s->t.services, slice);
 	default:
-		return policy_set(s->t.policies, policy_kind_of(f->kind), doc, err);
+		return policy_gate_set(s->t.policies, policy_kind_of(f->kind), doc, err);
 	}
 }
 

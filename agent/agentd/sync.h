@@ -8,7 +8,7 @@
 #include "kube/cilium_config.h"
 #include "kube/kube_client.h"
 #include "kube/reflector.h"
-#include "policy/policy.h"
+#include "policy/policy_gate.h"
 #include "service/service.h"
 #include "store/endpoint_table.h"
 #include "store/node_table.h"
@@ -18,7 +18,7 @@ struct sync;
 /* What the objects go into; all borrowed, all outlive the sync. */
 struct sync_tables {
 	struct identity_table *identities;
-	struct policy_repo *policies;
+	struct policy_gate *policies;
 	struct service_table *services;
 	struct endpoint_table *endpoints;
 	struct node_table *nodes;

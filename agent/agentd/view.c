@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/view.h"
+#include "agentd/view_shadow.h"
 
 #include <errno.h>
 
@@ -76,7 +77,7 @@ static void add(json_t *list, json_t *element)
 		(void)json_array_append_new(list, element); /* out of memory: it is missing */
 }
 
-static int need_world(const struct agent *a, struct err *reterr)
+int view_need_world(const struct agent *a, struct err *reterr)
 {
 	if (!a->is_joined)
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
@@ -131,7 +132,7 @@ static int endpoint_list(void *arg, const json_t *args, json_t **ret, struct err
 {
 	struct agent *a = arg;
 	struct endpoint_walk w = {.a = a};
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 
 	if (r < 0)
 		return r;
@@ -162,7 +163,7 @@ static int identity_list(void *arg, const json_t *args, json_t **ret, struct err
 {
 	struct agent *a = arg;
 	CLEANUP(free) uint32_t *numbers = NULL;
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 	size_t n;
 
 	(void)args;
@@ -186,7 +187,7 @@ static int identity_one(void *arg, const json_t *args, json_t **ret, struct err 
 	struct agent *a = arg;
 	json_int_t number = json_int(args, "id", -1);
 	const struct identity *id;
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 
 	if (r < 0)
 		return r;
@@ -223,7 +224,7 @@ static int node_list(void *arg, const json_t *args, json_t **ret, struct err *re
 {
 	struct agent *a = arg;
 	struct endpoint_walk w = {.a = a};
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 
 	(void)args;
 	if (r < 0)
@@ -260,7 +261,7 @@ static int policy_json(const struct policy_status *st, void *arg)
 
 static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
-	int r = need_world(arg, reterr);
+	int r = view_need_world(arg, reterr);
 
 	return r < 0 ? r : view_policy_why(arg, args, ret, reterr);
 }
@@ -268,7 +269,7 @@ static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct e
 static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
 	struct agent *a = arg;
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 
 	(void)args;
 	if (r < 0)
@@ -313,7 +314,7 @@ static void portal_json(const struct serve_entry *e, const char *reason, void *a
 static int service_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
 	struct agent *a = arg;
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 
 	(void)args;
 	if (r < 0)
@@ -376,7 +377,7 @@ static int ipcache_list(void *arg, const json_t *args, json_t **ret, struct err 
 	struct address_walk w = {.a = a};
 	const char *filter = json_str(args, "prefix", NULL);
 	const struct policy_prefix *prefixes;
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 	size_t n;
 
 	if (r < 0)
@@ -404,7 +405,7 @@ static int ipcache_one(void *arg, const json_t *args, json_t **ret, struct err *
 	struct ipcache_claim claim = {0};
 	struct cidr prefix;
 	struct ip ip;
-	int r = need_world(a, reterr);
+	int r = view_need_world(a, reterr);
 
 	if (r < 0)
 		return r;
@@ -435,7 +436,7 @@ static int map_list(void *arg, const json_t *args, json_t **ret, struct err *ret
 		size_t n = 0;
 
 		if (m == BPFOBJ_EVENTS || m == BPFOBJ_CONFIG || m == BPFOBJ_EVENT_RATE || m == BPFOBJ_COUNTERS ||
-		    m == BPFOBJ_NODES || m == BPFOBJ_FAILSAFE_HITS)
+		    m == BPFOBJ_NODES || m == BPFOBJ_FAILSAFE_HITS || m == BPFOBJ_SHADOW_FLOWS)
 			continue; /* arrays and rings: always full */
 		(void)bpfmap_count(o, (enum bpfobj_map)m, &n); /* then it shows none */
 		add(*ret, json_pack("{s:s, s:I, s:I, s:i}", "name", bpfobj_map_name((enum bpfobj_map)m), "entries", (json_int_t)n,
@@ -507,6 +508,11 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_NODE_LIST, .handle = node_list},
 	{.name = CTL_VERB_POLICY_LIST, .handle = policy_list},
 	{.name = CTL_VERB_POLICY_WHY, .handle = policy_why_verb},
+	{.name = CTL_VERB_POLICY_SHADOW, .handle = view_policy_shadow},
+	{.name = CTL_VERB_POLICY_SHADOW_SET, .is_write = true, .handle = view_policy_shadow_set},
+	{.name = CTL_VERB_POLICY_GUARD, .handle = view_policy_guard},
+	{.name = CTL_VERB_POLICY_GUARD_SET, .is_write = true, .handle = view_policy_guard_set},
+	{.name = CTL_VERB_POLICY_CONFIRM, .is_write = true, .handle = view_policy_confirm},
 	{.name = CTL_VERB_SERVICE_LIST, .handle = service_list},
 	{.name = CTL_VERB_IPCACHE_LIST, .handle = ipcache_list},
 	{.name = CTL_VERB_IPCACHE_GET, .handle = ipcache_one},

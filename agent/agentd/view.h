@@ -3,11 +3,18 @@
 #pragma once
 
 #include "agentd/agent.h"
+#include "policy/policy_verdict.h"
 
 /* The data of each verb; `arg` is the agent. */
 int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
 int view_dns_learned(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+
+/* -ENOTCONN or -EBUSY with a text while the world is not known. */
+int view_need_world(const struct agent *a, struct err *reterr);
+
+/* What is known of an identity's number, for policy_why(). */
+void view_peer_by_number(const struct world *w, uint32_t number, struct policy_peer *ret);
 
 /* Once the world is known. */
 int view_policy_why(struct agent *a, const json_t *args, json_t **ret, struct err *reterr);

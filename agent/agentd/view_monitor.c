@@ -56,6 +56,16 @@ static void set_peer(const struct agent *a, json_t *o, const struct mesh_event *
 	set(o, "peer", peer);
 }
 
+/* "audit", "shadow": policy or shadow policies would have dropped it, and it passed. */
+static const char *verdict_of(const struct mesh_event *ev)
+{
+	if (ev->flags & MESH_EV_AUDIT)
+		return "audit";
+	if (ev->flags & MESH_EV_SHADOW)
+		return "shadow";
+	return ev->reason >= MESH_DROP_FIRST ? "deny" : "allow";
+}
+
 void agent_publish_event(struct agent *a, const struct mesh_event *ev)
 {
 	struct ip source = plan_unmapped(ev->saddr), destination = plan_unmapped(ev->daddr);
@@ -64,10 +74,11 @@ void agent_publish_event(struct agent *a, const struct mesh_event *ev)
 	const char *reason = bpfmap_reason_text(ev->reason);
 	bool has_ports = ev->proto == IPPROTO_TCP || ev->proto == IPPROTO_UDP || ev->proto == IPPROTO_SCTP;
 	json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:i, s:s, s:b, s:i, s:s, s:s, s:o, s:I, s:I}", "type",
-			      ev->flags & MESH_EV_AUDIT ? "audit" : is_drop ? "drop" : "verdict", "direction",
+			      ev->flags & (MESH_EV_AUDIT | MESH_EV_SHADOW) ? verdict_of(ev) : is_drop ? "drop" : "verdict",
+			      "direction",
 			      ev->dir == MESH_INGRESS ? "ingress" : "egress", "time_us", (json_int_t)(ev->time_ns / 1000),
 			      "reason", reason ? reason : "unknown", "reason_code", ev->reason, "verdict",
-			      is_drop ? "deny" : "allow", "tunnel", !!(ev->flags & MESH_EV_TUNNEL), "family", ev->family,
+			      verdict_of(ev), "tunnel", !!(ev->flags & MESH_EV_TUNNEL), "family", ev->family,
 			      "source", ev->family ? ip_str(&source, src) : "", "destination",
 			      ev->family ? ip_str(&destination, dst) : "", "protocol", view_protocol(ev->proto), "bytes",
 			      (json_int_t)ev->len_bytes, "suppressed", (json_int_t)ev->suppressed);

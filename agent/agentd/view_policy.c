@@ -7,6 +7,7 @@
 
 #include "json/json.h"
 #include "policy/policy_explain.h"
+#include "policy/policy_shadow.h"
 
 /* The other side as the datapath sees it. */
 struct asked_peer {
@@ -16,7 +17,7 @@ struct asked_peer {
 };
 
 /* Policies are asked by what is known of the number; an address adds what its prefixes say. */
-static void by_number(const struct world *w, uint32_t number, struct policy_peer *ret)
+void view_peer_by_number(const struct world *w, uint32_t number, struct policy_peer *ret)
 {
 	const struct identity *id = identity_get(w->identities, number);
 
@@ -41,14 +42,14 @@ static int peer_of(struct agent *a, const json_t *args, struct asked_peer *ret, 
 		p.identity = number <= UINT32_MAX ? (uint32_t)number : 0;
 		if (number && !identity_get(a->world->identities, p.identity))
 			return err_set(reterr, ENOENT, "identity %lld is not known to this host", (long long)number);
-		by_number(a->world, p.identity, &p.peer);
+		view_peer_by_number(a->world, p.identity, &p.peer);
 	} else if (ip_parse(address, &p.peer.ip) < 0) {
 		return err_set(reterr, EINVAL, "\"%.60s\" is no address", address);
 	} else {
 		p.identity = world_identity_of(a->world, &p.peer.ip);
 		if (ipcache_get(a->world->addresses, &p.peer.ip, &claim)) {
 			p.is_tunnelled = claim.flags & IPCACHE_IS_TUNNELLED;
-			by_number(a->world, p.identity, &p.peer);
+			view_peer_by_number(a->world, p.identity, &p.peer);
 		}
 	}
 	*ret = p;
@@ -100,6 +101,21 @@ static int add_circumstances(const struct agent *a, const struct asked_peer *p, 
 	return r ? -ENOMEM : 0;
 }
 
+/* What the shadow policies would make of it, if some are about that direction. */
+static int add_shadow(const struct agent *a, const struct asked_peer *p, const struct policy_question *q, json_t *answer)
+{
+	CLEANUP(policy_why_done) struct policy_why why = {0};
+	json_t *shadow;
+	int r;
+
+	if (!policy_table_shadowed(a->world->table, q->dir))
+		return 0;
+	r = policy_why_shadow(a->world->policies, &p->peer, q->dir, q->proto, q->port, &why);
+	if (r == 0)
+		r = policy_explain(a->world->policies, &why, q->dir, &shadow);
+	return r < 0 ? r : json_object_set_new(answer, "shadow", shadow) < 0 ? -ENOMEM : 0;
+}
+
 int view_policy_why(struct agent *a, const json_t *args, json_t **ret, struct err *reterr)
 {
 	CLEANUP(policy_why_done) struct policy_why why = {0};
@@ -115,6 +131,8 @@ int view_policy_why(struct agent *a, const json_t *args, json_t **ret, struct er
 	r = policy_why(a->world->policies, &p.peer, q.dir, q.proto, q.port, &why);
 	if (r == 0)
 		r = policy_explain(a->world->policies, &why, q.dir, &answer);
+	if (r == 0)
+		r = add_shadow(a, &p, &q, answer);
 	if (r == 0)
 		r = add_circumstances(a, &p, &q, answer);
 	if (r < 0)

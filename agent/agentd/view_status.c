@@ -138,16 +138,17 @@ static json_t *failsafe_view(const struct agent *a)
 	return list;
 }
 
-static json_t *drops_view(const struct agent *a)
+/* Packets with a reason from `first` to `last`, by direction. */
+static json_t *packets_view(const struct agent *a, unsigned first, unsigned last)
 {
 	struct mesh_counter c[MESH_REASON_MAX * 2];
-	json_int_t drops[2] = {0};
+	json_int_t packets[2] = {0};
 
 	if (a->datapath && bpfmap_counters(datapath_obj(a->datapath), c) == 0)
-		for (unsigned reason = MESH_DROP_FIRST; reason < MESH_REASON_MAX; reason++)
+		for (unsigned reason = first; reason <= last; reason++)
 			for (unsigned dir = 0; dir < 2; dir++)
-				drops[dir] += (json_int_t)c[reason * 2 + dir].packets;
-	return json_pack("{s:I, s:I}", "ingress", drops[MESH_INGRESS], "egress", drops[MESH_EGRESS]);
+				packets[dir] += (json_int_t)c[reason * 2 + dir].packets;
+	return json_pack("{s:I, s:I}", "ingress", packets[MESH_INGRESS], "egress", packets[MESH_EGRESS]);
 }
 
 static int count_policy(const struct policy_status *st, void *arg)
@@ -161,12 +162,13 @@ static int count_policy(const struct policy_status *st, void *arg)
 
 static json_t *policies_view(const struct agent *a)
 {
-	json_int_t n[POLICY_DEGRADED + 1] = {0};
+	json_int_t n[POLICY_STATES] = {0};
 
 	if (a->world)
 		(void)policy_each(a->world->policies, count_policy, n); /* then they stay 0 */
-	return json_pack("{s:I, s:I, s:I, s:I}", "enforced", n[POLICY_ENFORCED], "degraded", n[POLICY_DEGRADED], "rejected",
-			 n[POLICY_REJECTED] + n[POLICY_STALE], "not_selecting", n[POLICY_NOT_SELECTING]);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "enforced", n[POLICY_ENFORCED], "degraded", n[POLICY_DEGRADED],
+			 "rejected", n[POLICY_REJECTED] + n[POLICY_STALE], "not_selecting", n[POLICY_NOT_SELECTING],
+			 "shadow", n[POLICY_SHADOW]);
 }
 
 static json_t *services_view(const struct agent *a)
@@ -229,7 +231,11 @@ int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 	set(o, "dns", dns_view(a));
 	set(o, "policies", policies_view(a));
 	set(o, "services", services_view(a));
-	set(o, "drops", drops_view(a));
+	if (a->guarding)
+		set(o, "guard", guarding_json(a->guarding));
+	set(o, "drops", packets_view(a, MESH_DROP_FIRST, MESH_REASON_MAX - 1));
+	set(o, "audited", packets_view(a, MESH_PASS_AUDIT, MESH_PASS_AUDIT));
+	set(o, "shadow_drops", packets_view(a, MESH_PASS_SHADOW, MESH_PASS_SHADOW));
 	set(o, "conditions", health_json(a->health));
 	*ret = o;
 	return 0;

@@ -146,6 +146,8 @@ static int make_tables(struct world *w, bool has_dns_server)
 		r = policy_repo_new(w->identities, &options, &view, &w->policies);
 	}
 	if (r == 0)
+		r = policy_gate_new(w->policies, &w->gate);
+	if (r == 0)
 		r = policy_table_new(w->policies, &w->table);
 	return r;
 }
@@ -178,6 +180,7 @@ void world_free(struct world *w)
 	if (!w)
 		return;
 	policy_table_free(w->table);
+	policy_gate_free(w->gate);
 	policy_repo_free(w->policies);
 	endpoint_table_free(w->endpoints);
 	node_table_free(w->nodes);
@@ -324,6 +327,13 @@ static int update_apiservers(struct world *w)
 bool world_knows_itself(const struct world *w)
 {
 	return w->subject || identity_get(w->identities, w->identity);
+}
+
+int world_settle(struct world *w)
+{
+	int r = update_subject(w);
+
+	return r < 0 ? r : w->subject != NULL;
 }
 
 int world_update(struct world *w)

@@ -9,6 +9,7 @@
 #include "identity/ipcache.h"
 #include "kube/cilium_config.h"
 #include "policy/policy.h"
+#include "policy/policy_gate.h"
 #include "policy/policy_resolve.h"
 #include "recon/recon_net.h"
 #include "service/service.h"
@@ -27,6 +28,7 @@ struct world {
 	uint32_t identity;
 	struct identity_table *identities;
 	struct policy_repo *policies;
+	struct policy_gate *gate; /* where policies come in */
 	struct policy_table *table;
 	struct service_table *services;
 	struct endpoint_table *endpoints;
@@ -52,6 +54,9 @@ DEFINE_CLEANUP(struct world *, world_free)
 
 /* False: the cluster has no identity for this host, so nobody can say which policies are about it. */
 bool world_knows_itself(const struct world *w);
+
+/* Our own labels, as far as the cluster has told them. True if they are known. -ENOMEM. */
+int world_settle(struct world *w);
 
 /*
  * Recomputes what follows from changed tables before they are applied: our own labels, the API

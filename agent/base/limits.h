@@ -32,6 +32,7 @@ enum {
 	LIMIT_DNS_HELD = 1024,
 	LIMIT_DNS_HELD_BYTES = 2 * 1024 * 1024,
 	LIMIT_TOKEN_BYTES = 16 * 1024,
+	LIMIT_STATE_BYTES = 64 * 1024 * 1024, /* of a file in the state directory: a whole set of policies */
 	LIMIT_CONFIG_BYTES = 1024 * 1024,
 	LIMIT_CTL_REQUEST = 64 * 1024,
 	LIMIT_CTL_RESPONSE = 64 * 1024 * 1024,

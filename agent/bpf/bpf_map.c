@@ -218,7 +218,8 @@ int bpfmap_counters(const struct bpfobj *o, struct mesh_counter counters[MESH_RE
 	return 0;
 }
 
-int bpfmap_failsafe_hits(const struct bpfobj *o, uint64_t hits[MESH_FAILSAFE_MAX])
+/* Sums of `n` per-CPU counters. */
+static int per_cpu_sums(const struct bpfobj *o, enum bpfobj_map map, uint64_t *sums, uint32_t n)
 {
 	int cpus = libbpf_num_possible_cpus();
 	CLEANUP(free) uint64_t *per_cpu = NULL;
@@ -229,15 +230,25 @@ int bpfmap_failsafe_hits(const struct bpfobj *o, uint64_t hits[MESH_FAILSAFE_MAX
 	per_cpu = calloc((size_t)cpus, sizeof(*per_cpu));
 	if (!per_cpu)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < MESH_FAILSAFE_MAX; i++) {
-		r = bpfmap_get(o, BPFOBJ_FAILSAFE_HITS, &i, per_cpu);
+	for (uint32_t i = 0; i < n; i++) {
+		r = bpfmap_get(o, map, &i, per_cpu);
 		if (r < 0)
 			return r;
-		hits[i] = 0;
+		sums[i] = 0;
 		for (int cpu = 0; cpu < cpus; cpu++)
-			hits[i] += per_cpu[cpu];
+			sums[i] += per_cpu[cpu];
 	}
 	return 0;
+}
+
+int bpfmap_failsafe_hits(const struct bpfobj *o, uint64_t hits[MESH_FAILSAFE_MAX])
+{
+	return per_cpu_sums(o, BPFOBJ_FAILSAFE_HITS, hits, MESH_FAILSAFE_MAX);
+}
+
+int bpfmap_shadow_flows(const struct bpfobj *o, uint64_t flows[2])
+{
+	return per_cpu_sums(o, BPFOBJ_SHADOW_FLOWS, flows, 2);
 }
 
 const char *bpfmap_reason_name(unsigned reason)

@@ -39,6 +39,7 @@ int bpfmap_clear(const struct bpfobj *o, enum bpfobj_map map);
 
 /* Sums of all CPUs. `counters` is indexed reason * 2 + dir. */
 int bpfmap_counters(const struct bpfobj *o, struct mesh_counter counters[MESH_REASON_MAX * 2]);
+int bpfmap_shadow_flows(const struct bpfobj *o, uint64_t flows[2]);
 int bpfmap_failsafe_hits(const struct bpfobj *o, uint64_t hits[MESH_FAILSAFE_MAX]);
 
 /* The symbol without prefix ("DROP_POLICY") and the sentence; NULL for an unknown number. */

@@ -43,6 +43,8 @@ static const struct map_desc {
 	[BPFOBJ_POLICY_ROW] = {"mesh_policy_row", SIZED(rows, 131072)},
 	[BPFOBJ_POLICY_PORT] = {"mesh_policy_port", SIZED(ports, 524288)},
 	[BPFOBJ_POLICY_RANGE] = {"mesh_policy_range", SIZED(ranges, 131072)},
+	[BPFOBJ_SHADOW] = {"mesh_shadow", SIZED(shadow, 8192)},
+	[BPFOBJ_SHADOW_FLOWS] = {"mesh_shadow_flows", FIXED},
 	[BPFOBJ_FAILSAFE] = {"mesh_failsafe", FIXED},
 	[BPFOBJ_FAILSAFE_HITS] = {"mesh_failsafe_hits", FIXED},
 	[BPFOBJ_CT4] = {"mesh_ct4", SIZED(ct4, 65536)},

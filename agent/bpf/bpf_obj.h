@@ -27,6 +27,8 @@ enum bpfobj_map {
 	BPFOBJ_POLICY_ROW,
 	BPFOBJ_POLICY_PORT,
 	BPFOBJ_POLICY_RANGE,
+	BPFOBJ_SHADOW,
+	BPFOBJ_SHADOW_FLOWS,
 	BPFOBJ_FAILSAFE,
 	BPFOBJ_FAILSAFE_HITS,
 	BPFOBJ_CT4,
@@ -68,6 +70,7 @@ struct bpfobj_sizes {
 	uint32_t classes;	    /* 131072 */
 	uint32_t rows, ports, ranges; /* 131072, 524288, 131072, both banks together */
 	uint32_t frags;		    /* 8192 */
+	uint32_t shadow;	    /* 8192: peers and ports that shadow policies would have denied */
 	uint32_t services, slots;   /* 65536, 524288 */
 	uint32_t sock_rev, affinity; /* 65536, 16384 */
 	uint32_t events_bytes;	    /* 262144; a power of two of pages */

@@ -48,7 +48,13 @@ int cmd_policy_print(const struct cli *cli, const json_t *answer)
 }
 
 const struct cmd cmd_policy_table[] = {
+	{"policy", "confirm", NULL, 0, 0, "Say that all is well with the policies in force, for the guard", NULL,
+	 cmd_policy_confirm},
+	{"policy", "guard", NULL, 0, 0, "Take changes of policy back that nobody confirms; alone: its state",
+	 cmd_policy_guard_opts, cmd_policy_guard},
 	{"policy", "list", NULL, 0, 0, "Policies, and what this host makes of each", NULL, list},
+	{"policy", "shadow", "[[NAMESPACE/]NAME [on|off|auto]]", 0, 2,
+	 "What policies that are not enforced would drop; on, off: choose on this host", NULL, cmd_policy_shadow},
 	{"policy", "verdict", NULL, 0, 0, "What policies in files would do to a packet; nobody is asked",
 	 cmd_policy_verdict_opts, cmd_policy_verdict},
 	{"policy", "why", NULL, 0, 0, "What this host does to a packet, and which rules are the reason",

@@ -58,6 +58,11 @@ static int print(const struct cli *cli, const json_t *answer)
 		r = out_value(&labels, json_at(answer, "labels"), ", ");
 	if (r == 0 && fprintf(cli->out, "peer: identity %lld, %s\n", (long long)json_int(answer, "identity", 0), labels.data) < 0)
 		r = -EIO;
+	if (r == 0 && json_is_object(json_at(answer, "shadow"))) {
+		if (fprintf(cli->out, "with the shadow policies in force: ") < 0)
+			return -EIO;
+		r = cmd_policy_print(cli, json_at(answer, "shadow"));
+	}
 	if (r == 0 && str_eq(json_str(answer, "enforcement", ""), "audit") &&
 	    fprintf(cli->out, "audit mode: what policies deny is told and let through\n") < 0)
 		r = -EIO;

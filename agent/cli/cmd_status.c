@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/macro.h"
+#include "cli/cmd_policy.h"
 #include "cli/out.h"
 #include "ctl/ctl_verbs.h"
 #include "json/json.h"
@@ -128,6 +129,14 @@ static int print_datapath(const struct cli *cli, const json_t *d)
 	CHAIN(r, piece(&enforcement, d, ", egress ", "enforcement.egress", ""));
 	CHAIN(r, piece(&drops, d, "ingress ", "drops.ingress", ""));
 	CHAIN(r, piece(&drops, d, ", egress ", "drops.egress", ""));
+	if (json_int(d, "audited.ingress", 0) || json_int(d, "audited.egress", 0)) {
+		CHAIN(r, piece(&drops, d, "; let pass by audit mode: ingress ", "audited.ingress", ""));
+		CHAIN(r, piece(&drops, d, ", egress ", "audited.egress", ""));
+	}
+	if (json_int(d, "shadow_drops.ingress", 0) || json_int(d, "shadow_drops.egress", 0)) {
+		CHAIN(r, piece(&drops, d, "; by shadow policies, if enforced: ingress ", "shadow_drops.ingress", ""));
+		CHAIN(r, piece(&drops, d, ", egress ", "shadow_drops.egress", ""));
+	}
 	if (r < 0)
 		return r;
 	line(cli, "Datapath:", &path);
@@ -138,13 +147,17 @@ static int print_datapath(const struct cli *cli, const json_t *d)
 
 static int print_counts(const struct cli *cli, const json_t *d)
 {
-	CLEANUP(buf_done) struct buf policies = {0}, services = {0}, dns = {0};
+	CLEANUP(buf_done) struct buf policies = {0}, services = {0}, dns = {0}, guard = {0};
 	int r = 0;
 
 	CHAIN(r, piece(&policies, d, "", "policies.enforced", " enforced"));
 	CHAIN(r, piece(&policies, d, ", ", "policies.degraded", " degraded"));
 	CHAIN(r, piece(&policies, d, ", ", "policies.rejected", " rejected"));
 	CHAIN(r, piece(&policies, d, ", ", "policies.not_selecting", " not selecting this host"));
+	if (json_int(d, "policies.shadow", 0))
+		CHAIN(r, piece(&policies, d, ", ", "policies.shadow", " in shadow mode"));
+	if (!str_eq(json_str(d, "guard.state", "off"), "off"))
+		CHAIN(r, cmd_policy_guard_line(json_at(d, "guard"), &guard));
 	CHAIN(r, piece(&services, d, "", "services.services", ""));
 	CHAIN(r, piece(&services, d, " with ", "services.backends", " backends"));
 	if (!json_truth(d, "dns.enabled", 0)) {
@@ -159,6 +172,8 @@ static int print_counts(const struct cli *cli, const json_t *d)
 	if (r < 0)
 		return r;
 	line(cli, "Policies:", &policies);
+	if (guard.len)
+		line(cli, "Guard:", &guard);
 	line(cli, "Services:", &services);
 	line(cli, "DNS:", &dns);
 	return 0;

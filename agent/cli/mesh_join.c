@@ -14,6 +14,7 @@
 #include "cli/preflight.h"
 #include "conf/conf.h"
 #include "crypto/secret.h"
+#include "join/guard_file.h"
 #include "join/join.h"
 #include "join/label_check.h"
 #include "json/json.h"
@@ -25,6 +26,7 @@ struct options {
 	json_t *labels;
 	const char *name, *config, *state_dir;
 	struct ip address; /* family 0 = any */
+	uint64_t confirm_us; /* 0 = without a guard */
 	bool is_dry_run, has_start, is_json;
 };
 
@@ -44,6 +46,8 @@ static const char HELP[] =
 	"  -l, --labels K=V,...     the labels you expect; must equal those enrolled\n"
 	"  -n, --name NAME          the host name you expect; must equal the one enrolled\n"
 	"  -a, --address IP         check that this machine has IP and may use it\n"
+	"      --confirm TIME       enforce nothing after TIME (120s, 5m), unless you run\n"
+	"                           `meshctl policy confirm`, from a new login\n"
 	"      --dry-run            check everything, change nothing\n"
 	"      --no-start           do not enable and start the service\n"
 	"      --config FILE        configuration file, for the directories in it\n"
@@ -138,6 +142,8 @@ static int take_option(int c, struct options *o, struct err *reterr)
 		return ip_parse(optarg, &o->address) < 0 ? err_set(reterr, EINVAL, "--address %.80s is no address", optarg) : 0;
 	case 'o':
 		return set_format(optarg, o, reterr);
+	case 'C':
+		return guard_parse_timeout(optarg, &o->confirm_us, reterr);
 	case 'n':
 		o->name = optarg;
 		return 0;
@@ -162,7 +168,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	static const struct option options[] = {
 		{"token", required_argument, NULL, 't'},   {"token-file", required_argument, NULL, 'f'},
 		{"labels", required_argument, NULL, 'l'},  {"name", required_argument, NULL, 'n'},
-		{"address", required_argument, NULL, 'a'}, {"dry-run", no_argument, NULL, 'd'},
+		{"address", required_argument, NULL, 'a'}, {"confirm", required_argument, NULL, 'C'}, {"dry-run", no_argument, NULL, 'd'},
 		{"no-start", no_argument, NULL, 's'},	   {"config", required_argument, NULL, 'c'},
 		{"state-dir", required_argument, NULL, 'S'}, {"output", required_argument, NULL, 'o'},
 		{"help", no_argument, NULL, 'h'},	   {"version", no_argument, NULL, 'V'},
@@ -274,8 +280,9 @@ static int systemctl(const char *verb, const char *option)
 
 static int start_service(const struct options *o, const struct join_token *t, json_t *rows)
 {
-	CLEANUP(free) char *text = str_printf("Joined cluster %s as %s/%s.%s", t->cluster, t->namespace, t->host,
-					      o->has_start ? " See: meshctl status" : "");
+	CLEANUP(free) char *text = str_printf("Joined cluster %s as %s/%s.%s%s", t->cluster, t->namespace, t->host,
+					      o->has_start ? " See: meshctl status" : "",
+					      o->confirm_us ? " Now log in anew and run: meshctl policy confirm" : "");
 
 	if (!text)
 		return complain(JOIN_LOCAL, "out of memory");
@@ -294,6 +301,15 @@ static bool is_dead(enum join_exit code)
 	return code == JOIN_USED || code == JOIN_EXPIRED;
 }
 
+/* Before the daemon starts: its first policy is the change that has to be confirmed. */
+static int arm_guard(const struct options *o, const char *dir, struct err *reterr)
+{
+	CLEANUP(guard_done) struct guard guard = {0};
+	int r = guard_arm_open(&guard, o->confirm_us);
+
+	return r < 0 ? err_set(reterr, -r, "%s", err_name(r)) : guard_file_save(dir, &guard, reterr);
+}
+
 /*
  * A dead token is what a second run has, and one whose first run was interrupted after the token had died: the
  * credential that it stored decides. `code` and `text` say why the token is not accepted.
@@ -308,6 +324,8 @@ static int resume(const struct options *o, const struct join_token *t, const cha
 		return print_end(o, t, NULL, text, code);
 	if (resumed != JOIN_OK)
 		return print_end(o, t, NULL, err.text, resumed);
+	if (!o->is_dry_run && progress != JOIN_COMPLETE && o->confirm_us && arm_guard(o, dir, &err) < 0)
+		return print_end(o, t, NULL, err.text, JOIN_LOCAL);
 	if (!o->is_dry_run)
 		return start_service(o, t, NULL);
 	return print_end(o, t, NULL,
@@ -369,6 +387,8 @@ static int run(const struct options *o, const struct join_token *t, const struct
 	code = join_finish(&session, t, dir, &err);
 	if (progress != JOIN_NONE && is_dead(code)) /* servers remember tokens for some seconds */
 		return resume(o, t, dir, progress, code, err.text);
+	if (code == JOIN_OK && o->confirm_us && arm_guard(o, dir, &err) < 0)
+		code = JOIN_LOCAL;
 	return code == JOIN_OK ? start_service(o, t, rows) : print_end(o, t, rows, err.text, code);
 }
 

@@ -238,6 +238,11 @@ const char *conf_key_doc(size_t i)
 	return conf_keys[i].doc;
 }
 
+bool conf_key_is_restart(size_t i)
+{
+	return conf_keys[i].is_restart;
+}
+
 const char *conf_key_default(size_t i)
 {
 	return conf_keys[i].def;
@@ -267,6 +272,7 @@ void conf_swap_live(struct conf *to, struct conf *from)
 	SWAP(addresses);
 	SWAP(mtu);
 	SWAP(revoked_action);
+	SWAP(has_policy_audit);
 	SWAP(failsafe);
 	SWAP(monitor);
 }

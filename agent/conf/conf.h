@@ -49,6 +49,7 @@ struct conf {
 	int log_level; /* LOG_* of syslog.h */
 	uint64_t mtu;  /* bytes; 0 = automatic */
 	enum conf_revoked revoked_action;
+	bool has_policy_audit; /* policies are computed and told, but drop nothing */
 
 	struct {
 		bool is_enabled;
@@ -108,6 +109,7 @@ size_t conf_key_count(void);
 const char *conf_key_name(size_t i);	/* "dns.port" */
 const char *conf_key_doc(size_t i);	/* one line */
 const char *conf_key_default(size_t i); /* in the syntax of the file */
+bool conf_key_is_restart(size_t i);	/* a reload cannot change it */
 /* What values the key takes, in words: "true or false", "0 to 65535". `buf` must be empty. */
 int conf_key_allowed(size_t i, struct buf *buf);
 /* The key's value in `c`, in the syntax of the file. 0, -ENOMEM. `buf` must be empty. */

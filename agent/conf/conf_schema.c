@@ -42,6 +42,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "MTU of routes to pods in bytes; 0: from the underlay"},
 	{"revoked-action", CONF_CHOICE, AT(revoked_action), "\"enforce\"", .choices = revoked,
 	 .doc = "After the cluster removed this host: keep the last policies, or detach everything"},
+	{"policy-audit-mode", CONF_BOOL, AT(has_policy_audit), "false",
+	 .doc = "Whether what policies deny is only counted and told, and passes"},
 	{"named-ports", CONF_NAMED_PORTS, AT(named_ports), "( )", .is_restart = true, .max = 64,
 	 .doc = "Ports of this host that policies and services may call by name"},
 	{"failsafe.enabled", CONF_BOOL, AT(failsafe.is_enabled), "true",

@@ -25,9 +25,11 @@
  *                   "cidr", "origin": "config" | "automatic", "hits": COUNT}],
  *     "dns": {"enabled": bool, "zone"?, "listen": ["127.18.53.53:53"], "upstreams": ["ip:port"],
  *             "queries": COUNT, "wiring"?: text},
- *     "policies": {"enforced": COUNT, "degraded": COUNT, "rejected": COUNT, "not_selecting": COUNT},
+ *     "policies": {"enforced": COUNT, "degraded": COUNT, "rejected": COUNT, "not_selecting": COUNT, "shadow": COUNT},
+ *     "guard"?: as policy.guard,
  *     "services": {"services": COUNT, "backends": COUNT},
- *     "drops": DIRECTION of COUNT of packets,
+ *     "drops": DIRECTION of COUNT of packets, "audited": the same of those that audit mode let pass,
+ *     "shadow_drops": and of those that shadow policies would have dropped,
  *     "conditions": [{"name": "api.unreachable", "severity": "error" | "warning" | "info",
  *                     "text", "remedy"?, "age_ms"?: COUNT}] }
  *   The state is "ok" only without conditions of severity error or warning.
@@ -46,7 +48,7 @@
  *
  * policy.list {} ->
  *   [{"kind": "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy" | "NetworkPolicy",
- *     "namespace"?, "name", "state": "enforced" | "not-selecting" | "rejected" | "degraded",
+ *     "namespace"?, "name", "state": "enforced" | "not-selecting" | "rejected" | "degraded" | "shadow",
  *     "reason"?: text, "rules": COUNT, "directions": ["ingress", "egress"]}]
  *
  * policy.why {"direction": "ingress" | "egress", "protocol": "tcp", "port"?: text, "icmp_type"?: text,
@@ -54,10 +56,32 @@
  *   { "verdict": "allow" | "deny", "reason": text,
  *     "rules": [{"kind", "namespace", "name", "path": "spec.ingress[0]",
  *                "action": "allow" | "deny" | "auth" | "proxy"}],
+ *     "shadow"?: {"verdict", "reason", "rules"} with the shadow policies in force,
  *     "identity": COUNT, "labels": LABELS, "failsafe": bool, "enforcement" of the direction as in status }
  *   The rules are all that match; "failsafe" says that the failsafe set lets the packet through before
  *   any policy is asked; the verdict is then "allow". In audit mode the verdict is that of the
  *   policies. not-found for an unknown identity.
+ *
+ * policy.shadow {"namespace"?, "name"?} -> all shadow policies that select this host, or those of one name
+ *   { "policies": [{"kind", "namespace"?, "name", "by": "annotation" | "choice", "directions": ["ingress"],
+ *                   "watched_ms"?: COUNT, "flows": COUNT of new flows in its directions since then,
+ *                   "would_drop": COUNT of flows, "verdict": "safe" | "would-drop" | "unknown",
+ *                   "statement": text,
+ *                   "peers": [{"direction", "address", "identity": COUNT, "labels": LABELS, "name"?: "namespace/name",
+ *                              "protocol", "port"?: COUNT, "icmp_type"?: COUNT, "reason": text, "flows": COUNT,
+ *                              "first_seen_ms": COUNT, "last_seen_ms": COUNT}], "more_peers": COUNT}],
+ *     "choices": [{"namespace", "name", "mode": "shadow" | "enforce"}],
+ *     "unlisted_flows": COUNT that found no room in the table of peers }
+ *   Shadow policies are judged together: what one of them would drop and another allows counts for none.
+ * policy.shadow-set {"namespace" ("" = cluster-wide), "name", "mode": "on" | "off" | "auto"} ->
+ *   {"changed": bool, "mode": "shadow" | "enforce" | "as-marked"}
+ *
+ * policy.guard {} ->
+ *   { "state": "off" | "armed" | "pending" | "rolled-back", "timeout_ms"?: COUNT, "remaining_ms"?: COUNT,
+ *     "joining"?: bool, "confirmed_policies"?: COUNT, "waiting_policies"?: COUNT }
+ *   "joining": what comes back is no enforcement at all, as before joining.
+ * policy.guard-set {"confirm": "120s"} or {"off": true} -> as policy.guard; busy while a change waits
+ * policy.confirm {} -> as policy.guard; not-found without a guard
  *
  * service.list {} ->
  *   [{"id": COUNT, "namespace", "name", "type": "ClusterIP" | "headless" | "portal" | ...,
@@ -98,9 +122,9 @@
  *
  * monitor {"drops_only"?: bool, "peer"?: ip, "identity"?: COUNT, "direction"?} streams the topic
  * "monitor". The daemon may ignore the filters: the client applies them too. Each event is
- *   { "type": "drop" | "verdict" | "audit", "direction": "ingress" | "egress", "time_us": COUNT
+ *   { "type": "drop" | "verdict" | "audit" | "shadow", "direction": "ingress" | "egress", "time_us": COUNT
  *     (CLOCK_BOOTTIME), "reason": text, "reason_code"?: COUNT,
- *     "verdict"?: "allow" | "deny", "interface"?, "tunnel"?: bool, "family": 4 | 6 | 0,
+ *     "verdict"?: "allow" | "deny" | "audit" | "shadow", "interface"?, "tunnel"?: bool, "family": 4 | 6 | 0,
  *     "source": ip, "source_port"?: COUNT, "destination": ip, "destination_port"?: COUNT,
  *     "protocol": "tcp", "tcp_flags"?: "S", "icmp_type"?: COUNT, "bytes": COUNT,
  *     "peer": {"identity": COUNT, "labels": LABELS, "name"?: "namespace/name"},
@@ -116,6 +140,11 @@
 #define CTL_VERB_NODE_LIST     "node.list"
 #define CTL_VERB_POLICY_LIST   "policy.list"
 #define CTL_VERB_POLICY_WHY    "policy.why"
+#define CTL_VERB_POLICY_SHADOW     "policy.shadow"
+#define CTL_VERB_POLICY_SHADOW_SET "policy.shadow-set" /* writes */
+#define CTL_VERB_POLICY_GUARD	   "policy.guard"
+#define CTL_VERB_POLICY_GUARD_SET  "policy.guard-set" /* writes */
+#define CTL_VERB_POLICY_CONFIRM	   "policy.confirm"   /* writes */
 #define CTL_VERB_SERVICE_LIST  "service.list"
 #define CTL_VERB_IPCACHE_LIST  "ipcache.list"
 #define CTL_VERB_IPCACHE_GET   "ipcache.get"

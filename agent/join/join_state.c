@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -12,6 +11,7 @@
 #include "crypto/secret.h"
 #include "crypto/x509.h"
 #include "join/checksum.h"
+#include "join/state_file.h"
 #include "json/json.h"
 
 enum { STATE_VERSION = 1 };
@@ -47,18 +47,6 @@ static json_t *list(const struct strv *l)
 	return array;
 }
 
-/* mesh-join runs as root, the daemon does not: what is written belongs to the directory's owner. */
-static int write_owned(const char *dir, const char *name, const void *data, size_t len, struct err *reterr)
-{
-	CLEANUP(free) char *path = path_of(dir, name);
-	struct stat st;
-	int r = path ? file_write_atomic(path, data, len, 0600) : -ENOMEM;
-
-	if (r == 0 && geteuid() == 0 && (stat(dir, &st) < 0 || lchown(path, st.st_uid, st.st_gid) < 0))
-		r = -errno;
-	return r < 0 ? err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r)) : 0;
-}
-
 int join_state_save(const char *dir, const struct join_state *s, struct err *reterr)
 {
 	CLEANUP(json_decref) json_t *o = json_pack(
@@ -76,7 +64,7 @@ int join_state_save(const char *dir, const struct join_state *s, struct err *ret
 	r = text ? file_mkdirs(dir, 0700) : -ENOMEM;
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", dir, err_name(r));
-	return write_owned(dir, "joined.json", text, strlen(text), reterr);
+	return state_file_write(dir, "joined.json", text, strlen(text), reterr);
 }
 
 static int take_list(const json_t *o, const char *member, struct strv *ret)
@@ -165,12 +153,12 @@ int join_state_save_token(const char *dir, const char *token, struct err *reterr
 
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", dir, err_name(r));
-	return write_owned(dir, "token", token, strlen(token), reterr);
+	return state_file_write(dir, "token", token, strlen(token), reterr);
 }
 
 int join_state_remove(const char *dir, struct err *reterr)
 {
-	static const char *const names[] = {"token", "joined.json"};
+	static const char *const names[] = {"token", "guard.json", "shadow.json", "joined.json"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		CLEANUP(free) char *path = path_of(dir, names[i]);

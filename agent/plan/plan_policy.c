@@ -8,6 +8,8 @@
 
 #include "base/macro.h"
 
+enum { MAP_DIRS = POLICY_DIRS + MESH_SHADOW };
+
 _Static_assert((int)POLICY_SLOTS == (int)MESH_SLOTS, "slots of policy and datapath differ");
 _Static_assert((int)POLICY_SLOT_OTHER == (int)MESH_SLOT_OTHER, "slots of policy and datapath differ");
 _Static_assert((int)POLICY_SLOT_ICMPV6 == (int)MESH_SLOT_ICMPV6, "slots of policy and datapath differ");
@@ -48,17 +50,39 @@ static struct mesh_port port_value(const struct policy_verdict *v)
 	return (struct mesh_port){.verdict = plan_verdict(v->action), .rule = v->rule};
 }
 
+struct plan_dirs plan_dirs_of(const struct policy_table *t)
+{
+	struct plan_dirs dirs;
+
+	for (unsigned dir = 0; dir < POLICY_DIRS; dir++) {
+		dirs.enforced[dir] = policy_table_enforced(t, (enum policy_dir)dir);
+		dirs.shadow[dir] = policy_table_shadowed(t, (enum policy_dir)dir);
+	}
+	return dirs;
+}
+
+/* The rows of a direction as the maps number it; NULL = none are wanted. */
+static const struct policy_rows *rows_of(const struct policy_class *c, const struct plan_dirs *dirs, unsigned map_dir)
+{
+	unsigned dir = map_dir & ~(unsigned)MESH_SHADOW;
+
+	if (map_dir & MESH_SHADOW)
+		return dirs->shadow[dir] ? &c->shadow[dir] : NULL;
+	return dirs->enforced[dir] ? &c->rows[dir] : NULL;
+}
+
 /* How many entries a class needs at most. */
-static void count(const struct policy_class *c, const bool enforced[POLICY_DIRS], size_t *ret_ports,
-		  size_t *ret_ranges)
+static void count(const struct policy_class *c, const struct plan_dirs *dirs, size_t *ret_ports, size_t *ret_ranges)
 {
 	*ret_ports = *ret_ranges = 0;
-	for (unsigned dir = 0; dir < POLICY_DIRS; dir++) {
-		if (!enforced[dir])
+	for (unsigned dir = 0; dir < MAP_DIRS; dir++) {
+		const struct policy_rows *rows = rows_of(c, dirs, dir);
+
+		if (!rows)
 			continue;
-		*ret_ports += c->rows[dir].n_protos;
+		*ret_ports += rows->n_protos;
 		for (unsigned slot = 0; slot < POLICY_SLOTS; slot++) {
-			const struct policy_slot_rows *s = &c->rows[dir].slot[slot];
+			const struct policy_slot_rows *s = &rows->slot[slot];
 
 			for (uint32_t i = 0; i < s->n_ports; i++)
 				*(s->ports[i].mask == 0xffff ? ret_ports : ret_ranges) += 1;
@@ -127,26 +151,28 @@ static int range_cmp(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct mesh_range_key));
 }
 
-int plan_class_make(const struct policy_class *c, const bool enforced[POLICY_DIRS], uint8_t bank,
+int plan_class_make(const struct policy_class *c, const struct plan_dirs *dirs, uint8_t bank,
 		    struct plan_class *ret)
 {
 	CLEANUP(plan_class_done) struct plan_class p = {.version = c->version};
 	size_t ports, ranges;
 
-	count(c, enforced, &ports, &ranges);
-	p.rows = calloc((size_t)POLICY_DIRS * POLICY_SLOTS, sizeof(*p.rows));
+	count(c, dirs, &ports, &ranges);
+	p.rows = calloc((size_t)MAP_DIRS * POLICY_SLOTS, sizeof(*p.rows));
 	p.ports = calloc(ports + 1, sizeof(*p.ports));
 	p.ranges = calloc(ranges + 1, sizeof(*p.ranges));
 	if (!p.rows || !p.ports || !p.ranges)
 		return -ENOMEM;
-	for (unsigned dir = 0; dir < POLICY_DIRS; dir++) {
-		for (unsigned slot = 0; enforced[dir] && slot < POLICY_SLOTS; slot++) {
+	for (unsigned dir = 0; dir < MAP_DIRS; dir++) {
+		const struct policy_rows *rows = rows_of(c, dirs, dir);
+
+		for (unsigned slot = 0; rows && slot < POLICY_SLOTS; slot++) {
 			struct mesh_row_key row = {.class = c->number, .dir = (uint8_t)dir, .slot = (uint8_t)slot,
 						   .bank = bank};
 			struct mesh_port_key port = {.class = c->number, .dir = (uint8_t)dir,
 						     .proto = slot_proto(slot), .bank = bank};
 
-			add_slot(&p, &c->rows[dir], slot, &row, &port);
+			add_slot(&p, rows, slot, &row, &port);
 		}
 	}
 	if (p.n_rows)

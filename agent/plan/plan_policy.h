@@ -27,12 +27,18 @@ struct plan_class {
 	uint64_t version; /* of the class it was made from; 0 = unknown */
 };
 
+/* Directions that policies are about. */
+struct plan_dirs {
+	bool enforced[POLICY_DIRS], shadow[POLICY_DIRS];
+};
+struct plan_dirs plan_dirs_of(const struct policy_table *t);
+
 /*
  * Entries of `c` for `bank`. Directions that are not enforced have none: their verdict is the
  * bank's default, ALLOW. Rows that say no more than the default DENY_DEFAULT are left out.
  * 0 or -ENOMEM.
  */
-int plan_class_make(const struct policy_class *c, const bool enforced[POLICY_DIRS], uint8_t bank,
+int plan_class_make(const struct policy_class *c, const struct plan_dirs *dirs, uint8_t bank,
 		    struct plan_class *ret);
 void plan_class_done(struct plan_class *p);
 DEFINE_CLEANUP_DONE(struct plan_class, plan_class_done)

@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "identity/named_port.h"
 #include "policy/policy_parse.h"
+#include "policy/policy_shadow.h"
 
 struct policy_options policy_options_default(void)
 {
@@ -60,6 +61,7 @@ void policy_repo_free(struct policy_repo *r)
 		policy_object_free(r, o);
 	}
 	policy_fqdn_done(r);
+	policy_choices_done(r);
 	ARRAY_DONE(&r->by_number);
 	ARRAY_DONE(&r->free_numbers);
 	label_set_free(r->labels, r->subject);
@@ -105,6 +107,7 @@ static struct policy_object *repo_find(const struct policy_repo *r, const char *
 static int object_read_meta(struct policy_parser *p, const json_t *obj, struct policy_object *o)
 {
 	const char *name = NULL, *ns = NULL, *uid = NULL;
+	const char *unknown = NULL;
 	const json_t *meta = NULL, *generation;
 	bool is_clusterwide = o->kind == POLICY_CCNP || o->kind == POLICY_CIDR_GROUP;
 	int r;
@@ -130,8 +133,12 @@ static int object_read_meta(struct policy_parser *p, const json_t *obj, struct p
 	o->name = strdup(name);
 	o->ns = strdup(ns);
 	o->key = str_printf("%d/%s/%s", (int)o->kind, ns, name);
+	o->is_marked = policy_object_is_marked(obj, &unknown);
 	o->digest =
 		uid && o->generation ? hash_bytes(uid, strlen(uid)) ^ (uint64_t)o->generation : 0;
+	/* annotations change without a new generation */
+	if (o->digest && (o->is_marked || unknown))
+		o->digest ^= hash_bytes(unknown ? unknown : "", unknown ? strlen(unknown) + 1 : 1);
 	return o->name && o->ns && o->key ? 0 : -ENOMEM;
 }
 
@@ -272,6 +279,7 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 			o->rules.v[i].entries.v[k].rule = &o->rules.v[i];
 	}
 	o->is_valid = true;
+	policy_object_settle(r, o);
 	counts = object_counts(r, o) || (old && object_counts(r, old));
 	err = repo_number(r, o, old);
 	if (err < 0) {
@@ -290,6 +298,24 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 	repo_drop_numbers(r, o);
 	policy_object_free(r, o);
 	return -ENOMEM;
+}
+
+/* A word in the annotation that means nothing must not pass in silence: the policy is enforced. */
+static int note_mode(const json_t *obj, struct policy_object *o)
+{
+	const char *unknown;
+	char *text;
+
+	(void)policy_object_is_marked(obj, &unknown); /* known */
+	if (!unknown || o->kind == POLICY_CIDR_GROUP)
+		return 0;
+	text = str_printf("%s%sannotation " POLICY_MODE_ANNOTATION ": \"%.40s\" is neither shadow nor enforce",
+			  o->degraded ? o->degraded : "", o->degraded ? "; " : "", unknown);
+	if (!text)
+		return -ENOMEM;
+	free(o->degraded);
+	o->degraded = text;
+	return 0;
 }
 
 int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, struct err *reterr)
@@ -321,6 +347,8 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, 
 		return err_set(reterr, ENOSPC, "more than %d policies", LIMIT_POLICIES);
 	}
 	err = policy_parse_object(&p, obj, o);
+	if (err == 0)
+		err = note_mode(obj, o);
 	buf_done(&p.degraded);
 	if (err == -EBADMSG) {
 		(void)err_set(reterr, EBADMSG, "%s", why.text);
@@ -331,6 +359,21 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, 
 		return err;
 	}
 	return repo_install(r, o);
+}
+
+struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind kind, const char *ns,
+				  const char *name)
+{
+	CLEANUP(free) char *key = str_printf("%d/%s/%s", (int)kind, ns, name);
+
+	return key ? repo_find(r, key) : NULL;
+}
+
+bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
+{
+	const struct policy_object *o = policy_find(r, kind, ns, name);
+
+	return o && o->is_valid && (!r->subject || object_counts(r, o));
 }
 
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)

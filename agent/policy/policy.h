@@ -96,6 +96,10 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, 
 /* 1 if it was there, 0 if not. `ns` is "" for cluster-wide kinds. */
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
 
+/* Whether that object, if it is known and was ever valid, can alter a verdict on this host; true while
+ * the subject is not known. */
+bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
+
 /* Services or their backends changed: rules with toServices are looked at anew. */
 void policy_services_changed(struct policy_repo *r);
 
@@ -108,6 +112,8 @@ enum policy_state {
 	POLICY_REJECTED,      /* never valid: in force nowhere */
 	POLICY_STALE,	      /* newest version invalid, an older one is enforced */
 	POLICY_DEGRADED,      /* enforced, but something in it grants less than in Cilium */
+	POLICY_SHADOW,	      /* it would select this host, but only tells what it would drop */
+	POLICY_STATES,
 };
 
 /* One line of `meshctl policy list`. Borrowed for the call. */
@@ -119,6 +125,7 @@ struct policy_status {
 	int64_t generation;
 	size_t n_rules;
 	bool has_ingress, has_egress; /* some rule is about that direction */
+	bool is_marked; /* its annotation asks for shadow mode */
 };
 typedef int (*policy_status_fn)(const struct policy_status *st, void *arg);
 

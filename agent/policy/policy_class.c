@@ -6,8 +6,10 @@
 
 static void class_free(struct policy_class_entry *e)
 {
-	for (unsigned d = 0; d < POLICY_DIRS; d++)
+	for (unsigned d = 0; d < POLICY_DIRS; d++) {
 		policy_rows_done(&e->pub.rows[d]);
+		policy_rows_done(&e->pub.shadow[d]);
+	}
 	free(e->sig);
 	free(e);
 }
@@ -98,14 +100,17 @@ int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig,
 }
 
 void policy_class_set_rows(struct policy_classes *c, struct policy_class_entry *e,
-			   struct policy_rows rows[POLICY_DIRS])
+			   struct policy_rows rows[POLICY_DIRS], struct policy_rows shadow[POLICY_DIRS])
 {
 	bool is_same = e->pub.version != 0;
 
 	for (unsigned d = 0; d < POLICY_DIRS; d++) {
-		is_same = is_same && policy_rows_eq(&rows[d], &e->pub.rows[d]);
+		is_same = is_same && policy_rows_eq(&rows[d], &e->pub.rows[d]) &&
+			  policy_rows_eq(&shadow[d], &e->pub.shadow[d]);
 		policy_rows_done(&e->pub.rows[d]);
+		policy_rows_done(&e->pub.shadow[d]);
 		e->pub.rows[d] = rows[d];
+		e->pub.shadow[d] = shadow[d];
 	}
 	if (!is_same)
 		e->pub.version = ++c->next_version;

@@ -39,9 +39,9 @@ void policy_classes_done(struct policy_classes *c);
 int policy_classes_get(struct policy_classes *c, const struct policy_sig *sig,
 		       struct policy_class_entry **ret);
 
-/* Takes `rows`; the version changes if they differ from those there. */
+/* Takes both; the version changes if they differ from those there. */
 void policy_class_set_rows(struct policy_classes *c, struct policy_class_entry *e,
-			   struct policy_rows rows[POLICY_DIRS]);
+			   struct policy_rows rows[POLICY_DIRS], struct policy_rows shadow[POLICY_DIRS]);
 
 /* One identity more or less. `update` counts updates. */
 void policy_class_join(struct policy_classes *c, struct policy_class_entry *e);

@@ -13,6 +13,7 @@ struct question {
 	enum policy_dir dir;
 	uint8_t proto;
 	uint16_t port;
+	bool has_shadow;
 	bool is_default_deny;
 };
 
@@ -250,17 +251,23 @@ static int report(const struct found_list *l, struct policy_why *ret)
 	return 0;
 }
 
-/* Whether the direction is enforced and drops by default. */
-static size_t count_entries(const struct policy_repo *r, enum policy_dir dir,
-			    bool *ret_is_default_deny)
+static bool is_asked(const struct question *q, const struct policy_object *o)
 {
+	return q->has_shadow || !o->is_shadow;
+}
+
+/* Whether the direction is enforced and drops by default. */
+static size_t count_entries(const struct question *q, bool *ret_is_default_deny)
+{
+	const struct policy_repo *r = q->repo;
+	enum policy_dir dir = q->dir;
 	const struct policy_object *o, *tmp;
 	bool is_default_deny = policy_is_always(r);
 	size_t n = 0;
 
 	HASH_ITER(hh, r->objects, o, tmp)
 	{
-		for (size_t i = 0; i < o->rules.n; i++) {
+		for (size_t i = 0; is_asked(q, o) && i < o->rules.n; i++) {
 			const struct policy_rule *rule = &o->rules.v[i];
 
 			for (size_t k = 0; policy_rule_selects(r, rule) && k < rule->entries.n;
@@ -284,7 +291,7 @@ static int collect(const struct question *q, struct found_list *l)
 
 	HASH_ITER(hh, q->repo->objects, o, tmp)
 	{
-		for (size_t i = 0; i < o->rules.n; i++) {
+		for (size_t i = 0; is_asked(q, o) && i < o->rules.n; i++) {
 			const struct policy_rule *rule = &o->rules.v[i];
 
 			if (!policy_rule_selects(q->repo, rule))
@@ -303,10 +310,10 @@ static int collect(const struct question *q, struct found_list *l)
 	return r < 0 ? r : 0;
 }
 
-int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir,
-		 uint8_t proto, uint16_t port, struct policy_why *ret)
+int policy_model(struct policy_repo *r, const struct policy_model_question *asked, struct policy_why *ret)
 {
-	struct question q = {.repo = r, .peer = peer, .dir = dir, .proto = proto, .port = port};
+	struct question q = {.repo = r, .peer = asked->peer, .dir = asked->dir, .proto = asked->proto,
+			     .port = asked->port, .has_shadow = asked->has_shadow};
 	struct policy_why why = {0};
 	struct found_list l = {0};
 	size_t n_entries;
@@ -316,7 +323,7 @@ int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, en
 		*ret = why;
 		return 0;
 	}
-	n_entries = count_entries(r, dir, &q.is_default_deny);
+	n_entries = count_entries(&q, &q.is_default_deny);
 	why.is_default_deny = q.is_default_deny;
 	why.is_enforced = n_entries > 0 || policy_is_always(r);
 	err = collect(&q, &l);

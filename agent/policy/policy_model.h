@@ -20,6 +20,14 @@ struct policy_model_peer {
 int policy_entry_has_peer(struct policy_repo *repo, const struct policy_entry *e,
 			  const struct policy_model_peer *peer);
 
+/* What is asked. */
+struct policy_model_question {
+	const struct policy_model_peer *peer;
+	enum policy_dir dir;
+	uint8_t proto;
+	uint16_t port;
+	bool has_shadow; /* with the shadow policies in force */
+};
+
 /* `ret` as in policy_why(). -ENOMEM, -ENOSPC. */
-int policy_model(struct policy_repo *r, const struct policy_model_peer *peer, enum policy_dir dir,
-		 uint8_t proto, uint16_t port, struct policy_why *ret);
+int policy_model(struct policy_repo *r, const struct policy_model_question *asked, struct policy_why *ret);

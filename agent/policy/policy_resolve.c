@@ -20,6 +20,9 @@ struct active_entry {
 	uint32_t stamp;
 };
 
+/* The policies in force, and those with the shadow policies beside them. */
+enum set { SET_ENFORCED, SET_SHADOW, SETS };
+
 /* A selector that some active entry has as a peer. */
 struct active_peer {
 	struct selector *selector;
@@ -32,7 +35,8 @@ struct policy_table {
 	uint64_t names_built; /* of the learned names in `prefixes` */
 	uint64_t updates;
 	uint64_t rebuilds;
-	bool is_enforced[POLICY_DIRS], is_default_deny[POLICY_DIRS];
+	bool is_enforced[POLICY_DIRS], is_shadowed[POLICY_DIRS];
+	bool is_default_deny[SETS][POLICY_DIRS];
 	ARRAY(struct active_entry) entries;
 	ARRAY(struct policy_item) items;
 	ARRAY(uint32_t) any_peer; /* entries for every peer */
@@ -167,8 +171,12 @@ static void table_settle_names(struct policy_table *t)
 	t->named.n = out;
 }
 
-static struct policy_item item_of(const struct policy_entry *e, const struct policy_l4 *l4,
-				  bool is_default_deny)
+static bool is_shadow(const struct policy_entry *e)
+{
+	return e->rule->object->is_shadow;
+}
+
+static struct policy_item item_of(const struct policy_entry *e, const struct policy_l4 *l4)
 {
 	return (struct policy_item){
 		.proto = l4 ? l4->proto : POLICY_PROTO_ANY,
@@ -176,8 +184,7 @@ static struct policy_item item_of(const struct policy_entry *e, const struct pol
 		.hi = l4 ? l4->hi : 0,
 		.is_all = !l4 || l4->is_all,
 		.is_deny = e->is_deny,
-		/* where nothing is dropped by default, Cilium lets everything through the proxy */
-		.is_restricted = l4 && l4->is_restricted && is_default_deny,
+		.is_restricted = l4 && l4->is_restricted,
 		.is_any_peer = e->has_any_peer,
 		.auth = (uint8_t)e->auth,
 		.rule = e->number,
@@ -187,16 +194,15 @@ static struct policy_item item_of(const struct policy_entry *e, const struct pol
 static int table_add_items(struct policy_table *t, struct active_entry *a)
 {
 	const struct policy_entry *e = a->entry;
-	bool deny = t->is_default_deny[e->dir];
 	int r = ARRAY_RESERVE(&t->items, e->l4.n + 1);
 
 	if (r < 0)
 		return r;
 	a->first = (uint32_t)t->items.n;
 	if (e->has_any_l4)
-		t->items.v[t->items.n++] = item_of(e, NULL, deny);
+		t->items.v[t->items.n++] = item_of(e, NULL);
 	for (size_t i = 0; r == 0 && i < e->l4.n; i++) {
-		struct policy_item it = item_of(e, &e->l4.v[i], deny);
+		struct policy_item it = item_of(e, &e->l4.v[i]);
 		int port = 0;
 
 		if (e->l4.v[i].name && e->dir == POLICY_EGRESS) {
@@ -243,8 +249,11 @@ static int table_collect(struct policy_table *t)
 	struct policy_object *o, *tmp;
 	int r = 0;
 
-	for (unsigned d = 0; d < POLICY_DIRS; d++)
-		t->is_enforced[d] = t->is_default_deny[d] = always && !never;
+	for (unsigned d = 0; d < POLICY_DIRS; d++) {
+		t->is_enforced[d] = t->is_default_deny[SET_ENFORCED][d] = t->is_default_deny[SET_SHADOW][d] =
+			always && !never;
+		t->is_shadowed[d] = false;
+	}
 	if (never)
 		return 0;
 	HASH_ITER(hh, repo->objects, o, tmp)
@@ -257,9 +266,13 @@ static int table_collect(struct policy_table *t)
 			for (size_t k = 0; r == 0 && k < rule->entries.n; k++) {
 				const struct policy_entry *e = &rule->entries.v[k];
 
-				t->is_enforced[e->dir] = true;
-				t->is_default_deny[e->dir] =
-					t->is_default_deny[e->dir] || rule->is_default_deny[e->dir];
+				if (o->is_shadow)
+					t->is_shadowed[e->dir] = true;
+				else
+					t->is_enforced[e->dir] = true;
+				for (unsigned set = o->is_shadow ? SET_SHADOW : SET_ENFORCED; set < SETS; set++)
+					t->is_default_deny[set][e->dir] =
+						t->is_default_deny[set][e->dir] || rule->is_default_deny[e->dir];
 				r = ARRAY_ADD(&t->entries, (struct active_entry){.entry = e});
 			}
 		}
@@ -289,7 +302,7 @@ static int table_add_localhost(struct policy_table *t)
 	for (size_t i = 0; i < t->entries.n; i++)
 		has_ingress = has_ingress || t->entries.v[i].entry->dir == POLICY_INGRESS;
 	if (!t->repo->options.has_localhost_allow || !has_ingress ||
-	    !t->is_default_deny[POLICY_INGRESS])
+	    !t->is_default_deny[SET_SHADOW][POLICY_INGRESS])
 		return 0;
 	r = selector_builder_add(&b, LABEL_RESERVED, "host", SELECTOR_IN, &none, 1);
 	if (r == 0)
@@ -333,18 +346,31 @@ static int table_build_index(struct policy_table *t)
 	return r;
 }
 
-static void scratch_add(struct policy_table *t, uint32_t place)
+/* What is collected now. */
+struct wanted {
+	enum set set;
+	enum policy_dir dir;
+};
+
+static void scratch_put(struct policy_table *t, const struct policy_item *it, const struct wanted *w)
+{
+	struct policy_item *to = &t->scratch.v[t->scratch.n++];
+
+	*to = *it;
+	/* where nothing is dropped by default, Cilium lets everything through the proxy */
+	to->is_restricted = it->is_restricted && t->is_default_deny[w->set][w->dir];
+}
+
+static void scratch_add(struct policy_table *t, uint32_t place, const struct wanted *w)
 {
 	const struct active_entry *a = &t->entries.v[place];
 
-	if (a->n)
-		memcpy(&t->scratch.v[t->scratch.n], &t->items.v[a->first],
-		       a->n * sizeof(*t->scratch.v));
-	t->scratch.n += a->n;
+	for (uint32_t i = 0; i < a->n; i++)
+		scratch_put(t, &t->items.v[a->first + i], w);
 }
 
 /* Named ports of an egress entry, as the class's identities number them. */
-static void scratch_add_named(struct policy_table *t, uint32_t place)
+static void scratch_add_named(struct policy_table *t, uint32_t place, const struct wanted *w)
 {
 	const struct policy_entry *e = t->entries.v[place].entry;
 
@@ -357,34 +383,44 @@ static void scratch_add_named(struct policy_table *t, uint32_t place)
 			continue;
 		for (size_t k = 0; k < t->sig.n; k++)
 			if ((t->sig.v[k] & ~UINT64_C(0xffff)) == want) {
-				struct policy_item it = item_of(e, l4, t->is_default_deny[e->dir]);
+				struct policy_item it = item_of(e, l4);
 
 				it.lo = it.hi = (uint16_t)t->sig.v[k];
-				t->scratch.v[t->scratch.n++] = it;
+				scratch_put(t, &it, w);
 			}
 	}
 }
 
-static int scratch_add_entry(struct policy_table *t, uint32_t place, enum policy_dir dir)
+static int scratch_add_entry(struct policy_table *t, uint32_t place, const struct wanted *w)
 {
 	struct active_entry *a = &t->entries.v[place];
 	int r;
 
-	if (a->stamp == t->stamp || a->entry->dir != dir)
+	if (a->stamp == t->stamp || a->entry->dir != w->dir || (w->set == SET_ENFORCED && is_shadow(a->entry)))
 		return 0;
 	a->stamp = t->stamp;
 	r = ARRAY_RESERVE(&t->scratch, a->n + a->entry->l4.n);
 	if (r < 0)
 		return r;
-	scratch_add(t, place);
-	scratch_add_named(t, place);
+	scratch_add(t, place, w);
+	scratch_add_named(t, place, w);
 	return 0;
 }
 
-static int class_build_dir(struct policy_table *t, const struct policy_hits *hits,
-			   enum policy_dir dir, struct policy_rows *ret)
+/* The localhost allow comes with an ingress entry of the set. */
+static bool has_host_allow(const struct policy_table *t, enum set set)
 {
-	bool is_allowed = !t->is_default_deny[dir];
+	for (size_t i = 0; i < t->entries.n; i++)
+		if (t->entries.v[i].entry->dir == POLICY_INGRESS &&
+		    (set == SET_SHADOW || !is_shadow(t->entries.v[i].entry)))
+			return true;
+	return false;
+}
+
+static int class_build_dir(struct policy_table *t, const struct policy_hits *hits, const struct wanted *w,
+			   struct policy_rows *ret)
+{
+	bool is_allowed = !t->is_default_deny[w->set][w->dir];
 	int r = 0;
 
 	if (++t->stamp == 0) { /* wrapped: old stamps must not match */
@@ -394,13 +430,14 @@ static int class_build_dir(struct policy_table *t, const struct policy_hits *hit
 	}
 	t->scratch.n = 0;
 	for (size_t i = 0; r == 0 && i < t->any_peer.n; i++)
-		r = scratch_add_entry(t, t->any_peer.v[i], dir);
+		r = scratch_add_entry(t, t->any_peer.v[i], w);
 	for (size_t i = 0; r == 0 && i < hits->n; i++) {
 		const struct active_peer *p = &t->peers.v[hits->v[i]];
 
-		is_allowed = is_allowed || (dir == POLICY_INGRESS && hits->v[i] == t->host_peer);
+		is_allowed = is_allowed || (w->dir == POLICY_INGRESS && hits->v[i] == t->host_peer &&
+					    has_host_allow(t, w->set));
 		for (size_t k = 0; r == 0 && k < p->entries.n; k++)
-			r = scratch_add_entry(t, p->entries.v[k], dir);
+			r = scratch_add_entry(t, p->entries.v[k], w);
 	}
 	if (r < 0)
 		return r;
@@ -413,16 +450,20 @@ static int class_build_dir(struct policy_table *t, const struct policy_hits *hit
 static int class_build(struct policy_table *t, struct policy_class_entry *c,
 		       const struct policy_hits *hits)
 {
-	struct policy_rows rows[POLICY_DIRS] = {0};
+	struct policy_rows rows[SETS][POLICY_DIRS] = {0};
 	int r = 0;
 
-	for (unsigned d = 0; r == 0 && d < POLICY_DIRS; d++)
-		r = class_build_dir(t, hits, (enum policy_dir)d, &rows[d]);
-	if (r < 0) {
-		policy_rows_done(&rows[POLICY_INGRESS]);
+	for (unsigned set = 0; set < SETS; set++)
+		for (unsigned d = 0; r == 0 && d < POLICY_DIRS; d++)
+			if (set == SET_ENFORCED || t->is_shadowed[d])
+				r = class_build_dir(t, hits,
+						    &(struct wanted){.set = (enum set)set, .dir = (enum policy_dir)d},
+						    &rows[set][d]);
+	for (unsigned i = 0; r < 0 && i < SETS * POLICY_DIRS; i++)
+		policy_rows_done(&rows[i / POLICY_DIRS][i % POLICY_DIRS]);
+	if (r < 0)
 		return r;
-	}
-	policy_class_set_rows(&t->classes, c, rows);
+	policy_class_set_rows(&t->classes, c, rows[SET_ENFORCED], rows[SET_SHADOW]);
 	c->built = t->built;
 	return 0;
 }
@@ -601,6 +642,11 @@ int policy_table_update(struct policy_table *t)
 bool policy_table_enforced(const struct policy_table *t, enum policy_dir dir)
 {
 	return t->is_enforced[dir];
+}
+
+bool policy_table_shadowed(const struct policy_table *t, enum policy_dir dir)
+{
+	return t->is_shadowed[dir];
 }
 
 uint32_t policy_table_class_limit(const struct policy_table *t)

@@ -67,6 +67,8 @@ struct policy_class {
 	uint32_t n_identities; /* 0 = not in use at present (class 0 always is) */
 	uint64_t version;      /* changes if and only if the rows do */
 	struct policy_rows rows[POLICY_DIRS];
+	/* with the shadow policies in force; empty for directions that none of them is about */
+	struct policy_rows shadow[POLICY_DIRS];
 };
 
 /* A prefix that the address trie must know, with the local identity of its addresses. */
@@ -93,6 +95,9 @@ int policy_table_update(struct policy_table *t);
 
 /* False: everything passes in that direction, its rows say nothing. */
 bool policy_table_enforced(const struct policy_table *t, enum policy_dir dir);
+
+/* Some shadow policy is about that direction, so that the classes have rows for it. */
+bool policy_table_shadowed(const struct policy_table *t, enum policy_dir dir);
 
 /* Classes by number, 0 .. policy_table_class_limit()-1; NULL where a number is free. */
 uint32_t policy_table_class_limit(const struct policy_table *t);

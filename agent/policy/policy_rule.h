@@ -83,6 +83,8 @@ struct policy_object {
 	char *error;	 /* of the newest version, if that is invalid; else NULL */
 	char *degraded;	 /* what of it grants less than in Cilium; else NULL */
 	bool is_valid;	 /* some version was good: the rules below are in force */
+	bool is_marked;	 /* the annotation asks for shadow mode */
+	bool is_shadow;	 /* so it is: the rules are in force nowhere */
 	uint64_t digest; /* of what identifies the newest version read */
 	ARRAY(struct policy_rule) rules;
 	struct policy_group group;
@@ -106,6 +108,8 @@ struct policy_repo {
 	struct policy_service_view services;
 	struct policy_object *objects;
 	struct policy_fqdn_name *names;
+	struct policy_chosen *choices; /* of policy_shadow.c */
+	bool ignores_choices;
 	ARRAY(struct policy_entry *) by_number; /* 0 is no rule */
 	ARRAY(uint32_t) free_numbers;
 	uint64_t generation;
@@ -116,11 +120,23 @@ struct policy_repo {
 	struct named_ports *subject_ports;
 };
 
+/* NULL if there is none. */
+struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind kind, const char *ns,
+				  const char *name);
+
 /* Forgets all learned DNS names. */
 void policy_fqdn_done(struct policy_repo *r);
 
 /* Whether some policy that selects this host has a dns rule. */
 bool policy_has_dns_rules(const struct policy_repo *r);
+
+/*
+ * Whether the annotation asks for shadow mode; `ret_unknown` is its value if that means nothing, else
+ * NULL. Sets o->is_shadow from that and from this host's choice. Forgets all choices.
+ */
+bool policy_object_is_marked(const json_t *obj, const char **ret_unknown);
+void policy_object_settle(const struct policy_repo *r, struct policy_object *o);
+void policy_choices_done(struct policy_repo *r);
 
 void policy_entry_done(struct policy_repo *r, struct policy_entry *e);
 void policy_rule_done(struct policy_repo *r, struct policy_rule *rule);

@@ -20,7 +20,8 @@ const char *policy_state_str(enum policy_state state)
 					    [POLICY_NOT_SELECTING] = "not-selecting",
 					    [POLICY_REJECTED] = "rejected",
 					    [POLICY_STALE] = "stale",
-					    [POLICY_DEGRADED] = "degraded"};
+					    [POLICY_DEGRADED] = "degraded",
+					    [POLICY_SHADOW] = "shadow"};
 
 	return (unsigned)state < ARRAY_LEN(names) ? names[state] : "?";
 }
@@ -99,6 +100,7 @@ static int object_status(struct policy_repo *r, const struct policy_object *o, s
 				      .n_rules = o->rules.n,
 				      .has_ingress = object_has_dir(o, POLICY_INGRESS),
 				      .has_egress = object_has_dir(o, POLICY_EGRESS),
+				      .is_marked = o->is_marked,
 				      .reason = reason->len ? reason->data : ""};
 	if (!o->is_valid)
 		ret->state = POLICY_REJECTED;
@@ -106,6 +108,8 @@ static int object_status(struct policy_repo *r, const struct policy_object *o, s
 		ret->state = POLICY_STALE;
 	else if (!selects)
 		ret->state = POLICY_NOT_SELECTING;
+	else if (o->is_shadow)
+		ret->state = POLICY_SHADOW;
 	else
 		ret->state = reason->len ? POLICY_DEGRADED : POLICY_ENFORCED;
 	return 0;

@@ -5,6 +5,7 @@
 #include "identity/named_port.h"
 #include "policy/policy_model.h"
 #include "policy/policy_rule.h"
+#include "policy/policy_shadow.h"
 
 /* Labels of an address: the union over all prefixes around it, the longest winning by key. */
 struct around {
@@ -151,16 +152,18 @@ static int peer_labels(struct policy_repo *r, const struct policy_peer *peer,
 	return err < 0 ? err : label_builder_take(&b, ret);
 }
 
-int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir,
-	       uint8_t proto, uint16_t port, struct policy_why *ret)
+/* Settles who the peer is, and asks. */
+static int ask(struct policy_repo *r, const struct policy_peer *peer, struct policy_model_question q,
+	       struct policy_why *ret)
 {
 	struct policy_model_peer settled = {0};
 	struct named_ports *ports = NULL;
 	struct label_set *labels = NULL;
 	int err;
 
+	q.peer = &settled;
 	if (peer->is_unknown)
-		return policy_model(r, &settled, dir, proto, port, ret);
+		return policy_model(r, &q, ret);
 	if (!peer->labels && !peer->ip.family)
 		return -EINVAL;
 	err = peer_labels(r, peer, &labels);
@@ -171,11 +174,24 @@ int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum polic
 		settled.labels = labels;
 		settled.flags = identity_flags_of(r->labels, labels);
 		settled.ports = ports;
-		err = policy_model(r, &settled, dir, proto, port, ret);
+		err = policy_model(r, &q, ret);
 	}
 	named_ports_free(r->labels, ports);
 	label_set_free(r->labels, labels);
 	return err;
+}
+
+int policy_why(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir,
+	       uint8_t proto, uint16_t port, struct policy_why *ret)
+{
+	return ask(r, peer, (struct policy_model_question){.dir = dir, .proto = proto, .port = port}, ret);
+}
+
+int policy_why_shadow(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir, uint8_t proto,
+		      uint16_t port, struct policy_why *ret)
+{
+	return ask(r, peer,
+		   (struct policy_model_question){.dir = dir, .proto = proto, .port = port, .has_shadow = true}, ret);
 }
 
 void policy_why_done(struct policy_why *w)

@@ -15,7 +15,7 @@ enum { MAPS = 3 }; /* rows, ports, ranges */
 struct bank {
 	struct plan_class *v;
 	size_t n;
-	bool enforced[POLICY_DIRS];
+	struct plan_dirs dirs;
 	bool is_known; /* false: read it back before use */
 	bool all_identities; /* every identity must be looked at, not only `pending` */
 	ARRAY(uint32_t) pending; /* identities whose class in this bank may be out of date */
@@ -323,9 +323,8 @@ static int apply_classes(struct recon_policy *r, unsigned bank, const struct pol
 			 struct map_batch batch[MAPS])
 {
 	struct bank *b = &r->bank[bank];
-	const bool enforced[POLICY_DIRS] = {policy_table_enforced(t, POLICY_INGRESS),
-					    policy_table_enforced(t, POLICY_EGRESS)};
-	bool anew = memcmp(enforced, b->enforced, sizeof(enforced)) != 0;
+	const struct plan_dirs dirs = plan_dirs_of(t);
+	bool anew = memcmp(&dirs, &b->dirs, sizeof(dirs)) != 0;
 	uint32_t limit = policy_table_class_limit(t);
 	int e = bank_reserve(b, limit);
 
@@ -339,7 +338,7 @@ static int apply_classes(struct recon_policy *r, unsigned bank, const struct pol
 		if (c && !anew && old.version == c->version)
 			continue;
 		if (c)
-			e = plan_class_make(c, enforced, (uint8_t)bank, &now);
+			e = plan_class_make(c, &dirs, (uint8_t)bank, &now);
 		if (e == 0)
 			e = apply_class(batch, &old, &now);
 		if (e < 0)
@@ -350,7 +349,7 @@ static int apply_classes(struct recon_policy *r, unsigned bank, const struct pol
 	for (unsigned i = 0; e == 0 && i < MAPS; i++)
 		e = map_batch_flush(&batch[i]);
 	if (e == 0)
-		memcpy(b->enforced, enforced, sizeof(enforced));
+		b->dirs = dirs;
 	return e;
 }
 

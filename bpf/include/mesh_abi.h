@@ -13,6 +13,12 @@
 
 enum mesh_dir { MESH_INGRESS = 0, MESH_EGRESS = 1 };
 
+/*
+ * Added to the direction in keys of the policy maps: what would hold if the shadow policies were in
+ * force, too. What no entry there names is denied by default.
+ */
+#define MESH_SHADOW 2
+
 /* Slots of a class in mesh_policy_row. */
 enum mesh_slot {
 	MESH_SLOT_OTHER = 0,
@@ -42,6 +48,7 @@ enum mesh_verdict {
 #define MESH_STATE_SERVICES   (1ULL << 43) /* the socket programs translate */
 #define MESH_STATE_EV_DROP    (1ULL << 44) /* events for drops and audited packets */
 #define MESH_STATE_EV_NEW     (1ULL << 45) /* events for new allowed flows as well */
+#define MESH_STATE_SHADOW     (1ULL << 46) /* shadow policies about ingress; next bit: about egress */
 
 struct mesh_config {
 	__u64 state;
@@ -180,6 +187,7 @@ struct mesh_ct6_key {
 #define MESH_CT_TUNNEL	 2 /* the peer is behind the tunnel */
 #define MESH_CT_FAILSAFE 4 /* allowed by the failsafe set */
 #define MESH_CT_AUDIT	 8 /* policy would have dropped it */
+#define MESH_CT_SHADOW	 16 /* a shadow policy would */
 
 #define MESH_TCP_SEEN_DATA   1 /* a packet without SYN */
 #define MESH_TCP_SEEN_REPLY  2
@@ -229,6 +237,7 @@ struct mesh_counter {
 
 #define MESH_EV_TUNNEL 1 /* seen on the tunnel device */
 #define MESH_EV_AUDIT  2
+#define MESH_EV_SHADOW 4 /* verdict and rule are those of the shadow policies */
 
 struct mesh_event {
 	__u64 time_ns; /* CLOCK_BOOTTIME */
@@ -248,6 +257,28 @@ struct mesh_event {
 	__u32 peer;
 	__u32 rule;
 	__u32 suppressed; /* events of this CPU that the limit held back since the last one */
+};
+
+/*
+ * mesh_shadow: what shadow policies would have dropped. The key that is all zero, if user space put it
+ * there, counts what found no room. mesh_shadow_flows: per CPU __u64 by direction, new flows that
+ * shadow policies were asked about.
+ */
+struct mesh_shadow_key {
+	__u8 addr[16]; /* of the peer, v4-mapped */
+	__u32 identity;
+	__be16 port; /* as in mesh_port_key */
+	__u8 proto;
+	__u8 dir;
+};
+
+struct mesh_shadow {
+	__u64 flows;
+	__u64 first_ns; /* CLOCK_BOOTTIME */
+	__u64 last_ns;
+	__u32 rule; /* of the last one */
+	__u8 verdict; /* enum mesh_verdict */
+	__u8 pad[3];
 };
 
 /* mesh_event_rate: per CPU. */
@@ -341,6 +372,8 @@ MESH_SIZE(mesh_frag_key, 40);
 MESH_SIZE(mesh_frag, 16);
 MESH_SIZE(mesh_counter, 16);
 MESH_SIZE(mesh_event, 72);
+MESH_SIZE(mesh_shadow_key, 24);
+MESH_SIZE(mesh_shadow, 32);
 MESH_SIZE(mesh_rate, 16);
 MESH_SIZE(mesh_svc_key, 20);
 MESH_SIZE(mesh_svc, 20);

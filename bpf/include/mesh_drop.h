@@ -18,6 +18,7 @@
 	X(6, PASS_TUNNEL, "outer packet of the tunnel")                                            \
 	X(7, PASS_AUDIT, "policy would have dropped it; audit mode let it pass")                   \
 	X(8, PASS_SERVICE, "connection to a service, sent to a backend")                           \
+	X(9, PASS_SHADOW, "allowed by policy; a shadow policy would have dropped it")              \
 	X(32, DROP_POLICY, "no policy allows it")                                                  \
 	X(33, DROP_POLICY_DENY, "a policy denies it")                                              \
 	X(34, DROP_POLICY_AUTH, "policy requires authentication, which this host cannot do")       \

@@ -82,7 +82,8 @@ INLINE struct decision policy_decide(const struct mesh_config *c, __u64 state, _
 	__u8 bank = state_bank(state);
 	struct mesh_row_key rk = {.dir = dir, .slot = policy_slot(p->proto), .bank = bank};
 	struct mesh_range_key pk = {.prefixlen = MESH_RANGE_BITS + 16};
-	struct decision d = {.verdict = c->default_verdict[bank][dir]};
+	struct decision d = {.verdict = dir & MESH_SHADOW ? MESH_DENY_DEFAULT :
+							    c->default_verdict[bank][dir]};
 	const struct mesh_class *class = bpf_map_lookup_elem(&mesh_class, &identity);
 	const struct mesh_port *port;
 	const struct mesh_row *row;

@@ -11,6 +11,7 @@
 #include "failsafe.h"
 #include "policy.h"
 #include "related.h"
+#include "shadow.h"
 
 /* Where a packet is seen. */
 struct point {
@@ -120,7 +121,8 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	struct mesh_ct e = {.flags = (at.dir == MESH_EGRESS ? MESH_CT_EGRESS : 0) |
 				     (at.tunnel ? MESH_CT_TUNNEL : 0)};
 	struct mesh_ipinfo info = {};
-	struct decision d;
+	struct decision d = {};
+	bool is_shadow;
 	int r;
 
 	f->is_fresh = !old;
@@ -137,18 +139,30 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	d = policy_decide(f->c, f->state, info.identity, at.dir, p);
 	f->rep.verdict = d.verdict;
 	f->rep.rule = d.rule;
-	if (d.verdict == MESH_ALLOW) {
-		r = MESH_PASS_NEW;
+	f->rep.dir = at.dir;
+	r = MESH_PASS_NEW;
+	is_shadow = d.verdict == MESH_ALLOW && shadow_is_on(f->state, at.dir) &&
+		    shadow_decide(f->c, p, &f->rep, f->state, !old);
+	if (d.verdict == MESH_ALLOW && !is_shadow)
 		goto pass;
-	}
-	if (f->state & MESH_STATE_AUDIT) {
+	if (!is_shadow && f->state & MESH_STATE_AUDIT) {
 		r = MESH_PASS_AUDIT;
 		e.flags |= MESH_CT_AUDIT;
 		goto pass;
 	}
 	if (!old && frame_failsafe_answer(f, at, v6)) {
+		if (is_shadow)
+			goto pass;
 		f->is_fresh = false;
 		return MESH_PASS_FAILSAFE;
+	}
+	if (is_shadow) {
+		/* told once for each flow, also for one that is older than the shadow policy */
+		f->is_fresh = !old || !(old->flags & MESH_CT_SHADOW);
+		shadow_note(p, &f->rep, !f->is_fresh);
+		r = MESH_PASS_SHADOW;
+		e.flags |= MESH_CT_SHADOW;
+		goto pass;
 	}
 	if (old)
 		ct_touch(f->c, old, p, now, true);
@@ -157,7 +171,7 @@ pass:
 	f->node = info.node;
 	e.generation = state_generation(f->state);
 	e.peer = info.identity;
-	e.rule = f->rep.rule;
+	e.rule = d.rule;
 	e.node = info.node;
 	if (at.tunnel && at.dir == MESH_INGRESS) {
 		e.outer4 = f->t.outer4;
@@ -315,7 +329,7 @@ INLINE bool frame_wants_event(const struct frame *f, int reason)
 		return f->state & MESH_STATE_EV_DROP;
 	if (!f->is_fresh)
 		return false;
-	if (reason == MESH_PASS_AUDIT)
+	if (reason == MESH_PASS_AUDIT || reason == MESH_PASS_SHADOW)
 		return f->state & (MESH_STATE_EV_DROP | MESH_STATE_EV_NEW);
 	return f->state & MESH_STATE_EV_NEW;
 }
@@ -345,7 +359,9 @@ INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
 		f.rep.reason = (__u16)reason;
 		f.rep.dir = at.dir;
 		f.rep.flags = (at.tunnel ? MESH_EV_TUNNEL : 0) |
-			      (reason == MESH_PASS_AUDIT ? MESH_EV_AUDIT : 0);
+			      (reason == MESH_PASS_AUDIT  ? MESH_EV_AUDIT :
+			       reason == MESH_PASS_SHADOW ? MESH_EV_SHADOW :
+							    0);
 		event_send(skb, f.c, &f.p, &f.rep);
 	}
 	return reason < MESH_DROP_FIRST ? VERDICT_PASS : VERDICT_DROP;

@@ -13,8 +13,11 @@ _meshctl_words()
 	"identity get") words="" ;;
 	"node") words="list" ;;
 	"node list") words="" ;;
-	"policy") words="list verdict why" ;;
+	"policy") words="confirm guard list shadow verdict why" ;;
+	"policy confirm") words="" ;;
+	"policy guard") words=" --confirm --off" ;;
 	"policy list") words="" ;;
+	"policy shadow") words="" ;;
 	"policy verdict") words=" -f --objects --subject --peer --peer-ip --direction --protocol --port --icmp-type --option --named-port --fqdn" ;;
 	"policy why") words=" --peer-ip -i --identity --direction --protocol --port --icmp-type" ;;
 	"service") words="list" ;;

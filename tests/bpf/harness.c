@@ -49,7 +49,8 @@ void harness_reset(struct harness *h)
 	static const enum bpfobj_map maps[] = {
 		BPFOBJ_IPCACHE4,    BPFOBJ_IPCACHE6,	BPFOBJ_CIDR4,	     BPFOBJ_CIDR6,
 		BPFOBJ_CLASS,	    BPFOBJ_POLICY_ROW,	BPFOBJ_POLICY_PORT,  BPFOBJ_POLICY_RANGE,
-		BPFOBJ_FAILSAFE,    BPFOBJ_CT4,		BPFOBJ_CT6,	     BPFOBJ_FRAGS};
+		BPFOBJ_FAILSAFE,    BPFOBJ_CT4,		BPFOBJ_CT6,	     BPFOBJ_FRAGS,
+		BPFOBJ_SHADOW};
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
 		must(bpfmap_clear(h->obj, maps[i]), bpfobj_map_name(maps[i]));

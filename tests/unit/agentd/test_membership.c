@@ -188,7 +188,7 @@ static void start_sync(void)
 	struct sync_tables t;
 
 	cr_assert_eq(world_new(&agent.config, "me", 300, &conf, &agent.world), 0);
-	t = (struct sync_tables){.identities = agent.world->identities, .policies = agent.world->policies,
+	t = (struct sync_tables){.identities = agent.world->identities, .policies = agent.world->gate,
 				 .services = agent.world->services, .endpoints = agent.world->endpoints,
 				 .nodes = agent.world->nodes};
 	cr_assert_eq(sync_new(agent.loop, agent.client, false, &t, &callbacks, &agent.sync), 0);

@@ -50,6 +50,11 @@ HANDLER(on_identity, CTL_VERB_IDENTITY_GET)
 HANDLER(on_nodes, CTL_VERB_NODE_LIST)
 HANDLER(on_policies, CTL_VERB_POLICY_LIST)
 HANDLER(on_policy_why, CTL_VERB_POLICY_WHY)
+HANDLER(on_shadow, CTL_VERB_POLICY_SHADOW)
+HANDLER(on_shadow_set, CTL_VERB_POLICY_SHADOW_SET)
+HANDLER(on_guard, CTL_VERB_POLICY_GUARD)
+HANDLER(on_guard_set, CTL_VERB_POLICY_GUARD_SET)
+HANDLER(on_confirm, CTL_VERB_POLICY_CONFIRM)
 HANDLER(on_services, CTL_VERB_SERVICE_LIST)
 HANDLER(on_ipcache, CTL_VERB_IPCACHE_LIST)
 HANDLER(on_ipcache_get, CTL_VERB_IPCACHE_GET)
@@ -67,6 +72,11 @@ static const struct ctl_verb verbs[] = {
 	{CTL_VERB_NODE_LIST, false, on_nodes, NULL},
 	{CTL_VERB_POLICY_LIST, false, on_policies, NULL},
 	{CTL_VERB_POLICY_WHY, false, on_policy_why, NULL},
+	{CTL_VERB_POLICY_SHADOW, false, on_shadow, NULL},
+	{CTL_VERB_POLICY_SHADOW_SET, true, on_shadow_set, NULL},
+	{CTL_VERB_POLICY_GUARD, false, on_guard, NULL},
+	{CTL_VERB_POLICY_GUARD_SET, true, on_guard_set, NULL},
+	{CTL_VERB_POLICY_CONFIRM, true, on_confirm, NULL},
 	{CTL_VERB_SERVICE_LIST, false, on_services, NULL},
 	{CTL_VERB_IPCACHE_LIST, false, on_ipcache, NULL},
 	{CTL_VERB_IPCACHE_GET, false, on_ipcache_get, NULL},

@@ -134,6 +134,9 @@ has "ingress tcp/22 from 0.0.0.0/0 (config), 3 hits"
 has "egress icmp to 192.0.2.1/32 (automatic), 0 hits"
 has "warning: the API server does not answer [api.unreachable] for 1m1s"
 has "-> check the route"
+has "7 not selecting this host, 2 in shadow mode"
+has "rolled-back, to be confirmed within 2m, confirmed: 3 policies, waiting: 1"
+has "let pass by audit mode: ingress 4, egress 0; by shadow policies, if enforced: ingress 6, egress 1"
 # JSON is the daemon's data, whatever the command prints for people
 for verb in endpoint.list identity.list node.list policy.list service.list map.list dns.status dns.learned; do
 	noun=${verb%.*}
@@ -162,6 +165,36 @@ has "peer: identity 16802, k8s:sith=vader"
 has "audit mode"
 run 1 --socket "$sock" policy why --identity 16802 --direction egress --protocol udp --port 53 -o json
 [ "$out" = "$("$fake" --print "$here/data/fixture.json" policy.why)" ] || fail "policy.why -o json: $out"
+run 0 --socket "$sock" policy shadow
+has "CiliumNetworkPolicy legacy/strict (by annotation), ingress"
+has "would have dropped 3 of 40 new flows in 2h0m"
+has "empire/vader"
+has "8443"
+has "type 8"
+has "vader?[31m"
+has "and 4 peers and ports more"
+has "CiliumClusterwideNetworkPolicy calm (by choice of this host), ingress and egress"
+has "5 flows more found no room"
+run 0 --socket "$sock" policy shadow -o json
+[ "$out" = "$("$fake" --print "$here/data/fixture.json" policy.shadow)" ] || fail "policy.shadow -o json: $out"
+run 0 --socket "$sock" -o json policy shadow legacy/strict on
+[ "$(echo $out)" = '{ "name": "strict", "namespace": "legacy", "mode": "on" }' ] || fail "policy shadow on: $out"
+run 0 --socket "$sock" -o json policy shadow calm off
+[ "$(echo $out)" = '{ "name": "calm", "namespace": "", "mode": "off" }' ] || fail "policy shadow off: $out"
+run 2 --socket "$sock" policy shadow legacy/strict maybe
+run 2 --socket "$sock" policy shadow /strict
+run 2 --socket "$sock" policy shadow a/b/c on
+run 0 --socket "$sock" policy guard
+has "guard: pending, to be confirmed within 2m, 1m1s left, confirmed: 3 policies"
+run 0 --socket "$sock" -o json policy guard --confirm 90s
+[ "$(echo $out)" = '{ "confirm": "90s" }' ] || fail "policy guard --confirm: $out"
+run 0 --socket "$sock" -o json policy guard --off
+[ "$(echo $out)" = '{ "off": true }' ] || fail "policy guard --off: $out"
+run 2 --socket "$sock" policy guard --confirm 1s
+says "from 5s to 24h"
+run 2 --socket "$sock" policy guard --confirm 90s --off
+run 1 --socket "$sock" policy confirm
+says "nothing to confirm"
 run 0 --socket "$sock" map list
 has "NUM ENTRIES"
 run 5 --socket "$sock" ipcache list 10.0.0.0/8

@@ -29,6 +29,7 @@ Test(conf, defaults)
 	cr_assert_str_eq(c->control_socket, "/run/mesh-external-agent/control.sock");
 	cr_assert_eq(c->log_level, LOG_INFO);
 	cr_assert_eq(c->revoked_action, CONF_REVOKED_ENFORCE);
+	cr_assert_not(c->has_policy_audit);
 	cr_assert(c->failsafe.is_enabled && c->failsafe.has_automatic);
 	cr_assert_eq(c->failsafe.inbound.n, 1);
 	cr_assert_eq(c->failsafe.inbound.v[0].port, 22);
@@ -263,4 +264,31 @@ Test(conf, a_reload_takes_the_live_keys)
 	cr_expect_eq(running->interfaces.n, 0);
 	cr_expect_not(running->failsafe.is_enabled);
 	cr_expect_eq(next->mtu, 1400);
+}
+
+/* None of them may be forgotten in the swap: afterwards nothing that a reload can change differs. */
+Test(conf, a_reload_takes_every_live_key)
+{
+	static const char text[] =
+		"log-level = \"debug\"; interfaces = [ \"eth7\" ]; addresses = [ \"192.0.2.1\" ]; mtu = 1300;\n"
+		"revoked-action = \"stand-down\"; policy-audit-mode = true;\n"
+		"failsafe: { enabled = false; automatic = false; inbound = ( ); outbound = ( { protocol = \"tcp\"; port = 1; } ); };\n"
+		"monitor: { rate = 7; burst = 8; };";
+	CLEANUP(conf_free) struct conf *running = NULL;
+	CLEANUP(conf_free) struct conf *next = NULL;
+	CLEANUP(conf_free) struct conf *again = NULL;
+	CLEANUP(strv_done) struct strv live = {0}, restart = {0}, left = {0};
+	struct err err = {0};
+
+	cr_assert_eq(conf_parse("", 0, "old", &running, &err), 0, "%s", err.text);
+	cr_assert_eq(conf_parse(text, strlen(text), "new", &next, &err), 0, "%s", err.text);
+	cr_assert_eq(conf_parse(text, strlen(text), "new", &again, &err), 0, "%s", err.text);
+	cr_assert_eq(conf_changed(running, next, &live, &restart), 0);
+	cr_assert_eq(restart.n, 0);
+	conf_swap_live(running, next);
+	cr_assert_eq(conf_changed(running, again, &left, &restart), 0);
+	cr_assert_eq(left.n, 0, "%s", left.n ? left.v[0] : "");
+	/* and the text above leaves none out */
+	for (size_t i = 0; i < conf_key_count(); i++)
+		cr_expect(strv_has(&live, conf_key_name(i)) || conf_key_is_restart(i), "%s", conf_key_name(i));
 }

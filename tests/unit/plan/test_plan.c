@@ -9,14 +9,25 @@
 #include "plan/plan_policy.h"
 #include "plan/plan_service.h"
 
-enum { BANK = 1, CLASS = 77, PORTS_MAX = 6, PROTOS_MAX = 5 };
+enum { BANK = 1, CLASS = 77, PORTS_MAX = 6, PROTOS_MAX = 5, MAP_DIRS = 4 };
 
 struct world {
 	struct policy_class class;
-	struct policy_ports ports[POLICY_DIRS][POLICY_SLOTS][PORTS_MAX];
-	struct policy_proto protos[POLICY_DIRS][PROTOS_MAX];
-	bool enforced[POLICY_DIRS];
+	struct policy_ports ports[MAP_DIRS][POLICY_SLOTS][PORTS_MAX];
+	struct policy_proto protos[MAP_DIRS][PROTOS_MAX];
+	struct plan_dirs dirs;
 };
+
+/* Rows of a direction as the maps number it, and whether entries of it are wanted. */
+static struct policy_rows *rows_of(struct world *w, unsigned dir)
+{
+	return dir & MESH_SHADOW ? &w->class.shadow[dir & 1] : &w->class.rows[dir];
+}
+
+static bool is_wanted(const struct world *w, unsigned dir)
+{
+	return dir & MESH_SHADOW ? w->dirs.shadow[dir & 1] : w->dirs.enforced[dir];
+}
 
 static struct policy_verdict random_verdict(void)
 {
@@ -44,11 +55,14 @@ static void fill_slot(struct policy_slot_rows *s, struct policy_ports *ports)
 static void fill(struct world *w)
 {
 	w->class = (struct policy_class){.number = CLASS, .version = 9};
-	for (int dir = 0; dir < POLICY_DIRS; dir++) {
-		struct policy_rows *rows = &w->class.rows[dir];
+	for (unsigned dir = 0; dir < POLICY_DIRS; dir++) {
+		w->dirs.enforced[dir] = rng_below(4) != 0;
+		w->dirs.shadow[dir] = rng_below(3) != 0;
+	}
+	for (unsigned dir = 0; dir < MAP_DIRS; dir++) {
+		struct policy_rows *rows = rows_of(w, dir);
 		uint8_t proto = 0;
 
-		w->enforced[dir] = rng_below(4) != 0;
 		for (int slot = 0; slot < POLICY_SLOTS; slot++)
 			fill_slot(&rows->slot[slot], w->ports[dir][slot]);
 		rows->slot[POLICY_SLOT_OTHER].n_ports = 0;
@@ -127,9 +141,9 @@ static void check_sorted(const struct plan_class *p)
 		cr_assert_lt(memcmp(&p->ranges[i - 1].key, &p->ranges[i].key, sizeof(p->ranges[i].key)), 0);
 }
 
-static void check_question(const struct world *w, const struct plan_class *p, uint8_t dir, uint8_t proto, uint16_t port)
+static void check_question(struct world *w, const struct plan_class *p, uint8_t dir, uint8_t proto, uint16_t port)
 {
-	struct policy_verdict want = policy_rows_lookup(&w->class.rows[dir], proto, port);
+	struct policy_verdict want = policy_rows_lookup(rows_of(w, dir), proto, port);
 	struct mesh_port have = lookup(p, dir, proto, port);
 
 	cr_assert_eq(have.verdict, plan_verdict(want.action), "dir %u proto %u port %u", dir, proto, port);
@@ -145,23 +159,23 @@ Test(plan_policy, answers_as_the_engine_does)
 		CLEANUP(plan_class_done) struct plan_class p = {0};
 
 		fill(w);
-		cr_assert_eq(plan_class_make(&w->class, w->enforced, BANK, &p), 0);
+		cr_assert_eq(plan_class_make(&w->class, &w->dirs, BANK, &p), 0);
 		cr_assert_eq(p.version, 9);
 		check_sorted(&p);
-		for (uint8_t dir = 0; dir < POLICY_DIRS; dir++) {
-			for (size_t i = 0; !w->enforced[dir] && i < p.n_rows; i++)
-				cr_assert_neq(p.rows[i].key.dir, dir, "a direction that is not enforced has no rows");
-			for (int n = 0; w->enforced[dir] && n < 60; n++)
+		for (uint8_t dir = 0; dir < MAP_DIRS; dir++) {
+			for (size_t i = 0; !is_wanted(w, dir) && i < p.n_rows; i++)
+				cr_assert_neq(p.rows[i].key.dir, dir, "a direction that nothing is about has no rows");
+			for (int n = 0; is_wanted(w, dir) && n < 60; n++)
 				check_question(w, &p, dir, protos[rng_below(ARRAY_LEN(protos))], (uint16_t)rng_below(65536));
-			for (int slot = 1; w->enforced[dir] && slot < POLICY_SLOTS; slot++)
-				for (uint32_t i = 0; i < w->class.rows[dir].slot[slot].n_ports; i++) {
+			for (int slot = 1; is_wanted(w, dir) && slot < POLICY_SLOTS; slot++)
+				for (uint32_t i = 0; i < rows_of(w, dir)->slot[slot].n_ports; i++) {
 					const struct policy_ports *b = &w->ports[dir][slot][i];
 
 					check_question(w, &p, dir, protos[slot - 1], b->port);
 					check_question(w, &p, dir, protos[slot - 1], (uint16_t)(b->port | ~b->mask));
 					check_question(w, &p, dir, protos[slot - 1], (uint16_t)(b->port - 1));
 				}
-			for (int proto = 0; w->enforced[dir] && proto < 256; proto++)
+			for (int proto = 0; is_wanted(w, dir) && proto < 256; proto++)
 				if (policy_slot_of((uint8_t)proto) == POLICY_SLOT_OTHER)
 					check_question(w, &p, dir, (uint8_t)proto, 0);
 		}

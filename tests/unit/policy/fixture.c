@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "identity/named_port.h"
+#include "policy/policy_shadow.h"
 
 #define NS	"k8s:io.kubernetes.pod.namespace="
 #define CLUSTER "k8s:io.cilium.k8s.policy.cluster="
@@ -205,23 +206,40 @@ struct fixture_peer fixture_peer(const char *name)
 	return p;
 }
 
-struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixture_peer *p,
-					    enum policy_dir dir, uint8_t proto, uint16_t port)
+static const struct policy_class *class_of_peer(struct fixture *f, const struct fixture_peer *p)
 {
 	uint32_t identity =
 		p->has_identity ? p->identity : policy_table_identity_of(f->table, &p->ip);
 
 	if (p->has_identity && p->ip.family)
 		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, &identity), 0);
-	if (!policy_table_enforced(f->table, dir))
-		return (struct policy_verdict){.action = POLICY_ALLOW};
-	return policy_rows_lookup(
-		&policy_table_class(f->table, policy_class_of(f->table, identity))->rows[dir],
-		proto, port);
+	return policy_table_class(f->table, policy_class_of(f->table, identity));
 }
 
-struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p,
+struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixture_peer *p,
 					    enum policy_dir dir, uint8_t proto, uint16_t port)
+{
+	const struct policy_class *c = class_of_peer(f, p);
+
+	if (!policy_table_enforced(f->table, dir))
+		return (struct policy_verdict){.action = POLICY_ALLOW};
+	return policy_rows_lookup(&c->rows[dir], proto, port);
+}
+
+struct policy_verdict fixture_table_shadow(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
+					   uint8_t proto, uint16_t port)
+{
+	const struct policy_class *c = class_of_peer(f, p);
+
+	cr_assert(policy_table_shadowed(f->table, dir));
+	return policy_rows_lookup(&c->shadow[dir], proto, port);
+}
+
+typedef int (*why_fn)(struct policy_repo *r, const struct policy_peer *peer, enum policy_dir dir, uint8_t proto,
+		      uint16_t port, struct policy_why *ret);
+
+static struct policy_verdict ask_model(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
+				       uint8_t proto, uint16_t port, why_fn fn)
 {
 	const struct identity *id = p->has_identity ? identity_get(f->ids, p->identity) : NULL;
 	struct policy_peer peer = {.ip = p->ip,
@@ -234,8 +252,20 @@ struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixt
 		peer.ports = id->ports->told;
 		peer.n_ports = id->ports->n_told;
 	}
-	cr_assert_eq(policy_why(f->repo, &peer, dir, proto, port, &why), 0);
+	cr_assert_eq(fn(f->repo, &peer, dir, proto, port, &why), 0);
 	v = why.verdict;
 	policy_why_done(&why);
 	return v;
+}
+
+struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p,
+					    enum policy_dir dir, uint8_t proto, uint16_t port)
+{
+	return ask_model(f, p, dir, proto, port, policy_why);
+}
+
+struct policy_verdict fixture_model_shadow(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
+					   uint8_t proto, uint16_t port)
+{
+	return ask_model(f, p, dir, proto, port, policy_why_shadow);
 }

@@ -37,10 +37,16 @@ struct fixture_peer fixture_peer(const char *name);
 /* What the tables say. */
 struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixture_peer *p,
 					    enum policy_dir dir, uint8_t proto, uint16_t port);
+/* With the shadow policies in force, which there must be for that direction. */
+struct policy_verdict fixture_table_shadow(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
+					   uint8_t proto, uint16_t port);
 
 /* What the rules say. */
 struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p,
 					    enum policy_dir dir, uint8_t proto, uint16_t port);
+
+struct policy_verdict fixture_model_shadow(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
+					   uint8_t proto, uint16_t port);
 
 /* A whole object from its parts; `spec` is borrowed. */
 json_t *fixture_object(const char *ns, const char *name, json_t *spec);

@@ -11,10 +11,13 @@
 #include "base/str.h"
 #include "fixture.h"
 #include "identity/selector.h"
+#include "policy/policy_shadow.h"
 
 enum { ROUNDS = 300, CHECKS = 100, IDENTITIES = 24 };
 
 static uint64_t state;
+static uint64_t n_shadow_checks;
+static bool has_shadow; /* this round has shadow policies */
 
 static uint32_t below(uint32_t bound)
 {
@@ -229,6 +232,9 @@ static void set_random_policy(struct fixture *f, uint32_t slot)
 
 	(void)snprintf(name, sizeof(name), "p%u", slot);
 	obj = fixture_object("ext", name, spec);
+	if (has_shadow && chance(40))
+		(void)json_object_set_new(json_object_get(obj, "metadata"), "annotations",
+					  json_pack("{s:s}", POLICY_MODE_ANNOTATION, "shadow"));
 	r = policy_set(f->repo, kind, obj, &err);
 	cr_assert(r == 1 || r == -EBADMSG, "%d", r);
 	json_decref(spec);
@@ -329,6 +335,16 @@ static void check_one(struct fixture *f, uint32_t round)
 	struct policy_verdict table = fixture_table_verdict(f, &peer, dir, proto, port);
 	struct policy_verdict model = fixture_model_verdict(f, &peer, dir, proto, port);
 
+	if (table.action == model.action && policy_table_shadowed(f->table, dir)) {
+		struct policy_verdict by_rules = fixture_model_shadow(f, &peer, dir, proto, port);
+		struct policy_verdict shadow = fixture_table_shadow(f, &peer, dir, proto, port);
+
+		cr_assert(shadow.action == by_rules.action && shadow.rule == by_rules.rule,
+			  "round %u: identity %u dir %d proto %u port %u with shadow: tables %d by %u, rules %d by %u",
+			  round, peer.identity, (int)dir, proto, port, shadow.action, shadow.rule, by_rules.action,
+			  by_rules.rule);
+		n_shadow_checks++;
+	}
 	cr_assert(table.action == model.action && table.rule == model.rule,
 		  "round %u: identity %u dir %d proto %u port %u: tables %s by %u, rules %s by %u",
 		  round, peer.identity, (int)dir, proto, port,
@@ -370,8 +386,10 @@ static void check_tables(struct fixture *f)
 			continue;
 		cr_assert_eq(c->number, i);
 		in_use += c->n_identities;
-		for (unsigned d = 0; d < POLICY_DIRS; d++)
+		for (unsigned d = 0; d < POLICY_DIRS; d++) {
 			check_rows(&c->rows[d]);
+			check_rows(&c->shadow[d]);
+		}
 	}
 	cr_assert_eq(in_use, identity_count(f->ids));
 	for (size_t i = 0; i < n_prefixes; i++) {
@@ -398,11 +416,14 @@ Test(random, tables_say_what_rules_say, .timeout = 3600)
 		struct fixture f;
 
 		random_fixture(&f);
+		has_shadow = chance(50);
 		for (unsigned step = 0; step < 3; step++) {
 			for (uint32_t n = 1 + below(5); n > 0; n--)
 				set_random_policy(&f, below(6));
 			if (step && chance(50))
 				(void)policy_remove(f.repo, POLICY_CNP, "ext", "p1");
+			if (has_shadow && chance(30))
+				cr_assert_geq(policy_choose(f.repo, "ext", "p2", (enum policy_choice)below(3)), 0);
 			cr_assert_geq(policy_table_update(f.table), 0);
 			for (unsigned i = 0; i < CHECKS; i++)
 				check_one(&f, round);
@@ -417,4 +438,5 @@ Test(random, tables_say_what_rules_say, .timeout = 3600)
 		}
 		fixture_done(&f);
 	}
+	cr_assert_gt(n_shadow_checks, rounds * CHECKS / 4);
 }
