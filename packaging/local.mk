@@ -14,22 +14,21 @@ uninstall-local:
 # The Debian package, built from what `make dist` would ship, as packaging/debian says. DEB_SUFFIX makes
 # a version of its own, as in `make deb DEB_SUFFIX=+local1`. Its build runs no tests: `make check` does.
 debian_files = packaging/debian/changelog packaging/debian/control packaging/debian/copyright \
-	packaging/debian/mesh-external-agent.lintian-overrides \
-	packaging/debian/mesh-external-agent.postrm packaging/debian/mesh-external-agent.prerm \
-	packaging/debian/rules packaging/debian/source/format
+	packaging/debian/mesh-external-agent.lintian-overrides packaging/debian/mesh-external-agent.postrm \
+	packaging/debian/mesh-external-agent.prerm packaging/debian/rules packaging/debian/source/format
 EXTRA_DIST += $(debian_files)
+DEB_DIR = deb
 DEB_SUFFIX =
 deb:
 	@command -v dpkg-buildpackage >/dev/null && command -v dh >/dev/null || { \
 		echo 'make deb: install dpkg-dev and debhelper' >&2; exit 1; }
-	rm -rf deb/build && $(MKDIR_P) deb/build
-	$(MAKE) $(AM_MAKEFLAGS) distdir distdir=deb/build/$(PACKAGE)
-	mv deb/build/$(PACKAGE)/packaging/debian deb/build/$(PACKAGE)/debian
-	test -z '$(DEB_SUFFIX)' || $(SED) -i '1s/)/$(DEB_SUFFIX))/' deb/build/$(PACKAGE)/debian/changelog
-	cd deb/build/$(PACKAGE) && DEB_BUILD_OPTIONS="nocheck $$DEB_BUILD_OPTIONS" DEB_BUILD_PROFILES=nocheck \
-		dpkg-buildpackage -b -us -uc >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }
-	mv deb/build/*.deb deb/build/*.buildinfo deb/build/*.changes deb/ && rm -rf deb/build
-	@echo 'in deb/:' && cd deb && ls *.deb
+	rm -rf '$(DEB_DIR)' && $(MKDIR_P) '$(DEB_DIR)/build'
+	$(MAKE) $(AM_MAKEFLAGS) distdir distdir='$(DEB_DIR)/build/$(PACKAGE)'
+	cd '$(DEB_DIR)/build/$(PACKAGE)' && mv packaging/debian debian && \
+		$(SED) -i '1s/)/$(DEB_SUFFIX))/' debian/changelog && \
+		{ DEB_BUILD_OPTIONS="nocheck $$DEB_BUILD_OPTIONS" DEB_BUILD_PROFILES=nocheck \
+			dpkg-buildpackage -b -us -uc >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }; }
+	cd '$(DEB_DIR)' && mv build/*.deb build/*.buildinfo build/*.changes . && rm -rf build && ls *.deb
 clean-local:
-	rm -rf deb
+	rm -rf '$(DEB_DIR)'
 .PHONY: deb
