@@ -223,5 +223,6 @@ enrol() {
 # The policy generation is what the agent says it has planned and has in force.
 in_force() { [ "$(host "$1" policy list -o json | jq --arg n "$2" 'any(.. | objects; .name? == $n)')" = "${3:-true}" ]; }
 
-# reaches PLACE ADDRESS [PORT] [NUMBER]: a TCP connection and an answer, within a second
-reaches() { in_place "$1" curl -fs --max-time 1 --connect-timeout 1 "http://$2:${3:-80}/"; }
+# reaches PLACE ADDRESS [PORT]: a TCP connection and an answer, within a second
+PATIENCE=${PATIENCE:-1}
+reaches() { in_place "$1" curl -fs --max-time "$PATIENCE" --connect-timeout "$PATIENCE" "http://$2:${3:-80}/"; }

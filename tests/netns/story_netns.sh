@@ -5,6 +5,7 @@
 # Prints PASS, FAIL or SKIP for each case. Needs root, curl, jq, iproute2; ends with 77 without them.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/story_lib.sh"
+. "$HERE/story_checks.sh"
 skip_all() { echo "SKIP $*"; exit 77; }
 if [ -z "${STORY_INSIDE:-}" ]; then
 	[ "$(id -u)" = 0 ] || skip_all "everything: needs root for network namespaces"
@@ -14,43 +15,7 @@ if [ -z "${STORY_INSIDE:-}" ]; then
 fi
 story_enter "$0" "$@"
 
-good=0 bad=0
-is() { # what, expected, got
-	if [ "$2" = "$3" ]; then
-		good=$((good + 1))
-		echo "PASS $1"
-	else
-		bad=$((bad + 1))
-		echo "FAIL $1: expected '$2', got '$3'"
-	fi
-}
-check() { local what=$1 r=0; shift; "$@" >"$T/out" 2>&1 || r=$?; is "$what" 0 $r; [ $r = 0 ] || tail -n 5 "$T/out" | sed 's/^/    /'; }
-exits() { # what, exit status, command...
-	local what=$1 want=$2 r=0
-	shift 2
-	"$@" >"$T/out" 2>&1 </dev/null || r=$?
-	is "$what" "$want" $r
-}
-passes() { # what, place, address, port; it may take a while to come true
-	local r=0
-	wait_for 15 reaches "$2" "$3" "$4"
-	reaches "$2" "$3" "$4" >"$T/out" 2>&1 || r=$?
-	is "$1" 0 $r
-}
-stopped() {
-	local r=0
-	wait_for 15 eval "! reaches $2 $3 $4"
-	reaches "$2" "$3" "$4" >"$T/out" 2>&1 || r=$?
-	is "$1" 28 $r # curl: timed out
-}
-status() { host "$1" status -o json | jq -r "$2"; }
 drops() { status ahch-to .drops.ingress; }
-policy() { # name, spec, seconds to wait
-	apply $CNP/"$1" <<Y
-{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: $1, namespace: legacy}, spec: $2}
-Y
-	wait_for "${3:-15}" eval "host ahch-to policy list | grep -q ' $1 .*enforced'" || echo "policy $1 is not in force"
-}
 fault() { api POST /test/faults -H 'Content-Type: application/json' -d "$1" -o /dev/null; }
 faults_end() { api DELETE /test/faults -o /dev/null; }
 cut_watches() { api POST /test/cut -H 'Content-Type: application/json' -d '{"pathPrefix":"/"}' -o /dev/null; }
