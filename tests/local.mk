@@ -353,7 +353,7 @@ endif
 
 # vm: the package in virtual machines; needs root. Other kernels: make check-vm KERNELS='5.10 6.12'
 KERNELS = 6.1
-VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh
+VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
 EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
 	tests/vm/vm.sh $(VM_TESTS)
 check-vm: all $(SYSTEM_TESTS) $(story_needs) deb

@@ -102,6 +102,8 @@ enforcing() {
 			{fromCIDR: [172.19.100.3/32], toPorts: [{ports: [{port: "7000", protocol: UDP}]}]}],
 		egress: [{toEndpoints: [{matchLabels: {rebel: leia}}]}]}'
 	in_force "policy"
+	check "the tunnel is $TUNNEL, and the machine's identity in it" eval \
+		"host ahch-to status | grep -q 'Datapath: *$TUNNEL on' && grep -qx 'from $AHCHTO vni $(status ahch-to .identity)' $T/log/node1"
 	check "a name of the cluster, from the daemon's DNS" eval "guest meshctl dns query temple.legacy.svc.cluster.local | grep -q 10.96.0.80"
 	guest sh -c 'echo nameserver 127.18.53.53 >/etc/resolv.conf'
 	is "by name, from the resolver" "Greetings from the pod leia" "$(guest curl -s --max-time 5 http://temple.legacy.svc.cluster.local/)"

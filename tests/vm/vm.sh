@@ -94,8 +94,8 @@ make_image() {
 
 # customize ROOT: called by mmdebstrap
 customize() {
-	systemctl --root="$1" enable systemd-networkd systemd-network-generator
-	systemctl --root="$1" mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
+	systemctl -q --root="$1" enable systemd-networkd systemd-network-generator
+	systemctl -q --root="$1" mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
 	: >"$1/etc/machine-id"
 	: >"$1/etc/resolv.conf" # no name server, and no waiting for one
 	mkdir -p "$1/var/log/journal"
