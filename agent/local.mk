@@ -59,6 +59,7 @@ agent_libmesh_a_SOURCES += \
 # bpf
 agent_libmesh_a_SOURCES += \
 	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h \
+	agent/bpf/bpf_clsact.c agent/bpf/bpf_clsact.h \
 	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
 	agent/bpf/bpf_events.c agent/bpf/bpf_events.h \
 	agent/bpf/bpf_map.c agent/bpf/bpf_map.h \
@@ -237,6 +238,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/shadowing.c agent/agentd/shadowing.h \
+	agent/agentd/stand_down.c agent/agentd/stand_down.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/view_dns.c \

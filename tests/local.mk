@@ -284,11 +284,13 @@ endif
 # bpf: need root; run by `make check-system`
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
-bpf_test_programs = tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
+bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
 	tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
+tests_bpf_insns_SOURCES = tests/bpf/insns.c
+tests_bpf_insns_LDADD = $(MESH_LIBS)
 tests_bpf_test_attach_SOURCES = tests/bpf/test_attach.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_attach_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_attach_LDADD = $(MESH_LIBS)
@@ -340,13 +342,13 @@ EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh 
 	tests/cluster/peer6.py $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
-run_suite = skipped=0; failed=0; total=0; \
-	for t in $$tests; do \
+run_tests = for t in $$tests; do \
 		total=$$((total + 1)); echo "== $$t"; "$$t"; rc=$$?; \
 		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
 		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
-	done; \
-	echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
+	done
+tell_suite = echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
+run_suite = skipped=0; failed=0; total=0; $(run_tests); $(tell_suite)
 check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
 	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
@@ -363,7 +365,7 @@ EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_cases.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
+EXTRA_DIST += tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
 	tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh
@@ -376,6 +378,18 @@ demo:
 	@exit 1
 endif
 .PHONY: demo
+
+# vm: the package in virtual machines; needs root. Other kernels: make check-vm KERNELS='5.10 6.12'
+KERNELS = 6.1
+VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
+EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
+	tests/vm/vm.sh $(VM_TESTS)
+check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
+	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; tests=$(srcdir)/tests/vm/t_deb.sh; $(run_tests); \
+	tests=; for t in $(VM_TESTS); do tests="$$tests $(srcdir)/$$t"; done; \
+	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
+.PHONY: check-vm
+
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned

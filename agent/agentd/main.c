@@ -4,11 +4,12 @@
 #include <stdlib.h>
 
 #include "agentd/agent.h"
+#include "agentd/stand_down.h"
 #include "base/log.h"
 
 static void usage(FILE *f)
 {
-	(void)fprintf(f, "Usage: mesh-agentd [--config FILE] [--log-level LEVEL] [--version] [--help]\n"
+	(void)fprintf(f, "Usage: mesh-agentd [--config FILE] [--log-level LEVEL] [--stand-down] [--version] [--help]\n"
 			 "Makes this host a member of the Kubernetes cluster that it joined with mesh-join(8).\n"
 			 "See mesh-agentd(8).\n");
 }
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 						{"log-level", required_argument, NULL, 'l'},
+						{"stand-down", no_argument, NULL, 's'},
 						{"version", no_argument, NULL, 'V'},
 						{"help", no_argument, NULL, 'h'},
 						{0}};
@@ -24,6 +26,7 @@ int main(int argc, char **argv)
 	CLEANUP(agent_free) struct agent *agent = NULL;
 	struct conf *conf;
 	struct err err = {0};
+	bool is_standing_down = false;
 	int level = -1, c, r;
 
 	while ((c = getopt_long(argc, argv, "c:l:Vh", options, NULL)) != -1) {
@@ -37,6 +40,9 @@ int main(int argc, char **argv)
 					      optarg);
 				return 2;
 			}
+			break;
+		case 's':
+			is_standing_down = true;
 			break;
 		case 'V':
 			(void)printf("mesh-agentd %s\n", PACKAGE_VERSION_TEXT);
@@ -56,11 +62,16 @@ int main(int argc, char **argv)
 	r = conf_load(path, &conf, &err);
 	if (r == 0) {
 		log_set_level(level >= 0 ? level : conf->log_level);
-		r = agent_new(conf, path, &agent, &err);
+		if (is_standing_down) {
+			r = stand_down(conf, &err);
+			conf_free(conf);
+		} else {
+			r = agent_new(conf, path, &agent, &err);
+		}
 	}
 	if (r < 0) {
 		(void)fprintf(stderr, "mesh-agentd: %s\n", err.text[0] ? err.text : err_name(r));
 		return 1;
 	}
-	return agent_run(agent);
+	return is_standing_down ? 0 : agent_run(agent);
 }

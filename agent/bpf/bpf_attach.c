@@ -20,12 +20,10 @@
 
 #include "base/macro.h"
 #include "base/str.h"
+#include "bpf/bpf_clsact.h"
 
 /* Of <linux/bpf.h> since 6.6; the headers we build with may be older. */
 enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47, FLAG_BEFORE = 1 << 3 };
-
-/* Priority 1 comes first; the handle tells our filter from others of that priority. */
-enum { FILTER_PRIORITY = 1, FILTER_HANDLE = 0x6d657368 };
 
 /* Of <linux/if_arp.h>, which does not go with <net/if.h>. */
 enum { TYPE_IP6GRE = 823 };
@@ -153,21 +151,14 @@ static int tcx_attach(const struct bpfobj *o, int ifindex, unsigned dir, int pro
 	return 0;
 }
 
-static int clsact_attach(int ifindex, unsigned dir, int prog_fd, enum bpfattach_how *ret_how)
+static int filter_attach(int ifindex, unsigned dir, int prog_fd, enum bpfattach_how *ret_how)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = dir == MESH_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, query, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
-		    .prog_fd = prog_fd, .flags = BPF_TC_F_REPLACE);
-	int r;
+	bool was_there;
+	int r = clsact_attach(ifindex, dir, prog_fd, &was_there);
 
-	r = bpf_tc_hook_create(&hook);
-	if (r < 0 && r != -EEXIST)
-		return r;
-	*ret_how = bpf_tc_query(&hook, &query) == 0 ? BPFATTACH_UPDATED_CLSACT :
-						       BPFATTACH_NEW_CLSACT;
-	return bpf_tc_attach(&hook, &opts);
+	if (r == 0)
+		*ret_how = was_there ? BPFATTACH_UPDATED_CLSACT : BPFATTACH_NEW_CLSACT;
+	return r;
 }
 
 /* ARPHRD_*, or -errno with a text. */
@@ -209,7 +200,7 @@ int bpfattach_if(struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
 		if (bpfobj_features(o)->has_tcx && bpfobj_pin_dir(o)[0])
 			r = tcx_attach(o, ifindex, dir, fd, &how);
 		else
-			r = clsact_attach(ifindex, dir, fd, &how);
+			r = filter_attach(ifindex, dir, fd, &how);
 		if (r < 0)
 			return err_set(reterr, -r, "interface %d: attaching the %s program: %s",
 				       ifindex, dir_names[dir], err_name(r));
@@ -232,20 +223,9 @@ static int link_remove(const char *path)
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int clsact_detach(int ifindex, unsigned dir)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = dir == MESH_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, query, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
-
-	if (bpf_tc_query(&hook, &query) < 0)
-		return 0;
-	return bpf_tc_detach(&hook, &opts);
-}
-
 int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr)
 {
+	bool had_filter = false;
 	char path[PATH_MAX];
 	int r, first = 0;
 
@@ -257,11 +237,14 @@ int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr)
 			r = 0;
 		if (r == 0)
 			r = clsact_detach(ifindex, dir);
+		had_filter = had_filter || r > 0;
 		if (r < 0 && !first)
 			first = err_set(reterr, -r, "interface %d: detaching the %s program: %s",
 					ifindex, dir_names[dir], err_name(r));
 	}
-	return first;
+	r = had_filter && !first ? clsact_remove_if_empty(ifindex) : 0;
+	return r < 0 ? err_set(reterr, -r, "interface %d: removing the empty clsact: %s", ifindex,
+			       err_name(r)) : first;
 }
 
 static bool tcx_is_ok(const struct bpfobj *o, int ifindex, unsigned dir, uint32_t id)
@@ -275,15 +258,6 @@ static bool tcx_is_ok(const struct bpfobj *o, int ifindex, unsigned dir, uint32_
 	fd = bpf_obj_get(path);
 	return fd >= 0 && link_info(fd, &info) == 0 && tcx_is_on(&info, ifindex) &&
 	       info.prog_id == id;
-}
-
-static bool clsact_is_ok(int ifindex, unsigned dir, uint32_t id)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-		    .attach_point = dir == MESH_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, query, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
-
-	return bpf_tc_query(&hook, &query) == 0 && query.prog_id == id;
 }
 
 bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind)

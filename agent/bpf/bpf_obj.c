@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -407,21 +408,35 @@ int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *r
 	return 0;
 }
 
+int bpfobj_open_pins(const char *pin_dir, struct bpfobj **ret)
+{
+	CLEANUP(bpfobj_free) struct bpfobj *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	o->pin_dir = str_printf("%s", pin_dir);
+	if (!o->pin_dir)
+		return -ENOMEM;
+	*ret = TAKE_PTR(o);
+	return 0;
+}
+
 int bpfobj_unpin(struct bpfobj *o)
 {
-	char path[PATH_MAX];
-	int r, first = 0;
+	struct dirent *e;
+	int first = 0;
+	DIR *d;
 
-	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
-		r = bpfobj_pin_path(o, map_descs[i].name, path, sizeof(path));
-		if (r == -ENOENT)
-			return 0;
-		if (r == 0 && unlink(path) < 0 && errno != ENOENT)
-			r = -errno;
-		if (r < 0 && !first)
-			first = r;
-	}
-	if (rmdir(o->pin_dir) < 0 && errno != ENOENT && errno != ENOTEMPTY && !first)
+	if (!o->pin_dir[0])
+		return 0;
+	d = opendir(o->pin_dir);
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT && !first)
+			first = -errno;
+	(void)closedir(d); /* only fails for a bad stream */
+	if (rmdir(o->pin_dir) < 0 && errno != ENOENT && !first)
 		first = -errno;
 	return first;
 }

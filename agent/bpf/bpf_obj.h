@@ -106,6 +106,12 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
  */
 int bpfobj_load_l3(struct bpfobj *o, struct err *reterr);
 
+/*
+ * Loads nothing: for bpfattach_detach_all() and bpfobj_unpin(), of any version's directory. Nothing
+ * else may be called with it but bpfobj_pin_dir(), bpfobj_pin_path() and bpfobj_free(). -ENOMEM.
+ */
+int bpfobj_open_pins(const char *pin_dir, struct bpfobj **ret);
+
 /* Closes every descriptor; what is pinned stays. */
 void bpfobj_free(struct bpfobj *o);
 DEFINE_CLEANUP(struct bpfobj *, bpfobj_free)
@@ -128,5 +134,5 @@ int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *r
 /* The path of a pin called `name` below the pin directory. -ENAMETOOLONG; -ENOENT if nothing is pinned. */
 int bpfobj_pin_path(const struct bpfobj *o, const char *name, char *buf, size_t size);
 
-/* Unlinks every pinned map and the directory, if empty then. Attachments: see bpf_attach.h. */
+/* Unlinks all that is pinned and the directory. Before, detach: see bpf_attach.h. 0 also if there is none. */
 int bpfobj_unpin(struct bpfobj *o);

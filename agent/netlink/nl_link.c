@@ -295,8 +295,8 @@ int nl_link_get(struct nl *nl, const char *name, const struct nl_reply *reply)
 	if (!is_name(name))
 		return -EINVAL;
 	(void)put_link(&b, RTM_GETLINK, 0); /* found by name */
+	/* Without asking to skip the statistics: kernels before 5.12 then leave out addr_gen_mode, too. */
 	mnl_attr_put_strz(&b.hdr, IFLA_IFNAME, name);
-	mnl_attr_put_u32(&b.hdr, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	return nl_request(nl, &b.hdr, reply);
 }
 

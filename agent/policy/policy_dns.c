@@ -146,6 +146,8 @@ static int take_entry(struct policy_dns *d, struct policy_repo *r, const struct 
 {
 	int err = e->has_fqdn ? add_wanted(d, r, e) : 0;
 
+	if (e->rule->object->is_shadow)
+		return err; /* it refuses nothing, and what it would allow is learned, so that it can be judged */
 	for (size_t i = 0; err >= 0 && i < d->n; i++) {
 		err = policy_entry_has_peer(r, e, &servers[i].peer);
 		for (unsigned t = 0; err > 0 && t < TRANSPORTS; t++) {
@@ -166,7 +168,7 @@ static int is_strict(struct policy_dns *d, struct policy_repo *r, const struct p
 	(void)r;
 	(void)servers;
 	(void)is_default_deny;
-	return e->rule->is_default_deny[POLICY_EGRESS];
+	return !e->rule->object->is_shadow && e->rule->is_default_deny[POLICY_EGRESS];
 }
 
 int policy_dns_new(struct policy_repo *r, const struct policy_dns_server *servers, size_t n,

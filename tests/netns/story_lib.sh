@@ -11,7 +11,9 @@
 BUILD=${BUILD:-build}
 API=172.19.100.1 AHCHTO=172.19.100.2 CRAIT=172.19.100.3
 LEIA=10.244.1.17 LEIA_ID=3001 VADER=10.244.2.66 VADER_ID=3002
-VXLAN_PORT=8472
+# vxlan or geneve; some kernels lack the latter
+TUNNEL=${STORY_TUNNEL:-vxlan}
+TUNNEL_PORT=$([ "$TUNNEL" = geneve ] && echo 6081 || echo 8472)
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
 
@@ -131,7 +133,7 @@ manifests() {
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: default}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: cilium-config, namespace: kube-system}, data: {
- identity-allocation-mode: crd, cluster-name: default, routing-mode: tunnel, tunnel-protocol: vxlan,
+ identity-allocation-mode: crd, cluster-name: default, routing-mode: tunnel, tunnel-protocol: $TUNNEL,
  enable-ipv4: "true", enable-ipv6: "false", cluster-pool-ipv4-cidr: 10.244.0.0/16}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: temple, namespace: legacy}, spec: {
@@ -167,7 +169,7 @@ admin() { in_place api "$T/bin/meshctl" "$@"; }
 pod_start() {
 	place_add "$4" "$5"
 	ip netns add "$1" && mkdir -p "$CG/$1"
-	become "$4" "$T/bin/tests/netns/story_peer" node "$5" $VXLAN_PORT "$1" "$3" >"$T/log/$4" 2>&1 &
+	become "$4" "$T/bin/tests/netns/story_peer" node "$5" $TUNNEL_PORT "$1" "$3" >"$T/log/$4" 2>&1 &
 	wait_for 5 ip -n "$4" link show "$1" || die "no pod: $(cat "$T/log/$4")"
 	ip -n "$4" link set "$1" netns "$1" name eth0 mtu 1450
 	ip -n "$1" link set lo up
@@ -223,5 +225,6 @@ enrol() {
 # The policy generation is what the agent says it has planned and has in force.
 in_force() { [ "$(host "$1" policy list -o json | jq --arg n "$2" 'any(.. | objects; .name? == $n)')" = "${3:-true}" ]; }
 
-# reaches PLACE ADDRESS [PORT] [NUMBER]: a TCP connection and an answer, within a second
-reaches() { in_place "$1" curl -fs --max-time 1 --connect-timeout 1 "http://$2:${3:-80}/"; }
+# reaches PLACE ADDRESS [PORT]: a TCP connection and an answer, within a second
+PATIENCE=${PATIENCE:-1}
+reaches() { in_place "$1" curl -fs --max-time "$PATIENCE" --connect-timeout "$PATIENCE" "http://$2:${3:-80}/"; }

@@ -93,20 +93,20 @@ forged() {
 forgers() {
 	become ahch-to "$T/bin/tests/netns/story_peer" sink 9000 >"$T/log/sink" 2>&1 &
 	sleep 0.2
-	in_place node1 "$T/bin/tests/netns/story_peer" spoof 172.19.100.11 $VXLAN_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
+	in_place node1 "$T/bin/tests/netns/story_peer" spoof 172.19.100.11 $TUNNEL_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
 	check "what a node sends rightly arrives" wait_for 2 eval "[ \$(grep -c 'from $LEIA' $T/log/sink) = 5 ]"
 	forged node1 "an allowed pod's identity, another's address" "tunnel identity and inner source address disagree" \
-		spoof 172.19.100.11 $VXLAN_PORT $AHCHTO $LEIA_ID $VADER $AHCHTO 9000 5
+		spoof 172.19.100.11 $TUNNEL_PORT $AHCHTO $LEIA_ID $VADER $AHCHTO 9000 5
 	forged node2 "another identity, an allowed pod's address" "tunnel identity and inner source address disagree" \
-		spoof 172.19.100.12 $VXLAN_PORT $AHCHTO $VADER_ID $LEIA $AHCHTO 9000 5
+		spoof 172.19.100.12 $TUNNEL_PORT $AHCHTO $VADER_ID $LEIA $AHCHTO 9000 5
 	forged node1 "the identity of a host" "tunnel packet claims the identity of a host" \
-		spoof 172.19.100.11 $VXLAN_PORT $AHCHTO 1 $LEIA $AHCHTO 9000 5
+		spoof 172.19.100.11 $TUNNEL_PORT $AHCHTO 1 $LEIA $AHCHTO 9000 5
 	forged node1 "the identity of a node, a pod's address" "tunnel packet claims to be of a node, its source is none" \
-		spoof 172.19.100.11 $VXLAN_PORT $AHCHTO 6 $LEIA $AHCHTO 9000 5
+		spoof 172.19.100.11 $TUNNEL_PORT $AHCHTO 6 $LEIA $AHCHTO 9000 5
 	forged api "a tunnel packet from no node" "tunnel packet from an address that is no node" \
-		spoof $API $VXLAN_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
+		spoof $API $TUNNEL_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
 	forged api "a tunnel packet from another host" "tunnel packet from an address that is no node" \
-		spoof $CRAIT $VXLAN_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
+		spoof $CRAIT $TUNNEL_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
 	forged node1 "a plain packet with a pod's address" "pod source address outside the tunnel" \
 		plain $LEIA $AHCHTO 9000 5
 }

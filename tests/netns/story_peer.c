@@ -3,10 +3,11 @@
  * What stands opposite the agent in the demo and in the network namespace tests: a node of the
  * cluster in as few lines as a node can have, forgers, and a web server of one sentence.
  *
- *   story_peer node ADDRESS PORT DEVICE IDENTITY   VXLAN between a new TUN device and the hosts; prints
+ *   story_peer node ADDRESS PORT DEVICE IDENTITY   tunnel between a new TUN device and the hosts; prints
  *                                                  each new pair of sender and VNI
  *   story_peer spoof FROM PORT HOST IDENTITY SOURCE DESTINATION DPORT COUNT
- *                                                  UDP in VXLAN with any identity and addresses
+ *                                                  UDP in a tunnel with any identity and addresses
+ *                                                  Both speak Geneve if PORT is 6081, else VXLAN
  *   story_peer plain SOURCE DESTINATION DPORT COUNT
  *                                                  UDP without a tunnel, from an address that is not ours
  *   story_peer sink PORT                           UDP: a line for each datagram that arrived
@@ -28,7 +29,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { VXLAN_LEN = 8, ETHER_LEN = 14, INNER = VXLAN_LEN + ETHER_LEN, IP_LEN = 20, UDP_LEN = 8, ROOM = 65536, SEEN_MAX = 64 };
+enum { VXLAN_LEN = 8, ETHER_LEN = 14, INNER = VXLAN_LEN + ETHER_LEN, IP_LEN = 20, UDP_LEN = 8, ROOM = 65536, SEEN_MAX = 64, GENEVE_PORT = 6081 };
 
 static int fail(const char *what)
 {
@@ -59,13 +60,18 @@ static struct sockaddr_in address(const char *text, uint16_t port)
 	return a;
 }
 
-/* VXLAN and Ethernet in front of an IPv4 packet at p + INNER. */
-static void put_headers(uint8_t *p, uint32_t vni)
+/* VXLAN or Geneve, which differ in what is not the VNI, and Ethernet in front of an IPv4 packet at p + INNER. */
+static void put_headers(uint8_t *p, uint32_t vni, uint16_t port)
 {
 	static const uint8_t ether[ETHER_LEN] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
 
 	memset(p, 0, VXLAN_LEN);
-	p[0] = 8; /* the VNI is valid */
+	if (port == GENEVE_PORT) { /* no options; Ethernet inside */
+		p[2] = 0x65;
+		p[3] = 0x58;
+	} else {
+		p[0] = 8; /* the VNI is valid */
+	}
 	p[4] = (uint8_t)(vni >> 16);
 	p[5] = (uint8_t)(vni >> 8);
 	p[6] = (uint8_t)vni;
@@ -144,7 +150,7 @@ static void to_tunnel(int fd, int tun, uint8_t *p, uint32_t vni, uint16_t port)
 	if (n < IP_LEN || p[INNER] >> 4 != 4)
 		return;
 	memcpy(&to.sin_addr, p + INNER + 16, sizeof(to.sin_addr));
-	put_headers(p, vni);
+	put_headers(p, vni, port);
 	if (sendto(fd, p, (size_t)n + INNER, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 		perror("story_peer: to the host");
 }
@@ -202,7 +208,7 @@ static int run_spoof(char **argv)
 
 	if (fd < 0)
 		return fail("story_peer: bind");
-	put_headers(p, (uint32_t)number(argv[3], (1U << 24) - 1));
+	put_headers(p, (uint32_t)number(argv[3], (1U << 24) - 1), ntohs(to.sin_port));
 	ip[0] = 0x45;
 	ip[3] = IP_LEN + UDP_LEN + 4;
 	ip[8] = 64;

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes out of the kernel what a daemon left there, without one: for removing the package. */
+#pragma once
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+/*
+ * Programs, links and maps of every version below bpf-root, the tunnel device, our routes. The
+ * enrolment stays. 0 also if there was nothing; -EBUSY while a daemon runs: it would put all back.
+ * Goes on after failures, returns the first.
+ */
+int stand_down(const struct conf *conf, struct err *reterr);

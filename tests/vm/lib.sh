@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Shared by the tests in here; sourced, not run. bash. The small cluster of tests/netns, in namespaces of
+# its own, with a virtual machine on its bridge. Everything ends with the script.
+HERE=${HERE:-tests/vm}
+PATIENCE=3 # the machine is emulated
+. "$HERE/../netns/story_lib.sh"
+. "$HERE/../netns/story_checks.sh"
+skip_all() { echo "SKIP everything: $*"; exit 77; }
+
+# vm_enter "$0" "$@": into the namespaces; ends with 77 where no machine can run
+vm_enter() {
+	local p
+	if [ -z "${STORY_INSIDE:-}" ]; then
+		[ "$(id -u)" = 0 ] || skip_all "needs root for virtual machines"
+		for p in qemu-system-x86_64 qemu-img mmdebstrap mkfs.ext4 python3 curl jq ip nsenter unshare; do
+			command -v $p >/dev/null || skip_all "needs $p: tests/vm/run installs it"
+		done
+		[ -c /dev/net/tun ] || skip_all "needs /dev/net/tun"
+		BUILD=$(readlink -f "$BUILD")
+	fi
+	story_enter "$@"
+}
+vm_begin() {
+	story_begin
+	export VM_RUN=$T/vm VM_BRIDGE=br0 VM_GATEWAY=$API
+}
+vm_end() {
+	echo "# $SECONDS seconds"
+	echo "$good passed, $bad failed, $skipped skipped"
+	[ $bad = 0 ]
+	exit
+}
+vm() { "$HERE/vm.sh" "$@"; }

@@ -1,0 +1,181 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The Debian package on a real Debian 12 with systemd: t_package.sh [KERNEL]. Installing, joining with a
+# token, policy and services under the real unit, rebooting, a power failure, upgrading, removing, purging.
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lib.sh"
+vm_enter "$0" "$@"
+KERNEL=${1:-${KERNEL:-6.1}}
+UNIT=mesh-external-agent.service
+DEB=$(cd "$BUILD/deb" 2>/dev/null && ls "$PWD"/mesh-external-agent_*.deb 2>/dev/null | head -n 1)
+[ -n "$DEB" ] || die "no package in $BUILD/deb: make deb"
+
+# the machine is one of the places of the story, but for what runs in it
+guest() { vm exec ahch-to "$@"; }
+host() { shift; guest meshctl "$@"; }
+ssh_answers() { in_place crait timeout 5 bash -c ": <>/dev/tcp/$AHCHTO/22 && head -c 8 <&0 <>/dev/tcp/$AHCHTO/22" | grep -q SSH-2.0; }
+state() { guest bash /root/state.sh "$1" >"$T/state-$2" || die "the machine does not tell its state"; }
+same() { # what, state, state
+	if diff -u "$T/state-$2" "$T/state-$3" >"$T/diff"; then is "$1" same same; else is "$1" same differs; sed 's/^/    /' "$T/diff"; fi
+}
+version() { guest dpkg-query -W -f '${Version}' mesh-external-agent; }
+maps() { guest bpftool -j map | jq -r '.[] | select(.name | test("^mesh_[^.]*$")) | "\(.name) \(.id)"' | sort; }
+show_log() { guest journalctl -u $UNIT --no-pager -n 40 | sed 's/^/    /'; }
+daemon() { guest systemctl show -P MainPID $UNIT; }
+
+# repack VERSION: the package once more, as a newer one
+repack() {
+	rm -rf "$T/repack" && dpkg-deb -R "$DEB" "$T/repack" && sed -i "s/^Version: .*/Version: $1/" "$T/repack/DEBIAN/control" &&
+		dpkg-deb --root-owner-group -b "$T/repack" "$T/next.deb" >/dev/null
+}
+
+machine() {
+	local began=$SECONDS p
+	vm up ahch-to $AHCHTO/24 "$KERNEL" || die "the machine does not start"
+	echo "# $(guest uname -r), booted in $((SECONDS - began)) s"
+	mkdir "$T/tools"
+	for p in story_peer story_stream; do strip -o "$T/tools/$p" "$BUILD/tests/netns/$p"; done
+	cp "$HERE/state.sh" "$T/tools"
+	for p in "web=story_peer serve 80 Greetings" "other=story_peer serve 8081 Greetings" "echo=story_stream echo 7000"; do
+		printf '[Service]\nExecStart=/root/%s\n[Install]\nWantedBy=multi-user.target\n' "${p#*=}" >"$T/tools/${p%%=*}.service"
+	done
+	cp "$DEB" "$T/tools/agent.deb"
+	vm copy ahch-to "$T"/tools/* /root || die "the tools cannot be copied"
+	guest sh -c 'cp /root/*.service /etc/systemd/system && systemctl daemon-reload && systemctl enable -q --now web other echo' || die "no services"
+	place_add crait $CRAIT
+	passes "before: the machine is reached" crait $AHCHTO 80
+	check "before: SSH answers" ssh_answers
+	state all before
+}
+
+installing() {
+	check "apt installs the package" guest apt-get install -y -q /root/agent.deb
+	is "the service runs" active "$(guest systemctl is-active $UNIT)"
+	is "it is enabled" enabled "$(guest systemctl is-enabled $UNIT)"
+	is "it waits to be joined" not-joined "$(status ahch-to .state)"
+	guest bash /root/state.sh network >"$T/state-installed"
+	guest bash -c 'rmdir /sys/fs/bpf/mesh-external-agent/nothing 2>/dev/null; true'
+	sed -n '/^== users/q;p' "$T/state-before" >"$T/state-network"
+	grep -vx /sys/fs/bpf/mesh-external-agent "$T/state-installed" >"$T/state-unjoined" # an empty directory
+	same "a host that has not joined: its network is untouched" network unjoined
+	exits "the exposure that systemd-analyze finds is below 2.0" 0 guest systemd-analyze security --no-pager --threshold=19 $UNIT
+	echo "# $(guest systemd-analyze security --no-pager $UNIT | grep -a -o 'Overall.*[0-9] [A-Z]*')"
+}
+
+joining() {
+	enrol ahch-to $AHCHTO jedi=luke --serve council || die "enrolment: $(cat "$T/log/enrol")"
+	exits "a dry run says that the machine is ready" 0 guest mesh-join --dry-run --token "$token"
+	[ $bad = 0 ] || cat "$T/out"
+	exits "mesh-join with the token joins" 0 guest mesh-join --token "$token"
+	check "the daemon comes up under its unit" wait_for 60 is_running ahch-to
+	[ $bad = 0 ] || { show_log; vm_end; }
+	guest meshctl status | sed 's/^/    /'
+	local pid
+	pid=$(daemon)
+	is "it runs as its own user" mesh-agent "$(guest stat -c %U "/proc/$pid")"
+	# CAP_NET_BIND_SERVICE 10, CAP_NET_ADMIN 12, CAP_PERFMON 38, CAP_BPF 39
+	is "with four capabilities" 000000c000001400 "$(guest sed -n 's/^CapBnd:\t//p' "/proc/$pid/status")"
+	is "what mesh-join wrote as root is the daemon's" "mesh-agent 600 mesh-agent 600" \
+		"$(guest stat -c '%U %a' /var/lib/mesh-external-agent/joined.json /var/lib/mesh-external-agent/token | paste -sd' ')"
+	is "nobody else reads what is pinned" 700 "$(guest stat -c %a /sys/fs/bpf/mesh-external-agent)"
+	is "the programs are attached by" "$([ "$KERNEL" = 6.12 ] && echo tcx || echo clsact)" "$(status ahch-to .datapath.attach)"
+	is "no condition is raised" '' "$(status ahch-to '.conditions[]? | select(.severity != "info") | .text')"
+}
+
+# what must hold whenever the machine is up
+in_force() { # when
+	local when=$1
+	passes "$when: an allowed pod gets in, through the tunnel" leia $AHCHTO 80
+	stopped "$when: another port does not" leia $AHCHTO 8081
+	stopped "$when: another pod does not" vader $AHCHTO 80
+	stopped "$when: a machine without identity does not" node1 $AHCHTO 80
+	check "$when: SSH answers" ssh_answers
+	is "$when: a service by its address" "Greetings from the pod leia" "$(guest curl -s --max-time 5 http://10.96.0.80/)"
+	stopped_out "$when: outwards only what is allowed" $VADER:8080
+}
+stopped_out() { local r=0; guest curl -s -o /dev/null --max-time $PATIENCE "http://$2/" || r=$?; is "$1" 28 $r; }
+
+enforcing() {
+	passes "no policy: a machine without identity gets in" node1 $AHCHTO 80
+	policy only-friends '{endpointSelector: {matchLabels: {jedi: luke}},
+		ingress: [{fromEndpoints: [{matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "80", protocol: TCP}]}]},
+			{fromCIDR: [172.19.100.3/32], toPorts: [{ports: [{port: "7000", protocol: UDP}]}]}],
+		egress: [{toEndpoints: [{matchLabels: {rebel: leia}}]}]}'
+	in_force "policy"
+	check "the tunnel is $TUNNEL, and the machine's identity in it" eval \
+		"host ahch-to status | grep -q 'Datapath: *$TUNNEL on' && grep -qx 'from $AHCHTO vni $(status ahch-to .identity)' $T/log/node1"
+	check "a name of the cluster, from the daemon's DNS" eval "guest meshctl dns query temple.legacy.svc.cluster.local | grep -q 10.96.0.80"
+	guest sh -c 'echo nameserver 127.18.53.53 >/etc/resolv.conf'
+	is "by name, from the resolver" "Greetings from the pod leia" "$(guest curl -s --max-time 5 http://temple.legacy.svc.cluster.local/)"
+	is "it stands behind the service that it may" $AHCHTO "$(api GET /apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices |
+		jq -r '.items[] | select(.metadata.labels["kubernetes.io/service-name"] == "council") | .endpoints[].addresses[]')"
+}
+
+# What the policy forbids is tried all the while. How often it came true is told, and no failure yet:
+# between the first interface and the first answer of the API server nothing is in force.
+during_boot() {
+	local word=$1
+	(while :; do reaches node1 $AHCHTO 80 >/dev/null 2>&1 && echo in; sleep 0.1; done) >"$T/intruders" &
+	local prober=$! began=$SECONDS
+	vm "$word" ahch-to || die "the machine does not come back"
+	echo "# $word: up after $((SECONDS - began)) s"
+	check "$word: the daemon comes up" wait_for 60 is_running ahch-to
+	kill $prober 2>/dev/null
+	wait $prober 2>/dev/null
+	echo "# $word: a machine without identity got in $(wc -l <"$T/intruders") times before the policy was in force"
+	in_force "$word"
+}
+rebooting() { during_boot reboot; }
+crashing() { during_boot crash; }
+
+upgrading() {
+	local before pid next
+	next=$(version)+next
+	repack "$next" && vm copy ahch-to "$T/next.deb" /root || die "no second package"
+	guest sh -c 'echo "# of the administrator" >>/etc/mesh-external-agent/mesh-external-agent.conf'
+	maps >"$T/maps-before"
+	pid=$(daemon)
+	become crait "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 2000 20000 >"$T/stream" 2>&1 &
+	local stream=$!
+	sleep 1
+	check "apt upgrades it" guest apt-get install -y -q /root/next.deb
+	is "to the newer version" "$next" "$(version)"
+	check "the daemon comes up" wait_for 60 is_running ahch-to
+	is "it is another process" yes "$([ "$(daemon)" != "$pid" ] && echo yes)"
+	stopped "policy holds meanwhile" vader $AHCHTO 80
+	wait $stream
+	echo "# $(cat "$T/stream")"
+	is "nothing of a stream is lost" "lost 0" "$(grep -o 'lost [0-9]*' "$T/stream")"
+	maps >"$T/maps-after"
+	is "the maps are those of before" same "$(cmp -s "$T/maps-before" "$T/maps-after" && echo same || echo others)"
+	is "the configuration is kept" "# of the administrator" "$(guest tail -n 1 /etc/mesh-external-agent/mesh-external-agent.conf)"
+	in_force "upgraded"
+}
+
+removing() {
+	check "apt removes it" guest apt-get remove -y -q mesh-external-agent
+	state network removed
+	sed -i '/^nameserver 127.18.53.53$/d' "$T/state-removed"
+	same "programs, maps, links, routes are gone" network removed
+	passes "nothing is enforced" node1 $AHCHTO 80
+	is "the enrolment is kept" yes "$(guest test -e /var/lib/mesh-external-agent/token && echo yes)"
+	check "apt installs it again" guest apt-get install -y -q /root/next.deb
+	check "it is a member again, without a token" wait_for 60 is_running ahch-to
+	in_force "installed again"
+}
+
+purging() {
+	check "apt purges it" guest apt-get purge -y -q mesh-external-agent
+	guest sh -c ': >/etc/resolv.conf'
+	state all after
+	same "everything is as before it was installed" before after
+	passes "nothing is enforced" node1 $AHCHTO 80
+	check "the admin removes the host" admin host remove ahch-to
+}
+
+vm_begin
+cluster_start
+pods_start
+for part in ${VM_PARTS:-machine installing joining enforcing rebooting crashing upgrading removing purging}; do $part; done
+[ $bad = 0 ] || show_log
+vm_end
