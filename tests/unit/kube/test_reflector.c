@@ -153,7 +153,8 @@ static void teardown(void)
 				reflector_kick(reflector);                                         \
 			(void)loop_once(loop, 5000);                                               \
 		}                                                                                  \
-		cr_assert(condition, "%s", reflector_error(reflector));                            \
+		cr_assert(condition, "state %d, %s%s", (int)reflector_get_state(reflector),        \
+			  is_equal() ? "equal" : "not equal", reflector_error(reflector));         \
 	} while (0)
 #define AWAIT(condition) AWAIT_(condition, true)
 #define AWAIT_ALONE(condition) AWAIT_(condition, false)
