@@ -414,6 +414,7 @@ int bpfobj_open_pins(const char *pin_dir, struct bpfobj **ret)
 
 	if (!o)
 		return -ENOMEM;
+	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
 	o->pin_dir = str_printf("%s", pin_dir);
 	if (!o->pin_dir)
 		return -ENOMEM;
