@@ -157,8 +157,8 @@ tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
-	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_hostile.c \
-	tests/unit/policy/test_learned.c \
+	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c \
+	tests/unit/policy/test_hostile.c tests/unit/policy/test_learned.c \
 	tests/unit/policy/test_random.c tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -284,7 +284,7 @@ endif
 # bpf: need root; run by `make check-system`
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
-bpf_test_programs = tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
+bpf_test_programs = tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath tests/bpf/test_model \
 	tests/bpf/test_recon tests/bpf/test_sock
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
@@ -292,6 +292,11 @@ CLEANFILES += $(bpf_test_programs)
 tests_bpf_test_attach_SOURCES = tests/bpf/test_attach.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_attach_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_attach_LDADD = $(MESH_LIBS)
+tests_bpf_test_cases_SOURCES = tests/bpf/test_cases.c tests/bpf/alone/criterion/criterion.h \
+	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
+	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h $(bpf_test_common)
+tests_bpf_test_cases_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
+tests_bpf_test_cases_LDADD = $(MESH_LIBS)
 tests_bpf_test_datapath_SOURCES = tests/bpf/test_datapath.c $(bpf_test_common)
 tests_bpf_test_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
