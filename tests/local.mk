@@ -162,7 +162,7 @@ tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/test_random.c tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-EXTRA_DIST += tests/data/policy-cases.yaml
+EXTRA_DIST += tests/data/policy-cases.yaml tests/data/policy-paragraphs.yaml
 endif
 check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c

@@ -12,15 +12,19 @@
 
 json_t *cases_load(void)
 {
+	static const char *const files[] = {"policy-cases", "policy-paragraphs"};
 	const char *srcdir = getenv("srcdir");
+	json_t *all = json_array(), *cases;
 	char path[4096];
-	json_t *cases;
 
-	(void)snprintf(path, sizeof(path), "%s/tests/data/policy-cases.yaml",
-		       srcdir ? srcdir : ".");
-	cases = yaml_load_json(path);
-	cr_assert(json_is_array(cases), "cannot load %s", path);
-	return cases;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		(void)snprintf(path, sizeof(path), "%s/tests/data/%s.yaml", srcdir ? srcdir : ".", files[i]);
+		cases = yaml_load_json(path);
+		cr_assert(json_is_array(cases), "cannot load %s", path);
+		cr_assert_eq(json_array_extend(all, cases), 0);
+		json_decref(cases);
+	}
+	return all;
 }
 
 static bool list_has(const json_t *list, const char *s)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cases of tests/data/policy-cases.yaml: how they are read and put into a fixture. */
+/* The cases of tests/data/policy-*.yaml: how they are read and put into a fixture. */
 #pragma once
 
 #include "fixture.h"
