@@ -331,15 +331,20 @@ tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
-CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_admission.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh
-cluster_programs = tests/cluster/peer tests/lib/stream
+CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_admission.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh \
+	tests/cluster/t_policy.sh
+cluster_programs = tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
 tests_cluster_peer_SOURCES = tests/cluster/peer.c
+tests_cluster_policy_diff_SOURCES = tests/cluster/diff_api.c tests/cluster/diff_api.h tests/cluster/diff_matrix.c \
+	tests/cluster/diff_matrix.h tests/cluster/diff_objects.c tests/cluster/diff_objects.h tests/cluster/diff_probe.c \
+	tests/cluster/diff_probe.h tests/cluster/diff_random.c tests/cluster/diff_random.h tests/cluster/policy_diff.c
+tests_cluster_policy_diff_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
-	tests/cluster/peer6.py $(CLUSTER_TESTS)
+	tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
 run_suite = skipped=0; failed=0; total=0; \
