@@ -151,7 +151,7 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/identity/identity_tests tests/unit/policy/policy_tests
 TESTS += tests/unit/identity/identity_tests tests/unit/policy/policy_tests
 tests_unit_identity_identity_tests_SOURCES = \
-	tests/unit/identity/test_identity.c tests/unit/identity/test_labels.c
+	tests/unit/identity/test_identity.c tests/unit/identity/test_labels.c tests/unit/identity/test_port_claims.c
 tests_unit_identity_identity_tests_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \

@@ -8,6 +8,7 @@
 #include "kube/cilium_config.h"
 #include "kube/kube_client.h"
 #include "kube/reflector.h"
+#include "identity/port_claims.h"
 #include "policy/policy.h"
 #include "service/service.h"
 #include "store/endpoint_table.h"
@@ -21,7 +22,9 @@ struct sync_tables {
 	struct policy_repo *policies;
 	struct service_table *services;
 	struct endpoint_table *endpoints;
+	struct port_claims *ports;
 	struct node_table *nodes;
+	bool has_node_labels; /* policies may select nodes by label */
 };
 
 struct sync_callbacks {

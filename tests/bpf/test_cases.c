@@ -41,7 +41,7 @@ static void address_of(struct harness *h, struct fixture *f, const struct fixtur
 		return;
 	}
 	if (p->ip.family)
-		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, &identity), 0);
+		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, NULL, &identity), 0);
 	next++;
 	if (is_v6)
 		(void)snprintf(ret, size, "fd99::%x", 1 + next % 60000);

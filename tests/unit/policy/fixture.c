@@ -212,7 +212,7 @@ struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixt
 		p->has_identity ? p->identity : policy_table_identity_of(f->table, &p->ip);
 
 	if (p->has_identity && p->ip.family)
-		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, &identity), 0);
+		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, NULL, &identity), 0);
 	if (!policy_table_enforced(f->table, dir))
 		return (struct policy_verdict){.action = POLICY_ALLOW};
 	return policy_rows_lookup(
