@@ -235,18 +235,21 @@ static json_t *ports_item(void)
 	return json_pack("{s:o}", "ports", list_of(port, chance(3) ? 0 : 1, 3));
 }
 
+/* A name of the other family would keep Cilium from reading any policy: it gives up on the whole list. */
 static json_t *icmp_field(void)
 {
-	static const char *const types[] = {"EchoRequest", "EchoReply", "Timestamp", "DestinationUnreachable"};
-	static const int numbers[] = {8, 8, 0, 13, 11, 128};
+	static const char *const v4[] = {"EchoRequest", "EchoReply", "Timestamp", "DestinationUnreachable"};
+	static const char *const v6[] = {"EchoRequest", "EchoReply", "PacketTooBig"};
+	static const int numbers[] = {8, 8, 0, 13, 11, 128, 256};
+	bool is_v6 = chance(10);
 	json_t *f = json_object();
 
 	if (chance(50))
-		(void)json_object_set_new(f, "type", json_string(PICK(types)));
+		(void)json_object_set_new(f, "type", json_string(is_v6 ? PICK(v6) : PICK(v4)));
 	else
 		(void)json_object_set_new(f, "type", json_integer(PICK(numbers)));
-	if (chance(40))
-		(void)json_object_set_new(f, "family", json_string(chance(80) ? "IPv4" : "IPv6"));
+	if (is_v6 || chance(40))
+		(void)json_object_set_new(f, "family", json_string(is_v6 ? "IPv6" : "IPv4"));
 	return f;
 }
 
