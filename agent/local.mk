@@ -97,6 +97,8 @@ agent_libmesh_a_SOURCES += \
 	agent/identity/intern.c agent/identity/intern.h \
 	agent/identity/labels.c agent/identity/labels.h \
 	agent/identity/named_port.c agent/identity/named_port.h \
+	agent/identity/node_labels.c agent/identity/node_labels.h \
+	agent/identity/port_claims.c agent/identity/port_claims.h \
 	agent/identity/selector.c agent/identity/selector.h \
 	agent/policy/learned.c agent/policy/learned.h agent/policy/learned_private.h \
 	agent/policy/learned_file.c \

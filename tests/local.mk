@@ -151,18 +151,19 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/identity/identity_tests tests/unit/policy/policy_tests
 TESTS += tests/unit/identity/identity_tests tests/unit/policy/policy_tests
 tests_unit_identity_identity_tests_SOURCES = \
-	tests/unit/identity/test_identity.c tests/unit/identity/test_labels.c
+	tests/unit/identity/test_identity.c tests/unit/identity/test_labels.c tests/unit/identity/test_port_claims.c
 tests_unit_identity_identity_tests_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
+	tests/unit/policy/cases.c tests/unit/policy/cases.h \
 	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_guard.c \
 	tests/unit/policy/test_hostile.c tests/unit/policy/test_learned.c tests/unit/policy/test_random.c \
 	tests/unit/policy/test_shadow.c tests/unit/policy/test_table.c
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-EXTRA_DIST += tests/data/policy-cases.yaml
+EXTRA_DIST += tests/data/policy-cases.yaml tests/data/policy-paragraphs.yaml
 endif
 check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
@@ -284,8 +285,8 @@ endif
 # bpf: need root; run by `make check-system`
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
-bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_datapath tests/bpf/test_model \
-	tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock
+bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
+	tests/bpf/test_model tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -294,6 +295,11 @@ tests_bpf_insns_LDADD = $(MESH_LIBS)
 tests_bpf_test_attach_SOURCES = tests/bpf/test_attach.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_attach_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_attach_LDADD = $(MESH_LIBS)
+tests_bpf_test_cases_SOURCES = tests/bpf/test_cases.c tests/bpf/alone/criterion/criterion.h \
+	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
+	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h $(bpf_test_common)
+tests_bpf_test_cases_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
+tests_bpf_test_cases_LDADD = $(MESH_LIBS)
 tests_bpf_test_datapath_SOURCES = tests/bpf/test_datapath.c $(bpf_test_common)
 tests_bpf_test_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
@@ -331,15 +337,20 @@ tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
-CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_admission.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh
-cluster_programs = tests/cluster/peer tests/lib/stream
+CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_admission.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh \
+	tests/cluster/t_policy.sh
+cluster_programs = tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
 tests_cluster_peer_SOURCES = tests/cluster/peer.c
+tests_cluster_policy_diff_SOURCES = tests/cluster/diff_api.c tests/cluster/diff_api.h tests/cluster/diff_matrix.c \
+	tests/cluster/diff_matrix.h tests/cluster/diff_objects.c tests/cluster/diff_objects.h tests/cluster/diff_probe.c \
+	tests/cluster/diff_probe.h tests/cluster/diff_random.c tests/cluster/diff_random.h tests/cluster/policy_diff.c
+tests_cluster_policy_diff_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
-	tests/cluster/peer6.py $(CLUSTER_TESTS)
+	tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
 run_tests = for t in $$tests; do \

@@ -103,7 +103,8 @@ static int start_world(struct agent *a, struct err *reterr)
 			     "free that address, or choose another with dns.listen in the configuration");
 	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->gate,
 				      .services = a->world->services, .endpoints = a->world->endpoints,
-				      .nodes = a->world->nodes};
+				      .ports = a->world->ports, .nodes = a->world->nodes,
+				      .has_node_labels = a->config.has_node_selector_labels};
 	r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);
 	if (r == 0)
 		r = sync_new(a->loop, a->client, a->config.has_slices, &tables, &callbacks, &a->sync);

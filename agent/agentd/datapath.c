@@ -491,8 +491,7 @@ static int apply_maps(struct datapath *d)
 		d->is_owed = false;
 		d->committed_us = clock_boot_us();
 	}
-	addr = recon_addr_apply(d->addr, d->world->config.cidr_matches_nodes || d->world->config.cidr_matches_pods
-						 ? world_overlay : NULL, d->world);
+	addr = recon_addr_apply(d->addr, world_overlay, d->world);
 	if (addr < 0)
 		return failed(d, addr, "addresses");
 	if (addr > 0)

@@ -238,7 +238,10 @@ static void set_endpoint(struct feed *f, const struct kube_endpoint *e, const ch
 			endpoint_table_remove(f->sync->t.endpoints, e->ns, e->name, slice);
 		return;
 	}
-	r = endpoint_table_set(f->sync->t.endpoints, e->ns, e->name, slice, &info);
+	r = port_claims_intern(f->sync->t.ports, e->ports, e->n_ports, &info.ports);
+	if (r == 0)
+		r = endpoint_table_set(f->sync->t.endpoints, e->ns, e->name, slice, &info);
+	port_claims_put(f->sync->t.ports, info.ports); /* who has them holds them */
 	if (r < 0)
 		reject(f, e->ns, e->name, err_name(r));
 }
@@ -343,6 +346,11 @@ static void on_node(bool is_deleted, const json_t *doc, void *arg)
 		node_table_remove(f->sync->t.nodes, json_str(doc, "metadata.name", ""));
 	} else {
 		r = kube_node_decode(doc, &n, &err);
+		if (r == 0 && f->sync->t.has_node_labels) {
+			r = kube_node_read_labels(n, doc);
+			if (r < 0)
+				kube_node_free(n);
+		}
 		if (r == 0)
 			r = node_table_set(f->sync->t.nodes, n);
 		if (r < 0)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "identity/port_claims.h"
 #include "kube/cilium_config.h"
 #include "kube/kube_client.h"
 #include "kube/reflector.h"
@@ -21,7 +22,9 @@ struct sync_tables {
 	struct policy_gate *policies;
 	struct service_table *services;
 	struct endpoint_table *endpoints;
+	struct port_claims *ports;
 	struct node_table *nodes;
+	bool has_node_labels; /* policies may select nodes by label */
 };
 
 struct sync_callbacks {

@@ -56,6 +56,30 @@ static void on_endpoint_address(const struct ip *ip, uint32_t owner, const struc
 	claim(w, IPCACHE_FROM_ENDPOINT, ip, c, &node);
 }
 
+static void on_endpoint_ports(uint32_t identity, uint32_t ports, bool is_there, void *arg)
+{
+	struct world *w = arg;
+
+	if (is_there)
+		note(w, port_claims_add(w->ports, identity, ports));
+	else
+		port_claims_drop(w->ports, identity, ports);
+}
+
+/* With enable-node-selector-labels a node is told apart by its labels (Cilium pkg/node/manager). */
+static void note_labels(struct world *w, const struct kube_node *n, bool is_there)
+{
+	for (size_t i = 0; w->config.has_node_selector_labels && n && i < n->node_ips.n + n->internal_ips.n; i++) {
+		const struct ip *ip = i < n->node_ips.n ? &n->node_ips.v[i] : &n->internal_ips.v[i - n->node_ips.n];
+
+		if (is_there)
+			note(w, node_labels_set(w->node_labels, ip, &n->labels, w->config.cluster_name));
+		else
+			node_labels_remove(w->node_labels, ip);
+		ipcache_mark(w->addresses, ip);
+	}
+}
+
 /* The addresses of a node that lie behind its tunnel address. */
 static const struct {
 	size_t offset; /* of the array in struct kube_node */
@@ -107,6 +131,8 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 
 	w->routes_dirty = true;
 	w->nodes_dirty = true;
+	note_labels(w, old, false);
+	note_labels(w, now, true);
 	for (size_t i = 0; old && i < old->node_ips.n; i++)
 		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->node_ips.v[i], number);
 	for (size_t k = 0; k < ARRAY_LEN(inner_addresses); k++) {
@@ -138,7 +164,11 @@ static int make_tables(struct world *w, bool has_dns_server)
 	if (r == 0)
 		r = service_table_new(&services, &w->services);
 	if (r == 0)
-		r = endpoint_table_new(on_endpoint_address, w, &w->endpoints);
+		r = port_claims_new(w->identities, &w->ports);
+	if (r == 0)
+		r = node_labels_new(identity_labels(w->identities), &w->node_labels);
+	if (r == 0)
+		r = endpoint_table_new(on_endpoint_address, on_endpoint_ports, w, &w->endpoints);
 	if (r == 0)
 		r = node_table_new(on_node_change, w, &w->nodes);
 	if (r == 0) {
@@ -183,6 +213,8 @@ void world_free(struct world *w)
 	policy_gate_free(w->gate);
 	policy_repo_free(w->policies);
 	endpoint_table_free(w->endpoints);
+	port_claims_free(w->ports);
+	node_labels_free(w->node_labels);
 	node_table_free(w->nodes);
 	service_table_free(w->services);
 	ipcache_free(w->addresses);
@@ -336,10 +368,52 @@ int world_settle(struct world *w)
 	return r < 0 ? r : w->subject != NULL;
 }
 
+/* Addresses may be told apart by more than their identity, any of them. */
+static bool has_overlays(const struct world *w)
+{
+	return w->config.cidr_matches_nodes || w->config.cidr_matches_pods || w->config.has_node_selector_labels;
+}
+
+static int overlay_one(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
+{
+	uint32_t ignored;
+
+	return world_overlay(ip, claim->identity, &ignored, arg);
+}
+
+/*
+ * Makes the identities that addresses are told apart by, before they are written: what the prefixes of policies
+ * say of an address changes with the policies. 1 if there are new ones, 0 if not, -errno.
+ */
+static int update_overlays(struct world *w)
+{
+	bool is_new = w->overlaid != policy_generation(w->policies);
+	const struct identity_change *changes;
+	struct ipcache_claim claim;
+	int r = 0;
+
+	if (has_overlays(w) && (is_new || ipcache_is_dirty(w->addresses)))
+		r = ipcache_each(w->addresses, overlay_one, w);
+	for (size_t i = 0; r == 0 && i < w->apiservers.n; i++) {
+		const struct ip *ip = &w->apiservers.v[i].ip;
+
+		if (ipcache_get(w->addresses, ip, &claim))
+			r = overlay_one(ip, &claim, w);
+		if (is_new)
+			ipcache_mark(w->addresses, ip);
+	}
+	if (r < 0)
+		return r;
+	if (is_new && has_overlays(w))
+		ipcache_mark_all(w->addresses);
+	w->overlaid = policy_generation(w->policies);
+	return identity_changes(w->identities, &changes) > 0;
+}
+
 int world_update(struct world *w)
 {
 	bool has_services = service_table_is_dirty(w->services);
-	int r = update_subject(w);
+	int r = update_subject(w), overlays;
 
 	if (r == 0 && !w->subject)
 		return -ENODATA; /* without labels no policy would select us: all would be allowed */
@@ -351,7 +425,14 @@ int world_update(struct world *w)
 		policy_services_changed(w->policies);
 	if (r == 0 && w->on_settled)
 		r = w->on_settled(w->settled_arg);
-	return r < 0 ? r : policy_table_update(w->table);
+	if (r == 0)
+		r = port_claims_apply(w->ports);
+	if (r == 0)
+		r = policy_table_update(w->table);
+	if (r < 0)
+		return r;
+	overlays = update_overlays(w);
+	return overlays < 0 ? overlays : r || overlays;
 }
 
 uint32_t world_identity_of(const struct world *w, const struct ip *ip)
@@ -367,7 +448,7 @@ int world_overlay(const struct ip *ip, uint32_t identity, uint32_t *ret_identity
 {
 	struct world *w = arg;
 
-	return policy_table_overlay(w->table, identity, ip, ret_identity);
+	return policy_table_overlay(w->table, identity, ip, node_labels_get(w->node_labels, ip), ret_identity);
 }
 
 /* Routes */

@@ -7,6 +7,8 @@
 
 #include "conf/conf.h"
 #include "identity/ipcache.h"
+#include "identity/node_labels.h"
+#include "identity/port_claims.h"
 #include "kube/cilium_config.h"
 #include "policy/policy.h"
 #include "policy/policy_gate.h"
@@ -32,9 +34,12 @@ struct world {
 	struct policy_table *table;
 	struct service_table *services;
 	struct endpoint_table *endpoints;
+	struct port_claims *ports;
 	struct node_table *nodes;
 	struct ipcache *addresses;
 	ARRAY(struct apiserver) apiservers;
+	struct node_labels *node_labels;
+	uint64_t overlaid; /* generation of the policies that addresses were last told apart for */
 	ARRAY(struct conf_named_port) named_ports;
 	struct label_set *subject; /* our labels as last given to the policies; borrowed by them */
 	uint64_t subject_stamp;

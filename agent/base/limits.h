@@ -11,7 +11,7 @@ enum {
 	LIMIT_RESPONSE_BYTES = 8 * 1024 * 1024,
 	/* Kubernetes itself: 63 for label names, 253 for prefixes, objects' names and namespaces. */
 	LIMIT_NAME = 253,
-	LIMIT_LABEL_KEY = 320,	/* 253 prefix + / + 63 name, with Cilium's source prefix */
+	LIMIT_LABEL_KEY = 384,	/* 253 prefix + / + 63 name, and = + 63 value for labels of CIDR groups */
 	LIMIT_LABELS = 256,	/* of one identity; pods in practice have below 40 */
 	LIMIT_ENDPOINTS = 1 << 20,
 	LIMIT_IDENTITIES = 1 << 17,
@@ -21,6 +21,7 @@ enum {
 	LIMIT_POLICIES = 1 << 15,
 	LIMIT_ADDRESSES = 16,	/* of one endpoint or node */
 	LIMIT_NAMED_PORTS = 64, /* of one endpoint */
+	LIMIT_PORT_NAME = 15,
 	/* Learned DNS names: what local programs can make us remember. A CDN's name has tens of addresses. */
 	LIMIT_FQDN_NAMES = 4096,
 	LIMIT_FQDN_IPS = 1000,	      /* of one name; Cilium's default too */

@@ -426,6 +426,14 @@ void ipcache_mark_all(struct ipcache *c)
 	ARRAY_DONE(&c->dirty);
 }
 
+void ipcache_mark(struct ipcache *c, const struct ip *ip)
+{
+	struct entry *e = c->cap ? &c->v[slot_of(c->v, c->cap, ip)] : NULL;
+
+	if (e && e->ip.family)
+		mark(c, e);
+}
+
 /* Tunnel endpoints */
 
 static int node_add(struct ipcache *c, const struct ip *ip, uint32_t number, struct node **ret)

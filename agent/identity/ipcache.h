@@ -55,6 +55,8 @@ bool ipcache_is_dirty(const struct ipcache *c);
 
 /* Makes every address come again at the next flush. */
 void ipcache_mark_all(struct ipcache *c);
+/* One of them, if it is there. */
+void ipcache_mark(struct ipcache *c, const struct ip *ip);
 
 /*
  * Tunnel endpoints have small numbers, from 1, the same as long as somebody refers to them.

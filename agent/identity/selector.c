@@ -2,6 +2,7 @@
 #include "identity/selector.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,9 +85,15 @@ static int number_cmp(const void *pa, const void *pb)
 	return a < b ? -1 : a > b;
 }
 
+void selector_group_key(const char *key, const char *value, char ret[LIMIT_LABEL_KEY + 1])
+{
+	(void)snprintf(ret, LIMIT_LABEL_KEY + 1, "%s=%s", key, value); /* both are checked by the API server */
+}
+
 static int req_set_values(struct intern *strings, struct selector_req *req,
 			  const char *const *values, size_t n)
 {
+	char encoded[LIMIT_LABEL_KEY + 1];
 	size_t out = 0;
 	int r;
 
@@ -98,6 +105,10 @@ static int req_set_values(struct intern *strings, struct selector_req *req,
 	for (; req->n_values < n; req->n_values++) {
 		const char *v = values[req->n_values];
 
+		if (req->source == LABEL_CIDRGROUP) {
+			selector_group_key(intern_str(strings, req->key), v, encoded);
+			v = encoded;
+		}
 		r = intern_get(strings, v, strlen(v), &req->values[req->n_values]);
 		if (r < 0)
 			return r;
@@ -342,12 +353,25 @@ void selector_put(struct selector_cache *c, struct selector *s)
 	selector_free(c->labels, s);
 }
 
+static bool has_group_value(const struct selector_req *req, const struct label_set *labels)
+{
+	for (size_t i = 0; i < req->n_values; i++) {
+		const struct label *l = label_set_find(labels, req->values[i]);
+
+		if (l && l->source == LABEL_CIDRGROUP)
+			return true;
+	}
+	return false;
+}
+
 static bool req_match(const struct selector_req *req, const struct label_set *labels)
 {
 	const struct label *l = NULL;
 	uint32_t value = 0;
 	bool is_there, is_in;
 
+	if (req->source == LABEL_CIDRGROUP && req->n_values)
+		return has_group_value(req, labels) == (req->op == SELECTOR_IN);
 	if (req->has_cidr) {
 		is_there = labels->has_cidr && cidr_contains(&req->cidr, &labels->cidr);
 	} else {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "identity/identity.h"
 
 enum selector_op { SELECTOR_IN, SELECTOR_NOT_IN, SELECTOR_EXISTS, SELECTOR_NOT_EXISTS };
@@ -19,7 +20,7 @@ struct selector_req {
 	uint8_t op;
 	bool has_cidr; /* a cidr: key, matched by containment */
 	struct cidr cidr;
-	uint32_t *values; /* sorted, distinct */
+	uint32_t *values; /* sorted, distinct; of a cidrgroup: key they are keys, "key=value" */
 	size_t n_values;
 };
 
@@ -52,6 +53,12 @@ int selector_cache_new(struct label_table *t, unsigned cidr_modes, bool has_ipv4
 void selector_cache_free(struct selector_cache *c);
 DEFINE_CLEANUP(struct selector_cache *, selector_cache_free)
 struct label_table *selector_cache_labels(struct selector_cache *c);
+
+/*
+ * Prefixes of several CIDR groups have the labels of all of them, though a label set holds a key once: the value
+ * is asked for by a label with both in its key (Cilium pkg/labels, EncodedCIDRGroupLabel). Always fits.
+ */
+void selector_group_key(const char *key, const char *value, char ret[LIMIT_LABEL_KEY + 1]);
 
 /* Requirements under construction. Zero-initialise with .cache set. */
 struct selector_builder {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/decode_endpoint.h"
 
+#include <netinet/in.h>
+#include <strings.h>
+
 #include "base/array.h"
 #include "base/macro.h"
 #include "base/str.h"
@@ -15,6 +18,10 @@ enum field {
 	F_IPV6,
 	F_NODE,
 	F_KEY,
+	F_PORT_NAME,
+	F_PORT_NUMBER,
+	F_PORT_PROTOCOL,
+	F_PORT,
 	F_SLICE,
 	F_SLICE_NAMESPACE,
 	F_ELEMENT,
@@ -29,6 +36,10 @@ const struct json_field kube_cep_fields[] = {
 	{"status.networking.addressing[].ipv6", F_IPV6},
 	{"status.networking.node", F_NODE},
 	{"status.encryption.key", F_KEY},
+	{"status.named-ports[]", F_PORT},
+	{"status.named-ports[].name", F_PORT_NAME},
+	{"status.named-ports[].port", F_PORT_NUMBER},
+	{"status.named-ports[].protocol", F_PORT_PROTOCOL},
 };
 const size_t kube_cep_n_fields = ARRAY_LEN(kube_cep_fields);
 
@@ -43,6 +54,10 @@ const struct json_field kube_ces_fields[] = {
 	{"endpoints[].networking.addressing[].ipv6", F_IPV6},
 	{"endpoints[].networking.node", F_NODE},
 	{"endpoints[].encryption.key", F_KEY},
+	{"endpoints[].named-ports[]", F_PORT},
+	{"endpoints[].named-ports[].name", F_PORT_NAME},
+	{"endpoints[].named-ports[].port", F_PORT_NUMBER},
+	{"endpoints[].named-ports[].protocol", F_PORT_PROTOCOL},
 };
 const size_t kube_ces_n_fields = ARRAY_LEN(kube_ces_fields);
 
@@ -53,6 +68,9 @@ void kube_endpoint_clear(struct kube_endpoint *e)
 	e->node = (struct ip){0};
 	e->n_addr = 0;
 	e->key = 0;
+	e->n_ports = 0;
+	e->port = (struct kube_endpoint_port){.proto = IPPROTO_TCP};
+	e->is_port_refused = false;
 	e->is_refused = false;
 }
 
@@ -107,6 +125,65 @@ static bool add_address(struct kube_endpoint *e, const struct json_pick *p)
 	return true;
 }
 
+static bool copy_port_name(char dst[LIMIT_PORT_NAME + 1], const struct json_pick *p)
+{
+	if (!p->is_string || p->text_len == 0 || p->text_len > LIMIT_PORT_NAME)
+		return false;
+	for (size_t i = 0; i < p->text_len; i++) {
+		char ch = p->text[i];
+
+		if (ch >= 'A' && ch <= 'Z')
+			ch = (char)(ch - 'A' + 'a');
+		if (!(ch >= 'a' && ch <= 'z') && !(ch >= '0' && ch <= '9') && ch != '-')
+			return false;
+		dst[i] = ch;
+	}
+	dst[p->text_len] = '\0';
+	return true;
+}
+
+static bool copy_protocol(uint8_t *ret, const struct json_pick *p)
+{
+	static const struct {
+		const char *name;
+		uint8_t number;
+	} protos[] = {{"TCP", IPPROTO_TCP}, {"UDP", IPPROTO_UDP}, {"SCTP", IPPROTO_SCTP}, {"", IPPROTO_TCP}};
+
+	for (size_t i = 0; p->is_string && i < ARRAY_LEN(protos); i++)
+		if (p->text_len == strlen(protos[i].name) && strncasecmp(p->text, protos[i].name, p->text_len) == 0) {
+			*ret = protos[i].number;
+			return true;
+		}
+	return false;
+}
+
+/* A port that makes no sense is left out, as Cilium does; of a name that is there twice the last counts. */
+static void take_port(struct kube_endpoint *e, const struct json_pick *p)
+{
+	uint64_t n = 0;
+	size_t i = 0;
+
+	if (p->id == F_PORT_NAME)
+		e->is_port_refused |= !copy_port_name(e->port.name, p);
+	else if (p->id == F_PORT_PROTOCOL)
+		e->is_port_refused |= !copy_protocol(&e->port.proto, p);
+	else if (p->id == F_PORT_NUMBER)
+		e->is_port_refused |= !copy_number(UINT16_MAX, &n, p);
+	if (p->id == F_PORT_NUMBER)
+		e->port.port = (uint16_t)n;
+	if (p->id != F_PORT)
+		return;
+	while (i < e->n_ports && !str_eq(e->ports[i].name, e->port.name))
+		i++;
+	if (!e->is_port_refused && e->port.name[0] && e->port.port && i < LIMIT_NAMED_PORTS) {
+		e->ports[i] = e->port;
+		if (i == e->n_ports)
+			e->n_ports++;
+	}
+	e->port = (struct kube_endpoint_port){.proto = IPPROTO_TCP};
+	e->is_port_refused = false;
+}
+
 static bool take(struct kube_endpoint *e, const struct json_pick *p)
 {
 	uint64_t n;
@@ -138,7 +215,9 @@ static bool take(struct kube_endpoint *e, const struct json_pick *p)
 
 void kube_cep_pick(struct kube_endpoint *e, const struct json_pick *p)
 {
-	if (p->what == JSON_SCALAR && !take(e, p))
+	if (p->id >= F_PORT_NAME && p->id <= F_PORT)
+		take_port(e, p);
+	else if (p->what == JSON_SCALAR && !take(e, p))
 		e->is_refused = true;
 }
 

@@ -12,6 +12,13 @@
 #include "base/limits.h"
 #include "json/json_stream.h"
 
+/* A named port. The protocol is that of the object, TCP if it names none. */
+struct kube_endpoint_port {
+	char name[LIMIT_PORT_NAME + 1]; /* lower case */
+	uint8_t proto;			/* IPPROTO_TCP, UDP or SCTP */
+	uint16_t port;
+};
+
 struct kube_endpoint {
 	char ns[LIMIT_NAME + 1];
 	char name[LIMIT_NAME + 1];
@@ -20,6 +27,10 @@ struct kube_endpoint {
 	struct ip addr[LIMIT_ADDRESSES];
 	uint8_t n_addr;
 	uint8_t key;	 /* encryption key index */
+	uint8_t n_ports;
+	struct kube_endpoint_port ports[LIMIT_NAMED_PORTS]; /* a name is there once */
+	struct kube_endpoint_port port;			    /* being read */
+	bool is_port_refused;
 	bool is_refused; /* a field was malformed or over a limit: the object must not be used */
 };
 

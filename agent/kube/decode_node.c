@@ -19,6 +19,7 @@ void kube_node_free(struct kube_node *n)
 	ARRAY_DONE(&n->ingress_ips);
 	ARRAY_DONE(&n->health_ips);
 	ARRAY_DONE(&n->pod_cidrs);
+	strv_done(&n->labels);
 	free(n);
 }
 
@@ -126,6 +127,21 @@ int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *rete
 	return 0;
 }
 
+int kube_node_read_labels(struct kube_node *n, const json_t *obj)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (json_at(obj, "metadata.labels"), key, v) {
+		CLEANUP(free) char *text = json_is_string(v) ? str_printf("%s=%s", key, json_string_value(v)) : NULL;
+		int r = n->labels.n >= LIMIT_LABELS ? -E2BIG : text ? strv_add(&n->labels, text) : 0;
+
+		if (r < 0 || (json_is_string(v) && !text))
+			return r < 0 ? r : -ENOMEM;
+	}
+	return 0;
+}
+
 const struct ip *kube_node_underlay(const struct kube_node *n, int family)
 {
 	for (size_t i = 0; i < n->node_ips.n; i++)
@@ -143,6 +159,11 @@ bool kube_node_same(const struct kube_node *a, const struct kube_node *b)
 {
 	const char *x = a->wireguard_key ? a->wireguard_key : "", *y = b->wireguard_key ? b->wireguard_key : "";
 
+	if (a->labels.n != b->labels.n)
+		return false;
+	for (size_t i = 0; i < a->labels.n; i++)
+		if (!str_eq(a->labels.v[i], b->labels.v[i]))
+			return false;
 	return a->is_host == b->is_host && str_eq(a->name, b->name) && str_eq(a->uid, b->uid) && str_eq(x, y) &&
 	       same_bytes(a->node_ips.v, a->node_ips.n, b->node_ips.v, b->node_ips.n, sizeof(struct ip)) &&
 	       same_bytes(a->internal_ips.v, a->internal_ips.n, b->internal_ips.v, b->internal_ips.n,

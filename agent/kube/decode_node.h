@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "base/str.h"
 
 struct kube_node {
 	char *name;
@@ -19,6 +20,7 @@ struct kube_node {
 	ARRAY(struct cidr) pod_cidrs;  /* of ipam.podCIDRs and allocated pools */
 	char *wireguard_key;	       /* base64; NULL = none */
 	char *uid;
+	struct strv labels; /* "key=value", only after kube_node_read_labels() */
 	bool is_host; /* an external host like this one: no pods are behind it */
 };
 
@@ -31,6 +33,8 @@ struct kube_node {
  * -EINVAL with a text without a name or past LIMIT_ADDRESSES; -ENOMEM. `*ret` is owned by the caller.
  */
 int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *reterr);
+/* The labels too, which matter only where policies select nodes by them. -ENOMEM, -E2BIG past LIMIT_LABELS. */
+int kube_node_read_labels(struct kube_node *n, const json_t *obj);
 void kube_node_free(struct kube_node *n);
 DEFINE_CLEANUP(struct kube_node *, kube_node_free)
 

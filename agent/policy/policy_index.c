@@ -120,13 +120,27 @@ static int index_post(struct policy_index *x, uint64_t key, struct selector *s, 
 	return 0;
 }
 
+/* The value of a group's label is in a key of its own: see selector_group_key(). */
+static uint64_t value_key(const struct selector_req *q, size_t i)
+{
+	return q->source == LABEL_CIDRGROUP ? label_key(q->values[i], any_value) : label_key(q->key, q->values[i]);
+}
+
+/* Whether labels of what it matches lead to it, and only once: a prefix can have several values of a group's key. */
+static bool is_way(const struct selector_req *q)
+{
+	if (q->op == SELECTOR_IN)
+		return !q->has_cidr && (q->source != LABEL_CIDRGROUP || q->n_values == 1);
+	return !q->has_cidr && q->op == SELECTOR_EXISTS;
+}
+
 /* How many selectors one would have to try if found by this requirement. */
 static size_t req_crowd(const struct policy_index *x, const struct selector_req *q)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < q->n_values; i++)
-		n += index_slot(x, label_key(q->key, q->values[i]))->count + 1;
+		n += index_slot(x, value_key(q, i))->count + 1;
 	if (q->op == SELECTOR_EXISTS)
 		n += index_slot(x, label_key(q->key, any_value))->count + 2;
 	return n;
@@ -145,8 +159,7 @@ int policy_index_add(struct policy_index *x, struct selector *s, uint32_t number
 	for (size_t i = 0; s->kind == SELECTOR_LABELS && i < s->n_reqs; i++) {
 		const struct selector_req *q = &s->reqs[i];
 
-		if (q->has_cidr || (q->op != SELECTOR_IN && q->op != SELECTOR_EXISTS) ||
-		    req_crowd(x, q) >= crowd)
+		if (!is_way(q) || req_crowd(x, q) >= crowd)
 			continue;
 		best = q;
 		crowd = req_crowd(x, q);
@@ -156,7 +169,7 @@ int policy_index_add(struct policy_index *x, struct selector *s, uint32_t number
 	if (best->op == SELECTOR_EXISTS)
 		return index_post(x, label_key(best->key, any_value), s, number);
 	for (size_t i = 0; r == 0 && i < best->n_values; i++)
-		r = index_post(x, label_key(best->key, best->values[i]), s, number);
+		r = index_post(x, value_key(best, i), s, number);
 	return r;
 }
 

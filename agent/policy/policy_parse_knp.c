@@ -234,7 +234,7 @@ static int parse_group_labels(struct policy_parser *p, const json_t *obj,
 {
 	CLEANUP(label_builder_done) struct label_builder b = {.table = p->repo->labels};
 	const json_t *meta = NULL, *labels = NULL, *v = NULL;
-	char key[sizeof(POLICY_CIDRGROUP_LABEL) + 256];
+	char key[sizeof(POLICY_CIDRGROUP_LABEL) + 256], encoded[LIMIT_LABEL_KEY + 1];
 	const char *name = NULL;
 	int r = policy_get_object(p, obj, "metadata", &meta);
 
@@ -246,7 +246,11 @@ static int parse_group_labels(struct policy_parser *p, const json_t *obj,
 	{
 		if (!json_is_string(v))
 			return policy_bad(p, "metadata.labels: \"%.80s\" is no string", name);
+		/* the plain one is for Exists */
 		r = label_builder_add_kv(&b, LABEL_CIDRGROUP, name, json_string_value(v));
+		selector_group_key(name, json_string_value(v), encoded);
+		if (r == 0)
+			r = label_builder_add_kv(&b, LABEL_CIDRGROUP, encoded, "");
 		if (r < 0)
 			return r;
 	}

@@ -401,7 +401,8 @@ static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct
 	const json_t *type = policy_get(field, "type");
 	struct policy_l4 l4 = {0};
 	const char *family = NULL;
-	uint8_t number;
+	uint16_t number;
+	uint8_t named;
 	bool is_v6;
 	int r;
 
@@ -413,11 +414,13 @@ static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct
 	is_v6 = family && str_eq(family, "IPv6");
 	if (family && *family && !is_v6 && !str_eq(family, "IPv4"))
 		return policy_bad(p, "family is neither IPv4 nor IPv6");
-	if (json_is_integer(type) && json_integer_value(type) >= 0 &&
-	    json_integer_value(type) <= 255)
-		number = (uint8_t)json_integer_value(type);
-	else if (!json_is_string(type) || icmp_type(json_string_value(type), is_v6, &number) < 0)
-		return policy_bad(p, "type is neither a number up to 255 nor the name of one");
+	/* Above 255 is no type of any packet, and the rule is one: Cilium takes it. */
+	if (json_is_integer(type) && json_integer_value(type) >= 0)
+		number = (uint16_t)MIN(json_integer_value(type), (json_int_t)UINT16_MAX);
+	else if (json_is_string(type) && icmp_type(json_string_value(type), is_v6, &named) == 0)
+		number = named;
+	else
+		return policy_bad(p, "type is neither a number nor the name of one");
 	l4.proto = is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	l4.lo = l4.hi = number;
 	l4.is_all = number == 0;

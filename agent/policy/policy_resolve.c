@@ -714,29 +714,53 @@ uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip 
 	return ip->family == AF_INET ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
 }
 
+/* What a prefix says of an address that has an identity already. Returns how many labels, or -errno. */
+static int add_prefix_labels(struct policy_table *t, const struct identity *base, const struct ip *ip,
+			     struct label_builder *b)
+{
+	bool is_node = base->flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
+	bool is_world = base->flags & IDENTITY_IS_WORLD; /* has its own prefix */
+	const struct policy_prefix *p = table_prefix_of(t, ip);
+	const struct identity *of_prefix = p ? identity_get(t->repo->ids, p->identity) : NULL;
+	struct intern *strings = label_table_strings(t->repo->labels);
+	int n = 0, r;
+
+	if (!is_world && !(t->repo->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS)))
+		return 0;
+	for (uint32_t i = 0; of_prefix && i < of_prefix->labels->n; i++) {
+		const struct label *l = &of_prefix->labels->v[i];
+
+		if (l->source != LABEL_CIDRGROUP && (l->source != LABEL_CIDR || is_world) &&
+		    (l->source != LABEL_FQDN || (!is_world && !is_node)))
+			continue;
+		r = label_builder_add_kv(b, (uint8_t)l->source, intern_str(strings, l->key), intern_str(strings, l->value));
+		if (r < 0)
+			return r;
+		n++;
+	}
+	return n;
+}
+
 int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip,
-			 uint32_t *ret_identity)
+			 const struct label_set *more, uint32_t *ret_identity)
 {
 	const struct identity *base = identity_get(t->repo->ids, identity);
-	bool is_node = base && (base->flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE));
-	unsigned need = is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS;
 	CLEANUP(label_builder_done) struct label_builder b = {.table = t->repo->labels};
-	const struct policy_prefix *p;
-	const struct identity *of_prefix;
 	struct label_set *labels;
 	struct identity *own;
+	bool is_node;
 	int r;
 
 	*ret_identity = identity;
-	if (!base || (base->flags & IDENTITY_IS_WORLD) || !(t->repo->options.cidr_modes & need))
+	if (!base || ((base->flags & IDENTITY_IS_WORLD) && identity < IDENTITY_LOCAL_CIDR))
 		return 0;
-	p = table_prefix_of(t, ip);
-	of_prefix = p ? identity_get(t->repo->ids, p->identity) : NULL;
-	if (!of_prefix || !of_prefix->labels->has_cidr)
-		return 0;
-	r = label_builder_add_set(&b, base->labels);
+	is_node = base->flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
+	r = add_prefix_labels(t, base, ip, &b);
+	if (r < 0 || (r == 0 && !more))
+		return r;
+	r = more ? label_builder_add_set(&b, more) : 0;
 	if (r == 0)
-		r = label_builder_add_cidr(&b, &of_prefix->labels->cidr);
+		r = label_builder_add_set(&b, base->labels); /* its own win */
 	if (r == 0)
 		r = label_builder_take(&b, &labels);
 	if (r == 0)

@@ -120,12 +120,13 @@ size_t policy_table_prefixes(const struct policy_table *t, const struct policy_p
 uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip *ip);
 
 /*
- * With policy-cidr-match-mode, an endpoint or node inside a prefix of some policy is told apart:
- * the local identity to use for `ip` instead of `identity`; the same number where nothing is to be
- * told apart. -ENOMEM, -ENOSPC.
+ * Who is told apart by more than its identity: with policy-cidr-match-mode an endpoint or node inside
+ * a prefix of some policy, an API server outside the cluster inside a CIDR group, a node with `more`
+ * labels of its own (NULL = none). The local identity to use for `ip` instead of `identity`; the same
+ * number where nothing is to be told apart. -ENOMEM, -ENOSPC.
  */
 int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip,
-			 uint32_t *ret_identity);
+			 const struct label_set *more, uint32_t *ret_identity);
 
 /*
  * Reads one verdict from the rows. `port` is the ICMP type for ICMP, ignored for POLICY_SLOT_OTHER.

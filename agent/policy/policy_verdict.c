@@ -12,6 +12,7 @@ struct around {
 	struct policy_repo *repo;
 	const struct ip *ip;
 	struct cidr longest; /* with a cidr label; .ip.family 0 = none */
+	bool has_no_names;
 };
 
 static void around_cidr(struct around *a, const struct cidr *c)
@@ -49,7 +50,7 @@ static int add_names(struct around *a, const struct policy_entry *e, struct labe
 	const struct policy_fqdn_name *f, *tmp;
 	int r = 0;
 
-	for (size_t i = 0; e->has_fqdn && i < e->peers.n; i++) {
+	for (size_t i = 0; e->has_fqdn && !a->has_no_names && i < e->peers.n; i++) {
 		const char *pattern = intern_str(label_table_strings(a->repo->labels),
 						 e->peers.v[i]->reqs[0].key);
 
@@ -139,15 +140,18 @@ static int peer_labels(struct policy_repo *r, const struct policy_peer *peer,
 	uint16_t flags = peer->labels ? identity_flags_of(r->labels, peer->labels) : 0;
 	bool is_node = flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE),
 	     is_world = flags & IDENTITY_IS_WORLD;
-	int err = peer->ip.family ? around_all(&a, !peer->labels || is_world ? &b : &ignored) : 0;
+	bool counts = !peer->labels || is_world ||
+		      (r->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS));
+	int err;
+
+	a.has_no_names = peer->labels && !is_world && !is_node; /* of an endpoint only prefixes are known */
+	err = peer->ip.family ? around_all(&a, counts ? &b : &ignored) : 0;
 
 	if (err == 0 && peer->labels)
 		err = label_builder_add_set(&b, peer->labels);
 	if (err == 0 && !peer->labels)
 		err = label_builder_add_kv(&b, LABEL_RESERVED, world_of(r, &peer->ip), "");
-	if (err == 0 && a.longest.ip.family &&
-	    (!peer->labels || is_world ||
-	     (r->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS))))
+	if (err == 0 && a.longest.ip.family && counts)
 		err = label_builder_add_cidr(&b, &a.longest);
 	return err < 0 ? err : label_builder_take(&b, ret);
 }

@@ -21,6 +21,7 @@ struct record {
 	char *key; /* "namespace/name"; NULL = free */
 	struct ip *more; /* addresses after the first */
 	uint32_t identity;
+	uint32_t ports;
 	uint32_t epoch;
 	struct ip node;
 	struct ip first;
@@ -37,6 +38,7 @@ struct member {
 
 struct endpoint_table {
 	endpoint_address_fn fn;
+	endpoint_ports_fn ports_fn;
 	void *arg;
 	struct record *v; /* by number */
 	size_t n, cap;
@@ -51,13 +53,14 @@ struct endpoint_table {
 	struct slice *slices;
 };
 
-int endpoint_table_new(endpoint_address_fn fn, void *arg, struct endpoint_table **ret)
+int endpoint_table_new(endpoint_address_fn fn, endpoint_ports_fn ports_fn, void *arg, struct endpoint_table **ret)
 {
 	struct endpoint_table *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
 	t->fn = fn;
+	t->ports_fn = ports_fn;
 	t->arg = arg;
 	*ret = t;
 	return 0;
@@ -275,12 +278,19 @@ static int record_new(struct endpoint_table *t, const char *key, uint32_t *ret)
 	return 0;
 }
 
+static void tell_ports(struct endpoint_table *t, const struct record *r, bool is_there)
+{
+	if (r->ports && t->ports_fn)
+		t->ports_fn(r->identity, r->ports, is_there, t->arg);
+}
+
 static void record_remove(struct endpoint_table *t, uint32_t number)
 {
 	struct record *r = &t->v[number];
 
 	for (size_t i = 0; i < r->n_addr; i++)
 		t->fn(address(r, i), number, NULL, t->arg);
+	tell_ports(t, r, false);
 	slice_leave(t, number);
 	index_remove(t, slot_of(t, r->key));
 	free(r->key);
@@ -294,7 +304,7 @@ static void record_remove(struct endpoint_table *t, uint32_t number)
 /* True if nothing that a reader could notice differs. */
 static bool is_same(const struct record *r, const struct endpoint_info *info)
 {
-	if (r->identity != info->identity || r->enc_key != info->key || !ip_eq(&r->node, &info->node) ||
+	if (r->identity != info->identity || r->ports != info->ports || r->enc_key != info->key || !ip_eq(&r->node, &info->node) ||
 	    r->n_addr != info->n_addr)
 		return false;
 	for (size_t i = 0; i < r->n_addr; i++)
@@ -323,7 +333,10 @@ static int record_change(struct endpoint_table *t, uint32_t number, const struct
 	r->more = more;
 	r->first = info->n_addr ? info->addr[0] : (struct ip){0};
 	r->n_addr = (uint8_t)info->n_addr;
+	tell_ports(t, r, false);
 	r->identity = info->identity;
+	r->ports = info->ports;
+	tell_ports(t, r, true);
 	r->enc_key = info->key;
 	r->node = info->node;
 	for (size_t i = 0; i < info->n_addr; i++)

@@ -18,6 +18,7 @@ struct endpoint_table;
 struct endpoint_info {
 	uint32_t identity;
 	uint8_t key;
+	uint32_t ports; /* number of its set of named ports, 0 = none; means nothing here */
 	struct ip node;
 	const struct ip *addr;
 	size_t n_addr;
@@ -30,7 +31,11 @@ bool endpoint_is_host(const struct endpoint_info *info);
 typedef void (*endpoint_address_fn)(const struct ip *ip, uint32_t owner, const struct endpoint_info *info,
 				    void *arg);
 
-int endpoint_table_new(endpoint_address_fn fn, void *arg, struct endpoint_table **ret);
+/* An endpoint of `identity` has a set of named ports, or has it no more. Before the addresses of a new one. */
+typedef void (*endpoint_ports_fn)(uint32_t identity, uint32_t ports, bool is_there, void *arg);
+
+/* `ports_fn` may be NULL. -ENOMEM. */
+int endpoint_table_new(endpoint_address_fn fn, endpoint_ports_fn ports_fn, void *arg, struct endpoint_table **ret);
 void endpoint_table_free(struct endpoint_table *t);
 DEFINE_CLEANUP(struct endpoint_table *, endpoint_table_free)
 

@@ -19,6 +19,7 @@ usage() {
 	       lab.sh exec NODE-OR-HOST COMMAND...
 	       lab.sh kubectl ARGUMENT...
 	       lab.sh status
+	PORTS (JSON) are the ports of the pod that "pod add" makes.
 	APISERVER_FLAGS, OPERATOR_FLAGS, AGENT_FLAGS (replaces the flags of tunnel mode) and CONFIG (key=value ...
 	of cilium-config) change what "up" and "node add" start.
 	U
@@ -237,14 +238,15 @@ cni() { # NODE COMMAND NAMESPACE NAME
 }
 
 pod_add() {
-	local node=$1 ns=$2 name=$3 labels address
+	local node=$1 ns=$2 name=$3 labels address ports='[{"name": "http", "containerPort": 8080}]'
+	ports=${PORTS:-$ports}
 	labels=$(printf '%s' "${4:-}" | jq -Rs 'split(",") | map(select(. != "") | split("=") | {(.[0]): .[1]}) | add // {}')
 	kubectl create namespace "$ns" >/dev/null 2>&1 || true # there already
 	wait_for 20 kubectl -n "$ns" get serviceaccount default || die "namespace $ns got no service account"
 	kubectl apply -f - >/dev/null <<-Y
 	{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "$name", "namespace": "$ns", "labels": $labels},
 	 "spec": {"nodeName": "$node", "tolerations": [{"operator": "Exists"}],
-	  "containers": [{"name": "c", "image": "none", "ports": [{"name": "http", "containerPort": 8080}]}]}}
+	  "containers": [{"name": "c", "image": "none", "ports": $ports}]}}
 	Y
 	ip netns add "$MARK-pod-$ns-$name" 2>/dev/null || true # there already
 	address=$(cni "$node" ADD "$ns" "$name" | jq -r '.ips[].address' | cut -d/ -f1 | LC_ALL=C sort) # IPv4 first

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Turns tests/data/policy-cases.yaml into files of objects and a shell script of calls:
+ * Turns a file of cases (tests/data/policy-cases.yaml) into files of objects and a shell script of calls:
  * usage: verdict_cases CASES DIRECTORY. The script, on the standard output, calls
  *   check NAME VERDICT FILE [option...]   and   refused NAME FILE TEXT
  * and ends with: cases MADE LEFT-OUT. Cases that need what no option can say are left out.

@@ -2,6 +2,7 @@
 /* CiliumEndpoints, slices and nodes as the API server sends them, and as it should not. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -133,6 +134,50 @@ Test(decode_endpoint, ceps)
 		print(&cep, &out);
 		cr_expect_str_eq(out.data, cases[i].want, "%s", cases[i].object);
 	}
+}
+
+/* Cilium leaves out a port that makes no sense, and so do we; of a name that is there twice the last counts. */
+Test(decode_endpoint, named_ports)
+{
+#define PORTS \
+	"[{\"name\":\"HTTP\",\"port\":8080,\"protocol\":\"TCP\"},{\"protocol\":\"UDP\",\"port\":53,\"name\":\"dns\"}," \
+	"{\"name\":\"plain\",\"port\":1},{\"name\":\"a_b\",\"port\":2},{\"name\":\"zero\",\"port\":0}," \
+	"{\"name\":\"large\",\"port\":65536},{\"name\":\"icmp\",\"port\":3,\"protocol\":\"ICMP\"},{\"port\":4}," \
+	"{\"name\":\"longer-than-fifteen\",\"port\":5},{\"name\":\"dns\",\"port\":54,\"protocol\":\"UDP\"}]"
+	static const struct kube_endpoint_port want[] = {
+		{"http", IPPROTO_TCP, 8080}, {"dns", IPPROTO_UDP, 54}, {"plain", IPPROTO_TCP, 1}};
+
+	decode(false, "{\"metadata\":{\"namespace\":\"n\",\"name\":\"e\"},\"status\":{\"named-ports\":" PORTS
+		      ",\"networking\":{\"node\":\"172.19.0.11\",\"addressing\":[{\"ipv4\":\"10.244.1.7\"}]}}}");
+	cr_expect(kube_endpoint_is_usable(&cep));
+	cr_assert_eq(cep.n_ports, ARRAY_LEN(want));
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		cr_expect_str_eq(cep.ports[i].name, want[i].name);
+		cr_expect_eq(cep.ports[i].proto, want[i].proto);
+		cr_expect_eq(cep.ports[i].port, want[i].port);
+	}
+	decode(true, "{\"namespace\":\"n\",\"metadata\":{\"name\":\"s\"},\"endpoints\":[{\"name\":\"a\",\"named-ports\":" PORTS
+		     "},{\"name\":\"b\"}]}");
+	cr_assert_eq(ces.n_endpoints, 2);
+	cr_expect_eq(ces.endpoints[0].n_ports, ARRAY_LEN(want));
+	cr_expect_eq(ces.endpoints[1].n_ports, 0);
+#undef PORTS
+}
+
+Test(decode_node, labels_where_they_are_asked_for)
+{
+	json_t *v = json_loads("{\"metadata\":{\"name\":\"n1\",\"labels\":{\"zone\":\"one\",\"odd\":1}}}", 0, NULL);
+	CLEANUP(kube_node_free) struct kube_node *a = NULL;
+	CLEANUP(kube_node_free) struct kube_node *b = NULL;
+
+	cr_assert_eq(kube_node_decode(v, &a, NULL), 0);
+	cr_assert_eq(kube_node_decode(v, &b, NULL), 0);
+	cr_expect_eq(a->labels.n, 0);
+	cr_assert_eq(kube_node_read_labels(a, v), 0);
+	cr_assert_eq(a->labels.n, 1);
+	cr_expect_str_eq(a->labels.v[0], "zone=one");
+	cr_expect_not(kube_node_same(a, b));
+	json_decref(v);
 }
 
 Test(decode_endpoint, too_many_addresses)

@@ -212,7 +212,7 @@ static const struct policy_class *class_of_peer(struct fixture *f, const struct 
 		p->has_identity ? p->identity : policy_table_identity_of(f->table, &p->ip);
 
 	if (p->has_identity && p->ip.family)
-		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, &identity), 0);
+		cr_assert_eq(policy_table_overlay(f->table, identity, &p->ip, NULL, &identity), 0);
 	return policy_table_class(f->table, policy_class_of(f->table, identity));
 }
 

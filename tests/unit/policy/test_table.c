@@ -258,13 +258,69 @@ Test(table, an_address_in_nodes_mode_gets_its_own_identity)
 			 "[{'toCIDR':['172.18.0.3/32']}]}}"),
 		     1);
 	(void)policy_table_update(f.table);
-	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, &first), 0);
+	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, NULL, &first), 0);
 	cr_assert_gt(first, IDENTITY_LOCAL_NODE);
-	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, &second), 0);
+	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, NULL, &second), 0);
 	cr_assert_eq(first, second);
 	cr_assert_eq(ip_parse("172.18.0.4", &n.ip), 0);
-	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, &second), 0);
+	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, NULL, &second), 0);
 	cr_assert_eq(second, n.identity);
+	fixture_done(&f);
+}
+
+/* An API server outside the cluster is told by its address and its prefixes, like everything outside. */
+Test(table, an_api_server_outside_is_in_groups)
+{
+	enum { API = IDENTITY_LOCAL_CIDR + 77 };
+	static const char *const labels[] = {"reserved:kube-apiserver=", "reserved:world=", "cidr:172.19.0.1/32="};
+	struct fixture_peer api = {.has_identity = true, .identity = API};
+	struct fixture f;
+	uint32_t got;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(identity_upsert(f.ids, API, fixture_labels(&f, labels, ARRAY_LEN(labels))), 0);
+	cr_assert_eq(ip_parse("172.19.0.1", &api.ip), 0);
+	cr_assert_eq(set(&f, POLICY_CNP,
+			 "{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},"
+			 "'egress':[{'toCIDRSet':[{'cidrGroupRef':'g'}]}]}}"),
+		     1);
+	cr_assert_geq(policy_table_update(f.table), 0);
+	cr_expect_eq(fixture_table_verdict(&f, &api, POLICY_EGRESS, 6, 80).action, POLICY_DENY_DEFAULT);
+	cr_assert_eq(policy_table_overlay(f.table, API, &api.ip, NULL, &got), 0);
+	cr_expect_eq(got, API);
+	cr_assert_eq(set(&f, POLICY_CIDR_GROUP,
+			 "{'metadata':{'name':'g'},'spec':{'externalCIDRs':['172.16.0.0/12']}}"),
+		     1);
+	cr_assert_geq(policy_table_update(f.table), 0);
+	cr_expect_eq(fixture_table_verdict(&f, &api, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_expect_eq(fixture_model_verdict(&f, &api, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	fixture_done(&f);
+}
+
+/* With enable-node-selector-labels. */
+Test(table, nodes_are_told_apart_by_their_labels)
+{
+	static const char *const one[] = {"node:zone=one", "k8s:io.cilium.k8s.policy.cluster=c1"};
+	struct policy_options o = policy_options_default();
+	struct fixture_peer n = fixture_peer("N");
+	struct fixture_peer own = {.has_identity = true};
+	struct label_set *more;
+	struct fixture f;
+
+	o.has_node_selector_labels = true;
+	fixture_init(&f, &o, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP,
+			 "{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},'egress':[{'toNodes':"
+			 "[{'matchLabels':{'zone':'one'}}]}],'egressDeny':[{'toNodes':[{'matchLabels':{'node:zone':'two'}}]}]}}"),
+		     1);
+	cr_assert_geq(policy_table_update(f.table), 0);
+	more = fixture_labels(&f, one, ARRAY_LEN(one));
+	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, more, &own.identity), 0);
+	cr_assert_gt(own.identity, IDENTITY_LOCAL_NODE);
+	cr_expect_eq(fixture_table_verdict(&f, &own, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_expect_eq(fixture_model_verdict(&f, &own, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_expect_eq(fixture_table_verdict(&f, &n, POLICY_EGRESS, 6, 80).action, POLICY_DENY_DEFAULT);
+	label_set_free(identity_labels(f.ids), more);
 	fixture_done(&f);
 }
 

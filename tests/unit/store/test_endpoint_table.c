@@ -176,7 +176,7 @@ Test(endpoint_table, agrees_with_a_simple_model)
 	for (int round = 0; round < 30; round++) {
 		struct model *m = calloc(1, sizeof(*m));
 
-		cr_assert_eq(endpoint_table_new(on_address, m, &m->table), 0);
+		cr_assert_eq(endpoint_table_new(on_address, NULL, m, &m->table), 0);
 		for (int step = 0; step < 400; step++) {
 			unsigned what = rng_below(100);
 
@@ -210,7 +210,7 @@ Test(endpoint_table, refuses)
 
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
-	cr_assert_eq(endpoint_table_new(on_address, m, &m->table), 0);
+	cr_assert_eq(endpoint_table_new(on_address, NULL, m, &m->table), 0);
 	endpoint_table_remove(m->table, "a", "b", NULL);
 	endpoint_table_remove(m->table, "a", "b", "c");
 	endpoint_table_slice_end(m->table, "none");
