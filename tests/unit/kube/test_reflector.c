@@ -144,10 +144,10 @@ static void teardown(void)
 	world_stop(&w);
 }
 
-/* Runs the loop until the condition holds, cutting backoffs short; 10 s without it fail the test. */
+/* Runs the loop until the condition holds, cutting backoffs short; 30 s without it fail the test. */
 #define AWAIT_(condition, kick)                                                                    \
 	do {                                                                                       \
-		uint64_t end_ = clock_boot_us() + 10 * USEC_PER_SEC;                               \
+		uint64_t end_ = clock_boot_us() + 30 * USEC_PER_SEC;                               \
 		while (!(condition) && clock_boot_us() < end_) {                                   \
 			if (kick)                                                                  \
 				reflector_kick(reflector);                                         \
