@@ -363,7 +363,7 @@ run_suite = skipped=0; failed=0; total=0; $(run_tests); $(tell_suite)
 check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
 	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
-	BUILD='$(abs_builddir)'; export BUILD; $(run_suite)
+	BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) $(run_suite)
 check-cluster: all $(cluster_programs)
 	$(srcdir)/tests/cluster/peers.sh build
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)

@@ -71,7 +71,11 @@ INLINE bool frame_failsafe(const struct frame *f, const struct point at, bool v6
 			    is_icmp ? 0 : p->dport, v6);
 }
 
-/* The answering side of a failsafe connection whose entry was lost or never made. */
+/*
+ * The answering side of a failsafe connection whose entry was lost or never made, as when it is older
+ * than the programs. It gets no entry from here: that would have the wrong direction, and the first
+ * policy for that direction would end the connection.
+ */
 INLINE bool frame_failsafe_answer(const struct frame *f, const struct point at, bool v6)
 {
 	const struct pkt *p = &f->p;
@@ -131,6 +135,10 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 		e.flags |= MESH_CT_FAILSAFE;
 		goto pass;
 	}
+	if (!old && frame_failsafe_answer(f, at, v6)) {
+		f->is_fresh = false;
+		return MESH_PASS_FAILSAFE;
+	}
 	info = ipcache_get(f->c, peer, v6);
 	r = frame_check_path(f, at, &info, v6);
 	f->rep.peer = info.identity;
@@ -149,12 +157,6 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 		r = MESH_PASS_AUDIT;
 		e.flags |= MESH_CT_AUDIT;
 		goto pass;
-	}
-	if (!old && frame_failsafe_answer(f, at, v6)) {
-		if (is_shadow)
-			goto pass;
-		f->is_fresh = false;
-		return MESH_PASS_FAILSAFE;
 	}
 	if (is_shadow) {
 		/* told once for each flow, also for one that is older than the shadow policy */

@@ -277,6 +277,24 @@ static void test_failsafe(struct harness *h)
 					  .icmp_type = 8, .sport = 77}), MESH_PASS_FAILSAFE);
 }
 
+/* A connection to the API server that is older than the programs outlives the first ingress policy. */
+static void test_failsafe_older(struct harness *h)
+{
+	harness_reset(h);
+	harness_failsafe(h, MESH_EGRESS, IPPROTO_TCP, 6443, "10.0.0.9", 128, 4);
+	h->c->default_verdict[0][MESH_INGRESS] = MESH_ALLOW;
+	h->c->default_verdict[0][MESH_EGRESS] = MESH_ALLOW;
+	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE);
+	CHECK_EQ(IN(h, TCP4(.sport = 6443, .dport = 4000, .tcp_flags = PKT_ACK)), MESH_PASS_FAILSAFE);
+	CHECK_EQ(entries(h, BPFOBJ_CT4), 0);
+	bpfconfig_commit(h->conf, 1, MESH_STATE_ACTIVE);
+	CHECK_EQ(IN(h, TCP4(.sport = 6443, .dport = 4000, .tcp_flags = PKT_ACK)), MESH_PASS_FAILSAFE);
+	CHECK_EQ(OUT(h, TCP4_BACK(.sport = 4000, .dport = 6443)), MESH_PASS_FAILSAFE);
+	CHECK_EQ(entries(h, BPFOBJ_CT4), 1);
+	CHECK_EQ(IN(h, TCP4(.sport = 6443, .dport = 4000, .tcp_flags = PKT_ACK)), MESH_PASS_REPLY);
+	CHECK_EQ(IN(h, TCP4(.sport = 6443, .dport = 4001)), MESH_DROP_POLICY);
+}
+
 static void test_infra(struct harness *h)
 {
 	static const struct {
@@ -702,6 +720,7 @@ int main(void)
 	test_policy_forms(&h);
 	test_audit(&h);
 	test_failsafe(&h);
+	test_failsafe_older(&h);
 	test_infra(&h);
 	test_vlan(&h);
 	test_no_link_header(&h);

@@ -167,7 +167,7 @@ static void test_failsafe(struct harness *h)
 	harness_failsafe(h, MESH_EGRESS, IPPROTO_TCP, 6443, "::", 0, 4);
 	bpfconfig_commit(h->conf, 0, shadow_in);
 	CHECK_EQ(IN(h, TCP4(.dport = 22)), MESH_PASS_FAILSAFE);
-	CHECK_EQ(IN(h, TCP4(.sport = 6443, .dport = 5001, .tcp_flags = PKT_ACK)), MESH_PASS_NEW);
+	CHECK_EQ(IN(h, TCP4(.sport = 6443, .dport = 5001, .tcp_flags = PKT_ACK)), MESH_PASS_FAILSAFE);
 	CHECK_EQ(entries(h), 0);
 	CHECK_EQ(IN(h, TCP4(.sport = 6444, .dport = 5001, .tcp_flags = PKT_ACK)), MESH_PASS_SHADOW);
 }

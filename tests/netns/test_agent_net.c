@@ -19,7 +19,7 @@
 #include "bpf/harness.h"
 #include "bpf/lab.h"
 
-enum { WAIT_US = 5 * 1000 * 1000 };
+enum { WAIT_US = 5 * 1000 * 1000, OWN = 4242 };
 
 struct agent_net {
 	struct lab lab;
@@ -73,6 +73,17 @@ static void configure(struct agent_net *n, const char *attach)
 	}
 }
 
+/* As if the CiliumIdentity of this host had come. */
+static void add_own_identity(struct world *w)
+{
+	struct label_builder l = {.table = identity_labels(w->identities)};
+	struct label_set *set;
+
+	CHECK_EQ(label_builder_add_text(&l, "k8s:jedi=luke"), 0);
+	CHECK_EQ(label_builder_take(&l, &set), 0);
+	CHECK_EQ(identity_upsert(w->identities, OWN, set), 0);
+}
+
 static void start(struct agent_net *n)
 {
 	const struct datapath_callbacks cb = {.on_network = on_network, .on_event = on_event, .arg = n};
@@ -83,7 +94,8 @@ static void start(struct agent_net *n)
 
 	CHECK_EQ(loop_new(&n->loop), 0);
 	CHECK_EQ(health_new(&n->health), 0);
-	CHECK_EQ(world_new(&config, "ahch-to", 4242, n->conf, &n->world), 0);
+	CHECK_EQ(world_new(&config, "ahch-to", OWN, n->conf, &n->world), 0);
+	add_own_identity(n->world);
 	r = datapath_new(n->loop, n->conf, n->health, &cb, &n->d, &err);
 	if (r < 0) {
 		printf("%s: %s\n", r == -EPERM ? "skipped" : "failed", err.text);
