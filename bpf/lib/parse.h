@@ -73,7 +73,7 @@ const volatile bool has_link_header = true;
  * From the IP header on: some drivers leave outer headers in front of it. The helper reads no further than
  * the linear part, which is enlarged if it must be: here that is rare.
  */
-static __noinline int parse_load_net(struct __sk_buff *skb, __u32 off, void *to, __u32 len)
+INLINE int parse_load_net(struct __sk_buff *skb, __u32 off, void *to, __u32 len)
 {
 	__u32 want = off + len + PULL_SLACK;
 

@@ -29,20 +29,20 @@ INLINE bool shadow_is_on(__u64 state, __u8 dir)
 }
 
 /* Fills verdict and rule of the report. Whether the packet would be dropped. */
-static __noinline int shadow_decide(const struct mesh_config *c, const struct pkt *p,
-				    struct report *rep, __u64 state, __u32 is_new)
+INLINE bool shadow_decide(const struct mesh_config *c, const struct pkt *p, struct report *rep,
+			  __u64 state, bool is_new)
 {
-	__u32 dir = rep->dir & 1;
+	__u32 dir = rep->dir;
 	struct decision d = policy_decide(c, state, rep->peer, (__u8)(dir | MESH_SHADOW), p);
 	__u64 *flows = is_new ? bpf_map_lookup_elem(&mesh_shadow_flows, &dir) : NULL;
 
 	if (flows)
 		(*flows)++;
 	if (d.verdict == MESH_ALLOW)
-		return 0;
+		return false;
 	rep->verdict = d.verdict;
 	rep->rule = d.rule;
-	return 1;
+	return true;
 }
 
 /* Remembers it by peer and port; `is_known`: the flow was counted before. */

@@ -161,7 +161,6 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	if (is_shadow) {
 		/* told once for each flow, also for one that is older than the shadow policy */
 		f->is_fresh = !old || !(old->flags & MESH_CT_SHADOW);
-		shadow_note(p, &f->rep, !f->is_fresh);
 		r = MESH_PASS_SHADOW;
 		e.flags |= MESH_CT_SHADOW;
 		goto pass;
@@ -339,7 +338,7 @@ INLINE bool frame_wants_event(const struct frame *f, int reason)
 INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
 {
 	struct frame f = {.skb = skb, .c = config_get()};
-	int reason, r;
+	int reason, verdict, r;
 
 	if (!f.c)
 		return VERDICT_PASS;
@@ -357,14 +356,21 @@ INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
 			fragment_note(f.c, &f.p, at.dir, f.rep.family == 6);
 	}
 	count((__u32)reason, at.dir, skb->len);
+	/*
+	 * Calls of functions that are not inlined come last: kernels before 6.4 cannot follow a value back
+	 * through one, and then take every state apart that differs in any number.
+	 */
+	verdict = reason < MESH_DROP_FIRST ? VERDICT_PASS : VERDICT_DROP;
+	f.rep.dir = at.dir;
+	if (reason == MESH_PASS_SHADOW)
+		shadow_note(&f.p, &f.rep, !f.is_fresh);
 	if (frame_wants_event(&f, reason)) {
 		f.rep.reason = (__u16)reason;
-		f.rep.dir = at.dir;
 		f.rep.flags = (at.tunnel ? MESH_EV_TUNNEL : 0) |
 			      (reason == MESH_PASS_AUDIT  ? MESH_EV_AUDIT :
 			       reason == MESH_PASS_SHADOW ? MESH_EV_SHADOW :
 							    0);
 		event_send(skb, f.c, &f.p, &f.rep);
 	}
-	return reason < MESH_DROP_FIRST ? VERDICT_PASS : VERDICT_DROP;
+	return verdict;
 }

@@ -7,7 +7,8 @@ PATIENCE=3 # the machine is emulated
 . "$HERE/../netns/story_checks.sh"
 skip_all() { echo "SKIP everything: $*"; exit 77; }
 
-# vm_enter "$0" "$@": into the namespaces; ends with 77 where no machine can run
+# vm_enter "$0" [KERNEL]: into the namespaces, where the image must be made already, for there is no way to
+# the archives from in there; ends with 77 where no machine can run
 vm_enter() {
 	local p
 	if [ -z "${STORY_INSIDE:-}" ]; then
@@ -17,6 +18,7 @@ vm_enter() {
 		done
 		[ -c /dev/net/tun ] || skip_all "needs /dev/net/tun"
 		BUILD=$(readlink -f "$BUILD")
+		vm build "${2:-${KERNEL:-6.1}}" || die "no machine without its image"
 	fi
 	story_enter "$@"
 }
