@@ -492,16 +492,16 @@ static int apply_maps(struct datapath *d)
 		d->committed_us = clock_boot_us();
 	}
 	addr = recon_addr_apply(d->addr, world_overlay, d->world);
+	if (addr != 0) /* after a failure, too: some addresses may have changed their identity */
+		bpfconfig_bump(d->config);
 	if (addr < 0)
 		return failed(d, addr, "addresses");
-	if (addr > 0)
-		bpfconfig_bump(d->config);
 	r = recon_service_apply(d->service);
 	if (r < 0)
 		return failed(d, r, "services");
 	if (!d->is_swept) {
 		r = recon_addr_sweep(d->addr);
-		if (r > 0)
+		if (r != 0)
 			bpfconfig_bump(d->config);
 		if (r >= 0)
 			r = recon_service_sweep(d->service);

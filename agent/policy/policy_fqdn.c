@@ -116,7 +116,7 @@ bool policy_has_dns_rules(const struct policy_repo *r)
 
 	HASH_ITER(hh, r->objects, o, tmp)
 	{
-		for (size_t i = 0; i < o->rules.n; i++)
+		for (size_t i = 0; !o->is_shadow && i < o->rules.n; i++)
 			for (size_t k = 0; k < o->rules.v[i].entries.n; k++) {
 				const struct policy_entry *e = &o->rules.v[i].entries.v[k];
 

@@ -214,9 +214,14 @@ static int rule_parse_element(struct policy_parser *p, const json_t *element, en
 		r = policy_parse_l4(p, element, e);
 	if (r == 0)
 		r = policy_parse_peers(p, element, e);
-	if (r == 0 && json_array_size(policy_get(element, requires[dir])) > 0)
-		r = policy_note(
-			p, "requirements on peers were removed in Cilium 1.19 and have no effect");
+	/*
+	 * Up to Cilium 1.18 they narrow every peer of every rule; later ones cannot read such an object. To
+	 * pass over them would allow what they are there to keep out.
+	 */
+	if (r == 0 && !is_deny && json_array_size(policy_get(element, requires[dir])) > 0) {
+		e->is_nothing = true;
+		r = policy_note(p, "requirements on peers were removed in Cilium 1.19: what has them grants nothing");
+	}
 	return r;
 }
 

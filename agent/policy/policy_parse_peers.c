@@ -438,9 +438,9 @@ static int parse_service(struct policy_parser *p, const json_t *item, struct pol
 	if (r < 0)
 		return r;
 	ref.ns = strdup(ns ? ns : "");
-	ref.name = strdup(name ? name : "");
+	ref.name = by_labels ? NULL : strdup(name ? name : "");
 	e->services.v[e->services.n++] = ref;
-	return ref.ns && ref.name ? 0 : -ENOMEM;
+	return ref.ns && (ref.name || by_labels) ? 0 : -ENOMEM;
 }
 
 static bool is_dns_text(const char *s)

@@ -172,8 +172,9 @@ int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e,
 		const struct policy_service_ref *ref = &e->services.v[i];
 		struct service_walk w = {.repo = r, .ref = ref, .list = ret};
 
-		err = r->services.each(r->services.ctx, *ref->ns ? ref->ns : NULL,
-				       *ref->name ? ref->name : NULL, visit_service, &w);
+		if (ref->name && !*ref->name)
+			continue; /* no service has an empty name */
+		err = r->services.each(r->services.ctx, *ref->ns ? ref->ns : NULL, ref->name, visit_service, &w);
 	}
 	return err < 0 ? err : 0;
 }

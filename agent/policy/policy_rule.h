@@ -36,8 +36,9 @@ enum policy_auth {
 
 /* toServices item: by name, or by the labels of the Service if `selector` is set. */
 struct policy_service_ref {
-	char *ns, *name; /* "" = any */
-	struct selector *selector;
+	char *ns;		   /* "" = any */
+	char *name;		   /* NULL: by labels */
+	struct selector *selector; /* NULL: by name */
 };
 
 struct policy_rule;
@@ -49,7 +50,7 @@ struct policy_entry {
 	bool is_deny;
 	bool has_any_peer; /* every peer, unknown ones too */
 	bool has_any_l4;   /* every protocol; else only what `l4` holds */
-	bool is_nothing;   /* an empty list of peers: no peer, whatever else is said */
+	bool is_nothing;   /* an empty list of peers, or requirements on them: no peer, whatever else is said */
 	bool has_fqdn;
 	enum policy_auth auth;
 	ARRAY(struct selector *) peers;

@@ -426,14 +426,15 @@ static int note_changes(struct recon_policy *r, const struct policy_table *t)
 
 /* Prefixes */
 
-/* Identity of the longest prefix in force that covers `c`; 0 = none. */
-static uint32_t cover_in_force(const struct recon_policy *r, const struct cidr *c)
+/* Identity of the longest of `n` sorted prefixes that covers all of `c`; else the world's. */
+static uint32_t cover_of(const struct recon_policy *r, const struct policy_prefix *v, size_t n, const struct cidr *c)
 {
-	uint32_t identity = 0;
+	const struct mesh_config *conf = bpfconfig_get(r->config);
+	uint32_t identity = c->ip.family == AF_INET ? conf->world_v4 : conf->world_v6;
 
-	for (size_t i = 0; i < r->prefixes.n; i++) /* sorted: a longer cover comes after a shorter one */
-		if (cidr_contains(&r->prefixes.v[i].prefix, c))
-			identity = r->prefixes.v[i].identity;
+	for (size_t i = 0; i < n; i++) /* a longer cover comes after a shorter one */
+		if (cidr_contains(&v[i].prefix, c))
+			identity = v[i].identity;
 	return identity;
 }
 
@@ -459,22 +460,21 @@ static int put_prefix(struct map_batch batch[2], const struct policy_prefix *p, 
 static int bridge(struct recon_policy *r, struct map_batch *batch, unsigned now_bank, const struct policy_table *t,
 		  const struct policy_prefix *add, const struct policy_prefix *del)
 {
+	const struct policy_prefix *wanted;
+	size_t n = policy_table_prefixes(t, &wanted);
 	uint64_t both = 0;
+	uint32_t cover;
 	int e;
 
 	if (add) {
-		uint32_t before = cover_in_force(r, &add->prefix);
-
-		if (!before)
-			before = add->prefix.ip.family == AF_INET ? bpfconfig_get(r->config)->world_v4
-								  : bpfconfig_get(r->config)->world_v6;
-		(void)u32map_get(&r->classes, before, &both); /* unknown is class 0 */
+		cover = cover_of(r, r->prefixes.v, r->prefixes.n, &add->prefix);
+		(void)u32map_get(&r->classes, cover, &both); /* unknown is class 0 */
 		e = ARRAY_ADD(&r->bridged, add->identity);
 		return e < 0 ? e : set_class(r, batch, add->identity, 1 - now_bank, class_in(both, 1 - now_bank));
 	}
+	cover = cover_of(r, wanted, n, &del->prefix);
 	e = ARRAY_ADD(&r->bridged, del->identity);
-	return e < 0 ? e : set_class(r, batch, del->identity, now_bank,
-				     policy_class_of(t, policy_table_identity_of(t, &del->prefix.ip)));
+	return e < 0 ? e : set_class(r, batch, del->identity, now_bank, policy_class_of(t, cover));
 }
 
 /* The identities of prefixes, to be looked up. */
