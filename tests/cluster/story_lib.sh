@@ -106,7 +106,7 @@ ctl() { # HOST ARGUMENT...
 	shift
 	at "$host" "$BUILD/meshctl" --config "$(conf_of "$host")" "$@"
 }
-state_of() { ctl "$1" status -o json | jq -r .state; }
+state_of() { jq -r .state <<<"$(ctl "$1" status -o json)"; } # what it exits with is another matter
 # It answers, and with something else.
 state_is_known_but() {
 	local state
