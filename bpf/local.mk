@@ -7,7 +7,7 @@ bpf_prog_src = bpf/mesh_tc.bpf.c bpf/mesh_sock.bpf.c
 BPF_SKELETONS = bpf/mesh_tc.skel.h bpf/mesh_sock.skel.h
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v2 -Wall -Wextra -Werror
 
-EXTRA_DIST += $(bpf_prog_inc) $(bpf_prog_src)
+EXTRA_DIST += bpf/README.md $(bpf_prog_inc) $(bpf_prog_src)
 BUILT_SOURCES += $(BPF_SKELETONS)
 CLEANFILES += $(BPF_SKELETONS) bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o
 
