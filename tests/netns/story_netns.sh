@@ -10,6 +10,7 @@ story_enter "$0" "$@"
 
 fault() { api POST /test/faults -H 'Content-Type: application/json' -d "$1" -o /dev/null; }
 faults_end() { api DELETE /test/faults -o /dev/null; }
+code() { api GET "$1" -o /dev/null -w '%{http_code}'; }
 cut_watches() { api POST /test/cut -H 'Content-Type: application/json' -d '{"pathPrefix":"/"}' -o /dev/null; }
 
 # joining
@@ -213,11 +214,25 @@ leaving() {
 	check "the service has no backend any more" wait_for 3 eval "! reaches crait 10.96.0.90 8000"
 	passes "nothing is enforced" node1 172.19.100.4 80
 	check "the admin removes it" admin host remove ahch-to
-	is "its objects are gone" '404 404' "$(api GET /apis/cilium.io/v2/ciliumnodes/ahch-to -o /dev/null -w '%{http_code}') $(api GET /api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to -o /dev/null -w '%{http_code}')"
+	is "its objects are gone" '404 404' "$(code /apis/cilium.io/v2/ciliumnodes/ahch-to) $(code /api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to)"
 	check "the other host stays well" is_running crait
 	check "leave by force" host crait leave --yes --force
 	is "nothing pinned of that host" '' "$(ls /sys/fs/bpf/crait 2>/dev/null)"
 	is "no credential of it" '' "$(ls "$T/crait/state" 2>/dev/null)"
+}
+
+# a host that stands behind a service is removed while it runs
+removal() {
+	local slice=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices/council-mesh-ahch-to
+	[ ! -e "$T/ahch-to/pid" ] || agent_kill ahch-to TERM
+	enrol ahch-to $AHCHTO jedi=luke --serve council
+	exits "a host joins again" 0 join ahch-to --token "$token"
+	agent_start ahch-to
+	check "it stands behind the service" wait_for 15 eval "[ \"\$(code $slice)\" = 200 ]"
+	check "the admin removes it while it runs" admin host remove ahch-to
+	is "its slice is gone" 404 "$(code $slice)"
+	check "it says that it was removed" wait_for 45 is_running ahch-to revoked
+	is "and has not published itself again" 404 "$(code $slice)"
 }
 
 # Lists and watches apart, so that lists can be empty; the demo has a server with both in one.
@@ -230,5 +245,5 @@ host_add crait $CRAIT
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving}; do $part; done
+for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving removal}; do $part; done
 story_finish

@@ -182,6 +182,59 @@ Test(enrol, what_a_new_host_needs, .init = cluster_start_ready, .fini = cluster_
 	expect_error("ahch-to", &(struct enrolment){.labels = "jedi=leia"}, -EEXIST, "other labels");
 }
 
+#define SLICES "/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices"
+
+static void post_slice(const char *name, const char *host, const char *manager)
+{
+	want_code(&cluster, 201, "POST",
+		  json_pack("{s:{s:s, s:{s:s, s:s}}, s:s, s:[]}", "metadata", "name", name, "labels", "mesh-external-agent.io/host", host,
+			    "endpointslice.kubernetes.io/managed-by", manager, "addressType", "IPv4", "endpoints"),
+		  SLICES);
+}
+
+/* No Service keeps a backend that nobody looks after; what others published stays. */
+Test(enrol, a_removed_host_stands_behind_no_service, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	struct err err = {0};
+
+	enrol("ahch-to", &luke, "");
+	enrol("crait", &(struct enrolment){.namespace = "legacy", .labels = "jedi=rey", .addresses = "172.19.100.3"}, "");
+	post_slice("web-mesh-ahch-to", "ahch-to", "mesh-external-agent.io");
+	post_slice("web-mesh-ahch-to-v6", "ahch-to", "mesh-external-agent.io");
+	post_slice("web-mesh-crait", "crait", "mesh-external-agent.io");
+	post_slice("web-by-hand", "ahch-to", "an-admin");
+	admin.is_dry_run = true;
+	cr_assert_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	want_code(&cluster, 200, "GET", NULL, SLICES "/web-mesh-ahch-to");
+	admin.is_dry_run = false;
+	cr_assert_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-ahch-to");
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-ahch-to-v6");
+	want_code(&cluster, 200, "GET", NULL, SLICES "/web-mesh-crait");
+	want_code(&cluster, 200, "GET", NULL, SLICES "/web-by-hand");
+	/* one whose other objects went with its CiliumNode */
+	want_code(&cluster, 200, "DELETE", NULL, "/apis/cilium.io/v2/ciliumnodes/crait");
+	cr_assert_eq(enrol_remove(&admin, "crait", &err), 0, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-crait");
+}
+
+/* The right to publish is gone before the slices are, and what fails there keeps nothing else. */
+Test(enrol, slices_that_cannot_be_removed_are_told, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	struct err err = {0};
+
+	enrol("ahch-to", &luke, "");
+	post_slice("web-mesh-ahch-to", "ahch-to", "mesh-external-agent.io");
+	cluster_fault("DELETE", SLICES, 403);
+	cr_expect_eq(enrol_remove(&admin, "ahch-to", &err), -EPERM, "%s", err.text);
+	cr_expect(strstr(err.text, "EndpointSlice legacy/web-mesh-ahch-to"), "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, "/api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to");
+	want_code(&cluster, 404, "GET", NULL, "/apis/rbac.authorization.k8s.io/v1/namespaces/legacy/rolebindings/mesh-host-ahch-to");
+	want_code(&cluster, 404, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+	cr_expect_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-ahch-to");
+}
+
 Test(enrol, only_what_is_the_hosts_is_removed, .init = cluster_start_ready, .fini = cluster_stop)
 {
 	static const char *const no_names[] = {"", ".", "A", "a/b", "-", "x?y"};
