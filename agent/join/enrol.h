@@ -16,7 +16,7 @@ struct enrol_options {
 	const struct address_list *addresses;
 	const struct strv *services;   /* of the namespace, that the host may stand behind; NULL: those it has */
 	const char *service_account;   /* in the identity; NULL = that it has, else MESH_SERVICE_ACCOUNT */
-	const char *cilium_namespace;  /* NULL = kube-system */
+	const char *cilium_namespace;  /* where cilium-config is; NULL = it is looked for */
 	const struct strv *servers;    /* as the host reaches them */
 	const char *ca_pem;
 	bool has_pin_only;	       /* a shorter token, for servers that present their CA */

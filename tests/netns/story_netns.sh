@@ -235,6 +235,30 @@ removal() {
 	is "and has not published itself again" 404 "$(code $slice)"
 }
 
+# Cilium in another namespace than the usual one
+elsewhere() {
+	local roles=/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system config=/api/v1/namespaces/kube-system/configmaps/cilium-config
+	local kept
+	kept=$(api GET $config | jq '{apiVersion, kind, metadata: {name: .metadata.name}, data}')
+	apply /api/v1/namespaces/cilium <<<'{apiVersion: v1, kind: Namespace, metadata: {name: cilium}}'
+	apply /api/v1/namespaces/cilium/configmaps/cilium-config <<<"$kept"
+	remove $config
+	exits "enrolling does not find the configuration" 1 admin host add endor --namespace legacy --labels a=b --address 172.19.100.9
+	is "and names the option" 1 "$(grep -c -e --cilium-namespace "$T/out")"
+	check "the cluster is set up for it" admin cluster setup --cilium-namespace cilium
+	remove $roles/rolebindings/mesh-hosts-cilium-config
+	[ ! -e "$T/ahch-to/pid" ] || { host ahch-to leave --yes --force >/dev/null; agent_kill ahch-to TERM; }
+	enrol ahch-to $AHCHTO jedi=luke --cilium-namespace cilium
+	exits "a host joins" 0 join ahch-to --token "$token"
+	is "it has read the configuration" 0 "$(grep -c 'cilium-config cannot be read' "$T/out")"
+	agent_start ahch-to
+	check "it comes up" wait_for 15 is_running ahch-to
+	is "it follows the configuration there" '1 true' "$(status ahch-to '.api.kinds[] | select(.kind == "ConfigMap") | "\(.objects) \(.synced)"')"
+	admin host remove ahch-to >/dev/null
+	apply $config <<<"$kept"
+	admin cluster setup >/dev/null
+}
+
 # Lists and watches apart, so that lists can be empty; the demo has a server with both in one.
 STORY_SERVER=${STORY_SERVER---no-watchlist}
 story_begin
@@ -245,5 +269,5 @@ host_add crait $CRAIT
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving removal}; do $part; done
+for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving removal elsewhere}; do $part; done
 story_finish

@@ -182,6 +182,39 @@ Test(enrol, what_a_new_host_needs, .init = cluster_start_ready, .fini = cluster_
 	expect_error("ahch-to", &(struct enrolment){.labels = "jedi=leia"}, -EEXIST, "other labels");
 }
 
+/* Cilium in a namespace of its own: found where `cluster setup` was told that it is, and the host learns it. */
+Test(enrol, cilium_may_be_elsewhere, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	const struct enrolment elsewhere = {.namespace = "legacy", .labels = "jedi=luke", .addresses = "172.19.100.2",
+					    .cilium_namespace = "cilium"};
+	const struct enrolment rey = {.namespace = "legacy", .labels = "jedi=rey", .addresses = "172.19.100.3"};
+	const struct manifests_options o = {.cilium_namespace = "cilium"};
+	CLEANUP(enrol_result_done) struct enrol_result usual = {0};
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(enrol_result_done) struct enrol_result again = {0};
+	CLEANUP(json) json_t *role = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(cluster_enrol("crait", &rey, &usual, &err), 0, "%s", err.text);
+	cr_expect_eq(usual.token.cilium_namespace, NULL);
+	expect_error("ahch-to", &elsewhere, -ENOENT, "not in namespace cilium");
+	cluster_move_config("cilium");
+	expect_error("ahch-to", &luke, -ENOENT, "--cilium-namespace");
+	expect_error("ahch-to", &elsewhere, -EOPNOTSUPP, "meshctl cluster setup --cilium-namespace cilium");
+	want_code(&cluster, 404, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+	cr_assert_eq(manifests_apply(&admin, &o, &err), 0, "%s", err.text);
+	cr_assert_eq(cluster_enrol("ahch-to", &elsewhere, &res, &err), 0, "%s", err.text);
+	cr_expect_str_eq(res.token.cilium_namespace, "cilium");
+	cr_assert_eq(cluster_enrol("ahch-to", &(struct enrolment){0}, &again, &err), 0, "%s", err.text);
+	cr_expect_str_eq(again.token.cilium_namespace, "cilium");
+	/* that one object, there */
+	role = want(&cluster, 200, "GET", NULL, "/apis/rbac.authorization.k8s.io/v1/namespaces/cilium/roles/mesh-hosts-cilium-config");
+	cr_expect_eq(json_array_size(json_object_get(role, "rules")), 1);
+	cr_expect_str_eq(json_string_value(json_array_get(json_object_get(json_array_get(json_object_get(role, "rules"), 0), "resourceNames"), 0)),
+			 "cilium-config");
+	expect_error("ahch-to", &(struct enrolment){.cilium_namespace = "A/b"}, -EINVAL, "--cilium-namespace");
+}
+
 #define SLICES "/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices"
 
 static void post_slice(const char *name, const char *host, const char *manager)
