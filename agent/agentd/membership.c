@@ -43,9 +43,9 @@ static void come_back(struct agent *a)
 static void stop_membership(struct agent *a)
 {
 	/* of what is no more */
-	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "policy.audit",
-						 "policy.guard",       "policy.guard-restore", "policy.guard-state",
-						 "policy.shadow",      "policy.shadow-state"};
+	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "host.enrolment",
+						 "policy.audit",       "policy.guard",	   "policy.guard-restore",
+						 "policy.guard-state", "policy.shadow",	   "policy.shadow-state"};
 
 	kube_cancel(a->boot_op);
 	a->boot_op = NULL;
@@ -95,15 +95,22 @@ static void on_registration(enum registration_state state, void *arg)
 
 	switch (state) {
 	case REGISTRATION_REMOVED:
+		health_clear(a->health, "host.enrolment");
 		health_raise(a->health, HEALTH_ERROR, "host.removed", registration_error(a->registration), REJOIN);
 		agent_set_state(a, AGENT_REVOKED, "the cluster has removed this host; the last policy stays in force");
 		if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN)
 			membership_stand_down(a);
 		break;
+	case REGISTRATION_CHANGED:
+		health_clear(a->health, "host.removed");
+		health_raise(a->health, HEALTH_ERROR, "host.enrolment", registration_error(a->registration), REJOIN);
+		agent_set_state(a, AGENT_CHANGED, "enrolment changed: join again with the new token; the last policy stays in force");
+		break;
 	case REGISTRATION_READY:
 		health_clear(a->health, "host.removed");
+		health_clear(a->health, "host.enrolment");
 		come_back(a);
-		if (a->state == AGENT_REVOKED)
+		if (a->state == AGENT_REVOKED || a->state == AGENT_CHANGED)
 			agent_set_state(a, AGENT_STARTING, "registered again");
 		apply_want(a);
 		log_event(LOG_INFO, "register.ready", "the cluster knows this host");

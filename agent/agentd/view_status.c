@@ -48,6 +48,8 @@ static const char *state_text(const struct agent *a)
 		return "frozen";
 	case AGENT_REVOKED:
 		return "revoked";
+	case AGENT_CHANGED:
+		return "enrolment-changed";
 	default:
 		return health_worst(a->health) >= HEALTH_WARNING ? "degraded" : "ok";
 	}

@@ -212,7 +212,13 @@ agent_kill() { # name, signal
 	return 0
 }
 host() { in_place "$1" "$T/bin/meshctl" -c "$T/$1/agent.conf" "${@:2}"; } # host NAME MESHCTL-COMMAND...
-join() { in_place "$1" "$T/bin/mesh-join" --no-start --config "$T/$1/agent.conf" "${@:2}"; }
+# With the /sys of its network, as a machine has: it shows whose a device is.
+join() {
+	mkdir -p "$T/sys-bpf" "$T/sys-cgroup"
+	in_place "$1" unshare --mount sh -c 'mount --bind /sys/fs/bpf "$0/sys-bpf" && mount --bind /sys/fs/cgroup "$0/sys-cgroup" &&
+		mount -t sysfs none /sys && mount --bind "$0/sys-bpf" /sys/fs/bpf && mount --bind "$0/sys-cgroup" /sys/fs/cgroup && exec "$@"' \
+		"$T" "$T/bin/mesh-join" --no-start --config "$T/$1/agent.conf" "${@:2}"
+}
 is_running() { [ "$(host "$1" status -o json | jq -r .state)" = "${2:-ok}" ]; }
 
 # enrol NAME ADDRESS LABELS [OPTION...]: leaves the token in $token

@@ -163,6 +163,30 @@ restarts() {
 	is "it is well afterwards" ok "$(status ahch-to .state)"
 }
 
+# the labels of its namespace change, which are part of its identity
+relabel() {
+	local lease=/apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/ahch-to holder
+	holder=$(api GET $lease | jq -r .spec.holderIdentity)
+	api PATCH /api/v1/namespaces/legacy -H 'Content-Type: application/merge-patch+json' -d '{"metadata":{"labels":{"team":"jedi"}}}' -o /dev/null
+	passes "before: an allowed host" crait $AHCHTO 80
+	enrol ahch-to $AHCHTO jedi=luke --serve council
+	is "enrolling again tells of the new identity" 1 "$(grep -c "changed identity: [0-9]*, before $own" "$T/log/enrol")"
+	check "the host says that its enrolment changed" wait_for 10 is_running ahch-to enrolment-changed
+	exits "which is no success" 1 host ahch-to status
+	is "the condition has a remedy" 1 "$(status ahch-to '[.conditions[] | select(.name == "host.enrolment" and (.remedy | startswith("mesh-join")))] | length')"
+	is "the journal has it" true "$(grep -q 'agent.state: enrolment changed' "$T/log/ahch-to-agent" && echo true)"
+	stopped "the last policy holds: another pod" vader $AHCHTO 80
+	passes "the last policy holds: an allowed host" crait $AHCHTO 80
+	is "the lease still has its holder" "$holder" "$(api GET $lease | jq -r .spec.holderIdentity)"
+	exits "it joins with the new token" 0 join ahch-to --token "$token"
+	stop_daemon
+	check "it is well" wait_for 10 is_running ahch-to
+	is "with the new identity" true "$(status ahch-to ".identity != $own")"
+	own=$(status ahch-to .identity)
+	stopped "policy holds: another pod" vader $AHCHTO 80
+	passes "policy holds: an allowed host" crait $AHCHTO 80
+}
+
 # what happens to the host's network
 network() {
 	ip link add to-second type veth peer name eth1 netns ahch-to
@@ -269,5 +293,5 @@ host_add crait $CRAIT
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving removal elsewhere}; do $part; done
+for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts relabel network leaving removal elsewhere}; do $part; done
 story_finish

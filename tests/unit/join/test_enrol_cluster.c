@@ -182,6 +182,48 @@ Test(enrol, what_a_new_host_needs, .init = cluster_start_ready, .fini = cluster_
 	expect_error("ahch-to", &(struct enrolment){.labels = "jedi=leia"}, -EEXIST, "other labels");
 }
 
+#define LEASE "/apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/ahch-to"
+
+/* Who renews it is the machine's to say; a new token for a host that runs takes nothing away. */
+Test(enrol, the_lease_has_the_holder_that_renews_it, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(json) json_t *made = NULL;
+	CLEANUP(json) json_t *held = NULL;
+	CLEANUP(json) json_t *later = NULL;
+
+	enrol("ahch-to", &luke, "");
+	made = want(&cluster, 200, "GET", NULL, LEASE);
+	cr_expect_null(json_object_get(json_object_get(made, "spec"), "holderIdentity"));
+	cr_expect_eq(json_integer_value(json_object_get(json_object_get(made, "spec"), "leaseDurationSeconds")), 40);
+	held = json_deep_copy(made);
+	(void)json_object_set_new(json_object_get(held, "spec"), "holderIdentity", json_string("ahch-to/boot-1"));
+	want_code(&cluster, 200, "PUT", json_incref(held), LEASE);
+	enrol("ahch-to", &(struct enrolment){0}, "");
+	later = want(&cluster, 200, "GET", NULL, LEASE);
+	cr_expect_str_eq(text_at(later, "spec", "holderIdentity", NULL), "ahch-to/boot-1");
+}
+
+/* The labels of the namespace are part of the identity. */
+Test(enrol, another_identity_is_told, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(enrol_result_done) struct enrol_result first = {0};
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(json) json_t *namespace = NULL;
+	CLEANUP(free) char *text = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(cluster_enrol("ahch-to", &luke, &first, &err), 0, "%s", err.text);
+	namespace = want(&cluster, 200, "GET", NULL, "/api/v1/namespaces/legacy");
+	(void)json_object_set_new(json_object_get(namespace, "metadata"), "labels", json_pack("{s:s}", "team", "jedi"));
+	want_code(&cluster, 200, "PUT", json_incref(namespace), "/api/v1/namespaces/legacy");
+	cr_assert_eq(cluster_enrol("ahch-to", &(struct enrolment){0}, &res, &err), 0, "%s", err.text);
+	cr_expect_neq(res.identity, first.identity);
+	text = must_printf("identity: %u, before %u", res.identity, first.identity);
+	cr_assert_eq(res.changes.n, 1);
+	cr_expect_str_eq(res.changes.v[0], text);
+	cr_expect_eq(res.token.identity, res.identity);
+}
+
 /* Cilium in a namespace of its own: found where `cluster setup` was told that it is, and the host learns it. */
 Test(enrol, cilium_may_be_elsewhere, .init = cluster_start_ready, .fini = cluster_stop)
 {
