@@ -93,7 +93,7 @@ static int start_world(struct agent *a, struct err *reterr)
 	if (r < 0)
 		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
 	/* At the start of a host its resolver may not have answered yet; now the API server has. */
-	r = a->servers.n_given ? 0 : servers_resolve(&a->servers, &a->join.servers);
+	r = a->servers.given.ips.n ? 0 : servers_resolve(&a->servers, &a->join.servers);
 	if (r == 0)
 		r = apply_servers(a);
 	if (r < 0)

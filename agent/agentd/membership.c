@@ -223,6 +223,18 @@ static void on_lease_conflict(const char *other, void *arg)
 		     "stop one of them, delete its state directory, and enrol it under a name of its own");
 }
 
+/* A server that moved has an address that no policy names: it is in the failsafe set before the first packet goes there. */
+static void on_connect(const struct ip *ip, uint16_t port, void *arg)
+{
+	struct agent *a = arg;
+	int r = servers_learn(&a->servers, ip, port);
+
+	if (r > 0)
+		r = apply_servers(a); /* raised as a condition, if it fails */
+	if (r < 0)
+		log_event(LOG_ERR, "failsafe.server", "an address of the API server may be cut off by policies", F_ERRNO(r));
+}
+
 static int make_machine_id(struct agent *a)
 {
 	sd_id128_t id;
@@ -241,7 +253,7 @@ int membership_start(struct agent *a, struct err *reterr)
 {
 	CLEANUP(secret_free) char *token = NULL;
 	struct kube_conf kube = {.servers = (const char *const *)a->join.servers.v, .n_servers = a->join.servers.n,
-				 .ca_pem = a->join.ca_pem};
+				 .ca_pem = a->join.ca_pem, .on_connect = on_connect, .arg = a};
 	const struct registration_conf registration = {.host = a->join.host, .namespace = a->join.namespace,
 						       .identity = a->join.identity, .on_state = on_registration,
 						       .on_unauthorized = membership_refused, .arg = a};

@@ -156,6 +156,7 @@ Y
 cluster_start() {
 	local pid
 	place_add api $API
+	[ -z "${API_MOVED:-}" ] || ip -n api addr add "$API_MOVED/24" dev eth0
 	manifests >"$T/manifests/cluster.yaml"
 	become api "$T/bin/tests/lib/mesh-test-apiserver" --listen $API:6443 --state "$T/api" \
 		--manifests "$T/manifests" ${STORY_SERVER:-} --print-ready >"$T/log/api" 2>&1 &

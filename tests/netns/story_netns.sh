@@ -283,8 +283,35 @@ elsewhere() {
 	admin cluster setup >/dev/null
 }
 
+# the API server has a name, whose address changes while a policy is in force that lets nothing else out
+moving() {
+	echo "$API $API_NAME" >"$T/hosts"
+	mount --bind "$T/hosts" /etc/hosts
+	[ ! -e "$T/ahch-to/pid" ] || { host ahch-to leave --yes --force >/dev/null; agent_kill ahch-to TERM; }
+	enrol ahch-to $AHCHTO jedi=luke --server "https://$API_NAME:6443"
+	exits "a host joins, with the name of the API server" 0 join ahch-to --token "$token"
+	agent_start ahch-to
+	check "it comes up" wait_for 15 is_running ahch-to
+	policy moving '{endpointSelector: {matchLabels: {jedi: luke}}, egress: [{toEndpoints: [{matchLabels: {rebel: leia}}]}]}'
+	stopped "egress: the address to which the API server will move" ahch-to $API_MOVED 6443
+	echo "$API_MOVED $API_NAME" >"$T/hosts"
+	ip -n ahch-to route add unreachable $API
+	cut_watches
+	check "the agent follows it" wait_for 150 eval "status ahch-to .failsafe[].cidr | grep -qx $API_MOVED/32"
+	policy moved '{endpointSelector: {matchLabels: {jedi: luke}}, egress: [{toEndpoints: [{matchLabels: {sith: vader}}]}]}' 150
+	passes "a policy arrives from there" ahch-to $VADER 8080
+	is "its new address is in the failsafe set" automatic "$(status ahch-to "[.failsafe[] | select(.cidr == \"$API_MOVED/32\" and .port == 6443)][0].origin")"
+	ip -n ahch-to route del unreachable $API
+	remove $CNP/moving
+	remove $CNP/moved
+	admin host remove ahch-to >/dev/null
+	umount /etc/hosts
+}
+
 # Lists and watches apart, so that lists can be empty; the demo has a server with both in one.
 STORY_SERVER=${STORY_SERVER---no-watchlist}
+API_NAME=api.mesh.test API_MOVED=172.19.100.6
+STORY_SERVER="$STORY_SERVER --listen $API_MOVED:6443 --san $API --san $API_MOVED --san $API_NAME"
 story_begin
 cluster_start
 pods_start
@@ -293,5 +320,5 @@ host_add crait $CRAIT
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts relabel network leaving removal elsewhere}; do $part; done
+for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
 story_finish
