@@ -245,6 +245,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/view_dns.c \
+	agent/agentd/view_identity.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
 	agent/agentd/view_shadow.c agent/agentd/view_shadow.h \

@@ -71,6 +71,47 @@ enforcement() {
 	stopped "a policy for ingress only: another pod" vader $AHCHTO 80
 }
 
+# says "what" JQ-CONDITION COMMAND...: what a command prints as JSON has these members
+says() { is "$1" true "$(host ahch-to "${@:3}" -o json 2>&1 | jq -r "$2" 2>&1)"; }
+# every command that lists, with the data of a running daemon
+listing() {
+	policy listing '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromCIDR: ["192.0.2.0/24"]}, {fromEndpoints: [{matchLabels: {jedi: rey}}, {matchLabels: {rebel: leia}}]}]}'
+	passes "a connection to list" crait $AHCHTO 80
+	says "status" '(.version and .uptime_ms and .joined and .state == "ok" and .cluster.name and .cluster.uid and .host == "ahch-to"
+		and .namespace and .identity and (.labels | length) > 0 and (.addresses | length) > 0 and .enforcement.ingress == "enforced"
+		and .api.connected and .api.server and .api.token_expires_in_ms and (.api.kinds | length) > 5 and .datapath.mode and .datapath.device
+		and .datapath.mtu and .datapath.attach and (.datapath.interfaces | length) > 0 and .datapath.generation > 0
+		and (.failsafe | all(.direction and .protocol and .cidr and .origin and has("port") and has("hits"))) and .dns.enabled and .dns.zone
+		and (.dns.listen | length) > 0 and (.dns.upstreams | type) == "array" and .policies.enforced > 0 and .services.services > 0
+		and .guard.state and has("drops") and has("audited") and has("shadow_drops") and .conditions == [])' status
+	says "endpoint list" '(length == 1 and (.[0] | .local and .namespace and .name and .identity and (.labels | length) > 0 and (.addresses | length) > 0
+		and .node and .state == "ready" and .enforcement.ingress and has("named_ports")))' endpoint list
+	says "endpoint list of all: each once" '(map(.namespace + "/" + .name) | sort == ["legacy/ahch-to", "legacy/crait", "legacy/leia", "legacy/vader"])' endpoint list -a
+	says "identity list" '(all(.id and (.labels | length) > 0 and has("reserved")) and ([.[] | select(.endpoints == 1)] | length) >= 4)' identity list
+	says "identity get" '(.id == '$LEIA_ID' and .endpoints == 1 and (.labels | index("k8s:rebel=leia")))' identity get $LEIA_ID
+	says "node list" '(length == 4 and all(.name and (.addresses | length) > 0 and has("local") and has("pod_cidrs")) and any(.tunnel_endpoint))' node list
+	says "policy list" '(all(.kind and .name and .namespace and .state and (.directions | length) > 0 and .rules > 0) and length > 0)' policy list
+	says "policy guard" '(.state == "off")' policy guard
+	says "policy shadow" '(.policies == [] and .choices == [] and .unlisted_flows == 0)' policy shadow
+	says "policy why" '(.verdict == "allow" and .reason and (.rules | all(.kind and .namespace and .name and .path and .action)) and .identity
+		and (.labels | length) > 0 and has("failsafe") and .enforcement == "enforced")' policy why --peer-ip $LEIA --direction ingress --protocol tcp --port 80
+	says "service list" '(all(has("id") and .namespace and .name and .type and .state) and any(.type == "ClusterIP" and (.frontends | all(.address and .port
+		and .protocol)) and (.backends | all(.address and .port and .protocol and .state))) and any(.type == "portal"))' service list
+	says "ipcache list" '(all(.prefix and .identity and .source and (.labels | length) > 0) and any(.tunnel_endpoint) and any(.name == "legacy/leia"))' ipcache list
+	says "ipcache get" '(.prefix == "'$LEIA'/32" and .identity == '$LEIA_ID' and .name == "legacy/leia")' ipcache get $LEIA
+	says "map list" '(all(.name and .type and has("entries") and .max_entries > 0 and .errors == 0) and any(.name == "mesh_ct4" and .type == "lru_hash" and .entries > 0))' map list
+	says "dns status" '(.enabled and .zone and (.listen | length) > 0 and (.upstreams | type) == "array" and has("cache") and has("queries")
+		and (.cache | has("entries") and has("max_entries") and has("hits") and has("misses"))
+		and (.queries | has("cluster") and has("forwarded") and has("refused") and has("failed")))' dns status
+	says "dns query" '(.rcode == "NOERROR" and .source == "cluster" and .explanation and .answers[0].data == "10.96.0.80" and .answers[0].ttl_s > 0)' dns query temple.legacy.svc.cluster.local
+	exits "which is an answer" 0 host ahch-to dns query temple.legacy.svc.cluster.local
+	exits "no answer is none" 1 host ahch-to dns query nobody.legacy.svc.cluster.local
+	says "dns learned" '(. == [])' dns learned
+	is "host list" true "$(admin host list -o json | jq 'length == 2 and all(.name and .namespace and .labels and .identity and .addresses and .state
+		and .heartbeat and (.claimed | length) > 0)')"
+	remove $CNP/listing
+}
+
 # forged PLACE "what" REASON-TEXT PEER-ARGUMENTS...: nothing arrives, everything is counted, the monitor says why
 forged() {
 	local place=$1 what=$2 reason=$3 before after got
@@ -320,5 +361,5 @@ host_add crait $CRAIT
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
+for part in ${STORY_PARTS:-joining listing enforcement forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
 story_finish
