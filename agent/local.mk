@@ -179,6 +179,7 @@ agent_libmesh_a_SOURCES += \
 	agent/join/enrol_identity.c agent/join/enrol_identity.h \
 	agent/join/enrol_list.c \
 	agent/join/enrol_objects.c agent/join/enrol_objects.h \
+	agent/join/enrol_remove.c \
 	agent/join/guard_file.c agent/join/guard_file.h \
 	agent/join/join.c agent/join/join.h \
 	agent/join/join_state.c agent/join/join_state.h \
@@ -244,6 +245,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/view_dns.c \
+	agent/agentd/view_identity.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
 	agent/agentd/view_shadow.c agent/agentd/view_shadow.h \

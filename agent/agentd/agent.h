@@ -26,6 +26,7 @@ enum agent_state {
 	AGENT_RUNNING,
 	AGENT_FROZEN,  /* the API is not that of our cluster, or cannot be served: what is in force stays */
 	AGENT_REVOKED, /* the cluster has taken us out */
+	AGENT_CHANGED, /* the cluster has enrolled us anew: until we join with that, what is in force stays */
 };
 
 struct agent {

@@ -45,7 +45,7 @@ int apply_servers(struct agent *a)
 
 	if (r < 0 || !a->servers.is_stale || !a->datapath || a->has_stood_down)
 		return r;
-	r = datapath_set_control_plane(a->datapath, a->servers.ips.v, a->servers.ports.v, a->servers.ips.n, is_partial);
+	r = datapath_set_control_plane(a->datapath, a->servers.all.ips.v, a->servers.all.ports.v, a->servers.all.ips.n, is_partial);
 	if (r < 0) {
 		health_raise(a->health, HEALTH_ERROR, "failsafe.write", err_name(r), "systemctl restart mesh-external-agent");
 		return r;

@@ -93,7 +93,7 @@ static int start_world(struct agent *a, struct err *reterr)
 	if (r < 0)
 		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
 	/* At the start of a host its resolver may not have answered yet; now the API server has. */
-	r = a->servers.n_given ? 0 : servers_resolve(&a->servers, &a->join.servers);
+	r = a->servers.given.ips.n ? 0 : servers_resolve(&a->servers, &a->join.servers);
 	if (r == 0)
 		r = apply_servers(a);
 	if (r < 0)
@@ -104,6 +104,7 @@ static int start_world(struct agent *a, struct err *reterr)
 	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->gate,
 				      .services = a->world->services, .endpoints = a->world->endpoints,
 				      .ports = a->world->ports, .nodes = a->world->nodes,
+				      .cilium_namespace = a->join.cilium_namespace,
 				      .has_node_labels = a->config.has_node_selector_labels};
 	r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);
 	if (r == 0)
@@ -208,7 +209,8 @@ static void on_boot_cluster(const struct kube_result *res, void *arg)
 {
 	struct agent *a = arg;
 	const char *uid = json_str(res->body, "metadata.uid", "");
-	struct kube_request req = {.path = CILIUM_CONFIG_PATH, .on_done = on_boot_config, .arg = a};
+	CLEANUP(free) char *path = cilium_config_path(a->join.cilium_namespace);
+	struct kube_request req = {.path = path, .on_done = on_boot_config, .arg = a};
 	int r;
 
 	a->boot_op = NULL;
@@ -219,7 +221,7 @@ static void on_boot_cluster(const struct kube_result *res, void *arg)
 	if (!is_own_cluster(a, uid))
 		return;
 	health_clear(a->health, "cluster.other");
-	r = kube_start(a->client, &req, &a->boot_op);
+	r = path ? kube_start(a->client, &req, &a->boot_op) : -ENOMEM;
 	if (r < 0)
 		boot_later(a, &(struct kube_result){.r = r, .message = err_name(r)});
 }

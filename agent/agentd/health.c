@@ -91,6 +91,13 @@ bool health_has(const struct health *h, const char *name)
 	return find(h, name) != NULL;
 }
 
+uint64_t health_since_us(const struct health *h, const char *name)
+{
+	const struct condition *c = find(h, name);
+
+	return c ? c->since_us : 0;
+}
+
 json_t *health_json(const struct health *h)
 {
 	static const char *const names[] = {"info", "warning", "error"};

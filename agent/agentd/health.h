@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 
@@ -28,6 +29,8 @@ void health_clear(struct health *h, const char *name);
 /* The worst severity now; -1 = none at all. */
 int health_worst(const struct health *h);
 bool health_has(const struct health *h, const char *name);
+/* CLOCK_BOOTTIME since when it is there; 0 = it is not. */
+uint64_t health_since_us(const struct health *h, const char *name);
 
 /* [{"name", "severity", "text", "remedy"?, "age_ms"}]; NULL when out of memory. */
 json_t *health_json(const struct health *h);

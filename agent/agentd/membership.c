@@ -43,9 +43,9 @@ static void come_back(struct agent *a)
 static void stop_membership(struct agent *a)
 {
 	/* of what is no more */
-	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "policy.audit",
-						 "policy.guard",       "policy.guard-restore", "policy.guard-state",
-						 "policy.shadow",      "policy.shadow-state"};
+	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "host.enrolment",
+						 "policy.audit",       "policy.guard",	   "policy.guard-restore",
+						 "policy.guard-state", "policy.shadow",	   "policy.shadow-state"};
 
 	kube_cancel(a->boot_op);
 	a->boot_op = NULL;
@@ -95,15 +95,22 @@ static void on_registration(enum registration_state state, void *arg)
 
 	switch (state) {
 	case REGISTRATION_REMOVED:
+		health_clear(a->health, "host.enrolment");
 		health_raise(a->health, HEALTH_ERROR, "host.removed", registration_error(a->registration), REJOIN);
 		agent_set_state(a, AGENT_REVOKED, "the cluster has removed this host; the last policy stays in force");
 		if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN)
 			membership_stand_down(a);
 		break;
+	case REGISTRATION_CHANGED:
+		health_clear(a->health, "host.removed");
+		health_raise(a->health, HEALTH_ERROR, "host.enrolment", registration_error(a->registration), REJOIN);
+		agent_set_state(a, AGENT_CHANGED, "enrolment changed: join again with the new token; the last policy stays in force");
+		break;
 	case REGISTRATION_READY:
 		health_clear(a->health, "host.removed");
+		health_clear(a->health, "host.enrolment");
 		come_back(a);
-		if (a->state == AGENT_REVOKED)
+		if (a->state == AGENT_REVOKED || a->state == AGENT_CHANGED)
 			agent_set_state(a, AGENT_STARTING, "registered again");
 		apply_want(a);
 		log_event(LOG_INFO, "register.ready", "the cluster knows this host");
@@ -216,6 +223,18 @@ static void on_lease_conflict(const char *other, void *arg)
 		     "stop one of them, delete its state directory, and enrol it under a name of its own");
 }
 
+/* A server that moved has an address that no policy names: it is in the failsafe set before the first packet goes there. */
+static void on_connect(const struct ip *ip, uint16_t port, void *arg)
+{
+	struct agent *a = arg;
+	int r = servers_learn(&a->servers, ip, port);
+
+	if (r > 0)
+		r = apply_servers(a); /* raised as a condition, if it fails */
+	if (r < 0)
+		log_event(LOG_ERR, "failsafe.server", "an address of the API server may be cut off by policies", F_ERRNO(r));
+}
+
 static int make_machine_id(struct agent *a)
 {
 	sd_id128_t id;
@@ -234,7 +253,7 @@ int membership_start(struct agent *a, struct err *reterr)
 {
 	CLEANUP(secret_free) char *token = NULL;
 	struct kube_conf kube = {.servers = (const char *const *)a->join.servers.v, .n_servers = a->join.servers.n,
-				 .ca_pem = a->join.ca_pem};
+				 .ca_pem = a->join.ca_pem, .on_connect = on_connect, .arg = a};
 	const struct registration_conf registration = {.host = a->join.host, .namespace = a->join.namespace,
 						       .identity = a->join.identity, .on_state = on_registration,
 						       .on_unauthorized = membership_refused, .arg = a};

@@ -6,33 +6,89 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
 
-enum { HTTPS_PORT = 443, TOLD_MAX = 64 };
+enum { HTTPS_PORT = 443, TOLD_MAX = 64, NOWHERE = -1 };
+
+static void list_done(struct server_list *l)
+{
+	ARRAY_DONE(&l->ips);
+	ARRAY_DONE(&l->ports);
+}
+DEFINE_CLEANUP_DONE(struct server_list, list_done)
 
 void servers_done(struct servers *s)
 {
-	ARRAY_DONE(&s->ips);
-	ARRAY_DONE(&s->ports);
+	list_done(&s->given);
+	list_done(&s->told);
+	list_done(&s->learned);
+	list_done(&s->all);
 }
 
-static int add(struct servers *s, const struct ip *ip, uint16_t port)
+static ssize_t find(const struct server_list *l, const struct ip *ip, uint16_t port)
+{
+	for (size_t i = 0; i < l->ips.n; i++)
+		if (ip_eq(&l->ips.v[i], ip) && l->ports.v[i] == port)
+			return (ssize_t)i;
+	return NOWHERE;
+}
+
+static int add(struct server_list *l, const struct ip *ip, uint16_t port)
 {
 	int r;
 
-	for (size_t i = 0; i < s->ips.n; i++)
-		if (ip_eq(&s->ips.v[i], ip) && s->ports.v[i] == port)
-			return 0;
-	r = ARRAY_ADD(&s->ports, port);
+	if (find(l, ip, port) != NOWHERE)
+		return 0;
+	r = ARRAY_ADD(&l->ports, port);
 	if (r < 0)
 		return r;
-	r = ARRAY_ADD(&s->ips, *ip);
+	r = ARRAY_ADD(&l->ips, *ip);
 	if (r < 0)
-		s->ports.n--;
+		l->ports.n--;
 	return r;
 }
 
-static int resolve(struct servers *s, const char *url)
+static int add_all(struct server_list *l, const struct server_list *more)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < more->ips.n; i++)
+		r = add(l, &more->ips.v[i], more->ports.v[i]);
+	return r;
+}
+
+static bool is_same(const struct server_list *a, const struct server_list *b)
+{
+	return a->ips.n == b->ips.n && (a->ips.n == 0 || (memcmp(a->ips.v, b->ips.v, a->ips.n * sizeof(*a->ips.v)) == 0 &&
+							  memcmp(a->ports.v, b->ports.v, a->ips.n * sizeof(*a->ports.v)) == 0));
+}
+
+/* `to` becomes `from`, which is empty then. */
+static void move(struct server_list *to, struct server_list *from)
+{
+	list_done(to);
+	*to = *from;
+	*from = (struct server_list){0};
+}
+
+static int merge(struct servers *s)
+{
+	CLEANUP(list_done) struct server_list all = {0};
+	int r = add_all(&all, &s->given);
+
+	if (r == 0)
+		r = add_all(&all, &s->told);
+	if (r == 0)
+		r = add_all(&all, &s->learned);
+	if (r < 0 || is_same(&all, &s->all))
+		return r;
+	move(&s->all, &all);
+	s->is_stale = true;
+	return 0;
+}
+
+static int resolve(struct server_list *l, const char *url)
 {
 	char host[256], port[8] = "443";
 	const char *p = url + strlen("https://"), *end;
@@ -54,11 +110,11 @@ static int resolve(struct servers *s, const char *url)
 	if (getaddrinfo(host, NULL, &hints, &list) != 0)
 		return 0; /* no way to let through what has no address; curl will report it */
 	for (const struct addrinfo *i = list; r == 0 && i; i = i->ai_next) {
-		struct ip ip = i->ai_family == AF_INET
-				       ? ip_from_bytes(AF_INET, &((const struct sockaddr_in *)(const void *)i->ai_addr)->sin_addr)
-				       : ip_from_bytes(AF_INET6, &((const struct sockaddr_in6 *)(const void *)i->ai_addr)->sin6_addr);
+		uint16_t none;
+		struct ip ip;
 
-		r = add(s, &ip, (uint16_t)number);
+		if (ip_from_sockaddr(i->ai_addr, &ip, &none) == 0)
+			r = add(l, &ip, (uint16_t)number);
 	}
 	freeaddrinfo(list);
 	return r;
@@ -66,44 +122,58 @@ static int resolve(struct servers *s, const char *url)
 
 int servers_resolve(struct servers *s, const struct strv *urls)
 {
+	CLEANUP(list_done) struct server_list now = {0};
 	int r = 0;
 
-	s->ips.n = s->ports.n = 0;
 	for (size_t i = 0; r == 0 && i < urls->n; i++)
-		r = resolve(s, urls->v[i]);
-	s->n_given = s->ips.n;
-	s->is_stale = true;
-	return r;
-}
-
-static bool same_tail(const struct servers *s, const struct servers *now)
-{
-	size_t n = s->ips.n - s->n_given;
-
-	return now->ips.n == s->ips.n && now->n_given == s->n_given &&
-	       (n == 0 || (memcmp(s->ips.v + s->n_given, now->ips.v + s->n_given, n * sizeof(*s->ips.v)) == 0 &&
-			   memcmp(s->ports.v + s->n_given, now->ports.v + s->n_given, n * sizeof(*s->ports.v)) == 0));
+		r = resolve(&now, urls->v[i]);
+	if (r < 0)
+		return r;
+	move(&s->given, &now);
+	s->is_stale = true; /* also an empty set is one to write */
+	return merge(s);
 }
 
 int servers_update(struct servers *s, const struct service_table *t)
 {
-	struct servers now = {.n_given = s->n_given, .is_stale = true};
+	CLEANUP(list_done) struct server_list now = {0};
 	struct service_view view;
 	int r = 0;
 
 	if (!service_table_find(t, "default", strlen("default"), "kubernetes", strlen("kubernetes"), &view) || !view.n_slices)
 		return 0;
-	for (size_t i = 0; r == 0 && i < s->n_given; i++)
-		r = add(&now, &s->ips.v[i], s->ports.v[i]);
 	for (size_t i = 0; i < view.n_slices; i++)
 		for (size_t j = 0; j < view.slices[i]->n_addrs; j++)
-			for (size_t k = 0; r == 0 && k < view.slices[i]->n_ports && now.ips.n < s->n_given + TOLD_MAX; k++)
+			for (size_t k = 0; r == 0 && k < view.slices[i]->n_ports && now.ips.n < TOLD_MAX; k++)
 				r = add(&now, &view.slices[i]->addrs[j].ip, view.slices[i]->ports[k].port);
-	if (r < 0 || same_tail(s, &now)) {
-		servers_done(&now);
+	if (r < 0 || is_same(&now, &s->told))
 		return r;
-	}
-	servers_done(s);
-	*s = now;
-	return 0;
+	move(&s->told, &now);
+	return merge(s);
+}
+
+static void forget(struct server_list *l, size_t i)
+{
+	l->ips.n--;
+	l->ports.n--;
+	memmove(&l->ips.v[i], &l->ips.v[i + 1], (l->ips.n - i) * sizeof(*l->ips.v));
+	memmove(&l->ports.v[i], &l->ports.v[i + 1], (l->ports.n - i) * sizeof(*l->ports.v));
+}
+
+int servers_learn(struct servers *s, const struct ip *ip, uint16_t port)
+{
+	ssize_t at = find(&s->learned, ip, port);
+	bool is_new = find(&s->all, ip, port) == NOWHERE;
+	int r;
+
+	if (!is_new && at == NOWHERE)
+		return 0; /* given or told */
+	if (at != NOWHERE)
+		forget(&s->learned, (size_t)at);
+	else if (s->learned.ips.n == SERVERS_LEARNED_MAX)
+		forget(&s->learned, 0);
+	r = add(&s->learned, ip, port);
+	if (r == 0 && is_new)
+		r = merge(s);
+	return r < 0 ? r : is_new;
 }

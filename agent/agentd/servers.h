@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the API servers are: those that we were given at joining, and those that the cluster tells of. */
+/*
+ * Where the API servers are: those that we were given at joining, those that the cluster tells of, and those that we
+ * were about to connect to, as a name may have another address by now.
+ */
 #pragma once
 
 #include "base/array.h"
@@ -7,11 +10,19 @@
 #include "base/str.h"
 #include "service/service.h"
 
-struct servers {
-	ARRAY(struct ip) ips; /* given ones first */
+/* Names are answered by somebody else: so many addresses at most can be got past policy that way. */
+enum { SERVERS_LEARNED_MAX = 16 };
+
+struct server_list {
+	ARRAY(struct ip) ips;
 	ARRAY(uint16_t) ports;
-	size_t n_given;
-	bool is_stale; /* changed since the user of the list last looked; theirs to clear */
+};
+
+struct servers {
+	struct server_list given, told;
+	struct server_list learned; /* the latest last */
+	struct server_list all;	    /* of them, each once; the user's to read */
+	bool is_stale;		    /* it changed since the user last looked; theirs to clear */
 };
 
 void servers_done(struct servers *s);
@@ -24,3 +35,9 @@ int servers_resolve(struct servers *s, const struct strv *urls);
 
 /* Takes over what the Service default/kubernetes says; nothing said changes nothing. 0 or -ENOMEM. */
 int servers_update(struct servers *s, const struct service_table *t);
+
+/*
+ * A connection to an API server is about to go there. Keeps the latest SERVERS_LEARNED_MAX beside those that are known.
+ * 1 if that is new, 0 if it was known, -ENOMEM.
+ */
+int servers_learn(struct servers *s, const struct ip *ip, uint16_t port);

@@ -8,6 +8,7 @@
 #include "base/u32map.h"
 #include "json/json.h"
 #include "kube/decode_endpoint.h"
+#include "kube/kube_object.h"
 #include "store/key_set.h"
 
 enum kind {
@@ -40,6 +41,7 @@ struct sync {
 	struct sync_callbacks cb;
 	struct feed feeds[KINDS];
 	struct json_paths *endpoint_paths, *identity_paths;
+	char *config_path;
 	bool has_slices;
 	struct kube_endpoint endpoint; /* the CiliumEndpoint being read */
 	struct kube_ces ces;	       /* or the slice */
@@ -493,8 +495,8 @@ static const struct {
 	const struct reflector_ops *ops;
 	bool is_guarded;
 } kinds[KINDS] = {
-	[KIND_CONFIG] = {"ConfigMap", "/api/v1/namespaces/kube-system/configmaps",
-			 "fieldSelector=metadata.name%3Dcilium-config", false, &config_ops},
+	[KIND_CONFIG] = {"ConfigMap", NULL /* of Cilium's namespace */, "fieldSelector=metadata.name%3D" CILIUM_CONFIG_NAME, false,
+			 &config_ops},
 	[KIND_NAMESPACE] = {"Namespace", "/api/v1/namespaces", NULL, false, &namespace_ops},
 	[KIND_IDENTITY] = {"CiliumIdentity", "/apis/cilium.io/v2/ciliumidentities", NULL, false, &identity_ops},
 	[KIND_NODE] = {"CiliumNode", "/apis/cilium.io/v2/ciliumnodes", NULL, false, &node_ops},
@@ -553,7 +555,9 @@ static int start_feed(struct sync *s, struct loop *loop, struct kube_client *cli
 
 	f->sync = s;
 	f->kind = kind;
-	if (kind == KIND_IDENTITY) {
+	if (kind == KIND_CONFIG) {
+		conf.path = s->config_path;
+	} else if (kind == KIND_IDENTITY) {
 		conf.paths = s->identity_paths;
 	} else if (kind == KIND_ENDPOINT) {
 		conf.paths = s->endpoint_paths;
@@ -578,6 +582,9 @@ int sync_new(struct loop *loop, struct kube_client *client, bool has_slices, con
 	s->t = *tables;
 	s->cb = *callbacks;
 	s->has_slices = has_slices;
+	s->config_path = kube_object_path("ConfigMap", s->t.cilium_namespace ? s->t.cilium_namespace : CILIUM_NAMESPACE, NULL);
+	if (!s->config_path)
+		return -ENOMEM;
 	r = json_paths_new(identity_fields, ARRAY_LEN(identity_fields), &s->identity_paths);
 	if (r == 0)
 		r = has_slices ? json_paths_new(kube_ces_fields, kube_ces_n_fields, &s->endpoint_paths)
@@ -598,6 +605,7 @@ void sync_free(struct sync *s)
 		reflector_free(s->feeds[kind].reflector);
 		key_set_free(s->feeds[kind].keys);
 	}
+	free(s->config_path);
 	json_paths_free(s->endpoint_paths);
 	json_paths_free(s->identity_paths);
 	kube_ces_done(&s->ces);

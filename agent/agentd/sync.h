@@ -25,6 +25,7 @@ struct sync_tables {
 	struct port_claims *ports;
 	struct node_table *nodes;
 	bool has_node_labels; /* policies may select nodes by label */
+	const char *cilium_namespace; /* where cilium-config is; NULL = CILIUM_NAMESPACE */
 };
 
 struct sync_callbacks {

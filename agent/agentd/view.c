@@ -6,7 +6,6 @@
 
 #include "bpf/bpf_map.h"
 #include "ctl/ctl_verbs.h"
-#include "dns/dns_forward.h"
 #include "identity/labels.h"
 #include "json/json.h"
 
@@ -119,6 +118,9 @@ static int endpoint_of_address(const struct ip *ip, const struct ipcache_claim *
 	if (claim->identity < IDENTITY_CLUSTER_MIN || claim->identity >= IDENTITY_LOCAL_CIDR || !name)
 		return 0;
 	slash = strchr(name, '/');
+	if (str_eq(slash + 1, w->a->join.host) && strncmp(name, w->a->join.namespace, (size_t)(slash - name)) == 0 &&
+	    !w->a->join.namespace[slash - name])
+		return 0; /* this host's own comes first, from what it knows itself */
 	o = json_pack("{s:s%, s:s, s:b, s:I, s:o, s:[o], s:[]}", "namespace", name, (size_t)(slash - name), "name", slash + 1,
 		      "local", 0, "identity", (json_int_t)claim->identity, "labels", view_labels(w->a, claim->identity),
 		      "addresses", ip_json(ip), "named_ports");
@@ -141,60 +143,6 @@ static int endpoint_list(void *arg, const json_t *args, json_t **ret, struct err
 	if (json_truth(args, "all", 0))
 		(void)ipcache_each(a->world->addresses, endpoint_of_address, &w); /* never stops early */
 	*ret = w.list;
-	return 0;
-}
-
-/* Identities */
-
-static json_t *identity_json(const struct agent *a, const struct identity *id)
-{
-	return json_pack("{s:I, s:o, s:b}", "id", (json_int_t)id->number, "labels", view_labels(a, id->number), "reserved",
-			 id->number < IDENTITY_CLUSTER_MIN);
-}
-
-static int number_cmp(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static int identity_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
-{
-	struct agent *a = arg;
-	CLEANUP(free) uint32_t *numbers = NULL;
-	int r = view_need_world(a, reterr);
-	size_t n;
-
-	(void)args;
-	if (r < 0)
-		return r;
-	n = identity_count(a->world->identities);
-	numbers = calloc(n + 1, sizeof(*numbers));
-	if (!numbers)
-		return err_set(reterr, ENOMEM, "out of memory");
-	for (size_t i = 0; i < n; i++)
-		numbers[i] = identity_at(a->world->identities, i)->number;
-	qsort(numbers, n, sizeof(*numbers), number_cmp);
-	*ret = json_array();
-	for (size_t i = 0; i < n; i++)
-		add(*ret, identity_json(a, identity_get(a->world->identities, numbers[i])));
-	return 0;
-}
-
-static int identity_one(void *arg, const json_t *args, json_t **ret, struct err *reterr)
-{
-	struct agent *a = arg;
-	json_int_t number = json_int(args, "id", -1);
-	const struct identity *id;
-	int r = view_need_world(a, reterr);
-
-	if (r < 0)
-		return r;
-	id = number > 0 && number <= UINT32_MAX ? identity_get(a->world->identities, (uint32_t)number) : NULL;
-	if (!id)
-		return err_set(reterr, ENOENT, "identity %lld is not known to this host", (long long)number);
-	*ret = identity_json(a, id);
 	return 0;
 }
 
@@ -439,52 +387,12 @@ static int map_list(void *arg, const json_t *args, json_t **ret, struct err *ret
 		    m == BPFOBJ_NODES || m == BPFOBJ_FAILSAFE_HITS || m == BPFOBJ_SHADOW_FLOWS)
 			continue; /* arrays and rings: always full */
 		(void)bpfmap_count(o, (enum bpfobj_map)m, &n); /* then it shows none */
-		add(*ret, json_pack("{s:s, s:I, s:I, s:i}", "name", bpfobj_map_name((enum bpfobj_map)m), "entries", (json_int_t)n,
-				    "max_entries", (json_int_t)bpfmap_max_entries(o, (enum bpfobj_map)m), "errors", 0));
+		add(*ret, json_pack("{s:s, s:s?, s:I, s:I, s:I}", "name", bpfobj_map_name((enum bpfobj_map)m), "type",
+				    bpfmap_type(o, (enum bpfobj_map)m), "entries", (json_int_t)n, "max_entries",
+				    (json_int_t)bpfmap_max_entries(o, (enum bpfobj_map)m), "errors",
+				    (json_int_t)bpfmap_errors(o, (enum bpfobj_map)m)));
 	}
 	return 0;
-}
-
-/* Names */
-
-static int dns_status(void *arg, const json_t *args, json_t **ret, struct err *reterr)
-{
-	struct agent *a = arg;
-	struct dns_server_counts c = {0};
-	json_t *listen = json_array();
-
-	(void)args;
-	(void)reterr;
-	if (a->dns)
-		dns_server_counts(a->dns, &c);
-	for (size_t i = 0; a->dns && i < a->conf->dns.listen.n; i++) {
-		char ip[IP_STRLEN];
-
-		add(listen, json_sprintf("%s:%d", ip_str(&a->conf->dns.listen.v[i], ip), (int)a->conf->dns.port));
-	}
-	*ret = json_pack("{s:b, s:s, s:o, s:[], s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:I}", "enabled",
-			 a->dns != NULL, "zone", "cluster.local", "listen", listen, "upstreams", "cache", "entries",
-			 (json_int_t)c.cache_entries, "max_entries", (json_int_t)a->conf->dns.cache_size, "hits",
-			 (json_int_t)c.cached, "misses", (json_int_t)c.forwarded, "queries", "cluster", (json_int_t)c.local,
-			 "forwarded", (json_int_t)c.forwarded, "refused", (json_int_t)(c.refused + c.denied), "failed",
-			 (json_int_t)c.failed, "records", (json_int_t)0);
-	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
-}
-
-static int dns_query(void *arg, const json_t *args, json_t **ret, struct err *reterr)
-{
-	struct agent *a = arg;
-	const char *name = json_str(args, "name", ""), *type = json_str(args, "type", "A");
-	CLEANUP(free) char *text = NULL;
-	int r;
-
-	if (!a->dns)
-		return err_set(reterr, ENOTCONN, "the DNS server is not running");
-	r = dns_server_explain(a->dns, name, type, &text, reterr);
-	if (r < 0)
-		return r;
-	*ret = json_pack("{s:s, s:s, s:s, s:[]}", "name", name, "type", type, "explanation", text, "answers");
-	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }
 
 /* Changing */
@@ -503,8 +411,8 @@ static int drain(void *arg, const json_t *args, struct ctl_call *call, struct er
 const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_STATUS, .handle = view_status},
 	{.name = CTL_VERB_ENDPOINT_LIST, .handle = endpoint_list},
-	{.name = CTL_VERB_IDENTITY_LIST, .handle = identity_list},
-	{.name = CTL_VERB_IDENTITY_GET, .handle = identity_one},
+	{.name = CTL_VERB_IDENTITY_LIST, .handle = view_identity_list},
+	{.name = CTL_VERB_IDENTITY_GET, .handle = view_identity_get},
 	{.name = CTL_VERB_NODE_LIST, .handle = node_list},
 	{.name = CTL_VERB_POLICY_LIST, .handle = policy_list},
 	{.name = CTL_VERB_POLICY_WHY, .handle = policy_why_verb},
@@ -517,8 +425,8 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_IPCACHE_LIST, .handle = ipcache_list},
 	{.name = CTL_VERB_IPCACHE_GET, .handle = ipcache_one},
 	{.name = CTL_VERB_MAP_LIST, .handle = map_list},
-	{.name = CTL_VERB_DNS_STATUS, .handle = dns_status},
-	{.name = CTL_VERB_DNS_QUERY, .handle = dns_query},
+	{.name = CTL_VERB_DNS_STATUS, .handle = view_dns_status},
+	{.name = CTL_VERB_DNS_QUERY, .handle = view_dns_query},
 	{.name = CTL_VERB_DNS_LEARNED, .handle = view_dns_learned},
 	{.name = CTL_VERB_DRAIN, .is_write = true, .start = drain},
 	{.name = CTL_VERB_LEAVE, .is_write = true, .start = leave},

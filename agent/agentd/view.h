@@ -8,6 +8,11 @@
 /* The data of each verb; `arg` is the agent. */
 int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
+int view_identity_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+int view_identity_get(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+
+int view_dns_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+int view_dns_query(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 int view_dns_learned(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
 /* -ENOTCONN or -EBUSY with a text while the world is not known. */
@@ -27,6 +32,9 @@ json_t *view_protocol(uint8_t protocol);
 
 /* {"ingress": "enforced", "egress": ...} */
 json_t *view_enforcement(const struct agent *a);
+
+/* The upstreams of the DNS server: array of {"address", "up", "queries", "failures"}, or of addresses alone. */
+json_t *view_dns_upstreams(const struct agent *a, bool has_counts);
 
 /* Array of the texts of addresses. */
 json_t *view_ips(const struct ip *v, size_t n);

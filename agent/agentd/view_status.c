@@ -48,6 +48,8 @@ static const char *state_text(const struct agent *a)
 		return "frozen";
 	case AGENT_REVOKED:
 		return "revoked";
+	case AGENT_CHANGED:
+		return "enrolment-changed";
 	default:
 		return health_worst(a->health) >= HEALTH_WARNING ? "degraded" : "ok";
 	}
@@ -112,6 +114,8 @@ static json_t *datapath_view(const struct agent *a)
 	set(o, "generation", json_integer(generation));
 	/* What could not be written will be the next one. */
 	set(o, "planned_generation", json_integer(generation + health_has(a->health, "datapath.maps")));
+	if (health_has(a->health, "datapath.maps"))
+		set(o, "pending_age_ms", json_integer((json_int_t)age_ms(health_since_us(a->health, "datapath.maps"))));
 	return o;
 }
 
@@ -193,8 +197,8 @@ static json_t *dns_view(const struct agent *a)
 		(void)json_array_append_new(listen, json_sprintf("%s:%d", ip_str(&a->conf->dns.listen.v[i], ip),
 								 (int)a->conf->dns.port)); /* as in set() */
 	}
-	return json_pack("{s:b, s:s, s:o, s:[], s:I}", "enabled", a->dns != NULL, "zone", "cluster.local", "listen", listen,
-			 "upstreams", "queries", (json_int_t)c.queries);
+	return json_pack("{s:b, s:s, s:o, s:o, s:I}", "enabled", a->dns != NULL, "zone", "cluster.local", "listen", listen,
+			 "upstreams", view_dns_upstreams(a, false), "queries", (json_int_t)c.queries);
 }
 
 static void add_host(const struct agent *a, json_t *o)

@@ -83,6 +83,18 @@ struct ip ip_from_bytes(int family, const void *bytes)
 	return ip;
 }
 
+int ip_from_sockaddr(const struct sockaddr *sa, struct ip *ret, uint16_t *ret_port)
+{
+	const struct sockaddr_in *in = (const void *)sa;
+	const struct sockaddr_in6 *in6 = (const void *)sa;
+
+	if (sa->sa_family != AF_INET && sa->sa_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	*ret = sa->sa_family == AF_INET ? ip_from_bytes(AF_INET, &in->sin_addr) : ip_from_bytes(AF_INET6, &in6->sin6_addr);
+	*ret_port = ntohs(sa->sa_family == AF_INET ? in->sin_port : in6->sin6_port);
+	return 0;
+}
+
 int cidr_cmp(const struct cidr *a, const struct cidr *b)
 {
 	int r = ip_cmp(&a->ip, &b->ip);

@@ -56,6 +56,9 @@ static inline size_t ip_len(const struct ip *ip)
 
 struct ip ip_from_bytes(int family, const void *bytes);
 
+/* Address and port (host order) of an IPv4 or IPv6 socket address. -EAFNOSUPPORT for another. */
+int ip_from_sockaddr(const struct sockaddr *sa, struct ip *ret, uint16_t *ret_port);
+
 /* Orders by family, address, then length. */
 int cidr_cmp(const struct cidr *a, const struct cidr *b);
 

@@ -35,6 +35,18 @@ uint32_t bpfmap_max_entries(const struct bpfobj *o, enum bpfobj_map map)
 	return info_of(o, map).max_entries;
 }
 
+const char *bpfmap_type(const struct bpfobj *o, enum bpfobj_map map)
+{
+	const struct bpf_map_info info = info_of(o, map);
+
+	return info.key_size ? libbpf_bpf_map_type_str(info.type) : NULL;
+}
+
+uint64_t bpfmap_errors(const struct bpfobj *o, enum bpfobj_map map)
+{
+	return *bpfobj_write_errors(o, map);
+}
+
 int bpfmap_get(const struct bpfobj *o, enum bpfobj_map map, const void *key, void *value)
 {
 	return bpf_map_lookup_elem(bpfobj_map_fd(o, map), key, value);
@@ -48,12 +60,18 @@ static int full_is_e2big(int r)
 
 int bpfmap_put(const struct bpfobj *o, enum bpfobj_map map, const void *key, const void *value)
 {
-	return full_is_e2big(bpf_map_update_elem(bpfobj_map_fd(o, map), key, value, BPF_ANY));
+	int r = full_is_e2big(bpf_map_update_elem(bpfobj_map_fd(o, map), key, value, BPF_ANY));
+
+	*bpfobj_write_errors(o, map) += r < 0;
+	return r;
 }
 
 int bpfmap_del(const struct bpfobj *o, enum bpfobj_map map, const void *key)
 {
-	return bpf_map_delete_elem(bpfobj_map_fd(o, map), key);
+	int r = bpf_map_delete_elem(bpfobj_map_fd(o, map), key);
+
+	*bpfobj_write_errors(o, map) += r < 0 && r != -ENOENT;
+	return r;
 }
 
 /* Entries a call: bounds the time that the kernel works without a pause. */

@@ -10,6 +10,10 @@
 uint32_t bpfmap_key_size(const struct bpfobj *o, enum bpfobj_map map);
 uint32_t bpfmap_value_size(const struct bpfobj *o, enum bpfobj_map map);
 uint32_t bpfmap_max_entries(const struct bpfobj *o, enum bpfobj_map map);
+/* Its type as bpftool writes it ("lru_hash"). Static; NULL if the kernel does not say. */
+const char *bpfmap_type(const struct bpfobj *o, enum bpfobj_map map);
+/* Writes of this process that failed; deleting what is not there is none of them. */
+uint64_t bpfmap_errors(const struct bpfobj *o, enum bpfobj_map map);
 
 /* 0; -ENOENT; other errno of bpf(2). Not for per-CPU maps. */
 int bpfmap_get(const struct bpfobj *o, enum bpfobj_map map, const void *key, void *value);

@@ -89,6 +89,7 @@ struct bpfobj {
 	struct {
 		uint32_t has, wanted;
 	} sizes[BPFOBJ_MAPS]; /* of maps that were taken up */
+	uint64_t *write_errors; /* by map, of this process */
 	int l3_fds[2]; /* all that is kept of the second copy of the tc programs */
 };
 
@@ -281,7 +282,8 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 		return -ENOMEM;
 	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
 	o->pin_dir = str_printf("%s", dir);
-	if (!o->pin_dir)
+	o->write_errors = calloc(BPFOBJ_MAPS, sizeof(*o->write_errors));
+	if (!o->pin_dir || !o->write_errors)
 		return -ENOMEM;
 	if (dir[0]) {
 		r = file_mkdirs(dir, 0700);
@@ -352,12 +354,18 @@ void bpfobj_free(struct bpfobj *o)
 	close_fd(o->l3_fds[MESH_INGRESS]);
 	close_fd(o->l3_fds[MESH_EGRESS]);
 	free(o->pin_dir);
+	free(o->write_errors);
 	free(o);
 }
 
 int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map)
 {
 	return bpf_map__fd(o->maps[map]);
+}
+
+uint64_t *bpfobj_write_errors(const struct bpfobj *o, enum bpfobj_map map)
+{
+	return &o->write_errors[map];
 }
 
 int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog)
@@ -416,7 +424,8 @@ int bpfobj_open_pins(const char *pin_dir, struct bpfobj **ret)
 		return -ENOMEM;
 	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
 	o->pin_dir = str_printf("%s", pin_dir);
-	if (!o->pin_dir)
+	o->write_errors = calloc(BPFOBJ_MAPS, sizeof(*o->write_errors));
+	if (!o->pin_dir || !o->write_errors)
 		return -ENOMEM;
 	*ret = TAKE_PTR(o);
 	return 0;

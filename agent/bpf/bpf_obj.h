@@ -118,6 +118,8 @@ DEFINE_CLEANUP(struct bpfobj *, bpfobj_free)
 
 /* Borrowed descriptors. A program that was not loaded has -1. */
 int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map);
+/* How many writes of this process to the map failed: for who writes to count up. */
+uint64_t *bpfobj_write_errors(const struct bpfobj *o, enum bpfobj_map map);
 int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog);
 const char *bpfobj_map_name(enum bpfobj_map map);
 const char *bpfobj_prog_name(enum bpfobj_prog prog);

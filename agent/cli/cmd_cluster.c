@@ -5,6 +5,7 @@
 #include "cli/out.h"
 #include "join/manifests.h"
 #include "json/json.h"
+#include "kube/cilium_config.h"
 
 struct setup {
 	const struct cli *cli;
@@ -46,6 +47,18 @@ static int print_only(const struct cli *cli, const struct manifests_options *o)
 	return admin_error(r, &err);
 }
 
+/* Hosts are given the right to read it where it is expected. */
+static void warn_config(const struct kube_session *s, const char *namespace)
+{
+	const char *where = namespace ? namespace : CILIUM_NAMESPACE;
+
+	if (kube_get(s, "ConfigMap", where, CILIUM_CONFIG_NAME, NULL, NULL) == -ENOENT)
+		/* nobody to tell if stderr fails */
+		(void)fprintf(stderr,
+			      "meshctl: warning: ConfigMap " CILIUM_CONFIG_NAME " is not in namespace %s: --cilium-namespace says where it is\n",
+			      where);
+}
+
 static int run_setup(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(admin_done) struct admin a = {0};
@@ -64,6 +77,7 @@ static int run_setup(const struct cli *cli, const struct cmd_args *args)
 	if (r != CLI_OK)
 		return r;
 	a.session.is_dry_run = s.is_dry_run;
+	warn_config(&a.session, o.cilium_namespace);
 	r = manifests_apply(&a.session, &o, &err);
 	if (r < 0)
 		return admin_error(r, &err);

@@ -22,7 +22,6 @@ static const struct out_col upstream_cols[] = {
 	{.heading = "UP", .key = "up"},
 	{.heading = "QUERIES", .key = "queries", .is_right = true},
 	{.heading = "FAILURES", .key = "failures", .is_right = true},
-	{.heading = "LATENCY US", .key = "latency_us", .is_right = true},
 };
 
 static int status(const struct cli *cli, const struct cmd_args *args)
@@ -30,12 +29,10 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 	static const struct {
 		const char *label, *key;
 	} fields[] = {{"Enabled:", "enabled"},	       {"Zone:", "zone"},
-		      {"Listening:", "listen"},	       {"Records:", "records"},
-		      {"Cluster:", "queries.cluster"}, {"Forwarded:", "queries.forwarded"},
-		      {"Refused:", "queries.refused"}, {"Failed:", "queries.failed"},
-		      {"Cached:", "cache.entries"},    {"Cache hits:", "cache.hits"},
-		      {"Misses:", "cache.misses"},     {"Wiring:", "wiring.method"},
-		      {"Wiring is:", "wiring.state"},  {"", "wiring.text"}};
+		      {"Listening:", "listen"},	       {"Cluster:", "queries.cluster"},
+		      {"Forwarded:", "queries.forwarded"}, {"Refused:", "queries.refused"},
+		      {"Failed:", "queries.failed"},   {"Cached:", "cache.entries"},
+		      {"Cache hits:", "cache.hits"},   {"Misses:", "cache.misses"}};
 	CLEANUP(json_decref) json_t *data = NULL;
 	int code = cli_call(cli, CTL_VERB_DNS_STATUS, NULL, &data), r = 0;
 
@@ -90,8 +87,6 @@ static int query(const struct cli *cli, const struct cmd_args *args)
 			r = field(cli, "From:", json_at(data, "source"));
 		if (r >= 0)
 			r = field(cli, "Because:", json_at(data, "explanation"));
-		if (r >= 0 && json_at(data, "allowed_by"))
-			r = field(cli, "Allowed by:", json_at(data, "allowed_by"));
 		if (r >= 0 && has_answer)
 			r = out_rows(cli, json_at(data, "answers"), answer_cols, ARRAY_LEN(answer_cols));
 	}

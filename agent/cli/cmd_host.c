@@ -220,7 +220,7 @@ static const struct cmd_opt add_opts[] = {
 	{"ttl", 0, "DURATION", "how long the join token lives, 10m to 24h (15m)", false},
 	{"server", 0, "URL,...", "API servers as the host reaches them, else that of the kubeconfig", true},
 	{"service-account", 0, "NAME", "service account in the host's identity (mesh-external-host)", false},
-	{"cilium-namespace", 0, "NS", "where cilium-config is (kube-system)", false},
+	{"cilium-namespace", 0, "NS", "where cilium-config is (found)", false},
 	{"pin-only", 0, NULL, "a short token with the CA's pin only; the API server must present its CA", false},
 	{"dry-run", 0, NULL, "let the API server check everything and store nothing", false},
 	{0},

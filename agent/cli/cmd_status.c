@@ -63,7 +63,6 @@ static int print_host(const struct cli *cli, const json_t *d)
 		return r;
 	CHAIN(r, piece(&cluster, d, "", "cluster.name", ""));
 	CHAIN(r, piece(&cluster, d, " (id ", "cluster.id", ")"));
-	CHAIN(r, piece(&cluster, d, ", Cilium ", "cluster.cilium_version", ""));
 	CHAIN(r, piece(&host, d, "", "namespace", "/"));
 	CHAIN(r, piece(&host, d, "", "host", ""));
 	CHAIN(r, piece(&host, d, ", identity ", "identity", ""));
@@ -87,7 +86,6 @@ static int print_api(const struct cli *cli, const json_t *d)
 
 	CHAIN(r, piece(&api, d, "", "api.server", ", "));
 	CHAIN(r, buf_addf(&api, "%s", json_truth(d, "api.connected", 0) ? "connected" : "not connected"));
-	CHAIN(r, age(&api, d, " for ", "api.since_ms", ""));
 	CHAIN(r, age(&api, d, ", last event ", "api.last_event_age_ms", " ago"));
 	CHAIN(r, age(&api, d, ", token valid for ", "api.token_expires_in_ms", ""));
 	CHAIN(r, piece(&api, d, ": ", "api.error", ""));
@@ -167,7 +165,6 @@ static int print_counts(const struct cli *cli, const json_t *d)
 		CHAIN(r, piece(&dns, d, " at ", "dns.listen", ""));
 		CHAIN(r, piece(&dns, d, ", others from ", "dns.upstreams", ""));
 		CHAIN(r, piece(&dns, d, ", ", "dns.queries", " queries"));
-		CHAIN(r, piece(&dns, d, ", ", "dns.wiring", ""));
 	}
 	if (r < 0)
 		return r;

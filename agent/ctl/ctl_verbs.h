@@ -10,11 +10,11 @@
  *
  * status {} ->
  *   { "version": "0.1.0", "uptime_ms": COUNT, "joined": bool,
- *     "state": "not-joined" | "starting" | "ok" | "degraded" | "frozen" | "revoked",
- *     "cluster"?: {"name", "id": COUNT, "uid", "cilium_version"?},
+ *     "state": "not-joined" | "starting" | "ok" | "degraded" | "frozen" | "revoked" | "enrolment-changed",
+ *     "cluster"?: {"name", "id": COUNT, "uid"},
  *     "host"?, "namespace"?, "identity"?: COUNT, "labels": LABELS, "addresses": ["172.19.100.2"],
  *     "enforcement": {DIRECTION of "disabled" | "enforced" | "audit"},
- *     "api": {"server"?, "connected": bool, "since_ms"?: COUNT, "last_event_age_ms"?: COUNT,
+ *     "api": {"server"?, "connected": bool, "last_event_age_ms"?: COUNT,
  *             "error"?: text, "token_expires_in_ms"?: COUNT,
  *             "kinds": [{"kind": "CiliumEndpoint", "synced": bool, "objects": COUNT,
  *                        "rejected": COUNT, "last_event_age_ms"?: COUNT}]},
@@ -24,7 +24,7 @@
  *     "failsafe": [{"direction": "ingress" | "egress", "protocol": "tcp", "port": COUNT (0 = any),
  *                   "cidr", "origin": "config" | "automatic", "hits": COUNT}],
  *     "dns": {"enabled": bool, "zone"?, "listen": ["127.18.53.53:53"], "upstreams": ["ip:port"],
- *             "queries": COUNT, "wiring"?: text},
+ *             "queries": COUNT},
  *     "policies": {"enforced": COUNT, "degraded": COUNT, "rejected": COUNT, "not_selecting": COUNT, "shadow": COUNT},
  *     "guard"?: as policy.guard,
  *     "services": {"services": COUNT, "backends": COUNT},
@@ -44,7 +44,7 @@
  *
  * node.list {} ->
  *   [{"name", "local": bool, "addresses": ["172.19.0.3"], "pod_cidrs": ["10.244.0.0/24"],
- *     "health_addresses"?: [..], "encryption_key"?: COUNT, "tunnel_endpoint"?}]
+ *     "tunnel_endpoint"?}]
  *
  * policy.list {} ->
  *   [{"kind": "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy" | "NetworkPolicy",
@@ -84,32 +84,30 @@
  * policy.confirm {} -> as policy.guard; not-found without a guard
  *
  * service.list {} ->
- *   [{"id": COUNT, "namespace", "name", "type": "ClusterIP" | "headless" | "portal" | ...,
+ *   [{"id": COUNT, "namespace", "name", "type": "ClusterIP" | "external" | "portal",
  *     "state": "programmed" | "no-backends" | "portal" | "skipped", "reason"?: text,
  *     "affinity_s"?: COUNT, "frontends": [{"address", "port": COUNT, "protocol": "tcp"}],
- *     "backends": [{"address", "port": COUNT, "protocol", "state": "active" | "terminating" |
- *                   "not-ready", "node"?, "weight"?: COUNT}]}]
+ *     "backends": [{"address", "port": COUNT, "protocol", "state": "active" | "terminating"}]}]
  *   Frontends and backends are listed for each port: one element a service port, as in cilium-dbg.
  *
  * ipcache.list {"prefix"?: "10.0.0.0/8"} -> those inside the prefix
  *   [{"prefix": "10.244.0.7/32", "identity": COUNT, "labels"?: LABELS, "tunnel_endpoint"?: ip,
- *     "encryption_key"?: COUNT, "source": "custom-resource" | "node" | "policy" | "fqdn" | ...,
+ *     "encryption_key"?: COUNT, "source": "custom-resource" | "node" | "kube-apiserver" | "policy" | "world",
  *     "name"?: "namespace/name"}]
  * ipcache.get {"address": ip} -> the element that a packet of this address matches; not-found
  *
  * map.list {} -> [{"name": "mesh_ct4", "type": "lru_hash", "entries": COUNT, "max_entries": COUNT,
- *                  "errors": COUNT, "bytes"?: COUNT}]
+ *                  "errors": COUNT of writes of the daemon that failed since it started}]
  *
  * dns.status {} ->
  *   { "enabled": bool, "zone"?, "listen": [..], "upstreams": [{"address", "up": bool,
- *     "queries": COUNT, "failures": COUNT, "latency_us"?: COUNT}],
+ *     "queries": COUNT, "failures": COUNT}], "up": it answered when it was asked last, or was not asked yet,
  *     "cache": {"entries": COUNT, "max_entries": COUNT, "hits": COUNT, "misses": COUNT},
- *     "queries": {"cluster": COUNT, "forwarded": COUNT, "refused": COUNT, "failed": COUNT},
- *     "records": COUNT, "wiring"?: {"method", "state": "ok" | "failed" | "off", "text"?} }
+ *     "queries": {"cluster": COUNT, "forwarded": COUNT, "refused": COUNT, "failed": COUNT} }
  * dns.query {"name", "type": "A" | "AAAA" | "SRV" | "CNAME" | "PTR" | "TXT"} ->
- *   { "name", "type", "rcode": "NOERROR", "source": "cluster" | "cache" | "upstream" | "refused",
- *     "explanation": text, "answers": [{"name", "type", "ttl_s": COUNT, "data"}],
- *     "allowed_by"?: text }
+ *   { "name", "type", "rcode"?: "NOERROR", "source": "cluster" | "cache" | "upstream" | "refused",
+ *     "explanation": text, "answers": [{"name", "type", "ttl_s": COUNT, "data"}] }
+ *   No upstream is asked for it: without "rcode" one of them would have to tell.
  * dns.learned {} -> by name, for toFQDNs; an element for each address
  *   [{"name": "example.com", "address", "ttl_s": COUNT, "zombie": bool, "selectors": ["*.com"]}]
  *   A zombie is expired, and stays allowed while connections of this host to it live.

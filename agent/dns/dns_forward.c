@@ -24,6 +24,8 @@ enum {
 struct dns_forward {
 	struct loop *loop;
 	struct dns_upstream upstreams[MAX_UPSTREAMS];
+	struct dns_upstream_counts each[MAX_UPSTREAMS];
+	unsigned generation; /* of the list */
 	size_t n_upstreams, preferred, max_in_flight;
 	uint64_t timeout_us;
 	unsigned max_attempts;
@@ -41,6 +43,7 @@ struct dns_flight {
 	int fd;
 	struct source *io, *timer;
 	size_t upstream; /* of the current attempt */
+	unsigned generation;
 	unsigned attempts, mismatches;
 	bool is_tcp, has_edns;
 	uint8_t query[QUERY_MAX]; /* two bytes of length for TCP, then the message */
@@ -85,12 +88,32 @@ int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *
 		f->upstreams[i] = u[i];
 	f->n_upstreams = n;
 	f->preferred = 0;
+	memset(f->each, 0, sizeof(f->each));
+	f->generation++;
 	return 0;
 }
 
 size_t dns_forward_n_upstreams(const struct dns_forward *f)
 {
 	return f->n_upstreams;
+}
+
+void dns_forward_upstream(const struct dns_forward *f, size_t i, struct dns_upstream *ret,
+			  struct dns_upstream_counts *ret_counts)
+{
+	*ret = f->upstreams[i];
+	*ret_counts = f->each[i];
+}
+
+/* How the current attempt ended, unless its upstream is of an earlier list. */
+static void note_attempt(struct dns_flight *fl, bool is_answered)
+{
+	struct dns_upstream_counts *c = &fl->f->each[fl->upstream];
+
+	if (fl->generation != fl->f->generation || fl->attempts == 0)
+		return;
+	c->failures += !is_answered;
+	c->is_failing = !is_answered;
 }
 
 bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port)
@@ -146,6 +169,7 @@ static void flight_finish(struct dns_flight *fl, const uint8_t *msg, size_t len)
 	uint8_t *own = NULL;
 
 	if (msg) {
+		note_attempt(fl, true);
 		fl->f->counts.answers++;
 		fl->f->preferred = fl->upstream < fl->f->n_upstreams ? fl->upstream : 0;
 		own = malloc(len); /* the message may lie in a buffer that a new flight overwrites */
@@ -228,19 +252,28 @@ static int next_attempt(struct dns_flight *fl)
 		attempt_end(fl);
 		fl->upstream = (f->preferred + fl->attempts) % f->n_upstreams;
 		fl->mismatches = 0;
+		fl->generation = f->generation;
+		f->each[fl->upstream].queries++;
 		if (fl->attempts++ > 0)
 			f->counts.retries++;
 		if (start_udp(fl) >= 0)
 			return source_arm(fl->timer, f->timeout_us, TIMER_SLACK_US);
+		note_attempt(fl, false);
 	}
 	attempt_end(fl);
 	return -EIO;
 }
 
-static void retry(struct dns_flight *fl)
+static void go_on(struct dns_flight *fl)
 {
 	if (next_attempt(fl) < 0)
 		flight_finish(fl, NULL, 0);
+}
+
+static void retry(struct dns_flight *fl)
+{
+	note_attempt(fl, false);
+	go_on(fl);
 }
 
 static void on_timeout(void *arg)
@@ -281,7 +314,7 @@ static void take_answer(struct dns_flight *fl, const uint8_t *msg, size_t len)
 	} else if (fl->has_edns && (rcode == DNS_FORMERR || rcode == DNS_NOTIMP)) {
 		drop_edns(fl); /* a server from before RFC 2671; the same one is asked again */
 		fl->attempts--;
-		retry(fl);
+		go_on(fl);
 	} else if ((rcode == DNS_SERVFAIL || rcode == DNS_REFUSED) && !is_last) {
 		retry(fl);
 	} else {

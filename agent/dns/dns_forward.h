@@ -40,6 +40,15 @@ DEFINE_CLEANUP(struct dns_forward *, dns_forward_free)
 /* Replaces the list; what is in flight goes on with the new one. -EINVAL for more than 8. */
 int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *u, size_t n);
 size_t dns_forward_n_upstreams(const struct dns_forward *f);
+
+struct dns_upstream_counts {
+	uint64_t queries;  /* attempts, those after another one failed included */
+	uint64_t failures; /* of them: no answer in time, nobody there, or an answer that another one may better */
+	bool is_failing;   /* the last one did */
+};
+/* The one in place `i`, below dns_forward_n_upstreams(). Counts begin anew with a new list. */
+void dns_forward_upstream(const struct dns_forward *f, size_t i, struct dns_upstream *ret,
+			  struct dns_upstream_counts *ret_counts);
 bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port);
 
 /* Response as it came, its id not that of the client; NULL if no upstream answered in time. */

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -75,8 +76,8 @@ struct dns_server_counts {
 void dns_server_counts(const struct dns_server *s, struct dns_server_counts *ret);
 
 /*
- * Text of who answers `name` and `type` and with what, for `meshctl dns query`; the caller frees it.
- * Asks no upstream. -EINVAL with text for a bad name or type; -ENOMEM.
+ * Who answers `name` and `type` and with what, for `meshctl dns query`; the caller's: {"source": "cluster" | "cache" |
+ * "upstream" | "refused", "rcode"? (missing where only an upstream can tell), "explanation", "answers": [{"name", "type",
+ * "ttl_s", "data"}]}. Asks no upstream. -EINVAL with text for a bad name or type; -ENOMEM.
  */
-int dns_server_explain(struct dns_server *s, const char *name, const char *type, char **ret,
-		       struct err *reterr);
+int dns_server_explain(struct dns_server *s, const char *name, const char *type, json_t **ret, struct err *reterr);

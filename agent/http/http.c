@@ -30,6 +30,8 @@ struct http {
 	EVP_PKEY *key;
 	struct http_op *ops;
 	ARRAY(int) sockets;
+	void (*on_connect)(const struct ip *ip, uint16_t port, void *arg);
+	void *connect_arg;
 	unsigned depth; /* > 0 while curl is on the stack */
 };
 
@@ -109,6 +111,18 @@ static CURLcode setup_ssl(CURL *easy, void *ssl_ctx, void *arg)
 	if (h->cert && (SSL_CTX_use_certificate(ctx, h->cert) != 1 || SSL_CTX_use_PrivateKey(ctx, h->key) != 1))
 		return CURLE_SSL_CERTPROBLEM;
 	return CURLE_OK;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct http *h = arg;
+	uint16_t port;
+	struct ip ip;
+
+	(void)purpose; /* there is one that connects */
+	if (h->on_connect && ip_from_sockaddr(&address->addr, &ip, &port) == 0)
+		h->on_connect(&ip, port, h->connect_arg);
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static int setup_socket(void *arg, curl_socket_t fd, curlsocktype type)
@@ -498,6 +512,8 @@ static void set_options(struct http_op *op, const char *method, const char *url)
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	(void)curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, op->http);
 	(void)curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, setup_socket);
 	(void)curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, op->http);
 	(void)curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
@@ -553,6 +569,12 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 	if (ret)
 		*ret = op;
 	return 0;
+}
+
+void http_on_connect(struct http *h, void (*fn)(const struct ip *ip, uint16_t port, void *arg), void *arg)
+{
+	h->on_connect = fn;
+	h->connect_arg = arg;
 }
 
 void http_cancel(struct http_op *op)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/ip.h"
 #include "event/loop.h"
 
 struct http;
@@ -63,6 +64,12 @@ int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret);
 /* Cancels what is under way. Not to be called from a callback of an exchange. */
 void http_free(struct http *h);
 DEFINE_CLEANUP(struct http *, http_free)
+
+/*
+ * Calls `fn` before each connection, with the address and port that it is going to: those of the URL's host, or of the
+ * proxy that libcurl was told of. It may not start or cancel exchanges. NULL = nobody wants to know.
+ */
+void http_on_connect(struct http *h, void (*fn)(const struct ip *ip, uint16_t port, void *arg), void *arg);
 
 /* Starts an exchange. Everything in `req` is copied. `ret` may be NULL if it is never cancelled. */
 int http_start(struct http *h, const struct http_request *req, struct http_op **ret);

@@ -27,6 +27,7 @@ struct enrol {
 	struct cluster_info info;
 	struct enrol_spec spec;
 	char *addresses, *labels, *anchor_uid, *node_uid, *cluster_uid;
+	char *cilium_namespace; /* NULL = the usual one */
 	json_t *security_labels;
 };
 
@@ -38,6 +39,7 @@ static void enrol_done(struct enrol *e)
 	free(e->anchor_uid);
 	free(e->node_uid);
 	free(e->cluster_uid);
+	free(e->cilium_namespace);
 	json_decref(e->security_labels);
 	enrol_current_done(&e->current);
 }
@@ -123,6 +125,8 @@ static int check_arguments(struct enrol *e)
 		return err_set(e->err, EINVAL, "namespace %s is for the accounts of hosts: choose the one the workload belongs to", MESH_NAMESPACE);
 	if (o->ttl_s < TTL_MIN_S || o->ttl_s > TTL_MAX_S)
 		return err_set(e->err, EINVAL, "--ttl %llus: a join token can live for 10m to 24h", (unsigned long long)o->ttl_s);
+	if (o->cilium_namespace && !str_is_dns_label(o->cilium_namespace))
+		return err_set(e->err, EINVAL, "--cilium-namespace %.80s is no name of a namespace", o->cilium_namespace);
 	if (o->service_account && !str_is_dns_subdomain(o->service_account))
 		return err_set(e->err, EINVAL, "--service-account %.80s: give the name of a service account", o->service_account);
 	json_object_foreach((json_t *)o->labels, key, v)
@@ -199,24 +203,42 @@ static int fill_options(struct enrol *e)
 	return r;
 }
 
-static int read_cluster(struct enrol *e)
+/* Its ConfigMap, from where the admin says, or where it is found. */
+static int read_config(struct enrol *e)
 {
-	const char *where = e->o.cilium_namespace ? e->o.cilium_namespace : "kube-system";
 	CLEANUP(json_decref) json_t *config = NULL;
-	int r = kube_get(e->s, "ConfigMap", where, "cilium-config", &config, e->err);
+	const char *given = e->o.cilium_namespace;
+	int r = 0;
 
+	if (!given)
+		r = manifests_find_config(e->s, &e->cilium_namespace, e->err);
+	else if (!str_eq(given, CILIUM_NAMESPACE)) {
+		e->cilium_namespace = strdup(given);
+		r = e->cilium_namespace ? 0 : no_memory(e);
+	}
+	if (r < 0)
+		return r;
+	given = e->cilium_namespace ? e->cilium_namespace : CILIUM_NAMESPACE;
+	r = kube_get(e->s, "ConfigMap", given, CILIUM_CONFIG_NAME, &config, e->err);
 	if (r == -ENOENT)
 		return err_set(e->err, ENOENT,
-			       "ConfigMap cilium-config is not in namespace %s: is this cluster's network Cilium? --cilium-namespace says "
-			       "where it is",
-			       where);
-	if (r == 0)
-		r = cluster_info_read(config, &e->info, e->err);
+			       "ConfigMap " CILIUM_CONFIG_NAME " is not in namespace %s: is this cluster's network Cilium? "
+			       "--cilium-namespace says where it is",
+			       given);
+	return r < 0 ? r : cluster_info_read(config, &e->info, e->err);
+}
+
+static int read_cluster(struct enrol *e)
+{
+	int r = read_config(e);
+
 	if (r == 0)
 		r = get_uid(e, "Namespace", "kube-system", "", &e->cluster_uid, NULL);
 	if (r == 0)
 		r = get_uid(e, "Namespace", MESH_NAMESPACE, ": run `meshctl cluster setup` first", &e->anchor_uid, NULL);
-	return r == 0 ? manifests_check(e->s, e->err) : r;
+	if (r == 0)
+		r = manifests_check(e->s, e->err);
+	return r == 0 ? manifests_check_config(e->s, e->cilium_namespace, e->err) : r;
 }
 
 static int read_namespace(struct enrol *e)
@@ -385,11 +407,13 @@ static int fill_token(struct enrol *e, const char *jwt)
 	t->namespace = strdup(e->o.namespace);
 	t->cluster = strdup(e->info.cilium.cluster_name);
 	t->cluster_uid = strdup(e->cluster_uid);
+	t->cilium_namespace = e->cilium_namespace ? strdup(e->cilium_namespace) : NULL;
 	t->labels = json_deep_copy(e->o.labels);
 	t->identity = e->spec.identity;
 	if (!e->o.has_pin_only)
 		t->ca_pem = strdup(e->o.ca_pem);
-	if (r < 0 || !t->jwt || !t->host || !t->namespace || !t->cluster || !t->cluster_uid || !t->labels || (!e->o.has_pin_only && !t->ca_pem))
+	if (r < 0 || !t->jwt || !t->host || !t->namespace || !t->cluster || !t->cluster_uid || !t->labels ||
+	    (e->cilium_namespace && !t->cilium_namespace) || (!e->o.has_pin_only && !t->ca_pem))
 		return no_memory(e);
 	if (e->o.has_pin_only) {
 		if (x509_pin_of_pem(e->o.ca_pem, &t->pin) < 0)

@@ -16,7 +16,7 @@ struct enrol_options {
 	const struct address_list *addresses;
 	const struct strv *services;   /* of the namespace, that the host may stand behind; NULL: those it has */
 	const char *service_account;   /* in the identity; NULL = that it has, else MESH_SERVICE_ACCOUNT */
-	const char *cilium_namespace;  /* NULL = kube-system */
+	const char *cilium_namespace;  /* where cilium-config is; NULL = it is looked for */
 	const struct strv *servers;    /* as the host reaches them */
 	const char *ca_pem;
 	bool has_pin_only;	       /* a shorter token, for servers that present their CA */
@@ -55,7 +55,8 @@ int enrol_host(const struct kube_session *s, const struct enrol_options *o, stru
 int enrol_list(const struct kube_session *s, json_t **ret, struct err *reterr);
 
 /*
- * Takes a host out of the cluster, its credentials first; deletes only what bears its label. -EINVAL for
- * what is no name of a host; -ENOENT if there is none of that name; -EPERM if it is something else's.
+ * Takes a host out of the cluster: its credentials and rights first, then its EndpointSlices, so that no Service keeps a
+ * backend that nobody looks after; deletes only what bears its label. -EINVAL for what is no name of a host; -ENOENT if
+ * there is none of that name; -EPERM if it is something else's; errors as kube_call(), after which a second run goes on.
  */
 int enrol_remove(const struct kube_session *s, const char *host, struct err *reterr);

@@ -133,13 +133,14 @@ json_t *enrol_access_objects(const struct enrol_spec *e)
 {
 	CLEANUP(json_decref) json_t *all = json_array();
 	CLEANUP(free) char *role = str_printf("mesh-host-%s", e->host), *secret = str_printf("%s-join", e->host);
+	/* Without a holder: that is for the machine which renews it, and another `host add` must not take it away. */
 	json_t *lease = object("Lease", MESH_NAMESPACE, e->host, e->host, node_owner(e));
 	char id[12];
 	int r = role && secret && all ? 0 : -1;
 
 	(void)snprintf(id, sizeof(id), "%u", e->identity);
 	r |= json_array_append_new(all, object("ServiceAccount", MESH_NAMESPACE, e->host, e->host, node_owner(e)));
-	r |= json_object_set_new(lease, "spec", json_pack("{s:s, s:i}", "holderIdentity", e->host, "leaseDurationSeconds", MESH_LEASE_SECONDS));
+	r |= json_object_set_new(lease, "spec", json_pack("{s:i}", "leaseDurationSeconds", MESH_LEASE_SECONDS));
 	r |= json_array_append_new(all, lease);
 	if (r != 0)
 		return NULL;

@@ -165,6 +165,7 @@ enum join_exit join_connect(const struct join_token *t, struct join_session *ret
 {
 	CLEANUP(join_session_done) struct join_session s = {0};
 	CLEANUP(json_decref) json_t *system = NULL;
+	CLEANUP(free) char *config = NULL;
 	struct kube_conf conf = {.servers = (const char *const *)t->servers.v, .n_servers = t->servers.n, .token = t->jwt};
 	enum join_exit code = find_ca(t, &s.ca_pem, reterr);
 	int r;
@@ -186,8 +187,9 @@ enum join_exit join_connect(const struct join_token *t, struct join_session *ret
 		return code;
 	if (*t->cluster_uid && !str_eq(json_str(system, "metadata.uid", ""), t->cluster_uid))
 		return fail(JOIN_WRONG_CA, reterr, "the API server is of another cluster than the token was made for");
-	/* Only for the preflight; hosts may lack the right to it if Cilium is in another namespace. */
-	r = kube_call(s.loop, s.client, "GET", CILIUM_CONFIG_PATH, NULL, &s.cilium_config, NULL);
+	/* Only for the preflight, which says that it was not there. */
+	config = cilium_config_path(t->cilium_namespace);
+	r = config ? kube_call(s.loop, s.client, "GET", config, NULL, &s.cilium_config, NULL) : -ENOMEM;
 	if (r < 0)
 		s.cilium_config = NULL;
 	*ret = s;
@@ -251,8 +253,10 @@ static int make_state(const struct join_session *s, const struct join_token *t, 
 	ret->cluster = strdup(t->cluster);
 	ret->cluster_uid = strdup(t->cluster_uid);
 	ret->labels = json_deep_copy(t->labels);
+	ret->cilium_namespace = t->cilium_namespace ? strdup(t->cilium_namespace) : NULL;
 	ret->identity = (uint32_t)t->identity;
-	if (!ret->ca_pem || !ret->host || !ret->namespace || !ret->cluster || !ret->cluster_uid || !ret->labels)
+	if (!ret->ca_pem || !ret->host || !ret->namespace || !ret->cluster || !ret->cluster_uid || !ret->labels ||
+	    (t->cilium_namespace && !ret->cilium_namespace))
 		return -ENOMEM;
 	return copy_list(&t->servers, &ret->servers) < 0 || copy_list(&t->addresses, &ret->addresses) < 0 ||
 			       copy_list(&t->services, &ret->services) < 0 ?

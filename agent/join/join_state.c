@@ -26,6 +26,7 @@ void join_state_done(struct join_state *s)
 	free(s->namespace);
 	free(s->cluster);
 	free(s->cluster_uid);
+	free(s->cilium_namespace);
 	json_decref(s->labels);
 	*s = (struct join_state){0};
 }
@@ -50,10 +51,10 @@ static json_t *list(const struct strv *l)
 int join_state_save(const char *dir, const struct join_state *s, struct err *reterr)
 {
 	CLEANUP(json_decref) json_t *o = json_pack(
-		"{s:i, s:o, s:s, s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:I, s:b}", "version", STATE_VERSION, "servers", list(&s->servers), "ca",
+		"{s:i, s:o, s:s, s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:s*, s:I, s:b}", "version", STATE_VERSION, "servers", list(&s->servers), "ca",
 		s->ca_pem, "host", s->host, "namespace", s->namespace, "labels", s->labels, "addresses", list(&s->addresses), "services",
-		list(&s->services), "cluster", s->cluster, "cluster_uid", s->cluster_uid, "identity", (json_int_t)s->identity, "complete",
-		(int)s->is_complete);
+		list(&s->services), "cluster", s->cluster, "cluster_uid", s->cluster_uid, "cilium_namespace",
+		s->cilium_namespace, "identity", (json_int_t)s->identity, "complete", (int)s->is_complete);
 	CLEANUP(free) char *text = NULL;
 	char sum[CHECKSUM_STRLEN];
 	int r;
@@ -105,9 +106,13 @@ static int take_all(const json_t *o, struct join_state *s)
 	r |= take_string(o, "namespace", &s->namespace);
 	r |= take_string(o, "cluster", &s->cluster);
 	r |= take_string(o, "cluster_uid", &s->cluster_uid);
+	if (json_object_get(o, "cilium_namespace")) /* not in states of versions that knew one only */
+		r |= take_string(o, "cilium_namespace", &s->cilium_namespace);
 	s->labels = json_deep_copy(json_object_get(o, "labels"));
 	s->identity = (uint32_t)identity;
 	s->is_complete = json_is_true(json_object_get(o, "complete"));
+	if (s->cilium_namespace && !str_is_dns_label(s->cilium_namespace))
+		return -EBADMSG;
 	return r == 0 && s->labels && s->servers.n && x509_check_bundle(s->ca_pem, NULL) == 0 ? 0 : -EBADMSG;
 }
 

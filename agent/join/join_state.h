@@ -23,6 +23,7 @@ struct join_state {
 	struct strv addresses; /* CIDRs that the host may claim; joined by commas it is the enrolled text */
 	struct strv services;  /* that it may stand behind */
 	char *cluster, *cluster_uid;
+	char *cilium_namespace; /* where cilium-config is; NULL = CILIUM_NAMESPACE */
 	uint32_t identity;
 	bool is_complete;      /* the join token is dead; false = mesh-join was interrupted */
 };

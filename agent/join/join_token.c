@@ -26,6 +26,7 @@ void join_token_done(struct join_token *t)
 	free(t->namespace);
 	free(t->cluster);
 	free(t->cluster_uid);
+	free(t->cilium_namespace);
 	json_decref(t->labels);
 	*t = (struct join_token){0};
 }
@@ -113,7 +114,8 @@ static int check_parts(const struct join_token *t, struct err *reterr)
 		r = check_list(&t->services, JOIN_TOKEN_SERVICES, "services", reterr);
 	if (r < 0)
 		return r;
-	if (!str_is_dns_subdomain(t->host) || !str_is_dns_label(t->namespace) || json_object_size(t->labels) > LIMIT_LABELS ||
+	if (!str_is_dns_subdomain(t->host) || !str_is_dns_label(t->namespace) ||
+	    (t->cilium_namespace && !str_is_dns_label(t->cilium_namespace)) || json_object_size(t->labels) > LIMIT_LABELS ||
 	    t->identity >= 1 << 24)
 		return err_set(reterr, EINVAL, "host, namespace, labels or identity cannot be put into a join token");
 	return 0;
@@ -147,6 +149,8 @@ int join_token_build(const struct join_token *t, char **ret, struct err *reterr)
 	r |= json_object_set_new(o, "labels", t->labels ? json_deep_copy(t->labels) : json_object());
 	r |= json_object_set_new(o, "cluster", json_string(t->cluster ? t->cluster : ""));
 	r |= json_object_set_new(o, "uid", json_string(t->cluster_uid ? t->cluster_uid : ""));
+	if (t->cilium_namespace)
+		r |= json_object_set_new(o, "cilium_namespace", json_string(t->cilium_namespace));
 	r |= json_object_set_new(o, "identity", json_integer((json_int_t)t->identity));
 	if (r == 0 && checksum_of(o, sum) == 0)
 		r = json_object_set_new(o, "sum", json_string(sum));
@@ -251,6 +255,7 @@ static int take_trust(const json_t *o, struct join_token *t, struct err *reterr)
 static int take_members(const json_t *o, struct join_token *t, struct err *reterr)
 {
 	json_int_t identity = json_int(o, "identity", 0);
+	bool has_cilium = json_object_get(o, "cilium_namespace") != NULL; /* not in tokens of versions that knew one only */
 	int r = take_list(o, "servers", JOIN_TOKEN_SERVERS, &t->servers, reterr);
 
 	if (r == 0)
@@ -261,6 +266,8 @@ static int take_members(const json_t *o, struct join_token *t, struct err *reter
 		r = take_string(o, "host", LIMIT_NAME, &t->host, reterr);
 	if (r == 0)
 		r = take_string(o, "namespace", LIMIT_NAME, &t->namespace, reterr);
+	if (r == 0 && has_cilium)
+		r = take_string(o, "cilium_namespace", LIMIT_NAME, &t->cilium_namespace, reterr);
 	if (r == 0)
 		r = take_labels(o, &t->labels, reterr);
 	if (r == 0)
@@ -278,7 +285,8 @@ static int take_members(const json_t *o, struct join_token *t, struct err *reter
 		if (cidr_parse(t->addresses.v[i], true, &c) < 0)
 			return damaged(reterr, "addresses");
 	}
-	if (!str_is_dns_subdomain(t->host) || !str_is_dns_label(t->namespace))
+	if (!str_is_dns_subdomain(t->host) || !str_is_dns_label(t->namespace) ||
+	    (t->cilium_namespace && !str_is_dns_label(t->cilium_namespace)))
 		return damaged(reterr, "names");
 	if (identity < 0 || identity >= 1 << 24)
 		return damaged(reterr, "identity");

@@ -30,6 +30,7 @@ struct join_token {
 	json_t *labels;	       /* object: key without source -> value */
 	char *cluster;	       /* name, for messages; may be empty */
 	char *cluster_uid;     /* of the namespace kube-system; may be empty */
+	char *cilium_namespace; /* where cilium-config is; NULL = CILIUM_NAMESPACE */
 	uint64_t identity;
 	int64_t expires_s;     /* of the JWT, Unix time; 0 = not given */
 };

@@ -75,7 +75,7 @@ static void on_written(const struct kube_result *res, void *arg)
 
 static void note_holder(struct lease *l, const char *holder)
 {
-	/* Machines sign with HOST/BOOT-ID. A name without "/" was written by an admin's `meshctl host add`. */
+	/* Machines sign with HOST/BOOT-ID. A name without "/" was written by `meshctl host add` of an earlier version. */
 	bool is_machine = strchr(holder, '/') != NULL;
 
 	if (l->is_held && is_machine && !str_eq(holder, l->conf.holder)) {

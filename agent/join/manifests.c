@@ -6,7 +6,9 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "join/names.h"
 #include "json/json.h"
+#include "kube/cilium_config.h"
 #include "kube/yaml_json.h"
 
 extern const char manifests_data[]; /* generated from packaging/kubernetes */
@@ -173,6 +175,64 @@ int manifests_apply(const struct kube_session *s, const struct manifests_options
 			return r;
 	}
 	return 0;
+}
+
+/* Of all those that let hosts read a configuration, the one that is beside it. */
+struct place {
+	const struct kube_session *s;
+	char *namespace; /* NULL = not found yet */
+	struct err *err;
+};
+
+static int try_place(const json_t *role, void *arg)
+{
+	struct place *p = arg;
+	const char *namespace = json_str(role, "metadata.namespace", "");
+	int r;
+
+	if (p->namespace || !str_eq(json_str(role, "metadata.name", ""), CONFIG_ROLE) || str_eq(namespace, CILIUM_NAMESPACE))
+		return 0;
+	r = kube_get(p->s, "ConfigMap", namespace, CILIUM_CONFIG_NAME, NULL, p->err);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	p->namespace = strdup(namespace);
+	return p->namespace ? 0 : err_set(p->err, ENOMEM, "out of memory");
+}
+
+int manifests_find_config(const struct kube_session *s, char **ret, struct err *reterr)
+{
+	struct place place = {.s = s, .err = reterr};
+	int r = kube_get(s, "ConfigMap", CILIUM_NAMESPACE, CILIUM_CONFIG_NAME, NULL, reterr);
+
+	if (r == 0)
+		*ret = NULL;
+	if (r != -ENOENT)
+		return r;
+	r = kube_each(s, "Role", NULL, MESH_PARTOF_LABEL "=" MESH_PARTOF, try_place, &place, reterr);
+	if (r < 0) {
+		free(place.namespace);
+		return r;
+	}
+	if (!place.namespace)
+		return err_set(reterr, ENOENT,
+			       "ConfigMap " CILIUM_CONFIG_NAME " is not in namespace " CILIUM_NAMESPACE ": is this cluster's network Cilium? "
+			       "--cilium-namespace says where it is");
+	*ret = place.namespace;
+	return 0;
+}
+
+int manifests_check_config(const struct kube_session *s, const char *namespace, struct err *reterr)
+{
+	const char *where = namespace ? namespace : CILIUM_NAMESPACE;
+	int r = kube_get(s, "RoleBinding", where, CONFIG_ROLE, NULL, reterr);
+
+	if (r == 0)
+		r = kube_get(s, "Role", where, CONFIG_ROLE, NULL, reterr);
+	if (r != -ENOENT)
+		return r;
+	return err_set(reterr, EOPNOTSUPP,
+		       "hosts may not read " CILIUM_CONFIG_NAME " in namespace %s: run `meshctl cluster setup%s%s` first", where,
+		       namespace ? " --cilium-namespace " : "", namespace ? namespace : "");
 }
 
 struct found {

@@ -27,6 +27,18 @@ int manifests_read(const struct manifests_options *o, json_t **ret, struct err *
 int manifests_apply(const struct kube_session *s, const struct manifests_options *o, struct err *reterr);
 
 /*
+ * Where cilium-config is: in the usual namespace, else in one that an earlier manifests_apply() was told of. `ret` (heap)
+ * is NULL for the usual one. -ENOENT with a text if it is in none of them; errors as kube_call().
+ */
+int manifests_find_config(const struct kube_session *s, char **ret, struct err *reterr);
+
+/*
+ * Whether hosts may read cilium-config in `namespace`, NULL for the usual one. -EOPNOTSUPP with the way out if not; errors
+ * as kube_call().
+ */
+int manifests_check_config(const struct kube_session *s, const char *namespace, struct err *reterr);
+
+/*
  * Whether the limits of hosts are in force: each admission policy fails closed, and has a binding that
  * denies everywhere. -EOPNOTSUPP with a text that names the first that is missing or weaker, and the way
  * out; errors as kube_call().

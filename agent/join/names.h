@@ -8,7 +8,8 @@
 #define MESH_HOST_LABEL	       KUBE_NODE_HOST_LABEL
 #define MESH_ADDRESSES	       "mesh-external-agent.io/addresses"
 #define MESH_LABELS	       "mesh-external-agent.io/labels"
-#define MESH_SLICE_MANAGER     "mesh-external-agent.io" /* endpointslice.kubernetes.io/managed-by */
+#define MESH_SLICE_MANAGED_BY  "endpointslice.kubernetes.io/managed-by"
+#define MESH_SLICE_MANAGER     "mesh-external-agent.io"
 #define MESH_PARTOF_LABEL      "app.kubernetes.io/part-of"
 #define MESH_PARTOF	       "mesh-external-agent"
 #define MESH_FIELD_MANAGER     "mesh-external-agent"

@@ -231,6 +231,25 @@ static bool has_our_identity(const struct registration *r, const json_t *doc)
 	return r->step != STEP_ENDPOINT || json_int(doc, "status.identity.id", 0) == (json_int_t)r->conf.identity;
 }
 
+/* Not ours to write any more, with the identity that we have. */
+static void enrolled_anew(struct registration *r, const json_t *doc)
+{
+	json_int_t identity = json_int(doc, "status.identity.id", 0);
+	char text[256];
+
+	r->failing_us = 0; /* it is known what is wrong */
+	if (identity > 0) {
+		(void)snprintf(text, sizeof(text),
+			       "the cluster has enrolled this host anew, with identity %lld; this host has %u. The labels of its namespace, "
+			       "or its service account, are others now",
+			       (long long)identity, r->conf.identity); /* it fits */
+		set_state(r, REGISTRATION_CHANGED, text);
+	} else {
+		set_state(r, REGISTRATION_REMOVED, "the CiliumEndpoint has no identity");
+	}
+	again(r, RECHECK_S * USEC_PER_SEC / 10);
+}
+
 static void on_read(const struct kube_result *res, void *arg)
 {
 	struct registration *r = arg;
@@ -249,9 +268,7 @@ static void on_read(const struct kube_result *res, void *arg)
 		return;
 	}
 	if (!has_our_identity(r, res->body)) {
-		r->failing_us = 0;
-		set_state(r, REGISTRATION_REMOVED, "the CiliumEndpoint has another identity than this host was enrolled with");
-		again(r, RECHECK_S * USEC_PER_SEC / 10);
+		enrolled_anew(r, res->body);
 		return;
 	}
 	doc = json_deep_copy(res->body);

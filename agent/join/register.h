@@ -2,7 +2,7 @@
 /*
  * Keeps this host's objects in the cluster true: fills in the CiliumEndpoint and CiliumNode that the
  * admin made, follows address changes, drops the garbage collector's mark from the identity. It never
- * creates one of them: if one is gone the host was removed, which is reported.
+ * creates one of them: if one is gone the host was removed, which is reported, and so is another identity.
  */
 #pragma once
 
@@ -21,7 +21,8 @@ struct registration_info {
 enum registration_state {
 	REGISTRATION_PENDING,  /* on the way; see registration_error() */
 	REGISTRATION_READY,    /* the cluster knows what was last set */
-	REGISTRATION_REMOVED,  /* an object is gone, or has another identity: the admin took us out */
+	REGISTRATION_REMOVED,  /* an object is gone: the admin took us out */
+	REGISTRATION_CHANGED,  /* the endpoint has another identity: the admin enrolled us anew, and we do not have that token yet */
 	REGISTRATION_LEFT,     /* registration_leave() is done */
 };
 
@@ -62,5 +63,5 @@ enum registration_state registration_get_state(const struct registration *r);
 /* CLOCK_BOOTTIME since when passes have failed, for whatever reason; 0 = the last one did not. */
 uint64_t registration_failing_us(const struct registration *r);
 
-/* Why it is pending or removed; "" if it is ready. */
+/* Why it is pending, removed or changed; "" if it is ready. */
 const char *registration_error(const struct registration *r);

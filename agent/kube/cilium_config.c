@@ -5,9 +5,15 @@
 
 #include "base/limits.h"
 #include "json/json.h"
+#include "kube/kube_object.h"
 
 enum { CLUSTERS_SMALL = 255, CLUSTERS_LARGE = 511, IDENTITY_MIN = 256, IDENTITY_MAX = 65535,
        FQDN_DELAY_MS = 100, FQDN_DELAY_MAX_MS = 1000 };
+
+char *cilium_config_path(const char *namespace)
+{
+	return kube_object_path("ConfigMap", namespace ? namespace : CILIUM_NAMESPACE, CILIUM_CONFIG_NAME);
+}
 
 static const char *value_of(const json_t *map, const char *key, const char *otherwise)
 {

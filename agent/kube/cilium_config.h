@@ -10,7 +10,8 @@
 #include "base/ip.h"
 #include "base/str.h"
 
-#define CILIUM_CONFIG_PATH "/api/v1/namespaces/kube-system/configmaps/cilium-config"
+#define CILIUM_CONFIG_NAME "cilium-config"
+#define CILIUM_NAMESPACE   "kube-system" /* where it is, unless somebody says otherwise */
 
 enum cilium_routing { CILIUM_VXLAN, CILIUM_GENEVE, CILIUM_NATIVE };
 enum cilium_policy_mode { CILIUM_POLICY_DEFAULT, CILIUM_POLICY_ALWAYS, CILIUM_POLICY_NEVER };
@@ -42,6 +43,9 @@ struct cilium_config {
 	uint32_t fqdn_delay_ms;	  /* tofqdns-proxy-response-max-delay */
 	bool has_fqdn_nxdomain;	  /* tofqdns-dns-reject-response-code is nameError, not refused */
 };
+
+/* Its path in the namespace that Cilium runs in, NULL for the usual one; heap, NULL when out of memory. */
+char *cilium_config_path(const char *namespace);
 
 /*
  * Reads the ConfigMap object. -EINVAL with a text for a value that cannot be understood, as acting on a

@@ -107,6 +107,7 @@ int kube_client_new(struct loop *loop, const struct kube_conf *conf, struct kube
 			       c->servers.v[0]);
 	if (r < 0)
 		return r;
+	http_on_connect(c->http, conf->on_connect, conf->arg);
 	r = kube_client_set_token(c, conf->token);
 	if (r < 0)
 		return r;

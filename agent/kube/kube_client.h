@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/ip.h"
 #include "event/loop.h"
 
 struct kube_client;
@@ -21,6 +22,10 @@ struct kube_conf {
 	const char *token;	     /* bearer; NULL = client certificate only */
 	const char *client_cert_pem; /* NULL = token only */
 	const char *client_key_pem;
+
+	/* As http_on_connect(): before each connection to one of the servers. May be NULL. */
+	void (*on_connect)(const struct ip *ip, uint16_t port, void *arg);
+	void *arg;
 };
 
 /* All of `conf` is copied. -EINVAL with a text for an unusable server address, CA or certificate. */

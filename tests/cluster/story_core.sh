@@ -87,10 +87,10 @@ story_reach() {
 	check "without the policy the other pod is back" soon reaches pod:empire "${pod_ip[resistance]}" 8080 resistance
 }
 
-backend_listed() { at node1 cilium-dbg service list | grep -F "$HOST:80/TCP (active)"; }
+backend_listed() { at node1 cilium-dbg service list | grep -F "${1:-$HOST}:80/TCP (active)"; } # [ADDRESS]
 backend_not_listed() {
 	local list
-	list=$(at node1 cilium-dbg service list) && [ "$list" ] && ! grep -F "$HOST:80/TCP (active)" <<<"$list"
+	list=$(at node1 cilium-dbg service list) && [ "$list" ] && ! grep -F "${1:-$HOST}:80/TCP (active)" <<<"$list"
 }
 
 story_serve() {

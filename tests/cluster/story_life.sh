@@ -182,11 +182,18 @@ kernel_is_clean() {
 }
 cep_state_is() { is "$(kubectl -n legacy get ciliumendpoint ahch-to -o 'jsonpath={.status.state}')" "$1"; }
 
+slices_of() { kubectl -n legacy get endpointslices -l "mesh-external-agent.io/host=$1" -o name; }
 story_remove() {
+	kubectl -n legacy annotate service crait io.cilium/portal=true >/dev/null
+	check "crait stands behind its service" soon backend_listed $OTHER
 	check "crait is removed" admin host remove crait
+	check "its slice is gone" is "$(slices_of crait)" ''
+	check "the stock agent has no such backend any more" soon backend_not_listed $OTHER
 	check "the stock agent forgets it" soon not_in_ipcache node1 $OTHER "$id_other"
 	check "its daemon says so" soon status_says crait removed
 	check "and its status is no success" exits_with 1 ctl crait status
+	check "it has not published itself again" is "$(slices_of crait)" ''
+	check "the other host's slice stays" is "$(slices_of ahch-to)" endpointslice.discovery.k8s.io/ahch-to-mesh-ahch-to
 }
 
 story_end() {

@@ -156,6 +156,7 @@ Y
 cluster_start() {
 	local pid
 	place_add api $API
+	[ -z "${API_MOVED:-}" ] || ip -n api addr add "$API_MOVED/24" dev eth0
 	manifests >"$T/manifests/cluster.yaml"
 	become api "$T/bin/tests/lib/mesh-test-apiserver" --listen $API:6443 --state "$T/api" \
 		--manifests "$T/manifests" ${STORY_SERVER:-} --print-ready >"$T/log/api" 2>&1 &
@@ -212,7 +213,13 @@ agent_kill() { # name, signal
 	return 0
 }
 host() { in_place "$1" "$T/bin/meshctl" -c "$T/$1/agent.conf" "${@:2}"; } # host NAME MESHCTL-COMMAND...
-join() { in_place "$1" "$T/bin/mesh-join" --no-start --config "$T/$1/agent.conf" "${@:2}"; }
+# With the /sys of its network, as a machine has: it shows whose a device is.
+join() {
+	mkdir -p "$T/sys-bpf" "$T/sys-cgroup"
+	in_place "$1" unshare --mount sh -c 'mount --bind /sys/fs/bpf "$0/sys-bpf" && mount --bind /sys/fs/cgroup "$0/sys-cgroup" &&
+		mount -t sysfs none /sys && mount --bind "$0/sys-bpf" /sys/fs/bpf && mount --bind "$0/sys-cgroup" /sys/fs/cgroup && exec "$@"' \
+		"$T" "$T/bin/mesh-join" --no-start --config "$T/$1/agent.conf" "${@:2}"
+}
 is_running() { [ "$(host "$1" status -o json | jq -r .state)" = "${2:-ok}" ]; }
 
 # enrol NAME ADDRESS LABELS [OPTION...]: leaves the token in $token

@@ -10,6 +10,7 @@ story_enter "$0" "$@"
 
 fault() { api POST /test/faults -H 'Content-Type: application/json' -d "$1" -o /dev/null; }
 faults_end() { api DELETE /test/faults -o /dev/null; }
+code() { api GET "$1" -o /dev/null -w '%{http_code}'; }
 cut_watches() { api POST /test/cut -H 'Content-Type: application/json' -d '{"pathPrefix":"/"}' -o /dev/null; }
 
 # joining
@@ -68,6 +69,47 @@ enforcement() {
 	passes "the policy is deleted: a machine without identity" node1 $AHCHTO 80
 	policy story '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {jedi: rey}}, {matchLabels: {rebel: leia}}]}]}'
 	stopped "a policy for ingress only: another pod" vader $AHCHTO 80
+}
+
+# says "what" JQ-CONDITION COMMAND...: what a command prints as JSON has these members
+says() { is "$1" true "$(host ahch-to "${@:3}" -o json 2>&1 | jq -r "$2" 2>&1)"; }
+# every command that lists, with the data of a running daemon
+listing() {
+	policy listing '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromCIDR: ["192.0.2.0/24"]}, {fromEndpoints: [{matchLabels: {jedi: rey}}, {matchLabels: {rebel: leia}}]}]}'
+	passes "a connection to list" crait $AHCHTO 80
+	says "status" '(.version and .uptime_ms and .joined and .state == "ok" and .cluster.name and .cluster.uid and .host == "ahch-to"
+		and .namespace and .identity and (.labels | length) > 0 and (.addresses | length) > 0 and .enforcement.ingress == "enforced"
+		and .api.connected and .api.server and .api.token_expires_in_ms and (.api.kinds | length) > 5 and .datapath.mode and .datapath.device
+		and .datapath.mtu and .datapath.attach and (.datapath.interfaces | length) > 0 and .datapath.generation > 0
+		and (.failsafe | all(.direction and .protocol and .cidr and .origin and has("port") and has("hits"))) and .dns.enabled and .dns.zone
+		and (.dns.listen | length) > 0 and (.dns.upstreams | type) == "array" and .policies.enforced > 0 and .services.services > 0
+		and .guard.state and has("drops") and has("audited") and has("shadow_drops") and .conditions == [])' status
+	says "endpoint list" '(length == 1 and (.[0] | .local and .namespace and .name and .identity and (.labels | length) > 0 and (.addresses | length) > 0
+		and .node and .state == "ready" and .enforcement.ingress and has("named_ports")))' endpoint list
+	says "endpoint list of all: each once" '(map(.namespace + "/" + .name) | sort == ["legacy/ahch-to", "legacy/crait", "legacy/leia", "legacy/vader"])' endpoint list -a
+	says "identity list" '(all(.id and (.labels | length) > 0 and has("reserved")) and ([.[] | select(.endpoints == 1)] | length) >= 4)' identity list
+	says "identity get" '(.id == '$LEIA_ID' and .endpoints == 1 and (.labels | index("k8s:rebel=leia")))' identity get $LEIA_ID
+	says "node list" '(length == 4 and all(.name and (.addresses | length) > 0 and has("local") and has("pod_cidrs")) and any(.tunnel_endpoint))' node list
+	says "policy list" '(all(.kind and .name and .namespace and .state and (.directions | length) > 0 and .rules > 0) and length > 0)' policy list
+	says "policy guard" '(.state == "off")' policy guard
+	says "policy shadow" '(.policies == [] and .choices == [] and .unlisted_flows == 0)' policy shadow
+	says "policy why" '(.verdict == "allow" and .reason and (.rules | all(.kind and .namespace and .name and .path and .action)) and .identity
+		and (.labels | length) > 0 and has("failsafe") and .enforcement == "enforced")' policy why --peer-ip $LEIA --direction ingress --protocol tcp --port 80
+	says "service list" '(all(has("id") and .namespace and .name and .type and .state) and any(.type == "ClusterIP" and (.frontends | all(.address and .port
+		and .protocol)) and (.backends | all(.address and .port and .protocol and .state))) and any(.type == "portal"))' service list
+	says "ipcache list" '(all(.prefix and .identity and .source and (.labels | length) > 0) and any(.tunnel_endpoint) and any(.name == "legacy/leia"))' ipcache list
+	says "ipcache get" '(.prefix == "'$LEIA'/32" and .identity == '$LEIA_ID' and .name == "legacy/leia")' ipcache get $LEIA
+	says "map list" '(all(.name and .type and has("entries") and .max_entries > 0 and .errors == 0) and any(.name == "mesh_ct4" and .type == "lru_hash" and .entries > 0))' map list
+	says "dns status" '(.enabled and .zone and (.listen | length) > 0 and (.upstreams | type) == "array" and has("cache") and has("queries")
+		and (.cache | has("entries") and has("max_entries") and has("hits") and has("misses"))
+		and (.queries | has("cluster") and has("forwarded") and has("refused") and has("failed")))' dns status
+	says "dns query" '(.rcode == "NOERROR" and .source == "cluster" and .explanation and .answers[0].data == "10.96.0.80" and .answers[0].ttl_s > 0)' dns query temple.legacy.svc.cluster.local
+	exits "which is an answer" 0 host ahch-to dns query temple.legacy.svc.cluster.local
+	exits "no answer is none" 1 host ahch-to dns query nobody.legacy.svc.cluster.local
+	says "dns learned" '(. == [])' dns learned
+	is "host list" true "$(admin host list -o json | jq 'length == 2 and all(.name and .namespace and .labels and .identity and .addresses and .state
+		and .heartbeat and (.claimed | length) > 0)')"
+	remove $CNP/listing
 }
 
 # forged PLACE "what" REASON-TEXT PEER-ARGUMENTS...: nothing arrives, everything is counted, the monitor says why
@@ -162,6 +204,30 @@ restarts() {
 	is "it is well afterwards" ok "$(status ahch-to .state)"
 }
 
+# the labels of its namespace change, which are part of its identity
+relabel() {
+	local lease=/apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/ahch-to holder
+	holder=$(api GET $lease | jq -r .spec.holderIdentity)
+	api PATCH /api/v1/namespaces/legacy -H 'Content-Type: application/merge-patch+json' -d '{"metadata":{"labels":{"team":"jedi"}}}' -o /dev/null
+	passes "before: an allowed host" crait $AHCHTO 80
+	enrol ahch-to $AHCHTO jedi=luke --serve council
+	is "enrolling again tells of the new identity" 1 "$(grep -c "changed identity: [0-9]*, before $own" "$T/log/enrol")"
+	check "the host says that its enrolment changed" wait_for 10 is_running ahch-to enrolment-changed
+	exits "which is no success" 1 host ahch-to status
+	is "the condition has a remedy" 1 "$(status ahch-to '[.conditions[] | select(.name == "host.enrolment" and (.remedy | startswith("mesh-join")))] | length')"
+	is "the journal has it" true "$(grep -q 'agent.state: enrolment changed' "$T/log/ahch-to-agent" && echo true)"
+	stopped "the last policy holds: another pod" vader $AHCHTO 80
+	passes "the last policy holds: an allowed host" crait $AHCHTO 80
+	is "the lease still has its holder" "$holder" "$(api GET $lease | jq -r .spec.holderIdentity)"
+	exits "it joins with the new token" 0 join ahch-to --token "$token"
+	stop_daemon
+	check "it is well" wait_for 10 is_running ahch-to
+	is "with the new identity" true "$(status ahch-to ".identity != $own")"
+	own=$(status ahch-to .identity)
+	stopped "policy holds: another pod" vader $AHCHTO 80
+	passes "policy holds: an allowed host" crait $AHCHTO 80
+}
+
 # what happens to the host's network
 network() {
 	ip link add to-second type veth peer name eth1 netns ahch-to
@@ -213,15 +279,80 @@ leaving() {
 	check "the service has no backend any more" wait_for 3 eval "! reaches crait 10.96.0.90 8000"
 	passes "nothing is enforced" node1 172.19.100.4 80
 	check "the admin removes it" admin host remove ahch-to
-	is "its objects are gone" '404 404' "$(api GET /apis/cilium.io/v2/ciliumnodes/ahch-to -o /dev/null -w '%{http_code}') $(api GET /api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to -o /dev/null -w '%{http_code}')"
+	is "its objects are gone" '404 404' "$(code /apis/cilium.io/v2/ciliumnodes/ahch-to) $(code /api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to)"
 	check "the other host stays well" is_running crait
 	check "leave by force" host crait leave --yes --force
 	is "nothing pinned of that host" '' "$(ls /sys/fs/bpf/crait 2>/dev/null)"
 	is "no credential of it" '' "$(ls "$T/crait/state" 2>/dev/null)"
 }
 
+# a host that stands behind a service is removed while it runs
+removal() {
+	local slice=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices/council-mesh-ahch-to
+	[ ! -e "$T/ahch-to/pid" ] || agent_kill ahch-to TERM
+	enrol ahch-to $AHCHTO jedi=luke --serve council
+	exits "a host joins again" 0 join ahch-to --token "$token"
+	agent_start ahch-to
+	check "it stands behind the service" wait_for 15 eval "[ \"\$(code $slice)\" = 200 ]"
+	check "the admin removes it while it runs" admin host remove ahch-to
+	is "its slice is gone" 404 "$(code $slice)"
+	check "it says that it was removed" wait_for 45 is_running ahch-to revoked
+	is "and has not published itself again" 404 "$(code $slice)"
+}
+
+# Cilium in another namespace than the usual one
+elsewhere() {
+	local roles=/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system config=/api/v1/namespaces/kube-system/configmaps/cilium-config
+	local kept
+	kept=$(api GET $config | jq '{apiVersion, kind, metadata: {name: .metadata.name}, data}')
+	apply /api/v1/namespaces/cilium <<<'{apiVersion: v1, kind: Namespace, metadata: {name: cilium}}'
+	apply /api/v1/namespaces/cilium/configmaps/cilium-config <<<"$kept"
+	remove $config
+	exits "enrolling does not find the configuration" 1 admin host add endor --namespace legacy --labels a=b --address 172.19.100.9
+	is "and names the option" 1 "$(grep -c -e --cilium-namespace "$T/out")"
+	check "the cluster is set up for it" admin cluster setup --cilium-namespace cilium
+	remove $roles/rolebindings/mesh-hosts-cilium-config
+	[ ! -e "$T/ahch-to/pid" ] || { host ahch-to leave --yes --force >/dev/null; agent_kill ahch-to TERM; }
+	enrol ahch-to $AHCHTO jedi=luke --cilium-namespace cilium
+	exits "a host joins" 0 join ahch-to --token "$token"
+	is "it has read the configuration" 0 "$(grep -c 'cilium-config cannot be read' "$T/out")"
+	agent_start ahch-to
+	check "it comes up" wait_for 15 is_running ahch-to
+	is "it follows the configuration there" '1 true' "$(status ahch-to '.api.kinds[] | select(.kind == "ConfigMap") | "\(.objects) \(.synced)"')"
+	admin host remove ahch-to >/dev/null
+	apply $config <<<"$kept"
+	admin cluster setup >/dev/null
+}
+
+# the API server has a name, whose address changes while a policy is in force that lets nothing else out
+moving() {
+	echo "$API $API_NAME" >"$T/hosts"
+	mount --bind "$T/hosts" /etc/hosts
+	[ ! -e "$T/ahch-to/pid" ] || { host ahch-to leave --yes --force >/dev/null; agent_kill ahch-to TERM; }
+	enrol ahch-to $AHCHTO jedi=luke --server "https://$API_NAME:6443"
+	exits "a host joins, with the name of the API server" 0 join ahch-to --token "$token"
+	agent_start ahch-to
+	check "it comes up" wait_for 15 is_running ahch-to
+	policy moving '{endpointSelector: {matchLabels: {jedi: luke}}, egress: [{toEndpoints: [{matchLabels: {rebel: leia}}]}]}'
+	stopped "egress: the address to which the API server will move" ahch-to $API_MOVED 6443
+	echo "$API_MOVED $API_NAME" >"$T/hosts"
+	ip -n ahch-to route add unreachable $API
+	cut_watches
+	check "the agent follows it" wait_for 150 eval "status ahch-to .failsafe[].cidr | grep -qx $API_MOVED/32"
+	policy moved '{endpointSelector: {matchLabels: {jedi: luke}}, egress: [{toEndpoints: [{matchLabels: {sith: vader}}]}]}' 150
+	passes "a policy arrives from there" ahch-to $VADER 8080
+	is "its new address is in the failsafe set" automatic "$(status ahch-to "[.failsafe[] | select(.cidr == \"$API_MOVED/32\" and .port == 6443)][0].origin")"
+	ip -n ahch-to route del unreachable $API
+	remove $CNP/moving
+	remove $CNP/moved
+	admin host remove ahch-to >/dev/null
+	umount /etc/hosts
+}
+
 # Lists and watches apart, so that lists can be empty; the demo has a server with both in one.
 STORY_SERVER=${STORY_SERVER---no-watchlist}
+API_NAME=api.mesh.test API_MOVED=172.19.100.6
+STORY_SERVER="$STORY_SERVER --listen $API_MOVED:6443 --san $API --san $API_MOVED --san $API_NAME"
 story_begin
 cluster_start
 pods_start
@@ -230,5 +361,5 @@ host_add crait $CRAIT
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining enforcement forgers api_faults restarts network leaving}; do $part; done
+for part in ${STORY_PARTS:-joining listing enforcement forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
 story_finish

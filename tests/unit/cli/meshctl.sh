@@ -127,7 +127,7 @@ done
 run 1 --socket "$sock" status
 has "degraded, version 0.1.0, up 3d4h"
 has "legacy/ahch-to, identity 16801"
-has "not connected for 1m1s"
+has "not connected, last event 1m1s ago"
 has "12 CiliumEndpoint (1 rejected), 0 CiliumNode (not complete)"
 has "vxlan on mesh0, mtu 1450, tcx on eth0, generation 41 of 42, behind for 250ms"
 has "ingress tcp/22 from 0.0.0.0/0 (config), 3 hits"

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "dns/dns_sock.h"
+#include "json/json.h"
 #include "fixture.h"
 
 static struct ip loopback(void)
@@ -337,6 +338,17 @@ Test(forward, relays_checks_and_caches)
 	upstream_close(&u);
 }
 
+static void expect_upstream(const struct fixture *f, size_t i, uint64_t queries, uint64_t failures, bool is_failing)
+{
+	struct dns_upstream_counts c;
+	struct dns_upstream u;
+
+	dns_forward_upstream(dns_server_forward(f->server), i, &u, &c);
+	cr_expect_eq(c.queries, queries, "upstream %zu: %llu queries", i, (unsigned long long)c.queries);
+	cr_expect_eq(c.failures, failures, "upstream %zu: %llu failures", i, (unsigned long long)c.failures);
+	cr_expect_eq(c.is_failing, is_failing, "upstream %zu", i);
+}
+
 Test(forward, asks_the_next_upstream_and_gives_up_at_last)
 {
 	struct upstream u[2] = {upstream_open(), upstream_open()};
@@ -355,6 +367,8 @@ Test(forward, asks_the_next_upstream_and_gives_up_at_last)
 	upstream_answer(&u[1], msg, make_answer(msg, len, 0, 0), &from);
 	n = run_until(&f, fd, out, sizeof(out));
 	expect_answer(out, n, "NOERROR a.example.com. 60 A 203.0.113.5\n");
+	expect_upstream(&f, 0, 1, 1, true);
+	expect_upstream(&f, 1, 1, 0, false);
 	ask(fd, "b.example.com.", 1232); /* the one that answered is asked first now */
 	len = upstream_get(&f, &u[1], msg, &from);
 	upstream_answer(&u[1], msg, make_answer(msg, len, 0, 2), &from);
@@ -362,9 +376,13 @@ Test(forward, asks_the_next_upstream_and_gives_up_at_last)
 	upstream_answer(&u[0], msg, make_answer(msg, len, 0, 0), &from);
 	n = run_until(&f, fd, out, sizeof(out));
 	expect_answer(out, n, "NOERROR b.example.com. 60 A 203.0.113.5\n");
+	expect_upstream(&f, 0, 2, 1, false);
+	expect_upstream(&f, 1, 2, 1, true);
 	ask(fd, "c.example.com.", 0);
 	n = run_until(&f, fd, out, sizeof(out));
 	expect_answer(out, n, "SERVFAIL ");
+	cr_assert_eq(dns_server_set_upstreams(f.server, at, 2, NULL), 0);
+	expect_upstream(&f, 0, 0, 0, false); /* a new list */
 	close(fd);
 	fixture_done(&f);
 	upstream_close(&u[0]);
@@ -468,31 +486,37 @@ Test(server, explain)
 		const char *name, *type, *want;
 	} cases[] = {
 		{"web.prod.svc.cluster.local", "A",
-		 "answered by zone cluster.local.\n  NOERROR\n  answer: web.prod.svc.cluster.local. 5 A 10.96.0.20\n"},
+		 "{\"source\":\"cluster\",\"rcode\":\"NOERROR\",\"explanation\":\"answered by zone cluster.local.\",\"answers\":["
+		 "{\"name\":\"web.prod.svc.cluster.local.\",\"type\":\"A\",\"ttl_s\":5,\"data\":\"10.96.0.20\"}]}"},
 		{"plain.prod.svc.cluster.local", "srv",
-		 "answered by zone cluster.local.\n  NOERROR\n"
-		 "  answer: plain.prod.svc.cluster.local. 5 SRV 0 100 53 plain.prod.svc.cluster.local.\n"
-		 "  additional: plain.prod.svc.cluster.local. 5 A 10.96.0.21\n"},
+		 "{\"source\":\"cluster\",\"rcode\":\"NOERROR\",\"explanation\":\"answered by zone cluster.local.\",\"answers\":["
+		 "{\"name\":\"plain.prod.svc.cluster.local.\",\"type\":\"SRV\",\"ttl_s\":5,"
+		 "\"data\":\"0 100 53 plain.prod.svc.cluster.local.\"}]}"},
 		{"ext.prod.svc.cluster.local", "A",
-		 "answered by zone cluster.local.\n  NOERROR\n  answer: ext.prod.svc.cluster.local. 5 CNAME api.example.com.\n"
-		 "then api.example.com. is looked up and added\n"},
+		 "{\"source\":\"cluster\",\"rcode\":\"NOERROR\",\"explanation\":\"answered by zone cluster.local.; then api.example.com. "
+		 "is looked up and added\",\"answers\":[{\"name\":\"ext.prod.svc.cluster.local.\",\"type\":\"CNAME\",\"ttl_s\":5,"
+		 "\"data\":\"api.example.com.\"}]}"},
 		{"x.prod.svc.cluster.local", "A",
-		 "answered by zone cluster.local.\n  NXDOMAIN\n  authority: cluster.local. 5 SOA ns.dns.cluster.local.\n"},
+		 "{\"source\":\"cluster\",\"rcode\":\"NXDOMAIN\",\"explanation\":\"answered by zone cluster.local.\",\"answers\":[]}"},
 		{"1.2.3.4.in-addr.arpa", "PTR",
-		 "zone arpa. knows nothing about it\nrefused: it is in no zone of the cluster and there are no upstreams\n"},
+		 "{\"source\":\"refused\",\"rcode\":\"REFUSED\",\"explanation\":\"zone arpa. knows nothing about it; it is in no zone of "
+		 "the cluster and there are no upstreams\",\"answers\":[]}"},
 	};
 	struct err err = {0};
 	struct fixture f;
-	char *text;
+	json_t *none;
 
 	fixture_init(&f, NULL, 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cr_assert(dns_server_explain(f.server, cases[i].name, cases[i].type, &text, &err) == 0);
-		cr_expect_str_eq(text, cases[i].want, "%s", text);
-		free(text);
+		CLEANUP(json_decref) json_t *expected = json_loads(cases[i].want, 0, NULL), *answer = NULL;
+		CLEANUP(free) char *text = NULL;
+
+		cr_assert(dns_server_explain(f.server, cases[i].name, cases[i].type, &answer, &err) == 0);
+		text = json_dumps(answer, JSON_COMPACT);
+		cr_expect(expected && json_equal(answer, expected), "%s", text);
 	}
-	cr_expect_eq(dns_server_explain(f.server, "a b", "A", &text, &err), -EINVAL);
-	cr_expect_eq(dns_server_explain(f.server, "a.b", "BOGUS", &text, &err), -EINVAL);
+	cr_expect_eq(dns_server_explain(f.server, "a b", "A", &none, &err), -EINVAL);
+	cr_expect_eq(dns_server_explain(f.server, "a.b", "BOGUS", &none, &err), -EINVAL);
 	cr_expect_str_eq(err.text, "BOGUS is no record type");
 	fixture_done(&f);
 }

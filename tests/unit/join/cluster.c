@@ -60,13 +60,24 @@ void cluster_fault(const char *method, const char *path, int status)
 		  "/test/faults");
 }
 
+void cluster_move_config(const char *namespace)
+{
+	CLEANUP(json) json_t *config = want(&cluster, 200, "GET", NULL, "/api/v1/namespaces/kube-system/configmaps/cilium-config");
+
+	want_code(&cluster, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", namespace), "/api/v1/namespaces");
+	want_code(&cluster, 200, "DELETE", NULL, "/api/v1/namespaces/kube-system/configmaps/cilium-config");
+	want_code(&cluster, 201, "POST",
+		  json_pack("{s:{s:s}, s:O}", "metadata", "name", "cilium-config", "data", json_object_get(config, "data")),
+		  "/api/v1/namespaces/%s/configmaps", namespace);
+}
+
 int cluster_enrol(const char *host, const struct enrolment *e, struct enrol_result *ret, struct err *reterr)
 {
 	CLEANUP(address_list_done) struct address_list addresses = {0};
 	CLEANUP(strv_done) struct strv services = {0};
 	CLEANUP(strv_done) struct strv servers = {0};
 	CLEANUP(json) json_t *labels = NULL;
-	struct enrol_options o = {.host = host, .namespace = e->namespace, .service_account = e->service_account, .servers = &servers,
+	struct enrol_options o = {.host = host, .namespace = e->namespace, .service_account = e->service_account, .cilium_namespace = e->cilium_namespace, .servers = &servers,
 				  .ca_pem = cluster_ca, .ttl_s = 900};
 
 	cr_assert_eq(strv_add(&servers, cluster.api->url), 0);

@@ -182,6 +182,134 @@ Test(enrol, what_a_new_host_needs, .init = cluster_start_ready, .fini = cluster_
 	expect_error("ahch-to", &(struct enrolment){.labels = "jedi=leia"}, -EEXIST, "other labels");
 }
 
+#define LEASE "/apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/ahch-to"
+
+/* Who renews it is the machine's to say; a new token for a host that runs takes nothing away. */
+Test(enrol, the_lease_has_the_holder_that_renews_it, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(json) json_t *made = NULL;
+	CLEANUP(json) json_t *held = NULL;
+	CLEANUP(json) json_t *later = NULL;
+
+	enrol("ahch-to", &luke, "");
+	made = want(&cluster, 200, "GET", NULL, LEASE);
+	cr_expect_null(json_object_get(json_object_get(made, "spec"), "holderIdentity"));
+	cr_expect_eq(json_integer_value(json_object_get(json_object_get(made, "spec"), "leaseDurationSeconds")), 40);
+	held = json_deep_copy(made);
+	(void)json_object_set_new(json_object_get(held, "spec"), "holderIdentity", json_string("ahch-to/boot-1"));
+	want_code(&cluster, 200, "PUT", json_incref(held), LEASE);
+	enrol("ahch-to", &(struct enrolment){0}, "");
+	later = want(&cluster, 200, "GET", NULL, LEASE);
+	cr_expect_str_eq(text_at(later, "spec", "holderIdentity", NULL), "ahch-to/boot-1");
+}
+
+/* The labels of the namespace are part of the identity. */
+Test(enrol, another_identity_is_told, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(enrol_result_done) struct enrol_result first = {0};
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(json) json_t *namespace = NULL;
+	CLEANUP(free) char *text = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(cluster_enrol("ahch-to", &luke, &first, &err), 0, "%s", err.text);
+	namespace = want(&cluster, 200, "GET", NULL, "/api/v1/namespaces/legacy");
+	(void)json_object_set_new(json_object_get(namespace, "metadata"), "labels", json_pack("{s:s}", "team", "jedi"));
+	want_code(&cluster, 200, "PUT", json_incref(namespace), "/api/v1/namespaces/legacy");
+	cr_assert_eq(cluster_enrol("ahch-to", &(struct enrolment){0}, &res, &err), 0, "%s", err.text);
+	cr_expect_neq(res.identity, first.identity);
+	text = must_printf("identity: %u, before %u", res.identity, first.identity);
+	cr_assert_eq(res.changes.n, 1);
+	cr_expect_str_eq(res.changes.v[0], text);
+	cr_expect_eq(res.token.identity, res.identity);
+}
+
+/* Cilium in a namespace of its own: found where `cluster setup` was told that it is, and the host learns it. */
+Test(enrol, cilium_may_be_elsewhere, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	const struct enrolment elsewhere = {.namespace = "legacy", .labels = "jedi=luke", .addresses = "172.19.100.2",
+					    .cilium_namespace = "cilium"};
+	const struct enrolment rey = {.namespace = "legacy", .labels = "jedi=rey", .addresses = "172.19.100.3"};
+	const struct manifests_options o = {.cilium_namespace = "cilium"};
+	CLEANUP(enrol_result_done) struct enrol_result usual = {0};
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(enrol_result_done) struct enrol_result again = {0};
+	CLEANUP(json) json_t *role = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(cluster_enrol("crait", &rey, &usual, &err), 0, "%s", err.text);
+	cr_expect_eq(usual.token.cilium_namespace, NULL);
+	expect_error("ahch-to", &elsewhere, -ENOENT, "not in namespace cilium");
+	cluster_move_config("cilium");
+	expect_error("ahch-to", &luke, -ENOENT, "--cilium-namespace");
+	expect_error("ahch-to", &elsewhere, -EOPNOTSUPP, "meshctl cluster setup --cilium-namespace cilium");
+	want_code(&cluster, 404, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+	cr_assert_eq(manifests_apply(&admin, &o, &err), 0, "%s", err.text);
+	cr_assert_eq(cluster_enrol("ahch-to", &elsewhere, &res, &err), 0, "%s", err.text);
+	cr_expect_str_eq(res.token.cilium_namespace, "cilium");
+	cr_assert_eq(cluster_enrol("ahch-to", &(struct enrolment){0}, &again, &err), 0, "%s", err.text);
+	cr_expect_str_eq(again.token.cilium_namespace, "cilium");
+	/* that one object, there */
+	role = want(&cluster, 200, "GET", NULL, "/apis/rbac.authorization.k8s.io/v1/namespaces/cilium/roles/mesh-hosts-cilium-config");
+	cr_expect_eq(json_array_size(json_object_get(role, "rules")), 1);
+	cr_expect_str_eq(json_string_value(json_array_get(json_object_get(json_array_get(json_object_get(role, "rules"), 0), "resourceNames"), 0)),
+			 "cilium-config");
+	expect_error("ahch-to", &(struct enrolment){.cilium_namespace = "A/b"}, -EINVAL, "--cilium-namespace");
+}
+
+#define SLICES "/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices"
+
+static void post_slice(const char *name, const char *host, const char *manager)
+{
+	want_code(&cluster, 201, "POST",
+		  json_pack("{s:{s:s, s:{s:s, s:s}}, s:s, s:[]}", "metadata", "name", name, "labels", "mesh-external-agent.io/host", host,
+			    "endpointslice.kubernetes.io/managed-by", manager, "addressType", "IPv4", "endpoints"),
+		  SLICES);
+}
+
+/* No Service keeps a backend that nobody looks after; what others published stays. */
+Test(enrol, a_removed_host_stands_behind_no_service, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	struct err err = {0};
+
+	enrol("ahch-to", &luke, "");
+	enrol("crait", &(struct enrolment){.namespace = "legacy", .labels = "jedi=rey", .addresses = "172.19.100.3"}, "");
+	post_slice("web-mesh-ahch-to", "ahch-to", "mesh-external-agent.io");
+	post_slice("web-mesh-ahch-to-v6", "ahch-to", "mesh-external-agent.io");
+	post_slice("web-mesh-crait", "crait", "mesh-external-agent.io");
+	post_slice("web-by-hand", "ahch-to", "an-admin");
+	admin.is_dry_run = true;
+	cr_assert_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	want_code(&cluster, 200, "GET", NULL, SLICES "/web-mesh-ahch-to");
+	admin.is_dry_run = false;
+	cr_assert_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-ahch-to");
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-ahch-to-v6");
+	want_code(&cluster, 200, "GET", NULL, SLICES "/web-mesh-crait");
+	want_code(&cluster, 200, "GET", NULL, SLICES "/web-by-hand");
+	/* one whose other objects went with its CiliumNode */
+	want_code(&cluster, 200, "DELETE", NULL, "/apis/cilium.io/v2/ciliumnodes/crait");
+	cr_assert_eq(enrol_remove(&admin, "crait", &err), 0, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-crait");
+}
+
+/* The right to publish is gone before the slices are, and what fails there keeps nothing else. */
+Test(enrol, slices_that_cannot_be_removed_are_told, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	struct err err = {0};
+
+	enrol("ahch-to", &luke, "");
+	post_slice("web-mesh-ahch-to", "ahch-to", "mesh-external-agent.io");
+	cluster_fault("DELETE", SLICES, 403);
+	cr_expect_eq(enrol_remove(&admin, "ahch-to", &err), -EPERM, "%s", err.text);
+	cr_expect(strstr(err.text, "EndpointSlice legacy/web-mesh-ahch-to"), "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, "/api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to");
+	want_code(&cluster, 404, "GET", NULL, "/apis/rbac.authorization.k8s.io/v1/namespaces/legacy/rolebindings/mesh-host-ahch-to");
+	want_code(&cluster, 404, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+	cr_expect_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	want_code(&cluster, 404, "GET", NULL, SLICES "/web-mesh-ahch-to");
+}
+
 Test(enrol, only_what_is_the_hosts_is_removed, .init = cluster_start_ready, .fini = cluster_stop)
 {
 	static const char *const no_names[] = {"", ".", "A", "a/b", "-", "x?y"};

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "crypto/secret.h"
 #include "join/join.h"
+#include "join/manifests.h"
 
 #define TOKENS	"/api/v1/namespaces/mesh-hosts/serviceaccounts/ahch-to/token"
 #define SECRETS "/api/v1/namespaces/mesh-hosts/secrets/ahch-to-join"
@@ -103,6 +104,28 @@ Test(join, in_one_go)
 	want_code(&cluster, 404, "GET", NULL, SECRETS);
 	expect_run(JOIN_OK); /* again, with the dead token */
 	expect_complete(true);
+}
+
+/* The token says where; with the host's own rights it is read there, and the daemon is told. */
+Test(join, cilium_may_be_elsewhere)
+{
+	const struct manifests_options o = {.cilium_namespace = "cilium"};
+	const struct enrolment again = {.cilium_namespace = "cilium"};
+	CLEANUP(join_session_done) struct join_session s = {0};
+	CLEANUP(join_state_done) struct join_state state = {0};
+	struct err err = {0};
+
+	cluster_move_config("cilium");
+	want_code(&cluster, 200, "DELETE", NULL, "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles/mesh-hosts-cilium-config");
+	cr_assert_eq(manifests_apply(&admin, &o, &err), 0, "%s", err.text);
+	enrol_result_done(&enrolled);
+	cr_assert_eq(cluster_enrol("ahch-to", &again, &enrolled, &err), 0, "%s", err.text);
+	cr_assert_eq(join_connect(&enrolled.token, &s, &err), JOIN_OK, "%s", err.text);
+	cr_assert(s.cilium_config);
+	cr_expect_str_eq(text_at(s.cilium_config, "metadata", "namespace", NULL), "cilium");
+	cr_assert_eq(join_finish(&s, &enrolled.token, dir, &err), JOIN_OK, "%s", err.text);
+	cr_assert_eq(join_state_load(dir, &state, &err), 0, "%s", err.text);
+	cr_expect_str_eq(state.cilium_namespace, "cilium");
 }
 
 Test(join, the_answer_with_the_credential_is_lost)

@@ -71,6 +71,25 @@ Test(join_state, round_trip)
 	cr_expect_eq(st.st_mode & 07777, 0700);
 }
 
+/* A state without the member is of a version that knew the usual namespace only. */
+Test(join_state, where_cilium_is)
+{
+	CLEANUP(join_state_done) struct join_state s, usual = {0}, back = {0};
+
+	make(&s);
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	cr_assert_eq(join_state_load(state_dir, &usual, NULL), 0);
+	cr_expect_eq(usual.cilium_namespace, NULL);
+	s.cilium_namespace = strdup("cilium");
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	cr_assert_eq(join_state_load(state_dir, &back, NULL), 0);
+	cr_expect_str_eq(back.cilium_namespace, "cilium");
+	free(s.cilium_namespace);
+	s.cilium_namespace = strdup("../secrets");
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	cr_expect_eq(join_state_load(state_dir, &back, NULL), -EBADMSG);
+}
+
 Test(join_state, not_joined)
 {
 	CLEANUP(join_state_done) struct join_state s = {0};

@@ -80,6 +80,51 @@ Test(join_token, round_trip)
 	cr_expect(join_token_is_expired(&t, 2000000000));
 }
 
+static void put_cilium(json_t *o)
+{
+	cr_assert_eq(json_object_set_new(o, "cilium_namespace", json_string("cilium")), 0);
+}
+
+static void put_path(json_t *o)
+{
+	cr_assert_eq(json_object_set_new(o, "cilium_namespace", json_string("../secrets")), 0);
+}
+
+static void put_number(json_t *o)
+{
+	cr_assert_eq(json_object_set_new(o, "cilium_namespace", json_integer(1)), 0);
+}
+
+/* A token without the member is of a version that knew the usual namespace only. */
+Test(join_token, where_cilium_is)
+{
+	static void (*const bad[])(json_t *o) = {put_path, put_number};
+	CLEANUP(join_token_done) struct join_token usual = {0};
+	CLEANUP(join_token_done) struct join_token t = {0};
+	CLEANUP(secret_free) char *plain = text_of(NULL);
+	CLEANUP(secret_free) char *text = text_of(put_cilium);
+	CLEANUP(secret_free) char *built = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(join_token_parse(plain, &usual, &err), 0, "%s", err.text);
+	cr_expect_eq(usual.cilium_namespace, NULL);
+	cr_assert_eq(join_token_parse(text, &t, &err), 0, "%s", err.text);
+	cr_expect_str_eq(t.cilium_namespace, "cilium");
+	cr_assert_eq(join_token_build(&t, &built, &err), 0, "%s", err.text);
+	cr_expect_str_eq(built, text);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CLEANUP(join_token_done) struct join_token none = {0};
+		CLEANUP(secret_free) char *damaged = text_of(bad[i]);
+
+		cr_expect_eq(join_token_parse(damaged, &none, &err), -EBADMSG, "%zu", i);
+	}
+	free(t.cilium_namespace);
+	t.cilium_namespace = strdup("A");
+	secret_free(built);
+	built = NULL;
+	cr_expect_eq(join_token_build(&t, &built, &err), -EINVAL);
+}
+
 /* A person loses an end of it, or a mail program breaks it. */
 Test(join_token, every_cut_and_every_changed_character_is_noticed)
 {

@@ -174,3 +174,34 @@ Test(register, lost_and_forbidden, .init = setup, .fini = teardown)
 	removed_by_refusal(403);
 	cr_expect_eq(n_unauthorized, 0);
 }
+
+/* 0 = none. */
+static void put_identity(int id)
+{
+	CLEANUP(json) json_t *endpoint = want(&w, 200, "GET", NULL, ENDPOINT, w.ns);
+	json_t *status = json_object_get(endpoint, "status");
+
+	cr_assert_eq(json_object_set_new(status, "identity", id ? json_pack("{s:i}", "id", id) : json_object()), 0);
+	want_code(&w, 200, "PUT", json_incref(endpoint), ENDPOINT, w.ns);
+}
+
+/* Enrolled with another identity, as after the labels of the namespace changed: no removal, and nothing of it is written. */
+Test(register, enrolled_anew, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *before = NULL, *after = NULL;
+
+	join_cluster();
+	put_identity(777);
+	before = want(&w, 200, "GET", NULL, ENDPOINT, w.ns);
+	registration_kick(registration);
+	await_state(REGISTRATION_CHANGED);
+	cr_expect(strstr(registration_error(registration), "777"), "%s", registration_error(registration));
+	after = want(&w, 200, "GET", NULL, ENDPOINT, w.ns);
+	cr_expect(json_equal(before, after));
+	put_identity(0);
+	registration_kick(registration);
+	await_state(REGISTRATION_REMOVED);
+	put_identity(4711);
+	registration_kick(registration);
+	await_state(REGISTRATION_READY);
+}

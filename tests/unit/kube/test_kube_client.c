@@ -3,9 +3,11 @@
 #include "../lib/helpers.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -106,6 +108,63 @@ static int asked(const char *path)
 	AWAIT(a.is_done);
 	cr_expect_eq(a.is_open, a.r == 0);
 	return a.r;
+}
+
+/* Where connections are about to go. */
+struct going {
+	int listener; /* nothing has arrived there yet when the client says that it will */
+	uint16_t port;
+	struct ip ip;
+	unsigned n, n_early;
+};
+
+static void on_connect(const struct ip *ip, uint16_t port, void *arg)
+{
+	struct going *g = arg;
+	int fd = accept4(g->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (ip->family != AF_INET) /* a name may have more addresses */
+		return;
+	g->n++;
+	g->n_early += fd < 0 && errno == EAGAIN;
+	g->ip = *ip;
+	g->port = port;
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* Whoever lets connections through policy must know before the first packet leaves. */
+Test(kube_client, tells_where_it_will_connect, .init = setup, .fini = teardown)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(sin);
+	struct going g = {.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+	CLEANUP(buf_done) struct buf ca = {0};
+	CLEANUP(free) char *url = NULL;
+	const char *servers[1];
+	struct kube_conf conf = {.servers = servers, .n_servers = 1, .on_connect = on_connect, .arg = &g};
+	struct answer a;
+	struct err err = {0};
+	char text[IP_STRLEN];
+	int fd = -1;
+
+	cr_assert_eq(bind(g.listener, (const struct sockaddr *)&sin, sizeof(sin)), 0);
+	cr_assert_eq(listen(g.listener, 4), 0);
+	cr_assert_eq(getsockname(g.listener, (struct sockaddr *)&sin, &len), 0);
+	url = must_printf("https://localhost:%u", ntohs(sin.sin_port));
+	servers[0] = url;
+	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
+	conf.ca_pem = ca.data;
+	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
+	ask(&a, NAMESPACES, 0);
+	AWAIT(fd >= 0 || (fd = accept4(g.listener, NULL, NULL, SOCK_CLOEXEC)) >= 0);
+	cr_expect_eq(g.n, 1);
+	cr_expect_eq(g.n_early, 1, "before it connects");
+	cr_expect_eq(g.port, ntohs(sin.sin_port));
+	cr_expect_str_eq(ip_str(&g.ip, text), "127.0.0.1");
+	(void)close(fd);
+	AWAIT(a.is_done);
+	(void)close(g.listener);
 }
 
 Test(kube_client, passes_over_dead_servers, .init = setup, .fini = teardown)

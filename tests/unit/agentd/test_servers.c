@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the API servers are: given, told and learned, each once, and of the learned ones not more than may be. */
+#include <criterion/criterion.h>
+
+#include "agentd/servers.h"
+#include "json/json.h"
+#include "kube/decode_service.h"
+#include "kube/decode_slice.h"
+
+static struct servers s;
+
+static void teardown(void)
+{
+	servers_done(&s);
+}
+
+static int learn(const char *text, uint16_t port)
+{
+	struct ip ip;
+
+	cr_assert_eq(ip_parse(text, &ip), 0);
+	return servers_learn(&s, &ip, port);
+}
+
+/* As "address:port address:port". */
+static void expect_all(const char *want)
+{
+	CLEANUP(free) char *have = strdup("");
+
+	cr_assert_eq(s.all.ips.n, s.all.ports.n);
+	for (size_t i = 0; i < s.all.ips.n; i++) {
+		char text[IP_STRLEN];
+		char *more = str_printf("%s%s%s:%u", have, i ? " " : "", ip_str(&s.all.ips.v[i], text), s.all.ports.v[i]);
+
+		free(have);
+		have = more;
+	}
+	cr_expect_str_eq(have, want);
+}
+
+static void resolve(const char *url)
+{
+	CLEANUP(strv_done) struct strv urls = {0};
+
+	cr_assert_eq(strv_add(&urls, url), 0);
+	cr_assert_eq(servers_resolve(&s, &urls), 0);
+}
+
+/* What default/kubernetes says. */
+static void tell(struct service_table *t, const char *address)
+{
+	CLEANUP(json_decref) json_t *service = json_loads(
+		"{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\",\"uid\":\"s\"},\"spec\":{\"clusterIP\":\"10.96.0.1\","
+		"\"clusterIPs\":[\"10.96.0.1\"],\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\"}]}}", 0, NULL);
+	CLEANUP(json_decref) json_t *slice = json_pack(
+		"{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:[s],s:{s:b}}],s:[{s:s,s:i,s:s}]}", "metadata", "name", "kubernetes", "namespace",
+		"default", "labels", "kubernetes.io/service-name", "kubernetes", "addressType", "IPv4", "endpoints", "addresses",
+		address, "conditions", "ready", 1, "ports", "name", "https", "port", 6443, "protocol", "TCP");
+	struct kube_service *decoded;
+	struct kube_slice *e;
+	struct err err = {0};
+
+	cr_assert_eq(kube_service_decode(service, &decoded, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert(t, decoded), 0);
+	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert_slice(t, e), 0);
+	cr_assert_eq(servers_update(&s, t), 0);
+}
+
+Test(servers, each_once, .fini = teardown)
+{
+	struct service_table *t;
+
+	cr_assert_eq(service_table_new(NULL, &t), 0);
+	resolve("https://192.0.2.1:6443");
+	cr_expect(s.is_stale);
+	expect_all("192.0.2.1:6443");
+	s.is_stale = false;
+	cr_expect_eq(learn("192.0.2.1", 6443), 0, "it was given");
+	cr_expect_not(s.is_stale);
+	cr_expect_eq(learn("192.0.2.1", 443), 1);
+	cr_expect_eq(learn("192.0.2.2", 6443), 1, "the name has another address now");
+	cr_expect(s.is_stale);
+	s.is_stale = false;
+	cr_expect_eq(learn("192.0.2.2", 6443), 0);
+	cr_expect_not(s.is_stale);
+	tell(t, "192.0.2.2");
+	expect_all("192.0.2.1:6443 192.0.2.2:6443 192.0.2.1:443");
+	tell(t, "192.0.2.9");
+	cr_expect(s.is_stale);
+	expect_all("192.0.2.1:6443 192.0.2.9:6443 192.0.2.1:443 192.0.2.2:6443");
+	s.is_stale = false;
+	cr_assert_eq(servers_update(&s, t), 0);
+	cr_expect_not(s.is_stale, "nothing new");
+	service_table_free(t);
+}
+
+/* A name server that answers with ever new addresses gets no more than these past policy. */
+Test(servers, what_is_learned_is_bounded, .fini = teardown)
+{
+	char text[IP_STRLEN];
+
+	resolve("https://192.0.2.1:6443");
+	for (unsigned i = 0; i < 3 * SERVERS_LEARNED_MAX; i++) {
+		(void)snprintf(text, sizeof(text), "198.51.100.%u", i);
+		cr_expect_eq(learn(text, 6443), 1);
+		cr_expect_eq(learn("203.0.113.1", 6443), i == 0, "the one that is used stays");
+	}
+	cr_expect_eq(s.all.ips.n, 1 + SERVERS_LEARNED_MAX);
+	cr_expect_str_eq(ip_str(&s.all.ips.v[0], text), "192.0.2.1");
+	cr_expect_eq(learn("198.51.100.0", 6443), 1, "the oldest is gone");
+	cr_expect_eq(s.all.ips.n, 1 + SERVERS_LEARNED_MAX);
+}
