@@ -14,7 +14,7 @@ INLINE void key4(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
 	memcpy(k->addr, w, 16);
 	k->port = (__be16)ctx->user_port;
 	k->proto = (__u8)ctx->protocol;
-	k->pad = 0;
+	k->scope = MESH_SVC_ADDRESS;
 }
 
 INLINE void key6(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
@@ -28,7 +28,7 @@ INLINE void key6(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
 	memcpy(k->addr, w, 16);
 	k->port = (__be16)ctx->user_port;
 	k->proto = (__u8)ctx->protocol;
-	k->pad = 0;
+	k->scope = MESH_SVC_ADDRESS;
 }
 
 INLINE void set6(struct bpf_sock_addr *ctx, const __u8 addr[16], __be16 port)

@@ -295,16 +295,23 @@ static bool is_exposed(const struct kube_service *s, enum frontend_kind kind)
 	return true;
 }
 
-/* loadBalancerSourceRanges guard the real load balancer: no short cut around them. */
+/*
+ * loadBalancerSourceRanges guard the real load balancer: no short cut around them. With Cilium's annotation
+ * they are those that may not.
+ */
 static bool is_in_source_ranges(const struct kube_service *s, const struct service_options *opt)
 {
+	const char *policy = kube_pairs_get(&s->annotations, "service.cilium.io/src-ranges-policy");
+	bool is_deny = policy && str_eq(policy, "deny");
+
 	if (s->n_source_ranges == 0)
 		return true;
 	for (size_t i = 0; i < s->n_source_ranges; i++)
 		for (size_t j = 0; j < opt->n_host_ips; j++)
 			if (cidr_contains_ip(&s->source_ranges[i], &opt->host_ips[j]))
-				return true;
-	return false;
+				return !is_deny;
+	/* without an address nothing is known to be outside */
+	return is_deny && opt->n_host_ips > 0;
 }
 
 static int add_list(const struct select_ctx *x, uint8_t family, const struct ip *ips, size_t n,
@@ -315,10 +322,23 @@ static int add_list(const struct select_ctx *x, uint8_t family, const struct ip 
 
 	if (port == 0 || !is_exposed(x->s, kind))
 		return 0;
-	for (size_t i = 0; i < n && r >= 0; i++)
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		/* A Service must not draw to itself what this host says to itself. */
+		if (kind != FRONTEND_NODE_PORT && ip_is_special(&ips[i]))
+			continue;
 		if (ips[i].family == family)
 			r = add_frontend(x, &ips[i], port, kind);
+	}
 	return r;
+}
+
+/* A Service of one family has node ports in that one only. */
+static bool has_family(const struct kube_service *s, uint8_t family)
+{
+	for (size_t i = 0; i < s->n_cluster_ips; i++)
+		if (s->cluster_ips[i].family == family)
+			return true;
+	return false;
 }
 
 /* All frontends of one service port in one family. */
@@ -326,6 +346,7 @@ static int add_port(const struct select_ctx *x, uint8_t family)
 {
 	const struct kube_service *s = x->s;
 	const struct service_options *opt = x->opt;
+	const struct ip every_node = {.family = family};
 	int r = add_list(x, family, s->cluster_ips, s->n_cluster_ips, FRONTEND_CLUSTER_IP);
 
 	if (r >= 0 && opt->has_external_ips)
@@ -333,8 +354,8 @@ static int add_port(const struct select_ctx *x, uint8_t family)
 	if (r >= 0 && opt->has_load_balancers && s->type == KUBE_SERVICE_LOAD_BALANCER &&
 	    is_in_source_ranges(s, opt))
 		r = add_list(x, family, s->lb_ips, s->n_lb_ips, FRONTEND_LOAD_BALANCER);
-	if (r >= 0)
-		r = add_list(x, family, opt->node_ips, opt->n_node_ips, FRONTEND_NODE_PORT);
+	if (r >= 0 && opt->has_node_ports && has_family(s, family))
+		r = add_list(x, family, &every_node, 1, FRONTEND_NODE_PORT);
 	return r;
 }
 
