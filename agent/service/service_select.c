@@ -123,6 +123,62 @@ static int add_slice(struct candidates *c, const struct kube_slice *s, uint16_t 
 	return 0;
 }
 
+static bool is_remote(const struct candidate *c)
+{
+	return str_eq(kube_slice_text(c->slice, c->slice->managed_by), MANAGED_BY_MESH);
+}
+
+/* What a set of clusters, ours or the others, has for new connections. */
+struct side {
+	size_t active;	/* ready */
+	size_t healthy; /* ready, or terminating and serving */
+};
+
+static struct side side_of(const struct candidates *c, bool remote)
+{
+	struct side s = {0};
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (is_remote(&c->v[i]) != remote)
+			continue;
+		s.active += c->v[i].rank == RANK_READY;
+		s.healthy += c->v[i].rank != RANK_NONE;
+	}
+	return s;
+}
+
+static void drop_side(struct candidates *c, bool remote)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (is_remote(&c->v[i]) != remote)
+			c->v[n++] = c->v[i];
+	c->n = n;
+}
+
+static const char *annotation(const struct kube_service *s, const char *name, const char *old_name)
+{
+	const char *v = kube_pairs_get(&s->annotations, name);
+
+	return v ? v : kube_pairs_get(&s->annotations, old_name);
+}
+
+/* Cilium's annotations of global services, over backends that a cluster mesh mirrors into the API server. */
+static void prefer_side(struct candidates *c, const struct kube_service *s)
+{
+	const char *global = annotation(s, "service.cilium.io/global", "io.cilium/global-service");
+	const char *affinity = annotation(s, "service.cilium.io/affinity", "io.cilium/service-affinity");
+	struct side ours = side_of(c, false), others = side_of(c, true);
+
+	if (global && !str_eq(global, "true"))
+		drop_side(c, true);
+	else if (affinity && str_eq(affinity, "local") && (ours.active > 0 || others.healthy == 0))
+		drop_side(c, true);
+	else if (affinity && str_eq(affinity, "remote") && (others.healthy > 0 || ours.healthy == 0))
+		drop_side(c, false);
+}
+
 /* All endpoints of one service port and family, sorted, each address once. */
 static int collect(const struct kube_service_port *p, uint8_t family,
 		   const struct kube_slice *const *slices, size_t n_slices,
@@ -438,8 +494,10 @@ int service_select(const struct kube_service *s, const struct kube_slice *const 
 			struct select_ctx x = {s, opt, &c, &s->ports[i], &out};
 
 			r = collect(&s->ports[i], families[j], slices, n_slices, opt, &c);
-			if (r >= 0)
-				r = add_port(&x, families[j]);
+			if (r < 0)
+				return r;
+			prefer_side(&c, s);
+			r = add_port(&x, families[j]);
 			if (r < 0)
 				return r;
 		}

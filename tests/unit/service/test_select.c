@@ -86,7 +86,11 @@ static void check_case(json_t *c)
 	const char *id = json_string_value(json_object_get(c, "id"));
 	const char *flags = json_string_value(json_object_get(c, "flags"));
 	bool local = json_is_true(json_object_get(c, "local"));
-	struct kube_service *s = service_of(local ? WEB ",'internalTrafficPolicy':'Local'}}" : WEB "}}");
+	CLEANUP(free) char *notes = json_dumps(json_object_get(c, "annotations"), 0);
+	CLEANUP(free) char *text = str_printf("{'metadata':{'namespace':'prod','name':'web','annotations':%s},'spec':{"
+					      "'clusterIP':'10.96.0.20','ports':[{'name':'http','port':80}]%s}}",
+					      notes ? notes : "{}", local ? ",'internalTrafficPolicy':'Local'" : "");
+	struct kube_service *s = service_of(text);
 	struct service_options opt = {.node = "vm1",
 				      .zone = "z1",
 				      .has_clustermesh = json_is_true(json_object_get(c, "clustermesh"))};
