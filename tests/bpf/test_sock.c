@@ -206,6 +206,53 @@ static void test_affinity_ends(struct sock_lab *l, int a, int b)
 	CHECK(v.last_ticks >= last);
 }
 
+static size_t remembered(struct sock_lab *l)
+{
+	size_t n = 0;
+
+	CHECK_EQ(bpfmap_count(l->h.obj, BPFOBJ_SOCK_REV, &n), 0);
+	return n;
+}
+
+/* A closed socket leaves nothing behind, whatever ended it, and an open one what getpeername() needs. */
+static void test_release(struct sock_lab *l, int a)
+{
+	struct sockaddr_in to = sa4("10.96.0.60", 80), udp_to = sa4("10.96.0.60", 53), peer;
+	struct sockaddr_in6 to6 = sa6("10.96.0.60", 80);
+	socklen_t len = sizeof(peer);
+	int keep = make_socket(AF_INET, SOCK_STREAM), mapped = make_socket(AF_INET6, SOCK_STREAM), c;
+	int udp = make_socket(AF_INET, SOCK_DGRAM);
+	size_t before;
+
+	CHECK_EQ(bpfmap_clear(l->h.obj, BPFOBJ_SOCK_REV), 0);
+	before = remembered(l);
+	slot(l, 60, 0, "127.0.0.1", 7001, 1);
+	service(l, "10.96.0.60", 80, IPPROTO_TCP, (struct mesh_svc){60, 1, 0, 0, 60});
+	service(l, "10.96.0.60", 53, IPPROTO_UDP, (struct mesh_svc){60, 1, 0, 0, 61});
+	CHECK_EQ(connect(keep, (struct sockaddr *)&to, sizeof(to)), 0);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(try4("10.96.0.60", 80), 0);
+	CHECK_EQ(remembered(l), before + 1);
+	CHECK_EQ(connect(mapped, (struct sockaddr *)&to6, sizeof(to6)), 0);
+	CHECK_EQ(connect(udp, (struct sockaddr *)&udp_to, sizeof(udp_to)), 0);
+	CHECK_EQ(remembered(l), before + 3);
+	close(mapped);
+	close(udp);
+	CHECK_EQ(remembered(l), before + 1);
+	CHECK_EQ(getpeername(keep, (struct sockaddr *)&peer, &len), 0);
+	CHECK_EQ(peer.sin_addr.s_addr, to.sin_addr.s_addr);
+	/* the peer resets, then the client closes */
+	while ((c = accept4(a, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		struct linger hard = {.l_onoff = 1};
+
+		CHECK_EQ(setsockopt(c, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+		close(c);
+	}
+	CHECK_EQ(remembered(l), before + 1);
+	close(keep);
+	CHECK_EQ(remembered(l), before);
+}
+
 static void node_port(struct sock_lab *l, const char *unspecified, uint16_t port, uint8_t proto, struct mesh_svc v)
 {
 	struct mesh_svc_key k = svc_key(unspecified, port, proto);
@@ -315,6 +362,7 @@ int main(void)
 	test_udp(&l);
 	test_affinity(&l, a, b);
 	test_affinity_ends(&l, a, b);
+	test_release(&l, a);
 	test_node_ports(&l, a);
 	test_node_port_udp(&l);
 	test_exempt(&l, b);
