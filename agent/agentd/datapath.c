@@ -491,6 +491,10 @@ static void look_at_sockets(struct datapath *d)
 	r = recon_sock_look(d->sock);
 	if (r < 0) /* nothing that is in force depends on it, and the next change tries again */
 		log_event(LOG_WARNING, "service.sockets", "connections to backends that vanished stay for now", F_ERRNO(r));
+	if (recon_sock_get_stats(d->sock).is_unsupported)
+		health_raise(d->health, HEALTH_INFO, "service.end-connections",
+			     "this kernel cannot end the connections to a backend that vanished; their clients wait until they give up",
+			     "use a kernel that has CONFIG_INET_DIAG_DESTROY, or set services.end-connections to none");
 }
 
 static int apply_maps(struct datapath *d)

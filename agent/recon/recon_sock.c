@@ -103,7 +103,7 @@ static void on_unused(const struct ip *ip, uint16_t port, uint8_t proto, void *a
 {
 	struct recon_sock *r = arg;
 
-	if (r->end == RECON_SOCK_NONE || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
+	if (r->end == RECON_SOCK_NONE || r->stats.is_unsupported || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
 		return;
 	/* Without memory its connections end as they would without this: by themselves. */
 	(void)target_add(r, ip, port, proto);
@@ -273,6 +273,10 @@ int recon_sock_look(struct recon_sock *r)
 	struct target *t, *next;
 	int e;
 
+	if (r->stats.is_unsupported) {
+		targets_clear(&r->waiting);
+		return 0;
+	}
 	if (!r->has_looked) {
 		e = bpfmap_each(r->obj, BPFOBJ_SOCK_REV, add_left, r);
 		if (e < 0)
