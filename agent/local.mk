@@ -54,7 +54,8 @@ agent_libmesh_a_SOURCES += \
 	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
 	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
 	agent/netlink/nl_link.c agent/netlink/nl_link.h \
-	agent/netlink/nl_route.c agent/netlink/nl_route.h
+	agent/netlink/nl_route.c agent/netlink/nl_route.h \
+	agent/netlink/nl_sock.c agent/netlink/nl_sock.h
 
 # bpf
 agent_libmesh_a_SOURCES += \
@@ -164,6 +165,7 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
 	agent/recon/recon_service.c agent/recon/recon_service.h \
+	agent/recon/recon_sock.c agent/recon/recon_sock.h \
 	agent/recon/recon_net.c agent/recon/recon_net.h agent/recon/recon_net_internal.h \
 	agent/recon/recon_net_routes.c agent/recon/recon_net_tunnel.c \
 	agent/recon/recon_nic.c agent/recon/recon_nic.h \

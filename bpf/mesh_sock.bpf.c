@@ -2,6 +2,8 @@
 /* Programs for the sockets of the host: services are resolved when a socket connects or sends. */
 #include "lib/service.h"
 
+#define AF_INET6 10
+
 INLINE bool is_balanced(__u32 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
@@ -14,7 +16,7 @@ INLINE void key4(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
 	memcpy(k->addr, w, 16);
 	k->port = (__be16)ctx->user_port;
 	k->proto = (__u8)ctx->protocol;
-	k->pad = 0;
+	k->scope = MESH_SVC_ADDRESS;
 }
 
 INLINE void key6(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
@@ -28,7 +30,7 @@ INLINE void key6(struct bpf_sock_addr *ctx, struct mesh_svc_key *k)
 	memcpy(k->addr, w, 16);
 	k->port = (__be16)ctx->user_port;
 	k->proto = (__u8)ctx->protocol;
-	k->pad = 0;
+	k->scope = MESH_SVC_ADDRESS;
 }
 
 INLINE void set6(struct bpf_sock_addr *ctx, const __u8 addr[16], __be16 port)
@@ -160,6 +162,35 @@ SEC("cgroup/getpeername6")
 int mesh_getpeername6(struct bpf_sock_addr *ctx)
 {
 	return reverse6(ctx);
+}
+
+/*
+ * A socket is closed. What it was told of its service goes with it, so that the table holds those that live
+ * and long connections are not pushed out by the many short ones. What a socket sent without being connected
+ * is not known here and gives way with time.
+ */
+SEC("cgroup/sock_release")
+int mesh_sock_release(struct bpf_sock *ctx)
+{
+	struct mesh_sock_rev_key k = {.port = (__be16)ctx->dst_port, .proto = (__u8)ctx->protocol};
+	/* volatile: a load from a chosen offset is what the verifier does not take */
+	const volatile struct bpf_sock *sk = ctx;
+	__be32 w[4] = {0, 0, bpf_htonl(0xffff), sk->dst_ip4};
+
+	if (!k.port || !is_balanced(ctx->protocol))
+		return SOCK_ALLOW;
+	if (ctx->family == AF_INET6) {
+		w[0] = sk->dst_ip6[0];
+		w[1] = sk->dst_ip6[1];
+		w[2] = sk->dst_ip6[2];
+		w[3] = sk->dst_ip6[3];
+	}
+	memcpy(k.addr, w, 16);
+	k.cookie = bpf_get_socket_cookie(ctx);
+	/* most are not there, and a look-up takes no lock */
+	if (bpf_map_lookup_elem(&mesh_sock_rev, &k))
+		bpf_map_delete_elem(&mesh_sock_rev, &k);
+	return SOCK_ALLOW;
 }
 
 char mesh_license[] SEC("license") = "GPL";

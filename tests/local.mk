@@ -288,8 +288,10 @@ endif
 # bpf: need root; run by `make check-system`
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
+bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
-	tests/bpf/test_model tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock
+	tests/bpf/test_model tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock \
+	tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -315,9 +317,12 @@ tests_bpf_test_recon_LDADD = $(MESH_LIBS)
 tests_bpf_test_shadow_SOURCES = tests/bpf/test_shadow.c $(bpf_test_common)
 tests_bpf_test_shadow_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_shadow_LDADD = $(MESH_LIBS)
-tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c $(bpf_test_sock_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
+tests_bpf_test_vanish_SOURCES = tests/bpf/test_vanish.c $(bpf_test_sock_common)
+tests_bpf_test_vanish_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_vanish_LDADD = $(MESH_LIBS)
 
 # bpf benchmarks: `make tests/bench/bench_datapath tests/bench/bench_connect`, run as root
 EXTRA_PROGRAMS += tests/bench/bench_connect tests/bench/bench_datapath
@@ -380,7 +385,7 @@ CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
-	tests/netns/story_netns.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
+	tests/netns/story_netns.sh tests/netns/story_services.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver

@@ -189,6 +189,8 @@ void apply_now(void *arg)
 	if (r == 0)
 		r = apply_servers(a);
 	if (r == 0)
+		r = world_set_services(a->world, a->conf, a->own.v, a->own.n);
+	if (r == 0)
 		r = look_at_policy(a);
 	if (r == 0)
 		r = datapath_apply(a->datapath, a->own.v, a->own.n);

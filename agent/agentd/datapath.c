@@ -26,6 +26,7 @@ struct datapath {
 	struct recon_policy *policy;
 	struct recon_addr *addr;
 	struct recon_service *service;
+	struct recon_sock *sock;
 	struct world *world;
 	struct source *audit;
 	struct failsafe_list failsafe;
@@ -314,6 +315,7 @@ void datapath_free(struct datapath *d)
 		return;
 	source_free(d->audit);
 	recon_net_free(d->net);
+	recon_sock_free(d->sock);
 	recon_service_free(d->service);
 	recon_addr_free(d->addr);
 	recon_policy_free(d->policy);
@@ -325,6 +327,11 @@ void datapath_free(struct datapath *d)
 	free(d);
 }
 
+static bool is_endpoint(const struct ip *ip, void *arg)
+{
+	return world_has_endpoint(arg, ip);
+}
+
 int datapath_bind(struct datapath *d, struct world *w)
 {
 	uint32_t max, number;
@@ -334,6 +341,8 @@ int datapath_bind(struct datapath *d, struct world *w)
 		r = recon_addr_new(d->obj, w->addresses, &d->addr);
 	if (r == 0)
 		r = recon_service_new(d->obj, w->services, &d->service);
+	if (r == 0)
+		r = recon_sock_new(d->loop, d->obj, w->services, is_endpoint, w, &d->sock);
 	if (r < 0)
 		return r;
 	d->world = w;
@@ -471,8 +480,26 @@ static int apply_net(struct datapath *d, const struct ip *own, size_t n_own)
 	return r;
 }
 
+/* Connections to backends that vanished. */
+static void look_at_sockets(struct datapath *d)
+{
+	static const enum recon_sock_end ends[] = {
+		[CONF_END_NONE] = RECON_SOCK_NONE, [CONF_END_UDP] = RECON_SOCK_UDP, [CONF_END_ALL] = RECON_SOCK_ALL};
+	int r;
+
+	recon_sock_set(d->sock, ends[d->conf->services.end_connections]);
+	r = recon_sock_look(d->sock);
+	if (r < 0) /* nothing that is in force depends on it, and the next change tries again */
+		log_event(LOG_WARNING, "service.sockets", "connections to backends that vanished stay for now", F_ERRNO(r));
+	if (recon_sock_get_stats(d->sock).is_unsupported)
+		health_raise(d->health, HEALTH_INFO, "service.end-connections",
+			     "this kernel cannot end the connections to a backend that vanished; their clients wait until they give up",
+			     "use a kernel that has CONFIG_INET_DIAG_DESTROY, or set services.end-connections to none");
+}
+
 static int apply_maps(struct datapath *d)
 {
+	struct mesh_config *m = bpfconfig_get(d->config);
 	int r = world_update(d->world), addr;
 
 	if (r < 0)
@@ -499,6 +526,7 @@ static int apply_maps(struct datapath *d)
 	r = recon_service_apply(d->service);
 	if (r < 0)
 		return failed(d, r, "services");
+	recon_service_node_ports(d->service, &m->node_port_min, &m->node_port_max);
 	if (!d->is_swept) {
 		r = recon_addr_sweep(d->addr);
 		if (r != 0)
@@ -510,6 +538,7 @@ static int apply_maps(struct datapath *d)
 		d->is_swept = true;
 	}
 	health_clear(d->health, "datapath.maps");
+	look_at_sockets(d);
 	return 0;
 }
 
@@ -621,6 +650,11 @@ const struct bpfobj *datapath_obj(const struct datapath *d)
 const struct recon_net *datapath_net(const struct datapath *d)
 {
 	return d->net;
+}
+
+struct recon_sock_stats datapath_ended(const struct datapath *d)
+{
+	return d->sock ? recon_sock_get_stats(d->sock) : (struct recon_sock_stats){0};
 }
 
 uint32_t datapath_ticks_per_s(const struct datapath *d)

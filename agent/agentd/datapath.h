@@ -13,6 +13,7 @@
 #include "recon/recon_addr.h"
 #include "recon/recon_policy.h"
 #include "recon/recon_service.h"
+#include "recon/recon_sock.h"
 
 struct datapath;
 
@@ -87,6 +88,9 @@ int datapath_remove(struct datapath *d, struct err *reterr);
 /* For status. */
 const struct bpfobj *datapath_obj(const struct datapath *d);
 const struct recon_net *datapath_net(const struct datapath *d);
+/* Of the connections whose backend vanished; all zero before datapath_bind(). */
+struct recon_sock_stats datapath_ended(const struct datapath *d);
+
 uint32_t datapath_ticks_per_s(const struct datapath *d);
 uint32_t datapath_generation(const struct datapath *d);
 uint64_t datapath_flags(const struct datapath *d);

@@ -229,8 +229,36 @@ static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *
 
 /* Services */
 
+static const char *frontend_type(const struct frontend *f)
+{
+	switch ((enum frontend_kind)f->kind) {
+	case FRONTEND_CLUSTER_IP:
+		return "ClusterIP";
+	case FRONTEND_EXTERNAL_IP:
+		return "externalIPs";
+	case FRONTEND_LOAD_BALANCER:
+		return "LoadBalancer";
+	case FRONTEND_NODE_PORT:
+		return "NodePort";
+	}
+	return "?";
+}
+
+/* Why connections fail or are not translated; NULL if all is well. */
+static const char *frontend_reason(const struct frontend *f)
+{
+	if (f->proto == IPPROTO_SCTP)
+		return "Linux asks no program about the sockets of SCTP: connect to the backends";
+	if (f->flags & FRONTEND_FILTERED)
+		return "internalTrafficPolicy is Local and no backend is on this host";
+	if (f->flags & FRONTEND_TERMINATING)
+		return "no backend is ready; those that terminate still serve";
+	return f->n_backends ? NULL : "no backend is ready";
+}
+
 static int frontend_json(const struct frontend *f, void *arg)
 {
+	const char *reason = frontend_reason(f);
 	json_t *backends = json_array(), *o;
 
 	for (size_t i = 0; i < f->n_backends; i++)
@@ -238,11 +266,13 @@ static int frontend_json(const struct frontend *f, void *arg)
 					f->backends[i].port, "protocol", view_protocol(f->proto), "state",
 					f->flags & FRONTEND_TERMINATING ? "terminating" : "active"));
 	o = json_pack("{s:I, s:s, s:s, s:s, s:s, s:[{s:o, s:i, s:o}], s:o}", "id", (json_int_t)f->id, "namespace", f->ns,
-		      "name", f->name, "type", f->kind == FRONTEND_CLUSTER_IP ? "ClusterIP" : "external", "state",
-		      f->n_backends ? "programmed" : "no-backends", "frontends", "address", ip_json(&f->ip), "port", f->port,
+		      "name", f->name, "type", frontend_type(f), "state",
+		      f->proto == IPPROTO_SCTP ? "skipped" : f->n_backends ? "programmed" : "no-backends", "frontends", "address", ip_json(&f->ip), "port", f->port,
 		      "protocol", view_protocol(f->proto), "backends", backends);
 	if (o && f->affinity_s)
 		(void)json_object_set_new(o, "affinity_s", json_integer(f->affinity_s)); /* out of memory: missing */
+	if (o && reason)
+		(void)json_object_set_new(o, "reason", json_string(reason)); /* likewise */
 	add(arg, o);
 	return 0;
 }

@@ -178,10 +178,14 @@ static json_t *policies_view(const struct agent *a)
 static json_t *services_view(const struct agent *a)
 {
 	struct service_counts c = {0};
+	uint64_t ended = 0;
 
 	if (a->world)
 		service_table_counts(a->world->services, &c);
-	return json_pack("{s:I, s:I}", "services", (json_int_t)c.services, "backends", (json_int_t)c.backends);
+	if (a->datapath)
+		ended = datapath_ended(a->datapath).ended;
+	return json_pack("{s:I, s:I, s:I}", "services", (json_int_t)c.services, "backends", (json_int_t)c.backends,
+			 "ended_connections", (json_int_t)ended);
 }
 
 static json_t *dns_view(const struct agent *a)

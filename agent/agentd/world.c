@@ -153,7 +153,6 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 
 static int make_tables(struct world *w, bool has_dns_server)
 {
-	const struct service_options services = {.node = w->host};
 	struct policy_options options = policy_options_of(&w->config);
 	struct policy_service_view view;
 	int r = identity_table_new(&w->identities);
@@ -162,7 +161,7 @@ static int make_tables(struct world *w, bool has_dns_server)
 	if (r == 0)
 		r = ipcache_new(&w->addresses);
 	if (r == 0)
-		r = service_table_new(&services, &w->services);
+		r = service_table_new(NULL, &w->services);
 	if (r == 0)
 		r = port_claims_new(w->identities, &w->ports);
 	if (r == 0)
@@ -199,6 +198,8 @@ int world_new(const struct cilium_config *config, const char *host, uint32_t ide
 		r = ARRAY_ADD(&w->named_ports, conf->named_ports.v[i]);
 	if (r == 0)
 		r = make_tables(w, conf->dns.is_enabled);
+	if (r == 0)
+		r = world_set_services(w, conf, NULL, 0);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(w);
@@ -223,6 +224,21 @@ void world_free(struct world *w)
 	ARRAY_DONE(&w->named_ports);
 	free(w->host);
 	free(w);
+}
+
+int world_set_services(struct world *w, const struct conf *conf, const struct ip *own, size_t n_own)
+{
+	const struct service_options services = {
+		.node = w->host,
+		.zone = conf->zone,
+		.has_load_balancers = conf->services.has_load_balancers,
+		.has_node_ports = conf->services.has_node_ports,
+		.has_external_ips = conf->services.has_external_ips,
+		.host_ips = own,
+		.n_host_ips = n_own,
+	};
+
+	return service_table_set_options(w->services, &services);
 }
 
 /* Updating */
@@ -442,6 +458,14 @@ uint32_t world_identity_of(const struct world *w, const struct ip *ip)
 	if (ipcache_get(w->addresses, ip, &c))
 		return c.identity;
 	return policy_table_identity_of(w->table, ip);
+}
+
+bool world_has_endpoint(const struct world *w, const struct ip *ip)
+{
+	struct ipcache_claim c;
+
+	/* Nodes and API servers have reserved and local numbers. */
+	return ipcache_get(w->addresses, ip, &c) && c.identity >= IDENTITY_CLUSTER_MIN && c.identity < IDENTITY_LOCAL_CIDR;
 }
 
 int world_overlay(const struct ip *ip, uint32_t identity, uint32_t *ret_identity, void *arg)

@@ -57,6 +57,12 @@ int world_new(const struct cilium_config *config, const char *host, uint32_t ide
 void world_free(struct world *w);
 DEFINE_CLEANUP(struct world *, world_free)
 
+/*
+ * Which services this host translates, by its configuration and its own addresses (for loadBalancerSourceRanges).
+ * If that is something new, all services are computed anew with the next world_update(). 0 or -ENOMEM.
+ */
+int world_set_services(struct world *w, const struct conf *conf, const struct ip *own, size_t n_own);
+
 /* False: the cluster has no identity for this host, so nobody can say which policies are about it. */
 bool world_knows_itself(const struct world *w);
 
@@ -72,6 +78,9 @@ int world_update(struct world *w);
 
 /* The identity of an address as the datapath has it; for reports. */
 uint32_t world_identity_of(const struct world *w, const struct ip *ip);
+
+/* True if an endpoint of the cluster, a pod or an external host, has this address. */
+bool world_has_endpoint(const struct world *w, const struct ip *ip);
 
 /* See recon_addr_overlay_fn; `arg` is the world. */
 int world_overlay(const struct ip *ip, uint32_t identity, uint32_t *ret_identity, void *arg);

@@ -333,11 +333,18 @@ static const struct {
 	{BPFOBJ_RECVMSG6, BPF_CGROUP_UDP6_RECVMSG},
 	{BPFOBJ_GETPEERNAME4, BPF_CGROUP_INET4_GETPEERNAME},
 	{BPFOBJ_GETPEERNAME6, BPF_CGROUP_INET6_GETPEERNAME},
+	{BPFOBJ_SOCK_RELEASE, BPF_CGROUP_INET_SOCK_RELEASE},
 	{BPFOBJ_CONNECT4, BPF_CGROUP_INET4_CONNECT},
 	{BPFOBJ_CONNECT6, BPF_CGROUP_INET6_CONNECT},
 	{BPFOBJ_SENDMSG4, BPF_CGROUP_UDP4_SENDMSG},
 	{BPFOBJ_SENDMSG6, BPF_CGROUP_UDP6_SENDMSG},
 };
+
+/* Kernels before 5.9 do not tell that a socket is closed; all else is required. */
+static bool has_hook(const struct bpfobj *o, unsigned i)
+{
+	return cgroup_hooks[i].prog != BPFOBJ_SOCK_RELEASE || bpfobj_features(o)->has_sock_release;
+}
 
 static int cgroup_pin_path(const struct bpfobj *o, enum bpfobj_prog prog, char path[PATH_MAX])
 {
@@ -393,6 +400,8 @@ int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err
 	if (!bpfobj_pin_dir(o)[0])
 		return err_set(reterr, EINVAL, "socket programs need a pin directory");
 	for (unsigned i = 0; i < ARRAY_LEN(cgroup_hooks); i++) {
+		if (!has_hook(o, i))
+			continue;
 		r = cgroup_attach_one(o, i, fd, st.st_ino);
 		if (r < 0)
 			return err_set(reterr, -r, "%s: attaching %s: %s%s", cgroup_path,
@@ -422,7 +431,7 @@ bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path)
 	if (stat(cgroup_path, &st) < 0)
 		return false;
 	for (unsigned i = 0; i < ARRAY_LEN(cgroup_hooks); i++)
-		if (!cgroup_one_is_ok(o, i, st.st_ino))
+		if (has_hook(o, i) && !cgroup_one_is_ok(o, i, st.st_ino))
 			return false;
 	return true;
 }

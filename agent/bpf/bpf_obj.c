@@ -75,6 +75,7 @@ static const char *const prog_names[BPFOBJ_PROGS] = {
 	[BPFOBJ_RECVMSG6] = "mesh_recvmsg6",
 	[BPFOBJ_GETPEERNAME4] = "mesh_getpeername4",
 	[BPFOBJ_GETPEERNAME6] = "mesh_getpeername6",
+	[BPFOBJ_SOCK_RELEASE] = "mesh_sock_release",
 };
 
 DEFINE_CLEANUP(struct mesh_tc_bpf *, mesh_tc_bpf__destroy)
@@ -208,6 +209,9 @@ static int sock_load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct 
 	if (!o->sock)
 		return err_set(reterr, errno, "opening the socket programs: %s", last_warning);
 	o->sock->rodata->has_set_retval = o->features.has_set_retval;
+	r = bpf_program__set_autoload(o->sock->progs.mesh_sock_release, o->features.has_sock_release);
+	if (r < 0)
+		return err_set(reterr, -r, "choosing the socket programs: %s", err_name(r));
 	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
 		struct bpf_map *map =
 			bpf_object__find_map_by_name(o->sock->obj, map_descs[i].name);
@@ -262,6 +266,19 @@ static bool probe_tcx(int prog_fd)
 	return fd >= 0 || errno == ENODEV;
 }
 
+/* Since 5.9. The smallest program for the hook is refused before. */
+static bool probe_sock_release(void)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_CGROUP_INET_SOCK_RELEASE);
+	CLEANUP(close_fd) int fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK, NULL, "GPL", insns, ARRAY_LEN(insns), &opts);
+
+	return fd >= 0;
+}
+
 /* An empty batch is accepted where the command exists for hash tables. */
 static bool probe_batch(int map_fd)
 {
@@ -295,6 +312,7 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 	o->features.has_set_retval =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
 					NULL) == 1;
+	o->features.has_sock_release = probe_sock_release();
 	r = tc_load(o, &opt->sizes, reterr);
 	if (r < 0)
 		return r;

@@ -59,6 +59,7 @@ enum bpfobj_prog {
 	BPFOBJ_RECVMSG6,
 	BPFOBJ_GETPEERNAME4,
 	BPFOBJ_GETPEERNAME6,
+	BPFOBJ_SOCK_RELEASE,
 	BPFOBJ_PROGS
 };
 
@@ -88,6 +89,7 @@ struct bpfobj_options {
 struct bpfobj_features {
 	bool has_tcx;
 	bool has_set_retval;
+	bool has_sock_release; /* else BPFOBJ_SOCK_RELEASE is not loaded */
 	bool has_batch;
 	uint32_t adopted; /* maps taken up from pins */
 };

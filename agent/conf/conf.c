@@ -274,5 +274,6 @@ void conf_swap_live(struct conf *to, struct conf *from)
 	SWAP(revoked_action);
 	SWAP(has_policy_audit);
 	SWAP(failsafe);
+	SWAP(services);
 	SWAP(monitor);
 }

@@ -19,6 +19,7 @@
 #define CONF_DEFAULT_PATH MESH_SYSCONFDIR "/mesh-external-agent/mesh-external-agent.conf"
 
 enum conf_attach { CONF_ATTACH_AUTO, CONF_ATTACH_CLSACT };
+enum conf_end { CONF_END_NONE, CONF_END_UDP, CONF_END_ALL };
 enum conf_revoked { CONF_REVOKED_ENFORCE, CONF_REVOKED_STAND_DOWN };
 
 /* One member of the failsafe set. */
@@ -64,6 +65,10 @@ struct conf {
 		ARRAY(struct ip) upstreams; /* empty = from /etc/resolv.conf */
 		uint64_t cache_size;	    /* answers */
 	} dns;
+	struct {
+		bool has_load_balancers, has_node_ports, has_external_ips; /* translated beside ClusterIPs */
+		enum conf_end end_connections; /* to backends that vanished */
+	} services;
 	struct {
 		enum conf_attach attach;
 		uint64_t ct_max_entries;

@@ -10,6 +10,8 @@ static const struct conf_choice log_levels[] = {
 	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
 static const struct conf_choice revoked[] = {
 	{"enforce", CONF_REVOKED_ENFORCE}, {"stand-down", CONF_REVOKED_STAND_DOWN}, {NULL, 0}};
+static const struct conf_choice ends[] = {
+	{"all", CONF_END_ALL}, {"udp", CONF_END_UDP}, {"none", CONF_END_NONE}, {NULL, 0}};
 static const struct conf_choice attach[] = {{"auto", CONF_ATTACH_AUTO}, {"clsact", CONF_ATTACH_CLSACT}, {NULL, 0}};
 
 #define AT(member) offsetof(struct conf, member)
@@ -63,6 +65,14 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Servers for all other names; empty: those of /etc/resolv.conf"},
 	{"dns.cache-size", CONF_INT, AT(dns.cache_size), "10000", .is_restart = true, .max = 1000000,
 	 .doc = "Answers of other servers to keep"},
+	{"services.load-balancers", CONF_BOOL, AT(services.has_load_balancers), "true",
+	 .doc = "Whether addresses of load balancers lead to the backends, too"},
+	{"services.node-ports", CONF_BOOL, AT(services.has_node_ports), "true",
+	 .doc = "Whether node ports of all nodes do"},
+	{"services.external-ips", CONF_BOOL, AT(services.has_external_ips), "false",
+	 .doc = "Whether externalIPs do, which whoever may write Services can set to any address"},
+	{"services.end-connections", CONF_CHOICE, AT(services.end_connections), "\"all\"", .choices = ends,
+	 .doc = "Which connections end when the backend of their service vanishes: all, udp or none"},
 	{"datapath.attach", CONF_CHOICE, AT(datapath.attach), "\"auto\"", .choices = attach,
 	 .is_restart = true, .doc = "auto: tcx where the kernel has it; clsact: as older kernels do it"},
 	{"datapath.ct-max-entries", CONF_INT, AT(datapath.ct_max_entries), "262144", .min = 1024,

@@ -6,6 +6,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/filter.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct request {
 struct nl {
 	struct loop *loop;
 	int fd, monitor_fd;
+	bool is_sock; /* NETLINK_SOCK_DIAG, not NETLINK_ROUTE */
 	struct source *source, *monitor_source, *pump;
 	uint32_t port, seq;
 	struct request *first, **tail; /* sent ones before unsent ones */
@@ -279,9 +281,9 @@ static void on_notified(uint32_t events, void *arg)
 		nl->monitor(NULL, false, nl->monitor_arg);
 }
 
-static int open_socket(uint32_t groups, uint32_t *ret_port)
+static int open_socket(int protocol, uint32_t groups, uint32_t *ret_port)
 {
-	CLEANUP(close_fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	CLEANUP(close_fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	struct sockaddr_nl a = {.nl_family = AF_NETLINK, .nl_groups = groups};
 	socklen_t len = sizeof(a);
 
@@ -293,7 +295,7 @@ static int open_socket(uint32_t groups, uint32_t *ret_port)
 	return TAKE_FD(fd);
 }
 
-int nl_new(struct loop *l, struct nl **ret)
+static int open_nl(struct loop *l, int protocol, struct nl **ret)
 {
 	CLEANUP(nl_free) struct nl *nl = calloc(1, sizeof(*nl));
 	const int one = 1;
@@ -304,7 +306,8 @@ int nl_new(struct loop *l, struct nl **ret)
 	nl->loop = l;
 	nl->fd = nl->monitor_fd = -1;
 	nl->tail = &nl->first;
-	r = open_socket(0, &nl->port);
+	nl->is_sock = protocol == NETLINK_SOCK_DIAG;
+	r = open_socket(protocol, 0, &nl->port);
 	if (r < 0)
 		return r;
 	nl->fd = r;
@@ -320,6 +323,16 @@ int nl_new(struct loop *l, struct nl **ret)
 		return r;
 	*ret = TAKE_PTR(nl);
 	return 0;
+}
+
+int nl_new(struct loop *l, struct nl **ret)
+{
+	return open_nl(l, NETLINK_ROUTE, ret);
+}
+
+int nl_new_sock(struct loop *l, struct nl **ret)
+{
+	return open_nl(l, NETLINK_SOCK_DIAG, ret);
 }
 
 void nl_free(struct nl *nl)
@@ -387,7 +400,7 @@ int nl_monitor(struct nl *nl, const struct nl_watch *watch, nl_monitor_fn fn, vo
 
 	if (nl->monitor)
 		return -EBUSY;
-	fd = open_socket(groups, &port);
+	fd = open_socket(NETLINK_ROUTE, groups, &port);
 	if (fd < 0)
 		return fd;
 	r = filter_notifications(fd, watch->route_protocol);
@@ -407,6 +420,14 @@ int nl_monitor(struct nl *nl, const struct nl_watch *watch, nl_monitor_fn fn, vo
 	return 0;
 }
 
+/* Get requests share bits with the flags of changes: of rtnetlink, NLM_F_DUMP means a dump only for RTM_GET*. */
+static bool is_dump(const struct nl *nl, const struct nlmsghdr *msg)
+{
+	bool is_get = nl->is_sock ? msg->nlmsg_type == SOCK_DIAG_BY_FAMILY : (msg->nlmsg_type & 3) == 2;
+
+	return is_get && (msg->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+}
+
 int nl_request(struct nl *nl, const struct nlmsghdr *msg, const struct nl_reply *reply)
 {
 	struct request *q;
@@ -417,8 +438,7 @@ int nl_request(struct nl *nl, const struct nlmsghdr *msg, const struct nl_reply 
 	if (!q)
 		return -ENOMEM;
 	memcpy(q->msg, msg, msg->nlmsg_len);
-	/* Get requests share bits with the flags of changes: NLM_F_DUMP means a dump only for RTM_GET*. */
-	q->is_dump = (msg->nlmsg_type & 3) == 2 && (msg->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+	q->is_dump = is_dump(nl, msg);
 	q->msg->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
 	q->msg->nlmsg_pid = nl->port;
 	if (reply)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rtnetlink on the event loop: one socket for requests and their replies, one for the kernel's
+ * Netlink on the event loop: one socket for requests and their replies, one for the kernel's
  * notifications. Nothing blocks. Replies are believed only from the kernel (port 0), and every
  * length is checked before a message reaches a callback.
  */
@@ -53,6 +53,9 @@ typedef void (*nl_monitor_fn)(const struct nlmsghdr *msg, bool is_own, void *arg
 
 /* Opens the request socket. 0, -ENOMEM, or errno of socket(2) and bind(2). `l` must outlive it. */
 int nl_new(struct loop *l, struct nl **ret);
+
+/* The same for questions about sockets, NETLINK_SOCK_DIAG (nl_sock.h); such a one has no notifications. */
+int nl_new_sock(struct loop *l, struct nl **ret);
 
 /* Cancels all. Not from its own callbacks. NULL is fine. */
 void nl_free(struct nl *nl);

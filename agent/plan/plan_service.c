@@ -26,7 +26,9 @@ struct ip plan_unmapped(const uint8_t addr[16])
 struct mesh_svc_key plan_service_key(const struct ip *ip, uint16_t port, uint8_t proto)
 {
 	struct mesh_svc_key key = {.port = htons(port), .proto = proto};
+	const struct ip unspecified = {.family = ip->family};
 
+	key.scope = ip_eq(ip, &unspecified) ? MESH_SVC_NODE_PORT : MESH_SVC_ADDRESS;
 	plan_mapped(ip, key.addr);
 	return key;
 }

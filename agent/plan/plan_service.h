@@ -20,7 +20,7 @@ int plan_service_make(const struct frontend *f, struct plan_service *ret);
 void plan_service_done(struct plan_service *p);
 DEFINE_CLEANUP_DONE(struct plan_service, plan_service_done)
 
-/* The key under which a frontend is found. */
+/* The key under which a frontend is found; the unspecified address is that of node ports. */
 struct mesh_svc_key plan_service_key(const struct ip *ip, uint16_t port, uint8_t proto);
 
 /* ::ffff:a.b.c.d for IPv4, the address itself for IPv6. */

@@ -28,6 +28,7 @@ struct recon_service {
 	uint32_t last_set;
 	int failed; /* of the flush under way */
 	bool write_all; /* the maps may differ from `entries` */
+	uint16_t node_port_min, node_port_max;
 	struct recon_service_stats stats;
 };
 
@@ -57,6 +58,18 @@ static struct entry *entry_find(struct recon_service *r, const struct mesh_svc_k
 	return e;
 }
 
+static void note_node_port(struct recon_service *r, const struct mesh_svc_key *key)
+{
+	uint16_t port = ntohs(key->port);
+
+	if (key->scope != MESH_SVC_NODE_PORT)
+		return;
+	if (!r->node_port_max || port < r->node_port_min)
+		r->node_port_min = port;
+	if (port > r->node_port_max)
+		r->node_port_max = port;
+}
+
 static struct entry *entry_new(struct recon_service *r, const struct mesh_svc_key *key)
 {
 	struct entry *e = calloc(1, sizeof(*e));
@@ -70,6 +83,7 @@ static struct entry *entry_new(struct recon_service *r, const struct mesh_svc_ke
 		free(e);
 		return NULL;
 	}
+	note_node_port(r, key);
 	return e;
 }
 
@@ -337,6 +351,12 @@ int recon_service_sweep(struct recon_service *r)
 	if (n >= 0)
 		service_table_forget_unused(r->table);
 	return n;
+}
+
+void recon_service_node_ports(const struct recon_service *r, uint16_t *ret_min, uint16_t *ret_max)
+{
+	*ret_min = r->node_port_min;
+	*ret_max = r->node_port_max;
 }
 
 struct recon_service_stats recon_service_get_stats(const struct recon_service *r)

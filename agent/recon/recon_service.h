@@ -24,6 +24,9 @@ int recon_service_apply(struct recon_service *r);
 /* Removes frontends that earlier runs left and nobody claims now. Once, after the first complete lists. */
 int recon_service_sweep(struct recon_service *r);
 
+/* Between which ports all node ports in the maps are, in host order; 0 and 0 if there are none. Only grows. */
+void recon_service_node_ports(const struct recon_service *r, uint16_t *ret_min, uint16_t *ret_max);
+
 struct recon_service_stats {
 	uint64_t writes, deletes;
 };

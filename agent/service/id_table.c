@@ -163,10 +163,19 @@ static void release(struct id_table *t, uint32_t id)
 	free_append(t, id);
 }
 
-void id_table_put(struct id_table *t, uint32_t id)
+bool id_table_put(struct id_table *t, uint32_t id)
 {
-	if (--t->slots[id - 1].refs == 0)
-		release(t, id);
+	if (--t->slots[id - 1].refs > 0)
+		return false;
+	release(t, id);
+	return true;
+}
+
+bool id_table_has(const struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto)
+{
+	uint32_t id = find(t, ip, port, proto);
+
+	return id && t->slots[id - 1].refs > 0;
 }
 
 /* Takes one free id out of the list; only restoring does, where the list is short. */

@@ -37,8 +37,11 @@ void id_table_done(struct id_table *t);
 /* Takes a reference, making the id if there is none. -ENOSPC if all are used; -ENOMEM. */
 int id_table_get(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto,
 		 uint32_t *ret);
-/* Gives a reference back; the last one frees the id. */
-void id_table_put(struct id_table *t, uint32_t id);
+/* Gives a reference back; the last one frees the id, and the answer is true. */
+bool id_table_put(struct id_table *t, uint32_t id);
+
+/* True if somebody holds a reference. */
+bool id_table_has(const struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto);
 
 /* Reserves an id without a reference. -EEXIST if the id or the key is used; -ERANGE; -ENOMEM. */
 int id_table_restore(struct id_table *t, const struct ip *ip, uint16_t port, uint8_t proto,

@@ -29,7 +29,6 @@ static void options_done(struct options_copy *c)
 	free(c->node);
 	free(c->zone);
 	free(c->proxy_name);
-	free(c->node_ips);
 	free(c->host_ips);
 	*c = (struct options_copy){0};
 }
@@ -57,7 +56,6 @@ static int options_copy(const struct service_options *opt, struct options_copy *
 
 	if (copy_text(c.o.node, &c.node) < 0 || copy_text(c.o.zone, &c.zone) < 0 ||
 	    copy_text(c.o.proxy_name, &c.proxy_name) < 0 ||
-	    copy_ips(c.o.node_ips, c.o.n_node_ips, &c.node_ips) < 0 ||
 	    copy_ips(c.o.host_ips, c.o.n_host_ips, &c.host_ips) < 0) {
 		options_done(&c);
 		return -ENOMEM;
@@ -65,7 +63,6 @@ static int options_copy(const struct service_options *opt, struct options_copy *
 	c.o.node = c.node;
 	c.o.zone = c.zone;
 	c.o.proxy_name = c.proxy_name;
-	c.o.node_ips = c.node_ips;
 	c.o.host_ips = c.host_ips;
 	*ret = c;
 	return 0;
@@ -151,11 +148,30 @@ static void note_change(struct service_table *t)
 	t->changed_s = clock_wall_s();
 }
 
+static bool text_same(const char *a, const char *b)
+{
+	return str_eq(a ? a : "", b ? b : "");
+}
+
+static bool options_same(const struct service_options *a, const struct service_options *b)
+{
+	return text_same(a->node, b->node) && text_same(a->zone, b->zone) && text_same(a->proxy_name, b->proxy_name) &&
+	       a->has_clustermesh == b->has_clustermesh && a->has_external_ips == b->has_external_ips &&
+	       a->has_load_balancers == b->has_load_balancers && a->has_node_ports == b->has_node_ports &&
+	       a->n_host_ips == b->n_host_ips &&
+	       (a->n_host_ips == 0 || memcmp(a->host_ips, b->host_ips, a->n_host_ips * sizeof(*a->host_ips)) == 0);
+}
+
 int service_table_set_options(struct service_table *t, const struct service_options *opt)
 {
+	static const struct service_options none;
 	struct options_copy fresh;
 	struct service_entry *e, *next;
-	int r = options_copy(opt, &fresh);
+	int r;
+
+	if (options_same(&t->opt.o, opt ? opt : &none))
+		return 0;
+	r = options_copy(opt, &fresh);
 
 	if (r < 0)
 		return r;
@@ -501,6 +517,40 @@ int service_table_by_addr(const struct service_table *t, const struct ip *ip, se
 	struct addr_visit v = {fn, arg};
 
 	return addr_index_each(&t->by_addr, ip, visit_addr, &v);
+}
+
+struct backend_wanted {
+	uint16_t port;
+	uint8_t proto;
+};
+
+static int is_listed(const struct kube_slice *s, const struct kube_slice_endpoint *ep, const struct kube_slice_addr *addr,
+		     void *arg)
+{
+	const struct backend_wanted *w = arg;
+
+	(void)ep;
+	(void)addr;
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (s->ports[i].port == w->port && s->ports[i].proto == w->proto)
+			return 1;
+	return 0;
+}
+
+enum service_use service_table_backend_use(const struct service_table *t, const struct ip *ip, uint16_t port,
+					   uint8_t proto)
+{
+	struct backend_wanted w = {port, proto};
+
+	if (id_table_has(&t->backend_ids, ip, port, proto))
+		return SERVICE_USE_ACTIVE;
+	return service_table_by_addr(t, ip, is_listed, &w) ? SERVICE_USE_LISTED : SERVICE_USE_NONE;
+}
+
+void service_table_on_unused(struct service_table *t, service_unused_fn fn, void *arg)
+{
+	t->on_unused = fn;
+	t->unused_arg = arg;
 }
 
 void service_table_counts(const struct service_table *t, struct service_counts *ret)

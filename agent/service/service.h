@@ -20,7 +20,7 @@ int service_table_new(const struct service_options *opt, struct service_table **
 void service_table_free(struct service_table *t);
 DEFINE_CLEANUP(struct service_table *, service_table_free)
 
-/* Copies the options and marks every Service dirty. 0; -ENOMEM with the old options kept. */
+/* Copies the options; if they differ, every Service is dirty. `opt` may be NULL. 0; -ENOMEM with the old options kept. */
 int service_table_set_options(struct service_table *t, const struct service_options *opt);
 
 /*
@@ -68,6 +68,22 @@ int service_table_restore_frontend(struct service_table *t, const struct ip *ip,
 int service_table_restore_backend(struct service_table *t, const struct ip *ip, uint16_t port,
 				  uint8_t proto, uint32_t id);
 void service_table_forget_unused(struct service_table *t);
+
+/* What a backend is to the Services as of the last flush. */
+enum service_use {
+	SERVICE_USE_NONE,   /* no slice has it */
+	SERVICE_USE_LISTED, /* a slice has it, for whatever condition no frontend does */
+	SERVICE_USE_ACTIVE, /* a frontend has it */
+};
+enum service_use service_table_backend_use(const struct service_table *t, const struct ip *ip, uint16_t port,
+					   uint8_t proto);
+
+/*
+ * Calls fn from service_table_flush() for each backend that no frontend has any more. It may be in use again
+ * at the end of the flush: ask service_table_backend_use() then. fn may be NULL.
+ */
+typedef void (*service_unused_fn)(const struct ip *ip, uint16_t port, uint8_t proto, void *arg);
+void service_table_on_unused(struct service_table *t, service_unused_fn fn, void *arg);
 
 /* One Service with its slices, for DNS and the control socket. Valid until the table changes. */
 struct service_view {

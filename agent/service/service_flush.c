@@ -47,7 +47,7 @@ static void slot_release(struct service_table *t, struct frontend_slot *slot)
 {
 	if (slot->claims)
 		return;
-	id_table_put(&t->frontend_ids, slot->id);
+	(void)id_table_put(&t->frontend_ids, slot->id); /* nobody asks whether it was the last */
 	HASH_DEL(t->slots, slot);
 	free(slot);
 }
@@ -76,7 +76,7 @@ static int slot_get(struct service_table *t, const struct frontend *f, struct fr
 		hash_oom = false;
 		HASH_ADD(hh, t->slots, key, sizeof(key), slot);
 		if (hash_oom) {
-			id_table_put(&t->frontend_ids, slot->id);
+			(void)id_table_put(&t->frontend_ids, slot->id); /* likewise */
 			free(slot);
 			return -ENOMEM;
 		}
@@ -88,7 +88,8 @@ static int slot_get(struct service_table *t, const struct frontend *f, struct fr
 static void backends_put(struct service_table *t, const struct frontend *f, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		id_table_put(&t->backend_ids, f->backends[i].id);
+		if (id_table_put(&t->backend_ids, f->backends[i].id) && t->on_unused)
+			t->on_unused(&f->backends[i].ip, f->backends[i].port, f->proto, t->unused_arg);
 }
 
 static int backends_get(struct service_table *t, struct frontend *f)

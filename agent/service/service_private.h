@@ -51,7 +51,7 @@ struct slice_entry {
 struct options_copy {
 	struct service_options o; /* points into the rest */
 	char *node, *zone, *proxy_name;
-	struct ip *node_ips, *host_ips;
+	struct ip *host_ips;
 };
 
 struct service_table {
@@ -65,6 +65,8 @@ struct service_table {
 	size_t n_services, n_addresses, n_conflicts;
 	uint64_t generation;
 	int64_t changed_s;
+	service_unused_fn on_unused; /* may be NULL */
+	void *unused_arg;
 };
 
 /* Queues a Service for the next flush. */

@@ -123,6 +123,62 @@ static int add_slice(struct candidates *c, const struct kube_slice *s, uint16_t 
 	return 0;
 }
 
+static bool is_remote(const struct candidate *c)
+{
+	return str_eq(kube_slice_text(c->slice, c->slice->managed_by), MANAGED_BY_MESH);
+}
+
+/* What a set of clusters, ours or the others, has for new connections. */
+struct side {
+	size_t active;	/* ready */
+	size_t healthy; /* ready, or terminating and serving */
+};
+
+static struct side side_of(const struct candidates *c, bool remote)
+{
+	struct side s = {0};
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (is_remote(&c->v[i]) != remote)
+			continue;
+		s.active += c->v[i].rank == RANK_READY;
+		s.healthy += c->v[i].rank != RANK_NONE;
+	}
+	return s;
+}
+
+static void drop_side(struct candidates *c, bool remote)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (is_remote(&c->v[i]) != remote)
+			c->v[n++] = c->v[i];
+	c->n = n;
+}
+
+static const char *annotation(const struct kube_service *s, const char *name, const char *old_name)
+{
+	const char *v = kube_pairs_get(&s->annotations, name);
+
+	return v ? v : kube_pairs_get(&s->annotations, old_name);
+}
+
+/* Cilium's annotations of global services, over backends that a cluster mesh mirrors into the API server. */
+static void prefer_side(struct candidates *c, const struct kube_service *s)
+{
+	const char *global = annotation(s, "service.cilium.io/global", "io.cilium/global-service");
+	const char *affinity = annotation(s, "service.cilium.io/affinity", "io.cilium/service-affinity");
+	struct side ours = side_of(c, false), others = side_of(c, true);
+
+	if (global && !str_eq(global, "true"))
+		drop_side(c, true);
+	else if (affinity && str_eq(affinity, "local") && (ours.active > 0 || others.healthy == 0))
+		drop_side(c, true);
+	else if (affinity && str_eq(affinity, "remote") && (others.healthy > 0 || ours.healthy == 0))
+		drop_side(c, false);
+}
+
 /* All endpoints of one service port and family, sorted, each address once. */
 static int collect(const struct kube_service_port *p, uint8_t family,
 		   const struct kube_slice *const *slices, size_t n_slices,
@@ -295,16 +351,23 @@ static bool is_exposed(const struct kube_service *s, enum frontend_kind kind)
 	return true;
 }
 
-/* loadBalancerSourceRanges guard the real load balancer: no short cut around them. */
+/*
+ * loadBalancerSourceRanges guard the real load balancer: no short cut around them. With Cilium's annotation
+ * they are those that may not.
+ */
 static bool is_in_source_ranges(const struct kube_service *s, const struct service_options *opt)
 {
+	const char *policy = kube_pairs_get(&s->annotations, "service.cilium.io/src-ranges-policy");
+	bool is_deny = policy && str_eq(policy, "deny");
+
 	if (s->n_source_ranges == 0)
 		return true;
 	for (size_t i = 0; i < s->n_source_ranges; i++)
 		for (size_t j = 0; j < opt->n_host_ips; j++)
 			if (cidr_contains_ip(&s->source_ranges[i], &opt->host_ips[j]))
-				return true;
-	return false;
+				return !is_deny;
+	/* without an address nothing is known to be outside */
+	return is_deny && opt->n_host_ips > 0;
 }
 
 static int add_list(const struct select_ctx *x, uint8_t family, const struct ip *ips, size_t n,
@@ -315,10 +378,23 @@ static int add_list(const struct select_ctx *x, uint8_t family, const struct ip 
 
 	if (port == 0 || !is_exposed(x->s, kind))
 		return 0;
-	for (size_t i = 0; i < n && r >= 0; i++)
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		/* A Service must not draw to itself what this host says to itself. */
+		if (kind != FRONTEND_NODE_PORT && ip_is_special(&ips[i]))
+			continue;
 		if (ips[i].family == family)
 			r = add_frontend(x, &ips[i], port, kind);
+	}
 	return r;
+}
+
+/* A Service of one family has node ports in that one only. */
+static bool has_family(const struct kube_service *s, uint8_t family)
+{
+	for (size_t i = 0; i < s->n_cluster_ips; i++)
+		if (s->cluster_ips[i].family == family)
+			return true;
+	return false;
 }
 
 /* All frontends of one service port in one family. */
@@ -326,6 +402,7 @@ static int add_port(const struct select_ctx *x, uint8_t family)
 {
 	const struct kube_service *s = x->s;
 	const struct service_options *opt = x->opt;
+	const struct ip every_node = {.family = family};
 	int r = add_list(x, family, s->cluster_ips, s->n_cluster_ips, FRONTEND_CLUSTER_IP);
 
 	if (r >= 0 && opt->has_external_ips)
@@ -333,8 +410,8 @@ static int add_port(const struct select_ctx *x, uint8_t family)
 	if (r >= 0 && opt->has_load_balancers && s->type == KUBE_SERVICE_LOAD_BALANCER &&
 	    is_in_source_ranges(s, opt))
 		r = add_list(x, family, s->lb_ips, s->n_lb_ips, FRONTEND_LOAD_BALANCER);
-	if (r >= 0)
-		r = add_list(x, family, opt->node_ips, opt->n_node_ips, FRONTEND_NODE_PORT);
+	if (r >= 0 && opt->has_node_ports && has_family(s, family))
+		r = add_list(x, family, &every_node, 1, FRONTEND_NODE_PORT);
 	return r;
 }
 
@@ -417,8 +494,10 @@ int service_select(const struct kube_service *s, const struct kube_slice *const 
 			struct select_ctx x = {s, opt, &c, &s->ports[i], &out};
 
 			r = collect(&s->ports[i], families[j], slices, n_slices, opt, &c);
-			if (r >= 0)
-				r = add_port(&x, families[j]);
+			if (r < 0)
+				return r;
+			prefer_side(&c, s);
+			r = add_port(&x, families[j]);
 			if (r < 0)
 				return r;
 		}

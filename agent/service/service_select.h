@@ -18,7 +18,7 @@ enum frontend_kind {
 	FRONTEND_CLUSTER_IP,
 	FRONTEND_EXTERNAL_IP,
 	FRONTEND_LOAD_BALANCER,
-	FRONTEND_NODE_PORT,
+	FRONTEND_NODE_PORT, /* its address is the unspecified one: every node's */
 };
 
 enum {
@@ -65,8 +65,7 @@ struct service_options {
 	bool has_clustermesh;		  /* remote backends come from elsewhere: skip mirrored slices */
 	bool has_external_ips;		  /* CVE-2020-8554: leave it off unless asked for */
 	bool has_load_balancers;
-	const struct ip *node_ips;	  /* addresses whose node ports are translated; empty = none */
-	size_t n_node_ips;
+	bool has_node_ports; /* of every node: one frontend, with the address that is all zero */
 	const struct ip *host_ips;	  /* own addresses, for loadBalancerSourceRanges */
 	size_t n_host_ips;
 };

@@ -69,7 +69,8 @@ struct mesh_config {
 	__u32 ct_other_ticks;
 	__u32 event_rate; /* events a second and CPU */
 	__u32 event_burst;
-	__u32 pad1;
+	__u16 node_port_min; /* between them are all node ports; 0 and 0 = none, as old configurations have it */
+	__u16 node_port_max;
 };
 
 /* --- addresses --- */
@@ -291,11 +292,15 @@ struct mesh_rate {
 /* --- services --- */
 #define MESH_SVC_AFFINITY 1
 
+/* Scopes of keys; a node port has the unspecified address and stands for this port of every node. */
+#define MESH_SVC_ADDRESS   0
+#define MESH_SVC_NODE_PORT 1
+
 struct mesh_svc_key {
 	__u8 addr[16]; /* v4-mapped */
 	__be16 port;
 	__u8 proto;
-	__u8 pad;
+	__u8 scope;
 };
 
 /* Sets of backends never change: a new set is written, then the service points to it. */
@@ -334,9 +339,10 @@ struct mesh_sock_rev_key {
 };
 
 struct mesh_sock_rev {
-	__u8 addr[16];
+	__u8 addr[16]; /* what the application connected to */
 	__be16 port;
-	__u16 pad;
+	__u8 scope; /* of the service's key */
+	__u8 pad;
 	__u32 service_id;
 };
 

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "counters.h"
+#include "ipcache.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -89,12 +90,45 @@ INLINE const struct mesh_svc_slot *service_sticky(const struct mesh_config *c,
 	return b;
 }
 
+/* Turns an address into that of "every node". */
+INLINE void service_to_node_port(struct mesh_svc_key *k)
+{
+	__u32 *w = (__u32 *)k->addr;
+
+	if (!w[0] && !w[1] && w[2] == bpf_htonl(0xffff)) {
+		w[3] = 0;
+	} else {
+		w[0] = 0;
+		w[1] = 0;
+		w[2] = 0;
+		w[3] = 0;
+	}
+	k->scope = MESH_SVC_NODE_PORT;
+}
+
+/* Most connections are to no port in the range, and end here. */
+INLINE bool service_is_node_port(const struct mesh_config *c, const struct mesh_svc_key *k)
+{
+	const __u32 *w = (const __u32 *)k->addr;
+	bool v6 = w[0] || w[1] || w[2] != bpf_htonl(0xffff);
+	__u16 port = bpf_ntohs(k->port);
+	union addr a = {};
+
+	if (port > c->node_port_max || port < c->node_port_min)
+		return false;
+	if (v6)
+		memcpy(a.b, k->addr, 16);
+	else
+		a.w[0] = w[3];
+	return ipcache_is_node(&a, v6);
+}
+
 /*
  * Chooses a backend. A user space that replaces the set between the two look-ups has removed the
- * slot, so the service is read a second time.
+ * slot, so the service is read a second time. `k` becomes the key of the service that was found.
  */
 INLINE const struct mesh_svc_slot *service_choose(const struct mesh_config *c,
-						  const struct mesh_svc_key *k, __u32 pick,
+						  struct mesh_svc_key *k, __u32 pick,
 						  __u32 *service_id, bool *is_service)
 {
 	const struct mesh_svc_slot *b;
@@ -106,6 +140,10 @@ INLINE const struct mesh_svc_slot *service_choose(const struct mesh_config *c,
 #pragma unroll
 	for (i = 0; i < 2; i++) {
 		found = bpf_map_lookup_elem(&mesh_svc, k);
+		if (!found && k->scope == MESH_SVC_ADDRESS && service_is_node_port(c, k)) {
+			service_to_node_port(k);
+			found = bpf_map_lookup_elem(&mesh_svc, k);
+		}
 		if (!found)
 			return NULL;
 		*is_service = true;
@@ -131,12 +169,12 @@ INLINE bool addr_same(const __u8 a[16], const __u8 b[16])
 }
 
 /* So that answers and getpeername() show the service again. */
-INLINE void service_remember(struct bpf_sock_addr *ctx, const struct mesh_svc_key *k,
+INLINE void service_remember(struct bpf_sock_addr *ctx, const struct mesh_svc_key *k, __u8 scope,
 			     const struct mesh_svc_slot *b, __u32 service_id)
 {
 	struct mesh_sock_rev_key rk = {
 		.cookie = bpf_get_socket_cookie(ctx), .port = b->port, .proto = k->proto};
-	struct mesh_sock_rev rv = {.port = k->port, .service_id = service_id};
+	struct mesh_sock_rev rv = {.port = k->port, .scope = scope, .service_id = service_id};
 	const struct mesh_sock_rev *old;
 
 	memcpy(rk.addr, b->addr, 16);
@@ -157,13 +195,14 @@ INLINE enum service_result service_translate(struct bpf_sock_addr *ctx, struct m
 {
 	const struct mesh_config *c = service_config(ctx);
 	const struct mesh_svc_slot *b;
+	struct mesh_svc_key at = *k;
 	__u32 service_id = 0, pick;
 	bool is_service;
 
 	if (!c)
 		return SERVICE_NONE;
 	pick = sticks_to_socket ? (__u32)bpf_get_socket_cookie(ctx) : bpf_get_prandom_u32();
-	b = service_choose(c, k, pick, &service_id, &is_service);
+	b = service_choose(c, &at, pick, &service_id, &is_service);
 	if (!is_service)
 		return SERVICE_NONE;
 	if (!b) {
@@ -173,7 +212,7 @@ INLINE enum service_result service_translate(struct bpf_sock_addr *ctx, struct m
 		return SERVICE_REFUSED;
 	}
 	*ret = *b;
-	service_remember(ctx, k, ret, service_id);
+	service_remember(ctx, k, at.scope, ret, service_id);
 	count(MESH_PASS_SERVICE, MESH_EGRESS, 0);
 	return SERVICE_FOUND;
 }
@@ -197,6 +236,8 @@ INLINE bool service_reverse(struct bpf_sock_addr *ctx, const struct mesh_svc_key
 		return false;
 	k.port = rv->port;
 	memcpy(k.addr, rv->addr, 16);
+	if (rv->scope == MESH_SVC_NODE_PORT)
+		service_to_node_port(&k);
 	svc = bpf_map_lookup_elem(&mesh_svc, &k);
 	if (!svc || svc->service_id != rv->service_id) {
 		bpf_map_delete_elem(&mesh_sock_rev, &rk);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the reconcilers make of maps that are full for a while: nothing is lost, nothing stays behind. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -299,6 +301,64 @@ static void test_services(struct harness *h)
 	service_table_free(t);
 }
 
+static void node_port(struct service_table *t, const char *name, int port)
+{
+	json_t *doc = json_pack("{s:{s:s, s:s}, s:{s:s, s:s, s:[{s:i, s:i}]}}", "metadata", "name", name, "namespace", "n", "spec",
+				"type", "NodePort", "clusterIP", "10.96.0.1", "ports", "port", 80, "nodePort", port);
+	struct kube_service *s;
+	struct err err = {0};
+
+	CHECK_EQ(kube_service_decode(doc, &s, &err), 0);
+	CHECK_EQ(service_table_upsert(t, s), 0);
+	json_decref(doc);
+}
+
+static void expect_range(const struct recon_service *r, unsigned want_min, unsigned want_max)
+{
+	uint16_t min, max;
+
+	recon_service_node_ports(r, &min, &max);
+	CHECK_EQ(min, want_min);
+	CHECK_EQ(max, want_max);
+}
+
+/* The programs look at node ports only between the lowest and the highest; a restart knows them before the cluster does. */
+static void test_node_ports(struct harness *h)
+{
+	const struct service_options opt = {.has_node_ports = true};
+	struct mesh_svc_key key = {.addr = {[10] = 0xff, [11] = 0xff}, .proto = IPPROTO_TCP, .scope = MESH_SVC_NODE_PORT};
+	struct service_table *t;
+	struct recon_service *r;
+	struct mesh_svc v;
+
+	harness_reset(h);
+	CHECK_EQ(service_table_new(&opt, &t), 0);
+	CHECK_EQ(recon_service_new(h->obj, t, &r), 0);
+	expect_range(r, 0, 0);
+	node_port(t, "a", 30080);
+	CHECK_EQ(recon_service_apply(r), 0);
+	expect_range(r, 30080, 30080);
+	node_port(t, "b", 30070);
+	node_port(t, "c", 32000);
+	CHECK_EQ(recon_service_apply(r), 0);
+	expect_range(r, 30070, 32000);
+	key.port = htons(32000);
+	CHECK_EQ(bpfmap_get(h->obj, BPFOBJ_SVC, &key, &v), 0);
+	key.scope = MESH_SVC_ADDRESS;
+	CHECK_EQ(bpfmap_get(h->obj, BPFOBJ_SVC, &key, &v), -ENOENT);
+	recon_service_free(r);
+	service_table_free(t);
+
+	CHECK_EQ(service_table_new(&opt, &t), 0);
+	CHECK_EQ(recon_service_new(h->obj, t, &r), 0);
+	expect_range(r, 30070, 32000);
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(recon_service_sweep(r), 4); /* one ClusterIP, three node ports */
+	CHECK_EQ(entries(h, BPFOBJ_SVC), 0);
+	recon_service_free(r);
+	service_table_free(t);
+}
+
 int main(void)
 {
 	const struct bpfobj_sizes sizes = {.ipcache = SMALL, .classes = SMALL, .services = SMALL};
@@ -309,6 +369,7 @@ int main(void)
 	test_classes(&h);
 	test_names(&h);
 	test_services(&h);
+	test_node_ports(&h);
 	harness_close(&h);
 	return harness_done();
 }

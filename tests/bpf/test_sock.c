@@ -4,134 +4,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "bpf/bpf_attach.h"
-#include "bpf/harness.h"
-#include "bpf/lab.h"
-
-struct sock_lab {
-	struct lab lab;
-	struct harness h;
-	char pin[128];
-	char group[160];
-};
-
-static struct sockaddr_in6 sa6(const char *addr, uint16_t port)
-{
-	struct sockaddr_in6 sa = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-
-	pkt_addr16(addr, sa.sin6_addr.s6_addr);
-	return sa;
-}
-
-static struct sockaddr_in sa4(const char *addr, uint16_t port)
-{
-	return (struct sockaddr_in){.sin_family = AF_INET,
-				    .sin_port = htons(port),
-				    .sin_addr.s_addr = inet_addr(addr)};
-}
-
-static int make_socket(int family, int type)
-{
-	struct timeval limit = {.tv_usec = 500000};
-	int fd = socket(family, type | SOCK_CLOEXEC, 0);
-
-	CHECK(fd >= 0);
-	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
-	return fd;
-}
-
-/* A server on [::] that takes IPv4 as well. */
-static int serve(int type, const char *addr, uint16_t port)
-{
-	struct sockaddr_in6 sa = sa6(addr, port);
-	int fd = make_socket(AF_INET6, type);
-
-	CHECK_EQ(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	if (type == SOCK_STREAM)
-		CHECK_EQ(listen(fd, 64), 0);
-	return fd;
-}
-
-static struct mesh_svc_key svc_key(const char *addr, uint16_t port, uint8_t proto)
-{
-	struct mesh_svc_key k = {.port = htons(port), .proto = proto};
-
-	pkt_addr16(addr, k.addr);
-	return k;
-}
-
-static void service(struct sock_lab *l, const char *addr, uint16_t port, uint8_t proto,
-		    struct mesh_svc v)
-{
-	struct mesh_svc_key k = svc_key(addr, port, proto);
-
-	CHECK_EQ(bpfmap_put(l->h.obj, BPFOBJ_SVC, &k, &v), 0);
-}
-
-static void slot(struct sock_lab *l, uint32_t set, uint32_t index, const char *addr, uint16_t port,
-		 uint32_t backend)
-{
-	struct mesh_svc_slot_key k = {.set = set, .slot = index};
-	struct mesh_svc_slot v = {.port = htons(port), .backend_id = backend};
-
-	pkt_addr16(addr, v.addr);
-	CHECK_EQ(bpfmap_put(l->h.obj, BPFOBJ_SVC_SLOT, &k, &v), 0);
-}
-
-static void unslot(struct sock_lab *l, uint32_t set, uint32_t index)
-{
-	struct mesh_svc_slot_key k = {.set = set, .slot = index};
-
-	CHECK_EQ(bpfmap_del(l->h.obj, BPFOBJ_SVC_SLOT, &k), 0);
-}
-
-static void open_lab(struct sock_lab *l)
-{
-	struct bpfobj_options opt = {.pin_dir = l->pin};
-	struct err err = {0};
-	int r;
-
-	lab_open(&l->lab);
-	if (mount("none", l->lab.cgroup, "cgroup2", 0, NULL) < 0) {
-		printf("skipped: no cgroup2: %s\n", strerror(errno));
-		exit(HARNESS_SKIP);
-	}
-	(void)snprintf(l->pin, sizeof(l->pin), "%s/v1", l->lab.bpf); /* fits */
-	(void)snprintf(l->group, sizeof(l->group), "%s/mesh-test-%d", l->lab.cgroup, getpid());
-	CHECK_EQ(mkdir(l->group, 0755), 0);
-	lab_sh("echo %d >%s/cgroup.procs", getpid(), l->group);
-	r = bpfobj_open(&opt, &l->h.obj, &err);
-	if (r < 0) {
-		printf("%s: %s\n", r == -EPERM ? "skipped" : "failed", err.text);
-		exit(r == -EPERM ? HARNESS_SKIP : 99);
-	}
-	CHECK_EQ(bpfconfig_open(l->h.obj, &l->h.conf), 0);
-	CHECK_EQ(bpfconfig_init(l->h.conf), 0);
-	l->h.c = bpfconfig_get(l->h.conf);
-	CHECK_EQ(bpfattach_cgroup(l->h.obj, l->lab.bpf, &err), -EBADF);
-	CHECK_EQ(bpfattach_cgroup(l->h.obj, l->group, &err), 0);
-	/* a second time: in place */
-	CHECK_EQ(bpfattach_cgroup(l->h.obj, l->group, &err), 0);
-	bpfconfig_commit(l->h.conf, 0, MESH_STATE_SERVICES);
-}
-
-static void close_lab(struct sock_lab *l)
-{
-	struct err err = {0};
-
-	lab_sh("echo %d >%s/cgroup.procs", getpid(), l->lab.cgroup);
-	CHECK_EQ(bpfattach_detach_all(l->h.obj, &err), 0);
-	CHECK_EQ(bpfobj_unpin(l->h.obj), 0);
-	harness_close(&l->h);
-	CHECK_EQ(rmdir(l->group), 0);
-	lab_close(&l->lab);
-}
+#include "bpf/sock_lab.h"
 
 /* Connects; 0 or -errno. If it worked, checks what the application sees as its peer. */
 static int try4(const char *addr, uint16_t port)
@@ -296,6 +173,154 @@ static void test_affinity(struct sock_lab *l, int a, int b)
 	CHECK_EQ(accepted(left == 1 ? a : b), 21);
 }
 
+/* Each use begins the time anew; when it is over, the choice is free again. */
+static void test_affinity_ends(struct sock_lab *l, int a, int b)
+{
+	struct mesh_affinity_key k = {.service_id = 40};
+	struct mesh_affinity v;
+	uint64_t hour;
+
+	k.netns_cookie = l->h.c->netns_cookie;
+	hour = (uint64_t)3600 * l->h.c->ticks_per_s;
+	for (unsigned i = 0; i < 40; i++) {
+		/* as if the last use was 3600 s ago; the limit of the service is 100 s */
+		CHECK_EQ(bpfmap_get(l->h.obj, BPFOBJ_AFFINITY, &k, &v), 0);
+		CHECK(v.last_ticks > hour);
+		v.last_ticks -= hour;
+		CHECK_EQ(bpfmap_put(l->h.obj, BPFOBJ_AFFINITY, &k, &v), 0);
+		CHECK_EQ(try4("10.96.0.40", 80), 0);
+	}
+	unsigned na = accepted(a), nb = accepted(b);
+
+	CHECK_EQ(na + nb, 40);
+	CHECK(na >= 5 && nb >= 5); /* as in test_tcp() */
+	/* half of the time later the backend is kept, and its time is that of this use */
+	CHECK_EQ(bpfmap_get(l->h.obj, BPFOBJ_AFFINITY, &k, &v), 0);
+	uint64_t last = v.last_ticks;
+
+	v.last_ticks -= 50 * (uint64_t)l->h.c->ticks_per_s;
+	CHECK_EQ(bpfmap_put(l->h.obj, BPFOBJ_AFFINITY, &k, &v), 0);
+	CHECK_EQ(try4("10.96.0.40", 80), 0);
+	CHECK_EQ(accepted(v.backend_id == 1 ? a : b), 1);
+	CHECK_EQ(bpfmap_get(l->h.obj, BPFOBJ_AFFINITY, &k, &v), 0);
+	CHECK(v.last_ticks >= last);
+}
+
+static size_t remembered(struct sock_lab *l)
+{
+	size_t n = 0;
+
+	CHECK_EQ(bpfmap_count(l->h.obj, BPFOBJ_SOCK_REV, &n), 0);
+	return n;
+}
+
+/* A closed socket leaves nothing behind, whatever ended it, and an open one what getpeername() needs. */
+static void test_release(struct sock_lab *l, int a)
+{
+	struct sockaddr_in to = sa4("10.96.0.60", 80), udp_to = sa4("10.96.0.60", 53), peer;
+	struct sockaddr_in6 to6 = sa6("10.96.0.60", 80);
+	socklen_t len = sizeof(peer);
+	int keep = make_socket(AF_INET, SOCK_STREAM), mapped = make_socket(AF_INET6, SOCK_STREAM), c;
+	int udp = make_socket(AF_INET, SOCK_DGRAM);
+	size_t before;
+
+	CHECK_EQ(bpfmap_clear(l->h.obj, BPFOBJ_SOCK_REV), 0);
+	before = remembered(l);
+	slot(l, 60, 0, "127.0.0.1", 7001, 1);
+	service(l, "10.96.0.60", 80, IPPROTO_TCP, (struct mesh_svc){60, 1, 0, 0, 60});
+	service(l, "10.96.0.60", 53, IPPROTO_UDP, (struct mesh_svc){60, 1, 0, 0, 61});
+	CHECK_EQ(connect(keep, (struct sockaddr *)&to, sizeof(to)), 0);
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(try4("10.96.0.60", 80), 0);
+	CHECK_EQ(remembered(l), before + 1);
+	CHECK_EQ(connect(mapped, (struct sockaddr *)&to6, sizeof(to6)), 0);
+	CHECK_EQ(connect(udp, (struct sockaddr *)&udp_to, sizeof(udp_to)), 0);
+	CHECK_EQ(remembered(l), before + 3);
+	close(mapped);
+	close(udp);
+	CHECK_EQ(remembered(l), before + 1);
+	CHECK_EQ(getpeername(keep, (struct sockaddr *)&peer, &len), 0);
+	CHECK_EQ(peer.sin_addr.s_addr, to.sin_addr.s_addr);
+	/* the peer resets, then the client closes */
+	while ((c = accept4(a, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		struct linger hard = {.l_onoff = 1};
+
+		CHECK_EQ(setsockopt(c, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+		close(c);
+	}
+	CHECK_EQ(remembered(l), before + 1);
+	close(keep);
+	CHECK_EQ(remembered(l), before);
+}
+
+static void node_port(struct sock_lab *l, const char *unspecified, uint16_t port, uint8_t proto, struct mesh_svc v)
+{
+	struct mesh_svc_key k = svc_key(unspecified, port, proto);
+
+	k.scope = MESH_SVC_NODE_PORT;
+	CHECK_EQ(bpfmap_put(l->h.obj, BPFOBJ_SVC, &k, &v), 0);
+}
+
+/* A node port is there on every node, and nowhere else. */
+static void test_node_ports(struct sock_lab *l, int a)
+{
+	int c = serve(SOCK_STREAM, "::1", 7003);
+
+	harness_ip(&l->h, "172.19.100.11", 6, 0, MESH_IP_NODE);
+	harness_ip(&l->h, "172.19.100.12", 4711, 0, MESH_IP_NODE); /* whatever else the node is */
+	harness_ip(&l->h, "172.19.100.13", 6, 0, 0); /* another external host */
+	harness_ip(&l->h, "fd00:19::11", 6, 0, MESH_IP_NODE);
+	slot(l, 50, 0, "127.0.0.1", 7001, 1);
+	node_port(l, "0.0.0.0", 30080, IPPROTO_TCP, (struct mesh_svc){50, 1, 0, 0, 50});
+	slot(l, 51, 0, "::1", 7003, 3);
+	node_port(l, "::", 30080, IPPROTO_TCP, (struct mesh_svc){51, 1, 0, 0, 51});
+	node_port(l, "0.0.0.0", 30081, IPPROTO_TCP, (struct mesh_svc){52, 0, 0, 0, 52});
+	CHECK_EQ(try4("172.19.100.11", 30080), -ENETUNREACH); /* no range, no node ports */
+	l->h.c->node_port_min = 30080;
+	l->h.c->node_port_max = 30081;
+	CHECK_EQ(try4("172.19.100.11", 30080), 0);
+	CHECK_EQ(try6("172.19.100.12", 30080), 0); /* mapped */
+	CHECK_EQ(accepted(a), 2);
+	CHECK_EQ(try6("fd00:19::11", 30080), 0);
+	CHECK_EQ(accepted(c), 1);
+	CHECK_EQ(try4("172.19.100.11", 30081), bpfobj_features(l->h.obj)->has_set_retval ? -EHOSTUNREACH : -EPERM);
+	/* in the range, but of no Service; beside it; of no node; this host itself, by whatever name */
+	CHECK_EQ(try4("172.19.100.11", 30082), -ENETUNREACH);
+	CHECK_EQ(try4("172.19.100.11", 30079), -ENETUNREACH);
+	CHECK_EQ(try4("172.19.100.13", 30080), -ENETUNREACH);
+	CHECK_EQ(try4("127.0.0.1", 30080), -ECONNREFUSED);
+	CHECK_EQ(try6("::1", 30080), -ECONNREFUSED);
+	struct sockaddr_in any = sa4("0.0.0.0", 30080);
+	int fd = make_socket(AF_INET, SOCK_STREAM);
+
+	CHECK_EQ(connect(fd, (struct sockaddr *)&any, sizeof(any)), -1);
+	CHECK_EQ(errno, ECONNREFUSED);
+	close(fd);
+	close(c);
+}
+
+/* Datagrams, both ways: the answer comes from the node that was asked. */
+static void test_node_port_udp(struct sock_lab *l)
+{
+	struct sockaddr_in to = sa4("172.19.100.11", 30080), from = {0};
+	int server = serve(SOCK_DGRAM, "127.0.0.1", 7054), fd = make_socket(AF_INET, SOCK_DGRAM);
+	struct sockaddr_in6 client;
+	socklen_t len = sizeof(client);
+	char buf[16];
+
+	slot(l, 53, 0, "127.0.0.1", 7054, 21);
+	node_port(l, "0.0.0.0", 30080, IPPROTO_UDP, (struct mesh_svc){53, 1, 0, 0, 53});
+	CHECK_EQ(sendto(fd, "ask", 3, 0, (struct sockaddr *)&to, sizeof(to)), 3);
+	CHECK_EQ(recvfrom(server, buf, sizeof(buf), 0, (struct sockaddr *)&client, &len), 3);
+	CHECK_EQ(sendto(server, "yes", 3, 0, (struct sockaddr *)&client, len), 3);
+	len = sizeof(from);
+	CHECK_EQ(recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 3);
+	CHECK_EQ(from.sin_addr.s_addr, to.sin_addr.s_addr);
+	CHECK_EQ(from.sin_port, to.sin_port);
+	close(fd);
+	close(server);
+}
+
 /* Whom the programs leave alone. There is no route to the service, so it cannot be reached then. */
 static void test_exempt(struct sock_lab *l, int b)
 {
@@ -326,7 +351,7 @@ int main(void)
 	struct sock_lab l = {0};
 	int a, b;
 
-	open_lab(&l);
+	sock_lab_open(&l);
 	a = serve(SOCK_STREAM, "127.0.0.1", 7001);
 	b = serve(SOCK_STREAM, "127.0.0.2", 7002);
 	/* accepted() must not wait */
@@ -336,9 +361,13 @@ int main(void)
 	test_tcp(&l, a, b);
 	test_udp(&l);
 	test_affinity(&l, a, b);
+	test_affinity_ends(&l, a, b);
+	test_release(&l, a);
+	test_node_ports(&l, a);
+	test_node_port_udp(&l);
 	test_exempt(&l, b);
 	close(a);
 	close(b);
-	close_lab(&l);
+	sock_lab_close(&l);
 	return harness_done();
 }

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The whole product against the in-tree API server, in network namespaces: joining, enforcement on both
-# paths, forged packets, faults of the API server, a dying daemon, changes of the host's network, leaving.
+# paths, services, forged packets, faults of the API server, a dying daemon, changes of the host's network, leaving.
 # Prints PASS, FAIL or SKIP for each case. Needs root, curl, jq, iproute2; ends with 77 without them.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/story_lib.sh"
 . "$HERE/story_cases.sh"
+. "$HERE/story_services.sh"
 story_enter "$0" "$@"
 
 fault() { api POST /test/faults -H 'Content-Type: application/json' -d "$1" -o /dev/null; }
@@ -358,8 +359,9 @@ cluster_start
 pods_start
 host_add ahch-to $AHCHTO
 host_add crait $CRAIT
+echo 'zone = "endor";' >>"$T/ahch-to/agent.conf"
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining listing enforcement forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
+for part in ${STORY_PARTS:-joining listing enforcement services forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
 story_finish

@@ -141,3 +141,75 @@ Test(world, services_alone_change_no_policy, .init = setup, .fini = teardown)
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_eq(policy_generation(w->policies), before);
 }
+
+static int count_backends(const struct frontend *f, void *arg)
+{
+	*(size_t *)arg += f->n_backends;
+	return 0;
+}
+
+/* Two backends, one in each zone, behind one ClusterIP and one node port. */
+static void add_zoned(void)
+{
+	CLEANUP(json_decref) json_t *service = json_loads(
+		"{\"metadata\":{\"name\":\"web\",\"namespace\":\"legacy\"},\"spec\":{\"type\":\"NodePort\",\"clusterIP\":"
+		"\"10.96.0.2\",\"ports\":[{\"port\":80,\"nodePort\":30080}]}}", 0, NULL);
+	CLEANUP(json_decref) json_t *slice = json_loads(
+		"{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"legacy\",\"labels\":{\"kubernetes.io/service-name\":\"web\"}},"
+		"\"addressType\":\"IPv4\",\"ports\":[{\"port\":8080}],\"endpoints\":["
+		"{\"addresses\":[\"10.244.1.1\"],\"hints\":{\"forZones\":[{\"name\":\"endor\"}]}},"
+		"{\"addresses\":[\"10.244.1.2\"],\"hints\":{\"forZones\":[{\"name\":\"hoth\"}]}}]}", 0, NULL);
+	struct kube_service *s;
+	struct kube_slice *e;
+	struct err err = {0};
+
+	cr_assert_eq(kube_service_decode(service, &s, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert(w->services, s), 0);
+	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
+}
+
+static void expect_services(const struct conf *c, size_t frontends, size_t backends)
+{
+	struct service_counts counts;
+	size_t n = 0;
+
+	cr_assert_eq(world_set_services(w, c, NULL, 0), 0);
+	cr_assert_eq(service_table_flush(w->services, NULL, NULL), 0);
+	service_table_counts(w->services, &counts);
+	(void)service_table_each(w->services, count_backends, &n);
+	cr_expect_eq(counts.frontends, frontends);
+	cr_expect_eq(n, backends);
+}
+
+/* The zone and the kinds of addresses are those of the configuration, from the first flush and after a reload. */
+Test(world, services_follow_the_configuration, .init = setup, .fini = teardown)
+{
+	char zone[] = "endor";
+	struct conf c = {.zone = zone};
+
+	add_zoned();
+	expect_services(&conf, 1, 2);
+	expect_services(&c, 1, 1);
+	c.services.has_node_ports = true;
+	expect_services(&c, 2, 2);
+	c.zone = NULL;
+	expect_services(&c, 2, 4);
+}
+
+/* Nodes and API servers are no endpoints: what is gone from the services there is gone. */
+Test(world, endpoints_are_told_from_nodes, .init = setup, .fini = teardown)
+{
+	const struct ipcache_claim pod = {.identity = 4711};
+	struct ip ip;
+
+	add_node(NODE("n1", "172.18.0.3"));
+	cr_assert_eq(ip_parse("172.18.0.3", &ip), 0);
+	cr_expect_not(world_has_endpoint(w, &ip));
+	cr_assert_eq(ip_parse("10.244.7.7", &ip), 0);
+	cr_expect_not(world_has_endpoint(w, &ip));
+	cr_assert_eq(ipcache_claim(w->addresses, IPCACHE_FROM_ENDPOINT, &ip, &pod), 0);
+	cr_expect(world_has_endpoint(w, &ip));
+	ipcache_release(w->addresses, IPCACHE_FROM_ENDPOINT, &ip, 0);
+	cr_expect_not(world_has_endpoint(w, &ip));
+}

@@ -6,6 +6,7 @@
 #include <linux/if_link.h>
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "netlink/nl_attr.h"
 #include "netlink/nl_link.h"
 #include "netlink/nl_route.h"
+#include "netlink/nl_sock.h"
 
 static struct nlmsghdr *begin(union nl_buf *b, uint16_t type, const void *extra, size_t len)
 {
@@ -240,4 +242,62 @@ Test(nl_attr, refuses_lengths_that_lie)
 	first->nla_len = UINT16_MAX;
 	cr_assert_eq(nl_attr_index(h, sizeof(struct ifinfomsg), tb, IFLA_MTU), -EBADMSG);
 	cr_assert_eq(nl_attr_index(h, 4096, tb, IFLA_MTU), -EBADMSG);
+}
+
+static struct nlmsghdr *socket_of(union nl_buf *b, uint8_t family, const char *remote)
+{
+	struct inet_diag_msg d = {.idiag_family = family, .idiag_inode = 4711};
+	struct ip ip;
+
+	cr_assert_eq(ip_parse(remote, &ip), 0);
+	memcpy(d.id.idiag_dst, ip.b, ip_len(&ip));
+	d.id.idiag_dport = htons(8080);
+	d.id.idiag_sport = htons(40000);
+	d.id.idiag_cookie[0] = 0x89abcdef;
+	d.id.idiag_cookie[1] = 0x01234567;
+	return begin(b, SOCK_DIAG_BY_FAMILY, &d, sizeof(d));
+}
+
+Test(nl_sock, decodes_a_socket)
+{
+	static const struct {
+		uint8_t family;
+		const char *remote, *want;
+	} cases[] = {
+		{AF_INET, "10.244.1.17", "10.244.1.17"},
+		{AF_INET6, "fd00:1::17", "fd00:1::17"},
+		{AF_INET6, "::ffff:10.244.1.17", "10.244.1.17"}, /* a socket for both that talks IPv4 */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[IP_STRLEN];
+		struct nl_sock s;
+		union nl_buf b;
+
+		cr_assert_eq(nl_sock_decode(socket_of(&b, cases[i].family, cases[i].remote), &s), 0);
+		cr_expect_str_eq(ip_str(&s.remote, text), cases[i].want);
+		cr_expect_eq(s.remote_port, 8080);
+		cr_expect_eq(s.cookie, 0x0123456789abcdefULL);
+		cr_expect_eq(s.family, cases[i].family);
+		cr_expect(!s.is_closed);
+		cr_expect_eq(ntohs(s.id.idiag_sport), 40000);
+	}
+}
+
+Test(nl_sock, refuses_others)
+{
+	union nl_buf b;
+	struct nlmsghdr *h = socket_of(&b, AF_INET, "10.244.1.17");
+	struct nl_sock s;
+
+	((struct inet_diag_msg *)mnl_nlmsg_get_payload(h))->idiag_inode = 0;
+	cr_assert_eq(nl_sock_decode(h, &s), 0);
+	cr_expect(s.is_closed);
+	h->nlmsg_len -= 4;
+	cr_expect_eq(nl_sock_decode(h, &s), -EBADMSG);
+	h = socket_of(&b, AF_INET, "10.244.1.17");
+	h->nlmsg_type = SOCK_DESTROY;
+	cr_expect_eq(nl_sock_decode(h, &s), -ENOMSG);
+	h = socket_of(&b, AF_UNIX, "10.244.1.17");
+	cr_expect_eq(nl_sock_decode(h, &s), -ENOMSG);
 }

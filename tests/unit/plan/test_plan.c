@@ -198,6 +198,26 @@ Test(plan_service, mapped_and_back)
 	}
 }
 
+/* The unspecified address is no one's: a node port must not be found by whoever connects to it. */
+Test(plan_service, node_ports_have_a_scope_of_their_own)
+{
+	static const struct {
+		const char *ip;
+		uint8_t scope;
+	} cases[] = {{"0.0.0.0", MESH_SVC_NODE_PORT}, {"::", MESH_SVC_NODE_PORT}, {"10.96.0.1", MESH_SVC_ADDRESS},
+		     {"0.0.0.1", MESH_SVC_ADDRESS},   {"::1", MESH_SVC_ADDRESS},  {"::ffff:0.0.0.0", MESH_SVC_ADDRESS}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct mesh_svc_key key;
+		struct ip ip;
+
+		cr_assert_eq(ip_parse(cases[i].ip, &ip), 0);
+		key = plan_service_key(&ip, 30080, IPPROTO_TCP);
+		cr_expect_eq(key.scope, cases[i].scope, "%s", cases[i].ip);
+		cr_expect_eq(key.port, htons(30080));
+	}
+}
+
 Test(plan_service, slots)
 {
 	struct backend backends[3] = {{.port = 8080, .id = 11}, {.port = 8081, .id = 12}, {.port = 8082, .id = 13}};

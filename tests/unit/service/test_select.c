@@ -86,7 +86,11 @@ static void check_case(json_t *c)
 	const char *id = json_string_value(json_object_get(c, "id"));
 	const char *flags = json_string_value(json_object_get(c, "flags"));
 	bool local = json_is_true(json_object_get(c, "local"));
-	struct kube_service *s = service_of(local ? WEB ",'internalTrafficPolicy':'Local'}}" : WEB "}}");
+	CLEANUP(free) char *notes = json_dumps(json_object_get(c, "annotations"), 0);
+	CLEANUP(free) char *text = str_printf("{'metadata':{'namespace':'prod','name':'web','annotations':%s},'spec':{"
+					      "'clusterIP':'10.96.0.20','ports':[{'name':'http','port':80}]%s}}",
+					      notes ? notes : "{}", local ? ",'internalTrafficPolicy':'Local'" : "");
+	struct kube_service *s = service_of(text);
 	struct service_options opt = {.node = "vm1",
 				      .zone = "z1",
 				      .has_clustermesh = json_is_true(json_object_get(c, "clustermesh"))};
@@ -172,11 +176,10 @@ static void check_frontends(const char *spec, const char *rest, const struct ser
 Test(select, frontends_of_each_source)
 {
 	const struct service_options none = {.node = "vm1"};
-	struct ip node = ip_of("172.19.0.1"), host = ip_of("172.19.100.2");
+	struct ip host = ip_of("172.19.100.2");
 	struct service_options all = {.has_external_ips = true,
 				      .has_load_balancers = true,
-				      .node_ips = &node,
-				      .n_node_ips = 1,
+				      .has_node_ports = true,
 				      .host_ips = &host,
 				      .n_host_ips = 1};
 
@@ -191,11 +194,59 @@ Test(select, frontends_of_each_source)
 			"10.96.0.1:53/TCP 0 10.96.0.1:53/UDP 0 10.96.0.1:53/SCTP 0 ");
 	check_frontends(LB, LB_STATUS, &none, "10.96.0.1:80/TCP 0 ");
 	check_frontends(LB, LB_STATUS, &all,
-			"10.96.0.1:80/TCP 0 172.19.0.1:30080/TCP 3 192.0.2.1:80/TCP 2 192.0.2.3:80/TCP 2 192.0.2.9:80/TCP 1 ");
+			"0.0.0.0:30080/TCP 3 10.96.0.1:80/TCP 0 192.0.2.1:80/TCP 2 192.0.2.3:80/TCP 2 192.0.2.9:80/TCP 1 ");
 	check_frontends(LB ",'loadBalancerSourceRanges':['172.19.0.0/16']", LB_STATUS, &all,
-			"10.96.0.1:80/TCP 0 172.19.0.1:30080/TCP 3 192.0.2.1:80/TCP 2 192.0.2.3:80/TCP 2 192.0.2.9:80/TCP 1 ");
+			"0.0.0.0:30080/TCP 3 10.96.0.1:80/TCP 0 192.0.2.1:80/TCP 2 192.0.2.3:80/TCP 2 192.0.2.9:80/TCP 1 ");
 	check_frontends(LB ",'loadBalancerSourceRanges':['10.0.0.0/8']", LB_STATUS, &all,
-			"10.96.0.1:80/TCP 0 172.19.0.1:30080/TCP 3 192.0.2.9:80/TCP 1 ");
+			"0.0.0.0:30080/TCP 3 10.96.0.1:80/TCP 0 192.0.2.9:80/TCP 1 ");
+}
+
+#define RANGED LB ",'loadBalancerSourceRanges':['172.19.0.0/16']"
+#define OTHERS LB ",'loadBalancerSourceRanges':['10.0.0.0/8']"
+
+Test(select, source_ranges_and_their_policy)
+{
+	struct ip host = ip_of("172.19.100.2");
+	const struct service_options opt = {.has_load_balancers = true, .host_ips = &host, .n_host_ips = 1};
+	const struct service_options unknown = {.has_load_balancers = true};
+	const char *status = ",'status':{'loadBalancer':{'ingress':[{'ip':'192.0.2.1'}]}}";
+	static const struct {
+		const char *spec, *policy;
+		bool is_short_cut, is_unknown;
+	} cases[] = {
+		{RANGED, "allow", true, false}, {OTHERS, "allow", false, false}, {RANGED, "deny", false, false},
+		{OTHERS, "deny", true, false},	{OTHERS, "other", false, false}, {OTHERS, "deny", false, true},
+		{RANGED, "allow", false, true}, {LB, "deny", true, true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(free) char *text = str_printf(
+			"{'metadata':{'namespace':'prod','name':'x','annotations':{'service.cilium.io/src-ranges-policy':'%s'}},"
+			"'spec':{%s}%s}", cases[i].policy, cases[i].spec, status);
+		CLEANUP(free) char *got = frontends_text(text, cases[i].is_unknown ? &unknown : &opt);
+
+		cr_expect_str_eq(got, cases[i].is_short_cut ? "10.96.0.1:80/TCP 0 192.0.2.1:80/TCP 2 " : "10.96.0.1:80/TCP 0 ",
+				 "case %zu: %s", i, got);
+	}
+}
+
+/* Whoever may write a Service could otherwise take over the resolver or the cloud's metadata of every host. */
+Test(select, no_service_has_an_address_of_the_host_itself)
+{
+	const struct service_options opt = {.has_load_balancers = true, .has_external_ips = true};
+
+	check_frontends("'type':'LoadBalancer','clusterIP':'10.96.0.1','externalIPs':['127.0.0.53','0.0.0.0','192.0.2.9']," PORTS,
+			";,'status':{'loadBalancer':{'ingress':[{'ip':'127.0.0.1'},{'ip':'169.254.169.254'},{'ip':'224.0.0.1'}]}}",
+			&opt, "10.96.0.1:80/TCP 0 192.0.2.9:80/TCP 1 ");
+}
+
+Test(select, node_ports_are_of_the_families_of_the_service)
+{
+	const struct service_options opt = {.has_node_ports = true};
+
+	check_frontends("'type':'NodePort','clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1','fd00::1']," PORTS, ";", &opt,
+			"0.0.0.0:30080/TCP 3 10.96.0.1:80/TCP 0 :::30080/TCP 3 fd00::1:80/TCP 0 ");
+	check_frontends("'type':'NodePort','clusterIP':'fd00::1'," PORTS, ";", &opt, ":::30080/TCP 3 fd00::1:80/TCP 0 ");
 }
 
 Test(select, labels_and_annotations_decide)

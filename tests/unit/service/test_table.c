@@ -182,16 +182,71 @@ Test(table, ids_are_stable_and_survive_a_restart)
 Test(table, options_recompute_everything)
 {
 	struct service_table *t = new_table();
-	struct ip node = ip_of("172.19.0.1");
+	const struct service_options with_node_ports = {.has_node_ports = true};
 	struct kube_service *s = simple_service("web", "10.96.0.1", 1);
 
 	s->ports[0].node_port = 30080;
 	cr_assert(service_table_upsert(t, s) == 0);
 	expect_flush(t, "+10.96.0.1=web/0 ");
-	cr_assert(service_table_set_options(t, &(struct service_options){.node_ips = &node, .n_node_ips = 1}) == 0);
-	expect_flush(t, "+172.19.0.1=web/0 ");
+	cr_assert(service_table_set_options(t, &with_node_ports) == 0);
+	expect_flush(t, "+0.0.0.0=web/0 ");
+	cr_assert(service_table_set_options(t, &with_node_ports) == 0);
+	cr_expect(!service_table_is_dirty(t), "the same once more is no change");
 	cr_assert(service_table_set_options(t, NULL) == 0);
-	expect_flush(t, "-172.19.0.1=web/0 ");
+	expect_flush(t, "-0.0.0.0=web/0 ");
+	service_table_free(t);
+}
+
+static void count_unused(const struct ip *ip, uint16_t port, uint8_t proto, void *arg)
+{
+	struct ip want = ip_of("10.1.0.1");
+
+	cr_expect(ip_eq(ip, &want));
+	cr_expect_eq(port, 8080);
+	cr_expect_eq(proto, IPPROTO_TCP);
+	++*(unsigned *)arg;
+}
+
+static enum service_use use_of(const struct service_table *t, uint16_t port, uint8_t proto)
+{
+	struct ip ip = ip_of("10.1.0.1");
+
+	return service_table_backend_use(t, &ip, port, proto);
+}
+
+Test(table, backends_go_out_of_use)
+{
+	struct service_table *t = new_table();
+	struct kube_slice *s = simple_slice("web-1", "web", "10.1.0.1");
+	unsigned n = 0;
+
+	service_table_on_unused(t, count_unused, &n);
+	cr_assert(service_table_upsert(t, simple_service("web", "10.96.0.1", 1)) == 0);
+	cr_assert(service_table_upsert(t, simple_service("also", "10.96.0.2", 1)) == 0);
+	cr_assert(service_table_upsert_slice(t, s) == 0);
+	cr_assert(service_table_upsert_slice(t, simple_slice("also-1", "also", "10.1.0.1")) == 0);
+	cr_expect_eq(use_of(t, 8080, IPPROTO_TCP), SERVICE_USE_LISTED, "before the flush");
+	cr_assert(service_table_flush(t, NULL, NULL) == 0);
+	cr_expect_eq(use_of(t, 8080, IPPROTO_TCP), SERVICE_USE_ACTIVE);
+	cr_expect_eq(use_of(t, 8081, IPPROTO_TCP), SERVICE_USE_NONE);
+	cr_expect_eq(use_of(t, 8080, IPPROTO_UDP), SERVICE_USE_NONE);
+	/* the other Service still has it */
+	service_table_remove_slice(t, "prod", "also-1");
+	cr_assert(service_table_flush(t, NULL, NULL) == 0);
+	cr_expect_eq(use_of(t, 8080, IPPROTO_TCP), SERVICE_USE_ACTIVE);
+	cr_expect_eq(n, 0);
+	/* not ready, but known */
+	s = simple_slice("web-1", "web", "10.1.0.1");
+	s->endpoints[0].conditions = KUBE_EP_SERVING;
+	cr_assert(service_table_upsert_slice(t, s) == 0);
+	cr_assert(service_table_flush(t, NULL, NULL) == 0);
+	cr_expect_eq(use_of(t, 8080, IPPROTO_TCP), SERVICE_USE_LISTED);
+	cr_expect_eq(n, 1);
+	service_table_remove_slice(t, "prod", "web-1");
+	cr_assert(service_table_flush(t, NULL, NULL) == 0);
+	cr_expect_eq(use_of(t, 8080, IPPROTO_TCP), SERVICE_USE_NONE);
+	cr_expect_eq(n, 1, "it was out of use already");
+	service_table_on_unused(t, NULL, NULL);
 	service_table_free(t);
 }
 

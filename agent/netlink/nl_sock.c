@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "netlink/nl_sock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+/* A UDP socket that is not connected is in CLOSE: to end it would move it to another port unseen. */
+static const uint32_t connected_states = 1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT | 1U << TCP_FIN_WAIT1 |
+					 1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING;
+
+static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret)
+{
+	const struct inet_diag_msg *d = mnl_nlmsg_get_payload(msg);
+	uint8_t dst[16];
+
+	if (msg->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return -ENOMSG;
+	if (mnl_nlmsg_get_payload_len(msg) < sizeof(*d))
+		return -EBADMSG;
+	if (d->idiag_family != AF_INET && d->idiag_family != AF_INET6)
+		return -ENOMSG;
+	memcpy(dst, d->id.idiag_dst, sizeof(dst));
+	*ret = (struct nl_sock){
+		.remote_port = ntohs(d->id.idiag_dport),
+		.cookie = (uint64_t)d->id.idiag_cookie[1] << 32 | d->id.idiag_cookie[0],
+		.family = d->idiag_family,
+		.is_closed = d->idiag_inode == 0,
+		.id = d->id,
+	};
+	if (d->idiag_family == AF_INET)
+		ret->remote = ip_from_bytes(AF_INET, dst);
+	else if (memcmp(dst, mapped_prefix, sizeof(mapped_prefix)) == 0)
+		ret->remote = ip_from_bytes(AF_INET, dst + sizeof(mapped_prefix));
+	else
+		ret->remote = ip_from_bytes(AF_INET6, dst);
+	return 0;
+}
+
+static struct inet_diag_req_v2 *put_request(union nl_buf *b, uint16_t type, uint16_t flags, uint8_t family, uint8_t proto)
+{
+	struct inet_diag_req_v2 *req;
+
+	memset(b, 0, sizeof(*b));
+	mnl_nlmsg_put_header(b);
+	b->hdr.nlmsg_type = type;
+	b->hdr.nlmsg_flags = flags;
+	req = mnl_nlmsg_put_extra_header(&b->hdr, sizeof(*req));
+	req->sdiag_family = family;
+	req->sdiag_protocol = proto;
+	req->idiag_states = connected_states;
+	return req;
+}
+
+/* One instruction for the kernel: pass what has this peer; the way that fails leads beyond the end. */
+static void put_filter(struct nlmsghdr *h, const struct ip *remote, uint16_t port)
+{
+	struct {
+		struct inet_diag_bc_op op;
+		struct inet_diag_hostcond cond;
+		uint8_t addr[16];
+	} __attribute__((packed)) f = {.op = {.code = INET_DIAG_BC_D_COND}};
+	size_t len = sizeof(f.op) + sizeof(f.cond) + ip_len(remote);
+
+	f.op.yes = (unsigned char)len;
+	f.op.no = (unsigned short)(len + sizeof(f.op));
+	f.cond.family = remote->family;
+	f.cond.prefix_len = (uint8_t)ip_bits(remote);
+	f.cond.port = port;
+	memcpy(f.addr, remote->b, ip_len(remote));
+	mnl_attr_put(h, INET_DIAG_REQ_BYTECODE, len, &f);
+}
+
+int nl_sock_dump(struct nl *nl, uint8_t family, uint8_t proto, const struct ip *remote, uint16_t remote_port,
+		 const struct nl_reply *reply)
+{
+	union nl_buf b;
+
+	if ((family != AF_INET && family != AF_INET6) || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
+		return -EINVAL;
+	(void)put_request(&b, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, proto); /* all that a dump needs is set */
+	if (remote)
+		put_filter(&b.hdr, remote, remote_port);
+	return nl_request(nl, &b.hdr, reply);
+}
+
+int nl_sock_destroy(struct nl *nl, const struct nl_sock *s, uint8_t proto, const struct nl_reply *reply)
+{
+	union nl_buf b;
+	struct inet_diag_req_v2 *req = put_request(&b, SOCK_DESTROY, 0, s->family, proto);
+
+	req->id = s->id;
+	return nl_request(nl, &b.hdr, reply);
+}
