@@ -41,6 +41,7 @@ agent_libmesh_a_SOURCES += \
 # conf, obs
 agent_libmesh_a_SOURCES += \
 	agent/conf/conf.c agent/conf/conf.h \
+	agent/conf/conf_probe.c \
 	agent/conf/conf_schema.c agent/conf/conf_schema.h \
 	agent/conf/conf_value.c
 

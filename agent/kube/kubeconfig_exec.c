@@ -135,7 +135,7 @@ int kubeconfig_exec(const json_t *exec, const char *dir, json_t **ret_status, st
 	CLEANUP(close_fd) int fd = -1;
 	char path[4096];
 	const char *command;
-	pid_t pid;
+	pid_t pid = 0;
 	int r = check_exec(exec, &command, reterr), status;
 
 	if (r < 0)
