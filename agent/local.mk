@@ -88,6 +88,15 @@ agent_libmesh_a_SOURCES += \
 	agent/store/key_set.c agent/store/key_set.h \
 	agent/store/node_table.c agent/store/node_table.h
 
+# probe: health of the workloads of this host
+agent_libmesh_a_SOURCES += \
+	agent/probe/check.h \
+	agent/probe/check_exec.c agent/probe/check_exec.h \
+	agent/probe/check_tcp.c agent/probe/check_tcp.h \
+	agent/probe/probe_state.c agent/probe/probe_state.h \
+	agent/probe/probes.c agent/probe/probes.h \
+	agent/probe/units.c agent/probe/units.h
+
 # identity: ipcache
 agent_libmesh_a_SOURCES += \
 	agent/identity/ipcache.c agent/identity/ipcache.h
