@@ -41,6 +41,7 @@ agent_libmesh_a_SOURCES += \
 # conf, obs
 agent_libmesh_a_SOURCES += \
 	agent/conf/conf.c agent/conf/conf.h \
+	agent/conf/conf_probe.c \
 	agent/conf/conf_schema.c agent/conf/conf_schema.h \
 	agent/conf/conf_value.c
 
@@ -87,6 +88,15 @@ agent_libmesh_a_SOURCES += \
 	agent/store/endpoint_table.c agent/store/endpoint_table.h \
 	agent/store/key_set.c agent/store/key_set.h \
 	agent/store/node_table.c agent/store/node_table.h
+
+# probe: health of the workloads of this host
+agent_libmesh_a_SOURCES += \
+	agent/probe/check.h \
+	agent/probe/check_exec.c agent/probe/check_exec.h \
+	agent/probe/check_tcp.c agent/probe/check_tcp.h \
+	agent/probe/probe_state.c agent/probe/probe_state.h \
+	agent/probe/probes.c agent/probe/probes.h \
+	agent/probe/units.c agent/probe/units.h
 
 # identity: ipcache
 agent_libmesh_a_SOURCES += \

@@ -93,6 +93,13 @@ tests_unit_store_test_store_SOURCES = tests/unit/store/test_endpoint_table.c \
 	tests/unit/store/test_sets.c
 tests_unit_store_test_store_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/probe/test_probe
+TESTS += tests/unit/probe/test_probe
+tests_unit_probe_test_probe_SOURCES = tests/unit/probe/test_probes.c tests/unit/probe/test_state.c \
+	tests/lib/fake_systemd.c tests/lib/fake_systemd.h
+tests_unit_probe_test_probe_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_probe_test_probe_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_probe_test_probe_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/identity/test_ipcache
 TESTS += tests/unit/identity/test_ipcache
 tests_unit_identity_test_ipcache_SOURCES = tests/unit/identity/test_ipcache.c
@@ -377,7 +384,10 @@ check-cluster: all $(cluster_programs)
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
-story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_stream
+story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_stream tests/netns/story_systemd
+tests_netns_story_systemd_SOURCES = tests/netns/story_systemd.c tests/lib/fake_systemd.c tests/lib/fake_systemd.h
+tests_netns_story_systemd_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_netns_story_systemd_LDADD = $(MESH_LIBS)
 tests_netns_story_dns_SOURCES = tests/netns/story_dns.c
 tests_netns_story_dns_LDADD = $(MESH_LIBS)
 EXTRA_PROGRAMS += $(story_programs)

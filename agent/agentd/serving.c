@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "probe/probes.h"
 
 enum { DRAIN_S = 2 };
 
@@ -15,6 +16,7 @@ struct serving {
 	const struct join_state *join;
 	const struct service_table *services;
 	struct publish *publish;
+	struct probes *probes;
 	struct kube_pairs labels;
 	struct serve_named_port *ports;
 	struct serve_plan plan;
@@ -70,6 +72,8 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 	pc.addresses = addresses.data;
 	if (r == 0)
 		r = publish_new(loop, client, &pc, &s->publish);
+	if (r == 0)
+		r = probes_new(loop, conf, on_change, s, &s->probes);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(s);
@@ -80,6 +84,7 @@ void serving_free(struct serving *s)
 {
 	if (!s)
 		return;
+	probes_free(s->probes);
 	publish_free(s->publish);
 	serve_plan_done(&s->plan);
 	kube_pairs_done(&s->labels);
@@ -89,24 +94,46 @@ void serving_free(struct serving *s)
 }
 
 struct planning {
+	struct serving *s;
 	struct serve_plan plan;
 	struct serve_host host;
 };
 
+static int look_at_health(struct planning *p, const char *service)
+{
+	static const int families[2] = {AF_INET, AF_INET6};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct probes_view view;
+		int r = probes_get(p->s->probes, service, families[i], &view);
+
+		if (r < 0)
+			return r;
+		p->host.state[i] = (struct serve_state){.is_ready = view.is_ready, .is_serving = view.is_serving,
+							.is_terminating = view.is_terminating, .is_held = !view.is_known,
+							.is_gone = view.is_gone, .text = view.text};
+	}
+	return 0;
+}
+
 static int plan_service(const struct kube_service *svc, void *arg)
 {
 	struct planning *p = arg;
+	int r;
 
-	return str_eq(svc->ns, p->host.ns) ? serve_plan_add(&p->plan, svc, &p->host) : 0;
+	if (!serve_matches(svc, &p->host))
+		return 0;
+	r = look_at_health(p, svc->name);
+	return r < 0 ? r : serve_plan_add(&p->plan, svc, &p->host);
 }
 
 static int make_plan(struct serving *s)
 {
 	const struct strv *allowed = publish_allowed(s->publish);
-	struct planning p = {.host = {.name = s->join->host, .ns = s->join->namespace, .zone = *s->conf->zone ? s->conf->zone : NULL,
+	struct planning p = {.s = s, .host = {.name = s->join->host, .ns = s->join->namespace, .zone = *s->conf->zone ? s->conf->zone : NULL,
 				      .labels = &s->labels, .allowed = allowed ? allowed : &s->no_services,
 				      .ports = s->ports, .n_ports = s->conf->named_ports.n, .addresses = s->own.v,
-				      .n_addresses = s->own.n, .is_ready = true, .is_serving = true}};
+				      .n_addresses = s->own.n}};
 	int r = service_table_each_service(s->services, plan_service, &p);
 
 	if (r == 0) {
@@ -122,6 +149,17 @@ static int make_plan(struct serving *s)
 	return 0;
 }
 
+/* The address that is published in each family, as the plan picks it; family 0 if there is none. */
+static void set_probe_addresses(struct serving *s)
+{
+	struct ip v4 = {0}, v6 = {0};
+
+	for (size_t i = s->own.n; i > 0; i--)
+		if (!ip_is_special(&s->own.v[i - 1]))
+			*(s->own.v[i - 1].family == AF_INET ? &v4 : &v6) = s->own.v[i - 1];
+	probes_set_addresses(s->probes, &v4, &v6);
+}
+
 int serving_update(struct serving *s, const struct ip *own, size_t n_own)
 {
 	struct service_counts counts;
@@ -133,6 +171,7 @@ int serving_update(struct serving *s, const struct ip *own, size_t n_own)
 		s->own.n = 0;
 		for (size_t i = 0; r == 0 && i < n_own; i++)
 			r = ARRAY_ADD(&s->own, own[i]);
+		set_probe_addresses(s);
 	}
 	if (r < 0 || (!s->is_stale && counts.generation == s->generation))
 		return r;

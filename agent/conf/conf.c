@@ -127,6 +127,8 @@ static int check(struct conf *c, const char *file, struct err *reterr)
 			return err_set(reterr, EINVAL,
 				       "%s: addresses: loopback, link-local and multicast addresses "
 				       "cannot be reached by others", file);
+	if (conf_probe_resolve(c, reterr) < 0)
+		return err_prefix(reterr, -EINVAL, "%s", file);
 	if (c->dns.is_enabled && !c->dns.listen.n)
 		return err_set(reterr, EINVAL, "%s: dns.listen: needs an address while dns.enabled is true",
 			       file);

@@ -35,6 +35,23 @@ struct conf_named_port {
 	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
 };
 
+enum conf_probe_type { CONF_PROBE_TCP, CONF_PROBE_HTTP, CONF_PROBE_EXEC, CONF_PROBE_UNIT };
+
+/* How to learn whether this host can take connections of a Service. */
+struct conf_probe {
+	char *service; /* name; "*" = every Service that this host stands behind */
+	enum conf_probe_type type;
+	struct ip address;  /* of tcp and http; family 0 = each address that is published */
+	uint16_t port;	    /* of tcp and http */
+	char port_name[16]; /* from named-ports; "" = given as a number */
+	bool is_tls;	    /* of http: https, the certificate is not looked at */
+	char *path;	    /* of http; NULL for others, as the next two */
+	char *unit;
+	struct strv command; /* of exec: absolute path and arguments */
+	uint16_t interval_s, timeout_s;
+	uint16_t successes, failures; /* in a row, to count as ready, as not ready */
+};
+
 struct conf {
 	char *state_dir;      /* credentials and what join wrote */
 	char *runtime_dir;    /* control socket */
@@ -47,6 +64,7 @@ struct conf {
 	struct strv interfaces;   /* empty = automatic */
 	ARRAY(struct ip) addresses; /* empty = automatic */
 	ARRAY(struct conf_named_port) named_ports;
+	ARRAY(struct conf_probe) probes;
 	int log_level; /* LOG_* of syslog.h */
 	uint64_t mtu;  /* bytes; 0 = automatic */
 	enum conf_revoked revoked_action;

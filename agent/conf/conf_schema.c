@@ -48,6 +48,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Whether what policies deny is only counted and told, and passes"},
 	{"named-ports", CONF_NAMED_PORTS, AT(named_ports), "( )", .is_restart = true, .max = 64,
 	 .doc = "Ports of this host that policies and services may call by name"},
+	{"health-probes", CONF_PROBES, AT(probes), "( )", .is_restart = true, .max = 64,
+	 .doc = "How to learn whether this host can serve the Services that it stands behind"},
 	{"failsafe.enabled", CONF_BOOL, AT(failsafe.is_enabled), "true",
 	 .doc = "Whether the failsafe set is decided before any policy"},
 	{"failsafe.automatic", CONF_BOOL, AT(failsafe.has_automatic), "true",

@@ -16,7 +16,8 @@ enum conf_type {
 	CONF_DEVICES,	 /* list of patterns of them */
 	CONF_IPS,	 /* list of addresses */
 	CONF_FAILSAFES,	 /* list of groups */
-	CONF_NAMED_PORTS /* list of groups */
+	CONF_NAMED_PORTS, /* list of groups */
+	CONF_PROBES	  /* list of groups */
 };
 
 struct conf_choice {
@@ -44,5 +45,23 @@ int conf_value_read(struct conf *c, const struct conf_key *k, const config_setti
 /* Prints the member in the syntax of the file. */
 int conf_value_print(const struct conf *c, const struct conf_key *k, struct buf *buf);
 int conf_value_allowed(const struct conf_key *k, struct buf *buf);
+
+/* For members of groups: text, NULL if it is none; a number, false if it is none or out of bounds. */
+const char *conf_value_text(const config_setting_t *s);
+bool conf_value_number(const config_setting_t *s, uint64_t min, uint64_t max, uint64_t *ret);
+/* Letters of an IANA service name, as Kubernetes checks them. */
+bool conf_value_is_port_name(const char *s);
+/* True if it has no control character, quote or backslash, so that it can be printed in quotes. */
+bool conf_value_is_printable(const char *s);
+/* -EINVAL with the key, the member's name, what is wrong with it and what is allowed. */
+int conf_value_refuse(const struct conf_key *k, struct err *reterr, const char *name, const char *what);
+
+/* One group of health-probes, in conf_probe.c. `p` must be empty; what it owns is to be freed on failure, too. */
+int conf_probe_read(struct conf_probe *p, const struct conf_key *k, const config_setting_t *s, struct err *reterr);
+int conf_probe_print(const struct conf_probe *p, struct buf *buf);
+void conf_probe_done(struct conf_probe *p);
+/* Puts the numbers of named ports in. -EINVAL if a name is not there for tcp. */
+int conf_probe_resolve(struct conf *c, struct err *reterr);
+
 /* Frees what the member owns. */
 void conf_value_done(struct conf *c, const struct conf_key *k);

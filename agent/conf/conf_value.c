@@ -19,6 +19,7 @@ static const struct {
 typedef ARRAY(struct ip) ip_array;
 typedef ARRAY(struct conf_failsafe) failsafe_array;
 typedef ARRAY(struct conf_named_port) named_port_array;
+typedef ARRAY(struct conf_probe) probe_array;
 
 static void *member(const struct conf *c, const struct conf_key *k)
 {
@@ -62,6 +63,11 @@ int conf_value_allowed(const struct conf_key *k, struct buf *buf)
 				"a list of at most %" PRIu64 " groups like "
 				"( { name = \"web\"; port = 8080; protocol = \"tcp\"; } )",
 				k->max);
+	case CONF_PROBES:
+		return buf_addf(buf,
+				"a list of at most %" PRIu64 " groups like "
+				"( { service = \"web\"; type = \"tcp\"; port = 8080; } ), type is tcp, http, exec or unit",
+				k->max);
 	}
 	return -EINVAL;
 }
@@ -82,13 +88,13 @@ static bool is_list(const config_setting_t *s)
 	return config_setting_type(s) == CONFIG_TYPE_LIST || config_setting_type(s) == CONFIG_TYPE_ARRAY;
 }
 
-static const char *text_of(const config_setting_t *s)
+const char *conf_value_text(const config_setting_t *s)
 {
 	return config_setting_type(s) == CONFIG_TYPE_STRING ? config_setting_get_string(s) : NULL;
 }
 
 /* False if it is no whole number within the bounds. */
-static bool number_of(const config_setting_t *s, uint64_t min, uint64_t max, uint64_t *ret)
+bool conf_value_number(const config_setting_t *s, uint64_t min, uint64_t max, uint64_t *ret)
 {
 	long long v;
 
@@ -104,7 +110,7 @@ static bool number_of(const config_setting_t *s, uint64_t min, uint64_t max, uin
 	return true;
 }
 
-static bool is_printable(const char *s)
+bool conf_value_is_printable(const char *s)
 {
 	for (; *s; s++)
 		if ((unsigned char)*s < 0x20 || *s == 0x7f || *s == '"' || *s == '\\')
@@ -130,12 +136,12 @@ static bool is_device(const char *s, bool is_pattern)
 
 static int read_text(struct conf *c, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
 {
-	const char *text = text_of(s);
+	const char *text = conf_value_text(s);
 	char **at = member(c, k), *copy;
 
 	if (!text)
 		return refuse(k, reterr, "not text in quotes");
-	if (!is_printable(text))
+	if (!conf_value_is_printable(text))
 		return refuse(k, reterr, "has a control character, quote or backslash");
 	if (k->type == CONF_PATH && (text[0] != '/' || strlen(text) > 4000))
 		return refuse(k, reterr, "not an absolute path");
@@ -154,7 +160,7 @@ static int read_text(struct conf *c, const struct conf_key *k, const config_sett
 static int read_choice(struct conf *c, const struct conf_key *k, const config_setting_t *s,
 		       struct err *reterr)
 {
-	const char *text = text_of(s);
+	const char *text = conf_value_text(s);
 
 	for (const struct conf_choice *ch = k->choices; text && ch->name; ch++)
 		if (str_eq(text, ch->name)) {
@@ -174,7 +180,7 @@ static int read_devices(struct conf *c, const struct conf_key *k, const config_s
 	if (n > INTERFACES_MAX)
 		return refuse(k, reterr, "too many");
 	for (int i = 0; i < n; i++) {
-		const char *text = text_of(config_setting_get_elem(s, (unsigned)i));
+		const char *text = conf_value_text(config_setting_get_elem(s, (unsigned)i));
 
 		if (!text || !is_device(text, true))
 			return refuse(k, reterr, "an element is not a device name");
@@ -192,7 +198,7 @@ static int read_ips(struct conf *c, const struct conf_key *k, const config_setti
 
 	ARRAY_DONE(at);
 	for (int i = 0; i < n; i++) {
-		const char *text = text_of(config_setting_get_elem(s, (unsigned)i));
+		const char *text = conf_value_text(config_setting_get_elem(s, (unsigned)i));
 		struct ip ip;
 
 		if (!text || ip_parse(text, &ip) < 0)
@@ -231,7 +237,7 @@ static bool has_ports(uint8_t protocol)
 }
 
 /* One member of a group: 0, or refused with its name. */
-static int refuse_member(const struct conf_key *k, struct err *reterr, const char *name, const char *what)
+int conf_value_refuse(const struct conf_key *k, struct err *reterr, const char *name, const char *what)
 {
 	char text[128];
 
@@ -248,21 +254,21 @@ static int read_failsafe(struct conf_failsafe *f, const struct conf_key *k, cons
 	*f = (struct conf_failsafe){0};
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *m = config_setting_get_elem(s, (unsigned)i);
-		const char *name = config_setting_name(m), *text = text_of(m);
+		const char *name = config_setting_name(m), *text = conf_value_text(m);
 
 		if (str_eq(name, "protocol")) {
 			if (!protocol_of(text, &f->protocol))
-				return refuse_member(k, reterr, name,
+				return conf_value_refuse(k, reterr, name,
 						     "is not any, tcp, udp, sctp, icmp or icmpv6");
 			has_protocol = true;
 		} else if (str_eq(name, "port")) {
-			if (!number_of(m, 0, 65535, &port))
-				return refuse_member(k, reterr, name, "is not from 0 to 65535");
+			if (!conf_value_number(m, 0, 65535, &port))
+				return conf_value_refuse(k, reterr, name, "is not from 0 to 65535");
 		} else if (str_eq(name, "cidr")) {
 			if (!text || cidr_parse(text, true, &f->cidr) < 0)
-				return refuse_member(k, reterr, name, "is not an address or prefix");
+				return conf_value_refuse(k, reterr, name, "is not an address or prefix");
 		} else {
-			return refuse_member(k, reterr, name, "is unknown");
+			return conf_value_refuse(k, reterr, name, "is unknown");
 		}
 	}
 	if (!has_protocol)
@@ -274,7 +280,7 @@ static int read_failsafe(struct conf_failsafe *f, const struct conf_key *k, cons
 }
 
 /* IANA service name as Kubernetes checks it: letters, digits, single hyphens inside, one letter. */
-static bool is_port_name(const char *s)
+bool conf_value_is_port_name(const char *s)
 {
 	size_t len = strlen(s);
 	bool has_letter = false;
@@ -297,21 +303,21 @@ static int read_named_port(struct conf_named_port *p, const struct conf_key *k, 
 	*p = (struct conf_named_port){.protocol = IPPROTO_TCP};
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *m = config_setting_get_elem(s, (unsigned)i);
-		const char *name = config_setting_name(m), *text = text_of(m);
+		const char *name = config_setting_name(m), *text = conf_value_text(m);
 
 		if (str_eq(name, "name")) {
-			if (!text || !is_port_name(text))
-				return refuse_member(k, reterr, name,
+			if (!text || !conf_value_is_port_name(text))
+				return conf_value_refuse(k, reterr, name,
 						     "is not 1 to 15 of a-z, 0-9 and - with a letter");
 			(void)snprintf(p->name, sizeof(p->name), "%s", text); /* length checked above */
 		} else if (str_eq(name, "port")) {
-			if (!number_of(m, 1, 65535, &port))
-				return refuse_member(k, reterr, name, "is not from 1 to 65535");
+			if (!conf_value_number(m, 1, 65535, &port))
+				return conf_value_refuse(k, reterr, name, "is not from 1 to 65535");
 		} else if (str_eq(name, "protocol")) {
 			if (!protocol_of(text, &p->protocol) || !has_ports(p->protocol))
-				return refuse_member(k, reterr, name, "is not tcp, udp or sctp");
+				return conf_value_refuse(k, reterr, name, "is not tcp, udp or sctp");
 		} else {
-			return refuse_member(k, reterr, name, "is unknown");
+			return conf_value_refuse(k, reterr, name, "is unknown");
 		}
 	}
 	if (!p->name[0] || !port)
@@ -338,6 +344,15 @@ static int read_groups(struct conf *c, const struct conf_key *k, const config_se
 			r = read_failsafe(&f, k, e, reterr);
 			if (r >= 0)
 				r = ARRAY_ADD(at, f);
+		} else if (k->type == CONF_PROBES) {
+			probe_array *at = member(c, k);
+			struct conf_probe p = {0};
+
+			r = conf_probe_read(&p, k, e, reterr);
+			if (r >= 0)
+				r = ARRAY_ADD(at, p);
+			if (r < 0)
+				conf_probe_done(&p);
 		} else {
 			named_port_array *at = member(c, k);
 			struct conf_named_port p;
@@ -345,7 +360,7 @@ static int read_groups(struct conf *c, const struct conf_key *k, const config_se
 			r = read_named_port(&p, k, e, reterr);
 			for (size_t j = 0; r >= 0 && j < at->n; j++)
 				if (str_eq(at->v[j].name, p.name) && at->v[j].protocol == p.protocol)
-					r = refuse_member(k, reterr, p.name, "is there twice");
+					r = conf_value_refuse(k, reterr, p.name, "is there twice");
 			if (r >= 0)
 				r = ARRAY_ADD(at, p);
 		}
@@ -364,7 +379,7 @@ int conf_value_read(struct conf *c, const struct conf_key *k, const config_setti
 		*(bool *)member(c, k) = config_setting_get_bool(s);
 		return 0;
 	case CONF_INT:
-		if (!number_of(s, k->min, k->max, member(c, k)))
+		if (!conf_value_number(s, k->min, k->max, member(c, k)))
 			return refuse(k, reterr, "not a number in range");
 		return 0;
 	case CONF_CHOICE:
@@ -377,6 +392,7 @@ int conf_value_read(struct conf *c, const struct conf_key *k, const config_setti
 	case CONF_IPS:
 	case CONF_FAILSAFES:
 	case CONF_NAMED_PORTS:
+	case CONF_PROBES:
 		break;
 	}
 	if (!is_list(s))
@@ -403,15 +419,17 @@ static int print_failsafe(const struct conf_failsafe *f, bool is_first, struct b
 
 static int print_list(const struct conf *c, const struct conf_key *k, struct buf *buf)
 {
-	bool is_groups = k->type == CONF_FAILSAFES || k->type == CONF_NAMED_PORTS;
+	bool is_groups = k->type == CONF_FAILSAFES || k->type == CONF_NAMED_PORTS || k->type == CONF_PROBES;
 	const struct strv *names = member(c, k);
 	const ip_array *ips = member(c, k);
 	const failsafe_array *failsafes = member(c, k);
 	const named_port_array *ports = member(c, k);
+	const probe_array *probes = member(c, k);
 	char text[IP_STRLEN];
 	size_t n = k->type == CONF_DEVICES ? names->n
 		   : k->type == CONF_IPS   ? ips->n
-		   : is_groups && k->type == CONF_FAILSAFES ? failsafes->n : ports->n;
+		   : k->type == CONF_FAILSAFES ? failsafes->n
+		   : k->type == CONF_PROBES    ? probes->n : ports->n;
 	int r = buf_addf(buf, "%c", is_groups ? '(' : '[');
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -423,6 +441,11 @@ static int print_list(const struct conf *c, const struct conf_key *k, struct buf
 			r = buf_addf(buf, "%s\"%s\"", sep, ip_str(&ips->v[i], text));
 		else if (k->type == CONF_FAILSAFES)
 			r = print_failsafe(&failsafes->v[i], i == 0, buf);
+		else if (k->type == CONF_PROBES) {
+			r = buf_addf(buf, "%s", sep);
+			if (r >= 0)
+				r = conf_probe_print(&probes->v[i], buf);
+		}
 		else
 			r = buf_addf(buf, "%s{ name = \"%s\"; port = %u; protocol = \"%s\"; }", sep,
 				     ports->v[i].name, ports->v[i].port,
@@ -451,6 +474,7 @@ int conf_value_print(const struct conf *c, const struct conf_key *k, struct buf 
 	case CONF_IPS:
 	case CONF_FAILSAFES:
 	case CONF_NAMED_PORTS:
+	case CONF_PROBES:
 		return print_list(c, k, buf);
 	}
 	return -EINVAL;
@@ -476,6 +500,11 @@ void conf_value_done(struct conf *c, const struct conf_key *k)
 		break;
 	case CONF_NAMED_PORTS:
 		ARRAY_DONE((named_port_array *)member(c, k));
+		break;
+	case CONF_PROBES:
+		for (size_t i = 0; i < ((probe_array *)member(c, k))->n; i++)
+			conf_probe_done(&((probe_array *)member(c, k))->v[i]);
+		ARRAY_DONE((probe_array *)member(c, k));
 		break;
 	case CONF_BOOL:
 	case CONF_INT:

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 #include "base/clock.h"
@@ -210,6 +211,13 @@ int loop_add_signal(struct loop *l, int signo, loop_fn fn, void *arg, struct sou
 	else
 		r = sd_event_add_signal(l->event, &s->sd, signo, on_signal, s);
 	return source_made(s, r, ret);
+}
+
+int loop_attach_bus(struct loop *l, struct sd_bus *bus)
+{
+	int r = sd_bus_attach_event(bus, l->event, SD_EVENT_PRIORITY_NORMAL);
+
+	return r < 0 ? r : 0;
 }
 
 void source_free(struct source *s)

@@ -50,5 +50,9 @@ int source_trigger(struct source *s);
 /* The signal is blocked for the process and delivered through the loop. */
 int loop_add_signal(struct loop *l, int signo, loop_fn fn, void *arg, struct source **ret);
 
+/* Lets the loop drive the connection until it is closed; callbacks of sd-bus run in the loop. 0 or -errno. */
+struct sd_bus;
+int loop_attach_bus(struct loop *l, struct sd_bus *bus);
+
 void source_free(struct source *s);
 DEFINE_CLEANUP(struct source *, source_free)

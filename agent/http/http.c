@@ -28,6 +28,7 @@ struct http {
 	STACK_OF(X509) *ca;
 	X509 *cert;
 	EVP_PKEY *key;
+	bool is_probing; /* without verification, see http_new() */
 	struct http_op *ops;
 	ARRAY(int) sockets;
 	void (*on_connect)(const struct ip *ip, uint16_t port, void *arg);
@@ -410,10 +411,10 @@ int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret)
 	h->multi = curl_multi_init();
 	if (!h->multi)
 		return -ENOMEM;
-	r = certs_parse(tls->ca_pem, &h->ca);
-	if (r < 0)
-		return r;
-	r = identity_parse(h, tls);
+	h->is_probing = !tls;
+	r = tls ? certs_parse(tls->ca_pem, &h->ca) : 0;
+	if (r == 0 && tls)
+		r = identity_parse(h, tls);
 	if (r < 0)
 		return r;
 	r = loop_add_timer(loop, on_timer, h, &h->timer);
@@ -532,12 +533,28 @@ static void set_options(struct http_op *op, const char *method, const char *url)
 	}
 }
 
+/* A probe asks a program of this host, tells no secret, and must see whether a new connection works. */
+static void set_probe_options(CURL *e)
+{
+	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, NULL);
+	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	(void)curl_easy_setopt(e, CURLOPT_PIPEWAIT, 0L);
+	(void)curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
+	(void)curl_easy_setopt(e, CURLOPT_PROXY, "");
+	(void)curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, NULL);
+}
+
 int http_start(struct http *h, const struct http_request *req, struct http_op **ret)
 {
 	struct http_op *op;
 	int r;
 
-	if (!str_has_prefix(req->url, "https://"))
+	if (!str_has_prefix(req->url, "https://") && !(h->is_probing && str_has_prefix(req->url, "http://")))
+		return -EINVAL;
+	if (h->is_probing && req->bearer)
 		return -EINVAL;
 	op = calloc(1, sizeof(*op));
 	if (!op)
@@ -559,6 +576,8 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 		return -ENOMEM;
 	}
 	set_options(op, req->method, req->url);
+	if (h->is_probing)
+		set_probe_options(op->easy);
 	op->req.method = op->req.url = op->req.bearer = op->req.accept = op->req.content_type = NULL;
 	op->req.body = NULL;
 	r = source_trigger(h->sweep);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * HTTPS on the event loop: libcurl's multi interface, one pool of connections, HTTP/2 where the
- * server has it. TLS is always verified against the CA given, redirects are never followed.
+ * server has it. TLS is always verified against the CA given, redirects are never followed. Another mode is
+ * for health probes: without TLS, or without a look at the certificate, and then without any credential.
  */
 #pragma once
 
@@ -58,7 +59,11 @@ struct http_request {
 	void *arg;
 };
 
-/* -ENOMEM; -EINVAL if the CA or the client certificate does not parse. */
+/*
+ * `tls` NULL: for probes of programs on this host, as a kubelet has them: http and https URLs, certificates are not
+ * looked at, each exchange has a connection of its own, past any proxy. -ENOMEM; -EINVAL if the CA or the client
+ * certificate does not parse.
+ */
 int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret);
 
 /* Cancels what is under way. Not to be called from a callback of an exchange. */
@@ -71,7 +76,10 @@ DEFINE_CLEANUP(struct http *, http_free)
  */
 void http_on_connect(struct http *h, void (*fn)(const struct ip *ip, uint16_t port, void *arg), void *arg);
 
-/* Starts an exchange. Everything in `req` is copied. `ret` may be NULL if it is never cancelled. */
+/*
+ * Starts an exchange. Everything in `req` is copied. `ret` may be NULL if it is never cancelled. -ENOMEM; -EINVAL
+ * for a URL that is not https, or, in the mode for probes, for a bearer token.
+ */
 int http_start(struct http *h, const struct http_request *req, struct http_op **ret);
 
 /* Ends an exchange without calling on_done. May be called from any callback, also its own. */

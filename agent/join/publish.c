@@ -168,12 +168,14 @@ static int want(struct publish *p, const struct serve_entry *e, int family)
 	free(s->service);
 	s->service = service;
 	s->is_in_plan = true;
-	if (s->desired && json_equal(s->desired, desired))
+	if (s->desired && !s->is_held && !e->is_held[family] && json_equal(s->desired, desired))
 		return 0;
+	s->is_held = e->is_held[family];
 	s->due_us = 0;
 	backoff_reset(&s->backoff);
 	json_decref(s->desired);
 	s->desired = TAKE_PTR(desired);
+	publish_slice_adopt(s);
 	return 0;
 }
 
@@ -262,6 +264,7 @@ int publish_drain(struct publish *p, uint64_t grace_us, void (*on_done)(size_t n
 		json_t *desired = s->desired ? going(s->desired) : NULL;
 
 		s->due_us = 0;
+		s->is_held = false;
 		if (!desired)
 			continue; /* without memory: it is only deleted */
 		json_decref(s->desired);

@@ -15,6 +15,7 @@ struct slice {
 	struct kube_op *op;
 	struct backoff backoff;
 	uint64_t due_us; /* not before */
+	bool is_held;	 /* takes the conditions of the one that is there, if any */
 	bool is_in_plan; /* scratch of publish_set(), and of a list */
 	char text[256];	 /* of the last failure; "" = none */
 	UT_hash_handle hh;
@@ -59,6 +60,10 @@ struct publish {
 struct slice *publish_slice_get(struct publish *p, const char *name);
 /* Cancels its request. */
 void publish_slice_free(struct publish *p, struct slice *s);
+/* Notes what is there; NULL = nothing. */
+void publish_slice_found(struct slice *s, json_t *obj);
+/* If held: what is there says how ready the endpoint is, from now on as if wanted so. */
+void publish_slice_adopt(struct slice *s);
 /* True if the API has what is wanted, as far as is known, and no request is under way. */
 bool publish_slice_is_settled(const struct slice *s);
 

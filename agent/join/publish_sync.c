@@ -27,12 +27,24 @@ static void set_text(struct publish *p, char *to, size_t size, const char *text)
 	p->is_changed = true;
 }
 
-static void set_existing(struct slice *s, json_t *obj)
+void publish_slice_adopt(struct slice *s)
+{
+	json_t *mine = json_array_get(json_object_get(s->desired, "endpoints"), 0);
+	json_t *there = json_array_get(json_object_get(s->existing, "endpoints"), 0);
+	json_t *conditions = json_object_get(there, "conditions");
+
+	/* Out of memory: not ready is told until the probes have decided. */
+	if (s->is_held && mine && json_is_object(conditions))
+		(void)json_object_set(mine, "conditions", conditions);
+}
+
+void publish_slice_found(struct slice *s, json_t *obj)
 {
 	json_t *old = s->existing;
 
 	s->existing = json_incref(obj);
 	json_decref(old);
+	publish_slice_adopt(s);
 }
 
 /* Backs off after a failure; a refusal that only a person can lift is tried once a minute. */
@@ -121,12 +133,12 @@ static int take_list(struct publish *p, const json_t *items)
 		s = publish_slice_get(p, name);
 		if (!s)
 			return -ENOMEM;
-		set_existing(s, (json_t *)obj);
+		publish_slice_found(s, (json_t *)obj);
 		s->is_in_plan = true;
 	}
 	HASH_ITER (hh, p->slices, s, tmp)
 		if (!s->is_in_plan)
-			set_existing(s, NULL);
+			publish_slice_found(s, NULL);
 	return 0;
 }
 
@@ -207,7 +219,7 @@ static void on_written(const struct kube_result *res, void *arg)
 		set_text(p, s->text, sizeof(s->text), "");
 		p->is_changed = true;
 		if (is_ours(p, res->body))
-			set_existing(s, res->body);
+			publish_slice_found(s, res->body);
 		else /* a stranger's object under our name, or no object: look what is there */
 			p->list.due_us = 0;
 		/* What the server made of it may differ from what we want, each time anew: then slowly. */
@@ -217,7 +229,7 @@ static void on_written(const struct kube_result *res, void *arg)
 							: clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
 		log_event(LOG_INFO, "publish.written", "an EndpointSlice was written", F_STR("slice", s->name));
 	} else if (res->r == -ENOENT && s->existing) {
-		set_existing(s, NULL); /* somebody deleted it: create it again */
+		publish_slice_found(s, NULL); /* somebody deleted it: create it again */
 		s->due_us = clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
 	} else {
 		s->due_us = due_after(&s->backoff, res);
@@ -238,7 +250,7 @@ static void on_deleted(const struct kube_result *res, void *arg)
 	p->n_ops--;
 	if (res->r == 0 || res->r == -ENOENT) {
 		log_event(LOG_INFO, "publish.deleted", "an EndpointSlice was deleted", F_STR("slice", s->name));
-		set_existing(s, NULL);
+		publish_slice_found(s, NULL);
 		backoff_reset(&s->backoff);
 		s->due_us = 0;
 		set_text(p, s->text, sizeof(s->text), "");

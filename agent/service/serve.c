@@ -30,6 +30,8 @@ const char *serve_status_str(enum serve_status status)
 		return "no address";
 	case SERVE_EXTERNAL_NAME:
 		return "external name";
+	case SERVE_STOPPED:
+		return "stopped";
 	}
 	return "?";
 }
@@ -142,12 +144,13 @@ static json_t *make_ports(const struct kube_service *s, const struct serve_host 
 static json_t *make_endpoint(const struct kube_service *s, const struct serve_host *h,
 			     const struct ip *ip)
 {
+	const struct serve_state *state = &h->state[ip->family == AF_INET6];
 	char text[IP_STRLEN];
 	json_t *ep = json_pack("{s:[s],s:{s:b,s:b,s:b},s:s}", "addresses", ip_str(ip, text),
 			       "conditions",
-			       "ready", h->is_ready || (s->publish_not_ready && !h->is_terminating),
-			       "serving", h->is_serving, "terminating", h->is_terminating, "nodeName",
-			       h->name);
+			       "ready", state->is_ready || (s->publish_not_ready && !state->is_terminating),
+			       "serving", state->is_serving, "terminating", state->is_terminating,
+			       "nodeName", h->name);
 
 	if (!ep || !h->zone || *h->zone == '\0')
 		return ep;
@@ -222,6 +225,7 @@ static void entry_done(struct serve_entry *e)
 {
 	free(e->service);
 	free(e->reason);
+	free(e->health);
 	for (size_t i = 0; i < 2; i++) {
 		free(e->slice_name[i]);
 		json_decref(e->slice[i]);
@@ -240,12 +244,19 @@ static int fill_slices(struct serve_entry *e, const struct kube_service *s,
 		       const json_t *ports)
 {
 	static const uint8_t families[2] = {AF_INET, AF_INET6};
-	bool any = false;
+	bool any = false, any_gone = false;
 
 	for (size_t i = 0; i < 2; i++) {
 		const struct ip *ip = address_of(h, families[i]);
+		const struct serve_state *state = &h->state[i];
 
 		if (!ip || !service_has_family(s, families[i]))
+			continue;
+		if (state->text && *state->text && !e->health && !(e->health = strdup(state->text)))
+			return -ENOMEM;
+		e->is_held[i] = state->is_held;
+		any_gone |= state->is_gone;
+		if (state->is_gone)
 			continue;
 		e->slice_name[i] = serve_slice_name(s->name, h->name, families[i]);
 		if (!e->slice_name[i])
@@ -255,6 +266,8 @@ static int fill_slices(struct serve_entry *e, const struct kube_service *s,
 			return -ENOMEM;
 		any = true;
 	}
+	if (!any && any_gone)
+		return set_reason(e, SERVE_STOPPED, strdup(e->health ? e->health : "the workload is stopped"));
 	return any ? 0
 		   : set_reason(e, SERVE_NO_ADDRESS,
 				strdup("the host has no address of a family that the Service uses"));

@@ -26,6 +26,14 @@ struct serve_named_port {
 	uint8_t proto;
 };
 
+/* How the host stands to a Service, in one address family. */
+struct serve_state {
+	bool is_ready, is_serving, is_terminating; /* conditions of the endpoint */
+	bool is_held;	  /* not known yet: what is published stays, the conditions are for a new slice only */
+	bool is_gone;	  /* no slice */
+	const char *text; /* why it is not ready; NULL or "" = it is */
+};
+
 /* All pointers are borrowed. */
 struct serve_host {
 	const char *name;
@@ -37,7 +45,7 @@ struct serve_host {
 	size_t n_ports;
 	const struct ip *addresses; /* the first of each family is published */
 	size_t n_addresses;
-	bool is_ready, is_serving, is_terminating;
+	struct serve_state state[2]; /* IPv4, IPv6 */
 };
 
 enum serve_status {
@@ -46,6 +54,7 @@ enum serve_status {
 	SERVE_NO_PORT,	    /* a named targetPort is not in the configuration */
 	SERVE_NO_ADDRESS,   /* no address of a family that the Service has */
 	SERVE_EXTERNAL_NAME, /* slices of such a Service are ignored by everybody */
+	SERVE_STOPPED,	    /* the workload was stopped on purpose, in all families */
 };
 
 /* Result for one Service. */
@@ -55,6 +64,8 @@ struct serve_entry {
 	char *reason;	    /* for a person; NULL if all is well */
 	char *slice_name[2]; /* IPv4, IPv6; NULL if that family is not published */
 	json_t *slice[2];    /* the desired objects */
+	bool is_held[2];     /* see struct serve_state */
+	char *health;	     /* why it is published as not ready, in one family or both; NULL = it is ready */
 };
 
 struct serve_plan {

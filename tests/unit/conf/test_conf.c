@@ -41,6 +41,25 @@ Test(conf, defaults)
 	cr_assert_eq(c->interfaces.n, 0);
 }
 
+Test(conf, probes_take_defaults_and_named_ports)
+{
+	CLEANUP(conf_free) struct conf *c = must(
+		"health-probes = ( { service = \"a\"; type = \"http\"; port = \"web\"; },\n"
+		"{ service = \"*\"; type = \"unit\"; unit = \"nginx.service\"; } );\n"
+		"named-ports = ( { name = \"web\"; port = 53; protocol = \"udp\"; }, { name = \"web\"; port = 8080; } );");
+
+	cr_assert_eq(c->probes.n, 2);
+	cr_assert_eq(c->probes.v[0].port, 8080);
+	cr_assert_str_eq(c->probes.v[0].path, "/");
+	cr_assert_eq(c->probes.v[0].interval_s, 10);
+	cr_assert_eq(c->probes.v[0].timeout_s, 1);
+	cr_assert_eq(c->probes.v[0].successes, 1);
+	cr_assert_eq(c->probes.v[0].failures, 3);
+	cr_assert_eq(c->probes.v[1].type, CONF_PROBE_UNIT);
+	cr_assert_eq(c->probes.v[1].failures, 1);
+	cr_assert_str_eq(c->probes.v[1].service, "*");
+}
+
 /* The printed value of each key, read again, prints the same. */
 Test(conf, values_read_back)
 {
@@ -49,6 +68,10 @@ Test(conf, values_read_back)
 		"addresses = [ \"172.19.100.2\", \"fd00::2\" ]; zone = \"z1\"; mtu = 1400;\n"
 		"revoked-action = \"stand-down\";\n"
 		"named-ports = ( { name = \"web\"; port = 80; }, { name = \"dns\"; port = 53; protocol = \"udp\"; } );\n"
+		"health-probes = ( { service = \"*\"; type = \"tcp\"; port = 80; address = \"::1\"; failures = 1; },\n"
+		"{ service = \"a\"; type = \"http\"; port = 81; scheme = \"https\"; path = \"/up\"; interval = 2; },\n"
+		"{ service = \"a\"; type = \"exec\"; command = [ \"/bin/true\", \"-x y\" ]; successes = 2; },\n"
+		"{ service = \"a\"; type = \"unit\"; unit = \"a@b.service\"; timeout = 9; } );\n"
 		"failsafe: { inbound = ( { protocol = \"any\"; cidr = \"192.0.2.7/24\"; } ); outbound = "
 		"( { protocol = \"icmpv6\"; }, { protocol = \"tcp\"; port = 443; cidr = \"2001:db8::1\"; } ); };\n"
 		"dns: { upstreams = ( \"192.0.2.53\" ); cache-size = 0; };\n"
@@ -112,6 +135,31 @@ static const struct {
 	{"named-ports = ( { name = \"web\"; port = 1; }, { name = \"web\"; port = 2; } );", "t.conf:1:",
 	 "web is there twice", "groups like"},
 	{"named-ports = ( 1 );", "t.conf:1:", "not a group", "groups like"},
+	{"health-probes = ( { type = \"tcp\"; port = 1; } );", "t.conf:1:", "service is missing", "groups like"},
+	{"health-probes = ( { service = \"A\"; type = \"tcp\"; port = 1; } );", "t.conf:1:", "service is not", "groups like"},
+	{"health-probes = ( { service = \"a\"; port = 1; } );", "t.conf:1:", "type is missing", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"udp\"; port = 1; } );", "t.conf:1:", "type is not", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"tcp\"; } );", "t.conf:1:", "port is missing", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"tcp\"; port = 0; } );", "t.conf:1:", "port is not", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"tcp\"; port = \"web\"; } );", "t.conf:", "\"web\" is not in",
+	 "named-ports"},
+	{"health-probes = ( { service = \"a\"; type = \"tcp\"; port = 1; path = \"/\"; } );", "t.conf:1:",
+	 "path is for http", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"http\"; port = 1; path = \"up\"; } );", "t.conf:1:",
+	 "path does not begin", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"exec\"; command = [ ]; } );", "t.conf:1:", "command is not",
+	 "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"exec\"; command = [ \"true\" ]; } );", "t.conf:1:",
+	 "command is not", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"unit\"; } );", "t.conf:1:", "unit is missing", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"unit\"; unit = \"nginx\"; } );", "t.conf:1:", "unit is not",
+	 "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"unit\"; unit = \"a.service\"; failures = 2; } );", "t.conf:1:",
+	 "failures is not for unit", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"unit\"; unit = \"a.service\"; interval = 0; } );", "t.conf:1:",
+	 "interval is not", "groups like"},
+	{"health-probes = ( { service = \"a\"; type = \"unit\"; unit = \"a.service\"; every = 1; } );", "t.conf:1:",
+	 "every is unknown", "groups like"},
 	{"failsafe: { inbound = ( { port = 22; } ); };", "t.conf:1:", "protocol is missing", "groups like"},
 	{"failsafe: { inbound = ( { protocol = \"gre\"; } ); };", "t.conf:1:", "protocol is not", "groups like"},
 	{"failsafe: { inbound = ( { protocol = \"icmp\"; port = 1; } ); };", "t.conf:1:", "port needs",

@@ -39,8 +39,7 @@ static void host_init(struct host *x)
 		.n_ports = 1,
 		.addresses = x->ips,
 		.n_addresses = 2,
-		.is_ready = true,
-		.is_serving = true,
+		.state = {{.is_ready = true, .is_serving = true}, {.is_ready = true, .is_serving = true}},
 	};
 }
 
