@@ -5,7 +5,8 @@ bpf_prog_inc = bpf/include/mesh_abi.h bpf/include/mesh_drop.h bpf/lib/common.h b
 	bpf/lib/service.h bpf/lib/shadow.h bpf/lib/verdict.h
 bpf_prog_src = bpf/mesh_tc.bpf.c bpf/mesh_sock.bpf.c
 BPF_SKELETONS = bpf/mesh_tc.skel.h bpf/mesh_sock.skel.h
-BPF_CFLAGS = -O2 -g -target bpf -mcpu=v2 -Wall -Wextra -Werror
+# No path of the build is in the programs, so that each build gives the same bytes.
+BPF_CFLAGS = -O2 -g -target bpf -mcpu=v2 -Wall -Wextra -Werror -ffile-prefix-map='$(abs_builddir)=.'
 
 EXTRA_DIST += bpf/README.md $(bpf_prog_inc) $(bpf_prog_src)
 BUILT_SOURCES += $(BPF_SKELETONS)
