@@ -18,7 +18,8 @@ agent_libmesh_a_SOURCES += \
 	agent/base/macro.h \
 	agent/base/rng.c agent/base/rng.h \
 	agent/base/str.c agent/base/str.h \
-	agent/base/u32map.c agent/base/u32map.h
+	agent/base/u32map.c agent/base/u32map.h \
+	agent/base/wire.c agent/base/wire.h
 
 # event
 agent_libmesh_a_SOURCES += \
@@ -176,10 +177,12 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
 	agent/recon/recon_service.c agent/recon/recon_service.h \
 	agent/recon/recon_sock.c agent/recon/recon_sock.h \
+	agent/recon/recon_snapshot.c agent/recon/recon_snapshot.h \
 	agent/recon/recon_net.c agent/recon/recon_net.h agent/recon/recon_net_internal.h \
 	agent/recon/recon_net_routes.c agent/recon/recon_net_tunnel.c \
 	agent/recon/recon_nic.c agent/recon/recon_nic.h \
-	agent/recon/recon_route.c agent/recon/recon_route.h
+	agent/recon/recon_route.c agent/recon/recon_route.h \
+	agent/recon/snapshot.c agent/recon/snapshot.h
 
 # join
 agent_libmesh_a_SOURCES += \
@@ -240,12 +243,14 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/agent.c agent/agentd/agent.h \
 	agent/agentd/apply.c agent/agentd/apply.h \
 	agent/agentd/boot.c agent/agentd/boot.h \
-	agent/agentd/datapath.c agent/agentd/datapath.h \
+	agent/agentd/datapath.c agent/agentd/datapath.h agent/agentd/datapath_private.h \
+	agent/agentd/datapath_boot.c \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/fqdn.c agent/agentd/fqdn.h \
 	agent/agentd/fqdn_server.c agent/agentd/fqdn_server.h \
 	agent/agentd/guarding.c agent/agentd/guarding.h \
 	agent/agentd/health.c agent/agentd/health.h \
+	agent/agentd/keeping.c agent/agentd/keeping.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/names.c \
 	agent/agentd/own_address.c agent/agentd/own_address.h \

@@ -42,8 +42,25 @@ static void on_subscribers(void *arg, const char *topic, bool has_any)
 		datapath_set_verdict_events(a->datapath, has_any);
 }
 
+/* What waits for us, as the network does when the host boots, may go on. */
+static void tell_ready(struct agent *a)
+{
+	if (!a->is_ready_told)
+		(void)sd_notify(0, "READY=1"); /* nobody has to listen */
+	a->is_ready_told = true;
+}
+
+/* The interfaces that are there have their programs, if a policy is in force. */
+static void on_network(void *arg)
+{
+	struct agent *a = arg;
+
+	tell_ready(a);
+	apply_want(a);
+}
+
 /* DHCP and VPNs change the host's resolvers: no policy may cut off the new ones. */
-static void follow_resolvers(struct agent *a)
+void agent_follow_resolvers(struct agent *a)
 {
 	uint64_t stamp = resolv_conf_stamp();
 
@@ -59,7 +76,11 @@ static void on_upkeep(void *arg)
 {
 	struct agent *a = arg;
 
-	follow_resolvers(a);
+	if (clock_boot_us() - a->started_us >= UPKEEP_S * USEC_PER_SEC)
+		tell_ready(a); /* a host whose interfaces cannot be read for so long is not better off without network */
+	if (a->keeping)
+		keeping_look(a->keeping);
+	agent_follow_resolvers(a);
 	if (health_has(a->health, "failsafe.write"))
 		(void)apply_servers(a); /* still raised, if so */
 	apply_note_outage(a);
@@ -79,15 +100,20 @@ static void on_upkeep(void *arg)
 
 static int start_joined(struct agent *a, struct err *reterr)
 {
-	const struct datapath_callbacks datapath = {.on_network = apply_want, .on_event = on_event, .arg = a};
+	const struct datapath_callbacks datapath = {.on_network = on_network, .on_event = on_event, .arg = a};
 	int r = membership_start(a, reterr);
 
 	if (r == 0)
 		r = datapath_new(a->loop, a->conf, a->health, &datapath, &a->datapath, reterr);
+	if (r == 0)
+		r = keeping_new(a->loop, a->conf, a->health, &a->join, a->datapath, &a->keeping);
+	if (r == 0)
+		r = keeping_restore(a->keeping);
 	if (r == 0) /* programs of an earlier run may be in force already */
 		r = apply_servers(a);
 	if (r < 0)
 		return r;
+	datapath_enforce(a->datapath);
 	agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
 	boot_start(a);
 	return 0;
@@ -119,6 +145,8 @@ static void on_stop(void *arg)
 	struct agent *a = arg;
 
 	log_event(LOG_INFO, "agent.stop", "stopping; the kernel keeps what is in force");
+	if (a->keeping)
+		keeping_flush(a->keeping);
 	loop_exit(a->loop, 0);
 }
 
@@ -209,6 +237,7 @@ void agent_free(struct agent *a)
 	fqdn_free(a->fqdn);
 	dns_server_free(a->dns);
 	dns_zone_free(a->zone);
+	keeping_free(a->keeping);
 	datapath_free(a->datapath);
 	guarding_free(a->guarding);
 	shadowing_free(a->shadowing);
@@ -253,6 +282,7 @@ int agent_run(struct agent *a)
 	}
 	on_upkeep(a);
 	(void)loop_enable_watchdog(a->loop); /* without systemd there is none */
-	(void)sd_notify(0, "READY=1");	      /* likewise */
+	if (!a->is_joined)
+		tell_ready(a);
 	return loop_run(a->loop) < 0 ? 1 : 0;
 }

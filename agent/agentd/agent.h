@@ -6,6 +6,7 @@
 #include "agentd/fqdn.h"
 #include "agentd/guarding.h"
 #include "agentd/health.h"
+#include "agentd/keeping.h"
 #include "agentd/servers.h"
 #include "agentd/serving.h"
 #include "agentd/shadowing.h"
@@ -45,6 +46,7 @@ struct agent {
 	struct source *boot_timer;
 	struct backoff *boot_backoff;
 	struct datapath *datapath;
+	struct keeping *keeping; /* with the datapath */
 	struct cilium_config config;
 	struct world *world;
 	struct guarding *guarding; /* with the world, as the next */
@@ -69,6 +71,7 @@ struct agent {
 	bool was_listed; /* our node and our addresses did */
 	ARRAY(struct ip) own; /* registered addresses */
 	struct servers servers;
+	bool is_ready_told;  /* systemd knows that the network may come up */
 	bool is_apply_owed;  /* the last attempt failed: again soon */
 	bool is_unverified;  /* the API came back; not known yet whether as the same cluster */
 	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */
@@ -100,6 +103,9 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr);
 int names_start(struct agent *a, struct err *reterr);
 /* The host's resolvers are others now. */
 void names_follow_resolvers(struct agent *a);
+
+/* If the host has other resolvers now, they can be reached and are asked, whatever policies say. */
+void agent_follow_resolvers(struct agent *a);
 
 /* The verbs of the control socket, in view.c. */
 extern const struct ctl_verb agent_verbs[];

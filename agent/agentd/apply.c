@@ -52,6 +52,8 @@ int apply_servers(struct agent *a)
 	}
 	health_clear(a->health, "failsafe.write");
 	a->servers.is_stale = is_partial; /* once all is known, what is not needed goes */
+	if (a->keeping)
+		keeping_look(a->keeping);
 	return 0;
 }
 
@@ -199,6 +201,7 @@ void apply_now(void *arg)
 		fqdn_applied(a->fqdn);
 	if (r < 0)
 		return; /* raised as a condition; the next change or the upkeep timer tries again */
+	keeping_settled(a->keeping);
 	if (a->state == AGENT_STARTING)
 		now_running(a);
 	ports = serving_named_ports(a->conf);

@@ -239,6 +239,7 @@ void boot_retry(void *arg)
 {
 	struct agent *a = arg;
 
+	agent_follow_resolvers(a); /* the network may have come meanwhile, and the server have a name */
 	if (a->sync) {
 		verify(a);
 	} else if (a->world) { /* half made: only a new start gets further */

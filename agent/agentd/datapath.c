@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agentd/datapath.h"
+#include "agentd/datapath_private.h"
 
 #include <errno.h>
 
-#include "agentd/failsafe.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -11,37 +10,6 @@ enum {
 	AUDIT_S = 60,
 	IFACES_MAX = 1024,
 	GRACE_US = 2000, /* longer than a packet can be in the programs */
-};
-
-struct datapath {
-	struct loop *loop;
-	const struct conf *conf;
-	struct health *health;
-	struct datapath_callbacks cb;
-	char *pin_dir; /* of this layout of the maps, below bpf-root */
-	struct bpfobj *obj;
-	struct bpfconfig *config;
-	struct bpfevents *events;
-	struct recon_net *net;
-	struct recon_policy *policy;
-	struct recon_addr *addr;
-	struct recon_service *service;
-	struct recon_sock *sock;
-	struct world *world;
-	struct source *audit;
-	struct failsafe_list failsafe;
-	uint64_t committed_us; /* when the last policy came into force */
-	uint64_t shadow;       /* MESH_STATE_SHADOW bits of the policy in force */
-	enum bpfattach_how how;
-	bool is_attached; /* programs belong on the interfaces */
-	bool is_swept;	  /* leftovers of an earlier run are gone */
-	bool is_owed;	  /* the table holds what no bank in force does */
-	bool is_ready;
-	bool is_complete; /* every interface that can has the programs */
-	bool is_alone;	  /* nothing of another version is left */
-	bool has_cgroup;
-	bool wants_verdicts;
-	bool is_open; /* nothing may be enforced */
 };
 
 static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, struct err *reterr)
@@ -116,7 +84,7 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	return first;
 }
 
-static void attach_sockets(struct datapath *d)
+void datapath_attach_sockets(struct datapath *d)
 {
 	struct err err = {0};
 
@@ -201,8 +169,9 @@ static void on_settled(const struct net_status *status, void *arg)
 {
 	struct datapath *d = arg;
 
+	/* Routes of a restored state wait for the host's addresses, which is no fault: the network comes up later. */
 	if (status->err.text[0])
-		health_raise(d->health, HEALTH_ERROR, "datapath.network", status->err.text, NULL);
+		health_raise(d->health, d->is_restored ? HEALTH_INFO : HEALTH_ERROR, "datapath.network", status->err.text, NULL);
 	else
 		health_clear(d->health, "datapath.network");
 	remove_others(d);
@@ -214,7 +183,7 @@ void datapath_audit(struct datapath *d)
 	if (d->is_attached)
 		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition */
 	if (d->is_ready)
-		attach_sockets(d);
+		datapath_attach_sockets(d);
 	recon_net_audit(d->net);
 }
 
@@ -300,6 +269,8 @@ int datapath_new(struct loop *loop, const struct conf *conf, struct health *heal
 		net.filters = on_filters; /* a tcx link nobody else removes */
 	r = recon_net_new(loop, &net, d, &d->net);
 	if (r == 0)
+		r = recon_net_set_patterns(d->net, &conf->interfaces);
+	if (r == 0)
 		r = loop_add_timer(loop, on_audit, d, &d->audit);
 	if (r == 0)
 		r = source_arm(d->audit, AUDIT_S * USEC_PER_SEC, 0);
@@ -332,9 +303,21 @@ static bool is_endpoint(const struct ip *ip, void *arg)
 	return world_has_endpoint(arg, ip);
 }
 
+/* Local numbers that the maps still hold mean something else there: begin above them. */
+static int reserve_locals(struct datapath *d, uint32_t base)
+{
+	uint32_t max = recon_policy_max_local(d->policy, base), of_addresses, number = 0;
+	int r = recon_addr_max_local(d->addr, base, &of_addresses);
+
+	if (r == 0)
+		max = MAX(max, of_addresses);
+	while (r == 0 && number < max)
+		r = identity_local_number(d->world->identities, base, &number);
+	return r;
+}
+
 int datapath_bind(struct datapath *d, struct world *w)
 {
-	uint32_t max, number;
 	int r = recon_policy_new(d->obj, d->config, &d->policy);
 
 	if (r == 0)
@@ -346,14 +329,8 @@ int datapath_bind(struct datapath *d, struct world *w)
 	if (r < 0)
 		return r;
 	d->world = w;
-	/* Local numbers that the maps still hold mean something else there: begin above them. */
-	max = recon_policy_max_local(d->policy);
-	while (max > IDENTITY_LOCAL_CIDR) {
-		r = identity_local_number(w->identities, IDENTITY_LOCAL_CIDR, &number);
-		if (r < 0 || number >= max)
-			break;
-	}
-	return r;
+	r = reserve_locals(d, IDENTITY_LOCAL_CIDR);
+	return r < 0 ? r : reserve_locals(d, IDENTITY_LOCAL_NODE);
 }
 
 int datapath_set_control_plane(struct datapath *d, const struct ip *servers, const uint16_t *ports, size_t n,
@@ -371,6 +348,7 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 	}
 	ARRAY_DONE(&d->failsafe);
 	d->failsafe = list;
+	d->n_changes++;
 	return 0;
 }
 
@@ -473,6 +451,7 @@ static int apply_net(struct datapath *d, const struct ip *own, size_t n_own)
 		want.routes = routes.v;
 		want.n_routes = routes.n;
 		r = recon_net_set(d->net, &want, &err);
+		d->n_changes++;
 	}
 	ARRAY_DONE(&routes);
 	if (r < 0)
@@ -550,7 +529,7 @@ static int attach_all(struct datapath *d)
 	r = attach_interfaces(d, recon_net_nics(d->net));
 	if (r < 0)
 		return r;
-	attach_sockets(d);
+	datapath_attach_sockets(d);
 	return 0;
 }
 
@@ -592,6 +571,7 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 			return r;
 		d->world->routes_dirty = false;
 	}
+	d->is_restored = false;
 	if (!d->is_ready) {
 		r = attach_all(d);
 		if (r < 0)
@@ -639,6 +619,7 @@ int datapath_remove(struct datapath *d, struct err *reterr)
 	(void)rmdir(d->conf->bpf_root); /* stays if another version's are in it, or systemd mounted it */
 	d->is_attached = false;
 	d->is_ready = false;
+	d->is_restored = false;
 	return r;
 }
 

@@ -14,6 +14,7 @@
 #include "recon/recon_policy.h"
 #include "recon/recon_service.h"
 #include "recon/recon_sock.h"
+#include "recon/recon_snapshot.h"
 
 struct datapath;
 
@@ -50,6 +51,36 @@ DEFINE_CLEANUP(struct datapath *, datapath_free)
  * Once. 0 or -errno.
  */
 int datapath_bind(struct datapath *d, struct world *w);
+
+/*
+ * A boot, in datapath_boot.c: after datapath_new() and before datapath_bind(), where nothing is in force, datapath_restore()
+ * or datapath_close() prepares a state, then the failsafe set is written, then datapath_enforce() puts all in force.
+ * What datapath_apply() brings replaces it like the state of an earlier run.
+ */
+
+/* An earlier run left a policy in force: this is no boot. */
+bool datapath_is_in_force(const struct datapath *d);
+
+/* Prepares what a snapshot says; with `is_open` nothing is dropped. -errno, and nothing is prepared. */
+int datapath_restore(struct datapath *d, struct snapshot *s, bool is_open);
+
+/* Prepares that nothing passes but the failsafe set; with `is_open` as above. 0 or -errno. */
+int datapath_close(struct datapath *d, uint32_t identity, bool is_open);
+
+/* Interfaces get the programs from the loop then, as soon as they are there. Nothing prepared: does nothing. */
+void datapath_enforce(struct datapath *d);
+
+/*
+ * What is in force, as a snapshot of `owner` and of now. `b` must be empty. 0; -ENODATA while there is nothing that
+ * datapath_apply() brought; otherwise as snapshot_begin() and recon_snapshot_read().
+ */
+int datapath_save(const struct datapath *d, const char *owner, struct buf *b);
+
+/* Another number whenever datapath_save() may give something else. */
+uint64_t datapath_changes(const struct datapath *d);
+
+/* True if what no rule allows is dropped in this direction; `dir` is a MESH_INGRESS or MESH_EGRESS. */
+bool datapath_enforces(const struct datapath *d, enum mesh_dir dir);
 
 /*
  * Puts the failsafe set in force, with these API servers. With `is_partial` others may be known later: what an earlier

@@ -26,6 +26,7 @@ void membership_stand_down(struct agent *a)
 	struct err err = {0};
 
 	a->has_stood_down = true;
+	keeping_forget(a->keeping);
 	(void)datapath_remove(a->datapath, &err); /* the condition that led here stays */
 	fqdn_stop(a->fqdn);
 }
@@ -73,6 +74,7 @@ static void on_left(struct agent *a, const char *first_step)
 	struct err err = {0};
 	int r = datapath_remove(a->datapath, &err);
 
+	keeping_forget(a->keeping);
 	fqdn_forget(a->fqdn);
 	if (r == 0)
 		r = join_state_remove(a->conf->state_dir, &err);

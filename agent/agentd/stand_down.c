@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agentd/keeping.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "bpf/bpf_attach.h"
@@ -120,5 +121,8 @@ int stand_down(const struct conf *conf, struct err *reterr)
 		return err_set(reterr, EBUSY, "the daemon runs: stop it first (systemctl stop mesh-external-agent)");
 	r = take_down_programs(conf, reterr);
 	e = take_down_network(r < 0 ? NULL : reterr);
+	if (r == 0)
+		r = e;
+	e = keeping_remove(conf->state_dir, r < 0 ? NULL : reterr); /* or the next boot would bring it back */
 	return r < 0 ? r : e;
 }

@@ -29,8 +29,10 @@ json_t *view_enforcement(const struct agent *a)
 	const char *text[POLICY_DIRS];
 
 	for (unsigned dir = 0; dir < POLICY_DIRS; dir++) {
-		bool on = a->world && a->datapath && datapath_is_ready(a->datapath) &&
-			  policy_table_enforced(a->world->table, (enum policy_dir)dir);
+		/* Without the policies of the cluster, those of an earlier run or from before a boot may be in force. */
+		bool on = a->world && a->datapath && datapath_is_ready(a->datapath) ?
+				  policy_table_enforced(a->world->table, (enum policy_dir)dir) :
+				  a->datapath && datapath_enforces(a->datapath, (enum mesh_dir)dir);
 
 		text[dir] = !on ? "disabled" : is_audit ? "audit" : "enforced";
 	}

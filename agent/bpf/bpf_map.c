@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/macro.h"
 
 static struct bpf_map_info info_of(const struct bpfobj *o, enum bpfobj_map map)
@@ -170,6 +171,80 @@ int bpfmap_each(const struct bpfobj *o, enum bpfobj_map map, bpfmap_fn fn, void 
 		r = more;
 	}
 	return r == -ENOENT ? 0 : r;
+}
+
+/* Entries of a map that cannot be read in portions, gathered to such. */
+struct gathering {
+	struct buf keys, values;
+	size_t key_size, value_size, n;
+	bpfmap_portion_fn fn;
+	void *arg;
+};
+
+static int hand_on(struct gathering *g)
+{
+	int r = g->n ? g->fn(g->keys.data, g->values.data, g->n, g->arg) : 0;
+
+	buf_clear(&g->keys);
+	buf_clear(&g->values);
+	g->n = 0;
+	return r;
+}
+
+static int gather(const void *key, const void *value, void *arg)
+{
+	struct gathering *g = arg;
+	int r = buf_add(&g->keys, key, g->key_size);
+
+	if (r == 0)
+		r = buf_add(&g->values, value, g->value_size);
+	if (r < 0)
+		return r;
+	return ++g->n == BATCH ? hand_on(g) : 0;
+}
+
+static int read_one_by_one(const struct bpfobj *o, enum bpfobj_map map, const struct bpf_map_info *info,
+			   bpfmap_portion_fn fn, void *arg)
+{
+	struct gathering g = {.key_size = info->key_size, .value_size = info->value_size, .fn = fn, .arg = arg};
+	int r = bpfmap_each(o, map, gather, &g);
+
+	if (r == 0)
+		r = hand_on(&g);
+	buf_done(&g.keys);
+	buf_done(&g.values);
+	return r;
+}
+
+int bpfmap_read(const struct bpfobj *o, enum bpfobj_map map, bpfmap_portion_fn fn, void *arg)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	const struct bpf_map_info info = info_of(o, map);
+	size_t place = MAX((size_t)info.key_size, sizeof(uint32_t)); /* of hash tables: the number of a bucket */
+	size_t entry = (size_t)info.key_size + info.value_size;
+	CLEANUP(free) char *mem = NULL;
+	bool is_first = true;
+	int r = 0;
+
+	if (!info.key_size)
+		return -EBADF;
+	mem = calloc(1, 2 * place + entry * BATCH);
+	if (!mem)
+		return -ENOMEM;
+	while (r == 0) {
+		char *from = mem, *to = mem + place, *keys = to + place, *values = keys + (size_t)info.key_size * BATCH;
+		uint32_t n = BATCH;
+		int more = bpf_map_lookup_batch(bpfobj_map_fd(o, map), is_first ? NULL : from, to, keys, values, &n, &opts);
+
+		if (more < 0 && more != -ENOENT) /* this type of map knows no batches, or an overlong bucket */
+			return is_first ? read_one_by_one(o, map, &info, fn, arg) : more;
+		r = n ? fn(keys, values, n, arg) : 0;
+		if (more < 0)
+			return r;
+		memcpy(from, to, place);
+		is_first = false;
+	}
+	return r;
 }
 
 static int count_one(const void *key, const void *value, void *arg)

@@ -35,6 +35,13 @@ int bpfmap_del_batch(const struct bpfobj *o, enum bpfobj_map map, const void *ke
 typedef int (*bpfmap_fn)(const void *key, const void *value, void *arg);
 int bpfmap_each(const struct bpfobj *o, enum bpfobj_map map, bpfmap_fn fn, void *arg);
 
+/*
+ * Reads every entry, many in one call to the kernel where it can: `fn` gets `n` packed keys and as many values until
+ * it returns non-zero, which is then returned. The map must not change meanwhile. 0; -ENOMEM; errno of bpf(2).
+ */
+typedef int (*bpfmap_portion_fn)(const void *keys, const void *values, size_t n, void *arg);
+int bpfmap_read(const struct bpfobj *o, enum bpfobj_map map, bpfmap_portion_fn fn, void *arg);
+
 /* Number of entries; walks the map. */
 int bpfmap_count(const struct bpfobj *o, enum bpfobj_map map, size_t *ret_n);
 

@@ -20,6 +20,7 @@
 
 enum conf_attach { CONF_ATTACH_AUTO, CONF_ATTACH_CLSACT };
 enum conf_end { CONF_END_NONE, CONF_END_UDP, CONF_END_ALL };
+enum conf_boot { CONF_BOOT_LAST, CONF_BOOT_CLOSED, CONF_BOOT_OPEN };
 enum conf_revoked { CONF_REVOKED_ENFORCE, CONF_REVOKED_STAND_DOWN };
 
 /* One member of the failsafe set. */
@@ -89,6 +90,7 @@ struct conf {
 	} services;
 	struct {
 		enum conf_attach attach;
+		enum conf_boot boot; /* what is in force from a boot to the first complete lists */
 		uint64_t ct_max_entries;
 		uint64_t ipcache_max_entries;
 		uint64_t policy_max_entries;

@@ -13,6 +13,8 @@ static const struct conf_choice revoked[] = {
 static const struct conf_choice ends[] = {
 	{"all", CONF_END_ALL}, {"udp", CONF_END_UDP}, {"none", CONF_END_NONE}, {NULL, 0}};
 static const struct conf_choice attach[] = {{"auto", CONF_ATTACH_AUTO}, {"clsact", CONF_ATTACH_CLSACT}, {NULL, 0}};
+static const struct conf_choice boot[] = {
+	{"last", CONF_BOOT_LAST}, {"closed", CONF_BOOT_CLOSED}, {"open", CONF_BOOT_OPEN}, {NULL, 0}};
 
 #define AT(member) offsetof(struct conf, member)
 
@@ -77,6 +79,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Which connections end when the backend of their service vanishes: all, udp or none"},
 	{"datapath.attach", CONF_CHOICE, AT(datapath.attach), "\"auto\"", .choices = attach,
 	 .is_restart = true, .doc = "auto: tcx where the kernel has it; clsact: as older kernels do it"},
+	{"datapath.boot", CONF_CHOICE, AT(datapath.boot), "\"last\"", .choices = boot, .is_restart = true,
+	 .doc = "From a boot to the API server's answer: last: what was in force; closed: the failsafe set passes; open: all"},
 	{"datapath.ct-max-entries", CONF_INT, AT(datapath.ct_max_entries), "262144", .min = 1024,
 	 .max = 16777216, .is_restart = true, .doc = "Flows of each address family"},
 	{"datapath.ipcache-max-entries", CONF_INT, AT(datapath.ipcache_max_entries), "524288",

@@ -93,6 +93,12 @@ struct identity *identity_get(const struct identity_table *t, uint32_t number);
 int identity_set_named_ports(struct identity_table *t, uint32_t number,
 			     const struct named_port *ports, size_t n);
 
+/* Whether it is one of those that identity_local_number() gives for `base`. */
+static inline bool identity_is_local(uint32_t number, uint32_t base)
+{
+	return (number & 0xff000000) == base;
+}
+
 /* A free number above `base` (IDENTITY_LOCAL_CIDR or _NODE); a number is reused as late as
  * possible. -ENOSPC. */
 int identity_local_number(struct identity_table *t, uint32_t base, uint32_t *ret_number);

@@ -15,6 +15,9 @@
 
 #define JOIN_STATE_DIR "/var/lib/mesh-external-agent"
 
+/* What was in force, for the next boot; the daemon writes it. */
+#define JOIN_STATE_IN_FORCE "in-force"
+
 struct join_state {
 	struct strv servers;   /* "https://host:port" */
 	char *ca_pem;
@@ -42,5 +45,5 @@ int join_state_save(const char *dir, const struct join_state *s, struct err *ret
 int join_state_load_token(const char *dir, char **ret, struct err *reterr);
 int join_state_save_token(const char *dir, const char *token, struct err *reterr);
 
-/* Removes both, the credential first. What is gone already is fine. */
+/* Removes both and what else is kept for a member, the credential first. What is gone already is fine. */
 int join_state_remove(const char *dir, struct err *reterr);

@@ -11,41 +11,33 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/macro.h"
+#include "base/wire.h"
 #include "policy/learned_private.h"
 
 enum { FILE_VERSION = 1, MAGIC_LEN = 8 };
 
 static const char magic[] = "MESHFQDN"; /* without the NUL */
 
-static int put(struct buf *b, uint64_t v, unsigned bytes)
-{
-	uint8_t raw[8];
-
-	for (unsigned i = 0; i < bytes; i++)
-		raw[i] = (uint8_t)(v >> (8 * i));
-	return buf_add(b, raw, bytes);
-}
-
 static int put_name(struct buf *b, const struct learned_name *n, uint64_t now_us, int64_t wall_s)
 {
 	size_t len = strlen(n->name);
-	int r = put(b, len, 1);
+	int r = wire_put(b, len, 1);
 
 	if (r == 0)
 		r = buf_add(b, n->name, len);
 	if (r == 0)
-		r = put(b, n->n, 2);
+		r = wire_put(b, n->n, 2);
 	for (size_t i = 0; r == 0 && i < n->n; i++) {
 		const struct learned_address *a = &n->v[i];
 		uint64_t left_s = a->expires_us > now_us ? (a->expires_us - now_us) / USEC_PER_SEC : 0;
 
-		r = put(b, a->ip.family == AF_INET ? 4 : 6, 1);
+		r = wire_put(b, a->ip.family == AF_INET ? 4 : 6, 1);
 		if (r == 0)
-			r = put(b, a->is_zombie, 1);
+			r = wire_put(b, a->is_zombie, 1);
 		if (r == 0)
 			r = buf_add(b, a->ip.b, ip_len(&a->ip));
 		if (r == 0)
-			r = put(b, (uint64_t)wall_s + left_s, 8);
+			r = wire_put(b, (uint64_t)wall_s + left_s, 8);
 	}
 	return r;
 }
@@ -55,7 +47,7 @@ int learned_encode(struct learned *l, uint64_t now_us, int64_t wall_s, struct bu
 	CLEANUP(buf_done) struct buf body = {.max = LIMIT_FQDN_FILE_BYTES};
 	struct learned_name *n, *tmp;
 	uint8_t sum[SHA256_DIGEST_LENGTH];
-	int r = put(&body, HASH_COUNT(l->names), 4);
+	int r = wire_put(&body, HASH_COUNT(l->names), 4);
 
 	HASH_ITER (hh, l->names, n, tmp)
 		if (r == 0)
@@ -65,53 +57,22 @@ int learned_encode(struct learned *l, uint64_t now_us, int64_t wall_s, struct bu
 	SHA256((const uint8_t *)body.data, body.len, sum);
 	r = buf_add(out, magic, MAGIC_LEN);
 	if (r == 0)
-		r = put(out, FILE_VERSION, 4);
+		r = wire_put(out, FILE_VERSION, 4);
 	if (r == 0)
-		r = put(out, body.len, 4);
+		r = wire_put(out, body.len, 4);
 	if (r == 0)
 		r = buf_add(out, sum, sizeof(sum));
 	return r < 0 ? r : buf_add(out, body.data, body.len);
 }
 
-/* What is left to read; after the end everything is zero and `is_bad`. */
-struct reader {
-	const uint8_t *p;
-	size_t left;
-	bool is_bad;
-};
-
-static const uint8_t *take(struct reader *r, size_t n)
-{
-	const uint8_t *p = r->p;
-
-	if (n > r->left) {
-		r->is_bad = true;
-		r->left = 0;
-		return NULL;
-	}
-	r->p += n;
-	r->left -= n;
-	return p;
-}
-
-static uint64_t get(struct reader *r, unsigned bytes)
-{
-	const uint8_t *p = take(r, bytes);
-	uint64_t v = 0;
-
-	for (unsigned i = 0; p && i < bytes; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
-
-static int get_address(struct learned *l, struct learned_name *n, struct reader *r, uint64_t now_us,
+static int get_address(struct learned *l, struct learned_name *n, struct wire *r, uint64_t now_us,
 		       uint64_t wall_s)
 {
 	struct learned_address a = {0};
-	uint64_t family = get(r, 1), is_zombie = get(r, 1), until_s;
-	const uint8_t *raw = take(r, family == 4 ? 4 : 16);
+	uint64_t family = wire_get(r, 1), is_zombie = wire_get(r, 1), until_s;
+	const uint8_t *raw = wire_take(r, family == 4 ? 4 : 16);
 
-	until_s = get(r, 8);
+	until_s = wire_get(r, 8);
 	if (r->is_bad || (family != 4 && family != 6) || is_zombie > 1)
 		return -EBADMSG;
 	a.ip = ip_from_bytes(family == 4 ? AF_INET : AF_INET6, raw);
@@ -126,10 +87,10 @@ static int get_address(struct learned *l, struct learned_name *n, struct reader 
 	return learned_put(l, n, &a);
 }
 
-static int get_name(struct learned *l, struct reader *r, uint64_t now_us, uint64_t wall_s)
+static int get_name(struct learned *l, struct wire *r, uint64_t now_us, uint64_t wall_s)
 {
-	size_t len = get(r, 1), n_addresses;
-	const uint8_t *text = take(r, len);
+	size_t len = wire_get(r, 1), n_addresses;
+	const uint8_t *text = wire_take(r, len);
 	struct learned_name *n;
 	int e;
 
@@ -138,7 +99,7 @@ static int get_name(struct learned *l, struct reader *r, uint64_t now_us, uint64
 	e = learned_get(l, (const char *)text, len, &n);
 	if (e == 0 && n->n)
 		return -EBADMSG; /* twice */
-	n_addresses = e == 0 ? get(r, 2) : 0;
+	n_addresses = e == 0 ? wire_get(r, 2) : 0;
 	for (size_t i = 0; e == 0 && i < n_addresses; i++)
 		e = get_address(l, n, r, now_us, wall_s);
 	if (e == 0)
@@ -148,20 +109,20 @@ static int get_name(struct learned *l, struct reader *r, uint64_t now_us, uint64
 
 int learned_decode(struct learned *l, const void *data, size_t len, uint64_t now_us, int64_t wall_s)
 {
-	struct reader r = {.p = data, .left = len};
-	const uint8_t *start = take(&r, MAGIC_LEN), *sum;
-	uint64_t version = get(&r, 4), body = get(&r, 4), names;
+	struct wire r = {.p = data, .left = len};
+	const uint8_t *start = wire_take(&r, MAGIC_LEN), *sum;
+	uint64_t version = wire_get(&r, 4), body = wire_get(&r, 4), names;
 	uint8_t own[SHA256_DIGEST_LENGTH];
 	int e = 0;
 
-	sum = take(&r, SHA256_DIGEST_LENGTH);
+	sum = wire_take(&r, SHA256_DIGEST_LENGTH);
 	if (r.is_bad || memcmp(start, magic, MAGIC_LEN) != 0 || version != FILE_VERSION || body != r.left ||
 	    wall_s < 0)
 		return -EBADMSG;
 	SHA256(r.p, r.left, own);
 	if (memcmp(own, sum, sizeof(own)) != 0)
 		return -EBADMSG;
-	names = get(&r, 4);
+	names = wire_get(&r, 4);
 	if (names > LIMIT_FQDN_NAMES)
 		return -EBADMSG;
 	for (uint64_t i = 0; e == 0 && i < names; i++)

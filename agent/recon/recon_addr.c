@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/macro.h"
+#include "identity/identity.h"
 #include "recon/map_batch.h"
 
 _Static_assert((int)IPCACHE_IS_NODE == MESH_IP_NODE, "flags of cache and datapath differ");
@@ -18,11 +20,8 @@ struct recon_addr {
 	struct recon_addr_stats stats;
 };
 
-static int read_node(const void *key, const void *value, void *arg)
+static int read_node(struct recon_addr *r, uint32_t number, const struct mesh_node *n)
 {
-	struct recon_addr *r = arg;
-	const uint32_t *number = key;
-	const struct mesh_node *n = value;
 	static const uint8_t none[16];
 	struct ip ip;
 	int e;
@@ -33,10 +32,21 @@ static int read_node(const void *key, const void *value, void *arg)
 		ip = ip_from_bytes(AF_INET6, n->v6);
 	else
 		return 0;
-	if (*number == 0 || *number > UINT16_MAX)
+	if (number == 0 || number > UINT16_MAX)
 		return 0;
-	e = ipcache_node_seed(r->cache, &ip, (uint16_t)*number);
+	e = ipcache_node_seed(r->cache, &ip, (uint16_t)number);
 	return e == -EEXIST ? 0 : e; /* one address under two numbers: the first is as good */
+}
+
+static int read_nodes(const void *keys, const void *values, size_t n, void *arg)
+{
+	const uint32_t *numbers = keys;
+	const struct mesh_node *nodes = values;
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < n; i++)
+		e = read_node(arg, numbers[i], &nodes[i]);
+	return e;
 }
 
 int recon_addr_new(const struct bpfobj *o, struct ipcache *c, struct recon_addr **ret)
@@ -48,11 +58,9 @@ int recon_addr_new(const struct bpfobj *o, struct ipcache *c, struct recon_addr 
 		return -ENOMEM;
 	r->obj = o;
 	r->cache = c;
-	if (bpfobj_features(o)->adopted) {
-		e = bpfmap_each(o, BPFOBJ_NODES, read_node, r);
-		if (e < 0)
-			return e;
-	}
+	e = bpfmap_read(o, BPFOBJ_NODES, read_nodes, r);
+	if (e < 0)
+		return e;
 	*ret = TAKE_PTR(r);
 	return 0;
 }
@@ -60,6 +68,35 @@ int recon_addr_new(const struct bpfobj *o, struct ipcache *c, struct recon_addr 
 void recon_addr_free(struct recon_addr *r)
 {
 	free(r);
+}
+
+struct local_numbers {
+	uint32_t base, max;
+};
+
+static int note_local(const void *keys, const void *values, size_t n, void *arg)
+{
+	const struct mesh_ipinfo *v = values;
+	struct local_numbers *l = arg;
+
+	(void)keys;
+	for (size_t i = 0; i < n; i++)
+		if (identity_is_local(v[i].identity, l->base))
+			l->max = MAX(l->max, v[i].identity);
+	return 0;
+}
+
+int recon_addr_max_local(const struct recon_addr *r, uint32_t base, uint32_t *ret)
+{
+	struct local_numbers l = {.base = base};
+	int e = bpfmap_read(r->obj, BPFOBJ_IPCACHE4, note_local, &l);
+
+	if (e == 0)
+		e = bpfmap_read(r->obj, BPFOBJ_IPCACHE6, note_local, &l);
+	if (e < 0)
+		return e;
+	*ret = l.max;
+	return 0;
 }
 
 /* Tunnel endpoints first: addresses refer to them. */

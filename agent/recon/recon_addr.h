@@ -16,6 +16,9 @@ int recon_addr_new(const struct bpfobj *o, struct ipcache *c, struct recon_addr 
 void recon_addr_free(struct recon_addr *r);
 DEFINE_CLEANUP(struct recon_addr *, recon_addr_free)
 
+/* The highest local identity number of a kind that addresses in the maps have; 0 = none. 0 or errno of bpf(2). */
+int recon_addr_max_local(const struct recon_addr *r, uint32_t base, uint32_t *ret);
+
 /*
  * Which identity stands for an address in the datapath, if not the claimed one
  * (policy-cidr-match-mode tells endpoints apart by prefix). 0 or -errno.

@@ -487,6 +487,28 @@ int recon_net_set(struct recon_net *n, const struct net_desired *d, struct err *
 	return n->is_running ? 0 : source_arm(n->timer, 0, 0);
 }
 
+void recon_net_get(const struct recon_net *n, struct net_desired *ret, struct ip targets[RECON_NET_TARGETS])
+{
+	*ret = (struct net_desired){.tunnel = n->tunnel, .underlay_mtu = n->underlay_mtu, .routes = n->routes.v,
+				    .n_routes = n->routes.n, .targets = targets};
+	for (size_t i = 0; i < RECON_NET_TARGETS; i++)
+		if (n->probes[i].target.family)
+			targets[ret->n_targets++] = n->probes[i].target;
+}
+
+int recon_net_set_patterns(struct recon_net *n, const struct strv *patterns)
+{
+	CLEANUP(strv_done) struct strv copy = {0};
+	int r = copy_patterns(patterns, &copy);
+
+	if (r < 0)
+		return r;
+	strv_done(&n->patterns);
+	n->patterns = copy;
+	copy = (struct strv){0};
+	return 0;
+}
+
 int recon_net_clear(struct recon_net *n)
 {
 	return recon_net_set(n, &(struct net_desired){0}, NULL);

@@ -98,6 +98,15 @@ DEFINE_CLEANUP(struct recon_net *, recon_net_free)
  */
 int recon_net_set(struct recon_net *n, const struct net_desired *desired, struct err *reterr);
 
+/*
+ * The desired state as it was last set, all of it borrowed but the targets, for which there is room: until the next
+ * recon_net_set(). The patterns are left out. Nothing was set: nothing is wanted.
+ */
+void recon_net_get(const struct recon_net *n, struct net_desired *ret, struct ip targets[RECON_NET_TARGETS]);
+
+/* Which interfaces are external, before the first recon_net_set(); see nic_patterns. 0 or -ENOMEM. */
+int recon_net_set_patterns(struct recon_net *n, const struct strv *patterns);
+
 /* Wants nothing: removes our device and our routes, and nothing else. 0 or -ENOMEM. */
 int recon_net_clear(struct recon_net *n);
 

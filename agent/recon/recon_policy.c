@@ -269,13 +269,16 @@ void recon_policy_free(struct recon_policy *r)
 	free(r);
 }
 
-uint32_t recon_policy_max_local(const struct recon_policy *r)
+uint32_t recon_policy_max_local(const struct recon_policy *r, uint32_t base)
 {
 	uint32_t max = 0;
 
 	for (size_t i = 0; i < r->prefixes.n; i++)
-		if (r->prefixes.v[i].identity > max)
-			max = r->prefixes.v[i].identity;
+		if (identity_is_local(r->prefixes.v[i].identity, base))
+			max = MAX(max, r->prefixes.v[i].identity);
+	for (size_t i = 0; i < r->classes.cap; i++)
+		if (identity_is_local(r->classes.v[i].key, base))
+			max = MAX(max, r->classes.v[i].key);
 	return max;
 }
 

@@ -17,8 +17,11 @@ int recon_policy_new(const struct bpfobj *o, struct bpfconfig *config, struct re
 void recon_policy_free(struct recon_policy *r);
 DEFINE_CLEANUP(struct recon_policy *, recon_policy_free)
 
-/* The highest local identity number that the maps hold: new ones must be above it. 0 = none. */
-uint32_t recon_policy_max_local(const struct recon_policy *r);
+/*
+ * The highest local identity number of a kind (IDENTITY_LOCAL_CIDR or _NODE) that prefixes or verdicts in the maps
+ * are about: new ones must be above it. 0 = none.
+ */
+uint32_t recon_policy_max_local(const struct recon_policy *r, uint32_t base);
 
 /*
  * Applies the table and puts it in force with `flags` (MESH_STATE_*). `ids` are all identities. On

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the datapath share. */
+#pragma once
+
+#include "agentd/datapath.h"
+#include "agentd/failsafe.h"
+
+struct datapath {
+	struct loop *loop;
+	const struct conf *conf;
+	struct health *health;
+	struct datapath_callbacks cb;
+	char *pin_dir; /* of this layout of the maps, below bpf-root */
+	struct bpfobj *obj;
+	struct bpfconfig *config;
+	struct bpfevents *events;
+	struct recon_net *net;
+	struct recon_policy *policy;
+	struct recon_addr *addr;
+	struct recon_service *service;
+	struct recon_sock *sock;
+	struct world *world;
+	struct source *audit;
+	struct failsafe_list failsafe;
+	uint64_t committed_us; /* when the last policy came into force */
+	uint64_t shadow;       /* MESH_STATE_SHADOW bits of the policy in force */
+	enum bpfattach_how how;
+	bool is_attached; /* programs belong on the interfaces */
+	bool is_swept;	  /* leftovers of an earlier run are gone */
+	bool is_owed;	  /* the table holds what no bank in force does */
+	bool is_ready;
+	bool is_complete; /* every interface that can has the programs */
+	bool is_alone;	  /* nothing of another version is left */
+	bool has_cgroup;
+	bool wants_verdicts;
+	bool is_open; /* nothing may be enforced */
+	uint64_t boot_flags; /* to be put in force by datapath_enforce(); 0 = nothing */
+	unsigned boot_bank;
+	bool is_restored;   /* in force is what datapath_enforce() put there, nothing newer yet */
+	uint64_t n_changes; /* of what the generation and the services do not count */
+};
+
+/* All socket programs to the cgroup; a failure is raised as a condition. */
+void datapath_attach_sockets(struct datapath *d);
