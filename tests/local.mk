@@ -181,6 +181,11 @@ tests_fuzz_fuzz_learned_SOURCES = tests/fuzz/fuzz_learned.c tests/fuzz/replay_ma
 tests_fuzz_fuzz_learned_LDADD = $(MESH_LIBS)
 TESTS += tests/fuzz/replay_learned
 EXTRA_DIST += tests/fuzz/corpus/learned tests/fuzz/replay_learned
+check_PROGRAMS += tests/fuzz/fuzz_snapshot
+tests_fuzz_fuzz_snapshot_SOURCES = tests/fuzz/fuzz_snapshot.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_snapshot_LDADD = $(MESH_LIBS)
+TESTS += tests/fuzz/replay_snapshot
+EXTRA_DIST += tests/fuzz/corpus/snapshot tests/fuzz/replay_snapshot
 
 # unit: service, dns
 noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
@@ -285,6 +290,11 @@ tests_unit_agentd_test_own_address_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_agentd_test_world_SOURCES = tests/unit/agentd/test_world.c
 tests_unit_agentd_test_world_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_world_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/recon/test_snapshot
+TESTS += tests/unit/recon/test_snapshot
+tests_unit_recon_test_snapshot_SOURCES = tests/unit/recon/test_snapshot.c
+tests_unit_recon_test_snapshot_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_recon_test_snapshot_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_view_policy
 TESTS += tests/unit/agentd/test_view_policy
 tests_unit_agentd_test_view_policy_SOURCES = tests/unit/agentd/test_view_policy.c
@@ -297,7 +307,7 @@ bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
-	tests/bpf/test_model tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_sock \
+	tests/bpf/test_model tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock \
 	tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
@@ -324,6 +334,9 @@ tests_bpf_test_recon_LDADD = $(MESH_LIBS)
 tests_bpf_test_shadow_SOURCES = tests/bpf/test_shadow.c $(bpf_test_common)
 tests_bpf_test_shadow_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_shadow_LDADD = $(MESH_LIBS)
+tests_bpf_test_snapshot_SOURCES = tests/bpf/test_snapshot.c $(bpf_test_common)
+tests_bpf_test_snapshot_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_snapshot_LDADD = $(MESH_LIBS)
 tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c $(bpf_test_sock_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
@@ -394,10 +407,11 @@ EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
-	tests/netns/story_netns.sh tests/netns/story_services.sh tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
+EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
+	tests/netns/story_guard.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_services.sh \
+	tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh
+SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

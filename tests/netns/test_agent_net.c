@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon's datapath on interfaces that change under it: what goes down, appears, loses its programs,
- * or cannot have any; leftovers of another version.
+ * or cannot have any; leftovers of another version; a boot.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,14 +59,14 @@ static bool has_tunnel(struct agent_net *n)
 	return bpfattach_if_is_ok(datapath_obj(n->d), (int)if_nametoindex("mesh0"), BPFATTACH_TUNNEL);
 }
 
-static void configure(struct agent_net *n, const char *attach)
+static void configure(struct agent_net *n, const char *attach, const char *interfaces)
 {
 	char text[512];
 	struct err err = {0};
 
 	(void)snprintf(text, sizeof(text),
-		       "bpf-root = \"%s/agent\";\ncgroup-root = \"%s\";\ndatapath = { attach = \"%s\"; };\n",
-		       n->lab.bpf, n->lab.cgroup, attach); /* fits */
+		       "bpf-root = \"%s/agent\";\ncgroup-root = \"%s\";\ninterfaces = [ %s ];\ndatapath = { attach = \"%s\"; };\n",
+		       n->lab.bpf, n->lab.cgroup, interfaces, attach); /* fits */
 	if (conf_parse(text, strlen(text), "test", &n->conf, &err) < 0) {
 		fprintf(stderr, "%s\n", err.text);
 		exit(99);
@@ -84,7 +84,8 @@ static void add_own_identity(struct world *w)
 	CHECK_EQ(identity_upsert(w->identities, OWN, set), 0);
 }
 
-static void start(struct agent_net *n)
+/* The daemon before it knows anything of the cluster. */
+static void begin(struct agent_net *n)
 {
 	const struct datapath_callbacks cb = {.on_network = on_network, .on_event = on_event, .arg = n};
 	struct cilium_config config = {.routing = CILIUM_VXLAN, .tunnel_port = 8472, .has_ipv4 = true,
@@ -101,6 +102,11 @@ static void start(struct agent_net *n)
 		printf("%s: %s\n", r == -EPERM ? "skipped" : "failed", err.text);
 		exit(r == -EPERM ? HARNESS_SKIP : 99);
 	}
+}
+
+/* And once it does. */
+static void go_on(struct agent_net *n)
+{
 	CHECK_EQ(datapath_bind(n->d, n->world), 0);
 	n->world->routes_dirty = true;
 	WAIT_FOR(n, recon_net_nics(datapath_net(n->d))->n > 0);
@@ -108,16 +114,90 @@ static void start(struct agent_net *n)
 	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
 }
 
+static void start(struct agent_net *n)
+{
+	begin(n);
+	go_on(n);
+}
+
+static void end(struct agent_net *n)
+{
+	datapath_free(n->d);
+	world_free(n->world);
+	health_free(n->health);
+	loop_free(n->loop);
+}
+
 static void stop(struct agent_net *n)
 {
 	struct err err = {0};
 
 	CHECK_EQ(datapath_remove(n->d, &err), 0);
-	datapath_free(n->d);
-	world_free(n->world);
-	health_free(n->health);
-	loop_free(n->loop);
+	end(n);
+}
+
+/* What was in force is again, on every interface, before anybody has asked the API server. */
+static void test_last(struct agent_net *n)
+{
+	CLEANUP(buf_done) struct buf b = {0};
+	CLEANUP(snapshot_done) struct snapshot s = {0};
+	struct err err = {0};
+	uint64_t changes = datapath_changes(n->d);
+
+	CHECK_EQ(datapath_save(n->d, "me", &b), 0);
+	CHECK_EQ(datapath_changes(n->d), changes);
+	stop(n);
+	lab_sh("ip link del mesh0");
+	begin(n);
+	CHECK(!datapath_is_in_force(n->d));
+	datapath_enforce(n->d); /* nothing was prepared */
+	CHECK(!datapath_is_in_force(n->d));
+	CHECK_EQ(snapshot_open(b.data, b.len, "me", &s, &err), 0);
+	CHECK_EQ(datapath_restore(n->d, &s, false), 0);
+	CHECK(!datapath_is_in_force(n->d));
+	datapath_enforce(n->d);
+	CHECK(datapath_is_in_force(n->d) && !datapath_is_ready(n->d));
+	CHECK(!(datapath_flags(n->d) & MESH_STATE_AUDIT));
+	WAIT_FOR(n, is_attached(n, "eth0") && has_tunnel(n));
+	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n->d), n->lab.cgroup));
+	b.len = 0;
+	CHECK_EQ(datapath_save(n->d, "me", &b), -ENODATA);
+	/* the daemon dies: this is no boot any more */
+	end(n);
+	begin(n);
+	CHECK(datapath_is_in_force(n->d));
+	WAIT_FOR(n, is_attached(n, "eth0"));
+	go_on(n);
+	CHECK(datapath_is_ready(n->d));
+	CHECK(is_attached(n, "eth0") && has_tunnel(n));
+	CHECK(datapath_changes(n->d) != 0);
+}
+
+/* Only what is configured to be policed is, from the start. */
+static void test_closed(struct agent_net *n, const char *attach)
+{
+	stop(n);
 	conf_free(n->conf);
+	configure(n, attach, "\"eth*\"");
+	lab_sh("ip link add out0 type veth peer name peer1 && ip addr add 10.78.0.1/24 dev out0 && ip link set peer1 up && "
+	       "ip link set out0 up");
+	begin(n);
+	CHECK_EQ(datapath_close(n->d, OWN, false), 0);
+	datapath_enforce(n->d);
+	CHECK(datapath_enforces(n->d, MESH_INGRESS) && datapath_enforces(n->d, MESH_EGRESS));
+	WAIT_FOR(n, is_attached(n, "eth0"));
+	CHECK(!is_attached(n, "out0"));
+	go_on(n);
+	CHECK(is_attached(n, "eth0") && !is_attached(n, "out0"));
+	CHECK(!datapath_enforces(n->d, MESH_INGRESS)); /* there is no policy */
+	stop(n);
+	begin(n);
+	CHECK_EQ(datapath_close(n->d, OWN, true), 0); /* nobody has confirmed the joining */
+	datapath_enforce(n->d);
+	CHECK(datapath_flags(n->d) & MESH_STATE_AUDIT);
+	CHECK(health_has(n->health, "policy.audit"));
+	go_on(n);
+	CHECK(!health_has(n->health, "policy.audit"));
 }
 
 /* Down and up again: the programs are there all the time. */
@@ -204,7 +284,7 @@ static void run(const char *attach)
 	lab_sh("ip link add eth0 type veth peer name peer0 && ip addr add 10.77.0.1/24 dev eth0 && "
 	       "ip link set peer0 up && ip link set eth0 up");
 	odd = open_odd();
-	configure(&n, attach);
+	configure(&n, attach, "");
 	/* another version was here: its link would enforce for ever */
 	(void)snprintf(path, sizeof(path), "%s/agent/v0", n.lab.bpf); /* fits */
 	lab_sh("mkdir -p %s && bpftool map create %s/mesh_ct4 type hash key 4 value 4 entries 8 name x", path, path);
@@ -218,7 +298,10 @@ static void run(const char *attach)
 	test_audit(&n);
 	if (is_clsact)
 		test_filters(&n);
+	test_last(&n);
+	test_closed(&n, attach);
 	stop(&n);
+	conf_free(n.conf);
 	if (odd >= 0)
 		close(odd);
 	(void)umount2(n.lab.cgroup, 0);

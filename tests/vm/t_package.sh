@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The Debian package on a real Debian 12 with systemd: t_package.sh [KERNEL]. Installing, joining with a
-# token, policy and services under the real unit, rebooting, a power failure, upgrading, removing, purging.
+# token, policy and services under the real unit, rebooting and a power failure while the API server is away,
+# upgrading, removing, purging.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 vm_enter "$0" "$@"
@@ -111,18 +112,41 @@ enforcing() {
 		jq -r '.items[] | select(.metadata.labels["kubernetes.io/service-name"] == "council") | .endpoints[].addresses[]')"
 }
 
-# What the policy forbids is tried all the while. How often it came true is told, and no failure yet:
-# between the first interface and the first answer of the API server nothing is in force.
+# What the policy forbids is tried all the while, from power-on, while the API server is away: connections to a port,
+# and a thousand packets a second to a service that answers each. Then the API server comes back.
+floods_start() {
+	local i
+	: >"$T/intruders"
+	: >"$T/flood"
+	floods=
+	(while :; do PATIENCE=0.2 reaches node1 $AHCHTO 80 >/dev/null 2>&1 && echo in >>"$T/intruders"; done) &
+	floods="$floods $!"
+	for i in 1 2; do # one more second than it sends waits each for late answers
+		(sleep "$i"; while :; do in_place node1 "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 1000 1000 >>"$T/flood" 2>&1; done) &
+		floods="$floods $!"
+	done
+}
+floods_end() {
+	local p
+	sleep 3 # for what is under way
+	for p in $floods; do kill "$p" 2>/dev/null; wait "$p" 2>/dev/null; done
+}
+flooded() { awk -v word="$1" '{ for (i = 1; i < NF; i++) if ($i == word) n += $(i + 1) } END { print n + 0 }' "$T/flood"; }
 during_boot() {
-	local word=$1
-	(while :; do reaches node1 $AHCHTO 80 >/dev/null 2>&1 && echo in; sleep 0.1; done) >"$T/intruders" &
-	local prober=$! began=$SECONDS
+	local word=$1 began=$SECONDS
+	ip link set to-api down
+	floods_start
 	vm "$word" ahch-to || die "the machine does not come back"
 	echo "# $word: up after $((SECONDS - began)) s"
-	check "$word: the daemon comes up" wait_for 60 is_running ahch-to
-	kill $prober 2>/dev/null
-	wait $prober 2>/dev/null
-	echo "# $word: a machine without identity got in $(wc -l <"$T/intruders") times before the policy was in force"
+	check "$word: the daemon is there" wait_for 60 eval "status ahch-to .state | grep -qx starting"
+	is "$word: it is ready before the network" yes "$(guest sh -c "[ \$(systemctl show -P ActiveEnterTimestampMonotonic $UNIT) -lt \$(systemctl show -P ExecMainStartTimestampMonotonic systemd-networkd) ] && echo yes")"
+	in_force "$word, no API server"
+	floods_end
+	is "$word: a machine without identity gets no connection, from power-on" 0 "$(wc -l <"$T/intruders")"
+	is "$word: and no answer" 0 "$(flooded received)"
+	echo "# $word: to $(flooded sent) packets"
+	ip link set to-api up
+	check "$word: the API server comes back" wait_for 90 is_running ahch-to
 	in_force "$word"
 }
 rebooting() { during_boot reboot; }
