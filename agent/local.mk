@@ -159,9 +159,10 @@ agent_libmesh_a_SOURCES += \
 	agent/dns/dns_response.c agent/dns/dns_response.h \
 	agent/dns/dns_server.c agent/dns/dns_server.h agent/dns/dns_server_private.h \
 	agent/dns/dns_sock.c agent/dns/dns_sock.h \
+	agent/dns/dns_text.c agent/dns/dns_text.h agent/dns/dns_trace.c \
 	agent/dns/dns_tcp.c agent/dns/dns_udp.c \
 	agent/dns/dns_zone.c agent/dns/dns_zone.h agent/dns/dns_zone_private.h \
-	agent/dns/dns_zone_service.c
+	agent/dns/dns_zone_explain.c agent/dns/dns_zone_service.c
 
 # plan
 agent_libmesh_a_SOURCES += \
@@ -256,6 +257,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/stand_down.c agent/agentd/stand_down.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
+	agent/agentd/dns_wiring.c agent/agentd/dns_wiring.h \
 	agent/agentd/view_dns.c \
 	agent/agentd/view_identity.c \
 	agent/agentd/view_monitor.c \
@@ -275,7 +277,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_bugreport.c \
 	agent/cli/cmd_completion.c \
 	agent/cli/cmd_config.c \
-	agent/cli/cmd_dns.c \
+	agent/cli/cmd_dns.c agent/cli/dns_ask.c agent/cli/dns_ask.h \
 	agent/cli/cmd_endpoint.c \
 	agent/cli/cmd_identity.c \
 	agent/cli/cmd_ipcache.c \

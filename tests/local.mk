@@ -206,7 +206,7 @@ check_PROGRAMS += tests/unit/dns/test_dns
 TESTS += tests/unit/dns/test_dns
 tests_unit_dns_test_dns_SOURCES = tests/unit/dns/fixture.c tests/unit/dns/fixture.h \
 	tests/unit/dns/test_gate.c tests/unit/dns/test_msg.c tests/unit/dns/test_server.c \
-	tests/unit/dns/test_zone.c
+	tests/unit/dns/test_text.c tests/unit/dns/test_zone.c
 tests_unit_dns_test_dns_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
@@ -271,11 +271,16 @@ tests_unit_conf_test_conf_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_ctl_test_ctl_SOURCES = tests/unit/ctl/test_ctl.c
 tests_unit_ctl_test_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_ctl_test_ctl_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c
+tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c tests/unit/cli/test_dns_ask.c
 tests_unit_cli_test_cli_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-check_PROGRAMS += tests/unit/agentd/test_own_address tests/unit/agentd/test_servers tests/unit/agentd/test_world
-TESTS += tests/unit/agentd/test_own_address tests/unit/agentd/test_servers tests/unit/agentd/test_world
+check_PROGRAMS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
+	tests/unit/agentd/test_servers tests/unit/agentd/test_world
+TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
+	tests/unit/agentd/test_servers tests/unit/agentd/test_world
+tests_unit_agentd_test_dns_wiring_SOURCES = tests/unit/agentd/test_dns_wiring.c
+tests_unit_agentd_test_dns_wiring_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_dns_wiring_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_agentd_test_servers_SOURCES = tests/unit/agentd/test_servers.c
 tests_unit_agentd_test_servers_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_servers_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)

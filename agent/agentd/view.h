@@ -33,8 +33,9 @@ json_t *view_protocol(uint8_t protocol);
 /* {"ingress": "enforced", "egress": ...} */
 json_t *view_enforcement(const struct agent *a);
 
-/* The upstreams of the DNS server: array of {"address", "up", "queries", "failures"}, or of addresses alone. */
-json_t *view_dns_upstreams(const struct agent *a, bool has_counts);
+/* ["127.18.53.53:53"]: where the DNS server of the agent listens, and whom it asks. */
+json_t *view_dns_listen(const struct agent *a);
+json_t *view_dns_upstreams(const struct agent *a);
 
 /* Array of the texts of addresses. */
 json_t *view_ips(const struct ip *v, size_t n);

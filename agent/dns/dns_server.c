@@ -133,6 +133,15 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	return 0;
 }
 
+size_t dns_server_listeners(const struct dns_server *s, struct dns_upstream *ret, size_t max)
+{
+	size_t n = MIN(s->n_listeners, max);
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (struct dns_upstream){.ip = s->listeners[i].ip, .port = s->listeners[i].port};
+	return n;
+}
+
 int dns_server_set_local(struct dns_server *s, const struct ip *ips, size_t n)
 {
 	struct ip *copy = NULL;
@@ -200,6 +209,10 @@ void dns_server_counts(const struct dns_server *s, struct dns_server_counts *ret
 	dns_cache_counts(s->cache, &c);
 	*ret = s->counts;
 	ret->cache_entries = c.entries;
+	ret->cache_bytes = c.bytes;
+	ret->cache_hits = c.hits;
+	ret->cache_misses = c.misses;
+	ret->cache_evictions = c.evictions;
 }
 
 void dns_server_forget_conn(struct dns_server *s, const struct dns_conn *c)
@@ -238,8 +251,11 @@ static bool gate_admits(struct dns_server *s, struct dns_query *q, const struct 
 	if (s->gate.check)
 		v = s->gate.check(s->gate.ctx, q, is_cluster, c->conn != NULL);
 	q->is_watched = v == DNS_GATE_WATCH;
-	s->counts.denied += v == DNS_GATE_REFUSE;
-	return v != DNS_GATE_REFUSE;
+	if (v != DNS_GATE_REFUSE)
+		return true;
+	q->source = DNS_SOURCE_DENIED;
+	s->counts.denied++;
+	return false;
 }
 
 /* True: the answer is not to be sent now. */
@@ -276,7 +292,7 @@ static size_t relay(const struct dns_query *q, uint8_t *buf, size_t len, size_t 
 	return dns_response_finish(buf, len, q, info.rcode, limit);
 }
 
-static void on_upstream(const uint8_t *msg, size_t len, void *arg);
+static void on_upstream(const uint8_t *msg, size_t len, const struct dns_upstream *from, void *arg);
 
 /* Asks an upstream for `q`, or for the address of `target` on its behalf. */
 static int ask(struct dns_server *s, const struct dns_query *q, const struct dns_name *target,
@@ -314,7 +330,7 @@ static int ask(struct dns_server *s, const struct dns_query *q, const struct dns
 	s->counts.pending++;
 	if (client->conn)
 		dns_tcp_wait(client->conn, 1);
-	r = dns_forward_query(s->forward, &sub, on_upstream, p, &p->flight);
+	r = dns_forward_query(s->forward, &sub, NULL, on_upstream, p, &p->flight);
 	if (r < 0)
 		pending_free(p);
 	else
@@ -424,7 +440,7 @@ static size_t resume_chase(struct dns_server *s, const struct dns_pending *p, co
 	return end(s, &w, DNS_SERVFAIL, false);
 }
 
-static void on_upstream(const uint8_t *msg, size_t len, void *arg)
+static void on_upstream(const uint8_t *msg, size_t len, const struct dns_upstream *from, void *arg)
 {
 	struct dns_pending *p = arg;
 	struct dns_server *s = p->server;
@@ -456,6 +472,7 @@ static void on_upstream(const uint8_t *msg, size_t len, void *arg)
 		}
 	}
 	is_held = gate_holds(s, &p->q, &client, buf, n);
+	dns_trace_add(s, &client, &p->q, from, is_held);
 	pending_free(p); /* first, because sending may close the connection */
 	if (!is_held)
 		dns_server_send(&client, buf, n);
@@ -471,6 +488,7 @@ static size_t outside(struct dns_server *s, struct dns_query *q, const struct dn
 	if (!gate_admits(s, q, client, false))
 		return dns_error_build(q, s->gate.refuse_rcode, buf);
 	if (!has_upstreams(s)) {
+		q->source = DNS_SOURCE_REFUSED;
 		s->counts.refused++;
 		return dns_error_build(q, DNS_REFUSED, buf);
 	}
@@ -480,9 +498,11 @@ static size_t outside(struct dns_server *s, struct dns_query *q, const struct dn
 	if (len > 0 && len <= cap + DNS_OPT_ROOM) {
 		if (buf != s->big) /* for TCP it is the same */
 			memcpy(buf, s->big, len);
+		q->source = DNS_SOURCE_CACHE;
 		s->counts.cached++;
 		return len;
 	}
+	q->source = DNS_SOURCE_UPSTREAM;
 	r = ask(s, q, NULL, client);
 	if (r >= 0)
 		return 0;
@@ -537,6 +557,7 @@ static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
 		v = p->answer(p->ctx, q, &w, &res);
 		if (v != DNS_VERDICT_PASS && !gate_admits(s, q, client, true))
 			return dns_error_build(q, s->gate.refuse_rcode, buf);
+		q->source = DNS_SOURCE_ZONE;
 		switch (v) {
 		case DNS_VERDICT_ANSWER:
 			s->counts.local++;
@@ -556,9 +577,15 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 			 const struct dns_client *client, uint8_t *buf, size_t cap)
 {
 	struct dns_query q;
+	bool is_held;
 	size_t n;
 
 	q.is_watched = false; /* the rest is the parser's */
+	q.source = DNS_SOURCE_NONE;
 	n = answer(s, msg, len, client, buf, cap, &q);
-	return n && gate_holds(s, &q, client, buf, n) ? 0 : n;
+	if (n == 0)
+		return 0;
+	is_held = gate_holds(s, &q, client, buf, n);
+	dns_trace_add(s, client, &q, NULL, is_held);
+	return is_held ? 0 : n;
 }

@@ -12,6 +12,7 @@ enum {
 	DNS_MAX_LISTENERS = 8,
 	DNS_MAX_PROVIDERS = 16,
 	DNS_OPT_ROOM = 16, /* past a message's end, for OPT */
+	DNS_TRACE_MAX = 256, /* a power of two: the count of all wraps around */
 };
 
 struct dns_listener {
@@ -52,6 +53,12 @@ struct dns_holds {
 	struct source *timer;
 };
 
+/* A query by UDP that was answered, or whose answer is held back. */
+struct dns_trace {
+	uint16_t port, id; /* port 0 = none */
+	struct dns_traced what;
+};
+
 struct dns_server {
 	struct loop *loop;
 	struct dns_server_options opt;
@@ -71,6 +78,8 @@ struct dns_server {
 	struct dns_udp_batch *batch;
 	uint8_t *big;		     /* DNS_MSG_MAX + room: answers by TCP and of upstreams */
 	struct dns_server_counts counts;
+	struct dns_trace trace[DNS_TRACE_MAX]; /* a ring */
+	unsigned n_traced;		       /* ever */
 };
 
 /*
@@ -85,6 +94,10 @@ bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *
 
 /* Sends an answer that comes later than its query. */
 void dns_server_send(const struct dns_client *c, const uint8_t *msg, size_t len);
+
+/* Notes what becomes of a query; `from` is the upstream that answered, NULL = none. */
+void dns_trace_add(struct dns_server *s, const struct dns_client *client, const struct dns_query *q,
+		   const struct dns_upstream *from, bool is_held);
 
 /* 0 or -ENOMEM. */
 int dns_holds_init(struct dns_server *s);
