@@ -38,6 +38,7 @@ policy() { # name, spec
 Y
 	wait_for 5 eval "host ahch-to policy list | grep -q ' $1 .*${3:-enforced}'" || echo "policy $1 is not ${3:-enforced}"
 }
+asked() { host ahch-to dns query "$1" ${3:-} -o json | jq -r "$2"; } # name, what of it, type
 learned() { host ahch-to dns learned -o json | jq -r "$1"; }
 zone() { printf '%s\n' "$@" >"$T/zone"; }
 agent_up() {
@@ -65,6 +66,9 @@ begin() {
 names() {
 	curl_is "no policy: by name" 0 api.rebel.example
 	curl_is "no policy: by address" 0 $EMPIRE
+	is "no policy: who was asked" "upstream $DNS:53 true forwarded to $DNS:53" \
+		"$(asked api.rebel.example '"\(.source) \(.upstream) \(.traced) \(.explanation)"')"
+	is "what became of the upstream" "$DNS:53 true 0" "$(host ahch-to dns status -o json | jq -r '.upstreams[] | "\(.address) \(.up) \(.failures)"')"
 	is "no policy: nothing is learned" 0 "$(learned length)"
 	policy fqdn '{endpointSelector: {}, egress: [{toFQDNs: [{matchName: api.rebel.example}]}]}' degraded
 	is "toFQDNs without a dns rule says what is missing" 1 "$(host ahch-to policy list | grep -c 'no dns rule')"
@@ -76,7 +80,9 @@ names() {
 	curl_is "another port of it" 28 $API_SITE 22
 	curl_is "a name that is not allowed has no address" 6 www.empire.example
 	is "it is not asked for" 0 "$(grep -c empire "$T/log/dns")"
-	is "it is refused, and says why" 1 "$(host ahch-to dns query www.empire.example -o json | grep -c 'refused: no dns rule')"
+	is "it is refused, and says why" "REFUSED refused refused: no dns rule of the policies about this host allows the name" \
+		"$(asked www.empire.example '"\(.rcode) \(.source) \(.explanation)"')"
+	is "an allowed one says so" 1 "$(asked api.rebel.example .explanation | grep -c 'allowed by a dns rule')"
 	curl_is "a cluster name that is not allowed has none either" 6 temple.legacy.svc.cluster.local
 	curl_is "its address stays closed" 28 $EMPIRE
 	is "what was learned" "api.rebel.example $API_SITE api.rebel.example" "$(learned '.[] | "\(.name) \(.address) \(.selectors | join(","))"')"
