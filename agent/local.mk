@@ -56,7 +56,8 @@ agent_libmesh_a_SOURCES += \
 	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
 	agent/netlink/nl_link.c agent/netlink/nl_link.h \
 	agent/netlink/nl_route.c agent/netlink/nl_route.h \
-	agent/netlink/nl_sock.c agent/netlink/nl_sock.h
+	agent/netlink/nl_sock.c agent/netlink/nl_sock.h \
+	agent/netlink/sock_diag.c agent/netlink/sock_diag.h
 
 # bpf
 agent_libmesh_a_SOURCES += \
@@ -257,7 +258,9 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/stand_down.c agent/agentd/stand_down.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
+	agent/agentd/dns_redirect.c agent/agentd/dns_redirect.h \
 	agent/agentd/dns_wiring.c agent/agentd/dns_wiring.h \
+	agent/agentd/fqdn_others.c agent/agentd/fqdn_others.h \
 	agent/agentd/view_dns.c \
 	agent/agentd/view_identity.c \
 	agent/agentd/view_monitor.c \

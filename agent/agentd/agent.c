@@ -208,6 +208,7 @@ void agent_free(struct agent *a)
 	kube_cancel(a->boot_op);
 	fqdn_free(a->fqdn);
 	dns_server_free(a->dns);
+	dns_redirect_free(a->redirect);
 	dns_zone_free(a->zone);
 	datapath_free(a->datapath);
 	guarding_free(a->guarding);
@@ -254,5 +255,8 @@ int agent_run(struct agent *a)
 	on_upkeep(a);
 	(void)loop_enable_watchdog(a->loop); /* without systemd there is none */
 	(void)sd_notify(0, "READY=1");	      /* likewise */
-	return loop_run(a->loop) < 0 ? 1 : 0;
+	r = loop_run(a->loop);
+	if (a->datapath)
+		datapath_set_dns(a->datapath, false); /* nobody answers there any more */
+	return r < 0 ? 1 : 0;
 }

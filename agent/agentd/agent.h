@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agentd/datapath.h"
+#include "agentd/dns_redirect.h"
 #include "agentd/fqdn.h"
 #include "agentd/guarding.h"
 #include "agentd/health.h"
@@ -57,6 +58,7 @@ struct agent {
 	struct dns_server *dns;
 	struct dns_zone *zone;
 	struct fqdn *fqdn;
+	struct dns_redirect *redirect; /* NULL = queries past our server are not caught */
 	struct source *apply;	/* deferred: recompute and write */
 	struct source *apply_later;
 	struct source *upkeep;

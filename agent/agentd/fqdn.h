@@ -46,4 +46,6 @@ void fqdn_forget(struct fqdn *f);
 
 /* For `meshctl dns learned`. */
 struct learned *fqdn_learned(const struct fqdn *f);
-bool fqdn_has_rules(const struct fqdn *f);
+
+/* Whether what is in force says which names may be looked up, so that no query may go past the DNS server. */
+bool fqdn_is_filtered(const struct fqdn *f);

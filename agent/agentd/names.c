@@ -54,6 +54,18 @@ static int start_fqdn(struct agent *a, const struct dns_upstream *upstreams, siz
 	return fqdn_new(&setup, &a->fqdn);
 }
 
+/* Without it the server works as well, only that who does not ask it is not subject to dns rules. */
+static void start_redirect(struct agent *a)
+{
+	const struct dns_redirect_setup setup = {.dns = a->dns, .obj = datapath_obj(a->datapath), .world = a->world,
+						 .own = a->conf->dns.listen.v, .n_own = a->conf->dns.listen.n};
+	struct err err = {0};
+
+	if (dns_redirect_new(&setup, &a->redirect, &err) < 0)
+		health_raise(a->health, HEALTH_WARNING, "dns.redirect", err.text,
+			     "programs that ask other DNS servers than the agent's learn nothing for toFQDNs until this is solved");
+}
+
 int names_start(struct agent *a, struct err *reterr)
 {
 	struct dns_upstream upstreams[UPSTREAMS_MAX];
@@ -64,6 +76,8 @@ int names_start(struct agent *a, struct err *reterr)
 	int r;
 
 	opt.forward.upstreams = upstreams;
+	opt.forward.mark = MESH_DNS_MARK; /* or they would come back to us */
+	opt.forward.allowed_mark = MESH_DNS_MARK | MESH_DNS_ALLOWED;
 	opt.forward.n_upstreams = read_upstreams(a->conf, upstreams);
 	r = dns_zone_new(a->world->services, &zone, &a->zone, reterr);
 	if (r == 0)
@@ -78,6 +92,8 @@ int names_start(struct agent *a, struct err *reterr)
 		r = dns_server_add_provider(a->dns, &reverse);
 	for (size_t i = 0; r == 0 && i < a->conf->dns.listen.n; i++)
 		r = dns_server_listen(a->dns, &a->conf->dns.listen.v[i], (uint16_t)a->conf->dns.port, NULL, reterr);
+	if (r == 0)
+		start_redirect(a);
 	return r;
 }
 

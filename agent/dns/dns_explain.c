@@ -171,9 +171,10 @@ static int explain(struct dns_server *s, const struct dns_query *q, const struct
 	int r;
 
 	if (!traced && s->gate.check) {
-		enum dns_gate_verdict g = s->gate.check(s->gate.ctx, q, p != NULL, false);
+		const struct dns_asked us = {.port = 0};
+		enum dns_gate_verdict g = s->gate.check(s->gate.ctx, q, &us, p != NULL, false);
 
-		now.is_watched = g == DNS_GATE_WATCH;
+		now.is_watched = g == DNS_GATE_WATCH || g == DNS_GATE_ALLOW;
 		now.source = g == DNS_GATE_REFUSE ? DNS_SOURCE_DENIED : DNS_SOURCE_NONE;
 	}
 	*ret = traced ? traced->source : now.source;

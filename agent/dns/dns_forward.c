@@ -28,7 +28,7 @@ struct dns_forward {
 	size_t n_upstreams, preferred, max_in_flight;
 	uint64_t timeout_us;
 	unsigned max_attempts;
-	int mark;
+	uint32_t mark, allowed_mark;
 	struct dns_flight *flights;
 	struct dns_forward_counts counts;
 	uint8_t buf[DNS_MSG_MAX]; /* datagrams are handled one at a time */
@@ -44,6 +44,7 @@ struct dns_flight {
 	struct dns_upstream to; /* of the current attempt */
 	uint64_t asked_us;
 	unsigned attempts, mismatches;
+	uint32_t mark;
 	bool has_only; /* `to` is the only one that may be asked */
 	bool is_tcp, has_edns;
 	uint8_t query[QUERY_MAX]; /* two bytes of length for TCP, then the message */
@@ -60,6 +61,7 @@ static int options_set(struct dns_forward *f, const struct dns_forward_options *
 	f->timeout_us = opt->timeout_us ? opt->timeout_us : DEFAULT_TIMEOUT_US;
 	f->max_attempts = opt->attempts ? opt->attempts : DEFAULT_ATTEMPTS;
 	f->mark = opt->mark;
+	f->allowed_mark = opt->allowed_mark;
 	return dns_forward_set_upstreams(f, opt->upstreams, opt->n_upstreams);
 }
 
@@ -250,8 +252,7 @@ static int open_socket(struct dns_flight *fl, int type)
 	fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (fl->f->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->f->mark,
-				      sizeof(fl->f->mark)) < 0)
+	if (fl->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->mark, sizeof(fl->mark)) < 0)
 		return -errno;
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
@@ -502,6 +503,7 @@ int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const st
 	fl->fd = -1;
 	fl->fn = fn;
 	fl->arg = arg;
+	fl->mark = q->is_allowed ? f->allowed_mark : f->mark;
 	fl->has_only = only != NULL;
 	if (only)
 		fl->to = *only;

@@ -29,7 +29,8 @@ struct dns_forward_options {
 	size_t max_in_flight;		      /* 0 = 256 */
 	uint64_t timeout_us;		      /* of one attempt; 0 = 1.5 s */
 	unsigned attempts;		      /* 0 = 4, over all upstreams */
-	int mark;			      /* SO_MARK of the sockets; 0 = none */
+	uint32_t mark;			      /* SO_MARK of the sockets; 0 = none */
+	uint32_t allowed_mark;		      /* of those for queries with is_allowed */
 };
 
 int dns_forward_new(struct loop *l, const struct dns_forward_options *opt,

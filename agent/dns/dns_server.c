@@ -96,8 +96,8 @@ int dns_server_add_provider(struct dns_server *s, const struct dns_provider *p)
 	return 0;
 }
 
-int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
-		      struct err *reterr)
+static int listen_on(struct dns_server *s, const struct ip *ip, uint16_t port, bool is_for_others, uint16_t *ret_port,
+		     struct err *reterr)
 {
 	struct dns_listener *l = &s->listeners[s->n_listeners];
 	char text[IP_STRLEN];
@@ -114,6 +114,7 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	for (int i = 0; i < (port ? 1 : 16) && r == -EADDRINUSE; i++) {
 		*l = (struct dns_listener){.server = s, .ip = *ip, .udp_fd = -1, .tcp_fd = -1};
 		l->is_loopback = ip_is_loopback(ip);
+		l->is_for_others = is_for_others;
 		r = dns_udp_open(l, port, &got);
 		if (r >= 0)
 			r = dns_tcp_open(l, got);
@@ -133,12 +134,43 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	return 0;
 }
 
+int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
+		      struct err *reterr)
+{
+	return listen_on(s, ip, port, false, ret_port, reterr);
+}
+
+int dns_server_listen_for_others(struct dns_server *s, const struct ip *ip, uint16_t port, const struct dns_finder *finder,
+				 uint16_t *ret_port, struct err *reterr)
+{
+	s->finder = *finder;
+	return listen_on(s, ip, port, true, ret_port, reterr);
+}
+
+void dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
+			   struct dns_asked *ret)
+{
+	const struct dns_finder *f = &l->server->finder;
+	const struct dns_upstream own = {.ip = l->ip, .port = l->port};
+	struct dns_upstream client;
+
+	*ret = (struct dns_asked){.port = 0};
+	if (!l->is_for_others)
+		return;
+	client.ip = dns_sockaddr_ip(peer, &client.port);
+	if (f->find(f->ctx, proto, &client, &own, ret))
+		l->server->counts.others++;
+	else
+		*ret = (struct dns_asked){.port = 0};
+}
+
 size_t dns_server_listeners(const struct dns_server *s, struct dns_upstream *ret, size_t max)
 {
-	size_t n = MIN(s->n_listeners, max);
+	size_t n = 0;
 
-	for (size_t i = 0; i < n; i++)
-		ret[i] = (struct dns_upstream){.ip = s->listeners[i].ip, .port = s->listeners[i].port};
+	for (size_t i = 0; i < s->n_listeners && n < max; i++)
+		if (!s->listeners[i].is_for_others)
+			ret[n++] = (struct dns_upstream){.ip = s->listeners[i].ip, .port = s->listeners[i].port};
 	return n;
 }
 
@@ -249,8 +281,9 @@ static bool gate_admits(struct dns_server *s, struct dns_query *q, const struct 
 	enum dns_gate_verdict v = DNS_GATE_PASS;
 
 	if (s->gate.check)
-		v = s->gate.check(s->gate.ctx, q, is_cluster, c->conn != NULL);
-	q->is_watched = v == DNS_GATE_WATCH;
+		v = s->gate.check(s->gate.ctx, q, &c->asked, is_cluster, c->conn != NULL);
+	q->is_watched = v == DNS_GATE_WATCH || v == DNS_GATE_ALLOW;
+	q->is_allowed = v == DNS_GATE_ALLOW;
 	if (v != DNS_GATE_REFUSE)
 		return true;
 	q->source = DNS_SOURCE_DENIED;
@@ -298,6 +331,7 @@ static void on_upstream(const uint8_t *msg, size_t len, const struct dns_upstrea
 static int ask(struct dns_server *s, const struct dns_query *q, const struct dns_name *target,
 	       const struct dns_client *client)
 {
+	struct dns_upstream only = {.ip = client->asked.ip, .port = client->asked.port};
 	struct dns_query sub;
 	uint8_t question[DNS_NAME_MAX + 4];
 	struct dns_pending *p;
@@ -330,7 +364,7 @@ static int ask(struct dns_server *s, const struct dns_query *q, const struct dns
 	s->counts.pending++;
 	if (client->conn)
 		dns_tcp_wait(client->conn, 1);
-	r = dns_forward_query(s->forward, &sub, NULL, on_upstream, p, &p->flight);
+	r = dns_forward_query(s->forward, &sub, only.port ? &only : NULL, on_upstream, p, &p->flight);
 	if (r < 0)
 		pending_free(p);
 	else
@@ -457,7 +491,7 @@ static void on_upstream(const uint8_t *msg, size_t len, const struct dns_upstrea
 	}
 	if (p->target.len)
 		sub_query(&p->q, &p->target, &key);
-	if (len)
+	if (len && !client.asked.port) /* another server may know other names */
 		dns_cache_put(s->cache, &key, msg, len, clock_boot_us());
 	if (p->target.len) {
 		n = resume_chase(s, p, msg, len, buf);
@@ -478,7 +512,23 @@ static void on_upstream(const uint8_t *msg, size_t len, const struct dns_upstrea
 		dns_server_send(&client, buf, n);
 }
 
-/* Names of nobody here: from the cache or an upstream. */
+/* An answer of an upstream that is still good; 0 = none. */
+static size_t cached(struct dns_server *s, struct dns_query *q, const struct dns_client *client, uint8_t *buf, size_t cap)
+{
+	size_t len = dns_cache_get(s->cache, q, clock_boot_us(), s->big, DNS_MSG_MAX);
+
+	if (len > 0)
+		len = relay(q, s->big, len, limit_of(q, client));
+	if (len == 0 || len > cap + DNS_OPT_ROOM)
+		return 0;
+	if (buf != s->big) /* for TCP it is the same */
+		memcpy(buf, s->big, len);
+	q->source = DNS_SOURCE_CACHE;
+	s->counts.cached++;
+	return len;
+}
+
+/* Names of nobody here: from the cache or an upstream; from whom it was meant for, if that is another. */
 static size_t outside(struct dns_server *s, struct dns_query *q, const struct dns_client *client,
 		      uint8_t *buf, size_t cap)
 {
@@ -487,21 +537,14 @@ static size_t outside(struct dns_server *s, struct dns_query *q, const struct dn
 
 	if (!gate_admits(s, q, client, false))
 		return dns_error_build(q, s->gate.refuse_rcode, buf);
-	if (!has_upstreams(s)) {
+	if (!has_upstreams(s) && !client->asked.port) {
 		q->source = DNS_SOURCE_REFUSED;
 		s->counts.refused++;
 		return dns_error_build(q, DNS_REFUSED, buf);
 	}
-	len = dns_cache_get(s->cache, q, clock_boot_us(), s->big, DNS_MSG_MAX);
+	len = client->asked.port ? 0 : cached(s, q, client, buf, cap);
 	if (len > 0)
-		len = relay(q, s->big, len, limit_of(q, client));
-	if (len > 0 && len <= cap + DNS_OPT_ROOM) {
-		if (buf != s->big) /* for TCP it is the same */
-			memcpy(buf, s->big, len);
-		q->source = DNS_SOURCE_CACHE;
-		s->counts.cached++;
 		return len;
-	}
 	q->source = DNS_SOURCE_UPSTREAM;
 	r = ask(s, q, NULL, client);
 	if (r >= 0)
@@ -547,7 +590,7 @@ static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
 		s->counts.refused += rcode == DNS_REFUSED;
 		return end(s, &w, rcode, false);
 	}
-	for (size_t i = 0; i < s->n_providers; i++) {
+	for (size_t i = 0; i < s->n_providers && (!client->asked.port || client->asked.is_cluster); i++) {
 		const struct dns_provider *p = &s->providers[i];
 		struct dns_result res = {.rcode = DNS_NOERROR};
 		enum dns_verdict v;
@@ -580,7 +623,7 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 	bool is_held;
 	size_t n;
 
-	q.is_watched = false; /* the rest is the parser's */
+	q.is_watched = q.is_allowed = false; /* the rest is the parser's */
 	q.source = DNS_SOURCE_NONE;
 	n = answer(s, msg, len, client, buf, cap, &q);
 	if (n == 0)

@@ -44,7 +44,23 @@ int dns_server_add_provider(struct dns_server *s, const struct dns_provider *p);
 int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
 		      struct err *reterr);
 
-/* Where it listens: fills up to `max`, returns how many. */
+/* Finds out whom a query was meant for that came to an address where those of others arrive. */
+struct dns_finder {
+	/* `proto` is IPPROTO_UDP or IPPROTO_TCP. False: it was meant for this server, as far as is known. */
+	bool (*find)(void *ctx, uint8_t proto, const struct dns_upstream *client, const struct dns_upstream *server,
+		     struct dns_asked *ret);
+	void *ctx;
+};
+
+/*
+ * Listens for queries that were meant for other servers. They are asked by the gate for with whom they were
+ * meant for; then only that server is asked, and what it says is not kept. Once for all such addresses sets the
+ * finder, copied; its ctx must outlive the server. As dns_server_listen().
+ */
+int dns_server_listen_for_others(struct dns_server *s, const struct ip *ip, uint16_t port, const struct dns_finder *finder,
+				 uint16_t *ret_port, struct err *reterr);
+
+/* Where it listens for queries of its own: fills up to `max`, returns how many. */
 size_t dns_server_listeners(const struct dns_server *s, struct dns_upstream *ret, size_t max);
 
 /*
@@ -95,6 +111,7 @@ void dns_server_flush_cache(struct dns_server *s);
 struct dns_server_counts {
 	uint64_t queries, tcp_queries, local, forwarded, cached, refused, failed, dropped, foreign;
 	uint64_t denied; /* refused by the gate */
+	uint64_t others; /* that were meant for other servers */
 	uint64_t held;	 /* answers held back */
 	uint64_t late;	 /* times that the delay ended before they were released */
 	uint64_t cache_hits, cache_misses, cache_evictions;

@@ -20,6 +20,7 @@ struct dns_listener {
 	struct ip ip;
 	uint16_t port;
 	bool is_loopback;
+	bool is_for_others;
 	int udp_fd, tcp_fd;
 	struct source *udp, *tcp;
 };
@@ -28,6 +29,7 @@ struct dns_listener {
 struct dns_client {
 	struct dns_listener *listener;
 	struct dns_conn *conn; /* NULL = UDP */
+	struct dns_asked asked;
 	struct sockaddr_storage peer;
 	socklen_t peer_len;
 };
@@ -71,6 +73,7 @@ struct dns_server {
 	struct dns_forward *forward;
 	struct dns_cache *cache;
 	struct dns_gate gate; /* .check NULL = everything passes */
+	struct dns_finder finder;
 	struct dns_holds holds;
 	struct dns_pending *pending;
 	struct dns_conn *conns;
@@ -91,6 +94,10 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 
 bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *l,
 			 const struct sockaddr_storage *peer);
+
+/* Whom the query was meant for, of a listener for others. */
+void dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
+			   struct dns_asked *ret);
 
 /* Sends an answer that comes later than its query. */
 void dns_server_send(const struct dns_client *c, const uint8_t *msg, size_t len);

@@ -13,7 +13,7 @@ if [ -z "${STORY_INSIDE:-}" ]; then
 	BUILD=$(readlink -f "$BUILD")
 fi
 story_enter "$0" "$@"
-DNS=172.19.100.53 API_SITE=172.19.100.61 CDN_SITE=172.19.100.62 EMPIRE=172.19.100.66
+DNS=172.19.100.53 OTHER=172.19.100.54 API_SITE=172.19.100.61 CDN_SITE=172.19.100.62 EMPIRE=172.19.100.66
 
 good=0 bad=0
 is() { # what, expected, got
@@ -51,7 +51,10 @@ TO_DNS='{toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-sy
 begin() {
 	zone "api.rebel.example 300 $API_SITE" "cdn.rebel.example 1 $CDN_SITE" "hold.rebel.example 1 172.19.100.63" "www.empire.example 300 $EMPIRE"
 	place_add dns $DNS
-	become dns "$T/bin/tests/netns/story_dns" $DNS "$T/zone" >"$T/log/dns" 2>&1 &
+	become dns "$T/bin/tests/netns/story_dns" $DNS "$T/zone" >>"$T/log/dns" 2>&1 &
+	printf '%s\n' "www.empire.example 300 $CDN_SITE" "api.rebel.example 300 $API_SITE" "hold.rebel.example 300 $API_SITE" >"$T/other"
+	place_add other $OTHER
+	become other "$T/bin/tests/netns/story_dns" $OTHER "$T/other" >>"$T/log/other" 2>&1 &
 	for site in api=$API_SITE cdn=$CDN_SITE hold=172.19.100.63 empire=$EMPIRE; do
 		place_add "${site%=*}-site" "${site#*=}"
 		become "${site%=*}-site" "$T/bin/tests/netns/story_peer" serve 80 "Greetings from ${site%=*}" >"$T/log/$site" 2>&1 &
@@ -90,6 +93,49 @@ names() {
 	is "a new selector finds names that were learned before" "**.rebel.example,api.rebel.example" "$(learned '.[0].selectors | sort | join(",")')"
 	remove $CNP/more
 	wait_for 5 in_force ahch-to more false
+}
+
+# Programs that ask a server of their own choice. Servers in here know no TCP, so who gets an answer by it
+# was answered by the agent. OTHER knows other addresses for the same names.
+ask() { in_place ahch-to "$T/bin/tests/netns/story_dns" ask "$@" 2>&1; } # server, name, how
+TO_OTHER="{toCIDR: [$OTHER/32], toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchName: www.empire.example}]}}]}"
+bypassing() {
+	remove $CNP/fqdn
+	wait_for 5 in_force ahch-to fqdn false
+	is "no dns rule: a program asks whom it wants" "NOERROR $EMPIRE from $DNS:53" "$(ask $DNS www.empire.example udp)"
+	is "no dns rule: nobody stands in between" "not connected" "$(ask $DNS www.empire.example tcp)"
+	policy fqdn "{endpointSelector: {matchLabels: {jedi: luke}}, egress: [$TO_DNS, {toFQDNs: [{matchName: hold.rebel.example}, {matchName: www.empire.example}], toPorts: [{ports: [{port: \"80\"}]}]}]}"
+	: >"$T/log/dns"
+	for how in udp connected tcp; do
+		is "past the agent, $how: an allowed name, as if from the server" "NOERROR 172.19.100.63 from $DNS:53" "$(ask $DNS hold.rebel.example $how)"
+		is "past the agent, $how: another name" "REFUSED - from $DNS:53" "$(ask $DNS www.empire.example $how)"
+	done
+	is "it is not asked for" 0 "$(grep -c empire "$T/log/dns")"
+	is "what was learned that way" "hold.rebel.example 172.19.100.63" "$(learned '.[] | select(.name == "hold.rebel.example") | "\(.name) \(.address)"')"
+	curl_is "its address is open" 0 172.19.100.63
+	is "past the agent, another server: a name that is not allowed" "REFUSED - from $OTHER:53" "$(ask $OTHER www.empire.example udp)"
+	is "a server that no policy allows is not reached with an allowed name" "SERVFAIL - from $OTHER:53" "$(ask $OTHER hold.rebel.example udp)"
+	is "nor was it asked" 0 "$(grep -c . "$T/log/other")"
+	policy other "{endpointSelector: {}, egress: [$TO_OTHER]}"
+	for how in udp connected tcp; do
+		is "a server of its own rules, $how: its own answer" "NOERROR $CDN_SITE from $OTHER:53" "$(ask $OTHER www.empire.example $how)"
+		is "a server of its own rules, $how: the rules of others do not count" "REFUSED - from $OTHER:53" "$(ask $OTHER hold.rebel.example $how)"
+	done
+	is "its rules are not those of others" "REFUSED - from $DNS:53" "$(ask $DNS www.empire.example udp)"
+	is "nor of the agent" REFUSED "$(asked www.empire.example .rcode)"
+	curl_is "and its answers count" 0 $CDN_SITE
+	policy other "{endpointSelector: {}, egress: [{toCIDR: [$OTHER/32], toPorts: [{ports: [{port: \"53\", protocol: ANY}]}]}]}"
+	is "a server that is open: every name" "NOERROR $API_SITE from $OTHER:53" "$(ask $OTHER api.rebel.example udp)"
+	remove $CNP/other
+	wait_for 5 in_force ahch-to other false
+	agent_kill ahch-to TERM
+	is "without the daemon nobody stands in between" "not connected" "$(ask $DNS hold.rebel.example tcp)"
+	is "and the host is not without DNS" "NOERROR 172.19.100.63 from $DNS:53" "$(ask $DNS hold.rebel.example udp)"
+	agent_up "the agent starts again"
+	check "and stands in between again" wait_for 5 eval "ask $DNS www.empire.example udp | grep -q REFUSED"
+	agent_kill ahch-to KILL
+	agent_up "the agent starts after a crash"
+	check "and stands in between again" wait_for 5 eval "ask $DNS www.empire.example tcp | grep -q REFUSED"
 }
 
 # The file is written half a second after a change.
@@ -134,7 +180,7 @@ ending() {
 
 story_begin
 cluster_start
-for part in begin ${STORY_PARTS:-names restarts expiry ending}; do $part; done
+for part in begin ${STORY_PARTS:-names restarts expiry bypassing ending}; do $part; done
 echo "# $SECONDS seconds"
 echo "$good passed, $bad failed, 0 skipped"
 if [ $bad != 0 ]; then

@@ -20,7 +20,8 @@ struct guard {
 };
 
 /* Names with "evil" in them are refused, those with "free" are not looked at. */
-static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, bool is_cluster, bool is_tcp)
+static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, const struct dns_asked *asked,
+				   bool is_cluster, bool is_tcp)
 {
 	struct guard *g = ctx;
 	char text[DNS_TEXT_MAX];
