@@ -227,7 +227,8 @@ EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/netlink/test_netlink
 TESTS += tests/unit/netlink/test_netlink
-tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c
+tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c \
+	tests/unit/netlink/test_sock_diag.c
 tests_unit_netlink_test_netlink_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_netlink_test_netlink_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif

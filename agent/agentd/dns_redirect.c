@@ -82,7 +82,7 @@ static void exempt_users(struct mesh_dns *m)
 {
 	struct stat st;
 
-	m->users[0] = geteuid();
+	m->users[0] = getuid();
 	m->users[1] = stat(RESOLVED_DIR, &st) == 0 ? st.st_uid : 0;
 }
 

@@ -114,14 +114,15 @@ int view_dns_status(void *arg, const json_t *args, json_t **ret, struct err *ret
 		dns_server_counts(a->dns, &c);
 	if (a->zone)
 		dns_zone_counts(a->zone, &z);
-	*ret = json_pack("{s:b, s:s*, s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:I, s:o}",
+	*ret = json_pack("{s:b, s:s*, s:s, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:b, s:I, s:I, s:o}",
 			 "enabled", a->dns != NULL, "reason", why.text[0] ? why.text : NULL, "zone", "cluster.local", "listen",
 			 view_dns_listen(a), "upstreams", upstreams_view(a), "cache", "entries", (json_int_t)c.cache_entries,
 			 "max_entries", (json_int_t)a->conf->dns.cache_size, "bytes", (json_int_t)c.cache_bytes, "hits",
 			 (json_int_t)c.cache_hits, "misses", (json_int_t)c.cache_misses, "evictions",
 			 (json_int_t)c.cache_evictions, "queries", "all", (json_int_t)c.queries, "cluster", (json_int_t)c.local,
 			 "forwarded", (json_int_t)c.forwarded, "refused", (json_int_t)(c.refused + c.denied), "failed",
-			 (json_int_t)c.failed, "held", (json_int_t)c.held, "services", (json_int_t)z.services, "records",
+			 (json_int_t)c.failed, "held", (json_int_t)c.held, "redirected", (json_int_t)c.others, "redirects",
+			 a->datapath && (datapath_flags(a->datapath) & MESH_STATE_DNS), "services", (json_int_t)z.services, "records",
 			 (json_int_t)z.records, "wiring", wiring_view(a));
 	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }

@@ -63,6 +63,7 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 		      {"Queries:", "queries.all"},     {"Cluster:", "queries.cluster"},
 		      {"Forwarded:", "queries.forwarded"}, {"Refused:", "queries.refused"},
 		      {"Failed:", "queries.failed"},   {"Held back:", "queries.held"},
+		      {"Redirects:", "redirects"},     {"Redirected:", "queries.redirected"},
 		      {"Cached:", "cache.entries"},    {"Cache hits:", "cache.hits"},
 		      {"Misses:", "cache.misses"},     {"Evictions:", "cache.evictions"},
 		      {"Wiring:", "wiring.state"},     {"", "wiring.text"}};

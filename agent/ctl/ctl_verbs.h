@@ -106,7 +106,8 @@
  *     "cache": {"entries": COUNT, "max_entries": COUNT, "bytes": COUNT, "hits": COUNT, "misses": COUNT,
  *               "evictions": COUNT},
  *     "queries": {"all": COUNT, "cluster": COUNT, "forwarded": COUNT, "refused": COUNT, "failed": COUNT,
- *                 "held": COUNT},
+ *                 "held": COUNT, "redirected": COUNT that were meant for other servers},
+ *     "redirects": bool: queries to other servers come to this one, as dns rules are in force,
  *     "services": COUNT, "records": COUNT of addresses and aliases under their names,
  *     "wiring": {"method": "resolv.conf" | "systemd-resolved" | "none", "state": "ok" | "off" | "unknown", "text"} }
  * dns.query {"name", "type": "A" | "SRV" | ..., "port"?: COUNT, "id"?: COUNT} -> why the DNS server answers as it does.

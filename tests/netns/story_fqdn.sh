@@ -128,6 +128,15 @@ bypassing() {
 	is "a server that is open: every name" "NOERROR $API_SITE from $OTHER:53" "$(ask $OTHER api.rebel.example udp)"
 	remove $CNP/other
 	wait_for 5 in_force ahch-to other false
+	apply /api/v1/namespaces/kube-system/services/kube-dns <<-Y
+		{apiVersion: v1, kind: Service, metadata: {name: kube-dns, namespace: kube-system}, spec: {type: ClusterIP,
+		 clusterIP: 10.96.0.10, clusterIPs: [10.96.0.10], ipFamilies: [IPv4], ports: [{name: dns, port: 53, protocol: UDP}]}}
+	Y
+	policy other "{endpointSelector: {}, egress: [${TO_DNS/\*.rebel.example/temple.*.svc.cluster.local}]}"
+	check "the cluster's own server is the agent, too" wait_for 5 eval "[ \"\$(ask 10.96.0.10 temple.legacy.svc.cluster.local connected)\" = 'NOERROR 10.96.0.80 from 10.96.0.10:53' ]"
+	is "with its rules" "REFUSED - from 10.96.0.10:53" "$(ask 10.96.0.10 council.legacy.svc.cluster.local udp)"
+	is "queries that were redirected are counted" true "$(host ahch-to dns status -o json | jq '.queries.redirected > 15 and .redirects')"
+	remove $CNP/other
 	agent_kill ahch-to TERM
 	is "without the daemon nobody stands in between" "not connected" "$(ask $DNS hold.rebel.example tcp)"
 	is "and the host is not without DNS" "NOERROR 172.19.100.63 from $DNS:53" "$(ask $DNS hold.rebel.example udp)"
