@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <strings.h>
 
 #include "agentd/fqdn_others.h"
 #include "agentd/fqdn_server.h"
@@ -31,6 +32,7 @@ struct fqdn {
 	struct fqdn_servers servers; /* that the rules were made for */
 	struct fqdn_others others;
 	bool has_rules; /* the policies in force have dns rules about this host, for any server */
+	bool is_audit;
 	bool is_filtered; /* and for port 53, not only to see what they would do */
 	uint64_t fed;		  /* generation of the policies that were told all names */
 	uint64_t ruled;		  /* generation of the policies that the rules are of */
@@ -191,6 +193,22 @@ static void on_sweep(void *arg)
 
 /* The gate */
 
+/* As with the failsafe set: no policy may cut the host off from where it would learn of a better one. */
+static bool is_api_server(const struct fqdn *f, const char *name)
+{
+	size_t len = strlen(name) - 1; /* without the final dot */
+
+	for (size_t i = 0; i < f->s.servers->n; i++) {
+		const char *host = f->s.servers->v[i];
+
+		if (str_has_prefix(host, "https://"))
+			host += strlen("https://");
+		if (len > 0 && strcspn(host, ":/") == len && strncasecmp(host, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* One of those that the agent's own server asks, or a resolver on this host: it answers for the same. */
 static bool is_upstream(const struct fqdn *f, const struct ip *ip)
 {
@@ -230,6 +248,8 @@ static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, const s
 	if (!f->has_rules)
 		return DNS_GATE_PASS;
 	(void)dns_name_str(&q->name, name);
+	if (is_api_server(f, name))
+		return DNS_GATE_PASS;
 	if (asked->port && asked->is_cluster) {
 		is_about_it = true;
 		v = policy_dns_check(f->rules, true, proto, name);
@@ -242,7 +262,7 @@ static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, const s
 	case POLICY_DNS_LEARN:
 		return is_about_it ? DNS_GATE_ALLOW : DNS_GATE_WATCH;
 	case POLICY_DNS_REFUSE: /* audit mode drops nothing, and what it lets through counts for nothing */
-		return f->s.world->config.has_audit_mode ? DNS_GATE_PASS : DNS_GATE_REFUSE;
+		return f->is_audit ? DNS_GATE_PASS : DNS_GATE_REFUSE;
 	case POLICY_DNS_FREE:
 	case POLICY_DNS_PASS:
 		break;
@@ -319,10 +339,11 @@ static int make_rules(struct fqdn *f)
 	return 0;
 }
 
-void fqdn_applied(struct fqdn *f)
+void fqdn_applied(struct fqdn *f, bool is_audit)
 {
 	int r = make_rules(f);
 
+	f->is_audit = is_audit;
 	if (r < 0) /* the old ones stay; the next change tries again */
 		log_event(LOG_ERR, "dns.rules", "cannot take up new dns rules", F_ERRNO(r));
 	f->is_pending = false;

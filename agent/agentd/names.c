@@ -45,6 +45,7 @@ static int start_fqdn(struct agent *a, const struct dns_upstream *upstreams, siz
 		.obj = datapath_obj(a->datapath),
 		.ticks_per_s = datapath_ticks_per_s(a->datapath),
 		.state_dir = a->conf->state_dir,
+		.servers = &a->join.servers,
 		.upstreams = upstreams,
 		.n_upstreams = n,
 		.on_change = apply_want,

@@ -111,6 +111,12 @@ bypassing() {
 		is "past the agent, $how: another name" "REFUSED - from $DNS:53" "$(ask $DNS www.empire.example $how)"
 	done
 	is "it is not asked for" 0 "$(grep -c empire "$T/log/dns")"
+	echo 'policy-audit-mode = true;' >>"$T/ahch-to/agent.conf"
+	kill -HUP "$(cat "$T/ahch-to/pid")"
+	check "in audit mode no name is refused" wait_for 5 eval "ask $DNS www.empire.example udp | grep -q NOERROR"
+	sed -i /^policy-audit-mode/d "$T/ahch-to/agent.conf"
+	kill -HUP "$(cat "$T/ahch-to/pid")"
+	check "nor any longer" wait_for 5 eval "ask $DNS www.empire.example udp | grep -q REFUSED"
 	is "what was learned that way" "hold.rebel.example 172.19.100.63" "$(learned '.[] | select(.name == "hold.rebel.example") | "\(.name) \(.address)"')"
 	curl_is "its address is open" 0 172.19.100.63
 	is "past the agent, another server: a name that is not allowed" "REFUSED - from $OTHER:53" "$(ask $OTHER www.empire.example udp)"
