@@ -90,7 +90,7 @@ INLINE bool dns_redirect(struct bpf_sock_addr *ctx, const struct mesh_svc_key *k
 		return false;
 	ret->port = is_v4 ? d->port4 : d->port6;
 	memcpy(ret->addr, is_v4 ? d->addr4 : d->addr6, 16);
-	service_remember(ctx, k, ret, MESH_SVC_DNS);
+	service_remember(ctx, k, MESH_SVC_ADDRESS, ret, MESH_SVC_DNS);
 	count(MESH_PASS_DNS_REDIRECT, MESH_EGRESS, 0);
 	return true;
 }

@@ -21,14 +21,6 @@ struct dns_redirect {
 	struct sock_diag *diag;
 };
 
-static struct ip address_of(const uint8_t mapped[16])
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(mapped, prefix, sizeof(prefix)) == 0 ? ip_from_bytes(AF_INET, mapped + 12) :
-							     ip_from_bytes(AF_INET6, mapped);
-}
-
 /* The socket programs noted by the socket's cookie where it sent to. */
 static bool find(void *ctx, uint8_t proto, const struct dns_upstream *client, const struct dns_upstream *server,
 		 struct dns_asked *ret)
@@ -46,7 +38,7 @@ static bool find(void *ctx, uint8_t proto, const struct dns_upstream *client, co
 	plan_mapped(&server->ip, key.addr);
 	if (bpfmap_get(d->s.obj, BPFOBJ_SOCK_REV, &key, &rev) < 0 || rev.service_id != MESH_SVC_DNS)
 		return false; /* somebody sent it here on purpose */
-	*ret = (struct dns_asked){.ip = address_of(rev.addr), .port = ntohs(rev.port)};
+	*ret = (struct dns_asked){.ip = plan_unmapped(rev.addr), .port = ntohs(rev.port)};
 	for (size_t i = 0; i < d->s.n_own; i++)
 		if (ip_eq(&d->s.own[i], &ret->ip))
 			return false; /* the agent itself */
