@@ -54,6 +54,7 @@ agent_libmesh_a_SOURCES += \
 	agent/netlink/nl.c agent/netlink/nl.h \
 	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
 	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
+	agent/netlink/nl_dummy.c agent/netlink/nl_dummy.h \
 	agent/netlink/nl_link.c agent/netlink/nl_link.h \
 	agent/netlink/nl_route.c agent/netlink/nl_route.h \
 	agent/netlink/nl_sock.c agent/netlink/nl_sock.h \
@@ -259,6 +260,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
 	agent/agentd/dns_redirect.c agent/agentd/dns_redirect.h \
+	agent/agentd/resolved.c agent/agentd/resolved.h \
 	agent/agentd/dns_wiring.c agent/agentd/dns_wiring.h \
 	agent/agentd/fqdn_others.c agent/agentd/fqdn_others.h \
 	agent/agentd/view_dns.c \

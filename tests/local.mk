@@ -275,6 +275,13 @@ tests_unit_ctl_test_ctl_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c tests/unit/cli/test_dns_ask.c
 tests_unit_cli_test_cli_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_resolved
+TESTS += tests/unit/agentd/test_resolved
+tests_unit_agentd_test_resolved_SOURCES = tests/unit/agentd/test_resolved.c \
+	tests/lib/fake_resolved.c tests/lib/fake_resolved.h
+tests_unit_agentd_test_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_agentd_test_resolved_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolved_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
 	tests/unit/agentd/test_servers tests/unit/agentd/test_world
 TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
@@ -390,7 +397,11 @@ check-cluster: all $(cluster_programs)
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
-story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_stream tests/netns/story_systemd
+story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_resolved tests/netns/story_stream \
+	tests/netns/story_systemd
+tests_netns_story_resolved_SOURCES = tests/netns/story_resolved.c tests/lib/fake_resolved.c tests/lib/fake_resolved.h
+tests_netns_story_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_netns_story_resolved_LDADD = $(MESH_LIBS)
 tests_netns_story_systemd_SOURCES = tests/netns/story_systemd.c tests/lib/fake_systemd.c tests/lib/fake_systemd.h
 tests_netns_story_systemd_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_netns_story_systemd_LDADD = $(MESH_LIBS)

@@ -206,6 +206,7 @@ void agent_free(struct agent *a)
 	lease_free(a->lease);
 	renewal_free(a->renewal);
 	kube_cancel(a->boot_op);
+	resolved_free(a->resolved);
 	fqdn_free(a->fqdn);
 	dns_server_free(a->dns);
 	dns_redirect_free(a->redirect);
@@ -258,5 +259,6 @@ int agent_run(struct agent *a)
 	r = loop_run(a->loop);
 	if (a->datapath)
 		datapath_set_dns(a->datapath, false); /* nobody answers there any more */
+	names_leave_resolved(a);
 	return r < 0 ? 1 : 0;
 }

@@ -16,8 +16,12 @@
 /* Belongs to the user that systemd-resolved runs as. */
 #define RESOLVED_DIR "/run/systemd/resolve"
 
+enum { OWN_MAX = 8 };
+
 struct dns_redirect {
 	struct dns_redirect_setup s;
+	struct dns_upstream own[OWN_MAX]; /* where the server listens for what is meant for it */
+	size_t n_own;
 	struct sock_diag *diag;
 };
 
@@ -39,8 +43,8 @@ static bool find(void *ctx, uint8_t proto, const struct dns_upstream *client, co
 	if (bpfmap_get(d->s.obj, BPFOBJ_SOCK_REV, &key, &rev) < 0 || rev.service_id != MESH_SVC_DNS)
 		return false; /* somebody sent it here on purpose */
 	*ret = (struct dns_asked){.ip = plan_unmapped(rev.addr), .port = ntohs(rev.port)};
-	for (size_t i = 0; i < d->s.n_own; i++)
-		if (ip_eq(&d->s.own[i], &ret->ip))
+	for (size_t i = 0; i < d->n_own; i++)
+		if (ip_eq(&d->own[i].ip, &ret->ip))
 			return false; /* the agent itself */
 	ret->is_cluster = fqdn_is_kube_dns(d->s.world, &ret->ip);
 	return true;
@@ -89,6 +93,7 @@ int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect
 	if (!d)
 		return err_set(reterr, ENOMEM, "out of memory");
 	d->s = *setup;
+	d->n_own = dns_server_listeners(d->s.dns, d->own, OWN_MAX);
 	r = sock_diag_new(&d->diag);
 	if (r < 0)
 		return err_set(reterr, -r, "the kernel does not tell of sockets: %s", err_name(r));
@@ -99,8 +104,8 @@ int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect
 	if (listen_on(d, "::1", ntohs(old.port6), m.addr6, &m.port6, &no_v6) < 0)
 		log_event(LOG_INFO, "dns.redirect", "queries to DNS servers by IPv6 are not redirected", F_STR("why", no_v6.text));
 	exempt_users(&m);
-	for (size_t i = 0; i < MIN(d->s.n_own, (size_t)MESH_DNS_OWN); i++)
-		plan_mapped(&d->s.own[i], m.own[i]);
+	for (size_t i = 0; i < MIN(d->n_own, (size_t)MESH_DNS_OWN); i++)
+		plan_mapped(&d->own[i].ip, m.own[i]);
 	r = bpfmap_put(d->s.obj, BPFOBJ_DNS, &zero, &m);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot tell the socket programs of the DNS server: %s", err_name(r));

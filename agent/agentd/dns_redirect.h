@@ -16,12 +16,10 @@ struct dns_redirect_setup {
 	struct dns_server *dns;
 	const struct bpfobj *obj;
 	const struct world *world;
-	const struct ip *own; /* where the server listens */
-	size_t n_own;
 };
 
 /*
- * Listens, and tells the socket programs where; they do nothing before MESH_STATE_DNS is on. Pointers are
+ * Listens, after the server does for its own, and tells the socket programs where; they do nothing before MESH_STATE_DNS is on. Pointers are
  * borrowed. 0 or -errno with text.
  */
 int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect **ret, struct err *reterr);

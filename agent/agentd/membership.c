@@ -28,6 +28,7 @@ void membership_stand_down(struct agent *a)
 	a->has_stood_down = true;
 	(void)datapath_remove(a->datapath, &err); /* the condition that led here stays */
 	fqdn_stop(a->fqdn);
+	names_leave_resolved(a);
 }
 
 /* The cluster takes us again. What was taken down is built by a new start, like any other. */
@@ -74,6 +75,7 @@ static void on_left(struct agent *a, const char *first_step)
 	int r = datapath_remove(a->datapath, &err);
 
 	fqdn_forget(a->fqdn);
+	names_leave_resolved(a);
 	if (r == 0)
 		r = join_state_remove(a->conf->state_dir, &err);
 	source_disarm(a->leave_timer);

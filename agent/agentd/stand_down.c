@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "agentd/resolved.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "bpf/bpf_attach.h"
@@ -120,5 +121,7 @@ int stand_down(const struct conf *conf, struct err *reterr)
 		return err_set(reterr, EBUSY, "the daemon runs: stop it first (systemctl stop mesh-external-agent)");
 	r = take_down_programs(conf, reterr);
 	e = take_down_network(r < 0 ? NULL : reterr);
+	if (resolved_link_remove() < 0 && r == 0 && e == 0)
+		e = err_set(reterr, EIO, "cannot remove the device %s", RESOLVED_DEVICE);
 	return r < 0 ? r : e;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agentd/agent.h"
+#include "agentd/dns_wiring.h"
 #include "policy/policy_verdict.h"
 
 /* The data of each verb; `arg` is the agent. */
@@ -36,6 +37,8 @@ json_t *view_enforcement(const struct agent *a);
 /* ["127.18.53.53:53"]: where the DNS server of the agent listens, and whom it asks. */
 json_t *view_dns_listen(const struct agent *a);
 json_t *view_dns_upstreams(const struct agent *a);
+/* Whether the host's resolver asks it. */
+void view_dns_wiring(const struct agent *a, struct dns_wiring *ret);
 
 /* Array of the texts of addresses. */
 json_t *view_ips(const struct ip *v, size_t n);

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 
-#include "agentd/dns_wiring.h"
 #include "base/clock.h"
 #include "dns/dns_sock.h"
 #include "json/json.h"
@@ -90,13 +89,24 @@ static json_t *upstreams_view(const struct agent *a)
 	return list;
 }
 
+void view_dns_wiring(const struct agent *a, struct dns_wiring *ret)
+{
+	struct dns_upstream v[SERVERS_MAX];
+	struct ip ips[SERVERS_MAX];
+	size_t n = a->dns ? dns_server_listeners(a->dns, v, SERVERS_MAX) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		ips[i] = v[i].ip;
+	dns_wiring_read("", ips, n, ret);
+}
+
 static json_t *wiring_view(const struct agent *a)
 {
 	static const char *const states[] = {
 		[DNS_WIRING_OK] = "ok", [DNS_WIRING_OFF] = "off", [DNS_WIRING_UNKNOWN] = "unknown"};
 	struct dns_wiring w;
 
-	dns_wiring_read("", a->conf->dns.listen.v, a->conf->dns.listen.n, &w);
+	view_dns_wiring(a, &w);
 	return json_pack("{s:s, s:s, s:s}", "method", w.method, "state", states[w.state], "text", w.text);
 }
 

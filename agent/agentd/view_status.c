@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agentd/dns_wiring.h"
 #include "agentd/view.h"
 
 #include <errno.h>
@@ -196,7 +195,7 @@ static json_t *dns_view(const struct agent *a)
 
 	if (a->dns) {
 		dns_server_counts(a->dns, &c);
-		dns_wiring_read("", a->conf->dns.listen.v, a->conf->dns.listen.n, &w);
+		view_dns_wiring(a, &w);
 	}
 	return json_pack("{s:b, s:s, s:o, s:o, s:I, s:s*}", "enabled", a->dns != NULL, "zone", "cluster.local", "listen",
 			 view_dns_listen(a), "upstreams", view_dns_upstreams(a), "queries", (json_int_t)c.queries, "wiring",

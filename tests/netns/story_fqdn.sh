@@ -153,6 +153,36 @@ bypassing() {
 	check "and stands in between again" wait_for 5 eval "ask $DNS www.empire.example tcp | grep -q REFUSED"
 }
 
+# systemd-resolved is told of the names of the cluster; what it is told goes with the device.
+device() { ip -n ahch-to -o -4 addr show dev mesh_dns 2>/dev/null | awk '{ print $4 }'; }
+resolved() {
+	remove $CNP/fqdn
+	agent_kill ahch-to TERM
+	sed -i 's/^dns: {/dns: { resolved = true;/' "$T/ahch-to/agent.conf"
+	become ahch-to "$T/bin/tests/netns/story_resolved" "$T/bus" >"$T/log/resolved" 2>&1 &
+	wait_for 5 test -S "$T/bus"
+	export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$T/bus"
+	agent_up "the agent starts, to tell systemd-resolved"
+	is "its device" 198.18.53.53/32 "$(device)"
+	check "systemd-resolved is told" wait_for 5 grep -q SetLinkDNS "$T/log/resolved"
+	is "of that device, and of no more than the cluster's names" "7 SetLinkDomains cluster.local:1 SetLinkDefaultRoute 0 SetLinkDNS 198.18.53.53" \
+		"$(awk -v i="$(cat /sys/class/net/mesh_dns/ifindex 2>/dev/null || ip -n ahch-to -o link show mesh_dns | cut -d: -f1)" '$2 == i { n++; if ($3 != "no") a = a " " $1 " " $3 } END { print n a }' "$T/log/resolved")"
+	is "names of the cluster are answered there" "NOERROR 10.96.0.80 from 198.18.53.53:53" "$(ask 198.18.53.53 temple.legacy.svc.cluster.local udp)"
+	is "the device is not policed" 0 "$(host ahch-to status -o json | jq '[.datapath.interfaces[] | select(. == "mesh_dns")] | length')"
+	agent_kill ahch-to KILL
+	is "after a crash the device is there" 198.18.53.53/32 "$(device)"
+	agent_up "the agent starts again, and takes it up"
+	check "systemd-resolved is told again" wait_for 5 eval "[ \$(grep -c SetLinkDNS' ' $T/log/resolved) = 2 ]"
+	agent_kill ahch-to TERM
+	is "when it stops the device goes" '' "$(device)"
+	agent_up "the agent starts again"
+	agent_kill ahch-to KILL
+	sed -i 's/^dns: { resolved = true;/dns: {/' "$T/ahch-to/agent.conf"
+	agent_up "the agent starts, not to tell systemd-resolved any more"
+	is "nor is there a device" '' "$(device)"
+	unset DBUS_SYSTEM_BUS_ADDRESS
+}
+
 # The file is written half a second after a change.
 restarts() {
 	wait_for 3 test -s "$T/ahch-to/state/learned-names"
@@ -195,7 +225,7 @@ ending() {
 
 story_begin
 cluster_start
-for part in begin ${STORY_PARTS:-names restarts expiry bypassing ending}; do $part; done
+for part in begin ${STORY_PARTS:-names restarts expiry bypassing resolved ending}; do $part; done
 echo "# $SECONDS seconds"
 echo "$good passed, $bad failed, 0 skipped"
 if [ $bad != 0 ]; then
