@@ -55,9 +55,11 @@ agent_libmesh_a_SOURCES += \
 	agent/netlink/nl.c agent/netlink/nl.h \
 	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
 	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
+	agent/netlink/nl_dummy.c agent/netlink/nl_dummy.h \
 	agent/netlink/nl_link.c agent/netlink/nl_link.h \
 	agent/netlink/nl_route.c agent/netlink/nl_route.h \
-	agent/netlink/nl_sock.c agent/netlink/nl_sock.h
+	agent/netlink/nl_sock.c agent/netlink/nl_sock.h \
+	agent/netlink/sock_diag.c agent/netlink/sock_diag.h
 
 # bpf
 agent_libmesh_a_SOURCES += \
@@ -160,9 +162,10 @@ agent_libmesh_a_SOURCES += \
 	agent/dns/dns_response.c agent/dns/dns_response.h \
 	agent/dns/dns_server.c agent/dns/dns_server.h agent/dns/dns_server_private.h \
 	agent/dns/dns_sock.c agent/dns/dns_sock.h \
+	agent/dns/dns_text.c agent/dns/dns_text.h agent/dns/dns_trace.c \
 	agent/dns/dns_tcp.c agent/dns/dns_udp.c \
 	agent/dns/dns_zone.c agent/dns/dns_zone.h agent/dns/dns_zone_private.h \
-	agent/dns/dns_zone_service.c
+	agent/dns/dns_zone_explain.c agent/dns/dns_zone_service.c
 
 # plan
 agent_libmesh_a_SOURCES += \
@@ -261,6 +264,10 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/stand_down.c agent/agentd/stand_down.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
 	agent/agentd/view.c \
+	agent/agentd/dns_redirect.c agent/agentd/dns_redirect.h \
+	agent/agentd/resolved.c agent/agentd/resolved.h \
+	agent/agentd/dns_wiring.c agent/agentd/dns_wiring.h \
+	agent/agentd/fqdn_others.c agent/agentd/fqdn_others.h \
 	agent/agentd/view_dns.c \
 	agent/agentd/view_identity.c \
 	agent/agentd/view_monitor.c \
@@ -280,7 +287,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_bugreport.c \
 	agent/cli/cmd_completion.c \
 	agent/cli/cmd_config.c \
-	agent/cli/cmd_dns.c \
+	agent/cli/cmd_dns.c agent/cli/dns_ask.c agent/cli/dns_ask.h \
 	agent/cli/cmd_endpoint.c \
 	agent/cli/cmd_identity.c \
 	agent/cli/cmd_ipcache.c \

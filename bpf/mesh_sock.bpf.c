@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Programs for the sockets of the host: services are resolved when a socket connects or sends. */
+#include "lib/dns.h"
 #include "lib/service.h"
 
 #define AF_INET6 10
@@ -45,16 +46,65 @@ INLINE void set6(struct bpf_sock_addr *ctx, const __u8 addr[16], __be16 port)
 	ctx->user_port = port;
 }
 
+/* A socket that is bound to a device would not reach the agent's server, which is on the loopback device. */
+INLINE bool dns_leaves_alone(struct bpf_sock_addr *ctx, const struct mesh_dns *d, const __u8 addr[16])
+{
+	__u32 user = (__u32)bpf_get_current_uid_gid();
+	int i;
+
+	if (!ctx->sk || ctx->sk->bound_dev_if > 1)
+		return true;
+	if (d->mark && (ctx->sk->mark & ~MESH_DNS_ALLOWED) == d->mark)
+		return true;
+#pragma unroll
+	for (i = 0; i < MESH_DNS_USERS; i++)
+		if (user && user == d->users[i])
+			return true;
+#pragma unroll
+	for (i = 0; i < MESH_DNS_OWN; i++)
+		if (addr_same(d->own[i], addr))
+			return true;
+	return false;
+}
+
+INLINE bool addr_is_v4(const __u8 addr[16])
+{
+	const __u32 *w = (const __u32 *)addr;
+
+	return !w[0] && !w[1] && w[2] == bpf_htonl(0xffff);
+}
+
+/* Whether the socket's query goes to the agent's server, and where that is. */
+INLINE bool dns_redirect(struct bpf_sock_addr *ctx, const struct mesh_svc_key *k, struct mesh_svc_slot *ret)
+{
+	const struct mesh_dns *d;
+	bool is_v4;
+
+	if (!dns_is_query(k->proto, k->port) || !sock_config(ctx, MESH_STATE_DNS))
+		return false;
+	d = dns_config();
+	if (!d)
+		return false;
+	is_v4 = addr_is_v4(k->addr);
+	if (!(is_v4 ? d->port4 : d->port6) || dns_leaves_alone(ctx, d, k->addr))
+		return false;
+	ret->port = is_v4 ? d->port4 : d->port6;
+	memcpy(ret->addr, is_v4 ? d->addr4 : d->addr6, 16);
+	service_remember(ctx, k, MESH_SVC_ADDRESS, ret, MESH_SVC_DNS);
+	count(MESH_PASS_DNS_REDIRECT, MESH_EGRESS, 0);
+	return true;
+}
+
 INLINE int forward4(struct bpf_sock_addr *ctx, bool is_datagram)
 {
-	struct mesh_svc_slot b;
+	struct mesh_svc_slot b = {};
 	struct mesh_svc_key k;
 	__be32 v4;
 
 	if (!is_balanced(ctx->protocol))
 		return SOCK_ALLOW;
 	key4(ctx, &k);
-	switch (service_translate(ctx, &k, &b, is_datagram)) {
+	switch (dns_redirect(ctx, &k, &b) ? SERVICE_FOUND : service_translate(ctx, &k, &b, is_datagram)) {
 	case SERVICE_NONE:
 		return SOCK_ALLOW;
 	case SERVICE_REFUSED:
@@ -69,13 +119,13 @@ INLINE int forward4(struct bpf_sock_addr *ctx, bool is_datagram)
 
 INLINE int forward6(struct bpf_sock_addr *ctx, bool is_datagram)
 {
-	struct mesh_svc_slot b;
+	struct mesh_svc_slot b = {};
 	struct mesh_svc_key k;
 
 	if (!is_balanced(ctx->protocol))
 		return SOCK_ALLOW;
 	key6(ctx, &k);
-	switch (service_translate(ctx, &k, &b, is_datagram)) {
+	switch (dns_redirect(ctx, &k, &b) ? SERVICE_FOUND : service_translate(ctx, &k, &b, is_datagram)) {
 	case SERVICE_NONE:
 		return SOCK_ALLOW;
 	case SERVICE_REFUSED:

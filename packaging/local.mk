@@ -1,6 +1,9 @@
 meshconfdir = $(sysconfdir)/mesh-external-agent
 dist_meshconf_DATA = packaging/config/mesh-external-agent.conf
 
+polkitrulesdir = $(datadir)/polkit-1/rules.d
+dist_polkitrules_DATA = packaging/polkit/50-mesh-external-agent.rules
+
 bashcompletiondir = $(datadir)/bash-completion/completions
 zshcompletiondir = $(datadir)/zsh/site-functions
 EXTRA_DIST += packaging/completion/meshctl.bash packaging/completion/meshctl.zsh

@@ -211,7 +211,7 @@ check_PROGRAMS += tests/unit/dns/test_dns
 TESTS += tests/unit/dns/test_dns
 tests_unit_dns_test_dns_SOURCES = tests/unit/dns/fixture.c tests/unit/dns/fixture.h \
 	tests/unit/dns/test_gate.c tests/unit/dns/test_msg.c tests/unit/dns/test_server.c \
-	tests/unit/dns/test_zone.c
+	tests/unit/dns/test_text.c tests/unit/dns/test_zone.c
 tests_unit_dns_test_dns_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
@@ -232,7 +232,8 @@ EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/netlink/test_netlink
 TESTS += tests/unit/netlink/test_netlink
-tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c
+tests_unit_netlink_test_netlink_SOURCES = tests/unit/netlink/test_netlink.c tests/unit/netlink/test_recon_net.c \
+	tests/unit/netlink/test_sock_diag.c
 tests_unit_netlink_test_netlink_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_netlink_test_netlink_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
@@ -276,11 +277,23 @@ tests_unit_conf_test_conf_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_ctl_test_ctl_SOURCES = tests/unit/ctl/test_ctl.c
 tests_unit_ctl_test_ctl_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_ctl_test_ctl_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c
+tests_unit_cli_test_cli_SOURCES = tests/unit/cli/test_cli.c tests/unit/cli/test_dns_ask.c
 tests_unit_cli_test_cli_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-check_PROGRAMS += tests/unit/agentd/test_own_address tests/unit/agentd/test_servers tests/unit/agentd/test_world
-TESTS += tests/unit/agentd/test_own_address tests/unit/agentd/test_servers tests/unit/agentd/test_world
+check_PROGRAMS += tests/unit/agentd/test_resolved
+TESTS += tests/unit/agentd/test_resolved
+tests_unit_agentd_test_resolved_SOURCES = tests/unit/agentd/test_resolved.c \
+	tests/lib/fake_resolved.c tests/lib/fake_resolved.h
+tests_unit_agentd_test_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_agentd_test_resolved_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolved_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
+	tests/unit/agentd/test_servers tests/unit/agentd/test_world
+TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
+	tests/unit/agentd/test_servers tests/unit/agentd/test_world
+tests_unit_agentd_test_dns_wiring_SOURCES = tests/unit/agentd/test_dns_wiring.c
+tests_unit_agentd_test_dns_wiring_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_dns_wiring_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_agentd_test_servers_SOURCES = tests/unit/agentd/test_servers.c
 tests_unit_agentd_test_servers_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_servers_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -397,7 +410,11 @@ check-cluster: all $(cluster_programs)
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
-story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_stream tests/netns/story_systemd
+story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_resolved tests/netns/story_stream \
+	tests/netns/story_systemd
+tests_netns_story_resolved_SOURCES = tests/netns/story_resolved.c tests/lib/fake_resolved.c tests/lib/fake_resolved.h
+tests_netns_story_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_netns_story_resolved_LDADD = $(MESH_LIBS)
 tests_netns_story_systemd_SOURCES = tests/netns/story_systemd.c tests/lib/fake_systemd.c tests/lib/fake_systemd.h
 tests_netns_story_systemd_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_netns_story_systemd_LDADD = $(MESH_LIBS)

@@ -234,8 +234,10 @@ void agent_free(struct agent *a)
 	lease_free(a->lease);
 	renewal_free(a->renewal);
 	kube_cancel(a->boot_op);
+	resolved_free(a->resolved);
 	fqdn_free(a->fqdn);
 	dns_server_free(a->dns);
+	dns_redirect_free(a->redirect);
 	dns_zone_free(a->zone);
 	keeping_free(a->keeping);
 	datapath_free(a->datapath);
@@ -284,5 +286,9 @@ int agent_run(struct agent *a)
 	(void)loop_enable_watchdog(a->loop); /* without systemd there is none */
 	if (!a->is_joined)
 		tell_ready(a);
-	return loop_run(a->loop) < 0 ? 1 : 0;
+	r = loop_run(a->loop);
+	if (a->datapath)
+		datapath_set_dns(a->datapath, false); /* nobody answers there any more */
+	names_leave_resolved(a);
+	return r < 0 ? 1 : 0;
 }

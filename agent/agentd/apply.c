@@ -197,8 +197,10 @@ void apply_now(void *arg)
 	if (r == 0)
 		r = datapath_apply(a->datapath, a->own.v, a->own.n);
 	a->is_apply_owed = r < 0;
-	if (r == 0 && a->fqdn)
-		fqdn_applied(a->fqdn);
+	if (r == 0 && a->fqdn) {
+		fqdn_applied(a->fqdn, datapath_flags(a->datapath) & MESH_STATE_AUDIT);
+		datapath_set_dns(a->datapath, a->redirect && fqdn_is_filtered(a->fqdn));
+	}
 	if (r < 0)
 		return; /* raised as a condition; the next change or the upkeep timer tries again */
 	keeping_settled(a->keeping);

@@ -245,6 +245,7 @@ static int open_programs(struct datapath *d, struct err *reterr)
 		return err_set(reterr, -r, "datapath: cannot set up maps: %s", err_name(r));
 	tell_kept_sizes(d);
 	d->is_attached = bpfconfig_flags(d->config) & MESH_STATE_ACTIVE;
+	datapath_set_dns(d, false); /* of an earlier run, whose server is gone */
 	return 0;
 }
 
@@ -374,6 +375,8 @@ static uint64_t flags_of(const struct datapath *d)
 		flags |= MESH_STATE_AUDIT;
 	if (d->wants_verdicts)
 		flags |= MESH_STATE_EV_NEW;
+	if (d->has_dns)
+		flags |= MESH_STATE_DNS;
 	return flags | d->shadow;
 }
 
@@ -597,6 +600,15 @@ bool datapath_is_ready(const struct datapath *d)
 void datapath_set_open(struct datapath *d, bool is_open)
 {
 	d->is_open = is_open;
+}
+
+void datapath_set_dns(struct datapath *d, bool on)
+{
+	uint64_t flags = bpfconfig_flags(d->config), want = on ? flags | MESH_STATE_DNS : flags & ~MESH_STATE_DNS;
+
+	d->has_dns = on;
+	if (flags != want)
+		bpfconfig_commit(d->config, bpfconfig_bank(d->config), want);
 }
 
 void datapath_set_verdict_events(struct datapath *d, bool on)

@@ -110,6 +110,9 @@ bool datapath_is_ready(const struct datapath *d);
 /* Nothing is enforced, as in audit mode, with the next datapath_apply(). */
 void datapath_set_open(struct datapath *d, bool is_open);
 
+/* Whether queries to DNS servers go to the agent's. Off until it is said, also after a crash. */
+void datapath_set_dns(struct datapath *d, bool on);
+
 /* Turns events for allowed flows on or off; drops are always told. */
 void datapath_set_verdict_events(struct datapath *d, bool on);
 

@@ -87,7 +87,7 @@ static void prepare(struct datapath *d, const struct snapshot *s, bool is_open)
 	m->event_burst = (uint32_t)d->conf->monitor.burst;
 	memcpy(m->default_verdict[s->bank], s->default_verdict, sizeof(s->default_verdict));
 	d->boot_bank = s->bank;
-	d->boot_flags = s->flags | MESH_STATE_ACTIVE;
+	d->boot_flags = (s->flags & ~MESH_STATE_DNS) | MESH_STATE_ACTIVE; /* no server answers yet */
 	if (is_open || s->is_open || s->is_audit || d->conf->has_policy_audit)
 		d->boot_flags |= MESH_STATE_AUDIT;
 }

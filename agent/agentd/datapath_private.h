@@ -34,6 +34,7 @@ struct datapath {
 	bool has_cgroup;
 	bool wants_verdicts;
 	bool is_open; /* nothing may be enforced */
+	bool has_dns; /* queries to DNS servers go to ours */
 	uint64_t boot_flags; /* to be put in force by datapath_enforce(); 0 = nothing */
 	unsigned boot_bank;
 	bool is_restored;   /* in force is what datapath_enforce() put there, nothing newer yet */

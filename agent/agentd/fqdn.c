@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <strings.h>
 
+#include "agentd/fqdn_others.h"
 #include "agentd/fqdn_server.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -28,6 +30,10 @@ struct fqdn {
 	struct learned *learned;
 	struct policy_dns *rules; /* in force; NULL = none, or not known yet */
 	struct fqdn_servers servers; /* that the rules were made for */
+	struct fqdn_others others;
+	bool has_rules; /* the policies in force have dns rules about this host, for any server */
+	bool is_audit;
+	bool is_filtered; /* and for port 53, not only to see what they would do */
 	uint64_t fed;		  /* generation of the policies that were told all names */
 	uint64_t ruled;		  /* generation of the policies that the rules are of */
 	bool is_pending;	  /* the policies know more than the kernel */
@@ -187,18 +193,76 @@ static void on_sweep(void *arg)
 
 /* The gate */
 
-static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, bool is_cluster, bool is_tcp)
+/* As with the failsafe set: no policy may cut the host off from where it would learn of a better one. */
+static bool is_api_server(const struct fqdn *f, const char *name)
 {
-	const struct fqdn *f = ctx;
-	char name[DNS_TEXT_MAX];
+	size_t len = strlen(name) - 1; /* without the final dot */
 
-	if (!policy_dns_applies(f->rules))
+	for (size_t i = 0; i < f->s.servers->n; i++) {
+		const char *host = f->s.servers->v[i];
+
+		if (str_has_prefix(host, "https://"))
+			host += strlen("https://");
+		if (len > 0 && strcspn(host, ":/") == len && strncasecmp(host, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* One of those that the agent's own server asks, or a resolver on this host: it answers for the same. */
+static bool is_upstream(const struct fqdn *f, const struct ip *ip)
+{
+	for (size_t i = 0; i < f->s.n_upstreams; i++)
+		if (ip_eq(&f->upstreams[i].ip, ip))
+			return true;
+	return ip_is_loopback(ip);
+}
+
+/* A query to a server that the agent does not stand for. */
+static enum policy_dns_verdict check_other(struct fqdn *f, const struct dns_asked *asked, uint8_t proto, const char *name,
+					   bool *ret_is_about_it)
+{
+	const struct policy_dns *rules = fqdn_others_rules(&f->others, f->s.world, &asked->ip, asked->port);
+
+	*ret_is_about_it = true;
+	if (!rules)
+		return POLICY_DNS_REFUSE;
+	if (policy_dns_applies(rules))
+		return policy_dns_check(rules, true, proto, name);
+	if (policy_dns_opens(rules, proto))
+		return POLICY_DNS_PASS;
+	/* policy drops its packets, unless the failsafe set has it: then it is another way to the same names */
+	*ret_is_about_it = false;
+	return policy_dns_check(f->rules, false, proto, name);
+}
+
+static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, const struct dns_asked *asked, bool is_cluster,
+				   bool is_tcp)
+{
+	struct fqdn *f = ctx;
+	uint8_t proto = is_tcp ? IPPROTO_TCP : IPPROTO_UDP;
+	bool is_about_it = false;
+	char name[DNS_TEXT_MAX];
+	enum policy_dns_verdict v;
+
+	if (!f->has_rules)
 		return DNS_GATE_PASS;
-	switch (policy_dns_check(f->rules, is_cluster, is_tcp ? IPPROTO_TCP : IPPROTO_UDP, dns_name_str(&q->name, name))) {
+	(void)dns_name_str(&q->name, name);
+	if (is_api_server(f, name))
+		return DNS_GATE_PASS;
+	if (asked->port && asked->is_cluster) {
+		is_about_it = true;
+		v = policy_dns_check(f->rules, true, proto, name);
+	} else if (asked->port && !is_upstream(f, &asked->ip)) {
+		v = check_other(f, asked, proto, name, &is_about_it);
+	} else {
+		v = policy_dns_check(f->rules, is_cluster, proto, name);
+	}
+	switch (v) {
 	case POLICY_DNS_LEARN:
-		return DNS_GATE_WATCH;
+		return is_about_it ? DNS_GATE_ALLOW : DNS_GATE_WATCH;
 	case POLICY_DNS_REFUSE: /* audit mode drops nothing, and what it lets through counts for nothing */
-		return f->s.world->config.has_audit_mode ? DNS_GATE_PASS : DNS_GATE_REFUSE;
+		return f->is_audit ? DNS_GATE_PASS : DNS_GATE_REFUSE;
 	case POLICY_DNS_FREE:
 	case POLICY_DNS_PASS:
 		break;
@@ -255,14 +319,19 @@ static int make_rules(struct fqdn *f)
 	struct policy_dns *rules = NULL;
 	struct fqdn_servers now;
 	uint64_t generation = policy_generation(f->s.world->policies);
+	bool has_rules;
 	int r;
 
 	fqdn_servers_find(f->s.world, f->upstreams, f->s.n_upstreams, &now);
 	if (f->ruled == generation && fqdn_servers_eq(&f->servers, &now))
 		return 0;
-	r = policy_has_dns_rules(f->s.world->policies) ? fqdn_servers_rules(f->s.world, &now, &rules) : 0;
+	has_rules = policy_has_dns_rules(f->s.world->policies);
+	r = has_rules ? fqdn_servers_rules(f->s.world, &now, &rules) : 0;
 	if (r < 0)
 		return r;
+	fqdn_others_clear(&f->others);
+	f->has_rules = has_rules;
+	f->is_filtered = has_rules && policy_dns_is_filtered(f->s.world->policies);
 	policy_dns_free(f->rules);
 	f->rules = rules;
 	f->servers = now;
@@ -270,10 +339,11 @@ static int make_rules(struct fqdn *f)
 	return 0;
 }
 
-void fqdn_applied(struct fqdn *f)
+void fqdn_applied(struct fqdn *f, bool is_audit)
 {
 	int r = make_rules(f);
 
+	f->is_audit = is_audit;
 	if (r < 0) /* the old ones stay; the next change tries again */
 		log_event(LOG_ERR, "dns.rules", "cannot take up new dns rules", F_ERRNO(r));
 	f->is_pending = false;
@@ -349,6 +419,7 @@ void fqdn_free(struct fqdn *f)
 	source_free(f->save);
 	ct_walk_free(f->walk);
 	policy_dns_free(f->rules);
+	fqdn_others_clear(&f->others);
 	learned_free(f->learned);
 	free(f->path);
 	free(f);
@@ -359,6 +430,8 @@ void fqdn_stop(struct fqdn *f)
 	if (!f)
 		return;
 	policy_dns_free(TAKE_PTR(f->rules));
+	fqdn_others_clear(&f->others);
+	f->has_rules = f->is_filtered = false;
 	dns_server_release(f->s.dns);
 }
 
@@ -378,7 +451,7 @@ struct learned *fqdn_learned(const struct fqdn *f)
 	return f->learned;
 }
 
-bool fqdn_has_rules(const struct fqdn *f)
+bool fqdn_is_filtered(const struct fqdn *f)
 {
-	return policy_dns_applies(f->rules);
+	return f->is_filtered;
 }

@@ -21,6 +21,7 @@ struct fqdn_setup {
 	const struct bpfobj *obj; /* NULL = flows cannot be seen, and expired addresses stay */
 	uint32_t ticks_per_s;
 	const char *state_dir;
+	const struct strv *servers; /* URLs of the API servers, whose names may always be looked up */
 	const struct dns_upstream *upstreams;
 	size_t n_upstreams;
 	void (*on_change)(void *arg); /* something was learned that a policy looks at: apply */
@@ -36,8 +37,11 @@ DEFINE_CLEANUP(struct fqdn *, fqdn_free)
 /* The DNS server asks others from now on; judged with the next fqdn_applied(), which is asked for. */
 void fqdn_set_upstreams(struct fqdn *f, const struct dns_upstream *v, size_t n);
 
-/* What the world says is in force: held answers go out, and names are judged by it from now on. */
-void fqdn_applied(struct fqdn *f);
+/*
+ * What the world says is in force: held answers go out, and names are judged by it from now on. In audit mode none
+ * is refused.
+ */
+void fqdn_applied(struct fqdn *f, bool is_audit);
 
 /* No name is refused and nothing learned any more: the policies are taken down. NULL is fine. */
 void fqdn_stop(struct fqdn *f);
@@ -46,4 +50,6 @@ void fqdn_forget(struct fqdn *f);
 
 /* For `meshctl dns learned`. */
 struct learned *fqdn_learned(const struct fqdn *f);
-bool fqdn_has_rules(const struct fqdn *f);
+
+/* Whether what is in force says which names may be looked up, so that no query may go past the DNS server. */
+bool fqdn_is_filtered(const struct fqdn *f);

@@ -53,6 +53,28 @@ void fqdn_servers_find(const struct world *w, const struct dns_upstream *upstrea
 	}
 }
 
+void fqdn_servers_one(const struct world *w, const struct ip *ip, uint16_t port, struct fqdn_servers *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	add(w, ret, ip_is_loopback(ip) ? (uint32_t)IDENTITY_HOST : world_identity_of(w, ip), port, true);
+}
+
+bool fqdn_is_kube_dns(const struct world *w, const struct ip *ip)
+{
+	struct service_view view;
+
+	if (!service_table_find(w->services, KUBE_DNS_NS, strlen(KUBE_DNS_NS), KUBE_DNS_NAME, strlen(KUBE_DNS_NAME), &view))
+		return false;
+	for (size_t i = 0; view.service && i < view.service->n_cluster_ips; i++)
+		if (ip_eq(&view.service->cluster_ips[i], ip))
+			return true;
+	for (size_t i = 0; i < view.n_slices; i++)
+		for (size_t j = 0; j < view.slices[i]->n_addrs; j++)
+			if (ip_eq(&view.slices[i]->addrs[j].ip, ip))
+				return true;
+	return false;
+}
+
 bool fqdn_servers_eq(const struct fqdn_servers *a, const struct fqdn_servers *b)
 {
 	if (a->n != b->n)

@@ -24,6 +24,10 @@ struct fqdn_servers {
 };
 
 void fqdn_servers_find(const struct world *w, const struct dns_upstream *upstreams, size_t n, struct fqdn_servers *ret);
+/* One server alone, whoever it is; names of the cluster are asked of it as any others. */
+void fqdn_servers_one(const struct world *w, const struct ip *ip, uint16_t port, struct fqdn_servers *ret);
+/* Whether the address is of kube-dns: of its Service, or of an endpoint behind it. */
+bool fqdn_is_kube_dns(const struct world *w, const struct ip *ip);
 bool fqdn_servers_eq(const struct fqdn_servers *a, const struct fqdn_servers *b);
 
 /* The dns rules of the policies for these servers. 0, -ENOMEM, -ENOSPC. */

@@ -2,6 +2,8 @@
 #include "agentd/agent.h"
 #include "agentd/apply.h"
 #include "agentd/resolv_conf.h"
+#include "base/log.h"
+#include "base/macro.h"
 
 enum { DNS_PORT = 53, UPSTREAMS_MAX = 8 };
 
@@ -45,6 +47,7 @@ static int start_fqdn(struct agent *a, const struct dns_upstream *upstreams, siz
 		.obj = datapath_obj(a->datapath),
 		.ticks_per_s = datapath_ticks_per_s(a->datapath),
 		.state_dir = a->conf->state_dir,
+		.servers = &a->join.servers,
 		.upstreams = upstreams,
 		.n_upstreams = n,
 		.on_change = apply_want,
@@ -52,6 +55,54 @@ static int start_fqdn(struct agent *a, const struct dns_upstream *upstreams, siz
 	};
 
 	return fqdn_new(&setup, &a->fqdn);
+}
+
+void names_leave_resolved(struct agent *a)
+{
+	if (!a->resolved)
+		return;
+	resolved_free(TAKE_PTR(a->resolved));
+	if (resolved_link_remove() < 0) /* then systemd-resolved asks in vain for names of the cluster, and no others */
+		log_event(LOG_WARNING, "dns.resolved", "cannot remove the device " RESOLVED_DEVICE);
+}
+
+static int listen_for_resolved(struct agent *a, int *ret_ifindex, struct ip *ret_ip, struct err *reterr)
+{
+	int r = resolved_link_make(ret_ip, ret_ifindex, reterr);
+
+	return r < 0 ? r : dns_server_listen(a->dns, ret_ip, DNS_PORT, NULL, reterr);
+}
+
+/* Without it the host's resolver stays as it was. */
+static void start_resolved(struct agent *a)
+{
+	struct resolved_setup setup = {.loop = a->loop, .health = a->health, .domain = CLUSTER_ZONE};
+	struct err err = {0};
+	int r;
+
+	if (!a->conf->dns.has_resolved) {
+		(void)resolved_link_remove(); /* of an earlier run that crashed */
+		return;
+	}
+	r = listen_for_resolved(a, &setup.ifindex, &setup.ip, &err);
+	if (r == 0)
+		r = resolved_new(&setup, &a->resolved);
+	if (r == 0)
+		return;
+	(void)resolved_link_remove(); /* nobody answers there */
+	health_raise(a->health, HEALTH_WARNING, "dns.resolved", err.text[0] ? err.text : err_name(r),
+		     "until this is solved, systemd-resolved does not know the names of the cluster");
+}
+
+/* Without it the server works as well, only that who does not ask it is not subject to dns rules. */
+static void start_redirect(struct agent *a)
+{
+	const struct dns_redirect_setup setup = {.dns = a->dns, .obj = datapath_obj(a->datapath), .world = a->world};
+	struct err err = {0};
+
+	if (dns_redirect_new(&setup, &a->redirect, &err) < 0)
+		health_raise(a->health, HEALTH_WARNING, "dns.redirect", err.text,
+			     "programs that ask other DNS servers than the agent's learn nothing for toFQDNs until this is solved");
 }
 
 int names_start(struct agent *a, struct err *reterr)
@@ -64,6 +115,8 @@ int names_start(struct agent *a, struct err *reterr)
 	int r;
 
 	opt.forward.upstreams = upstreams;
+	opt.forward.mark = MESH_DNS_MARK; /* or they would come back to us */
+	opt.forward.allowed_mark = MESH_DNS_MARK | MESH_DNS_ALLOWED;
 	opt.forward.n_upstreams = read_upstreams(a->conf, upstreams);
 	r = dns_zone_new(a->world->services, &zone, &a->zone, reterr);
 	if (r == 0)
@@ -78,7 +131,11 @@ int names_start(struct agent *a, struct err *reterr)
 		r = dns_server_add_provider(a->dns, &reverse);
 	for (size_t i = 0; r == 0 && i < a->conf->dns.listen.n; i++)
 		r = dns_server_listen(a->dns, &a->conf->dns.listen.v[i], (uint16_t)a->conf->dns.port, NULL, reterr);
-	return r;
+	if (r < 0)
+		return r;
+	start_resolved(a);
+	start_redirect(a);
+	return 0;
 }
 
 void names_follow_resolvers(struct agent *a)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agentd/keeping.h"
+#include "agentd/resolved.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "bpf/bpf_attach.h"
@@ -124,5 +125,9 @@ int stand_down(const struct conf *conf, struct err *reterr)
 	if (r == 0)
 		r = e;
 	e = keeping_remove(conf->state_dir, r < 0 ? NULL : reterr); /* or the next boot would bring it back */
-	return r < 0 ? r : e;
+	if (r == 0)
+		r = e;
+	if (resolved_link_remove() < 0 && r == 0)
+		r = err_set(reterr, EIO, "cannot remove the device %s", RESOLVED_DEVICE);
+	return r;
 }

@@ -414,7 +414,7 @@ static int map_list(void *arg, const json_t *args, json_t **ret, struct err *ret
 		size_t n = 0;
 
 		if (m == BPFOBJ_EVENTS || m == BPFOBJ_CONFIG || m == BPFOBJ_EVENT_RATE || m == BPFOBJ_COUNTERS ||
-		    m == BPFOBJ_NODES || m == BPFOBJ_FAILSAFE_HITS || m == BPFOBJ_SHADOW_FLOWS)
+		    m == BPFOBJ_NODES || m == BPFOBJ_DNS || m == BPFOBJ_FAILSAFE_HITS || m == BPFOBJ_SHADOW_FLOWS)
 			continue; /* arrays and rings: always full */
 		(void)bpfmap_count(o, (enum bpfobj_map)m, &n); /* then it shows none */
 		add(*ret, json_pack("{s:s, s:s?, s:I, s:I, s:I}", "name", bpfobj_map_name((enum bpfobj_map)m), "type",

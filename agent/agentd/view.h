@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agentd/agent.h"
+#include "agentd/dns_wiring.h"
 #include "policy/policy_verdict.h"
 
 /* The data of each verb; `arg` is the agent. */
@@ -33,8 +34,11 @@ json_t *view_protocol(uint8_t protocol);
 /* {"ingress": "enforced", "egress": ...} */
 json_t *view_enforcement(const struct agent *a);
 
-/* The upstreams of the DNS server: array of {"address", "up", "queries", "failures"}, or of addresses alone. */
-json_t *view_dns_upstreams(const struct agent *a, bool has_counts);
+/* ["127.18.53.53:53"]: where the DNS server of the agent listens, and whom it asks. */
+json_t *view_dns_listen(const struct agent *a);
+json_t *view_dns_upstreams(const struct agent *a);
+/* Whether the host's resolver asks it. */
+void view_dns_wiring(const struct agent *a, struct dns_wiring *ret);
 
 /* Array of the texts of addresses. */
 json_t *view_ips(const struct ip *v, size_t n);

@@ -193,18 +193,15 @@ static json_t *services_view(const struct agent *a)
 static json_t *dns_view(const struct agent *a)
 {
 	struct dns_server_counts c = {0};
-	json_t *listen = json_array();
+	struct dns_wiring w = {0};
 
-	if (a->dns)
+	if (a->dns) {
 		dns_server_counts(a->dns, &c);
-	for (size_t i = 0; a->dns && i < a->conf->dns.listen.n; i++) {
-		char ip[IP_STRLEN];
-
-		(void)json_array_append_new(listen, json_sprintf("%s:%d", ip_str(&a->conf->dns.listen.v[i], ip),
-								 (int)a->conf->dns.port)); /* as in set() */
+		view_dns_wiring(a, &w);
 	}
-	return json_pack("{s:b, s:s, s:o, s:o, s:I}", "enabled", a->dns != NULL, "zone", "cluster.local", "listen", listen,
-			 "upstreams", view_dns_upstreams(a, false), "queries", (json_int_t)c.queries);
+	return json_pack("{s:b, s:s, s:o, s:o, s:I, s:s*}", "enabled", a->dns != NULL, "zone", "cluster.local", "listen",
+			 view_dns_listen(a), "upstreams", view_dns_upstreams(a), "queries", (json_int_t)c.queries, "wiring",
+			 a->dns ? w.text : NULL);
 }
 
 static void add_host(const struct agent *a, json_t *o)

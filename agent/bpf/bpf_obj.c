@@ -57,6 +57,7 @@ static const struct map_desc {
 	[BPFOBJ_SVC] = {"mesh_svc", SIZED(services, 65536)},
 	[BPFOBJ_SVC_SLOT] = {"mesh_svc_slot", SIZED(slots, 524288)},
 	[BPFOBJ_SOCK_REV] = {"mesh_sock_rev", SIZED(sock_rev, 65536)},
+	[BPFOBJ_DNS] = {"mesh_dns", FIXED},
 	[BPFOBJ_AFFINITY] = {"mesh_affinity", SIZED(affinity, 16384)},
 };
 

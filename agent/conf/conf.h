@@ -83,6 +83,7 @@ struct conf {
 		uint64_t port;
 		ARRAY(struct ip) upstreams; /* empty = from /etc/resolv.conf */
 		uint64_t cache_size;	    /* answers */
+		bool has_resolved; /* systemd-resolved is told of the names of the cluster */
 	} dns;
 	struct {
 		bool has_load_balancers, has_node_ports, has_external_ips; /* translated beside ClusterIPs */

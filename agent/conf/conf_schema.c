@@ -69,6 +69,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Servers for all other names; empty: those of /etc/resolv.conf"},
 	{"dns.cache-size", CONF_INT, AT(dns.cache_size), "10000", .is_restart = true, .max = 1000000,
 	 .doc = "Answers of other servers to keep"},
+	{"dns.resolved", CONF_BOOL, AT(dns.has_resolved), "false", .is_restart = true,
+	 .doc = "Whether systemd-resolved is made to ask the agent for the names of the cluster"},
 	{"services.load-balancers", CONF_BOOL, AT(services.has_load_balancers), "true",
 	 .doc = "Whether addresses of load balancers lead to the backends, too"},
 	{"services.node-ports", CONF_BOOL, AT(services.has_node_ports), "true",

@@ -24,7 +24,7 @@
  *     "failsafe": [{"direction": "ingress" | "egress", "protocol": "tcp", "port": COUNT (0 = any),
  *                   "cidr", "origin": "config" | "automatic", "hits": COUNT}],
  *     "dns": {"enabled": bool, "zone"?, "listen": ["127.18.53.53:53"], "upstreams": ["ip:port"],
- *             "queries": COUNT},
+ *             "queries": COUNT, "wiring"?: text as in dns.status},
  *     "policies": {"enforced": COUNT, "degraded": COUNT, "rejected": COUNT, "not_selecting": COUNT, "shadow": COUNT},
  *     "guard"?: as policy.guard,
  *     "services": {"services": COUNT, "backends": COUNT},
@@ -100,14 +100,25 @@
  *                  "errors": COUNT of writes of the daemon that failed since it started}]
  *
  * dns.status {} ->
- *   { "enabled": bool, "zone"?, "listen": [..], "upstreams": [{"address", "up": bool,
- *     "queries": COUNT, "failures": COUNT}], "up": it answered when it was asked last, or was not asked yet,
- *     "cache": {"entries": COUNT, "max_entries": COUNT, "hits": COUNT, "misses": COUNT},
- *     "queries": {"cluster": COUNT, "forwarded": COUNT, "refused": COUNT, "failed": COUNT} }
- * dns.query {"name", "type": "A" | "AAAA" | "SRV" | "CNAME" | "PTR" | "TXT"} ->
- *   { "name", "type", "rcode"?: "NOERROR", "source": "cluster" | "cache" | "upstream" | "refused",
- *     "explanation": text, "answers": [{"name", "type", "ttl_s": COUNT, "data"}] }
- *   No upstream is asked for it: without "rcode" one of them would have to tell.
+ *   { "enabled": bool, "reason"?: text why not, "zone"?, "listen": ["127.18.53.53:53"],
+ *     "upstreams": [{"address", "up"?: bool of the last attempt, "queries": COUNT of attempts, "failures": COUNT,
+ *                    "latency_us"?: COUNT, "last_answer_age_ms"?: COUNT, "error"?: text, "error_age_ms"?: COUNT}],
+ *     "cache": {"entries": COUNT, "max_entries": COUNT, "bytes": COUNT, "hits": COUNT, "misses": COUNT,
+ *               "evictions": COUNT},
+ *     "queries": {"all": COUNT, "cluster": COUNT, "forwarded": COUNT, "refused": COUNT, "failed": COUNT,
+ *                 "held": COUNT, "redirected": COUNT that were meant for other servers},
+ *     "redirects": bool: queries to other servers come to this one, as dns rules are in force,
+ *     "services": COUNT, "records": COUNT of addresses and aliases under their names,
+ *     "wiring": {"method": "resolv.conf" | "systemd-resolved" | "none", "state": "ok" | "off" | "unknown", "text"} }
+ * dns.query {"name", "type": "A" | "SRV" | ..., "port"?: COUNT, "id"?: COUNT} -> why the DNS server answers as it does.
+ *   With "port" and "id" it is about the query by UDP that came from there, else about what would become of one now.
+ *   { "name", "type", "source": "cluster" | "cache" | "upstream" | "refused" | "none",
+ *     "explanation": text, a sentence a line, "traced": bool: it is about that query, "upstream"?: "ip:port",
+ *     "held"?: bool, "listen": ["127.18.53.53:53"] }
+ *   not-found if dns.enabled is false; busy while the server does not run yet. meshctl sends the query itself, and
+ *   -o json adds what came: {"rcode": "NOERROR", "flags": "qr aa rd", "server": "127.18.53.53:53",
+ *     "transport": "udp" | "tcp", "time_us": COUNT, "answers": [{"name", "type", "ttl_s": COUNT, "data"}],
+ *     "authority": the same, "additional": the same, "malformed"?: bool}, without "listen".
  * dns.learned {} -> by name, for toFQDNs; an element for each address
  *   [{"name": "example.com", "address", "ttl_s": COUNT, "zombie": bool, "selectors": ["*.com"]}]
  *   A zombie is expired, and stays allowed while connections of this host to it live.

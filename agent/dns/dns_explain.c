@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For `meshctl dns query`: who answers a name, and with what. */
+/* For `meshctl dns query`: who answers a name and why so, as text. */
 #include <errno.h>
 #include <string.h>
 
@@ -7,110 +7,9 @@
 #include "base/clock.h"
 #include "base/macro.h"
 #include "dns/dns_server_private.h"
-#include "json/json.h"
+#include "dns/dns_sock.h"
 
-enum { TEXT_MAX = 16 * 1024 };
-
-/* What is said of one question. */
-struct explanation {
-	struct buf text; /* sentences */
-	const char *source;
-	const char *rcode; /* NULL = only an upstream can tell */
-	json_t *answers;
-};
-
-static void explanation_done(struct explanation *e)
-{
-	buf_done(&e->text);
-	json_decref(e->answers);
-}
-DEFINE_CLEANUP_DONE(struct explanation, explanation_done)
-
-static int say(struct explanation *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
-/* One sentence more. 0 or -errno. */
-static int say(struct explanation *e, const char *fmt, ...)
-{
-	CLEANUP(free) char *text = NULL;
-	va_list ap;
-	int r;
-
-	va_start(ap, fmt);
-	r = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (r < 0) {
-		text = NULL;
-		return -ENOMEM;
-	}
-	return buf_addf(&e->text, "%s%s", e->text.len ? "; " : "", text);
-}
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-/* The data of the types that our zones have; others as the length only. */
-static int add_rdata(struct buf *b, const uint8_t *msg, const struct dns_rr *rr)
-{
-	const uint8_t *p = msg + rr->rdata_at;
-	size_t at = rr->rdata_at;
-	char text[DNS_TEXT_MAX], ip_text[IP_STRLEN];
-	struct dns_name n;
-	struct ip ip;
-
-	if ((rr->type == DNS_A && rr->rdlen == 4) || (rr->type == DNS_AAAA && rr->rdlen == 16)) {
-		ip = ip_from_bytes(rr->type == DNS_A ? AF_INET : AF_INET6, p);
-		return buf_addf(b, "%s", ip_str(&ip, ip_text));
-	}
-	if (rr->type == DNS_SRV && rr->rdlen > 6) {
-		at += 6;
-		if (dns_name_read(msg, rr->end, &at, &n) >= 0)
-			return buf_addf(b, "%u %u %u %s", get16(p), get16(p + 2), get16(p + 4),
-					dns_name_str(&n, text));
-	}
-	if (rr->type == DNS_CNAME || rr->type == DNS_PTR || rr->type == DNS_NS ||
-	    rr->type == DNS_SOA) {
-		if (dns_name_read(msg, rr->end, &at, &n) >= 0)
-			return buf_addf(b, "%s", dns_name_str(&n, text));
-	}
-	if (rr->type == DNS_TXT && rr->rdlen > 0 && p[0] < rr->rdlen) {
-		n.b[0] = p[0] <= DNS_LABEL_MAX ? p[0] : 0; /* escapes as for a label */
-		memcpy(n.b + 1, p + 1, n.b[0]);
-		n.b[n.b[0] + 1] = 0;
-		n.len = (uint8_t)(n.b[0] + 2);
-		if (n.b[0])
-			return buf_addf(b, "\"%s\"", dns_name_str(&n, text));
-	}
-	return buf_addf(b, "%u bytes", rr->rdlen);
-}
-
-/* The answers in it. What cannot be read any more is left out. */
-static int add_message(struct explanation *e, const uint8_t *msg, size_t len)
-{
-	char owner[DNS_TEXT_MAX], type[16];
-	struct dns_reader r;
-	struct dns_rr rr;
-
-	if (dns_reader_begin(&r, msg, len) < 0)
-		return say(e, "the message is malformed");
-	e->rcode = dns_rcode_str(r.flags & 0xf);
-	while (dns_reader_next(&r, &rr) > 0) {
-		CLEANUP(buf_done) struct buf data = {.max = TEXT_MAX};
-		int ret;
-
-		if (rr.type == DNS_OPT || r.section != 0)
-			continue;
-		ret = add_rdata(&data, msg, &rr);
-		if (ret < 0)
-			return ret;
-		if (json_array_append_new(e->answers, json_pack("{s:s, s:s, s:I, s:s}", "name", dns_name_str(&rr.owner, owner), "type",
-								dns_type_str(rr.type, type), "ttl_s", (json_int_t)rr.ttl, "data",
-								data.data)) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
+enum { TEXT_MAX = 64 * 1024, UPSTREAMS_MAX = 8 };
 
 /* A question as a client of this host would send it. */
 static int make_query(const char *name, const char *type, uint8_t question[DNS_NAME_MAX + 4],
@@ -131,89 +30,185 @@ static int make_query(const char *name, const char *type, uint8_t question[DNS_N
 	return 0;
 }
 
-/* 1 = the policies of this host refuse it. */
-static int explain_gate(struct dns_server *s, const struct dns_query *q, bool is_cluster, struct explanation *e)
+static int add_upstream(const struct dns_upstream *u, struct buf *b)
 {
-	int r;
+	char text[DNS_ADDR_STRLEN];
 
-	if (!s->gate.check || s->gate.check(s->gate.ctx, q, is_cluster, false) != DNS_GATE_REFUSE)
-		return 0;
-	e->source = "refused";
-	e->rcode = dns_rcode_str(s->gate.refuse_rcode);
-	r = say(e, "no dns rule of the policies about this host allows the name");
-	return r < 0 ? r : 1;
+	return buf_addf(b, "%s", dns_addr_str(&u->ip, u->port, text));
 }
 
-/* 1 = a provider answered. */
-static int explain_providers(struct dns_server *s, const struct dns_query *q, uint8_t *msg, struct explanation *e)
+/* "10.0.0.1:53 (no answer in time), ..." */
+static int add_upstreams(const struct dns_server *s, struct buf *b)
 {
-	char apex[DNS_TEXT_MAX], target[DNS_TEXT_MAX];
+	struct dns_upstream_status v[UPSTREAMS_MAX];
+	size_t n = dns_forward_status(s->forward, v, UPSTREAMS_MAX);
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (i)
+			r = buf_addf(b, ", ");
+		if (r == 0)
+			r = add_upstream(&v[i].at, b);
+		if (r == 0 && v[i].error && v[i].failed_us > v[i].answered_us)
+			r = buf_addf(b, " (%s)", v[i].error);
+	}
+	return r;
+}
+
+/* The provider that knows the name, and its verdict; NULL if none does. */
+static const struct dns_provider *find_provider(struct dns_server *s, const struct dns_query *q, uint8_t *msg,
+						enum dns_verdict *ret, struct dns_result *ret_result)
+{
 	for (size_t i = 0; i < s->n_providers; i++) {
 		const struct dns_provider *p = &s->providers[i];
-		struct dns_result res = {.rcode = DNS_NOERROR};
-		enum dns_verdict v;
 		struct dns_writer w;
-		int r;
 
 		if (!dns_name_below(&q->name, &p->apex))
 			continue;
 		dns_writer_begin(&w, q, msg, DNS_MSG_MAX, DNS_MSG_MAX);
-		v = p->answer(p->ctx, q, &w, &res);
-		if (v == DNS_VERDICT_PASS) {
-			r = say(e, "zone %s knows nothing about it", dns_name_str(&p->apex, apex));
-			if (r < 0)
-				return r;
-			continue;
+		*ret_result = (struct dns_result){.rcode = DNS_NOERROR};
+		*ret = p->answer(p->ctx, q, &w, ret_result);
+		if (*ret != DNS_VERDICT_PASS)
+			return p;
+	}
+	return NULL;
+}
+
+static int add_zone(const struct dns_provider *p, const struct dns_query *q, struct buf *b)
+{
+	char apex[DNS_TEXT_MAX];
+	int r = buf_addf(b, "zone %s of the cluster: ", dns_name_str(&p->apex, apex));
+
+	if (r == 0)
+		r = p->explain ? p->explain(p->ctx, q, b) : buf_addf(b, "it knows the name");
+	return r < 0 ? r : buf_addf(b, "\n");
+}
+
+/* Where the address at the end of an ExternalName came from, or would. */
+static int add_chase(struct dns_server *s, const struct dns_result *res, const struct dns_traced *traced, struct buf *b)
+{
+	char target[DNS_TEXT_MAX];
+	int r = buf_addf(b, "%s is looked up and added", dns_name_str(&res->target, target));
+
+	if (r == 0 && traced && traced->upstream.port) {
+		r = buf_addf(b, ": ");
+		if (r == 0)
+			r = add_upstream(&traced->upstream, b);
+	} else if (r == 0 && dns_forward_n_upstreams(s->forward) == 0) {
+		r = buf_addf(b, ", but there are no upstreams to ask");
+	}
+	return r < 0 ? r : buf_addf(b, "\n");
+}
+
+/* A name that no zone of ours answers. */
+static int add_outside(struct dns_server *s, const struct dns_traced *t, struct buf *b)
+{
+	int r = 0;
+
+	switch (t->source) {
+	case DNS_SOURCE_CACHE:
+		return buf_addf(b, "from the cache of answers of the upstreams\n");
+	case DNS_SOURCE_REFUSED:
+		return buf_addf(b, "refused: it is in no zone of the cluster and there are no upstreams\n");
+	case DNS_SOURCE_UPSTREAM:
+		break;
+	case DNS_SOURCE_NONE:
+	case DNS_SOURCE_ZONE:
+	case DNS_SOURCE_DENIED:
+		return buf_addf(b, "a question that nobody is asked\n");
+	}
+	if (t->upstream.port) {
+		r = buf_addf(b, "forwarded to ");
+		if (r == 0)
+			r = add_upstream(&t->upstream, b);
+	} else {
+		r = buf_addf(b, "forwarded, without a usable answer, to ");
+		if (r == 0)
+			r = add_upstreams(s, b);
+	}
+	return r < 0 ? r : buf_addf(b, "\n");
+}
+
+/* What would become of a query for a name outside of the cluster now. */
+static int foresee_outside(struct dns_server *s, const struct dns_query *q, uint8_t *msg, enum dns_source *ret,
+			   struct buf *b)
+{
+	struct dns_traced t = {.source = DNS_SOURCE_REFUSED};
+	int r;
+
+	if (dns_forward_n_upstreams(s->forward) > 0) {
+		*ret = DNS_SOURCE_UPSTREAM;
+		if (dns_cache_get(s->cache, q, clock_boot_us(), msg, DNS_MSG_MAX) == 0) {
+			r = buf_addf(b, "not cached: it would be forwarded to ");
+			if (r == 0)
+				r = add_upstreams(s, b);
+			return r < 0 ? r : buf_addf(b, "\n");
 		}
-		r = explain_gate(s, q, true, e);
-		if (r)
-			return r;
-		e->source = "cluster";
-		r = say(e, "answered by zone %s", dns_name_str(&p->apex, apex));
-		if (r >= 0)
-			r = add_message(e, msg, dns_writer_end(&w, res.rcode, DNS_FLAG_AA));
-		if (r >= 0 && v == DNS_VERDICT_CHASE)
-			r = say(e, "then %s is looked up and added", dns_name_str(&res.target, target));
-		return r < 0 ? r : 1;
+		t.source = DNS_SOURCE_CACHE;
 	}
-	return 0;
+	*ret = t.source;
+	return add_outside(s, &t, b);
 }
 
-static int explain_outside(struct dns_server *s, const struct dns_query *q, uint8_t *msg, struct explanation *e)
+static int add_gate(const struct dns_traced *t, struct buf *b)
 {
-	size_t n = dns_forward_n_upstreams(s->forward), len;
-	int r = explain_gate(s, q, false, e);
+	int r = 0;
 
-	if (r)
-		return r < 0 ? r : 0;
-	if (n == 0) {
-		e->source = "refused";
-		e->rcode = dns_rcode_str(DNS_REFUSED);
-		return say(e, "it is in no zone of the cluster and there are no upstreams");
-	}
-	len = dns_cache_get(s->cache, q, clock_boot_us(), msg, DNS_MSG_MAX);
-	e->source = len ? "cache" : "upstream";
-	if (len == 0)
-		return say(e, "not cached: it goes to one of %zu upstreams, which are not asked for this", n);
-	r = say(e, "from the cache of upstream answers");
-	return r < 0 ? r : add_message(e, msg, len);
+	if (t->is_watched)
+		r = buf_addf(b, "allowed by a dns rule; its addresses count for toFQDNs\n");
+	if (r == 0 && t->is_held)
+		r = buf_addf(b, "held back until the policies allowed its addresses\n");
+	return r;
 }
 
-int dns_server_explain(struct dns_server *s, const char *name, const char *type, json_t **ret, struct err *reterr)
+static int explain(struct dns_server *s, const struct dns_query *q, const struct dns_traced *traced,
+		   enum dns_source *ret, uint8_t *msg, struct buf *b)
 {
-	CLEANUP(explanation_done) struct explanation e = {.text = {.max = TEXT_MAX}, .answers = json_array()};
+	struct dns_traced now = {.source = DNS_SOURCE_NONE};
+	struct dns_result res;
+	enum dns_verdict v = DNS_VERDICT_PASS;
+	const struct dns_provider *p = find_provider(s, q, msg, &v, &res);
+	int r;
+
+	if (!traced && s->gate.check) {
+		const struct dns_asked us = {.port = 0};
+		enum dns_gate_verdict g = s->gate.check(s->gate.ctx, q, &us, p != NULL, false);
+
+		now.is_watched = g == DNS_GATE_WATCH || g == DNS_GATE_ALLOW;
+		now.source = g == DNS_GATE_REFUSE ? DNS_SOURCE_DENIED : DNS_SOURCE_NONE;
+	}
+	*ret = traced ? traced->source : now.source;
+	if (*ret == DNS_SOURCE_DENIED)
+		return buf_addf(b, "refused: no dns rule of the policies about this host allows the name\n");
+	/* a name that came or went since is told as it is now, with the truth about who was asked */
+	if (p && (!traced || traced->source == DNS_SOURCE_ZONE)) {
+		*ret = DNS_SOURCE_ZONE;
+		r = add_zone(p, q, b);
+		if (r == 0 && v == DNS_VERDICT_CHASE)
+			r = add_chase(s, &res, traced, b);
+	} else if (traced) {
+		r = add_outside(s, traced, b);
+	} else {
+		r = foresee_outside(s, q, msg, ret, b);
+	}
+	return r < 0 ? r : add_gate(traced ? traced : &now, b);
+}
+
+int dns_server_explain(struct dns_server *s, const char *name, const char *type,
+		       const struct dns_traced *traced, struct dns_explanation *ret, struct err *reterr)
+{
+	CLEANUP(buf_done) struct buf b = {.max = TEXT_MAX};
 	CLEANUP(free) uint8_t *msg = malloc(DNS_MSG_MAX + DNS_OPT_ROOM);
 	uint8_t question[DNS_NAME_MAX + 4];
+	enum dns_source source = DNS_SOURCE_NONE;
 	struct dns_query q;
-	int r = msg && e.answers ? make_query(name, type, question, &q, reterr) : -ENOMEM;
+	int r = msg ? make_query(name, type, question, &q, reterr) : -ENOMEM;
 
-	if (r >= 0)
-		r = explain_providers(s, &q, msg, &e);
 	if (r == 0)
-		r = explain_outside(s, &q, msg, &e);
+		r = explain(s, &q, traced, &source, msg, &b);
 	if (r < 0)
 		return r;
-	*ret = json_pack("{s:s*, s:s, s:s, s:O}", "rcode", e.rcode, "source", e.source, "explanation", e.text.data, "answers", e.answers);
-	return *ret ? 0 : -ENOMEM;
+	ret->source = source;
+	ret->text = TAKE_PTR(b.data);
+	return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/macro.h"
 #include "base/rng.h"
 #include "dns/dns_sock.h"
@@ -23,13 +24,11 @@ enum {
 
 struct dns_forward {
 	struct loop *loop;
-	struct dns_upstream upstreams[MAX_UPSTREAMS];
-	struct dns_upstream_counts each[MAX_UPSTREAMS];
-	unsigned generation; /* of the list */
+	struct dns_upstream_status upstreams[MAX_UPSTREAMS];
 	size_t n_upstreams, preferred, max_in_flight;
 	uint64_t timeout_us;
 	unsigned max_attempts;
-	int mark;
+	uint32_t mark, allowed_mark;
 	struct dns_flight *flights;
 	struct dns_forward_counts counts;
 	uint8_t buf[DNS_MSG_MAX]; /* datagrams are handled one at a time */
@@ -42,9 +41,11 @@ struct dns_flight {
 	void *arg;
 	int fd;
 	struct source *io, *timer;
-	size_t upstream; /* of the current attempt */
-	unsigned generation;
+	struct dns_upstream to; /* of the current attempt */
+	uint64_t asked_us;
 	unsigned attempts, mismatches;
+	uint32_t mark;
+	bool has_only; /* `to` is the only one that may be asked */
 	bool is_tcp, has_edns;
 	uint8_t query[QUERY_MAX]; /* two bytes of length for TCP, then the message */
 	size_t query_len;	  /* of the message */
@@ -60,6 +61,7 @@ static int options_set(struct dns_forward *f, const struct dns_forward_options *
 	f->timeout_us = opt->timeout_us ? opt->timeout_us : DEFAULT_TIMEOUT_US;
 	f->max_attempts = opt->attempts ? opt->attempts : DEFAULT_ATTEMPTS;
 	f->mark = opt->mark;
+	f->allowed_mark = opt->allowed_mark;
 	return dns_forward_set_upstreams(f, opt->upstreams, opt->n_upstreams);
 }
 
@@ -80,16 +82,36 @@ int dns_forward_new(struct loop *l, const struct dns_forward_options *opt, struc
 	return 0;
 }
 
+static bool is_same(const struct dns_upstream *a, const struct dns_upstream *b)
+{
+	return a->port == b->port && ip_eq(&a->ip, &b->ip);
+}
+
+/* NULL for a server that is not in the list, or not any more. */
+static struct dns_upstream_status *status_of(struct dns_forward *f, const struct dns_upstream *u)
+{
+	for (size_t i = 0; i < f->n_upstreams; i++)
+		if (is_same(&f->upstreams[i].at, u))
+			return &f->upstreams[i];
+	return NULL;
+}
+
 int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *u, size_t n)
 {
+	struct dns_upstream_status fresh[MAX_UPSTREAMS] = {0};
+
 	if (n > MAX_UPSTREAMS)
 		return -EINVAL;
-	for (size_t i = 0; i < n; i++)
-		f->upstreams[i] = u[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct dns_upstream_status *known = status_of(f, &u[i]);
+
+		if (known)
+			fresh[i] = *known;
+		fresh[i].at = u[i];
+	}
+	memcpy(f->upstreams, fresh, sizeof(fresh));
 	f->n_upstreams = n;
 	f->preferred = 0;
-	memset(f->each, 0, sizeof(f->each));
-	f->generation++;
 	return 0;
 }
 
@@ -98,30 +120,20 @@ size_t dns_forward_n_upstreams(const struct dns_forward *f)
 	return f->n_upstreams;
 }
 
-void dns_forward_upstream(const struct dns_forward *f, size_t i, struct dns_upstream *ret,
-			  struct dns_upstream_counts *ret_counts)
-{
-	*ret = f->upstreams[i];
-	*ret_counts = f->each[i];
-}
-
-/* How the current attempt ended, unless its upstream is of an earlier list. */
-static void note_attempt(struct dns_flight *fl, bool is_answered)
-{
-	struct dns_upstream_counts *c = &fl->f->each[fl->upstream];
-
-	if (fl->generation != fl->f->generation || fl->attempts == 0)
-		return;
-	c->failures += !is_answered;
-	c->is_failing = !is_answered;
-}
-
 bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port)
 {
 	for (size_t i = 0; i < f->n_upstreams; i++)
-		if (f->upstreams[i].port == port && ip_eq(&f->upstreams[i].ip, ip))
+		if (f->upstreams[i].at.port == port && ip_eq(&f->upstreams[i].at.ip, ip))
 			return true;
 	return false;
+}
+
+size_t dns_forward_status(const struct dns_forward *f, struct dns_upstream_status *ret, size_t max)
+{
+	size_t n = MIN(f->n_upstreams, max);
+
+	memcpy(ret, f->upstreams, n * sizeof(*ret));
+	return n;
 }
 
 void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *ret)
@@ -161,17 +173,61 @@ void dns_forward_free(struct dns_forward *f)
 	free(f);
 }
 
+/* Every attempt ends in one of these. An error here is a server that cannot be used, whatever it says. */
+static void note_failure(struct dns_flight *fl, const char *error)
+{
+	struct dns_upstream_status *u = fl->attempts ? status_of(fl->f, &fl->to) : NULL;
+
+	if (!u)
+		return;
+	u->failures++;
+	u->failed_us = clock_boot_us();
+	u->error = error;
+}
+
+static void note_answer(struct dns_flight *fl)
+{
+	struct dns_upstream_status *u = status_of(fl->f, &fl->to);
+	uint64_t now = clock_boot_us();
+	uint32_t took_us = (uint32_t)MIN(now - fl->asked_us, (uint64_t)UINT32_MAX);
+
+	fl->f->counts.answers++;
+	if (!u)
+		return;
+	fl->f->preferred = (size_t)(u - fl->f->upstreams);
+	u->answered_us = now;
+	u->latency_us = u->latency_us ? u->latency_us - u->latency_us / 8 + took_us / 8 : took_us; /* as RFC 6298 */
+}
+
+/* The words of the failures that a socket tells; others are rare, and the number does not help anyone. */
+static const char *error_text(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return "nobody listens there";
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return "no route to it";
+	case EPERM:
+	case EACCES:
+		return "not allowed to send to it";
+	case ECONNRESET:
+		return "closed the connection";
+	default:
+		return "the socket failed";
+	}
+}
+
 /* Hands the result out and ends the flight. The callback may start others. */
 static void flight_finish(struct dns_flight *fl, const uint8_t *msg, size_t len)
 {
+	struct dns_upstream from = fl->to;
 	dns_forward_fn fn = fl->fn;
 	void *arg = fl->arg;
 	uint8_t *own = NULL;
 
 	if (msg) {
-		note_attempt(fl, true);
-		fl->f->counts.answers++;
-		fl->f->preferred = fl->upstream < fl->f->n_upstreams ? fl->upstream : 0;
+		note_answer(fl);
 		own = malloc(len); /* the message may lie in a buffer that a new flight overwrites */
 		if (own)
 			memcpy(own, msg, len);
@@ -179,7 +235,7 @@ static void flight_finish(struct dns_flight *fl, const uint8_t *msg, size_t len)
 		fl->f->counts.failures++;
 	}
 	dns_flight_cancel(fl);
-	fn(own, own ? len : 0, arg);
+	fn(own, own ? len : 0, own ? &from : NULL, arg);
 	free(own);
 }
 
@@ -189,16 +245,14 @@ static void on_tcp(uint32_t events, void *arg);
 /* A socket to the current upstream, connected: others' datagrams never reach it. */
 static int open_socket(struct dns_flight *fl, int type)
 {
-	const struct dns_upstream *u = &fl->f->upstreams[fl->upstream];
 	CLEANUP(close_fd) int fd = -1;
 	struct sockaddr_storage sa;
-	socklen_t len = dns_sockaddr_set(&sa, &u->ip, u->port);
+	socklen_t len = dns_sockaddr_set(&sa, &fl->to.ip, fl->to.port);
 
 	fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (fl->f->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->f->mark,
-				      sizeof(fl->f->mark)) < 0)
+	if (fl->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->mark, sizeof(fl->mark)) < 0)
 		return -errno;
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
@@ -248,37 +302,41 @@ static int next_attempt(struct dns_flight *fl)
 {
 	struct dns_forward *f = fl->f;
 
-	while (fl->attempts < f->max_attempts && f->n_upstreams > 0) {
+	while (fl->attempts < f->max_attempts && (f->n_upstreams > 0 || fl->has_only)) {
+		struct dns_upstream_status *u;
+		int r;
+
 		attempt_end(fl);
-		fl->upstream = (f->preferred + fl->attempts) % f->n_upstreams;
+		if (!fl->has_only)
+			fl->to = f->upstreams[(f->preferred + fl->attempts) % f->n_upstreams].at;
 		fl->mismatches = 0;
-		fl->generation = f->generation;
-		f->each[fl->upstream].queries++;
 		if (fl->attempts++ > 0)
 			f->counts.retries++;
-		if (start_udp(fl) >= 0)
+		u = status_of(f, &fl->to);
+		if (u)
+			u->queries++;
+		fl->asked_us = clock_boot_us();
+		r = start_udp(fl);
+		if (r >= 0)
 			return source_arm(fl->timer, f->timeout_us, TIMER_SLACK_US);
-		note_attempt(fl, false);
+		note_failure(fl, error_text(-r));
 	}
 	attempt_end(fl);
 	return -EIO;
 }
 
-static void go_on(struct dns_flight *fl)
+/* The attempt failed for the reason `error`, which is static text; NULL = it is no failure of the server. */
+static void retry(struct dns_flight *fl, const char *error)
 {
+	if (error)
+		note_failure(fl, error);
 	if (next_attempt(fl) < 0)
 		flight_finish(fl, NULL, 0);
 }
 
-static void retry(struct dns_flight *fl)
-{
-	note_attempt(fl, false);
-	go_on(fl);
-}
-
 static void on_timeout(void *arg)
 {
-	retry(arg);
+	retry(arg, "no answer in time");
 }
 
 /* True if the message answers our question: id, and the question without regard to letter case. */
@@ -306,17 +364,19 @@ static void drop_edns(struct dns_flight *fl)
 static void take_answer(struct dns_flight *fl, const uint8_t *msg, size_t len)
 {
 	int rcode = msg[3] & 0xf;
-	bool is_last = fl->attempts >= fl->f->max_attempts || fl->f->n_upstreams == 1;
+	bool is_last = fl->attempts >= fl->f->max_attempts || fl->f->n_upstreams == 1 || fl->has_only;
+	int r;
 
 	if ((msg[2] & 0x02) && !fl->is_tcp) { /* TC */
-		if (start_tcp(fl) < 0)
-			retry(fl);
+		r = start_tcp(fl);
+		if (r < 0)
+			retry(fl, error_text(-r));
 	} else if (fl->has_edns && (rcode == DNS_FORMERR || rcode == DNS_NOTIMP)) {
 		drop_edns(fl); /* a server from before RFC 2671; the same one is asked again */
 		fl->attempts--;
-		go_on(fl);
+		retry(fl, NULL);
 	} else if ((rcode == DNS_SERVFAIL || rcode == DNS_REFUSED) && !is_last) {
-		retry(fl);
+		retry(fl, rcode == DNS_SERVFAIL ? "answered SERVFAIL" : "answered REFUSED");
 	} else {
 		flight_finish(fl, msg, len);
 	}
@@ -333,7 +393,7 @@ static void on_udp(uint32_t events, void *arg)
 
 		if (n < 0) {
 			if (errno != EAGAIN && errno != EINTR)
-				retry(fl); /* ECONNREFUSED: nobody listens there */
+				retry(fl, error_text(errno)); /* ECONNREFUSED: nobody listens there */
 			return;
 		}
 		if (is_answer(fl, f->buf, (size_t)n)) {
@@ -342,8 +402,10 @@ static void on_udp(uint32_t events, void *arg)
 		}
 		f->counts.mismatched++;
 		if (++fl->mismatches >= MISMATCH_MAX) {
-			if (start_tcp(fl) < 0)
-				retry(fl);
+			int r = start_tcp(fl);
+
+			if (r < 0)
+				retry(fl, error_text(-r));
 			return;
 		}
 	}
@@ -356,12 +418,12 @@ static void tcp_write(struct dns_flight *fl)
 
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			retry(fl);
+			retry(fl, error_text(errno));
 		return;
 	}
 	fl->sent += (size_t)n;
 	if (fl->sent == len && source_set_events(fl->io, EPOLLIN) < 0)
-		retry(fl);
+		retry(fl, "the socket failed");
 }
 
 static void tcp_read(struct dns_flight *fl)
@@ -374,7 +436,7 @@ static void tcp_read(struct dns_flight *fl)
 	n = recv(fl->fd, fl->tcp_buf + fl->tcp_got, want - fl->tcp_got, 0);
 	if (n <= 0) {
 		if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			retry(fl);
+			retry(fl, error_text(n == 0 ? ECONNRESET : errno));
 		return;
 	}
 	fl->tcp_got += (size_t)n;
@@ -382,12 +444,12 @@ static void tcp_read(struct dns_flight *fl)
 		return;
 	want = 2 + ((size_t)fl->tcp_buf[0] << 8 | fl->tcp_buf[1]);
 	if (want < 2 + DNS_HEADER_LEN)
-		retry(fl);
+		retry(fl, "answered something that is no DNS message");
 	else if (fl->tcp_got == want) {
 		if (is_answer(fl, fl->tcp_buf + 2, want - 2))
 			take_answer(fl, fl->tcp_buf + 2, want - 2);
 		else
-			retry(fl);
+			retry(fl, "answered another question");
 	}
 }
 
@@ -422,14 +484,13 @@ static void build_query(struct dns_flight *fl, const struct dns_query *q)
 	fl->has_edns = true;
 }
 
-int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn,
-		      void *arg,
-		      struct dns_flight **ret)
+int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const struct dns_upstream *only,
+		      dns_forward_fn fn, void *arg, struct dns_flight **ret)
 {
 	struct dns_flight *fl;
 	int r;
 
-	if (f->n_upstreams == 0)
+	if (f->n_upstreams == 0 && !only)
 		return -ENOTCONN;
 	if (f->counts.in_flight >= f->max_in_flight) {
 		f->counts.refused_busy++;
@@ -442,6 +503,10 @@ int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forw
 	fl->fd = -1;
 	fl->fn = fn;
 	fl->arg = arg;
+	fl->mark = q->is_allowed ? f->allowed_mark : f->mark;
+	fl->has_only = only != NULL;
+	if (only)
+		fl->to = *only;
 	build_query(fl, q);
 	fl->next = f->flights;
 	fl->prevp = &f->flights;

@@ -29,7 +29,8 @@ struct dns_forward_options {
 	size_t max_in_flight;		      /* 0 = 256 */
 	uint64_t timeout_us;		      /* of one attempt; 0 = 1.5 s */
 	unsigned attempts;		      /* 0 = 4, over all upstreams */
-	int mark;			      /* SO_MARK of the sockets; 0 = none */
+	uint32_t mark;			      /* SO_MARK of the sockets; 0 = none */
+	uint32_t allowed_mark;		      /* of those for queries with is_allowed */
 };
 
 int dns_forward_new(struct loop *l, const struct dns_forward_options *opt,
@@ -40,30 +41,32 @@ DEFINE_CLEANUP(struct dns_forward *, dns_forward_free)
 /* Replaces the list; what is in flight goes on with the new one. -EINVAL for more than 8. */
 int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *u, size_t n);
 size_t dns_forward_n_upstreams(const struct dns_forward *f);
-
-struct dns_upstream_counts {
-	uint64_t queries;  /* attempts, those after another one failed included */
-	uint64_t failures; /* of them: no answer in time, nobody there, or an answer that another one may better */
-	bool is_failing;   /* the last one did */
-};
-/* The one in place `i`, below dns_forward_n_upstreams(). Counts begin anew with a new list. */
-void dns_forward_upstream(const struct dns_forward *f, size_t i, struct dns_upstream *ret,
-			  struct dns_upstream_counts *ret_counts);
 bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port);
 
-/* Response as it came, its id not that of the client; NULL if no upstream answered in time. */
-typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, void *arg);
+/* Response as it came, its id not that of the client, and who sent it; NULLs if no upstream answered in time. */
+typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, const struct dns_upstream *from, void *arg);
 
 /*
  * Asks for the question of `q` with its RD, CD and DO bits. The callback runs once, later, from the
- * loop. -EBUSY past the maximum in flight; -ENOTCONN without upstreams; -ENOMEM, -EMFILE.
+ * loop. With `only` that server is asked and no other. -EBUSY past the maximum in flight; -ENOTCONN
+ * without upstreams; -ENOMEM, -EMFILE.
  */
-int dns_forward_query(struct dns_forward *f, const struct dns_query *q, dns_forward_fn fn,
-		      void *arg,
-		      struct dns_flight **ret);
+int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const struct dns_upstream *only,
+		      dns_forward_fn fn, void *arg, struct dns_flight **ret);
 
 /* The callback will not run. NULL is fine. */
 void dns_flight_cancel(struct dns_flight *fl);
+
+/* How one upstream does. Kept while it stays in the list. */
+struct dns_upstream_status {
+	struct dns_upstream at;
+	uint64_t queries, failures; /* attempts, and those that brought no usable answer */
+	uint64_t answered_us, failed_us; /* CLOCK_BOOTTIME of the last of each; 0 = never */
+	uint32_t latency_us;	    /* smoothed; 0 = not known */
+	const char *error;	    /* of the last failure; NULL = none */
+};
+/* Fills up to `max`, in the order of the list; returns how many. */
+size_t dns_forward_status(const struct dns_forward *f, struct dns_upstream_status *ret, size_t max);
 
 struct dns_forward_counts {
 	uint64_t queries, answers, failures, retries, tcp, mismatched, refused_busy;

@@ -67,6 +67,8 @@ struct dns_query {
 	bool has_edns;
 	bool dnssec_ok;
 	bool is_watched; /* not of the message: its answer is for the gate too */
+	bool is_allowed; /* likewise: the gate lets it pass to whom it was meant for */
+	uint8_t source;	 /* likewise: enum dns_source of its answer */
 	struct dns_name name;	     /* lower case */
 	const uint8_t *question;     /* as sent, for the echo; points into the message */
 	size_t question_len;

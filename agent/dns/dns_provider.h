@@ -2,6 +2,7 @@
 /* Who answers for a part of the name space: the server asks the one with the longest apex. */
 #pragma once
 
+#include "base/buf.h"
 #include "dns/dns_msg.h"
 
 enum dns_verdict {
@@ -23,5 +24,7 @@ struct dns_provider {
 	/* Answers `q`, which is of class IN and at or below the apex, into `w`. */
 	enum dns_verdict (*answer)(void *ctx, const struct dns_query *q, struct dns_writer *w,
 				   struct dns_result *ret);
+	/* Appends of which object of the cluster the answer is, in a line; may be NULL. 0 or as buf_add(). */
+	int (*explain)(void *ctx, const struct dns_query *q, struct buf *b);
 	void *ctx;
 };

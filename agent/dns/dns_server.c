@@ -96,8 +96,8 @@ int dns_server_add_provider(struct dns_server *s, const struct dns_provider *p)
 	return 0;
 }
 
-int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
-		      struct err *reterr)
+static int listen_on(struct dns_server *s, const struct ip *ip, uint16_t port, bool is_for_others, uint16_t *ret_port,
+		     struct err *reterr)
 {
 	struct dns_listener *l = &s->listeners[s->n_listeners];
 	char text[IP_STRLEN];
@@ -114,6 +114,7 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	for (int i = 0; i < (port ? 1 : 16) && r == -EADDRINUSE; i++) {
 		*l = (struct dns_listener){.server = s, .ip = *ip, .udp_fd = -1, .tcp_fd = -1};
 		l->is_loopback = ip_is_loopback(ip);
+		l->is_for_others = is_for_others;
 		r = dns_udp_open(l, port, &got);
 		if (r >= 0)
 			r = dns_tcp_open(l, got);
@@ -131,6 +132,46 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 	if (ret_port)
 		*ret_port = got;
 	return 0;
+}
+
+int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
+		      struct err *reterr)
+{
+	return listen_on(s, ip, port, false, ret_port, reterr);
+}
+
+int dns_server_listen_for_others(struct dns_server *s, const struct ip *ip, uint16_t port, const struct dns_finder *finder,
+				 uint16_t *ret_port, struct err *reterr)
+{
+	s->finder = *finder;
+	return listen_on(s, ip, port, true, ret_port, reterr);
+}
+
+void dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
+			   struct dns_asked *ret)
+{
+	const struct dns_finder *f = &l->server->finder;
+	const struct dns_upstream own = {.ip = l->ip, .port = l->port};
+	struct dns_upstream client;
+
+	*ret = (struct dns_asked){.port = 0};
+	if (!l->is_for_others)
+		return;
+	client.ip = dns_sockaddr_ip(peer, &client.port);
+	if (f->find(f->ctx, proto, &client, &own, ret))
+		l->server->counts.others++;
+	else
+		*ret = (struct dns_asked){.port = 0};
+}
+
+size_t dns_server_listeners(const struct dns_server *s, struct dns_upstream *ret, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_listeners && n < max; i++)
+		if (!s->listeners[i].is_for_others)
+			ret[n++] = (struct dns_upstream){.ip = s->listeners[i].ip, .port = s->listeners[i].port};
+	return n;
 }
 
 int dns_server_set_local(struct dns_server *s, const struct ip *ips, size_t n)
@@ -200,6 +241,10 @@ void dns_server_counts(const struct dns_server *s, struct dns_server_counts *ret
 	dns_cache_counts(s->cache, &c);
 	*ret = s->counts;
 	ret->cache_entries = c.entries;
+	ret->cache_bytes = c.bytes;
+	ret->cache_hits = c.hits;
+	ret->cache_misses = c.misses;
+	ret->cache_evictions = c.evictions;
 }
 
 void dns_server_forget_conn(struct dns_server *s, const struct dns_conn *c)
@@ -236,10 +281,14 @@ static bool gate_admits(struct dns_server *s, struct dns_query *q, const struct 
 	enum dns_gate_verdict v = DNS_GATE_PASS;
 
 	if (s->gate.check)
-		v = s->gate.check(s->gate.ctx, q, is_cluster, c->conn != NULL);
-	q->is_watched = v == DNS_GATE_WATCH;
-	s->counts.denied += v == DNS_GATE_REFUSE;
-	return v != DNS_GATE_REFUSE;
+		v = s->gate.check(s->gate.ctx, q, &c->asked, is_cluster, c->conn != NULL);
+	q->is_watched = v == DNS_GATE_WATCH || v == DNS_GATE_ALLOW;
+	q->is_allowed = v == DNS_GATE_ALLOW;
+	if (v != DNS_GATE_REFUSE)
+		return true;
+	q->source = DNS_SOURCE_DENIED;
+	s->counts.denied++;
+	return false;
 }
 
 /* True: the answer is not to be sent now. */
@@ -276,12 +325,13 @@ static size_t relay(const struct dns_query *q, uint8_t *buf, size_t len, size_t 
 	return dns_response_finish(buf, len, q, info.rcode, limit);
 }
 
-static void on_upstream(const uint8_t *msg, size_t len, void *arg);
+static void on_upstream(const uint8_t *msg, size_t len, const struct dns_upstream *from, void *arg);
 
 /* Asks an upstream for `q`, or for the address of `target` on its behalf. */
 static int ask(struct dns_server *s, const struct dns_query *q, const struct dns_name *target,
 	       const struct dns_client *client)
 {
+	struct dns_upstream only = {.ip = client->asked.ip, .port = client->asked.port};
 	struct dns_query sub;
 	uint8_t question[DNS_NAME_MAX + 4];
 	struct dns_pending *p;
@@ -314,7 +364,7 @@ static int ask(struct dns_server *s, const struct dns_query *q, const struct dns
 	s->counts.pending++;
 	if (client->conn)
 		dns_tcp_wait(client->conn, 1);
-	r = dns_forward_query(s->forward, &sub, on_upstream, p, &p->flight);
+	r = dns_forward_query(s->forward, &sub, only.port ? &only : NULL, on_upstream, p, &p->flight);
 	if (r < 0)
 		pending_free(p);
 	else
@@ -424,7 +474,7 @@ static size_t resume_chase(struct dns_server *s, const struct dns_pending *p, co
 	return end(s, &w, DNS_SERVFAIL, false);
 }
 
-static void on_upstream(const uint8_t *msg, size_t len, void *arg)
+static void on_upstream(const uint8_t *msg, size_t len, const struct dns_upstream *from, void *arg)
 {
 	struct dns_pending *p = arg;
 	struct dns_server *s = p->server;
@@ -441,7 +491,7 @@ static void on_upstream(const uint8_t *msg, size_t len, void *arg)
 	}
 	if (p->target.len)
 		sub_query(&p->q, &p->target, &key);
-	if (len)
+	if (len && !client.asked.port) /* another server may know other names */
 		dns_cache_put(s->cache, &key, msg, len, clock_boot_us());
 	if (p->target.len) {
 		n = resume_chase(s, p, msg, len, buf);
@@ -456,12 +506,29 @@ static void on_upstream(const uint8_t *msg, size_t len, void *arg)
 		}
 	}
 	is_held = gate_holds(s, &p->q, &client, buf, n);
+	dns_trace_add(s, &client, &p->q, from, is_held);
 	pending_free(p); /* first, because sending may close the connection */
 	if (!is_held)
 		dns_server_send(&client, buf, n);
 }
 
-/* Names of nobody here: from the cache or an upstream. */
+/* An answer of an upstream that is still good; 0 = none. */
+static size_t cached(struct dns_server *s, struct dns_query *q, const struct dns_client *client, uint8_t *buf, size_t cap)
+{
+	size_t len = dns_cache_get(s->cache, q, clock_boot_us(), s->big, DNS_MSG_MAX);
+
+	if (len > 0)
+		len = relay(q, s->big, len, limit_of(q, client));
+	if (len == 0 || len > cap + DNS_OPT_ROOM)
+		return 0;
+	if (buf != s->big) /* for TCP it is the same */
+		memcpy(buf, s->big, len);
+	q->source = DNS_SOURCE_CACHE;
+	s->counts.cached++;
+	return len;
+}
+
+/* Names of nobody here: from the cache or an upstream; from whom it was meant for, if that is another. */
 static size_t outside(struct dns_server *s, struct dns_query *q, const struct dns_client *client,
 		      uint8_t *buf, size_t cap)
 {
@@ -470,19 +537,15 @@ static size_t outside(struct dns_server *s, struct dns_query *q, const struct dn
 
 	if (!gate_admits(s, q, client, false))
 		return dns_error_build(q, s->gate.refuse_rcode, buf);
-	if (!has_upstreams(s)) {
+	if (!has_upstreams(s) && !client->asked.port) {
+		q->source = DNS_SOURCE_REFUSED;
 		s->counts.refused++;
 		return dns_error_build(q, DNS_REFUSED, buf);
 	}
-	len = dns_cache_get(s->cache, q, clock_boot_us(), s->big, DNS_MSG_MAX);
+	len = client->asked.port ? 0 : cached(s, q, client, buf, cap);
 	if (len > 0)
-		len = relay(q, s->big, len, limit_of(q, client));
-	if (len > 0 && len <= cap + DNS_OPT_ROOM) {
-		if (buf != s->big) /* for TCP it is the same */
-			memcpy(buf, s->big, len);
-		s->counts.cached++;
 		return len;
-	}
+	q->source = DNS_SOURCE_UPSTREAM;
 	r = ask(s, q, NULL, client);
 	if (r >= 0)
 		return 0;
@@ -527,7 +590,7 @@ static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
 		s->counts.refused += rcode == DNS_REFUSED;
 		return end(s, &w, rcode, false);
 	}
-	for (size_t i = 0; i < s->n_providers; i++) {
+	for (size_t i = 0; i < s->n_providers && (!client->asked.port || client->asked.is_cluster); i++) {
 		const struct dns_provider *p = &s->providers[i];
 		struct dns_result res = {.rcode = DNS_NOERROR};
 		enum dns_verdict v;
@@ -537,6 +600,7 @@ static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
 		v = p->answer(p->ctx, q, &w, &res);
 		if (v != DNS_VERDICT_PASS && !gate_admits(s, q, client, true))
 			return dns_error_build(q, s->gate.refuse_rcode, buf);
+		q->source = DNS_SOURCE_ZONE;
 		switch (v) {
 		case DNS_VERDICT_ANSWER:
 			s->counts.local++;
@@ -556,9 +620,15 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 			 const struct dns_client *client, uint8_t *buf, size_t cap)
 {
 	struct dns_query q;
+	bool is_held;
 	size_t n;
 
-	q.is_watched = false; /* the rest is the parser's */
+	q.is_watched = q.is_allowed = false; /* the rest is the parser's */
+	q.source = DNS_SOURCE_NONE;
 	n = answer(s, msg, len, client, buf, cap, &q);
-	return n && gate_holds(s, &q, client, buf, n) ? 0 : n;
+	if (n == 0)
+		return 0;
+	is_held = gate_holds(s, &q, client, buf, n);
+	dns_trace_add(s, client, &q, NULL, is_held);
+	return is_held ? 0 : n;
 }

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +44,25 @@ int dns_server_add_provider(struct dns_server *s, const struct dns_provider *p);
 int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, uint16_t *ret_port,
 		      struct err *reterr);
 
+/* Finds out whom a query was meant for that came to an address where those of others arrive. */
+struct dns_finder {
+	/* `proto` is IPPROTO_UDP or IPPROTO_TCP. False: it was meant for this server, as far as is known. */
+	bool (*find)(void *ctx, uint8_t proto, const struct dns_upstream *client, const struct dns_upstream *server,
+		     struct dns_asked *ret);
+	void *ctx;
+};
+
+/*
+ * Listens for queries that were meant for other servers. They are asked by the gate for with whom they were
+ * meant for; then only that server is asked, and what it says is not kept. Once for all such addresses sets the
+ * finder, copied; its ctx must outlive the server. As dns_server_listen().
+ */
+int dns_server_listen_for_others(struct dns_server *s, const struct ip *ip, uint16_t port, const struct dns_finder *finder,
+				 uint16_t *ret_port, struct err *reterr);
+
+/* Where it listens for queries of its own: fills up to `max`, returns how many. */
+size_t dns_server_listeners(const struct dns_server *s, struct dns_upstream *ret, size_t max);
+
 /*
  * The host's own addresses. A query to an address that is not loopback is dropped unless it comes
  * from loopback, from the address it was sent to, or from one of these. Copies. 0 or -ENOMEM.
@@ -58,6 +76,30 @@ int dns_server_set_local(struct dns_server *s, const struct ip *ips, size_t n);
 int dns_server_set_upstreams(struct dns_server *s, const struct dns_upstream *u, size_t n,
 			     struct err *reterr);
 
+/* Where an answer came from. */
+enum dns_source {
+	DNS_SOURCE_NONE, /* nobody is asked such questions: malformed, ANY, zone transfers */
+	DNS_SOURCE_ZONE,
+	DNS_SOURCE_CACHE,
+	DNS_SOURCE_UPSTREAM,
+	DNS_SOURCE_DENIED,  /* refused by the gate */
+	DNS_SOURCE_REFUSED, /* in none of our zones, and there is no upstream */
+};
+
+/* What became of one query. */
+struct dns_traced {
+	enum dns_source source;
+	struct dns_upstream upstream; /* that answered; port 0 = none did, or none was asked */
+	bool is_watched;	      /* its addresses count for the gate */
+	bool is_held;		      /* it was held back for it */
+};
+
+/*
+ * Looks up a query that came by UDP from `port` of this host with `id`. The last few hundred are
+ * remembered; false if it is none of them, or has no answer yet.
+ */
+bool dns_server_traced(const struct dns_server *s, uint16_t port, uint16_t id, struct dns_traced *ret);
+
 /* From now on the gate is asked; copied, its ctx must outlive the server. */
 void dns_server_set_gate(struct dns_server *s, const struct dns_gate *gate);
 /* Sends all answers that were held back. Not from within the gate. */
@@ -69,15 +111,22 @@ void dns_server_flush_cache(struct dns_server *s);
 struct dns_server_counts {
 	uint64_t queries, tcp_queries, local, forwarded, cached, refused, failed, dropped, foreign;
 	uint64_t denied; /* refused by the gate */
+	uint64_t others; /* that were meant for other servers */
 	uint64_t held;	 /* answers held back */
 	uint64_t late;	 /* times that the delay ended before they were released */
-	size_t tcp_clients, pending, cache_entries;
+	uint64_t cache_hits, cache_misses, cache_evictions;
+	size_t tcp_clients, pending, cache_entries, cache_bytes;
 };
 void dns_server_counts(const struct dns_server *s, struct dns_server_counts *ret);
 
 /*
- * Who answers `name` and `type` and with what, for `meshctl dns query`; the caller's: {"source": "cluster" | "cache" |
- * "upstream" | "refused", "rcode"? (missing where only an upstream can tell), "explanation", "answers": [{"name", "type",
- * "ttl_s", "data"}]}. Asks no upstream. -EINVAL with text for a bad name or type; -ENOMEM.
+ * Text of who answers `name` and `type` and why so, for `meshctl dns query`, a sentence a line; the
+ * caller frees it. With `traced` it is about that query, else about what would become of one now. Asks
+ * no upstream. -EINVAL with text for a bad name or type; -ENOMEM.
  */
-int dns_server_explain(struct dns_server *s, const char *name, const char *type, json_t **ret, struct err *reterr);
+struct dns_explanation {
+	enum dns_source source;
+	char *text;
+};
+int dns_server_explain(struct dns_server *s, const char *name, const char *type,
+		       const struct dns_traced *traced, struct dns_explanation *ret, struct err *reterr);

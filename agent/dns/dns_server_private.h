@@ -12,6 +12,7 @@ enum {
 	DNS_MAX_LISTENERS = 8,
 	DNS_MAX_PROVIDERS = 16,
 	DNS_OPT_ROOM = 16, /* past a message's end, for OPT */
+	DNS_TRACE_MAX = 256, /* a power of two: the count of all wraps around */
 };
 
 struct dns_listener {
@@ -19,6 +20,7 @@ struct dns_listener {
 	struct ip ip;
 	uint16_t port;
 	bool is_loopback;
+	bool is_for_others;
 	int udp_fd, tcp_fd;
 	struct source *udp, *tcp;
 };
@@ -27,6 +29,7 @@ struct dns_listener {
 struct dns_client {
 	struct dns_listener *listener;
 	struct dns_conn *conn; /* NULL = UDP */
+	struct dns_asked asked;
 	struct sockaddr_storage peer;
 	socklen_t peer_len;
 };
@@ -52,6 +55,12 @@ struct dns_holds {
 	struct source *timer;
 };
 
+/* A query by UDP that was answered, or whose answer is held back. */
+struct dns_trace {
+	uint16_t port, id; /* port 0 = none */
+	struct dns_traced what;
+};
+
 struct dns_server {
 	struct loop *loop;
 	struct dns_server_options opt;
@@ -64,6 +73,7 @@ struct dns_server {
 	struct dns_forward *forward;
 	struct dns_cache *cache;
 	struct dns_gate gate; /* .check NULL = everything passes */
+	struct dns_finder finder;
 	struct dns_holds holds;
 	struct dns_pending *pending;
 	struct dns_conn *conns;
@@ -71,6 +81,8 @@ struct dns_server {
 	struct dns_udp_batch *batch;
 	uint8_t *big;		     /* DNS_MSG_MAX + room: answers by TCP and of upstreams */
 	struct dns_server_counts counts;
+	struct dns_trace trace[DNS_TRACE_MAX]; /* a ring */
+	unsigned n_traced;		       /* ever */
 };
 
 /*
@@ -83,8 +95,16 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *l,
 			 const struct sockaddr_storage *peer);
 
+/* Whom the query was meant for, of a listener for others. */
+void dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
+			   struct dns_asked *ret);
+
 /* Sends an answer that comes later than its query. */
 void dns_server_send(const struct dns_client *c, const uint8_t *msg, size_t len);
+
+/* Notes what becomes of a query; `from` is the upstream that answered, NULL = none. */
+void dns_trace_add(struct dns_server *s, const struct dns_client *client, const struct dns_query *q,
+		   const struct dns_upstream *from, bool is_held);
 
 /* 0 or -ENOMEM. */
 int dns_holds_init(struct dns_server *s);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dns/dns_sock.h"
 
+#include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "base/str.h"
 
 socklen_t dns_sockaddr_set(struct sockaddr_storage *ret, const struct ip *ip, uint16_t port)
 {
@@ -42,4 +46,38 @@ struct ip dns_sockaddr_ip(const struct sockaddr_storage *sa, uint16_t *ret_port)
 		return ip_from_bytes(AF_INET6, &in6->sin6_addr);
 	}
 	return none;
+}
+
+const char *dns_addr_str(const struct ip *ip, uint16_t port, char buf[DNS_ADDR_STRLEN])
+{
+	char text[IP_STRLEN];
+
+	(void)snprintf(buf, DNS_ADDR_STRLEN, ip->family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip_str(ip, text), port); /* fits */
+	return buf;
+}
+
+int dns_addr_parse(const char *text, struct ip *ret_ip, uint16_t *ret_port)
+{
+	const char *colon = strrchr(text, ':');
+	char address[IP_STRLEN];
+	bool has_brackets;
+	uint64_t port;
+	size_t len;
+
+	if (!colon || str_to_u64(colon + 1, UINT16_MAX, &port) < 0)
+		return -EINVAL;
+	len = (size_t)(colon - text);
+	has_brackets = len > 2 && text[0] == '[' && text[len - 1] == ']';
+	if (has_brackets) {
+		text++;
+		len -= 2;
+	}
+	if (len >= sizeof(address))
+		return -EINVAL;
+	memcpy(address, text, len);
+	address[len] = '\0';
+	if (ip_parse(address, ret_ip) < 0 || (ret_ip->family == AF_INET6) != has_brackets)
+		return -EINVAL;
+	*ret_port = (uint16_t)port;
+	return 0;
 }

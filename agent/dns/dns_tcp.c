@@ -27,6 +27,7 @@ enum {
 struct dns_conn {
 	struct dns_conn *next, **prevp; /* the most recently used first */
 	struct dns_listener *listener;
+	struct dns_asked asked; /* by all queries of the connection */
 	int fd;
 	struct source *io, *timer;
 	struct buf in, out;
@@ -114,7 +115,7 @@ static bool wants_input(const struct dns_conn *c)
 static void handle_input(struct dns_conn *c)
 {
 	struct dns_server *s = c->listener->server;
-	struct dns_client client = {.listener = c->listener, .conn = c};
+	struct dns_client client = {.listener = c->listener, .conn = c, .asked = c->asked};
 	size_t at = 0;
 
 	while (!c->is_broken && c->in.len - at >= FRAME && c->out.len < OUT_PAUSE &&
@@ -202,7 +203,7 @@ static void on_idle(void *arg)
 	conn_close(arg);
 }
 
-static int conn_new(struct dns_listener *l, int fd)
+static int conn_new(struct dns_listener *l, int fd, const struct dns_asked *asked)
 {
 	struct dns_server *s = l->server;
 	struct dns_conn *c = calloc(1, sizeof(*c));
@@ -213,6 +214,7 @@ static int conn_new(struct dns_listener *l, int fd)
 		return -ENOMEM;
 	}
 	c->listener = l;
+	c->asked = *asked;
 	c->fd = fd;
 	c->in.max = IN_MAX;
 	c->out.max = OUT_MAX;
@@ -256,6 +258,7 @@ static void on_accept(uint32_t events, void *arg)
 	struct dns_server *s = l->server;
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof(peer);
+	struct dns_asked asked;
 	int fd = accept4(l->tcp_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
@@ -267,13 +270,14 @@ static void on_accept(uint32_t events, void *arg)
 		}
 		return;
 	}
-	if (!dns_server_is_local(s, l, &peer)) {
+	if (!l->is_loopback && !dns_server_is_local(s, l, &peer)) {
 		s->counts.foreign++;
 		close_fd(fd);
 		return;
 	}
 	make_room(s);
-	if (conn_new(l, fd) < 0)
+	dns_server_find_asked(l, IPPROTO_TCP, &peer, &asked);
+	if (conn_new(l, fd, &asked) < 0)
 		s->counts.dropped++;
 }
 

@@ -164,8 +164,7 @@ enum dns_verdict zone_negative(const struct dns_zone *z, const struct dns_name *
 	return DNS_VERDICT_ANSWER;
 }
 
-/* The labels before the apex, leftmost first. False if there are more than any name of ours has. */
-static bool split(const struct dns_zone *z, const struct dns_name *n, struct zone_labels *ret)
+bool zone_split(const struct dns_zone *z, const struct dns_name *n, struct zone_labels *ret)
 {
 	size_t end = (size_t)n->len - z->apex.len;
 
@@ -178,7 +177,7 @@ static bool split(const struct dns_zone *z, const struct dns_name *n, struct zon
 	return true;
 }
 
-static bool label_is(const uint8_t *label, const char *text)
+bool zone_label_is(const uint8_t *label, const char *text)
 {
 	return label[0] == strlen(text) && memcmp(label + 1, text, label[0]) == 0;
 }
@@ -191,15 +190,15 @@ static enum zone_found find_fixed(const struct dns_zone *z, const struct zone_la
 	if (l->n == 0)
 		return ZONE_EMPTY;
 	if (l->n == 1)
-		return label_is(kind, "svc") || (label_is(kind, "pod") &&
+		return zone_label_is(kind, "svc") || (zone_label_is(kind, "pod") &&
 						 !z->opt.is_multicluster) ||
-				       label_is(kind, "dns-version")
+				       zone_label_is(kind, "dns-version")
 			       ? ZONE_EMPTY
 			       : ZONE_NOTHING;
-	if (l->n == 2 && label_is(kind, "dns") && label_is(ns, "ns") && !z->opt.is_multicluster)
+	if (l->n == 2 && zone_label_is(kind, "dns") && zone_label_is(ns, "ns") && !z->opt.is_multicluster)
 		return ZONE_EMPTY;
-	if (l->n == 2 && (label_is(kind, "svc") ||
-			  (label_is(kind, "pod") && z->opt.has_pod_names)) &&
+	if (l->n == 2 && (zone_label_is(kind, "svc") ||
+			  (zone_label_is(kind, "pod") && z->opt.has_pod_names)) &&
 	    names_have(z->namespaces, (const char *)ns + 1, ns[0]) &&
 	    zone_is_visible(z, (const char *)ns + 1, ns[0]))
 		return ZONE_EMPTY;
@@ -232,22 +231,20 @@ static enum zone_found find_pod(struct dns_zone *z, const struct zone_labels *l)
 	return ARRAY_ADD(&z->items, item) < 0 ? ZONE_FAILED : ZONE_ITEMS;
 }
 
-/* Looks a name up; items are in z->items, an ExternalName's target in *ret_target. */
-static enum zone_found find(struct dns_zone *z, const struct dns_name *n,
-			    struct dns_name *ret_target)
+enum zone_found zone_find(struct dns_zone *z, const struct dns_name *n, struct dns_name *ret_target)
 {
 	struct zone_labels l;
 	struct zone_match m = {0};
 
 	z->items.n = 0;
 	z->n_matches = 0;
-	if (!split(z, n, &l))
+	if (!zone_split(z, n, &l))
 		return ZONE_NOTHING;
 	if (l.n < 3)
 		return find_fixed(z, &l);
-	if (l.n == 3 && label_is(l.v[2], "pod") && !z->opt.is_multicluster)
+	if (l.n == 3 && zone_label_is(l.v[2], "pod") && !z->opt.is_multicluster)
 		return find_pod(z, &l);
-	if (!label_is(l.v[l.n - 1], "svc"))
+	if (!zone_label_is(l.v[l.n - 1], "svc"))
 		return ZONE_NOTHING;
 	m.ns = l.v[l.n - 2];
 	m.service = l.v[l.n - 3];
@@ -315,7 +312,7 @@ static enum dns_verdict answer_address(struct dns_zone *z, const struct dns_quer
 
 	ret->rcode = DNS_NOERROR;
 	for (size_t depth = 0;; depth++) {
-		found = find(z, &at, &target);
+		found = zone_find(z, &at, &target);
 		if (found == ZONE_FAILED) {
 			ret->rcode = DNS_SERVFAIL;
 			return DNS_VERDICT_ANSWER;
@@ -417,7 +414,7 @@ static enum dns_verdict zone_answer(void *ctx, const struct dns_query *q, struct
 		return DNS_VERDICT_ANSWER;
 	if (q->qtype == DNS_A || q->qtype == DNS_AAAA)
 		return answer_address(z, q, w, ret);
-	found = find(z, &q->name, &target);
+	found = zone_find(z, &q->name, &target);
 	if (found == ZONE_FAILED) {
 		ret->rcode = DNS_SERVFAIL;
 		return DNS_VERDICT_ANSWER;
@@ -436,9 +433,11 @@ static enum dns_verdict zone_answer(void *ctx, const struct dns_query *q, struct
 void dns_zone_provider(struct dns_zone *z, struct dns_provider *ret_forward,
 		       struct dns_provider *ret_reverse)
 {
-	*ret_forward = (struct dns_provider){.apex = z->apex, .answer = zone_answer, .ctx = z};
+	*ret_forward = (struct dns_provider){.apex = z->apex, .answer = zone_answer,
+					     .explain = zone_explain, .ctx = z};
 	if (!ret_reverse)
 		return;
-	*ret_reverse = (struct dns_provider){.answer = zone_answer_reverse, .ctx = z};
+	*ret_reverse = (struct dns_provider){.answer = zone_answer_reverse, .explain = zone_explain_reverse,
+					     .ctx = z};
 	(void)dns_name_parse("arpa", &ret_reverse->apex); /* a legal name */
 }

@@ -50,6 +50,13 @@ void dns_zone_set_synced(struct dns_zone *z);
 struct strv;
 int dns_zone_set_visible(struct dns_zone *z, const struct strv *namespaces);
 
+/* What the zone holds now; walks all Services. */
+struct dns_zone_counts {
+	size_t services; /* that have a name */
+	size_t records;	 /* addresses and aliases under the names of Services, an endpoint's once */
+};
+void dns_zone_counts(struct dns_zone *z, struct dns_zone_counts *ret);
+
 /* The zone and its reverse names as providers for a server, in this order. */
 void dns_zone_provider(struct dns_zone *z, struct dns_provider *ret_forward,
 		       struct dns_provider *ret_reverse);

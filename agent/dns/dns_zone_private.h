@@ -60,6 +60,12 @@ enum dns_verdict zone_negative(const struct dns_zone *z, const struct dns_name *
 bool zone_is_visible(const struct dns_zone *z, const char *ns, size_t len);
 uint32_t zone_random(struct dns_zone *z, uint32_t bound);
 
+/* The labels before the apex, leftmost first. False if there are more than any name of ours has. */
+bool zone_split(const struct dns_zone *z, const struct dns_name *n, struct zone_labels *ret);
+bool zone_label_is(const uint8_t *label, const char *text);
+
+/* Looks a name up; items are in z->items, an ExternalName's target in *ret_target. */
+enum zone_found zone_find(struct dns_zone *z, const struct dns_name *n, struct dns_name *ret_target);
 enum zone_found zone_find_service(struct dns_zone *z, const struct zone_match *m,
 				  struct dns_name *ret_target);
 /* Writes SRV and glue for z->items. False if there is nothing to write, or with ret->rcode set. */
@@ -67,6 +73,10 @@ bool zone_put_srv(struct dns_zone *z, const struct dns_query *q, struct dns_writ
 		  struct dns_result *ret);
 enum dns_verdict zone_answer_reverse(void *ctx, const struct dns_query *q, struct dns_writer *w,
 				     struct dns_result *ret);
+
+/* For the provider, in dns_zone_explain.c. */
+int zone_explain(void *ctx, const struct dns_query *q, struct buf *b);
+int zone_explain_reverse(void *ctx, const struct dns_query *q, struct buf *b);
 
 /* The label that names an endpoint: hostname, else pod name if wished, else the address. */
 void zone_endpoint_label(const struct dns_zone *z, const struct kube_slice *s,

@@ -6,7 +6,7 @@
 #include "base/macro.h"
 #include "identity/named_port.h"
 
-enum { TRANSPORTS = 2 };
+enum { TRANSPORTS = 2, DNS_PORT = 53 };
 
 /* What all entries together say of one server and transport. */
 struct transport {
@@ -23,6 +23,7 @@ struct server {
 
 struct policy_dns {
 	bool applies;
+	bool is_default_deny;
 	bool has_single_label_wildcard;
 	ARRAY(char *) wanted; /* selectors of toFQDNs */
 	size_t n;
@@ -183,6 +184,7 @@ int policy_dns_new(struct policy_repo *r, const struct policy_dns_server *server
 	d->n = n;
 	d->has_single_label_wildcard = r->options.has_single_label_wildcard;
 	is_default_deny = policy_is_always(r) || each_entry(d, r, servers, false, is_strict) > 0;
+	d->is_default_deny = is_default_deny && r->options.mode != POLICY_MODE_NEVER;
 	if (r->options.mode != POLICY_MODE_NEVER)
 		err = each_entry(d, r, servers, is_default_deny, take_entry);
 	if (err < 0)
@@ -243,4 +245,33 @@ enum policy_dns_verdict policy_dns_check(const struct policy_dns *d, bool is_clu
 	if (passes)
 		return applies ? POLICY_DNS_PASS : POLICY_DNS_FREE;
 	return applies ? POLICY_DNS_REFUSE : POLICY_DNS_FREE;
+}
+
+bool policy_dns_opens(const struct policy_dns *d, uint8_t proto)
+{
+	const struct transport *t = d && d->n ? &d->v[0].by[proto == IPPROTO_TCP] : NULL;
+
+	return t && !t->is_denied && (t->is_open || !d->is_default_deny);
+}
+
+/* 1 for an entry with dns rules that covers the port. */
+static int is_filter(struct policy_dns *d, struct policy_repo *r, const struct policy_entry *e,
+		     const struct policy_dns_server *servers, bool is_default_deny)
+{
+	(void)d;
+	(void)r;
+	(void)servers;
+	(void)is_default_deny;
+	if (e->rule->object->is_shadow || e->is_deny)
+		return 0;
+	for (size_t i = 0; i < e->l4.n; i++)
+		if (e->l4.v[i].has_dns &&
+		    (e->l4.v[i].name || e->l4.v[i].is_all || (e->l4.v[i].lo <= DNS_PORT && e->l4.v[i].hi >= DNS_PORT)))
+			return 1; /* a name may stand for the port at some server */
+	return 0;
+}
+
+bool policy_dns_is_filtered(struct policy_repo *r)
+{
+	return r->options.mode != POLICY_MODE_NEVER && each_entry(NULL, r, NULL, false, is_filter) > 0;
 }

@@ -43,3 +43,12 @@ bool policy_dns_wants(const struct policy_dns *d, const char *name);
  */
 enum policy_dns_verdict policy_dns_check(const struct policy_dns *d, bool is_cluster_name,
 					 uint8_t proto, const char *name);
+
+/*
+ * Whether packets of that protocol to the first of the servers are allowed whatever name they ask for. NULL
+ * is fine: false.
+ */
+bool policy_dns_opens(const struct policy_dns *d, uint8_t proto);
+
+/* Whether a policy in force about this host has dns rules for port 53 of anyone. */
+bool policy_dns_is_filtered(struct policy_repo *r);

@@ -133,10 +133,10 @@ static void on_destroyed(int e, const struct err *why, void *arg)
 static bool is_translated(const struct recon_sock *r, const struct nl_sock *s, uint8_t proto)
 {
 	struct mesh_sock_rev_key key = {.cookie = s->cookie, .port = htons(s->remote_port), .proto = proto};
-	struct mesh_sock_rev ignored;
+	struct mesh_sock_rev rev;
 
 	plan_mapped(&s->remote, key.addr);
-	return bpfmap_get(r->obj, BPFOBJ_SOCK_REV, &key, &ignored) == 0;
+	return bpfmap_get(r->obj, BPFOBJ_SOCK_REV, &key, &rev) == 0 && rev.service_id != MESH_SVC_DNS;
 }
 
 static int on_socket(const struct nlmsghdr *msg, uint8_t proto, struct recon_sock *r)
@@ -259,9 +259,11 @@ static bool is_wanted(const struct recon_sock *r, const struct target *t)
 static int add_left(const void *key, const void *value, void *arg)
 {
 	const struct mesh_sock_rev_key *k = key;
+	const struct mesh_sock_rev *rev = value;
 	struct ip ip = plan_unmapped(k->addr);
 
-	(void)value;
+	if (rev->service_id == MESH_SVC_DNS)
+		return 0; /* a query that was sent to the agent's DNS server */
 	if (k->proto != IPPROTO_TCP && k->proto != IPPROTO_UDP)
 		return 0;
 	return target_add(arg, &ip, ntohs(k->port), k->proto);

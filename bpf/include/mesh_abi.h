@@ -49,6 +49,7 @@ enum mesh_verdict {
 #define MESH_STATE_EV_DROP    (1ULL << 44) /* events for drops and audited packets */
 #define MESH_STATE_EV_NEW     (1ULL << 45) /* events for new allowed flows as well */
 #define MESH_STATE_SHADOW     (1ULL << 46) /* shadow policies about ingress; next bit: about egress */
+#define MESH_STATE_DNS	      (1ULL << 48) /* queries to DNS servers go to the agent's, see mesh_dns */
 
 struct mesh_config {
 	__u64 state;
@@ -346,6 +347,27 @@ struct mesh_sock_rev {
 	__u32 service_id;
 };
 
+#define MESH_SVC_DNS 0xffffffffU /* mesh_sock_rev.service_id of a query that was sent to the agent's DNS server */
+
+/*
+ * mesh_dns: one entry. What sockets of this host send to port 53 of any server goes to the agent's, which
+ * finds out through mesh_sock_rev whom they meant.
+ */
+#define MESH_DNS_PORT	 53
+#define MESH_DNS_MARK	 0x4e000010 /* what the agent writes as the mark */
+#define MESH_DNS_ALLOWED 1 /* added to the mark: policy lets the query pass, too */
+#define MESH_DNS_USERS	 2
+#define MESH_DNS_OWN	 4
+struct mesh_dns {
+	__u8 addr4[16]; /* v4-mapped: where queries to IPv4 servers go */
+	__u8 addr6[16];
+	__be16 port4; /* 0 = they go where they are sent to */
+	__be16 port6;
+	__u32 mark; /* of the agent's own queries, which are left alone; bit 0 is MESH_DNS_ALLOWED; 0 = none */
+	__u32 users[MESH_DNS_USERS]; /* whose queries are left alone; 0 = none */
+	__u8 own[MESH_DNS_OWN][16];  /* the agent's server itself, v4-mapped; zero = none */
+};
+
 struct mesh_affinity_key {
 	__u64 netns_cookie;
 	__u32 service_id;
@@ -387,5 +409,6 @@ MESH_SIZE(mesh_svc_slot_key, 8);
 MESH_SIZE(mesh_svc_slot, 24);
 MESH_SIZE(mesh_sock_rev_key, 32);
 MESH_SIZE(mesh_sock_rev, 24);
+MESH_SIZE(mesh_dns, 112);
 MESH_SIZE(mesh_affinity_key, 16);
 MESH_SIZE(mesh_affinity, 16);

@@ -19,6 +19,8 @@
 	X(7, PASS_AUDIT, "policy would have dropped it; audit mode let it pass")                   \
 	X(8, PASS_SERVICE, "connection to a service, sent to a backend")                           \
 	X(9, PASS_SHADOW, "allowed by policy; a shadow policy would have dropped it")              \
+	X(10, PASS_DNS, "query of the agent's DNS server, which a dns rule allows")              \
+	X(11, PASS_DNS_REDIRECT, "query to a DNS server, sent to the agent's for the dns rules") \
 	X(32, DROP_POLICY, "no policy allows it")                                                  \
 	X(33, DROP_POLICY_DENY, "a policy denies it")                                              \
 	X(34, DROP_POLICY_AUTH, "policy requires authentication, which this host cannot do")       \

@@ -43,17 +43,24 @@ const volatile bool has_set_retval = false;
 #define SOCK_ALLOW	  1
 #define SOCK_DENY	  0
 
-/* NULL: leave this socket alone. */
-INLINE const struct mesh_config *service_config(struct bpf_sock_addr *ctx)
+/* NULL: leave this socket alone, as none of `states` is on or it is not of this host. */
+INLINE const struct mesh_config *sock_config(struct bpf_sock_addr *ctx, __u64 states)
 {
 	const struct mesh_config *c = config_get();
 
-	if (!c || !(config_state(c) & MESH_STATE_SERVICES))
+	if (!c || !(config_state(c) & states))
 		return NULL;
 	if (bpf_get_netns_cookie(ctx) !=
 	    (c->netns_cookie ? c->netns_cookie : bpf_get_netns_cookie(NULL)))
 		return NULL;
-	if (c->skip_mark && ctx->sk && ctx->sk->mark == c->skip_mark)
+	return c;
+}
+
+INLINE const struct mesh_config *service_config(struct bpf_sock_addr *ctx)
+{
+	const struct mesh_config *c = sock_config(ctx, MESH_STATE_SERVICES);
+
+	if (c && c->skip_mark && ctx->sk && ctx->sk->mark == c->skip_mark)
 		return NULL;
 	return c;
 }
@@ -228,12 +235,16 @@ INLINE bool service_reverse(struct bpf_sock_addr *ctx, const struct mesh_svc_key
 	const struct mesh_svc *svc;
 	struct mesh_svc_key k = {.proto = backend->proto};
 
-	if (!service_config(ctx))
+	if (!sock_config(ctx, MESH_STATE_SERVICES | MESH_STATE_DNS))
 		return false;
 	memcpy(rk.addr, backend->addr, 16);
 	rv = bpf_map_lookup_elem(&mesh_sock_rev, &rk);
 	if (!rv)
 		return false;
+	if (rv->service_id == MESH_SVC_DNS) {
+		*ret = *rv;
+		return true;
+	}
 	k.port = rv->port;
 	memcpy(k.addr, rv->addr, 16);
 	if (rv->scope == MESH_SVC_NODE_PORT)

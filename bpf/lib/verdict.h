@@ -6,6 +6,7 @@
 #pragma once
 
 #include "counters.h"
+#include "dns.h"
 #include "encap.h"
 #include "events.h"
 #include "failsafe.h"
@@ -149,6 +150,11 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	f->rep.rule = d.rule;
 	f->rep.dir = at.dir;
 	r = MESH_PASS_NEW;
+	if (d.verdict == MESH_DENY_DEFAULT && at.dir == MESH_EGRESS &&
+	    dns_is_allowed(f->skb->mark, p->proto, p->dport)) {
+		r = MESH_PASS_DNS;
+		goto pass;
+	}
 	is_shadow = d.verdict == MESH_ALLOW && shadow_is_on(f->state, at.dir) &&
 		    shadow_decide(f->c, p, &f->rep, f->state, !old);
 	if (d.verdict == MESH_ALLOW && !is_shadow)

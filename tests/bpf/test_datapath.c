@@ -278,6 +278,36 @@ static void test_failsafe(struct harness *h)
 }
 
 /* A connection to the API server that is older than the programs outlives the first ingress policy. */
+/* The agent's own queries, which a dns rule has allowed, pass where nothing else allows them; a deny stands. */
+static void test_dns(struct harness *h)
+{
+	const struct mesh_dns dns = {.mark = 0x4e10};
+	uint32_t zero = 0, mark = 0x4e10 | MESH_DNS_ALLOWED, other = 0x4e10;
+	const struct pkt_spec *query = UDP4(.src = "10.0.0.1", .dst = "10.0.0.9");
+
+	harness_reset(h);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, &mark), MESH_DROP_POLICY);
+	CHECK_EQ(bpfmap_put(h->obj, BPFOBJ_DNS, &zero, &dns), 0);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, NULL), MESH_DROP_POLICY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, &other), MESH_DROP_POLICY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_INGRESS, UDP4(.sport = 4001), &mark), MESH_DROP_POLICY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, UDP4(.src = "10.0.0.1", .dst = "10.0.0.9", .dport = 54), &mark),
+		 MESH_DROP_POLICY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, &mark), MESH_PASS_DNS);
+	CHECK_EQ(mark, 0x4e10 | MESH_DNS_ALLOWED);
+	CHECK_EQ(IN(h, UDP4(.sport = 53, .dport = 4000)), MESH_PASS_REPLY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, TCP4(.src = "10.0.0.1", .dst = "10.0.0.9", .dport = 53), &mark), MESH_PASS_DNS);
+	/* once policy changes, the flow lives on its mark */
+	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, NULL), MESH_DROP_POLICY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, &mark), MESH_PASS_DNS);
+	h->c->default_verdict[0][MESH_EGRESS] = MESH_DENY_RULE;
+	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, &mark), MESH_DROP_POLICY_DENY);
+	h->c->default_verdict[0][MESH_EGRESS] = MESH_DENY_DEFAULT;
+	CHECK_EQ(bpfmap_put(h->obj, BPFOBJ_DNS, &zero, &(struct mesh_dns){0}), 0);
+}
+
 static void test_failsafe_older(struct harness *h)
 {
 	harness_reset(h);
@@ -720,6 +750,7 @@ int main(void)
 	test_policy_forms(&h);
 	test_audit(&h);
 	test_failsafe(&h);
+	test_dns(&h);
 	test_failsafe_older(&h);
 	test_infra(&h);
 	test_vlan(&h);

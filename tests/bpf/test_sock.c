@@ -346,6 +346,143 @@ static void test_exempt(struct sock_lab *l, int b)
 	bpfconfig_commit(l->h.conf, 0, MESH_STATE_SERVICES);
 }
 
+/* A question of the socket arrives at `server`, and its answer seems to come from whom it was sent to. */
+static void ask_through(int fd, int server, const struct sockaddr_storage *to, socklen_t to_len, bool is_connected)
+{
+	struct sockaddr_storage client, from = {0};
+	socklen_t len = sizeof(client);
+	char buf[16];
+
+	if (is_connected) {
+		CHECK_EQ(connect(fd, (const struct sockaddr *)to, to_len), 0);
+		CHECK_EQ(send(fd, "ask", 3, 0), 3);
+	} else {
+		CHECK_EQ(sendto(fd, "ask", 3, 0, (const struct sockaddr *)to, to_len), 3);
+	}
+	CHECK_EQ(recvfrom(server, buf, sizeof(buf), 0, (struct sockaddr *)&client, &len), 3);
+	CHECK_EQ(sendto(server, "yes", 3, 0, (struct sockaddr *)&client, len), 3);
+	len = sizeof(from);
+	CHECK_EQ(recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 3);
+	CHECK(memcmp(&from, to, to_len) == 0);
+	if (is_connected) {
+		len = sizeof(from);
+		CHECK_EQ(getpeername(fd, (struct sockaddr *)&from, &len), 0);
+		CHECK(memcmp(&from, to, to_len) == 0);
+	}
+}
+
+static void ask_udp(const char *addr, int family, int server)
+{
+	struct sockaddr_storage to = {0};
+	struct sockaddr_in v4 = sa4(family == AF_INET ? addr : "0.0.0.0", 53);
+	struct sockaddr_in6 v6 = sa6(addr, 53);
+	socklen_t len = family == AF_INET ? sizeof(v4) : sizeof(v6);
+
+	memcpy(&to, family == AF_INET ? (void *)&v4 : (void *)&v6, len);
+	for (int connected = 0; connected < 2; connected++) {
+		int fd = make_socket(family, SOCK_DGRAM);
+
+		ask_through(fd, server, &to, len, connected);
+		close(fd);
+	}
+}
+
+/* Whether a datagram to the address is sent to the server of the agent. There is no route elsewhere. */
+static bool is_redirected(struct sock_lab *l, int fd, const char *addr, uint16_t port)
+{
+	struct sockaddr_in to = sa4(addr, port);
+	struct mesh_counter before[MESH_REASON_MAX * 2], after[MESH_REASON_MAX * 2];
+	const unsigned index = MESH_PASS_DNS_REDIRECT * 2 + MESH_EGRESS;
+
+	CHECK_EQ(bpfmap_counters(l->h.obj, before), 0);
+	(void)sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)); /* the counter tells */
+	CHECK_EQ(bpfmap_counters(l->h.obj, after), 0);
+	return after[index].packets == before[index].packets + 1;
+}
+
+static bool is_fresh_redirected(struct sock_lab *l, const char *addr, uint16_t port, uint32_t mark)
+{
+	int fd = make_socket(AF_INET, SOCK_DGRAM);
+	bool is;
+
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
+	is = is_redirected(l, fd, addr, port);
+	close(fd);
+	return is;
+}
+
+static void put_dns(struct sock_lab *l, const struct mesh_dns *m)
+{
+	uint32_t zero = 0;
+
+	CHECK_EQ(bpfmap_put(l->h.obj, BPFOBJ_DNS, &zero, m), 0);
+}
+
+/* Queries to DNS servers go to that of the agent, and whose do not. */
+static void test_dns(struct sock_lab *l)
+{
+	struct mesh_dns m = {.port4 = htons(7153), .port6 = htons(7154), .mark = 0x4e10};
+	int v4 = serve(SOCK_DGRAM, "127.0.0.1", 7153), v6 = serve(SOCK_DGRAM, "::1", 7154), tcp, fd;
+
+	pkt_addr16("127.0.0.1", m.addr4);
+	pkt_addr16("::1", m.addr6);
+	pkt_addr16("127.18.53.53", m.own[1]);
+	put_dns(l, &m);
+	CHECK(!is_fresh_redirected(l, "192.0.2.53", 53, 0)); /* nothing says so */
+	bpfconfig_commit(l->h.conf, 0, MESH_STATE_DNS); /* services may be off */
+	ask_udp("192.0.2.53", AF_INET, v4);
+	ask_udp("127.0.0.53", AF_INET, v4); /* a resolver on this host */
+	ask_udp("192.0.2.53", AF_INET6, v4); /* mapped */
+	ask_udp("2001:db8::53", AF_INET6, v6);
+	tcp = serve(SOCK_STREAM, "127.0.0.1", 7153);
+	CHECK_EQ(try4("192.0.2.53", 53), 0);
+	CHECK_EQ(try6("192.0.2.53", 53), 0);
+	close(tcp);
+	/* a Service's address is one of them, whatever is behind it */
+	bpfconfig_commit(l->h.conf, 0, MESH_STATE_DNS | MESH_STATE_SERVICES);
+	service(l, "10.96.0.54", 53, IPPROTO_UDP, (struct mesh_svc){10, 1, 0, 0, 33});
+	ask_udp("10.96.0.54", AF_INET, v4);
+	/* two servers of one socket: the last one that was asked */
+	fd = make_socket(AF_INET, SOCK_DGRAM);
+	CHECK(is_redirected(l, fd, "192.0.2.1", 53));
+	CHECK(is_redirected(l, fd, "192.0.2.2", 53));
+	close(fd);
+	CHECK(!is_fresh_redirected(l, "127.18.53.53", 53, 0));
+	CHECK(!is_fresh_redirected(l, "192.0.2.53", 54, 0));
+	CHECK(!is_fresh_redirected(l, "192.0.2.53", 53, 0x4e10));
+	CHECK(!is_fresh_redirected(l, "192.0.2.53", 53, 0x4e10 | MESH_DNS_ALLOWED));
+	CHECK(is_fresh_redirected(l, "192.0.2.53", 53, 0x4e12));
+	fd = make_socket(AF_INET, SOCK_DGRAM); /* what is bound to a device cannot reach us */
+	lab_sh("ip link add dns0 type bridge");
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "dns0", 5), 0);
+	CHECK(!is_redirected(l, fd, "192.0.2.53", 53));
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), 0);
+	CHECK(is_redirected(l, fd, "192.0.2.53", 53));
+	close(fd);
+	/* users */
+	m.users[1] = 65534;
+	put_dns(l, &m);
+	CHECK(is_fresh_redirected(l, "192.0.2.53", 53, 0));
+	fd = make_socket(AF_INET, SOCK_DGRAM);
+	CHECK_EQ(setreuid(65534, 0), 0);
+	CHECK(!is_redirected(l, fd, "192.0.2.53", 53));
+	CHECK_EQ(setreuid(0, 0), 0);
+	CHECK(is_redirected(l, fd, "192.0.2.53", 53));
+	close(fd);
+	/* another network namespace */
+	lab_enter(l->lab.peer_ns);
+	CHECK(!is_fresh_redirected(l, "192.0.2.53", 53, 0));
+	lab_enter(l->lab.host_ns);
+	/* no server by IPv6 */
+	m.port6 = 0;
+	put_dns(l, &m);
+	CHECK_EQ(try6("2001:db8::53", 53), -ENETUNREACH);
+	bpfconfig_commit(l->h.conf, 0, MESH_STATE_SERVICES);
+	CHECK(!is_fresh_redirected(l, "192.0.2.53", 53, 0));
+	close(v4);
+	close(v6);
+}
+
 int main(void)
 {
 	struct sock_lab l = {0};
@@ -366,6 +503,7 @@ int main(void)
 	test_node_ports(&l, a);
 	test_node_port_udp(&l);
 	test_exempt(&l, b);
+	test_dns(&l);
 	close(a);
 	close(b);
 	sock_lab_close(&l);

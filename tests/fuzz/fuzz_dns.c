@@ -10,6 +10,7 @@
 #include "dns/dns_cache.h"
 #include "dns/dns_response.h"
 #include "dns/dns_server_private.h"
+#include "dns/dns_text.h"
 #include "dns/dns_zone.h"
 
 #define CHECK(condition)                                                                           \
@@ -73,8 +74,14 @@ static void walk(const uint8_t *msg, size_t len)
 	int more;
 
 	CHECK(dns_reader_begin(&r, msg, len) == 0);
-	while ((more = dns_reader_next(&r, &rr)) > 0)
+	while ((more = dns_reader_next(&r, &rr)) > 0) {
+		CLEANUP(buf_done) struct buf data = {0};
+
 		CHECK(strlen(dns_name_str(&rr.owner, text)) < DNS_TEXT_MAX);
+		CHECK(dns_text_rdata(msg, &rr, &data) == 0);
+		for (size_t i = 0; i < data.len; i++)
+			CHECK(data.data[i] >= ' ' && data.data[i] <= '~');
+	}
 	CHECK(more == 0 && r.at == len);
 }
 

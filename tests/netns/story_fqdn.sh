@@ -13,7 +13,7 @@ if [ -z "${STORY_INSIDE:-}" ]; then
 	BUILD=$(readlink -f "$BUILD")
 fi
 story_enter "$0" "$@"
-DNS=172.19.100.53 API_SITE=172.19.100.61 CDN_SITE=172.19.100.62 EMPIRE=172.19.100.66
+DNS=172.19.100.53 OTHER=172.19.100.54 API_SITE=172.19.100.61 CDN_SITE=172.19.100.62 EMPIRE=172.19.100.66
 
 good=0 bad=0
 is() { # what, expected, got
@@ -38,6 +38,7 @@ policy() { # name, spec
 Y
 	wait_for 5 eval "host ahch-to policy list | grep -q ' $1 .*${3:-enforced}'" || echo "policy $1 is not ${3:-enforced}"
 }
+asked() { host ahch-to dns query "$1" ${3:-} -o json | jq -r "$2"; } # name, what of it, type
 learned() { host ahch-to dns learned -o json | jq -r "$1"; }
 zone() { printf '%s\n' "$@" >"$T/zone"; }
 agent_up() {
@@ -50,7 +51,10 @@ TO_DNS='{toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-sy
 begin() {
 	zone "api.rebel.example 300 $API_SITE" "cdn.rebel.example 1 $CDN_SITE" "hold.rebel.example 1 172.19.100.63" "www.empire.example 300 $EMPIRE"
 	place_add dns $DNS
-	become dns "$T/bin/tests/netns/story_dns" $DNS "$T/zone" >"$T/log/dns" 2>&1 &
+	become dns "$T/bin/tests/netns/story_dns" $DNS "$T/zone" >>"$T/log/dns" 2>&1 &
+	printf '%s\n' "www.empire.example 300 $CDN_SITE" "api.rebel.example 300 $API_SITE" "hold.rebel.example 300 $API_SITE" >"$T/other"
+	place_add other $OTHER
+	become other "$T/bin/tests/netns/story_dns" $OTHER "$T/other" >>"$T/log/other" 2>&1 &
 	for site in api=$API_SITE cdn=$CDN_SITE hold=172.19.100.63 empire=$EMPIRE; do
 		place_add "${site%=*}-site" "${site#*=}"
 		become "${site%=*}-site" "$T/bin/tests/netns/story_peer" serve 80 "Greetings from ${site%=*}" >"$T/log/$site" 2>&1 &
@@ -65,6 +69,9 @@ begin() {
 names() {
 	curl_is "no policy: by name" 0 api.rebel.example
 	curl_is "no policy: by address" 0 $EMPIRE
+	is "no policy: who was asked" "upstream $DNS:53 true forwarded to $DNS:53" \
+		"$(asked api.rebel.example '"\(.source) \(.upstream) \(.traced) \(.explanation)"')"
+	is "what became of the upstream" "$DNS:53 true 0" "$(host ahch-to dns status -o json | jq -r '.upstreams[] | "\(.address) \(.up) \(.failures)"')"
 	is "no policy: nothing is learned" 0 "$(learned length)"
 	policy fqdn '{endpointSelector: {}, egress: [{toFQDNs: [{matchName: api.rebel.example}]}]}' degraded
 	is "toFQDNs without a dns rule says what is missing" 1 "$(host ahch-to policy list | grep -c 'no dns rule')"
@@ -76,7 +83,9 @@ names() {
 	curl_is "another port of it" 28 $API_SITE 22
 	curl_is "a name that is not allowed has no address" 6 www.empire.example
 	is "it is not asked for" 0 "$(grep -c empire "$T/log/dns")"
-	is "it is refused, and says why" 1 "$(host ahch-to dns query www.empire.example -o json | grep -c 'refused: no dns rule')"
+	is "it is refused, and says why" "REFUSED refused refused: no dns rule of the policies about this host allows the name" \
+		"$(asked www.empire.example '"\(.rcode) \(.source) \(.explanation)"')"
+	is "an allowed one says so" 1 "$(asked api.rebel.example .explanation | grep -c 'allowed by a dns rule')"
 	curl_is "a cluster name that is not allowed has none either" 6 temple.legacy.svc.cluster.local
 	curl_is "its address stays closed" 28 $EMPIRE
 	is "what was learned" "api.rebel.example $API_SITE api.rebel.example" "$(learned '.[] | "\(.name) \(.address) \(.selectors | join(","))"')"
@@ -84,6 +93,94 @@ names() {
 	is "a new selector finds names that were learned before" "**.rebel.example,api.rebel.example" "$(learned '.[0].selectors | sort | join(",")')"
 	remove $CNP/more
 	wait_for 5 in_force ahch-to more false
+}
+
+# Programs that ask a server of their own choice. Servers in here know no TCP, so who gets an answer by it
+# was answered by the agent. OTHER knows other addresses for the same names.
+ask() { in_place ahch-to "$T/bin/tests/netns/story_dns" ask "$@" 2>&1; } # server, name, how
+TO_OTHER="{toCIDR: [$OTHER/32], toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchName: www.empire.example}]}}]}"
+bypassing() {
+	remove $CNP/fqdn
+	wait_for 5 in_force ahch-to fqdn false
+	is "no dns rule: a program asks whom it wants" "NOERROR $EMPIRE from $DNS:53" "$(ask $DNS www.empire.example udp)"
+	is "no dns rule: nobody stands in between" "not connected" "$(ask $DNS www.empire.example tcp)"
+	policy fqdn "{endpointSelector: {matchLabels: {jedi: luke}}, egress: [$TO_DNS, {toFQDNs: [{matchName: hold.rebel.example}, {matchName: www.empire.example}], toPorts: [{ports: [{port: \"80\"}]}]}]}"
+	: >"$T/log/dns"
+	for how in udp connected tcp; do
+		is "past the agent, $how: an allowed name, as if from the server" "NOERROR 172.19.100.63 from $DNS:53" "$(ask $DNS hold.rebel.example $how)"
+		is "past the agent, $how: another name" "REFUSED - from $DNS:53" "$(ask $DNS www.empire.example $how)"
+	done
+	is "it is not asked for" 0 "$(grep -c empire "$T/log/dns")"
+	echo 'policy-audit-mode = true;' >>"$T/ahch-to/agent.conf"
+	kill -HUP "$(cat "$T/ahch-to/pid")"
+	check "in audit mode no name is refused" wait_for 5 eval "ask $DNS www.empire.example udp | grep -q NOERROR"
+	sed -i /^policy-audit-mode/d "$T/ahch-to/agent.conf"
+	kill -HUP "$(cat "$T/ahch-to/pid")"
+	check "nor any longer" wait_for 5 eval "ask $DNS www.empire.example udp | grep -q REFUSED"
+	is "what was learned that way" "hold.rebel.example 172.19.100.63" "$(learned '.[] | select(.name == "hold.rebel.example") | "\(.name) \(.address)"')"
+	curl_is "its address is open" 0 172.19.100.63
+	is "past the agent, another server: a name that is not allowed" "REFUSED - from $OTHER:53" "$(ask $OTHER www.empire.example udp)"
+	is "a server that no policy allows is not reached with an allowed name" "SERVFAIL - from $OTHER:53" "$(ask $OTHER hold.rebel.example udp)"
+	is "nor was it asked" 0 "$(grep -c . "$T/log/other")"
+	policy other "{endpointSelector: {}, egress: [$TO_OTHER]}"
+	for how in udp connected tcp; do
+		is "a server of its own rules, $how: its own answer" "NOERROR $CDN_SITE from $OTHER:53" "$(ask $OTHER www.empire.example $how)"
+		is "a server of its own rules, $how: the rules of others do not count" "REFUSED - from $OTHER:53" "$(ask $OTHER hold.rebel.example $how)"
+	done
+	is "its rules are not those of others" "REFUSED - from $DNS:53" "$(ask $DNS www.empire.example udp)"
+	is "nor of the agent" REFUSED "$(asked www.empire.example .rcode)"
+	curl_is "and its answers count" 0 $CDN_SITE
+	policy other "{endpointSelector: {}, egress: [{toCIDR: [$OTHER/32], toPorts: [{ports: [{port: \"53\", protocol: ANY}]}]}]}"
+	is "a server that is open: every name" "NOERROR $API_SITE from $OTHER:53" "$(ask $OTHER api.rebel.example udp)"
+	remove $CNP/other
+	wait_for 5 in_force ahch-to other false
+	apply /api/v1/namespaces/kube-system/services/kube-dns <<-Y
+		{apiVersion: v1, kind: Service, metadata: {name: kube-dns, namespace: kube-system}, spec: {type: ClusterIP,
+		 clusterIP: 10.96.0.10, clusterIPs: [10.96.0.10], ipFamilies: [IPv4], ports: [{name: dns, port: 53, protocol: UDP}]}}
+	Y
+	policy other "{endpointSelector: {}, egress: [${TO_DNS/\*.rebel.example/temple.*.svc.cluster.local}]}"
+	check "the cluster's own server is the agent, too" wait_for 5 eval "[ \"\$(ask 10.96.0.10 temple.legacy.svc.cluster.local connected)\" = 'NOERROR 10.96.0.80 from 10.96.0.10:53' ]"
+	is "with its rules" "REFUSED - from 10.96.0.10:53" "$(ask 10.96.0.10 council.legacy.svc.cluster.local udp)"
+	is "queries that were redirected are counted" true "$(host ahch-to dns status -o json | jq '.queries.redirected > 15 and .redirects')"
+	remove $CNP/other
+	agent_kill ahch-to TERM
+	is "without the daemon nobody stands in between" "not connected" "$(ask $DNS hold.rebel.example tcp)"
+	is "and the host is not without DNS" "NOERROR 172.19.100.63 from $DNS:53" "$(ask $DNS hold.rebel.example udp)"
+	agent_up "the agent starts again"
+	check "and stands in between again" wait_for 5 eval "ask $DNS www.empire.example udp | grep -q REFUSED"
+	agent_kill ahch-to KILL
+	agent_up "the agent starts after a crash"
+	check "and stands in between again" wait_for 5 eval "ask $DNS www.empire.example tcp | grep -q REFUSED"
+}
+
+# systemd-resolved is told of the names of the cluster; what it is told goes with the device.
+device() { ip -n ahch-to -o -4 addr show dev mesh_dns 2>/dev/null | awk '{ print $4 }'; }
+resolved() {
+	remove $CNP/fqdn
+	agent_kill ahch-to TERM
+	sed -i 's/^dns: {/dns: { resolved = true;/' "$T/ahch-to/agent.conf"
+	become ahch-to "$T/bin/tests/netns/story_resolved" "$T/bus" >"$T/log/resolved" 2>&1 &
+	wait_for 5 test -S "$T/bus"
+	export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$T/bus"
+	agent_up "the agent starts, to tell systemd-resolved"
+	is "its device" 198.18.53.53/32 "$(device)"
+	check "systemd-resolved is told" wait_for 5 grep -q SetLinkDNS "$T/log/resolved"
+	is "of that device, and of no more than the cluster's names" "7 SetLinkDomains cluster.local:1 SetLinkDefaultRoute 0 SetLinkDNS 198.18.53.53" \
+		"$(awk -v i="$(cat /sys/class/net/mesh_dns/ifindex 2>/dev/null || ip -n ahch-to -o link show mesh_dns | cut -d: -f1)" '$2 == i { n++; if ($3 != "no") a = a " " $1 " " $3 } END { print n a }' "$T/log/resolved")"
+	is "names of the cluster are answered there" "NOERROR 10.96.0.80 from 198.18.53.53:53" "$(ask 198.18.53.53 temple.legacy.svc.cluster.local udp)"
+	is "the device is not policed" 0 "$(host ahch-to status -o json | jq '[.datapath.interfaces[] | select(. == "mesh_dns")] | length')"
+	agent_kill ahch-to KILL
+	is "after a crash the device is there" 198.18.53.53/32 "$(device)"
+	agent_up "the agent starts again, and takes it up"
+	check "systemd-resolved is told again" wait_for 5 eval "[ \$(grep -c SetLinkDNS' ' $T/log/resolved) = 2 ]"
+	agent_kill ahch-to TERM
+	is "when it stops the device goes" '' "$(device)"
+	agent_up "the agent starts again"
+	agent_kill ahch-to KILL
+	sed -i 's/^dns: { resolved = true;/dns: {/' "$T/ahch-to/agent.conf"
+	agent_up "the agent starts, not to tell systemd-resolved any more"
+	is "nor is there a device" '' "$(device)"
+	unset DBUS_SYSTEM_BUS_ADDRESS
 }
 
 # The file is written half a second after a change.
@@ -128,7 +225,7 @@ ending() {
 
 story_begin
 cluster_start
-for part in begin ${STORY_PARTS:-names restarts expiry ending}; do $part; done
+for part in begin ${STORY_PARTS:-names restarts expiry bypassing resolved ending}; do $part; done
 echo "# $SECONDS seconds"
 echo "$good passed, $bad failed, 0 skipped"
 if [ $bad != 0 ]; then

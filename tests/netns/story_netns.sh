@@ -41,6 +41,35 @@ joining() {
 		"$(jq -r '"\(.status.state) \(.status.networking.addressing[0].ipv4) \(.status.identity.id)"' <<<"$cep")"
 }
 
+# what meshctl tells of names: the answer that any program gets, and why
+asking() {
+	exits "a name of the cluster" 0 host ahch-to dns query temple.legacy.svc.cluster.local
+	is "its address, and where it comes from" "NOERROR udp 127.18.53.53:53 qr aa rd 10.96.0.80 cluster" \
+		"$(asked temple.legacy.svc.cluster.local '"\(.rcode) \(.transport) \(.server) \(.flags) \(.answers[0].data) \(.source)"')"
+	is "and why" "zone cluster.local. of the cluster: the cluster address of Service legacy/temple" \
+		"$(asked temple.legacy.svc.cluster.local .explanation)"
+	is "the same for people" 1 "$(host ahch-to dns query temple.legacy.svc.cluster.local | grep -c '^Because: *zone cluster.local.*Service legacy/temple$')"
+	is "its port" "0 100 80 temple.legacy.svc.cluster.local." \
+		"$(asked _http._tcp.temple.legacy.svc.cluster.local '.answers[0].data' SRV)"
+	is "its name by its address" temple.legacy.svc.cluster.local. "$(asked 10.96.0.80 '.answers[0].data')"
+	exits "a name that is not there" 1 host ahch-to dns query nothing.legacy.svc.cluster.local
+	is "it says what is missing" "NXDOMAIN zone cluster.local. of the cluster: there is no Service legacy/nothing" \
+		"$(asked nothing.legacy.svc.cluster.local '"\(.rcode) \(.explanation)"')"
+	exits "no type of records" 2 host ahch-to dns query temple.legacy.svc.cluster.local NONSENSE
+	is "what the zone holds, and that programs ask the agent" "2 true resolv.conf ok" \
+		"$(host ahch-to dns status -o json | jq -r '"\(.services) \(.records >= 3) \(.wiring.method) \(.wiring.state)"')"
+	is "without the server it says so" 1 "$(echo 'dns: { enabled = false; };' >>"$T/crait/agent.conf"
+		agent_kill crait; agent_start crait; wait_for 10 is_running crait
+		host crait dns query x 2>&1 | grep -c 'dns.enabled is false')"
+	is "so does its status" "false the DNS server of the agent is off: dns.enabled is false in the configuration" \
+		"$(host crait dns status -o json | jq -r '"\(.enabled) \(.reason)"')"
+	sed -i /^dns:/d "$T/crait/agent.conf"
+	agent_kill crait
+	agent_start crait
+	check "crait comes up again" wait_for 10 is_running crait
+}
+asked() { host ahch-to dns query "$1" ${3:-} -o json | jq -r "$2"; } # name, what of it, type
+
 # what policy allows, on the direct path and through the tunnel
 enforcement() {
 	passes "no policy: host to host" crait $AHCHTO 80
@@ -363,5 +392,5 @@ echo 'zone = "endor";' >>"$T/ahch-to/agent.conf"
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining listing enforcement services forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
+for part in ${STORY_PARTS:-joining listing asking enforcement services forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
 story_finish

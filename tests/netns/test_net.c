@@ -16,6 +16,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "event/loop.h"
+#include "netlink/nl_dummy.h"
 #include "recon/recon_net.h"
 
 enum { SKIP = 77, WAIT_US = 15 * 1000 * 1000, MANY = 5000 };
@@ -574,6 +575,35 @@ static void test_idle(struct world *w)
 	CHECK(w->n_settled == 0);
 }
 
+/* A device that holds an address: made, taken up again, removed; those of others are left alone. */
+static void test_dummy(void)
+{
+	int ifindex, again, r;
+	char text[1024];
+	struct ip ip;
+
+	CHECK(ip_parse("198.18.53.53", &ip) == 0);
+	CHECK(nl_dummy_remove("test0", "ours") == 0);
+	r = nl_dummy_make("test0", "ours", &ip, &ifindex);
+	if (r == -EOPNOTSUPP) {
+		(void)printf("skipped: this kernel has no device that only holds an address\n");
+		return;
+	}
+	CHECK(r == 0);
+	CHECK(ip_run(text, sizeof(text), "addr show dev test0") == 0);
+	CHECK(strstr(text, "inet 198.18.53.53/32 scope global") && strstr(text, "LOWER_UP") && strstr(text, "NOARP"));
+	CHECK(!strstr(text, "inet6"));
+	ip_ok("link set test0 down");
+	CHECK(nl_dummy_make("test0", "ours", &ip, &again) == 0 && again == ifindex);
+	CHECK(ip_run(text, sizeof(text), "addr show dev test0") == 0 && strstr(text, "LOWER_UP") && strstr(text, "198.18.53.53"));
+	CHECK(nl_dummy_make("test0", "others", &ip, &again) == -EEXIST);
+	CHECK(nl_dummy_remove("test0", "others") == 0 && ip_run(text, sizeof(text), "link show dev test0") == 0);
+	CHECK(nl_dummy_remove("test0", "ours") == 0 && ip_run(text, sizeof(text), "link show dev test0") != 0);
+	CHECK(nl_dummy_make("eth0", "ours", &ip, &again) == -EEXIST);
+	CHECK(nl_dummy_make("", "ours", &ip, &again) == -EINVAL);
+	CHECK(nl_dummy_make("a_name_that_is_too_long", "ours", &ip, &again) == -EINVAL);
+}
+
 int main(void)
 {
 	struct world w = {0};
@@ -592,6 +622,7 @@ int main(void)
 	ip_ok("addr add 172.31.0.2/24 dev eth0");
 	ip_ok("-6 addr add fd31::2/64 dev eth0 nodad");
 	ip_ok("route add default via 172.31.0.1");
+	test_dummy();
 	CHECK(loop_new(&w.loop) == 0);
 	test_observes_first(&w);
 	test_refused_stays_down(&w);

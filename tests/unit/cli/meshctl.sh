@@ -79,7 +79,7 @@ has "ipcache get ADDRESS"
 run 0 help monitor
 has "--identity ID"
 run 0 dns query --help
-has "usage: meshctl dns query [options] NAME"
+has "usage: meshctl dns query [options] NAME [TYPE]"
 run 0 dns --help
 has "dns status"
 run 0 --version
@@ -104,7 +104,10 @@ run 2 monitor --peer x
 run 2 monitor --count 0
 run 2 monitor --identity -1
 run 2 monitor --direction up
-run 2 dns query x --type MX
+run 2 dns query x --type BOGUS
+run 2 dns query x AXFR
+run 2 dns query x A --type A
+run 2 dns query 'a b'
 for peer in "" "--peer-ip x" "--identity x" "--identity 5 --peer-ip 192.0.2.1"; do
 	run 2 policy why $peer --direction ingress --protocol tcp --port 1
 done
@@ -204,8 +207,10 @@ says "not in the cache"
 run 0 --socket "$sock" dns status
 has "cluster.local"
 has "192.0.2.53:53"
-run 1 --socket "$sock" dns query x
-has "no Service x"
+has "names the agent"
+has "no answer in time, 3s ago"
+run 3 --socket "$sock" dns query x
+says "127.0.0.1:1 does not answer"
 run 0 --socket "$sock" --no-headings dns learned
 [ "$(echo $out)" = "api.example.com 192.0.2.7 30 live *.example.com old.example.com 2001:db8::7 0 zombie -" ] || fail "dns learned: $out"
 run 0 --socket "$sock" leave --yes

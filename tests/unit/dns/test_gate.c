@@ -17,10 +17,15 @@ struct guard {
 	unsigned checked, answered, cluster, tcp;
 	struct ip ip;
 	uint32_t ttl_s;
+	struct dns_asked asked; /* of the last question; and what find() says */
+	struct dns_asked found;
+	struct dns_upstream from;
+	uint8_t proto;
 };
 
 /* Names with "evil" in them are refused, those with "free" are not looked at. */
-static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, bool is_cluster, bool is_tcp)
+static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, const struct dns_asked *asked,
+				   bool is_cluster, bool is_tcp)
 {
 	struct guard *g = ctx;
 	char text[DNS_TEXT_MAX];
@@ -29,6 +34,7 @@ static enum dns_gate_verdict check(void *ctx, const struct dns_query *q, bool is
 	g->checked++;
 	g->cluster += is_cluster;
 	g->tcp += is_tcp;
+	g->asked = *asked;
 	if (strstr(text, "evil"))
 		return DNS_GATE_REFUSE;
 	return strstr(text, "free") ? DNS_GATE_PASS : DNS_GATE_WATCH;
@@ -297,5 +303,118 @@ Test(gate, holds_for_connections)
 	}
 	cr_expect_eq(n, 4);
 	close(fd[1]);
+	lab_done(&l);
+}
+
+static bool find(void *ctx, uint8_t proto, const struct dns_upstream *client, const struct dns_upstream *server,
+		 struct dns_asked *ret)
+{
+	struct guard *g = ctx;
+
+	cr_expect(ip_is_loopback(&server->ip) && server->port);
+	g->from = *client;
+	g->proto = proto;
+	*ret = g->found;
+	return g->found.port != 0;
+}
+
+/* Who asks arrives where queries for others do; these were meant for a server at `meant`. */
+static void lab_init_others(struct lab *l, uint16_t *ret_meant, int *ret_meant_fd)
+{
+	const struct dns_finder finder = {.find = find, .ctx = &l->g};
+	struct ip ip = loopback();
+	struct dns_upstream v[4];
+	struct err err = {0};
+
+	lab_init(l, 100000);
+	*ret_meant_fd = bound(ret_meant);
+	l->g.found = (struct dns_asked){.ip = loopback(), .port = *ret_meant};
+	close(l->client);
+	cr_assert(dns_server_listen_for_others(l->f.server, &ip, 0, &finder, &l->port, &err) == 0, "%s", err.text);
+	cr_expect_eq(dns_server_listeners(l->f.server, v, 4), 1, "for others is not for this server");
+	l->client = connected(SOCK_DGRAM, l->port);
+}
+
+/* serve_once(), by another socket than the upstream's. */
+static void serve_as(struct lab *l, int fd)
+{
+	int upstream = l->upstream;
+
+	l->upstream = fd;
+	serve_once(l);
+	l->upstream = upstream;
+}
+
+Test(gate, queries_for_others_go_to_them_alone)
+{
+	struct sockaddr_in own;
+	socklen_t len = sizeof(own);
+	uint16_t meant;
+	struct lab l;
+	int fd;
+
+	lab_init_others(&l, &meant, &fd);
+	cr_assert(getsockname(l.client, (struct sockaddr *)&own, &len) == 0);
+	for (int i = 0; i < 2; i++) { /* the second time as well: nothing is cached */
+		ask(&l, "a.example.");
+		serve_as(&l, fd);
+		cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
+	}
+	cr_expect_eq(l.g.asked.port, meant);
+	cr_expect_eq(l.g.from.port, ntohs(own.sin_port));
+	cr_expect_eq(l.g.proto, IPPROTO_UDP);
+	cr_expect_eq(l.g.answered, 2);
+	cr_expect_eq(counts(&l).cached, 0);
+	cr_expect_eq(counts(&l).others, 2);
+	cr_expect_eq(counts(&l).cache_entries, 0);
+	ask(&l, "web.prod.svc.cluster.local."); /* it knows nothing of the cluster, and may say so itself */
+	serve_as(&l, fd);
+	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
+	cr_expect_eq(counts(&l).local, 0);
+	ask(&l, "evil.example.");
+	cr_expect_eq(rcode_within(&l, 5000), DNS_REFUSED);
+	l.g.found.is_cluster = true;
+	ask(&l, "web.prod.svc.cluster.local.");
+	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
+	cr_expect_eq(counts(&l).local, 1);
+	ask(&l, "a.example.");
+	serve_as(&l, fd);
+	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
+	l.g.found.port = 0; /* who it was meant for is not known: as if this server had been asked */
+	ask(&l, "b.example.");
+	serve_once(&l);
+	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
+	cr_expect_eq(l.g.asked.port, 0);
+	cr_expect_eq(counts(&l).others, 6);
+	close(fd);
+	lab_done(&l);
+}
+
+Test(gate, connections_for_others)
+{
+	uint8_t msg[2 + DNS_UDP_MIN], out[2048];
+	uint16_t meant;
+	struct lab l;
+	size_t len;
+	int fd, conn;
+	ssize_t n = -1;
+
+	lab_init_others(&l, &meant, &fd);
+	conn = connected(SOCK_STREAM, l.port);
+	len = query_build("a.example.", DNS_A, 0, msg + 2);
+	msg[0] = (uint8_t)(len >> 8);
+	msg[1] = (uint8_t)len;
+	cr_assert(send(conn, msg, len + 2, 0) == (ssize_t)len + 2);
+	serve_as(&l, fd);
+	for (uint64_t end = clock_boot_us() + 5 * USEC_PER_SEC; n < 0 && clock_boot_us() < end;) {
+		cr_assert(loop_once(l.f.loop, 5000) >= 0);
+		n = recv(conn, out, sizeof(out), MSG_DONTWAIT);
+	}
+	cr_expect(n > 2 + DNS_HEADER_LEN && (out[5] & 0xf) == DNS_NOERROR);
+	cr_expect_eq(l.g.proto, IPPROTO_TCP);
+	cr_expect_eq(l.g.asked.port, meant);
+	cr_expect_eq(l.g.tcp, 1);
+	close(conn);
+	close(fd);
 	lab_done(&l);
 }

@@ -200,6 +200,71 @@ Test(dns_rules, bad_ones_invalidate_the_object)
 }
 
 /* Rules of others, and the packets to the server itself, are as before. */
+/* One server that is asked by itself: whether its packets pass policy without regard to names. */
+static bool opens(struct lab *l, uint32_t identity, uint8_t proto)
+{
+	const struct identity *id = identity_get(l->f.ids, identity);
+	const struct policy_dns_server v = {.peer = {.labels = id->labels, .flags = id->flags}, .port = 53, .is_cluster = true};
+	struct policy_dns *d;
+	bool is_open;
+
+	cr_assert_eq(policy_dns_new(l->f.repo, &v, 1, &d), 0);
+	is_open = policy_dns_opens(d, proto);
+	policy_dns_free(d);
+	return is_open;
+}
+
+Test(dns_rules, servers_that_are_open)
+{
+	struct lab l;
+
+	cr_expect(!policy_dns_opens(NULL, IPPROTO_UDP));
+	lab_init(&l);
+	cr_expect(opens(&l, 300, IPPROTO_UDP)); /* without policies everything is */
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS ",'toPorts':[{'ports':[{'port':'53','protocol':'UDP'}]}]}")), 1);
+	cr_expect(opens(&l, 300, IPPROTO_UDP));
+	cr_expect(!opens(&l, 300, IPPROTO_TCP));
+	cr_expect(!opens(&l, 301, IPPROTO_UDP));
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("{'matchPattern':'*'}")) "}")), 1);
+	cr_expect(!opens(&l, 300, IPPROTO_UDP)); /* for some names is not open */
+	cr_assert_eq(lab_set(&l, POLICY("q", "{'toEntities':['all']}")), 1);
+	cr_expect(opens(&l, 300, IPPROTO_UDP));
+	cr_assert_eq(lab_set(&l, "{'metadata':{'name':'r','namespace':'ext'},'spec':{'endpointSelector':{},'egressDeny':[{"
+				 "'toEndpoints':[{'matchLabels':{'app':'a'}}]}]}}"), 1);
+	cr_expect(!opens(&l, 300, IPPROTO_UDP));
+	lab_done(&l);
+}
+
+Test(dns_rules, whether_any_holds_for_the_dns_port)
+{
+	static const struct {
+		const char *egress;
+		bool is_filtered;
+	} cases[] = {
+		{"{'toEntities':['all']}", false},
+		{"{" TO_DNS "," PORT("") "}", false},
+		{"{" TO_DNS ",'toPorts':[{'ports':[{'port':'5353','protocol':'UDP'}]" NAMES("{'matchPattern':'*'}") "}]}", false},
+		{"{" TO_DNS "," PORT(NAMES("{'matchPattern':'*'}")) "}", true},
+		{"{'toCIDR':['192.0.2.53/32']," PORT(NAMES("{'matchName':'y.io'}")) "}", true},
+		{"{" TO_DNS ",'toPorts':[{'ports':[{'port':'53','protocol':'TCP'}]" NAMES("{'matchPattern':'*'}") "}]}", true},
+	};
+	struct lab l;
+
+	lab_init(&l);
+	cr_expect(!policy_dns_is_filtered(l.f.repo));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(free) char *text = str_printf(POLICY("p", "%s"), cases[i].egress);
+
+		cr_assert_eq(lab_set(&l, text), 1, "%zu", i);
+		cr_expect_eq(policy_dns_is_filtered(l.f.repo), cases[i].is_filtered, "%zu", i);
+	}
+	cr_assert_eq(lab_set(&l, "{'metadata':{'name':'p','namespace':'other'},'spec':{'endpointSelector':{},'egress':[{" TO_DNS ","
+				 PORT(NAMES("{'matchPattern':'*'}")) "}]}}"), 1);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{'toEntities':['all']}")), 1);
+	cr_expect(!policy_dns_is_filtered(l.f.repo)); /* the other one is about other hosts */
+	lab_done(&l);
+}
+
 Test(dns_rules, they_open_no_port)
 {
 	struct lab l;

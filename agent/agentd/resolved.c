@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agentd/resolved.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <systemd/sd-bus.h>
+
+#include "base/clock.h"
+#include "base/macro.h"
+#include "netlink/nl_dummy.h"
+
+enum { RETRY_S = 30 };
+
+#define RESOLVE1 "org.freedesktop.resolve1"
+#define PATH	 "/org/freedesktop/resolve1"
+#define ALIAS	 "mesh-external-agent DNS" /* not that of the tunnel: of that there is only one */
+#define CHANGED                                                                                                        \
+	"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" RESOLVE1 "'"
+#define BROKEN "type='signal',path='/org/freedesktop/DBus/Local',interface='org.freedesktop.DBus.Local',member='Disconnected'"
+
+struct resolved {
+	struct resolved_setup s;
+	sd_bus *bus; /* NULL = away */
+	struct source *retry;
+};
+
+int resolved_link_make(struct ip *ret_ip, int *ret_ifindex, struct err *reterr)
+{
+	int r;
+
+	(void)ip_parse(RESOLVED_ADDRESS, ret_ip); /* a legal address */
+	r = nl_dummy_make(RESOLVED_DEVICE, ALIAS, ret_ip, ret_ifindex);
+	return r < 0 ? err_set(reterr, -r, "cannot make the device %s: %s", RESOLVED_DEVICE, err_name(r)) : 0;
+}
+
+int resolved_link_remove(void)
+{
+	return nl_dummy_remove(RESOLVED_DEVICE, ALIAS);
+}
+
+static void retry_later(struct resolved *d)
+{
+	(void)source_arm(d->retry, RETRY_S * USEC_PER_SEC, RETRY_S / 10 * USEC_PER_SEC); /* a live timer */
+}
+
+static void say_failed(struct resolved *d, const char *why)
+{
+	struct err err;
+
+	(void)err_set(&err, EIO, "systemd-resolved does not ask the agent for the names of the cluster: %.300s", why); /* the text is what counts */
+	health_raise(d->s.health, HEALTH_WARNING, "dns.resolved", err.text,
+		     "see: systemctl status systemd-resolved; or set dns.resolved = false in the configuration");
+}
+
+/* The last of the calls: what it needs was said before it. */
+static int on_told(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+	struct resolved *d = arg;
+	const sd_bus_error *e = sd_bus_message_get_error(m);
+
+	(void)error;
+	if (!e) {
+		health_clear(d->s.health, "dns.resolved");
+		return 0;
+	}
+	say_failed(d, e->message ? e->message : e->name);
+	retry_later(d);
+	return 0;
+}
+
+/* Begins a call about our link. Nobody is started for it. */
+static int begin(struct resolved *d, const char *method, sd_bus_message **ret)
+{
+	int r = sd_bus_message_new_method_call(d->bus, ret, RESOLVE1, PATH, RESOLVE1 ".Manager", method);
+
+	if (r >= 0)
+		r = sd_bus_message_set_auto_start(*ret, 0);
+	return r < 0 ? r : sd_bus_message_append(*ret, "i", d->s.ifindex);
+}
+
+/* Names of the domain are routed to the link; it is no place for others. */
+static int tell_domain(struct resolved *d)
+{
+	sd_bus_message *m = NULL;
+	int r = begin(d, "SetLinkDomains", &m);
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "a(sb)", 1, d->s.domain, 1);
+	if (r >= 0)
+		r = sd_bus_send(d->bus, m, NULL);
+	sd_bus_message_unref(m);
+	return r;
+}
+
+static int tell_default_route(struct resolved *d)
+{
+	sd_bus_message *m = NULL;
+	int r = begin(d, "SetLinkDefaultRoute", &m); /* older ones than 240 do not know it, nor need it */
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "b", 0);
+	if (r >= 0)
+		r = sd_bus_send(d->bus, m, NULL);
+	sd_bus_message_unref(m);
+	return r;
+}
+
+static int tell_no(struct resolved *d, const char *method)
+{
+	sd_bus_message *m = NULL;
+	int r = begin(d, method, &m);
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "no");
+	if (r >= 0)
+		r = sd_bus_send(d->bus, m, NULL);
+	sd_bus_message_unref(m);
+	return r;
+}
+
+static int tell_server(struct resolved *d)
+{
+	sd_bus_message *m = NULL;
+	int r = begin(d, "SetLinkDNS", &m);
+
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(iay)");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'r', "iay");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "i", (int)d->s.ip.family);
+	if (r >= 0)
+		r = sd_bus_message_append_array(m, 'y', d->s.ip.b, ip_len(&d->s.ip));
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_call_async(d->bus, NULL, m, on_told, d, 0);
+	sd_bus_message_unref(m);
+	return r;
+}
+
+/* The server comes last: before that the link is of no use to anyone, so no name goes astray. */
+static int tell(struct resolved *d)
+{
+	static const char *const without[] = {"SetLinkLLMNR", "SetLinkMulticastDNS", "SetLinkDNSOverTLS", "SetLinkDNSSEC"};
+	int r = tell_domain(d);
+
+	if (r >= 0)
+		r = tell_default_route(d);
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(without); i++)
+		r = tell_no(d, without[i]);
+	return r < 0 ? r : tell_server(d);
+}
+
+static void disconnect(struct resolved *d)
+{
+	sd_bus_close_unref(d->bus);
+	d->bus = NULL;
+}
+
+static int on_changed(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+	const char *name, *old, *now;
+	struct resolved *d = arg;
+
+	(void)error;
+	if (sd_bus_message_read(m, "sss", &name, &old, &now) < 0)
+		return 0;
+	if (!*now || tell(d) < 0)
+		retry_later(d); /* usually it is back by then */
+	return 0;
+}
+
+static int on_broken(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+	(void)m;
+	(void)error;
+	retry_later(arg); /* not closed within its own callback */
+	return 0;
+}
+
+static void connect_bus(void *arg)
+{
+	struct resolved *d = arg;
+	int r;
+
+	disconnect(d);
+	r = sd_bus_open_system(&d->bus);
+	if (r >= 0)
+		r = loop_attach_bus(d->s.loop, d->bus);
+	if (r >= 0) /* floating, as the next: they go with the connection */
+		r = sd_bus_add_match_async(d->bus, NULL, CHANGED, on_changed, NULL, d);
+	if (r >= 0)
+		r = sd_bus_add_match_async(d->bus, NULL, BROKEN, on_broken, NULL, d);
+	if (r >= 0)
+		r = tell(d);
+	if (r >= 0)
+		return;
+	disconnect(d);
+	say_failed(d, "the system bus does not answer");
+	retry_later(d);
+}
+
+int resolved_new(const struct resolved_setup *setup, struct resolved **ret)
+{
+	CLEANUP(resolved_free) struct resolved *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->s = *setup;
+	r = loop_add_timer(setup->loop, connect_bus, d, &d->retry);
+	if (r < 0)
+		return r;
+	connect_bus(d);
+	*ret = TAKE_PTR(d);
+	return 0;
+}
+
+void resolved_free(struct resolved *d)
+{
+	if (!d)
+		return;
+	disconnect(d);
+	source_free(d->retry);
+	health_clear(d->s.health, "dns.resolved");
+	free(d);
+}

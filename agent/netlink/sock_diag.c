@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "netlink/sock_diag.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+
+enum { ANSWER_MAX = 2048, STALE_MAX = 16 };
+
+struct sock_diag {
+	int fd;
+	uint32_t seq;
+};
+
+struct request {
+	struct nlmsghdr nl;
+	struct inet_diag_req_v2 diag;
+};
+
+int sock_diag_new(struct sock_diag **ret)
+{
+	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	CLEANUP(sock_diag_free) struct sock_diag *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	if (d->fd < 0 || connect(d->fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+		return -errno;
+	*ret = TAKE_PTR(d);
+	return 0;
+}
+
+void sock_diag_free(struct sock_diag *d)
+{
+	if (!d)
+		return;
+	close_fd(d->fd);
+	free(d);
+}
+
+static void request_build(struct request *q, const struct sock_pair *pair, bool is_swapped, uint32_t seq)
+{
+	*q = (struct request){
+		.nl = {.nlmsg_len = sizeof(*q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = seq},
+		.diag = {.sdiag_family = pair->local.family, .sdiag_protocol = pair->proto, .idiag_states = ~0U},
+	};
+	q->diag.id.idiag_cookie[0] = q->diag.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	q->diag.id.idiag_sport = htons(is_swapped ? pair->remote_port : pair->local_port);
+	q->diag.id.idiag_dport = htons(is_swapped ? pair->local_port : pair->remote_port);
+	memcpy(q->diag.id.idiag_src, is_swapped ? pair->remote.b : pair->local.b, sizeof(q->diag.id.idiag_src));
+	memcpy(q->diag.id.idiag_dst, is_swapped ? pair->local.b : pair->remote.b, sizeof(q->diag.id.idiag_dst));
+}
+
+/* The kernel looks for who would get a packet, so the socket must be checked to be the one that was meant. */
+static int read_answer(const struct nlmsghdr *nl, const struct sock_pair *pair, uint64_t *ret)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(nl);
+
+	if (nl->nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *e = NLMSG_DATA(nl);
+
+		if (nl->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) || e->error >= 0)
+			return -EBADMSG;
+		return e->error;
+	}
+	if (nl->nlmsg_type != SOCK_DIAG_BY_FAMILY || nl->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return -EBADMSG;
+	if (ntohs(m->id.idiag_sport) != pair->local_port ||
+	    (m->id.idiag_dport && ntohs(m->id.idiag_dport) != pair->remote_port))
+		return -ENOENT;
+	*ret = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
+	return 0;
+}
+
+static int ask(struct sock_diag *d, const struct sock_pair *pair, bool is_swapped, uint64_t *ret)
+{
+	union {
+		struct nlmsghdr nl;
+		char bytes[ANSWER_MAX];
+	} in;
+	struct request q;
+
+	request_build(&q, pair, is_swapped, ++d->seq);
+	if (send(d->fd, &q, sizeof(q), 0) < 0)
+		return -errno;
+	for (int i = 0; i < STALE_MAX; i++) {
+		ssize_t n = recv(d->fd, &in, sizeof(in), 0);
+
+		if (n < 0)
+			return -errno;
+		if (!NLMSG_OK(&in.nl, (size_t)n))
+			return -EBADMSG;
+		if (in.nl.nlmsg_seq == d->seq) /* others are answers that were given up */
+			return read_answer(&in.nl, pair, ret);
+	}
+	return -EBADMSG;
+}
+
+int sock_diag_cookie(struct sock_diag *d, const struct sock_pair *pair, uint64_t *ret)
+{
+	/* for UDP, most kernels take source and destination for those of a packet to the socket */
+	bool is_udp = pair->proto == IPPROTO_UDP;
+	int r = ask(d, pair, is_udp, ret);
+
+	return r == -ENOENT && is_udp ? ask(d, pair, false, ret) : r;
+}

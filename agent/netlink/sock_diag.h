@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which socket of this network namespace is at the other end of a local datagram or connection: its
+ * cookie, by which BPF programs know it. The kernel answers within the call, so nothing waits.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/ip.h"
+
+struct sock_diag;
+
+/* 0, -ENOMEM, or errno of socket(2). */
+int sock_diag_new(struct sock_diag **ret);
+/* NULL is fine. */
+void sock_diag_free(struct sock_diag *d);
+DEFINE_CLEANUP(struct sock_diag *, sock_diag_free)
+
+struct sock_pair {
+	uint8_t proto; /* IPPROTO_UDP or IPPROTO_TCP */
+	struct ip local, remote;
+	uint16_t local_port, remote_port;
+};
+
+/*
+ * The cookie of the socket that is bound to the local address and port and, if it is connected, to the
+ * remote ones. -ENOENT if there is none, or more than one may be it; other errno where the kernel cannot tell.
+ */
+int sock_diag_cookie(struct sock_diag *d, const struct sock_pair *pair, uint64_t *ret);
