@@ -76,6 +76,7 @@ agent_libmesh_a_SOURCES += \
 	agent/kube/reflector.c agent/kube/reflector.h \
 	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
 	agent/kube/cilium_config.c agent/kube/cilium_config.h \
+	agent/kube/cilium_fit.c agent/kube/cilium_fit.h \
 	agent/kube/decode_node.c agent/kube/decode_node.h \
 	agent/kube/decode_service.c agent/kube/decode_service.h \
 	agent/kube/decode_slice.c agent/kube/decode_slice.h
@@ -191,6 +192,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/join/address_check.c agent/join/address_check.h \
 	agent/join/checksum.c agent/join/checksum.h \
+	agent/join/cluster_check.c agent/join/cluster_check.h \
 	agent/join/cluster_info.c agent/join/cluster_info.h \
 	agent/join/enrol.c agent/join/enrol.h \
 	agent/join/enrol_current.c agent/join/enrol_current.h \

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "base/macro.h"
+
 #include "cli/admin.h"
 #include "cli/out.h"
+#include "join/cluster_check.h"
 #include "join/manifests.h"
 #include "json/json.h"
 #include "kube/cilium_config.h"
@@ -84,6 +87,36 @@ static int run_setup(const struct cli *cli, const struct cmd_args *args)
 	return cli->format == CLI_JSON ? out_result(out_json(cli, done)) : CLI_OK;
 }
 
+/* The exit code tells the worst of what was found. */
+static int run_check(const struct cli *cli, const struct cmd_args *args)
+{
+	static const int codes[] = {[CILIUM_FITS] = CLI_OK, [CILIUM_DEGRADED] = CLI_NEGATIVE, [CILIUM_REFUSED] = CLI_USAGE};
+	static const struct out_col cols[] = {
+		{.heading = "FIT", .key = "fit"},
+		{.heading = "KEY", .key = "key"},
+		{.heading = "VALUE", .key = "value"},
+		{.heading = "REASON", .key = "reason"},
+	};
+	CLEANUP(admin_done) struct admin a = {0};
+	CLEANUP(json_decref) json_t *findings = NULL;
+	struct err err = {0};
+	int r = admin_open(args, &a);
+
+	if (r != CLI_OK)
+		return r;
+	r = cluster_check(&a.session, cmd_opt(args, "cilium-namespace"), &findings, &err);
+	if (r < 0)
+		return admin_error(r, &err);
+	r = out_result(out_rows(cli, findings, cols, ARRAY_LEN(cols)));
+	return r == CLI_OK ? codes[cluster_check_worst(findings)] : r;
+}
+
+static const struct cmd_opt check_opts[] = {
+	ADMIN_OPTS,
+	{"cilium-namespace", 0, "NS", "where cilium-config is (found)", false},
+	{0},
+};
+
 static const struct cmd_opt setup_opts[] = {
 	ADMIN_OPTS,
 	{"print", 0, NULL, "print the manifests instead of applying them; asks no cluster", false},
@@ -93,6 +126,7 @@ static const struct cmd_opt setup_opts[] = {
 };
 
 const struct cmd cmd_cluster_table[] = {
+	{"cluster", "check", NULL, 0, 0, "what of a cluster fits external hosts, what is degraded, what is refused", check_opts, run_check},
 	{"cluster", "setup", NULL, 0, 0, "prepare a cluster for external hosts: namespace, roles, admission policies", setup_opts, run_setup},
 	{0},
 };

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "json/json.h"
+#include "kube/cilium_fit.h"
 #include "kube/kube_object.h"
 
 enum { CLUSTERS_SMALL = 255, CLUSTERS_LARGE = 511, IDENTITY_MIN = 256, IDENTITY_MAX = 65535,
@@ -219,32 +220,32 @@ int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, stru
 	return 0;
 }
 
+/* Where the findings go. */
+struct verdict {
+	struct strv *warnings;
+	struct err *err;
+};
+
+static int take_finding(const struct cilium_finding *f, void *arg)
+{
+	struct verdict *v = arg;
+	CLEANUP(free) char *text = NULL;
+
+	if (f->fit == CILIUM_REFUSED)
+		return err_set(v->err, EOPNOTSUPP, "this cluster cannot be joined: cilium-config has %s=%.40s; %s", f->key, f->value,
+			       f->why);
+	if (!f->is_lasting)
+		return 0;
+	text = str_printf("%s: %s", f->key, f->why);
+	return text ? strv_add(v->warnings, text) : -ENOMEM;
+}
+
 int cilium_config_check(const json_t *configmap, const struct cilium_config *c, struct strv *warnings,
 			struct err *reterr)
 {
-	static const struct {
-		const char *key, *value, *why;
-	} refused[] = {
-		{"enable-ipsec", "true", "IPsec needs the cluster's shared key on this host, which would end its isolation"},
-		{"disable-endpoint-crd", "true", "without CiliumEndpoints nobody can learn of this host"},
-		{"ces-controller-mode", "slim", "this mode makes slices from Pods only, so nobody would learn of this host"},
-		{"enable-cilium-node-crd", "false", "without CiliumNodes this host cannot be registered"},
-	};
-	const char *mode = value_of(configmap, "identity-allocation-mode", "crd");
+	struct verdict v = {.warnings = warnings, .err = reterr};
 
-	if (!str_eq(mode, "crd") && !str_eq(mode, "doublewrite-readcrd"))
-		return err_set(reterr, EOPNOTSUPP, "this cluster cannot be joined: cilium-config has "
-			       "identity-allocation-mode \"%.40s\", and only \"crd\" keeps identities in the API", mode);
-	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		if (str_eq(value_of(configmap, refused[i].key, ""), refused[i].value))
-			return err_set(reterr, EOPNOTSUPP, "this cluster cannot be joined: cilium-config has %s=%s; %s",
-				       refused[i].key, refused[i].value, refused[i].why);
-	if (c->has_wireguard && c->routing != CILIUM_NATIVE)
-		return err_set(reterr, EOPNOTSUPP, "this cluster cannot be joined: cilium-config has enable-wireguard=true "
-			       "with tunnel routing, and nodes then send tunnel packets through WireGuard only");
-	if (c->has_wireguard && strv_add(warnings, "enable-wireguard: traffic with this host is not encrypted") < 0)
-		return -ENOMEM;
-	return 0;
+	return cilium_fit_each(configmap, c, take_finding, &v);
 }
 
 bool cilium_config_same(const struct cilium_config *a, const struct cilium_config *b)

@@ -22,6 +22,7 @@ static const struct kind {
 	{"ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", false},
 	{"ClusterRoleBinding", "rbac.authorization.k8s.io/v1", "clusterrolebindings", false},
 	{"ConfigMap", "v1", "configmaps", true},
+	{"CustomResourceDefinition", "apiextensions.k8s.io/v1", "customresourcedefinitions", false},
 	{"EndpointSlice", "discovery.k8s.io/v1", "endpointslices", true},
 	{"FlowSchema", "flowcontrol.apiserver.k8s.io/v1", "flowschemas", false},
 	{"Lease", "coordination.k8s.io/v1", "leases", true},

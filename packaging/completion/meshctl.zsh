@@ -40,7 +40,8 @@ _meshctl_words()
 	"config check") words="" ;;
 	"config show") words="" ;;
 	"completion") words="" ;;
-	"cluster") words="setup" ;;
+	"cluster") words="check setup" ;;
+	"cluster check") words=" --kubeconfig --context --cilium-namespace" ;;
 	"cluster setup") words=" --kubeconfig --context --print --dry-run --cilium-namespace" ;;
 	"host") words="add list remove" ;;
 	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --ttl --server --service-account --cilium-namespace --pin-only --dry-run" ;;

@@ -63,6 +63,9 @@ static void test_addresses(struct harness *h)
 	hold(c, SMALL, SMALL + 4);
 	CHECK_EQ(recon_addr_apply(r, NULL, NULL), -E2BIG);
 	CHECK_EQ(recon_addr_apply(r, NULL, NULL), -E2BIG);
+	CHECK(bpfmap_errors(h->obj, BPFOBJ_IPCACHE4) > 0);
+	CHECK_EQ(bpfmap_errors(h->obj, BPFOBJ_SVC), 0);
+	CHECK(str_eq(bpfmap_type(h->obj, BPFOBJ_IPCACHE4), "hash"));
 	let_go(c, SMALL + 3, SMALL + 4);
 	CHECK_EQ(recon_addr_apply(r, NULL, NULL), 1);
 	CHECK_EQ(entries(h, BPFOBJ_IPCACHE4), SMALL);

@@ -13,6 +13,7 @@ kernel_state() {
 story_join() {
 	local begin
 	kernel_state >"$LAB/kernel.before"
+	check "the cluster fits external hosts" admin cluster check
 	check "the cluster is set up" admin cluster setup
 	check "ahch-to is enrolled" enrol ahch-to --labels jedi=luke --address $HOST,fd00:19::2 --serve ahch-to
 	check "crait is enrolled" enrol crait --labels jedi=rey --address $OTHER --serve crait

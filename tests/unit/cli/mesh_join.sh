@@ -55,6 +55,16 @@ cat >"$tmp/manifests/cluster.yaml" <<'Y'
 Y
 start
 export KUBECONFIG=$tmp/api/admin.conf
+# a server without Cilium's resources: what decides is named, and the exit code tells the worst
+run 2 "$meshctl" cluster check
+has "refused"
+has "ciliumnodes.cilium.io"
+has "Kubernetes version"
+run 2 "$meshctl" cluster check -o json
+has '"fit": "refused"'
+has '"key": "ciliumidentities.cilium.io"'
+run 2 "$meshctl" cluster check --cilium-namespace legacy
+has "there is no such ConfigMap"
 run 0 "$meshctl" cluster setup
 add() {
 	out=$("$meshctl" host add "$@" 2>"$tmp/err") || fail "host add $*: $(cat "$tmp/err")"

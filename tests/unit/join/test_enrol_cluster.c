@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "crypto/secret.h"
+#include "join/cluster_check.h"
 #include "join/manifests.h"
 
 #define ADMISSION "/apis/admissionregistration.k8s.io/v1"
@@ -30,6 +31,41 @@ Test(cluster, an_old_api_server_stays_as_it_was, .init = cluster_start, .fini = 
 	cr_assert_eq(apply(&err), -EOPNOTSUPP);
 	cr_expect_neq(strstr(err.text, "1.30"), NULL, "%s", err.text);
 	want_code(&cluster, 404, "GET", NULL, "/api/v1/namespaces/mesh-hosts");
+}
+
+static void post_crd(const char *plural, const char *version)
+{
+	want_code(&cluster, 201, "POST",
+		  json_pack("{s:{s:o, s:{s:s}}, s:{s:s, s:{s:s, s:s}, s:s, s:[{s:s, s:b, s:b}]}}", "metadata", "name",
+			    json_sprintf("%s.cilium.io", plural), "labels", "io.cilium.k8s.crd.schema.version", "1.33.12", "spec", "group",
+			    "cilium.io", "names", "plural", plural, "kind", "Any", "scope", "Cluster", "versions", "name", version,
+			    "served", 1, "storage", 1),
+		  "/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
+}
+
+/* Before anything is set up. */
+Test(cluster, is_checked, .init = cluster_start, .fini = cluster_stop)
+{
+	static const char *const plurals[] = {"ciliumidentities", "ciliumnodes", "ciliumendpoints", "ciliumnetworkpolicies",
+					      "ciliumclusterwidenetworkpolicies", "ciliumcidrgroups"};
+	CLEANUP(json) json_t *bare = NULL;
+	CLEANUP(json) json_t *whole = NULL;
+	CLEANUP(json) json_t *elsewhere = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(cluster_check(&admin, NULL, &bare, &err), 0, "%s", err.text);
+	cr_expect_eq(cluster_check_worst(bare), CILIUM_REFUSED, "it has no CRDs");
+	for (size_t i = 0; i < ARRAY_LEN(plurals); i++)
+		post_crd(plurals[i], "v2");
+	cr_assert_eq(cluster_check(&admin, NULL, &whole, &err), 0, "%s", err.text);
+	cr_expect_eq(cluster_check_worst(whole), CILIUM_FITS);
+	cluster_move_config("cilium");
+	cr_assert_eq(cluster_check(&admin, "cilium", &elsewhere, &err), 0, "%s", err.text);
+	cr_expect_eq(cluster_check_worst(elsewhere), CILIUM_FITS);
+	json_decref(elsewhere);
+	elsewhere = NULL;
+	cr_assert_eq(cluster_check(&admin, NULL, &elsewhere, &err), 0, "%s", err.text);
+	cr_expect_eq(cluster_check_worst(elsewhere), CILIUM_REFUSED, "it is not found");
 }
 
 Test(cluster, limits_come_before_rights, .init = cluster_start, .fini = cluster_stop)
