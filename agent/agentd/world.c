@@ -228,8 +228,10 @@ void world_free(struct world *w)
 
 int world_set_services(struct world *w, const struct conf *conf, const struct ip *own, size_t n_own)
 {
+	const struct kube_node *node = node_table_find(w->nodes, w->host);
 	const struct service_options services = {
 		.node = w->host,
+		.node_labels = node ? &node->labels : NULL,
 		.zone = conf->zone,
 		.has_load_balancers = conf->services.has_load_balancers,
 		.has_node_ports = conf->services.has_node_ports,

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/macro.h"
 #include "base/str.h"
+#include "service/node_match.h"
 
 #define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
 #define LABEL_HEADLESS	 "service.kubernetes.io/headless"
@@ -48,7 +49,7 @@ bool service_is_proxied(const struct kube_service *s, const struct service_optio
 
 	return is_own_proxy(proxy != NULL, proxy, opt) && !kube_pairs_get(&s->labels,
 									  LABEL_HEADLESS) &&
-	       !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME;
+	       !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME && node_match(&s->annotations, opt->node_labels);
 }
 
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/ip.h"
+#include "base/str.h"
 #include "kube/decode_service.h"
 #include "kube/decode_slice.h"
 
@@ -61,6 +62,7 @@ struct frontends {
 struct service_options {
 	const char *node;		  /* own node name; NULL = nothing is local */
 	const char *zone;		  /* own topology zone; NULL or "" = none */
+	const struct strv *node_labels;	  /* of our CiliumNode, "key=value"; NULL = none */
 	const char *proxy_name;		  /* own service-proxy-name; NULL or "" = the default proxy */
 	bool has_clustermesh;		  /* remote backends come from elsewhere: skip mirrored slices */
 	bool has_external_ips;		  /* CVE-2020-8554: leave it off unless asked for */
@@ -70,7 +72,7 @@ struct service_options {
 	size_t n_host_ips;
 };
 
-/* True if the proxy must handle the Service at all (labels service-proxy-name and headless). */
+/* True if this host must handle the Service at all (labels service-proxy-name and headless, annotations about nodes). */
 bool service_is_proxied(const struct kube_service *s, const struct service_options *opt);
 
 /* True if the slice counts for services (labels, managed-by, address type; not of a ServiceImport). */
