@@ -371,6 +371,15 @@ static bool is_in_source_ranges(const struct kube_service *s, const struct servi
 	return is_deny && opt->n_host_ips > 0;
 }
 
+/* A Service must not draw to itself what this host says to itself. */
+static bool is_of_host(const struct ip *ip, const struct service_options *opt)
+{
+	for (size_t i = 0; i < opt->n_host_ips; i++)
+		if (ip_eq(ip, &opt->host_ips[i]))
+			return true;
+	return ip_is_special(ip);
+}
+
 static int add_list(const struct select_ctx *x, uint8_t family, const struct ip *ips, size_t n,
 		    enum frontend_kind kind)
 {
@@ -380,8 +389,7 @@ static int add_list(const struct select_ctx *x, uint8_t family, const struct ip 
 	if (port == 0 || !is_exposed(x->s, kind))
 		return 0;
 	for (size_t i = 0; i < n && r >= 0; i++) {
-		/* A Service must not draw to itself what this host says to itself. */
-		if (kind != FRONTEND_NODE_PORT && ip_is_special(&ips[i]))
+		if (kind != FRONTEND_NODE_PORT && is_of_host(&ips[i], x->opt))
 			continue;
 		if (ips[i].family == family)
 			r = add_frontend(x, &ips[i], port, kind);

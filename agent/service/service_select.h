@@ -68,7 +68,7 @@ struct service_options {
 	bool has_external_ips;		  /* CVE-2020-8554: leave it off unless asked for */
 	bool has_load_balancers;
 	bool has_node_ports; /* of every node: one frontend, with the address that is all zero */
-	const struct ip *host_ips;	  /* own addresses, for loadBalancerSourceRanges */
+	const struct ip *host_ips;	  /* own addresses: no frontends, and judged by loadBalancerSourceRanges */
 	size_t n_host_ips;
 };
 

@@ -233,10 +233,12 @@ Test(select, source_ranges_and_their_policy)
 /* Whoever may write a Service could otherwise take over the resolver or the cloud's metadata of every host. */
 Test(select, no_service_has_an_address_of_the_host_itself)
 {
-	const struct service_options opt = {.has_load_balancers = true, .has_external_ips = true};
+	struct ip host = ip_of("172.19.100.2");
+	const struct service_options opt = {.has_load_balancers = true, .has_external_ips = true, .host_ips = &host, .n_host_ips = 1};
 
 	check_frontends("'type':'LoadBalancer','clusterIP':'10.96.0.1','externalIPs':['127.0.0.53','0.0.0.0','192.0.2.9']," PORTS,
-			";,'status':{'loadBalancer':{'ingress':[{'ip':'127.0.0.1'},{'ip':'169.254.169.254'},{'ip':'224.0.0.1'}]}}",
+			";,'status':{'loadBalancer':{'ingress':[{'ip':'127.0.0.1'},{'ip':'169.254.169.254'},{'ip':'224.0.0.1'},"
+			"{'ip':'172.19.100.2'}]}}",
 			&opt, "10.96.0.1:80/TCP 0 192.0.2.9:80/TCP 1 ");
 }
 
