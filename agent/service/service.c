@@ -464,6 +464,11 @@ int service_table_each_service(const struct service_table *t, service_fn fn, voi
 	return 0;
 }
 
+const char *service_table_skip_reason(const struct service_table *t, const struct kube_service *s)
+{
+	return service_skip_reason(s, &t->opt.o);
+}
+
 int service_table_restore_frontend(struct service_table *t, const struct ip *ip, uint16_t port,
 				   uint8_t proto, uint32_t id)
 {

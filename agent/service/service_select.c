@@ -43,13 +43,27 @@ static bool is_own_proxy(bool has_label, const char *label, const struct service
 	return has_label && str_eq(label, opt->proxy_name);
 }
 
-bool service_is_proxied(const struct kube_service *s, const struct service_options *opt)
+static bool has_virtual_address(const struct kube_service *s)
+{
+	return !kube_pairs_get(&s->labels, LABEL_HEADLESS) && !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME;
+}
+
+const char *service_skip_reason(const struct kube_service *s, const struct service_options *opt)
 {
 	const char *proxy = kube_pairs_get(&s->labels, LABEL_PROXY_NAME);
 
-	return is_own_proxy(proxy != NULL, proxy, opt) && !kube_pairs_get(&s->labels,
-									  LABEL_HEADLESS) &&
-	       !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME && node_match(&s->annotations, opt->node_labels);
+	if (!has_virtual_address(s))
+		return NULL;
+	if (!is_own_proxy(proxy != NULL, proxy, opt))
+		return "the label " LABEL_PROXY_NAME " gives it to another proxy";
+	if (!node_match(&s->annotations, opt->node_labels))
+		return "its annotations keep it from nodes with the labels of this host's CiliumNode";
+	return NULL;
+}
+
+bool service_is_proxied(const struct kube_service *s, const struct service_options *opt)
+{
+	return has_virtual_address(s) && !service_skip_reason(s, opt);
 }
 
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt)

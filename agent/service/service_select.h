@@ -75,6 +75,9 @@ struct service_options {
 /* True if this host must handle the Service at all (labels service-proxy-name and headless, annotations about nodes). */
 bool service_is_proxied(const struct kube_service *s, const struct service_options *opt);
 
+/* Why somebody who expects it to be would find it is not, as a sentence; NULL if it is, or has no address at all. */
+const char *service_skip_reason(const struct kube_service *s, const struct service_options *opt);
+
 /* True if the slice counts for services (labels, managed-by, address type; not of a ServiceImport). */
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt);
 

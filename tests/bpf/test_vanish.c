@@ -238,8 +238,12 @@ static void test_settings(struct vanish *v, uint64_t ended)
 	service_table_remove_slice(v->table, "legacy", "four");
 	apply(v);
 	expect_ended(v, ended + 1);
-	expect_and_close(udp, 0);
+	CHECK_EQ(error_of(udp), 0);
+	/* and what was left out until now is made good */
 	recon_sock_set(v->sock, RECON_SOCK_ALL);
+	apply(v);
+	expect_ended(v, ended + 2);
+	expect_and_close(udp, ECONNABORTED);
 }
 
 /* The agent was away when the backend vanished. */

@@ -265,6 +265,34 @@ Test(select, labels_and_annotations_decide)
 	check_frontends(spec, ",'annotations':{'service.cilium.io/type':'LoadBalancer'}", &none, "");
 }
 
+/* What is told of a Service that is left out: only where somebody would expect it. */
+Test(select, reasons)
+{
+	static const struct {
+		const char *meta, *spec, *want; /* a part of the sentence */
+	} cases[] = {
+		{"", "'clusterIP':'10.96.0.1'", NULL},
+		{"", "'clusterIP':'None'", NULL},
+		{"", "'type':'ExternalName','externalName':'a.b'", NULL},
+		{",'labels':{'service.kubernetes.io/service-proxy-name':'x'}", "'clusterIP':'10.96.0.1'", "another proxy"},
+		{",'labels':{'service.kubernetes.io/service-proxy-name':'x'}", "'clusterIP':'None'", NULL},
+		{",'annotations':{'service.cilium.io/node':'front'}", "'clusterIP':'10.96.0.1'", "CiliumNode"},
+		{",'annotations':{'service.cilium.io/node-selector':'!front'}", "'clusterIP':'10.96.0.1'", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(free) char *text = str_printf("{'metadata':{'namespace':'prod','name':'x'%s},'spec':{%s}}", cases[i].meta,
+						      cases[i].spec);
+		const struct service_options none = {0};
+		struct kube_service *s = service_of(text);
+		const char *reason = service_skip_reason(s, &none);
+
+		cr_expect_eq(reason != NULL, cases[i].want != NULL, "case %zu", i);
+		cr_expect(!reason || !cases[i].want || strstr(reason, cases[i].want), "case %zu: %s", i, reason);
+		kube_service_free(s);
+	}
+}
+
 Test(select, affinity)
 {
 	static const struct {
