@@ -144,6 +144,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/service/addr_index.c agent/service/addr_index.h \
 	agent/service/id_table.c agent/service/id_table.h \
+	agent/service/node_match.c agent/service/node_match.h \
 	agent/service/serve.c agent/service/serve.h \
 	agent/service/service.c agent/service/service.h \
 	agent/service/service_flush.c agent/service/service_private.h \

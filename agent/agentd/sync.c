@@ -348,7 +348,8 @@ static void on_node(bool is_deleted, const json_t *doc, void *arg)
 		node_table_remove(f->sync->t.nodes, json_str(doc, "metadata.name", ""));
 	} else {
 		r = kube_node_decode(doc, &n, &err);
-		if (r == 0 && f->sync->t.has_node_labels) {
+		/* Services may be there on hosts with certain labels only. */
+		if (r == 0 && (f->sync->t.has_node_labels || n->is_host)) {
 			r = kube_node_read_labels(n, doc);
 			if (r < 0)
 				kube_node_free(n);

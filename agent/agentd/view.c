@@ -277,6 +277,18 @@ static int frontend_json(const struct frontend *f, void *arg)
 	return 0;
 }
 
+/* A Service that somebody may miss. */
+static int skipped_json(const struct kube_service *s, void *arg)
+{
+	struct endpoint_walk *w = arg;
+	const char *reason = service_table_skip_reason(w->a->world->services, s);
+
+	if (reason)
+		add(w->list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:[], s:[], s:s}", "id", 0, "namespace", s->ns, "name", s->name,
+				       "type", "ClusterIP", "state", "skipped", "frontends", "backends", "reason", reason));
+	return 0;
+}
+
 static void portal_json(const struct serve_entry *e, const char *reason, void *arg)
 {
 	struct endpoint_walk *w = arg;
@@ -299,6 +311,7 @@ static int service_list(void *arg, const json_t *args, json_t **ret, struct err 
 		return r;
 	*ret = json_array();
 	(void)service_table_each(a->world->services, frontend_json, *ret); /* never stops early */
+	(void)service_table_each_service(a->world->services, skipped_json, &(struct endpoint_walk){.a = a, .list = *ret}); /* likewise */
 	if (a->serving)
 		serving_each(a->serving, portal_json, &(struct endpoint_walk){.a = a, .list = *ret});
 	return 0;

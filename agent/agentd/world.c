@@ -226,13 +226,21 @@ void world_free(struct world *w)
 	free(w);
 }
 
+/* Policy is asked about the backend where a service is translated: so it has to be done as for pods. */
+static bool is_translated(const struct world *w, enum conf_translate how)
+{
+	return how == CONF_TRANSLATE_ON || (how == CONF_TRANSLATE_AUTO && w->config.has_kube_proxy_replacement);
+}
+
 int world_set_services(struct world *w, const struct conf *conf, const struct ip *own, size_t n_own)
 {
+	const struct kube_node *node = node_table_find(w->nodes, w->host);
 	const struct service_options services = {
 		.node = w->host,
+		.node_labels = node ? &node->labels : NULL,
 		.zone = conf->zone,
-		.has_load_balancers = conf->services.has_load_balancers,
-		.has_node_ports = conf->services.has_node_ports,
+		.has_load_balancers = is_translated(w, conf->services.load_balancers),
+		.has_node_ports = is_translated(w, conf->services.node_ports),
 		.has_external_ips = conf->services.has_external_ips,
 		.host_ips = own,
 		.n_host_ips = n_own,

@@ -58,8 +58,9 @@ void world_free(struct world *w);
 DEFINE_CLEANUP(struct world *, world_free)
 
 /*
- * Which services this host translates, by its configuration and its own addresses (for loadBalancerSourceRanges).
- * If that is something new, all services are computed anew with the next world_update(). 0 or -ENOMEM.
+ * Which services this host translates: by its configuration, the labels of its CiliumNode and its own addresses
+ * (for loadBalancerSourceRanges). If that is something new, all services are computed anew with the next
+ * world_update(). 0 or -ENOMEM.
  */
 int world_set_services(struct world *w, const struct conf *conf, const struct ip *own, size_t n_own);
 

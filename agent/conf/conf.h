@@ -19,6 +19,8 @@
 #define CONF_DEFAULT_PATH MESH_SYSCONFDIR "/mesh-external-agent/mesh-external-agent.conf"
 
 enum conf_attach { CONF_ATTACH_AUTO, CONF_ATTACH_CLSACT };
+/* Whether a kind of address of services is translated; auto: as Cilium does in this cluster. */
+enum conf_translate { CONF_TRANSLATE_AUTO, CONF_TRANSLATE_ON, CONF_TRANSLATE_OFF };
 enum conf_end { CONF_END_NONE, CONF_END_UDP, CONF_END_ALL };
 enum conf_boot { CONF_BOOT_LAST, CONF_BOOT_CLOSED, CONF_BOOT_OPEN };
 enum conf_revoked { CONF_REVOKED_ENFORCE, CONF_REVOKED_STAND_DOWN };
@@ -86,7 +88,8 @@ struct conf {
 		bool has_resolved; /* systemd-resolved is told of the names of the cluster */
 	} dns;
 	struct {
-		bool has_load_balancers, has_node_ports, has_external_ips; /* translated beside ClusterIPs */
+		enum conf_translate load_balancers, node_ports; /* beside ClusterIPs */
+		bool has_external_ips;
 		enum conf_end end_connections; /* to backends that vanished */
 	} services;
 	struct {

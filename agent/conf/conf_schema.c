@@ -10,6 +10,8 @@ static const struct conf_choice log_levels[] = {
 	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
 static const struct conf_choice revoked[] = {
 	{"enforce", CONF_REVOKED_ENFORCE}, {"stand-down", CONF_REVOKED_STAND_DOWN}, {NULL, 0}};
+static const struct conf_choice translate[] = {
+	{"auto", CONF_TRANSLATE_AUTO}, {"on", CONF_TRANSLATE_ON}, {"off", CONF_TRANSLATE_OFF}, {NULL, 0}};
 static const struct conf_choice ends[] = {
 	{"all", CONF_END_ALL}, {"udp", CONF_END_UDP}, {"none", CONF_END_NONE}, {NULL, 0}};
 static const struct conf_choice attach[] = {{"auto", CONF_ATTACH_AUTO}, {"clsact", CONF_ATTACH_CLSACT}, {NULL, 0}};
@@ -71,10 +73,10 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Answers of other servers to keep"},
 	{"dns.resolved", CONF_BOOL, AT(dns.has_resolved), "false", .is_restart = true,
 	 .doc = "Whether systemd-resolved is made to ask the agent for the names of the cluster"},
-	{"services.load-balancers", CONF_BOOL, AT(services.has_load_balancers), "true",
-	 .doc = "Whether addresses of load balancers lead to the backends, too"},
-	{"services.node-ports", CONF_BOOL, AT(services.has_node_ports), "true",
-	 .doc = "Whether node ports of all nodes do"},
+	{"services.load-balancers", CONF_CHOICE, AT(services.load_balancers), "\"auto\"", .choices = translate,
+	 .doc = "Whether addresses of load balancers lead to the backends; auto: if Cilium replaces kube-proxy"},
+	{"services.node-ports", CONF_CHOICE, AT(services.node_ports), "\"auto\"", .choices = translate,
+	 .doc = "Whether node ports of all nodes do; auto: likewise"},
 	{"services.external-ips", CONF_BOOL, AT(services.has_external_ips), "false",
 	 .doc = "Whether externalIPs do, which whoever may write Services can set to any address"},
 	{"services.end-connections", CONF_CHOICE, AT(services.end_connections), "\"all\"", .choices = ends,

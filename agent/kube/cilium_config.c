@@ -191,6 +191,17 @@ static int read_switches(const json_t *map, struct cilium_config *c, struct err 
 	return 0;
 }
 
+/* "strict", "partial", "probe" and "disabled" were the values before 1.14; partial ones named what they replace. */
+static int read_replacement(const json_t *map, struct cilium_config *c, struct err *reterr)
+{
+	const char *mode = value_of(map, "kube-proxy-replacement", "false");
+	bool has_node_port = false;
+	int r = read_bool(map, "enable-node-port", false, &has_node_port, reterr);
+
+	c->has_kube_proxy_replacement = str_eq(mode, "true") || str_eq(mode, "strict") || has_node_port;
+	return r;
+}
+
 int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, struct err *reterr)
 {
 	struct cilium_config c;
@@ -207,6 +218,8 @@ int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, stru
 		r = read_switches(configmap, &c, reterr);
 	if (r == 0)
 		r = read_names(configmap, &c, reterr);
+	if (r == 0)
+		r = read_replacement(configmap, &c, reterr);
 	if (r < 0)
 		return r;
 	native = value_of(configmap, "ipv4-native-routing-cidr", NULL);

@@ -36,6 +36,7 @@ struct cilium_config {
 	bool has_node_selector_labels;
 	bool has_l7_proxy;
 	bool has_mesh_auth;
+	bool has_kube_proxy_replacement; /* Cilium translates node ports and load balancers, too, before policy is asked */
 	bool has_audit_mode;
 	uint32_t fqdn_min_ttl_s;  /* tofqdns-min-ttl */
 	uint32_t fqdn_max_ips;	  /* tofqdns-endpoint-max-ip-per-hostname; 0 = our limit */

@@ -180,9 +180,11 @@ static void on_dumped(int e, const struct err *why, void *arg)
 {
 	struct recon_sock *r = arg;
 
-	if (e < 0 && e != -ENOENT) /* no such sockets can be listed: nothing to end */
-		log_event(LOG_WARNING, "service.sockets", "cannot list sockets: connections to backends that vanished stay",
+	if (e < 0 && e != -ENOENT) { /* no such sockets can be listed: nothing to end */
+		log_event(LOG_WARNING, "service.sockets", "cannot list sockets: connections to backends that vanished stay for now",
 			  F_STR("why", why->text));
+		r->has_looked = false; /* the next look finds them again */
+	}
 	if (--r->dumps == 0)
 		walk_end(r);
 }
@@ -279,7 +281,7 @@ int recon_sock_look(struct recon_sock *r)
 		targets_clear(&r->waiting);
 		return 0;
 	}
-	if (!r->has_looked) {
+	if (!r->has_looked && r->end != RECON_SOCK_NONE) {
 		e = bpfmap_each(r->obj, BPFOBJ_SOCK_REV, add_left, r);
 		if (e < 0)
 			return e;
@@ -349,6 +351,8 @@ void recon_sock_free(struct recon_sock *r)
 
 void recon_sock_set(struct recon_sock *r, enum recon_sock_end end)
 {
+	if (end != r->end)
+		r->has_looked = false; /* what was of no interest until now */
 	r->end = end;
 }
 

@@ -30,7 +30,7 @@ int recon_sock_new(struct loop *l, const struct bpfobj *o, struct service_table 
 void recon_sock_free(struct recon_sock *r);
 DEFINE_CLEANUP(struct recon_sock *, recon_sock_free)
 
-/* Which connections are ended; RECON_SOCK_ALL at first. */
+/* Which connections are ended, from the next look on; RECON_SOCK_ALL at first. */
 void recon_sock_set(struct recon_sock *r, enum recon_sock_end end);
 
 /*

@@ -29,6 +29,7 @@ static void options_done(struct options_copy *c)
 	free(c->node);
 	free(c->zone);
 	free(c->proxy_name);
+	strv_done(&c->node_labels);
 	free(c->host_ips);
 	*c = (struct options_copy){0};
 }
@@ -49,6 +50,15 @@ static int copy_ips(const struct ip *ips, size_t n, struct ip **ret)
 	return 0;
 }
 
+static int copy_labels(const struct strv *labels, struct strv *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; labels && r == 0 && i < labels->n; i++)
+		r = strv_add(ret, labels->v[i]);
+	return r;
+}
+
 static int options_copy(const struct service_options *opt, struct options_copy *ret)
 {
 	static const struct service_options none;
@@ -56,6 +66,7 @@ static int options_copy(const struct service_options *opt, struct options_copy *
 
 	if (copy_text(c.o.node, &c.node) < 0 || copy_text(c.o.zone, &c.zone) < 0 ||
 	    copy_text(c.o.proxy_name, &c.proxy_name) < 0 ||
+	    copy_labels(c.o.node_labels, &c.node_labels) < 0 ||
 	    copy_ips(c.o.host_ips, c.o.n_host_ips, &c.host_ips) < 0) {
 		options_done(&c);
 		return -ENOMEM;
@@ -64,6 +75,7 @@ static int options_copy(const struct service_options *opt, struct options_copy *
 	c.o.zone = c.zone;
 	c.o.proxy_name = c.proxy_name;
 	c.o.host_ips = c.host_ips;
+	c.o.node_labels = NULL; /* that of the copy, wherever it comes to lie */
 	*ret = c;
 	return 0;
 }
@@ -78,6 +90,7 @@ int service_table_new(const struct service_options *opt, struct service_table **
 		free(t);
 		return -ENOMEM;
 	}
+	t->opt.o.node_labels = &t->opt.node_labels;
 	t->backend_ids.max = LIMIT_BACKENDS;
 	t->frontend_ids.max = MAX_FRONTENDS;
 	t->by_addr.key = slice_addr_key;
@@ -153,9 +166,22 @@ static bool text_same(const char *a, const char *b)
 	return str_eq(a ? a : "", b ? b : "");
 }
 
+static bool labels_same(const struct strv *a, const struct strv *b)
+{
+	size_t n = a ? a->n : 0;
+
+	if (n != (b ? b->n : 0))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!str_eq(a->v[i], b->v[i]))
+			return false;
+	return true;
+}
+
 static bool options_same(const struct service_options *a, const struct service_options *b)
 {
 	return text_same(a->node, b->node) && text_same(a->zone, b->zone) && text_same(a->proxy_name, b->proxy_name) &&
+	       labels_same(a->node_labels, b->node_labels) &&
 	       a->has_clustermesh == b->has_clustermesh && a->has_external_ips == b->has_external_ips &&
 	       a->has_load_balancers == b->has_load_balancers && a->has_node_ports == b->has_node_ports &&
 	       a->n_host_ips == b->n_host_ips &&
@@ -177,6 +203,7 @@ int service_table_set_options(struct service_table *t, const struct service_opti
 		return r;
 	options_done(&t->opt);
 	t->opt = fresh;
+	t->opt.o.node_labels = &t->opt.node_labels;
 	HASH_ITER (hh, t->services, e, next)
 		service_mark_dirty(t, e);
 	return 0;
@@ -435,6 +462,11 @@ int service_table_each_service(const struct service_table *t, service_fn fn, voi
 			return r;
 	}
 	return 0;
+}
+
+const char *service_table_skip_reason(const struct service_table *t, const struct kube_service *s)
+{
+	return service_skip_reason(s, &t->opt.o);
 }
 
 int service_table_restore_frontend(struct service_table *t, const struct ip *ip, uint16_t port,

@@ -58,6 +58,9 @@ int service_table_each(const struct service_table *t, service_frontend_fn fn, vo
 typedef int (*service_fn)(const struct kube_service *s, void *arg);
 int service_table_each_service(const struct service_table *t, service_fn fn, void *arg);
 
+/* service_skip_reason() with the options of the table. */
+const char *service_table_skip_reason(const struct service_table *t, const struct kube_service *s);
+
 /*
  * Reserves the id of a frontend or backend before the first flush, so that ids survive a restart.
  * -EEXIST if either is taken; -ERANGE for an id out of range; -ENOMEM.

@@ -51,6 +51,7 @@ struct slice_entry {
 struct options_copy {
 	struct service_options o; /* points into the rest */
 	char *node, *zone, *proxy_name;
+	struct strv node_labels;
 	struct ip *host_ips;
 };
 

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/macro.h"
 #include "base/str.h"
+#include "service/node_match.h"
 
 #define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
 #define LABEL_HEADLESS	 "service.kubernetes.io/headless"
@@ -42,13 +43,27 @@ static bool is_own_proxy(bool has_label, const char *label, const struct service
 	return has_label && str_eq(label, opt->proxy_name);
 }
 
-bool service_is_proxied(const struct kube_service *s, const struct service_options *opt)
+static bool has_virtual_address(const struct kube_service *s)
+{
+	return !kube_pairs_get(&s->labels, LABEL_HEADLESS) && !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME;
+}
+
+const char *service_skip_reason(const struct kube_service *s, const struct service_options *opt)
 {
 	const char *proxy = kube_pairs_get(&s->labels, LABEL_PROXY_NAME);
 
-	return is_own_proxy(proxy != NULL, proxy, opt) && !kube_pairs_get(&s->labels,
-									  LABEL_HEADLESS) &&
-	       !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME;
+	if (!has_virtual_address(s))
+		return NULL;
+	if (!is_own_proxy(proxy != NULL, proxy, opt))
+		return "the label " LABEL_PROXY_NAME " gives it to another proxy";
+	if (!node_match(&s->annotations, opt->node_labels))
+		return "its annotations keep it from nodes with the labels of this host's CiliumNode";
+	return NULL;
+}
+
+bool service_is_proxied(const struct kube_service *s, const struct service_options *opt)
+{
+	return has_virtual_address(s) && !service_skip_reason(s, opt);
 }
 
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt)
@@ -370,6 +385,15 @@ static bool is_in_source_ranges(const struct kube_service *s, const struct servi
 	return is_deny && opt->n_host_ips > 0;
 }
 
+/* A Service must not draw to itself what this host says to itself. */
+static bool is_of_host(const struct ip *ip, const struct service_options *opt)
+{
+	for (size_t i = 0; i < opt->n_host_ips; i++)
+		if (ip_eq(ip, &opt->host_ips[i]))
+			return true;
+	return ip_is_special(ip);
+}
+
 static int add_list(const struct select_ctx *x, uint8_t family, const struct ip *ips, size_t n,
 		    enum frontend_kind kind)
 {
@@ -379,8 +403,7 @@ static int add_list(const struct select_ctx *x, uint8_t family, const struct ip 
 	if (port == 0 || !is_exposed(x->s, kind))
 		return 0;
 	for (size_t i = 0; i < n && r >= 0; i++) {
-		/* A Service must not draw to itself what this host says to itself. */
-		if (kind != FRONTEND_NODE_PORT && ip_is_special(&ips[i]))
+		if (kind != FRONTEND_NODE_PORT && is_of_host(&ips[i], x->opt))
 			continue;
 		if (ips[i].family == family)
 			r = add_frontend(x, &ips[i], port, kind);

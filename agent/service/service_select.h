@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/ip.h"
+#include "base/str.h"
 #include "kube/decode_service.h"
 #include "kube/decode_slice.h"
 
@@ -61,17 +62,21 @@ struct frontends {
 struct service_options {
 	const char *node;		  /* own node name; NULL = nothing is local */
 	const char *zone;		  /* own topology zone; NULL or "" = none */
+	const struct strv *node_labels;	  /* of our CiliumNode, "key=value"; NULL = none */
 	const char *proxy_name;		  /* own service-proxy-name; NULL or "" = the default proxy */
 	bool has_clustermesh;		  /* remote backends come from elsewhere: skip mirrored slices */
 	bool has_external_ips;		  /* CVE-2020-8554: leave it off unless asked for */
 	bool has_load_balancers;
 	bool has_node_ports; /* of every node: one frontend, with the address that is all zero */
-	const struct ip *host_ips;	  /* own addresses, for loadBalancerSourceRanges */
+	const struct ip *host_ips;	  /* own addresses: no frontends, and judged by loadBalancerSourceRanges */
 	size_t n_host_ips;
 };
 
-/* True if the proxy must handle the Service at all (labels service-proxy-name and headless). */
+/* True if this host must handle the Service at all (labels service-proxy-name and headless, annotations about nodes). */
 bool service_is_proxied(const struct kube_service *s, const struct service_options *opt);
+
+/* Why somebody who expects it to be would find it is not, as a sentence; NULL if it is, or has no address at all. */
+const char *service_skip_reason(const struct kube_service *s, const struct service_options *opt);
 
 /* True if the slice counts for services (labels, managed-by, address type; not of a ServiceImport). */
 bool service_slice_counts(const struct kube_slice *s, const struct service_options *opt);

@@ -266,28 +266,28 @@ static void test_node_ports(struct sock_lab *l, int a)
 {
 	int c = serve(SOCK_STREAM, "::1", 7003);
 
-	harness_ip(&l->h, "172.19.100.11", 6, 0, MESH_IP_NODE);
-	harness_ip(&l->h, "172.19.100.12", 4711, 0, MESH_IP_NODE); /* whatever else the node is */
-	harness_ip(&l->h, "172.19.100.13", 6, 0, 0); /* another external host */
+	harness_ip(&l->h, "192.0.2.11", 6, 0, MESH_IP_NODE);
+	harness_ip(&l->h, "192.0.2.12", 4711, 0, MESH_IP_NODE); /* whatever else the node is */
+	harness_ip(&l->h, "192.0.2.13", 6, 0, 0); /* another external host */
 	harness_ip(&l->h, "fd00:19::11", 6, 0, MESH_IP_NODE);
 	slot(l, 50, 0, "127.0.0.1", 7001, 1);
 	node_port(l, "0.0.0.0", 30080, IPPROTO_TCP, (struct mesh_svc){50, 1, 0, 0, 50});
 	slot(l, 51, 0, "::1", 7003, 3);
 	node_port(l, "::", 30080, IPPROTO_TCP, (struct mesh_svc){51, 1, 0, 0, 51});
 	node_port(l, "0.0.0.0", 30081, IPPROTO_TCP, (struct mesh_svc){52, 0, 0, 0, 52});
-	CHECK_EQ(try4("172.19.100.11", 30080), -ENETUNREACH); /* no range, no node ports */
+	CHECK_EQ(try4("192.0.2.11", 30080), -ENETUNREACH); /* no range, no node ports */
 	l->h.c->node_port_min = 30080;
 	l->h.c->node_port_max = 30081;
-	CHECK_EQ(try4("172.19.100.11", 30080), 0);
-	CHECK_EQ(try6("172.19.100.12", 30080), 0); /* mapped */
+	CHECK_EQ(try4("192.0.2.11", 30080), 0);
+	CHECK_EQ(try6("192.0.2.12", 30080), 0); /* mapped */
 	CHECK_EQ(accepted(a), 2);
 	CHECK_EQ(try6("fd00:19::11", 30080), 0);
 	CHECK_EQ(accepted(c), 1);
-	CHECK_EQ(try4("172.19.100.11", 30081), bpfobj_features(l->h.obj)->has_set_retval ? -EHOSTUNREACH : -EPERM);
+	CHECK_EQ(try4("192.0.2.11", 30081), bpfobj_features(l->h.obj)->has_set_retval ? -EHOSTUNREACH : -EPERM);
 	/* in the range, but of no Service; beside it; of no node; this host itself, by whatever name */
-	CHECK_EQ(try4("172.19.100.11", 30082), -ENETUNREACH);
-	CHECK_EQ(try4("172.19.100.11", 30079), -ENETUNREACH);
-	CHECK_EQ(try4("172.19.100.13", 30080), -ENETUNREACH);
+	CHECK_EQ(try4("192.0.2.11", 30082), -ENETUNREACH);
+	CHECK_EQ(try4("192.0.2.11", 30079), -ENETUNREACH);
+	CHECK_EQ(try4("192.0.2.13", 30080), -ENETUNREACH);
 	CHECK_EQ(try4("127.0.0.1", 30080), -ECONNREFUSED);
 	CHECK_EQ(try6("::1", 30080), -ECONNREFUSED);
 	struct sockaddr_in any = sa4("0.0.0.0", 30080);
@@ -302,7 +302,7 @@ static void test_node_ports(struct sock_lab *l, int a)
 /* Datagrams, both ways: the answer comes from the node that was asked. */
 static void test_node_port_udp(struct sock_lab *l)
 {
-	struct sockaddr_in to = sa4("172.19.100.11", 30080), from = {0};
+	struct sockaddr_in to = sa4("192.0.2.11", 30080), from = {0};
 	int server = serve(SOCK_DGRAM, "127.0.0.1", 7054), fd = make_socket(AF_INET, SOCK_DGRAM);
 	struct sockaddr_in6 client;
 	socklen_t len = sizeof(client);

@@ -133,7 +133,7 @@ manifests() {
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: default}}
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: cilium-config, namespace: kube-system}, data: {
- identity-allocation-mode: crd, cluster-name: default, routing-mode: tunnel, tunnel-protocol: $TUNNEL,
+ identity-allocation-mode: crd, cluster-name: default, routing-mode: tunnel, tunnel-protocol: $TUNNEL, kube-proxy-replacement: "true",
  enable-ipv4: "true", enable-ipv6: "false", cluster-pool-ipv4-cidr: 10.244.0.0/16}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: temple, namespace: legacy}, spec: {

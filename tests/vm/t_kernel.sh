@@ -7,7 +7,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 vm_enter "$0" "$@"
 KERNEL=${1:-${KERNEL:-6.1}}
 
-PROGRAMS="bpf/insns bpf/test_attach bpf/test_datapath bpf/test_model bpf/test_recon bpf/test_snapshot bpf/test_sock netns/test_net"
+PROGRAMS="bpf/insns bpf/test_attach bpf/test_datapath bpf/test_model bpf/test_recon bpf/test_snapshot bpf/test_sock bpf/test_vanish netns/test_net"
 began=$SECONDS
 vm_begin
 vm up kernel 172.19.100.2/24 "$KERNEL" || die "the machine does not start"
@@ -18,10 +18,12 @@ vm copy kernel "$T/tests" /root || die "the programs cannot be copied"
 for p in $PROGRAMS; do
 	p=${p##*/}
 	first=
-	if [ $p = test_sock ]; then # where namespaces cannot be told apart the first one is used: it is ours
+	case $p in
+	test_sock | test_vanish) # where namespaces cannot be told apart the first one is used: it is ours
 		first=LAB_IN_FIRST_NETNS=1
-		vm exec kernel ip route del default
-	fi
+		vm exec kernel ip route flush default
+		;;
+	esac
 	vm exec kernel env $first timeout 300 "/root/tests/$p" >"$T/out" 2>&1
 	status=$?
 	if [ $status = 77 ]; then

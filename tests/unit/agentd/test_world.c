@@ -191,10 +191,17 @@ Test(world, services_follow_the_configuration, .init = setup, .fini = teardown)
 	add_zoned();
 	expect_services(&conf, 1, 2);
 	expect_services(&c, 1, 1);
-	c.services.has_node_ports = true;
+	c.services.node_ports = CONF_TRANSLATE_ON;
 	expect_services(&c, 2, 2);
 	c.zone = NULL;
 	expect_services(&c, 2, 4);
+	/* as Cilium does in the cluster */
+	c.services.node_ports = CONF_TRANSLATE_AUTO;
+	expect_services(&c, 1, 2);
+	w->config.has_kube_proxy_replacement = true;
+	expect_services(&c, 2, 4);
+	c.services.node_ports = CONF_TRANSLATE_OFF;
+	expect_services(&c, 1, 2);
 }
 
 /* Nodes and API servers are no endpoints: what is gone from the services there is gone. */

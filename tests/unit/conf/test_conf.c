@@ -321,7 +321,7 @@ Test(conf, a_reload_takes_every_live_key)
 		"log-level = \"debug\"; interfaces = [ \"eth7\" ]; addresses = [ \"192.0.2.1\" ]; mtu = 1300;\n"
 		"revoked-action = \"stand-down\"; policy-audit-mode = true;\n"
 		"failsafe: { enabled = false; automatic = false; inbound = ( ); outbound = ( { protocol = \"tcp\"; port = 1; } ); };\n"
-		"services: { load-balancers = false; node-ports = false; external-ips = true; end-connections = \"none\"; };\n"
+		"services: { load-balancers = \"off\"; node-ports = \"on\"; external-ips = true; end-connections = \"none\"; };\n"
 		"monitor: { rate = 7; burst = 8; };";
 	CLEANUP(conf_free) struct conf *running = NULL;
 	CLEANUP(conf_free) struct conf *next = NULL;

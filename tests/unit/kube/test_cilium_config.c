@@ -42,6 +42,28 @@ Test(cilium_config, defaults)
 	cr_expect(cilium_config_same(&c, &d));
 }
 
+Test(cilium_config, kube_proxy_replacement)
+{
+	static const struct {
+		const char *mode, *node_port;
+		bool want;
+	} cases[] = {{"true", "", true},     {"strict", "", true},    {"false", "", false},	{"disabled", "", false},
+		     {"partial", "", false}, {"partial", "true", true}, {"probe", "false", false}, {"", "", false}};
+	static const char *const bad[] = {"enable-node-port", "maybe", NULL};
+	struct cilium_config c;
+	struct err err = {0};
+
+	cr_assert_eq(parse(NULL, &c, NULL), 0);
+	cr_expect_not(c.has_kube_proxy_replacement);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *const pairs[] = {"kube-proxy-replacement", cases[i].mode, "enable-node-port", cases[i].node_port, NULL};
+
+		cr_assert_eq(parse(pairs, &c, NULL), 0);
+		cr_expect_eq(c.has_kube_proxy_replacement, cases[i].want, "%s, %s", cases[i].mode, cases[i].node_port);
+	}
+	cr_expect_eq(parse(bad, &c, &err), -EINVAL);
+}
+
 Test(cilium_config, names)
 {
 	static const char *const set[] = {"tofqdns-min-ttl", "3600", "tofqdns-endpoint-max-ip-per-hostname", "50",

@@ -233,10 +233,12 @@ Test(select, source_ranges_and_their_policy)
 /* Whoever may write a Service could otherwise take over the resolver or the cloud's metadata of every host. */
 Test(select, no_service_has_an_address_of_the_host_itself)
 {
-	const struct service_options opt = {.has_load_balancers = true, .has_external_ips = true};
+	struct ip host = ip_of("172.19.100.2");
+	const struct service_options opt = {.has_load_balancers = true, .has_external_ips = true, .host_ips = &host, .n_host_ips = 1};
 
 	check_frontends("'type':'LoadBalancer','clusterIP':'10.96.0.1','externalIPs':['127.0.0.53','0.0.0.0','192.0.2.9']," PORTS,
-			";,'status':{'loadBalancer':{'ingress':[{'ip':'127.0.0.1'},{'ip':'169.254.169.254'},{'ip':'224.0.0.1'}]}}",
+			";,'status':{'loadBalancer':{'ingress':[{'ip':'127.0.0.1'},{'ip':'169.254.169.254'},{'ip':'224.0.0.1'},"
+			"{'ip':'172.19.100.2'}]}}",
 			&opt, "10.96.0.1:80/TCP 0 192.0.2.9:80/TCP 1 ");
 }
 
@@ -261,6 +263,34 @@ Test(select, labels_and_annotations_decide)
 	check_frontends(spec, ",'labels':{'service.kubernetes.io/headless':''}", &none, "");
 	check_frontends(spec, ",'annotations':{'service.cilium.io/type':'ClusterIP'}", &none, "10.96.0.1:80/TCP 0 ");
 	check_frontends(spec, ",'annotations':{'service.cilium.io/type':'LoadBalancer'}", &none, "");
+}
+
+/* What is told of a Service that is left out: only where somebody would expect it. */
+Test(select, reasons)
+{
+	static const struct {
+		const char *meta, *spec, *want; /* a part of the sentence */
+	} cases[] = {
+		{"", "'clusterIP':'10.96.0.1'", NULL},
+		{"", "'clusterIP':'None'", NULL},
+		{"", "'type':'ExternalName','externalName':'a.b'", NULL},
+		{",'labels':{'service.kubernetes.io/service-proxy-name':'x'}", "'clusterIP':'10.96.0.1'", "another proxy"},
+		{",'labels':{'service.kubernetes.io/service-proxy-name':'x'}", "'clusterIP':'None'", NULL},
+		{",'annotations':{'service.cilium.io/node':'front'}", "'clusterIP':'10.96.0.1'", "CiliumNode"},
+		{",'annotations':{'service.cilium.io/node-selector':'!front'}", "'clusterIP':'10.96.0.1'", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CLEANUP(free) char *text = str_printf("{'metadata':{'namespace':'prod','name':'x'%s},'spec':{%s}}", cases[i].meta,
+						      cases[i].spec);
+		const struct service_options none = {0};
+		struct kube_service *s = service_of(text);
+		const char *reason = service_skip_reason(s, &none);
+
+		cr_expect_eq(reason != NULL, cases[i].want != NULL, "case %zu", i);
+		cr_expect(!reason || !cases[i].want || strstr(reason, cases[i].want), "case %zu: %s", i, reason);
+		kube_service_free(s);
+	}
 }
 
 Test(select, affinity)

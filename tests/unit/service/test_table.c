@@ -197,6 +197,30 @@ Test(table, options_recompute_everything)
 	service_table_free(t);
 }
 
+/* Labels of the host's node come and go while a Service waits for one. */
+Test(table, node_labels_are_copied)
+{
+	struct service_table *t = new_table();
+	struct kube_service *s = service_of("{'metadata':{'namespace':'prod','name':'edge','annotations':"
+					    "{'service.cilium.io/node-selector':'edge'}},'spec':{'clusterIP':'10.96.0.1',"
+					    "'ports':[{'port':80}]}}");
+	struct strv labels = {0};
+	const struct service_options opt = {.node_labels = &labels};
+
+	cr_assert(service_table_upsert(t, s) == 0);
+	expect_flush(t, "");
+	cr_assert(strv_add(&labels, "edge=true") == 0);
+	cr_assert(service_table_set_options(t, &opt) == 0);
+	labels.v[0][0] = 'x';
+	expect_flush(t, "+10.96.0.1=edge/0 ");
+	cr_assert(service_table_set_options(t, &opt) == 0);
+	expect_flush(t, "-10.96.0.1=edge/0 ");
+	strv_done(&labels);
+	cr_assert(service_table_set_options(t, &opt) == 0);
+	expect_flush(t, "");
+	service_table_free(t);
+}
+
 static void count_unused(const struct ip *ip, uint16_t port, uint8_t proto, void *arg)
 {
 	struct ip want = ip_of("10.1.0.1");
