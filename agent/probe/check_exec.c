@@ -53,6 +53,9 @@ static void run(char *const *argv, int in, int out)
 	if (setsid() < 0 || chdir("/") < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 || dup2(in, STDIN_FILENO) < 0 ||
 	    dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || !drop_rights())
 		_exit(NOT_STARTED);
+#ifdef SYS_close_range
+	(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* what was handed to us; ours close by themselves */
+#endif
 	(void)execve(argv[0], argv, env);
 	_exit(NOT_STARTED);
 }
