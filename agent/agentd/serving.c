@@ -195,11 +195,15 @@ void serving_each(const struct serving *s, serving_fn fn, void *arg)
 {
 	for (size_t i = 0; i < s->plan.n; i++) {
 		const struct serve_entry *e = &s->plan.v[i];
-		const char *reason = e->reason;
+		const char *failure = e->status == SERVE_OK ? publish_status(s->publish, e->service) : serve_status_str(e->status);
+		bool is_published = e->status == SERVE_OK && (!failure || !*failure);
+		const char *reason = e->reason ? e->reason : e->health;
 
-		if (!reason)
-			reason = e->status == SERVE_OK ? publish_status(s->publish, e->service) : serve_status_str(e->status);
-		fn(e, reason ? reason : "", arg);
+		if (e->status == SERVE_OK && !is_published)
+			reason = failure; /* the newest trouble */
+		else if (!reason)
+			reason = failure;
+		fn(e, is_published, reason ? reason : "", arg);
 	}
 }
 

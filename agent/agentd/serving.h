@@ -25,8 +25,11 @@ void serving_kick(struct serving *s);
 /* Tells clients to go, then takes the slices away; see publish_drain(). */
 int serving_drain(struct serving *s, void (*on_done)(size_t n_left, void *arg), void *arg);
 
-/* Calls fn for each Service that names this host, with why it is not served, or "". */
-typedef void (*serving_fn)(const struct serve_entry *e, const char *reason, void *arg);
+/*
+ * Calls fn for each Service that names this host. `is_published`: the API has what it should have; `reason`: why
+ * not, or why clients do not come all the same, or "".
+ */
+typedef void (*serving_fn)(const struct serve_entry *e, bool is_published, const char *reason, void *arg);
 void serving_each(const struct serving *s, serving_fn fn, void *arg);
 
 /* The configured named ports as the CiliumEndpoint has them; NULL when out of memory. */

@@ -289,12 +289,68 @@ static int skipped_json(const struct kube_service *s, void *arg)
 	return 0;
 }
 
-static void portal_json(const struct serve_entry *e, const char *reason, void *arg)
+static bool is_condition(const json_t *endpoint, const char *name)
+{
+	return json_is_true(json_object_get(json_object_get(endpoint, "conditions"), name));
+}
+
+static const char *endpoint_state(const json_t *endpoint)
+{
+	return is_condition(endpoint, "terminating") ? "terminating" : is_condition(endpoint, "ready") ? "active" : "not-ready";
+}
+
+/* This host as the EndpointSlices of one Service have it, an element for each port. */
+static json_t *portal_backends(const struct serve_entry *e)
+{
+	json_t *list = json_array();
+
+	for (size_t f = 0; f < 2; f++) {
+		const json_t *endpoint = json_array_get(json_object_get(e->slice[f], "endpoints"), 0), *port;
+		size_t i;
+
+		if (e->is_held[f])
+			continue; /* as it was before: that is not known here */
+		json_array_foreach(json_object_get(e->slice[f], "ports"), i, port) {
+			const char *protocol = json_str(port, "protocol", "");
+
+			add(list, json_pack("{s:O, s:O, s:s, s:s}", "address",
+					    json_array_get(json_object_get(endpoint, "addresses"), 0), "port",
+					    json_object_get(port, "port"), "protocol",
+					    str_eq(protocol, "UDP") ? "udp" : str_eq(protocol, "SCTP") ? "sctp" : "tcp", "state",
+					    endpoint_state(endpoint)));
+		}
+	}
+	return list;
+}
+
+/* The state for a person: the best that a family has, since one is enough for clients of that family. */
+static const char *portal_state(const struct serve_entry *e, bool is_published)
+{
+	const char *state = NULL;
+
+	if (e->status == SERVE_STOPPED)
+		return "stopped";
+	if (!is_published)
+		return "skipped";
+	for (size_t f = 0; f < 2; f++) {
+		const json_t *endpoint = json_array_get(json_object_get(e->slice[f], "endpoints"), 0);
+		const char *s = endpoint ? endpoint_state(endpoint) : NULL;
+
+		if (s && e->is_held[f])
+			return "undecided";
+		if (s && str_eq(s, "active"))
+			return "portal";
+		state = s && (!state || str_eq(s, "terminating")) ? s : state;
+	}
+	return state ? state : "portal";
+}
+
+static void portal_json(const struct serve_entry *e, bool is_published, const char *reason, void *arg)
 {
 	struct endpoint_walk *w = arg;
 	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:[], s:o}", "id", 0, "namespace", w->a->join.namespace, "name",
-			      e->service, "type", "portal", "state", e->status == SERVE_OK && !*reason ? "portal" : "skipped",
-			      "frontends", "backends", json_array());
+			      e->service, "type", "portal", "state", portal_state(e, is_published), "frontends", "backends",
+			      portal_backends(e));
 
 	if (o && *reason)
 		(void)json_object_set_new(o, "reason", json_string(reason)); /* out of memory: missing */

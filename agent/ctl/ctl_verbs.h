@@ -85,10 +85,13 @@
  *
  * service.list {} ->
  *   [{"id": COUNT, "namespace", "name", "type": "ClusterIP" | "external" | "portal",
- *     "state": "programmed" | "no-backends" | "portal" | "skipped", "reason"?: text,
+ *     "state": "programmed" | "no-backends" | "portal" | "not-ready" | "terminating" | "stopped" | "undecided" |
+ *              "skipped", "reason"?: text,
  *     "affinity_s"?: COUNT, "frontends": [{"address", "port": COUNT, "protocol": "tcp"}],
- *     "backends": [{"address", "port": COUNT, "protocol", "state": "active" | "terminating"}]}]
+ *     "backends": [{"address", "port": COUNT, "protocol", "state": "active" | "terminating" |
+ *                   "not-ready" (portal only)}]}]
  *   Frontends and backends are listed for each port: one element a service port, as in cilium-dbg.
+ *   An element of type "portal" is a Service that this host stands behind; its backends are this host.
  *
  * ipcache.list {"prefix"?: "10.0.0.0/8"} -> those inside the prefix
  *   [{"prefix": "10.244.0.7/32", "identity": COUNT, "labels"?: LABELS, "tunnel_endpoint"?: ip,

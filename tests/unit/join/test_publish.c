@@ -314,6 +314,60 @@ Test(publish, comes_through_failures, .init = setup, .fini = teardown)
 	cr_expect_str_eq(publish_error(publish), "");
 }
 
+/* Service a with the address 10.9.0.`last`, not ready as far as the plan knows. */
+static void set_unready_plan(int last, bool is_held)
+{
+	char address[32];
+	struct serve_entry e = {.service = (char *)"a", .slice_name = {str_printf("a-mesh-h1")}, .is_held = {is_held}};
+	struct serve_plan plan = {.v = &e, .n = 1};
+	json_t *conditions;
+
+	(void)snprintf(address, sizeof(address), "10.9.0.%d", last);
+	e.slice[0] = slice_of("a", address);
+	conditions = json_object_get(json_array_get(json_object_get(e.slice[0], "endpoints"), 0), "conditions");
+	cr_assert_eq(json_object_set_new(conditions, "ready", json_false()), 0);
+	cr_assert_eq(publish_set(publish, &plan), 0);
+	free(e.slice_name[0]);
+	json_decref(e.slice[0]);
+}
+
+static bool is_ready(void)
+{
+	json_t *s = get("a-mesh-h1");
+	bool ready = json_is_true(json_object_get(
+		json_object_get(json_array_get(json_object_get(s, "endpoints"), 0), "conditions"), "ready"));
+
+	json_decref(s);
+	return ready;
+}
+
+/* A new start that does not know yet how its workload is leaves the clients where they are. */
+Test(publish, what_is_not_known_yet_changes_nothing, .init = setup, .fini = teardown)
+{
+	json_t *s;
+
+	set_unready_plan(1, true);
+	AWAIT(publish_is_settled(publish));
+	cr_expect_not(is_ready()); /* a new slice begins as not ready */
+	set_plan(1, 1);
+	AWAIT(publish_is_settled(publish));
+	cr_expect(is_ready());
+	publish_free(publish);
+	start_publish();
+	set_unready_plan(1, true);
+	AWAIT(publish_is_settled(publish));
+	cr_expect(is_ready());
+	set_unready_plan(2, true); /* the rest of the slice is published all the same */
+	AWAIT(publish_is_settled(publish));
+	s = get("a-mesh-h1");
+	cr_expect_str_eq(address_of(s), "10.9.0.2");
+	json_decref(s);
+	cr_expect(is_ready());
+	set_unready_plan(2, false);
+	AWAIT(publish_is_settled(publish));
+	cr_expect_not(is_ready());
+}
+
 static void on_drained(size_t n_left, void *arg)
 {
 	(void)arg;

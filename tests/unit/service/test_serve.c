@@ -238,3 +238,59 @@ Test(serve, equal_slices_need_no_write)
 	serve_plan_done(&p);
 	host_done(&x);
 }
+
+static const json_t *condition(const json_t *slice, const char *name)
+{
+	return json_object_get(json_object_get(json_array_get(json_object_get(slice, "endpoints"), 0), "conditions"), name);
+}
+
+#define DUAL "'clusterIPs':['10.96.0.9','fd00:96::9']," PORT80
+
+/* Each family has its own state: a workload may listen on one only. */
+Test(serve, states_of_the_workload)
+{
+	struct host x;
+	struct serve_plan p;
+
+	host_init(&x);
+	x.h.state[1] = (struct serve_state){.is_serving = true, .is_terminating = true, .text = "unit web: deactivating"};
+	p = plan_of(&x, SERVICE(PORTAL, DUAL));
+	cr_assert_eq(p.n, 1);
+	cr_expect_eq(p.v[0].status, SERVE_OK);
+	cr_expect_null(p.v[0].reason);
+	cr_assert_str_eq(p.v[0].health, "unit web: deactivating");
+	cr_expect(json_is_true(condition(p.v[0].slice[0], "ready")));
+	cr_expect(json_is_false(condition(p.v[0].slice[0], "terminating")));
+	cr_expect(json_is_false(condition(p.v[0].slice[1], "ready")));
+	cr_expect(json_is_true(condition(p.v[0].slice[1], "serving")));
+	cr_expect(json_is_true(condition(p.v[0].slice[1], "terminating")));
+	serve_plan_done(&p);
+
+	x.h.state[0] = (struct serve_state){.is_held = true, .text = "not decided"};
+	x.h.state[1] = (struct serve_state){.is_terminating = true, .is_gone = true, .text = "unit web: inactive"};
+	p = plan_of(&x, SERVICE(PORTAL, DUAL));
+	cr_expect_eq(p.v[0].status, SERVE_OK);
+	cr_expect(p.v[0].is_held[0] && p.v[0].slice[0]);
+	cr_expect(json_is_false(condition(p.v[0].slice[0], "ready"))); /* a new slice begins so */
+	cr_expect_null(p.v[0].slice[1]);
+	cr_expect_null(p.v[0].slice_name[1]);
+	serve_plan_done(&p);
+
+	x.h.state[0] = (struct serve_state){.is_terminating = true, .is_gone = true, .text = "unit web: inactive"};
+	p = plan_of(&x, SERVICE(PORTAL, DUAL));
+	cr_expect_eq(p.v[0].status, SERVE_STOPPED);
+	cr_expect_str_eq(p.v[0].reason, "unit web: inactive");
+	cr_expect(!p.v[0].slice[0] && !p.v[0].slice[1]);
+	serve_plan_done(&p);
+
+	/* Who wants addresses that are not ready gets them, but not of one that goes. */
+	x.h.state[0] = (struct serve_state){.text = "tcp: refused"};
+	p = plan_of(&x, SERVICE(PORTAL, "'publishNotReadyAddresses':true," PORT80));
+	cr_expect(json_is_true(condition(p.v[0].slice[0], "ready")));
+	serve_plan_done(&p);
+	x.h.state[0].is_terminating = true;
+	p = plan_of(&x, SERVICE(PORTAL, "'publishNotReadyAddresses':true," PORT80));
+	cr_expect(json_is_false(condition(p.v[0].slice[0], "ready")));
+	serve_plan_done(&p);
+	host_done(&x);
+}
