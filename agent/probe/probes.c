@@ -40,10 +40,11 @@ struct probe {
 	struct units_check *unit;
 };
 
-/* What was told of a Service. */
+/* What was told of a Service; by family: IPv4, IPv6. */
 struct told {
 	char *service;
-	struct probe_damper dampers[2]; /* IPv4, IPv6 */
+	struct probe_damper dampers[2];
+	bool is_leaving[2]; /* was ready, and is being stopped */
 	UT_hash_handle hh;
 };
 
@@ -424,38 +425,45 @@ static void look_at(struct probes *p, uint64_t when_us)
 	(void)source_arm(p->timer, 0, 0); /* a live timer; run() arms it for what is next */
 }
 
+/* Known verdicts as conditions. One that was not told as ready has no clients to tell that it goes. */
+static void tell(struct probes *p, struct told *t, size_t f, const struct probe *worst, bool fails, struct probes_view *ret)
+{
+	uint64_t now = clock_boot_us(), gone_us = worst->state.since_us + GONE_S * USEC_PER_SEC;
+	enum probe_verdict verdict = worst->state.verdict;
+	bool is_stopped = verdict == PROBE_STOPPING || verdict == PROBE_STOPPED;
+	struct probe_damper *d = &t->dampers[f];
+
+	t->is_leaving[f] = is_stopped && (t->is_leaving[f] || d->is_ready);
+	*ret = (struct probes_view){.is_known = true, .is_ready = probe_damper_pass(d, verdict == PROBE_PASSES, now),
+				    .is_terminating = t->is_leaving[f], .text = worst->text};
+	ret->is_serving = ret->is_ready || (t->is_leaving[f] && verdict == PROBE_STOPPING && !fails);
+	ret->is_gone = verdict == PROBE_STOPPED && now >= gone_us;
+	if (verdict == PROBE_STOPPED && !ret->is_gone)
+		look_at(p, gone_us);
+	if (verdict == PROBE_PASSES && !ret->is_ready) {
+		ret->text = "the health probes pass and fail too often: not ready for some seconds yet";
+		look_at(p, now + probe_damper_wait_us(d, now));
+	}
+}
+
 int probes_get(struct probes *p, const char *service, int family, struct probes_view *ret)
 {
-	uint64_t now = clock_boot_us(), gone_us;
 	const struct probe *worst;
 	struct told *t;
-	bool fails, is_up;
+	bool fails;
 
 	judge(p, service, family, &worst, &fails);
 	if (!worst) {
 		*ret = (struct probes_view){.is_known = true, .is_ready = true, .is_serving = true, .text = ""};
 		return 0;
 	}
-	*ret = (struct probes_view){.text = worst->text[0] ? worst->text : "the health probes have not decided yet"};
-	if (worst->state.verdict == PROBE_UNKNOWN)
+	if (worst->state.verdict == PROBE_UNKNOWN) {
+		*ret = (struct probes_view){.text = worst->text[0] ? worst->text : "the health probes have not decided yet"};
 		return 0;
+	}
 	t = told_get(p, service);
 	if (!t)
 		return -ENOMEM;
-	is_up = worst->state.verdict == PROBE_PASSES;
-	ret->is_known = true;
-	ret->is_ready = probe_damper_pass(&t->dampers[family == AF_INET6], is_up, now);
-	ret->is_serving = is_up || (worst->state.verdict == PROBE_STOPPING && !fails);
-	ret->is_terminating = worst->state.verdict == PROBE_STOPPING || worst->state.verdict == PROBE_STOPPED;
-	if (is_up)
-		ret->text = ret->is_ready ? "" : "the health probes pass and fail too often: not ready for some seconds yet";
-	if (is_up && !ret->is_ready)
-		look_at(p, now + probe_damper_wait_us(&t->dampers[family == AF_INET6], now));
-	if (worst->state.verdict == PROBE_STOPPED) {
-		gone_us = worst->state.since_us + GONE_S * USEC_PER_SEC;
-		ret->is_gone = now >= gone_us;
-		if (!ret->is_gone)
-			look_at(p, gone_us);
-	}
+	tell(p, t, family == AF_INET6, worst, fails, ret);
 	return 0;
 }

@@ -376,6 +376,43 @@ Test(probes, a_stopped_unit_is_gone_after_a_while, .init = setup, .fini = teardo
 	AWAIT(VIEW.is_gone);
 }
 
+/* There are no clients to send away. */
+Test(probes, what_was_not_ready_does_not_terminate, .init = setup, .fini = teardown)
+{
+	start_bus();
+	cr_assert_eq(fake_systemd_set(bus, "web@1.service", "inactive"), 0);
+	start_probes(UNIT);
+	AWAIT(VIEW.is_known);
+	cr_assert(!VIEW.is_ready && !VIEW.is_serving && !VIEW.is_terminating);
+	cr_assert_eq(fake_systemd_set(bus, "web@1.service", "deactivating"), 0);
+	AWAIT(str_eq(VIEW.text, "unit web@1.service: deactivating"));
+	cr_assert(!VIEW.is_ready && !VIEW.is_serving && !VIEW.is_terminating);
+}
+
+/* Each change is one of the view while turns are left; then only what counts is told. */
+Test(probes, a_flapping_unit_is_not_ready, .init = setup, .fini = teardown)
+{
+	static const char *const states[] = {"deactivating", "inactive", "activating", "active"};
+	struct probes_view v;
+
+	start_bus();
+	cr_assert_eq(fake_systemd_set(bus, "web@1.service", "active"), 0);
+	start_probes(UNIT);
+	AWAIT(VIEW.is_ready);
+	for (size_t i = 0; i < 20; i++) {
+		unsigned asked = fake_systemd_questions(bus);
+
+		cr_assert_eq(fake_systemd_set(bus, "web@1.service", states[i % 4]), 0);
+		AWAIT(fake_systemd_questions(bus) > asked);
+		for (int j = 0; j < 5; j++)
+			turn();
+		v = VIEW;
+		if (i >= 12) /* three turns: at first, and twice in the loop */
+			cr_expect(!v.is_ready && !v.is_serving && !v.is_terminating, "%zu", i);
+	}
+	cr_expect_str_eq(VIEW.text, "the health probes pass and fail too often: not ready for some seconds yet");
+}
+
 Test(probes, an_alias_is_followed, .init = setup, .fini = teardown)
 {
 	uint64_t began;

@@ -1,0 +1,197 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A host as a backend, against the in-tree API server in network namespaces: its workload stops, fails and comes
+# back, by each kind of health probe; clients follow. Services with many ports; a host that leaves is drained.
+# Prints PASS, FAIL or SKIP for each case. Needs root, curl, jq, iproute2; ends with 77 without them.
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/story_lib.sh"
+. "$HERE/story_cases.sh"
+story_enter "$0" "$@"
+
+SLICES=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices
+EVENTS=/apis/events.k8s.io/v1/namespaces/legacy/events
+# conditions SERVICE: of ahch-to's endpoint, as "ready serving terminating"; "gone" without a slice
+conditions() {
+	api GET "$SLICES/$1-mesh-ahch-to" | jq -r 'if .kind == "EndpointSlice" then .endpoints[0].conditions | "\(.ready) \(.serving) \(.terminating)" else "gone" end'
+}
+conditions_are() { [ "$(conditions "$1")" = "$2" ]; }
+# within SECONDS "what" SERVICE CONDITIONS: in time, to a tenth of a second; slow machines have PATIENCE
+within() {
+	local end=$(($(date +%s%N) + $1 * PATIENCE * 1000000000)) r=no
+	while [ "$(date +%s%N)" -lt $end ]; do
+		conditions_are "$3" "$4" && { r=yes; break; }
+	done
+	is "$2" "$4" "$([ $r = yes ] && echo "$4" || conditions "$3")"
+}
+listed() { host ahch-to service list -o json | jq -r --arg n "$1" '.[] | select(.type == "portal" and .name == $n) | '"$2"; }
+unit() { echo "web.service $1" >"$T/units.new" && mv "$T/units.new" "$T/units"; }
+# The workload of the host; its number is in $work
+work_start() { become ahch-to "$T/bin/tests/netns/story_peer" serve 8088 "Greetings from the workload" >"$T/log/work" 2>&1 & work=$!; }
+work_stop() { kill -KILL $work; wait $work 2>/dev/null; }
+# who answers of ten, sorted: names of services are asked from the other host
+answers() {
+	local i
+	for i in 1 2 3 4 5 6 7 8 9 10; do reaches crait 10.96.0.91 8000 || echo nobody; echo; done 2>/dev/null | sed '/^$/d' | sort -u | paste -sd,
+}
+only() { [ "$(answers)" = "$1" ]; }
+BOTH="Greetings from the pod leia,Greetings from the workload"
+
+portal_manifest() { # name, cluster ip, ports, annotations
+	cat <<-Y
+	---
+	{apiVersion: v1, kind: Service, metadata: {name: $1, namespace: legacy, annotations: {io.cilium/portal: "true"$4}}, spec: {
+	 type: ClusterIP, clusterIP: $2, clusterIPs: [$2], ipFamilies: [IPv4], selector: {jedi: luke}, ports: $3}}
+	Y
+}
+portal_manifests() {
+	portal_manifest mixed 10.96.0.91 '[{name: http, port: 8000, protocol: TCP, targetPort: 8088}]'
+	portal_manifest by-unit 10.96.0.92 '[{name: http, port: 8000, protocol: TCP, targetPort: 8088}]'
+	portal_manifest by-http 10.96.0.93 '[{name: http, port: 8000, protocol: TCP, targetPort: 8088}]'
+	portal_manifest by-exec 10.96.0.94 '[{name: http, port: 8000, protocol: TCP, targetPort: 8088}]'
+	portal_manifest ports 10.96.0.95 '[{name: number, port: 80, targetPort: 80}, {name: name, port: 81, targetPort: web}, {name: none, port: 82, targetPort: nowhere}, {name: dns, port: 53, protocol: UDP, targetPort: web}]'
+	portal_manifest stranger 10.96.0.96 '[{name: http, port: 80, targetPort: 80}]'
+	portal_manifest conflict 10.96.0.97 '[{name: http, port: 80, targetPort: 80}]'
+	cat <<-Y
+	---
+	{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4,
+	 metadata: {name: mixed-1, namespace: legacy, labels: {kubernetes.io/service-name: mixed}},
+	 endpoints: [{addresses: [$LEIA], conditions: {ready: true}}], ports: [{name: http, port: 8080, protocol: TCP}]}
+	---
+	{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4,
+	 metadata: {name: conflict-mesh-ahch-to, namespace: legacy, labels: {kubernetes.io/service-name: conflict}},
+	 endpoints: [{addresses: [$LEIA], conditions: {ready: true}}], ports: [{name: http, port: 8080, protocol: TCP}]}
+	Y
+}
+
+joining() {
+	enrol ahch-to $AHCHTO jedi=luke --serve mixed --serve by-unit --serve by-http --serve by-exec --serve ports --serve conflict ||
+		die "enrolment: $(cat "$T/log/enrol")"
+	join ahch-to --token "$token" >/dev/null || die "cannot join"
+	enrol crait $CRAIT jedi=rey && join crait --token "$token" >/dev/null || die "cannot join"
+	unit active
+	touch "$T/well"
+	work_start
+	agent_start ahch-to
+	agent_start crait
+	check "ahch-to comes up" wait_for 20 is_running ahch-to
+	check "crait comes up" wait_for 20 is_running crait
+	check "its workload is ready" wait_for 10 conditions_are mixed "true true false"
+	check "clients reach it and the pod" wait_for 10 only "$BOTH"
+}
+
+# tcp: found by asking, each second
+workload() {
+	work_stop
+	within 2 "tcp: a workload that died is not ready within 2 s" mixed "false false false"
+	check "clients go to the pod" wait_for 3 only "Greetings from the pod leia"
+	is "service list says it" "not-ready not-ready" "$(listed mixed '"\(.state) \(.backends[0].state)"')"
+	is "and why" "tcp $AHCHTO port 8088: Connection refused" "$(listed mixed .reason)"
+	check "http: not ready either" wait_for 5 conditions_are by-http "false false false"
+	work_start
+	within 3 "tcp: it comes back" mixed "true true false"
+	check "clients come back" wait_for 5 only "$BOTH"
+	check "http: it comes back" wait_for 5 conditions_are by-http "true true false"
+	is "service list is content" "portal active " "$(listed mixed '"\(.state) \(.backends[0].state) \(.reason // "")"')"
+}
+
+commands() {
+	check "exec: it is ready" wait_for 5 conditions_are by-exec "true true false"
+	rm "$T/well"
+	within 3 "exec: not ready" by-exec "false false false"
+	is "exec: its words are told" "command /bin/sh: exit code 1: all is lost" "$(listed by-exec .reason)"
+	touch "$T/well"
+	within 3 "exec: ready" by-exec "true true false"
+}
+
+# units: told by systemd, the interval is an hour
+units() {
+	check "unit: it is ready" wait_for 5 conditions_are by-unit "true true false"
+	unit deactivating
+	within 1 "unit: being stopped, it is terminating and still serves within a second" by-unit "false true true"
+	is "service list says it" "terminating unit web.service: deactivating" "$(listed by-unit '"\(.state) \(.reason)"')"
+	unit inactive
+	within 1 "unit: stopped, it serves no more" by-unit "false false true"
+	check "unit: then its slice goes" wait_for 14 conditions_are by-unit gone
+	is "service list says it" "stopped unit web.service: inactive" "$(listed by-unit '"\(.state) \(.reason)"')"
+	unit activating
+	within 2 "unit: being started, it is there and not ready" by-unit "false false false"
+	unit active
+	within 1 "unit: active, it is ready" by-unit "true true false"
+	unit failed
+	within 1 "unit: failed, it is not ready" by-unit "false false false"
+	unit active
+	within 1 "unit: again" by-unit "true true false"
+}
+
+# up and down all the time: few writes
+flapping() {
+	local before after i
+	before=$(api GET "$SLICES/by-unit-mesh-ahch-to" | jq -r .metadata.generation)
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		unit failed
+		sleep 0.15
+		unit active
+		sleep 0.15
+	done
+	after=$(api GET "$SLICES/by-unit-mesh-ahch-to" | jq -r .metadata.generation)
+	is "flapping: few writes" true "$([ $((after - before)) -le 10 ] && echo true || echo $((after - before)))"
+	is "flapping: not ready meanwhile" "false false false" "$(conditions by-unit)"
+	is "service list says it" 1 "$(listed by-unit .reason | grep -c 'too often')"
+	check "flapping: ready when it has been calm" wait_for 45 conditions_are by-unit "true true false"
+}
+
+restarts() {
+	local uid
+	uid=$(api GET "$SLICES/mixed-mesh-ahch-to" | jq -r '.metadata | "\(.uid) \(.resourceVersion)"')
+	agent_kill ahch-to KILL
+	agent_start ahch-to
+	wait_for 20 is_running ahch-to
+	check "the probes decide again" wait_for 5 eval "[ \"\$(listed mixed .state)\" = portal ]"
+	is "a new start writes nothing for a workload that is well" "$uid" \
+		"$(api GET "$SLICES/mixed-mesh-ahch-to" | jq -r '.metadata | "\(.uid) \(.resourceVersion)"')"
+}
+
+# ports by number and name; what cannot be served says why
+many_ports() {
+	is "ports by number and by name, of the right protocol" "name 8443 TCP number 80 TCP" \
+		"$(api GET "$SLICES/ports-mesh-ahch-to" | jq -r '[.ports | sort_by(.name)[] | "\(.name) \(.port) \(.protocol)"] | join(" ")')"
+	is "the missing one is named" 1 "$(listed ports .reason | grep -c '"nowhere"')"
+	is "the rest is served" portal "$(listed ports .state)"
+	is "a Service that it may not serve" 1 "$(listed stranger '"\(.state) \(.reason)"' | grep -c 'skipped .*--serve stranger')"
+	is "a slice of somebody else in its place" 1 "$(listed conflict '"\(.state) \(.reason)"' | grep -c 'skipped .*did not write')"
+	is "that one is left alone" "$LEIA" "$(api GET "$SLICES/conflict-mesh-ahch-to" | jq -r .endpoints[0].addresses[0])"
+}
+
+draining() {
+	local drain
+	(host ahch-to drain >"$T/out" 2>&1) &
+	drain=$!
+	within 2 "drain: terminating first, and still serving" mixed "false true true"
+	check "drain: new clients go to the pod" wait_for 3 only "Greetings from the pod leia"
+	wait $drain
+	is "drain: it says so" 1 "$(grep -c 'stands behind no Service' "$T/out")"
+	is "drain: then gone" gone "$(conditions mixed)"
+}
+
+story_begin
+portal_manifests >"$T/manifests/portal.yaml"
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$T/bus
+: >"$T/units"
+"$T/bin/tests/netns/story_systemd" "$T/bus" "$T/units" >"$T/log/systemd" 2>&1 &
+chmod 755 "$T" # commands run as nobody
+cluster_start
+pods_start
+host_add ahch-to $AHCHTO
+host_add crait $CRAIT
+cat >>"$T/ahch-to/agent.conf" <<C
+named-ports = ( { name = "web"; port = 8443; } );
+health-probes = (
+	{ service = "mixed"; type = "tcp"; port = 8088; interval = 1; failures = 1; },
+	{ service = "by-http"; type = "http"; port = 8088; interval = 1; failures = 2; },
+	{ service = "by-unit"; type = "unit"; unit = "web.service"; interval = 3600; },
+	{ service = "by-exec"; type = "exec"; interval = 1; failures = 1;
+	  command = [ "/bin/sh", "-c", "[ -e $T/well ] || { echo all is lost; exit 1; }" ]; }
+);
+C
+for part in ${STORY_PARTS:-joining workload commands units flapping restarts many_ports draining}; do $part; done
+story_finish
