@@ -210,6 +210,7 @@ agent_libmesh_a_SOURCES += \
 	agent/join/publish.c agent/join/publish.h agent/join/publish_private.h \
 	agent/join/publish_sync.c \
 	agent/join/serve_rules.c agent/join/serve_rules.h \
+	agent/join/service_events.c agent/join/service_events.h \
 	agent/join/manifests.c agent/join/manifests.h \
 	agent/join/names.h
 nodist_agent_libmesh_a_SOURCES = agent/join/manifests_data.c

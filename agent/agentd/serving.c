@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "join/service_events.h"
 #include "probe/probes.h"
 
 enum { DRAIN_S = 2 };
@@ -17,6 +18,7 @@ struct serving {
 	const struct service_table *services;
 	struct publish *publish;
 	struct probes *probes;
+	struct service_events *events;
 	struct kube_pairs labels;
 	struct serve_named_port *ports;
 	struct serve_plan plan;
@@ -74,6 +76,8 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 		r = publish_new(loop, client, &pc, &s->publish);
 	if (r == 0)
 		r = probes_new(loop, conf, on_change, s, &s->probes);
+	if (r == 0)
+		r = service_events_new(loop, client, join->host, join->namespace, &s->events);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(s);
@@ -84,6 +88,7 @@ void serving_free(struct serving *s)
 {
 	if (!s)
 		return;
+	service_events_free(s->events);
 	probes_free(s->probes);
 	publish_free(s->publish);
 	serve_plan_done(&s->plan);
@@ -127,6 +132,66 @@ static int plan_service(const struct kube_service *svc, void *arg)
 	return r < 0 ? r : serve_plan_add(&p->plan, svc, &p->host);
 }
 
+/* What is wrong with a Service in the words of an Event. False: nothing that a person should hear of. */
+static bool trouble_of(const struct serving *s, const struct serve_entry *e, enum service_event *ret, const char **ret_note)
+{
+	bool is_published = e->status == SERVE_OK;
+	int failure = is_published ? publish_failure(s->publish, e->service) : 0;
+
+	*ret_note = e->reason;
+	if (failure) {
+		*ret = failure == -EEXIST ? SERVICE_EVENT_CONFLICT : SERVICE_EVENT_REFUSED;
+		*ret_note = publish_status(s->publish, e->service);
+		return failure == -EEXIST || failure == -EPERM || failure == -EINVAL; /* others are outages */
+	}
+	switch (e->status) {
+	case SERVE_NOT_ALLOWED:
+		*ret = SERVICE_EVENT_NOT_ALLOWED;
+		return publish_allowed(s->publish) != NULL; /* before that nobody knows */
+	case SERVE_NO_ADDRESS:
+		*ret = SERVICE_EVENT_NO_ADDRESS;
+		return true;
+	case SERVE_NO_PORT:
+		*ret = SERVICE_EVENT_NO_PORT;
+		return true;
+	case SERVE_EXTERNAL_NAME:
+	case SERVE_STOPPED: /* as somebody wished */
+		return false;
+	case SERVE_OK:
+		break;
+	}
+	if (e->reason) { /* some of its ports have no number */
+		*ret = SERVICE_EVENT_NO_PORT;
+		return true;
+	}
+	for (size_t f = 0; f < 2; f++) { /* being stopped is no trouble, nor is what is not decided yet */
+		const json_t *endpoint = json_array_get(json_object_get(e->slice[f], "endpoints"), 0);
+		const json_t *conditions = json_object_get(endpoint, "conditions");
+
+		if (!endpoint || e->is_held[f] || json_is_true(json_object_get(conditions, "ready")) ||
+		    json_is_true(json_object_get(conditions, "terminating")))
+			continue;
+		*ret = SERVICE_EVENT_NOT_READY;
+		*ret_note = e->health;
+		return true;
+	}
+	return false;
+}
+
+static void tell_events(struct serving *s)
+{
+	service_events_begin(s->events);
+	for (size_t i = 0; i < s->plan.n; i++) {
+		const struct serve_entry *e = &s->plan.v[i];
+		enum service_event what;
+		const char *note;
+
+		if (trouble_of(s, e, &what, &note) && note)
+			service_events_tell(s->events, e->service, e->uid, what, note);
+	}
+	service_events_end(s->events);
+}
+
 static int make_plan(struct serving *s)
 {
 	const struct strv *allowed = publish_allowed(s->publish);
@@ -146,6 +211,7 @@ static int make_plan(struct serving *s)
 	}
 	serve_plan_done(&s->plan);
 	s->plan = p.plan;
+	tell_events(s);
 	return 0;
 }
 

@@ -18,6 +18,7 @@ enum {
 	LIMIT_NODES = 1 << 16,
 	LIMIT_SERVICES = 1 << 16,
 	LIMIT_BACKENDS = 1 << 18,
+	LIMIT_SERVICE_EVENTS = 64, /* what one host says to a cluster about its Services at a time */
 	LIMIT_POLICIES = 1 << 15,
 	LIMIT_ADDRESSES = 16,	/* of one endpoint or node */
 	LIMIT_NAMED_PORTS = 64, /* of one endpoint */

@@ -116,6 +116,8 @@ static json_t *workload_rules(const struct enrol_spec *e)
 	json_t *names = json_array();
 	int r = json_array_append_new(rules, rule("cilium.io", "ciliumendpoints", e->host, json_pack("[ss]", "update", "patch")));
 
+	/* What is wrong with it as a backend, for the Services' owners; the admission policy says which Events. */
+	r |= json_array_append_new(rules, rule("events.k8s.io", "events", NULL, json_pack("[ss]", "create", "patch")));
 	for (size_t i = 0; i < e->services->n; i++)
 		r |= json_array_append_new(names, json_string(e->services->v[i]));
 	if (e->services->n) {

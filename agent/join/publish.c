@@ -303,6 +303,14 @@ const char *publish_status(const struct publish *p, const char *service)
 	return n->text;
 }
 
+int publish_failure(const struct publish *p, const char *service)
+{
+	for (const struct slice *s = p->slices; s; s = s->hh.next)
+		if (s->desired && s->service && s->failure && str_eq(s->service, service) && !publish_slice_is_settled(s))
+			return s->failure;
+	return 0;
+}
+
 const char *publish_error(const struct publish *p)
 {
 	return p->list.text[0] ? p->list.text : p->rules.text;

@@ -70,6 +70,12 @@ const struct strv *publish_allowed(const struct publish *p);
  */
 const char *publish_status(const struct publish *p, const char *service);
 
+/*
+ * Why the API server did not take a slice of this Service: -EEXIST, one of somebody else is in its place; -EPERM
+ * and others of struct kube_result; 0 = it did, or was not asked yet.
+ */
+int publish_failure(const struct publish *p, const char *service);
+
 /* Why the slices cannot be listed or the rights not be asked for; "" if they can. */
 const char *publish_error(const struct publish *p);
 

@@ -18,6 +18,7 @@ struct slice {
 	bool is_held;	 /* takes the conditions of the one that is there, if any */
 	bool is_in_plan; /* scratch of publish_set(), and of a list */
 	char text[256];	 /* of the last failure; "" = none */
+	int failure;	 /* its -errno, as in struct kube_result; 0 = none */
 	UT_hash_handle hh;
 };
 

@@ -205,6 +205,7 @@ static void explain(struct slice *s, const struct kube_result *res)
 	if (!str_eq(text, s->text))
 		log_event(res->r == -EPERM || res->r == -EEXIST ? LOG_ERR : LOG_WARNING, "publish.failed",
 			  "an EndpointSlice could not be written", F_STR("slice", s->name), F_STR("reason", text));
+	s->failure = res->r;
 	set_text(s->p, s->text, sizeof(s->text), text);
 }
 
@@ -216,6 +217,7 @@ static void on_written(const struct kube_result *res, void *arg)
 	s->op = NULL;
 	p->n_ops--;
 	if (res->r == 0) {
+		s->failure = 0;
 		set_text(p, s->text, sizeof(s->text), "");
 		p->is_changed = true;
 		if (is_ours(p, res->body))
@@ -253,6 +255,7 @@ static void on_deleted(const struct kube_result *res, void *arg)
 		publish_slice_found(s, NULL);
 		backoff_reset(&s->backoff);
 		s->due_us = 0;
+		s->failure = 0;
 		set_text(p, s->text, sizeof(s->text), "");
 		p->is_changed = true;
 	} else {

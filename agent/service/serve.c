@@ -224,6 +224,7 @@ static const struct ip *address_of(const struct serve_host *h, uint8_t family)
 static void entry_done(struct serve_entry *e)
 {
 	free(e->service);
+	free(e->uid);
 	free(e->reason);
 	free(e->health);
 	for (size_t i = 0; i < 2; i++) {
@@ -311,7 +312,8 @@ int serve_plan_add(struct serve_plan *p, const struct kube_service *s, const str
 	if (!serve_matches(s, h))
 		return 0;
 	e.service = strdup(s->name);
-	r = e.service ? fill(&e, s, h) : -ENOMEM;
+	e.uid = strdup(s->uid ? s->uid : "");
+	r = e.service && e.uid ? fill(&e, s, h) : -ENOMEM;
 	if (r >= 0)
 		r = ARRAY_ADD(p, e);
 	if (r < 0)

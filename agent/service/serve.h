@@ -61,6 +61,7 @@ enum serve_status {
 struct serve_entry {
 	enum serve_status status;
 	char *service;
+	char *uid; /* of the Service; "" = none */
 	char *reason;	    /* for a person; NULL if all is well */
 	char *slice_name[2]; /* IPv4, IPv6; NULL if that family is not published */
 	json_t *slice[2];    /* the desired objects */

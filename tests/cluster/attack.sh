@@ -64,6 +64,15 @@ Y
 }
 ours=mesh-external-agent.io
 { slice "$H-mesh-$H" "$H" $ours; slice "$V-mesh-$V" "$V" $ours; slice attack-builtin "$H" somebody.example.org; } | kubectl apply --server-side --force-conflicts -f - >/dev/null || exit 2
+event() { # host
+	cat <<Y
+{"apiVersion":"events.k8s.io/v1","kind":"Event","metadata":{"name":"$1.mesh-$1.meshhostnotready","namespace":"$N"},"type":"Warning","note":"x",
+"eventTime":"2026-01-02T03:04:05.000000Z","reason":"MeshHostNotReady","action":"Publish","reportingController":"mesh-external-agent.io/agent",
+"reportingInstance":"$1","regarding":{"apiVersion":"v1","kind":"Service","namespace":"$N","name":"$1"}}
+Y
+}
+kubectl delete --ignore-not-found -n "$N" "events.events.k8s.io/$H.mesh-$H.meshhostnotready" "events.events.k8s.io/$V.mesh-$V.meshhostnotready" >/dev/null
+{ event "$H"; event "$V"; } | kubectl create -f - >/dev/null || exit 2
 kubectl annotate --overwrite ciliumidentity "$ID" io.cilium.heartbeat=2026-01-01T00:00:00Z >/dev/null
 # What the operator of a cluster-pool would have given it.
 kubectl patch ciliumnode "$H" --type=merge -p '{"spec":{"ipam":{"podCIDRs":["10.244.99.0/24"]}}}' >/dev/null || exit 2

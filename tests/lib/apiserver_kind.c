@@ -28,6 +28,7 @@ const struct kind kinds[] = {
 	{"", "v1", "configmaps", "configmap", "ConfigMap", NS, "cm"},
 	{"", "v1", "serviceaccounts", "serviceaccount", "ServiceAccount", NS, "sa"},
 	{"", "v1", "events", "event", "Event", NS | PUT, "ev"},
+	{"events.k8s.io", "v1", "events", "event", "Event", NS | PUT},
 	{"", "v1", "endpoints", "endpoints", "Endpoints", NS | PUT, "ep"},
 	{"discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", NS | GEN},
 	{"coordination.k8s.io", "v1", "leases", "lease", "Lease", NS | PUT},
