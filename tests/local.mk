@@ -150,6 +150,14 @@ tests_unit_join_test_publish_SOURCES = tests/unit/join/test_publish.c \
 tests_unit_join_test_publish_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_publish_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_publish_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/join/test_service_events
+TESTS += tests/unit/join/test_service_events
+tests_unit_join_test_service_events_SOURCES = tests/unit/join/test_service_events.c \
+	tests/unit/lib/helpers.c \
+	tests/unit/lib/helpers.h
+tests_unit_join_test_service_events_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+tests_unit_join_test_service_events_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_service_events_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 endif
 

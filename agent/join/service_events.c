@@ -189,10 +189,11 @@ static void on_done(const struct kube_result *res, void *arg)
 		return;
 	if (res->r == -EPERM)
 		e->not_before_us = clock_boot_us() + REFUSED_S * USEC_PER_SEC;
-	if (res->r < 0) { /* an outage, most likely; the trouble is told when it comes back or stays */
+	else if (res->r < 0 && t)
+		t->is_told = false; /* an outage, most likely: again as one that comes back */
+	if (res->r < 0)
 		log_event(LOG_DEBUG, "service.event", "an Event could not be written", F_STR("event", e->sending),
 			  F_STR("reason", res->message));
-	}
 	arm(e);
 }
 

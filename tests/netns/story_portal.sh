@@ -10,6 +10,7 @@ story_enter "$0" "$@"
 
 SLICES=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices
 EVENTS=/apis/events.k8s.io/v1/namespaces/legacy/events
+event() { api GET "$EVENTS/$1.mesh-ahch-to.$2" | jq -r "$3"; }
 # conditions SERVICE: of ahch-to's endpoint, as "ready serving terminating"; "gone" without a slice
 conditions() {
 	api GET "$SLICES/$1-mesh-ahch-to" | jq -r 'if .kind == "EndpointSlice" then .endpoints[0].conditions | "\(.ready) \(.serving) \(.terminating)" else "gone" end'
@@ -162,6 +163,20 @@ many_ports() {
 	is "that one is left alone" "$LEIA" "$(api GET "$SLICES/conflict-mesh-ahch-to" | jq -r .endpoints[0].addresses[0])"
 }
 
+# what is wrong is told on the Services, too, once for each
+events() {
+	check "an Event says that a host may not serve it" wait_for 15 eval "event stranger meshhostnotallowed .kind | grep -qx Event"
+	is "on the Service" "Service stranger $(api GET /api/v1/namespaces/legacy/services/stranger | jq -r .metadata.uid)" \
+		"$(event stranger meshhostnotallowed '.regarding | "\(.kind) \(.name) \(.uid)"')"
+	check "an Event of a conflict" wait_for 15 eval "event conflict meshhostconflict .note | grep -q 'did not write'"
+	check "an Event of a missing port" wait_for 15 eval "event ports meshhostnoport .note | grep -q nowhere"
+	rm "$T/well"
+	check "an Event of a workload that is not ready" wait_for 15 eval "event by-exec meshhostnotready .note | grep -q 'all is lost'"
+	touch "$T/well"
+	is "none of one that was stopped on purpose, or is well" 0 "$(api GET "$EVENTS" | jq '[.items[] | select(.regarding.name == "mixed" and .reason != "MeshHostNotReady")] | length')"
+	is "each once" 0 "$(api GET "$EVENTS" | jq '[.items[] | select(.series)] | length')"
+}
+
 draining() {
 	local drain
 	(host ahch-to drain >"$T/out" 2>&1) &
@@ -193,5 +208,5 @@ health-probes = (
 	  command = [ "/bin/sh", "-c", "[ -e $T/well ] || { echo all is lost; exit 1; }" ]; }
 );
 C
-for part in ${STORY_PARTS:-joining workload commands units flapping restarts many_ports draining}; do $part; done
+for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events restarts draining}; do $part; done
 story_finish
