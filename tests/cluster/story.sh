@@ -76,6 +76,7 @@ run_variant() {
 	fi
 	story_reach
 	story_serve
+	story_probe
 	story_policy
 	if [ "$variant" = vxlan ]; then
 		story_tokens

@@ -102,6 +102,34 @@ story_serve() {
 	check "a pod on another node, too" soon reaches pod:empire "$ip" 80 host1
 }
 
+host_conditions() {
+	kubectl -n legacy get endpointslice ahch-to-mesh-ahch-to -o json |
+		jq -r '.endpoints[0].conditions | "\(.ready) \(.serving) \(.terminating)"' | grep -x "$1"
+}
+# The workload moves: a pod takes over while the host's server is down, and shares when it is back.
+story_probe() {
+	local ip
+	ip=$(kubectl -n legacy get service ahch-to -o 'jsonpath={.spec.clusterIP}')
+	check "the host's workload is ready" soon host_conditions "true true false"
+	kubectl apply -f - >/dev/null <<-Y
+	{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+	 "metadata": {"name": "ahch-to-moved", "namespace": "legacy", "labels": {"kubernetes.io/service-name": "ahch-to"}},
+	 "endpoints": [{"addresses": ["${pod_ip[empire]}"], "conditions": {"ready": true}}], "ports": [{"name": "http", "port": 8080}]}
+	Y
+	check "a pod answers for the service, too" soon reaches pod:resistance "$ip" 80 empire
+	stop serve-host1-80
+	check "its server dies: the slice says not ready" within 3 host_conditions "false false false"
+	check "the stock agent takes the host out" within 5 backend_not_listed
+	check "clients in pods go to the pod" reaches pod:resistance "$ip" 80 empire
+	check "all of them" reaches pod:resistance "$ip" 80 empire
+	check "an Event on the service says why" soon eval "kubectl -n legacy describe service ahch-to | grep 'MeshHostNotReady.*tcp .* port 80'"
+	background serve-host1-80 host1 "$peer" serve 80 host1
+	check "its server is back: ready" within 4 host_conditions "true true false"
+	check "the stock agent lists it again" within 5 backend_listed
+	kubectl -n legacy delete endpointslice ahch-to-moved >/dev/null
+	check "clients in pods come back" soon reaches pod:resistance "$ip" 80 host1
+}
+
 # policy NAME SPEC...: on the host
 policy() {
 	{

@@ -33,6 +33,15 @@ in_time() { # TEXT MS LIMIT-MS
 not() { ! "$@"; }
 is() { [ "$1" = "$2" ] || { echo "expected '$2', got '$1'"; return 1; }; }
 soon() { wait_for 15 "$@" || { "$@"; echo "not within 15 s"; return 1; }; } # the last output says why
+# Within so many seconds, looked at ten times a second.
+within() { # SECONDS COMMAND...
+	local end=$(($(now_ms) + $1 * 1000))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(now_ms)" -lt $end ] || { "$@"; echo "not in time"; return 1; }
+		sleep 0.1
+	done
+}
 now_ms() { date +%s%3N; }
 
 # Places: a node, a host, or pod:NAME of the namespace default. Needs no API server.
@@ -90,6 +99,7 @@ host_dir() {
 	rm -rf "$LAB/host/$1" # of the variant before
 	mkdir -p "$LAB/host/$1"
 	printf 'state-dir = "%s";\nruntime-dir = "%s";\n' "$LAB/host/$1/state" "$LAB/host/$1/run" >"$(conf_of "$1")"
+	printf 'health-probes = ( { service = "ahch-to"; type = "tcp"; port = 80; interval = 1; failures = 1; } );\n' >>"$(conf_of "$1")"
 }
 daemon() { # HOST [PROGRAM]
 	setsid "$lab" exec "$1" "${2:-$BUILD/mesh-agentd}" --config "$(conf_of "$1")" >>"$LAB/log/agentd-$1.log" 2>&1 </dev/null &
