@@ -180,6 +180,9 @@ static void on_reload(void *arg)
 	if (a->world)
 		a->world->routes_dirty = true; /* MTU, interfaces */
 	(void)apply_servers(a); /* raised as a condition; upkeep tries again */
+	if (a->serving && strv_has(&live, "health-probes") && serving_reload(a->serving) < 0)
+		health_raise(a->health, HEALTH_ERROR, "config.reload", "no memory for the health probes: Services are not followed",
+			     "systemctl restart mesh-external-agent, with more memory");
 	log_event(LOG_INFO, "config.reload", "configuration read again");
 	apply_want(a);
 }

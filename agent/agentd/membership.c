@@ -14,6 +14,7 @@
 #include "crypto/secret.h"
 
 enum {
+	LEAVE_DRAIN_S = 10, /* of CTL_LEAVE_S, at most */
 	STAND_DOWN_S = 120, /* a credential must be refused for so long before the host stands down */
 	LASTING_S = 60,	    /* failures that end sooner are nothing to report */
 };
@@ -338,7 +339,7 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 		return 0;
 	}
 	(void)source_arm(a->leave_timer, CTL_LEAVE_S * USEC_PER_SEC, 0); /* a live timer */
-	if (!a->serving || serving_drain(a->serving, on_drained, a) < 0)
+	if (!a->serving || serving_drain(a->serving, LEAVE_DRAIN_S, on_drained, a) < 0)
 		registration_leave(a->registration);
 	return 0;
 }
@@ -361,7 +362,7 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
 	if (a->draining || a->leaving)
 		return err_set(reterr, EBUSY, "the host is draining already");
 	a->draining = call;
-	r = serving_drain(a->serving, on_drained_alone, a);
+	r = serving_drain(a->serving, UINT64_MAX, on_drained_alone, a);
 	if (r == -EALREADY)
 		on_drained_alone(0, a);
 	else if (r < 0) {

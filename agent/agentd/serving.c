@@ -10,9 +10,8 @@
 #include "join/service_events.h"
 #include "probe/probes.h"
 
-enum { DRAIN_S = 2 };
-
 struct serving {
+	struct loop *loop;
 	const struct conf *conf;
 	const struct join_state *join;
 	const struct service_table *services;
@@ -57,6 +56,7 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 
 	if (!s)
 		return -ENOMEM;
+	s->loop = loop;
 	s->conf = conf;
 	s->join = join;
 	s->services = services;
@@ -231,6 +231,8 @@ int serving_update(struct serving *s, const struct ip *own, size_t n_own)
 	struct service_counts counts;
 	int r = 0;
 
+	if (!s->probes)
+		return -ENOMEM; /* a reload came to nothing */
 	service_table_counts(s->services, &counts);
 	if (own != s->own.v && (n_own != s->own.n || memcmp(own, s->own.v, n_own * sizeof(*own)) != 0)) {
 		s->is_stale = true;
@@ -247,14 +249,27 @@ int serving_update(struct serving *s, const struct ip *own, size_t n_own)
 	return r == -EBUSY ? 0 : r; /* draining: nothing is published any more */
 }
 
+int serving_reload(struct serving *s)
+{
+	int r;
+
+	probes_free(TAKE_PTR(s->probes)); /* they point to the old configuration */
+	r = probes_new(s->loop, s->conf, on_change, s, &s->probes);
+	if (r < 0)
+		return r;
+	set_probe_addresses(s);
+	on_change(s);
+	return 0;
+}
+
 void serving_kick(struct serving *s)
 {
 	publish_kick(s->publish);
 }
 
-int serving_drain(struct serving *s, void (*on_done)(size_t n_left, void *arg), void *arg)
+int serving_drain(struct serving *s, uint64_t max_s, void (*on_done)(size_t n_left, void *arg), void *arg)
 {
-	return publish_drain(s->publish, DRAIN_S * USEC_PER_SEC, on_done, arg);
+	return publish_drain(s->publish, MIN(s->conf->drain_time_s, max_s) * USEC_PER_SEC, on_done, arg);
 }
 
 void serving_each(const struct serving *s, serving_fn fn, void *arg)

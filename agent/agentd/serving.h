@@ -16,14 +16,21 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 void serving_free(struct serving *s);
 DEFINE_CLEANUP(struct serving *, serving_free)
 
+/*
+ * The probes of the configuration are others now: they begin anew, and what was published stays until they have
+ * decided. Call it before the old ones are freed, and not from a callback of the serving. 0, or -ENOMEM: there are
+ * no probes then, and nothing is published anew.
+ */
+int serving_reload(struct serving *s);
+
 /* Looks at the Services if something changed, and publishes for `own` addresses. 0 or -ENOMEM. */
 int serving_update(struct serving *s, const struct ip *own, size_t n_own);
 
 /* A new credential came: compare with the API at once. */
 void serving_kick(struct serving *s);
 
-/* Tells clients to go, then takes the slices away; see publish_drain(). */
-int serving_drain(struct serving *s, void (*on_done)(size_t n_left, void *arg), void *arg);
+/* Tells clients to go, then, after drain-time or `max_s`, takes the slices away; see publish_drain(). */
+int serving_drain(struct serving *s, uint64_t max_s, void (*on_done)(size_t n_left, void *arg), void *arg);
 
 /*
  * Calls fn for each Service that names this host. `is_published`: the API has what it should have; `reason`: why

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/macro.h"
 #include "cli/out.h"
 #include "ctl/ctl_verbs.h"
@@ -37,12 +38,14 @@ static bool is_restarting(void)
 static int drain(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(json_decref) json_t *data = NULL;
+	struct cli patient = *cli;
 	json_int_t n_left;
 	int code;
 
 	if (cmd_opt(args, "unless-restart") && is_restarting())
 		return CLI_OK;
-	code = cli_call(cli, CTL_VERB_DRAIN, NULL, &data);
+	patient.timeout_us = MAX(patient.timeout_us, CTL_DRAIN_S * USEC_PER_SEC); /* the daemon knows how long it may take */
+	code = cli_call(&patient, CTL_VERB_DRAIN, NULL, &data);
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)

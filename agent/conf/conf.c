@@ -273,6 +273,8 @@ void conf_swap_live(struct conf *to, struct conf *from)
 	SWAP(interfaces);
 	SWAP(addresses);
 	SWAP(mtu);
+	SWAP(probes);
+	SWAP(drain_time_s);
 	SWAP(revoked_action);
 	SWAP(has_policy_audit);
 	SWAP(failsafe);

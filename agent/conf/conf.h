@@ -70,6 +70,7 @@ struct conf {
 	ARRAY(struct conf_probe) probes;
 	int log_level; /* LOG_* of syslog.h */
 	uint64_t mtu;  /* bytes; 0 = automatic */
+	uint64_t drain_time_s;
 	enum conf_revoked revoked_action;
 	bool has_policy_audit; /* policies are computed and told, but drop nothing */
 

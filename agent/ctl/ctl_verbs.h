@@ -126,8 +126,8 @@
  *   [{"name": "example.com", "address", "ttl_s": COUNT, "zombie": bool, "selectors": ["*.com"]}]
  *   A zombie is expired, and stays allowed while connections of this host to it live.
  *
- * drain {} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes a few
- *   seconds, up to 30 if the API server does not answer.
+ * drain {} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes
+ *   drain-time and up to 10 seconds more if the API server does not answer: less than CTL_DRAIN_S.
  *
  * leave {"force"?: bool} -> {"steps": ["..."]}; the host's objects keep existing, disconnected; with "force" as they
  *   were, since the API is not asked. Takes up to CTL_LEAVE_S.
@@ -167,7 +167,10 @@
 #define CTL_VERB_DRAIN	       "drain"   /* writes */
 #define CTL_VERB_LEAVE	       "leave"   /* writes */
 
-enum { CTL_LEAVE_S = 30 }; /* then the daemon gives up */
+enum {
+	CTL_LEAVE_S = 30,  /* then the daemon gives up */
+	CTL_DRAIN_S = 320, /* the longest drain-time, and the API server's */
+};
 #define CTL_VERB_MONITOR       "monitor" /* a stream */
 
 #define CTL_TOPIC_MONITOR "monitor"

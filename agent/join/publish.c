@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "json/json.h"
 
-enum { DRAIN_LIMIT_S = 30 };
+enum { DRAIN_LIMIT_S = 10 };
 
 #define TEXT_PENDING "not published yet"
 

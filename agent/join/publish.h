@@ -57,7 +57,7 @@ void publish_kick(struct publish *p);
 /*
  * For leaving: tells clients to go (ready false, terminating true), after `grace_us` deletes, then calls
  * `on_done` with the number of slices that are left in the API; more than 0 if that took longer than
- * 30 s. Once for each object; -EALREADY. `on_done` may free the object.
+ * 10 s. Once for each object; -EALREADY. `on_done` may free the object.
  */
 int publish_drain(struct publish *p, uint64_t grace_us, void (*on_done)(size_t n_left, void *arg), void *arg);
 

@@ -152,6 +152,27 @@ restarts() {
 		"$(api GET "$SLICES/mixed-mesh-ahch-to" | jq -r '.metadata | "\(.uid) \(.resourceVersion)"')"
 }
 
+# new probes for a running daemon
+reloading() {
+	local before
+	before=$(api GET "$SLICES/mixed-mesh-ahch-to" | jq -r .metadata.resourceVersion)
+	cp "$T/ahch-to/agent.conf" "$T/conf"
+	sed -i 's/service = "mixed"; type = "tcp"; port = 8088;/service = "mixed"; type = "http"; port = "work"; path = "\/up";/; s/port = 8443; }/port = 8443; }, { name = "work"; port = 8088; }/' "$T/ahch-to/agent.conf"
+	kill -HUP "$(cat "$T/ahch-to/pid")"
+	check "reload: named ports need a restart, and nothing was changed" wait_for 5 eval "status ahch-to '.conditions[].text' | grep -q 'named-ports can change with a restart only'"
+	cp "$T/conf" "$T/ahch-to/agent.conf"
+	sed -i 's/service = "mixed"; type = "tcp";/service = "mixed"; type = "http"; path = "\/up";/' "$T/ahch-to/agent.conf"
+	kill -HUP "$(cat "$T/ahch-to/pid")"
+	check "reload: new probes are taken" wait_for 5 is_running ahch-to
+	sleep 2
+	is "reload: nothing is written for a workload that is well" "$before" "$(api GET "$SLICES/mixed-mesh-ahch-to" | jq -r .metadata.resourceVersion)"
+	work_stop
+	within 3 "reload: the new probe counts" mixed "false false false"
+	is "and says so" "http $AHCHTO port 8088: Connection refused" "$(listed mixed .reason)"
+	work_start
+	within 3 "reload: it comes back" mixed "true true false"
+}
+
 # ports by number and name; what cannot be served says why
 many_ports() {
 	is "ports by number and by name, of the right protocol" "name 8443 TCP number 80 TCP" \
@@ -208,5 +229,5 @@ health-probes = (
 	  command = [ "/bin/sh", "-c", "[ -e $T/well ] || { echo all is lost; exit 1; }" ]; }
 );
 C
-for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events restarts draining}; do $part; done
+for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events reloading restarts draining}; do $part; done
 story_finish

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The Debian package on a real Debian 12 with systemd: t_package.sh [KERNEL]. Installing, joining with a
-# token, policy and services under the real unit, rebooting and a power failure while the API server is away,
+# token, health probes, policy and services under the real unit, rebooting and a power failure while the API server is away,
 # upgrading, removing, purging.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
@@ -112,6 +112,47 @@ enforcing() {
 		jq -r '.items[] | select(.metadata.labels["kubernetes.io/service-name"] == "council") | .endpoints[].addresses[]')"
 }
 
+# Health probes under the real unit and systemd: the sandbox lets them ask, and run commands without rights.
+SLICES=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices
+conditions_are() {
+	[ "$(api GET $SLICES/council-mesh-ahch-to | jq -r 'if .kind == "EndpointSlice" then .endpoints[0].conditions | "\(.ready) \(.serving) \(.terminating)" else "gone" end')" = "$1" ]
+}
+portal() { status_of_portal=$(guest meshctl service list -o json | jq -r '.[] | select(.type == "portal") | "\(.state) \(.reason // "")"'); }
+probing() {
+	guest sh -c 'cp -p /etc/mesh-external-agent/mesh-external-agent.conf /root/conf.before
+		mkdir -p /etc/systemd/system/web.service.d
+		printf "[Service]\nExecStop=/bin/sleep 3\n" >/etc/systemd/system/web.service.d/slow.conf
+		systemctl daemon-reload
+		cat >>/etc/mesh-external-agent/mesh-external-agent.conf' <<-C || die "no configuration"
+		health-probes = (
+			{ service = "council"; type = "unit"; unit = "web.service"; interval = 3600; },
+			{ service = "council"; type = "http"; port = 80; interval = 1; failures = 1; },
+			{ service = "council"; type = "exec"; interval = 1; failures = 1; command = [ "/bin/sh", "-c",
+			  "[ \$(id -un) = mesh-agent ] && grep -q '^CapEff:.*0000000000000000' /proc/self/status && ! touch /etc/x 2>/dev/null" ]; }
+		);
+	C
+	exits "the configuration is good" 0 guest meshctl config check
+	check "the daemon starts with it" guest systemctl restart $UNIT
+	check "the daemon comes up" wait_for 60 is_running ahch-to
+	check "all probes pass" wait_for 20 conditions_are "true true false"
+	portal
+	is "service list says so" "portal " "$status_of_portal"
+	guest systemctl stop --no-block web
+	check "systemctl stop of the workload: terminating, and still serving" wait_for 3 conditions_are "false true true"
+	check "stopped: it serves no more" wait_for 15 conditions_are "false false true"
+	portal
+	is "service list says so" 1 "$(grep -c 'web.service: inactive' <<<"$status_of_portal")"
+	check "then it is gone" wait_for 40 conditions_are gone
+	guest systemctl start web
+	check "started: it is ready again" wait_for 20 conditions_are "true true false"
+	check "systemctl stop of the agent: gone" guest systemctl stop $UNIT
+	check "at once" conditions_are gone
+	guest sh -c 'mv /root/conf.before /etc/mesh-external-agent/mesh-external-agent.conf
+		rm -r /etc/systemd/system/web.service.d; systemctl daemon-reload; systemctl start mesh-external-agent'
+	check "started again: it is ready" wait_for 60 conditions_are "true true false"
+	check "the daemon comes up" wait_for 60 is_running ahch-to
+}
+
 # What the policy forbids is tried all the while, from power-on, while the API server is away: connections to a port,
 # and a thousand packets a second to a service that answers each. Then the API server comes back.
 floods_start() {
@@ -200,6 +241,6 @@ purging() {
 vm_begin
 cluster_start
 pods_start
-for part in ${VM_PARTS:-machine installing joining enforcing rebooting crashing upgrading removing purging}; do $part; done
+for part in ${VM_PARTS:-machine installing joining probing enforcing rebooting crashing upgrading removing purging}; do $part; done
 [ $bad = 0 ] || show_log
 vm_end

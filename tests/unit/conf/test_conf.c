@@ -319,7 +319,8 @@ Test(conf, a_reload_takes_every_live_key)
 {
 	static const char text[] =
 		"log-level = \"debug\"; interfaces = [ \"eth7\" ]; addresses = [ \"192.0.2.1\" ]; mtu = 1300;\n"
-		"revoked-action = \"stand-down\"; policy-audit-mode = true;\n"
+		"revoked-action = \"stand-down\"; policy-audit-mode = true; drain-time = 9;\n"
+		"health-probes = ( { service = \"a\"; type = \"tcp\"; port = 1; } );\n"
 		"failsafe: { enabled = false; automatic = false; inbound = ( ); outbound = ( { protocol = \"tcp\"; port = 1; } ); };\n"
 		"services: { load-balancers = \"off\"; node-ports = \"on\"; external-ips = true; end-connections = \"none\"; };\n"
 		"monitor: { rate = 7; burst = 8; };";

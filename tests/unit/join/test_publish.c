@@ -397,6 +397,22 @@ Test(publish, drains, .init = setup, .fini = teardown)
 	cr_expect_eq(count(), 0);
 }
 
+/* An API server that fails does not hold up the end of the host. */
+Test(publish, gives_up_draining, .init = setup, .fini = teardown)
+{
+	uint64_t began = clock_boot_us();
+
+	set_plan(2, 1);
+	AWAIT(publish_is_settled(publish));
+	fault("[{\"action\":\"status\",\"status\":503,\"count\":100000,\"match\":{\"pathPrefix\":\"/apis/discovery\"}}]");
+	cr_assert_eq(publish_drain(publish, 0, on_drained, NULL), 0);
+	while (!is_drained && clock_boot_us() < began + 20 * USEC_PER_SEC)
+		(void)loop_once(loop, 20000);
+	cr_assert(is_drained);
+	cr_expect_eq(drained_left, 2);
+	cr_expect_lt(clock_boot_us(), began + 15 * USEC_PER_SEC);
+}
+
 Test(publish, drains_nothing, .init = setup, .fini = teardown)
 {
 	cr_assert_eq(publish_drain(publish, 0, on_drained, NULL), 0);
