@@ -42,6 +42,7 @@ agent_libmesh_a_SOURCES += \
 # conf, obs
 agent_libmesh_a_SOURCES += \
 	agent/conf/conf.c agent/conf/conf.h \
+	agent/conf/conf_forward.c \
 	agent/conf/conf_probe.c \
 	agent/conf/conf_schema.c agent/conf/conf_schema.h \
 	agent/conf/conf_value.c
@@ -101,6 +102,11 @@ agent_libmesh_a_SOURCES += \
 	agent/probe/probe_state.c agent/probe/probe_state.h \
 	agent/probe/probes.c agent/probe/probes.h \
 	agent/probe/units.c agent/probe/units.h
+
+# forward: old ports of workloads that have moved
+agent_libmesh_a_SOURCES += \
+	agent/forward/forward.c agent/forward/forward.h \
+	agent/forward/pump.c agent/forward/pump.h
 
 # identity: ipcache
 agent_libmesh_a_SOURCES += \
@@ -253,6 +259,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/datapath.c agent/agentd/datapath.h agent/agentd/datapath_private.h \
 	agent/agentd/datapath_boot.c \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
+	agent/agentd/forwarding.c agent/agentd/forwarding.h \
 	agent/agentd/fqdn.c agent/agentd/fqdn.h \
 	agent/agentd/fqdn_server.c agent/agentd/fqdn_server.h \
 	agent/agentd/guarding.c agent/agentd/guarding.h \
@@ -273,6 +280,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/dns_wiring.c agent/agentd/dns_wiring.h \
 	agent/agentd/fqdn_others.c agent/agentd/fqdn_others.h \
 	agent/agentd/view_dns.c \
+	agent/agentd/view_forward.c \
 	agent/agentd/view_identity.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
@@ -296,6 +304,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_identity.c \
 	agent/cli/cmd_ipcache.c \
 	agent/cli/cmd_drain.c \
+	agent/cli/cmd_forward.c \
 	agent/cli/cmd_leave.c \
 	agent/cli/cmd_map.c \
 	agent/cli/cmd_monitor.c \

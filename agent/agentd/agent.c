@@ -8,6 +8,7 @@
 
 #include "agentd/apply.h"
 #include "agentd/boot.h"
+#include "agentd/forwarding.h"
 #include "agentd/membership.h"
 #include "agentd/resolv_conf.h"
 #include "base/backoff.h"
@@ -181,7 +182,10 @@ static void on_reload(void *arg)
 		a->world->routes_dirty = true; /* MTU, interfaces */
 	(void)apply_servers(a); /* raised as a condition; upkeep tries again */
 	if (a->serving && strv_has(&live, "health-probes") && serving_reload(a->serving) < 0)
-		health_raise(a->health, HEALTH_ERROR, "config.reload", "no memory for the health probes: Services are not followed",
+		health_raise(a->health, HEALTH_ERROR, "config.reload", "no memory for the health probes: the old ones go on",
+			     "systemctl restart mesh-external-agent, with more memory");
+	if (a->forwards && strv_has(&live, "forwards") && forwarding_start(a) < 0)
+		health_raise(a->health, HEALTH_ERROR, "config.reload", "no memory for all forwards: some are missing",
 			     "systemctl restart mesh-external-agent, with more memory");
 	log_event(LOG_INFO, "config.reload", "configuration read again");
 	apply_want(a);
@@ -233,6 +237,7 @@ void agent_free(struct agent *a)
 	ctl_server_free(a->ctl);
 	sync_free(a->sync);
 	serving_free(a->serving);
+	forwards_free(a->forwards);
 	registration_free(a->registration);
 	lease_free(a->lease);
 	renewal_free(a->renewal);

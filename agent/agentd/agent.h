@@ -18,6 +18,7 @@
 #include "ctl/ctl_verbs.h"
 #include "dns/dns_server.h"
 #include "dns/dns_zone.h"
+#include "forward/forward.h"
 #include "join/join_state.h"
 #include "join/lease.h"
 #include "join/register.h"
@@ -55,6 +56,7 @@ struct agent {
 	struct shadowing *shadowing;
 	struct sync *sync;
 	struct serving *serving;
+	struct forwards *forwards; /* from when the Services are known */
 	struct registration *registration;
 	struct renewal *renewal;
 	struct lease *lease;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/apply.h"
+#include "agentd/forwarding.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,6 +82,9 @@ static void now_running(struct agent *a)
 		dns_zone_set_synced(a->zone);
 	agent_set_state(a, AGENT_RUNNING, "joined, policy in force");
 	lease_kick(a->lease);
+	if (forwarding_start(a) < 0)
+		health_raise(a->health, HEALTH_ERROR, "forward.start", "no memory for the forwards: old ports are closed",
+			     "systemctl restart mesh-external-agent, with more memory");
 }
 
 /* Lists that are not believed yet change nothing, but a person should look at the API server. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ int main(int argc, char **argv)
 						{0}};
 	const char *path = CONF_DEFAULT_PATH;
 	CLEANUP(agent_free) struct agent *agent = NULL;
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct conf *conf;
 	struct err err = {0};
 	bool is_standing_down = false;
@@ -59,6 +61,7 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
+	(void)sigaction(SIGPIPE, &ignore, NULL); /* splice() to a closed connection would end the daemon */
 	r = conf_load(path, &conf, &err);
 	if (r == 0) {
 		log_set_level(level >= 0 ? level : conf->log_level);

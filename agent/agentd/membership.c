@@ -57,6 +57,8 @@ static void stop_membership(struct agent *a)
 	a->sync = NULL;
 	serving_free(a->serving);
 	a->serving = NULL;
+	forwards_free(a->forwards);
+	a->forwards = NULL;
 	lease_free(a->lease);
 	a->lease = NULL;
 	renewal_free(a->renewal);

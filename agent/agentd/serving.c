@@ -231,8 +231,6 @@ int serving_update(struct serving *s, const struct ip *own, size_t n_own)
 	struct service_counts counts;
 	int r = 0;
 
-	if (!s->probes)
-		return -ENOMEM; /* a reload came to nothing */
 	service_table_counts(s->services, &counts);
 	if (own != s->own.v && (n_own != s->own.n || memcmp(own, s->own.v, n_own * sizeof(*own)) != 0)) {
 		s->is_stale = true;
@@ -251,12 +249,14 @@ int serving_update(struct serving *s, const struct ip *own, size_t n_own)
 
 int serving_reload(struct serving *s)
 {
+	struct probes *probes;
 	int r;
 
-	probes_free(TAKE_PTR(s->probes)); /* they point to the old configuration */
-	r = probes_new(s->loop, s->conf, on_change, s, &s->probes);
+	r = probes_new(s->loop, s->conf, on_change, s, &probes);
 	if (r < 0)
 		return r;
+	probes_free(s->probes);
+	s->probes = probes;
 	set_probe_addresses(s);
 	on_change(s);
 	return 0;

@@ -18,8 +18,7 @@ DEFINE_CLEANUP(struct serving *, serving_free)
 
 /*
  * The probes of the configuration are others now: they begin anew, and what was published stays until they have
- * decided. Call it before the old ones are freed, and not from a callback of the serving. 0, or -ENOMEM: there are
- * no probes then, and nothing is published anew.
+ * decided. Not from a callback of the serving. 0 or -ENOMEM: the old ones go on.
  */
 int serving_reload(struct serving *s);
 

@@ -9,6 +9,8 @@
 /* The data of each verb; `arg` is the agent. */
 int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
+int view_forward_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+
 int view_identity_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 int view_identity_get(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 

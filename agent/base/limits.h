@@ -18,6 +18,9 @@ enum {
 	LIMIT_NODES = 1 << 16,
 	LIMIT_SERVICES = 1 << 16,
 	LIMIT_BACKENDS = 1 << 18,
+	/* Connections through all forwards, of six file descriptors each; callers that are counted, of one forward. */
+	LIMIT_FORWARD_CONNS = 4096,
+	LIMIT_FORWARD_CALLERS = 1024,
 	LIMIT_SERVICE_EVENTS = 64, /* what one host says to a cluster about its Services at a time */
 	LIMIT_POLICIES = 1 << 15,
 	LIMIT_ADDRESSES = 16,	/* of one endpoint or node */

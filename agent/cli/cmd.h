@@ -77,6 +77,7 @@ extern const struct cmd cmd_map_table[];
 extern const struct cmd cmd_dns_table[];
 extern const struct cmd cmd_monitor_table[];
 extern const struct cmd cmd_drain_table[];
+extern const struct cmd cmd_forward_table[];
 extern const struct cmd cmd_leave_table[];
 extern const struct cmd cmd_bugreport_table[];
 extern const struct cmd cmd_config_table[];

@@ -117,6 +117,18 @@ static int read_default(struct conf *c, const struct conf_key *k)
 	return r;
 }
 
+/* A port that is forwarded takes connections whatever the workload does. */
+static int check_forwards(const struct conf *c, const char *file, struct err *reterr)
+{
+	for (size_t i = 0; i < c->forwards.n; i++)
+		for (size_t j = 0; j < c->probes.n; j++)
+			if (c->probes.v[j].port == c->forwards.v[i].port)
+				return err_set(reterr, EINVAL,
+					       "%s: forwards: port %u is asked by a health probe, which would pass for ever", file,
+					       c->forwards.v[i].port);
+	return 0;
+}
+
 /* Rules between keys. */
 static int check(struct conf *c, const char *file, struct err *reterr)
 {
@@ -129,6 +141,8 @@ static int check(struct conf *c, const char *file, struct err *reterr)
 				       "cannot be reached by others", file);
 	if (conf_probe_resolve(c, reterr) < 0)
 		return err_prefix(reterr, -EINVAL, "%s", file);
+	if (check_forwards(c, file, reterr) < 0)
+		return -EINVAL;
 	if (c->dns.is_enabled && !c->dns.listen.n)
 		return err_set(reterr, EINVAL, "%s: dns.listen: needs an address while dns.enabled is true",
 			       file);
@@ -274,6 +288,7 @@ void conf_swap_live(struct conf *to, struct conf *from)
 	SWAP(addresses);
 	SWAP(mtu);
 	SWAP(probes);
+	SWAP(forwards);
 	SWAP(drain_time_s);
 	SWAP(revoked_action);
 	SWAP(has_policy_audit);

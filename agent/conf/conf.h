@@ -55,6 +55,18 @@ struct conf_probe {
 	uint16_t successes, failures; /* in a row, to count as ready, as not ready */
 };
 
+/* Copies with all it owns; `to` need not be set. 0 or -ENOMEM, then `to` is empty. */
+int conf_probe_copy(const struct conf_probe *from, struct conf_probe *to);
+void conf_probe_done(struct conf_probe *p);
+
+/* A port of this host whose connections go to a Service of its namespace. TCP. */
+struct conf_forward {
+	struct ip address; /* family 0 = all of this host, both families */
+	uint16_t port;
+	char *service;
+	uint16_t service_port;
+};
+
 struct conf {
 	char *state_dir;      /* credentials and what join wrote */
 	char *runtime_dir;    /* control socket */
@@ -68,6 +80,7 @@ struct conf {
 	ARRAY(struct ip) addresses; /* empty = automatic */
 	ARRAY(struct conf_named_port) named_ports;
 	ARRAY(struct conf_probe) probes;
+	ARRAY(struct conf_forward) forwards;
 	int log_level; /* LOG_* of syslog.h */
 	uint64_t mtu;  /* bytes; 0 = automatic */
 	uint64_t drain_time_s;

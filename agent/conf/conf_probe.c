@@ -20,6 +20,31 @@ void conf_probe_done(struct conf_probe *p)
 	*p = (struct conf_probe){0};
 }
 
+static int copy_text(const char *from, char **to)
+{
+	*to = from ? strdup(from) : NULL;
+	return from && !*to ? -ENOMEM : 0;
+}
+
+int conf_probe_copy(const struct conf_probe *from, struct conf_probe *to)
+{
+	int r;
+
+	*to = *from;
+	to->service = to->path = to->unit = NULL;
+	to->command = (struct strv){0};
+	r = copy_text(from->service, &to->service);
+	if (r == 0)
+		r = copy_text(from->path, &to->path);
+	if (r == 0)
+		r = copy_text(from->unit, &to->unit);
+	for (size_t i = 0; r == 0 && i < from->command.n; i++)
+		r = strv_add(&to->command, from->command.v[i]);
+	if (r < 0)
+		conf_probe_done(to);
+	return r;
+}
+
 /* A name with its type, as systemd writes it; escapes are left out, so that it can stand in quotes. */
 static bool is_unit(const char *s)
 {

@@ -56,6 +56,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "How to learn whether this host can serve the Services that it stands behind"},
 	{"drain-time", CONF_INT, AT(drain_time_s), "2", .max = 300,
 	 .doc = "Seconds that clients have to leave before this host stands behind no Service any more"},
+	{"forwards", CONF_FORWARDS, AT(forwards), "( )", .max = 64,
+	 .doc = "TCP ports of this host whose connections go to a Service, after its workload has moved"},
 	{"failsafe.enabled", CONF_BOOL, AT(failsafe.is_enabled), "true",
 	 .doc = "Whether the failsafe set is decided before any policy"},
 	{"failsafe.automatic", CONF_BOOL, AT(failsafe.has_automatic), "true",

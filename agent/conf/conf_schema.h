@@ -17,7 +17,8 @@ enum conf_type {
 	CONF_IPS,	 /* list of addresses */
 	CONF_FAILSAFES,	 /* list of groups */
 	CONF_NAMED_PORTS, /* list of groups */
-	CONF_PROBES	  /* list of groups */
+	CONF_PROBES,	  /* list of groups */
+	CONF_FORWARDS	  /* list of groups */
 };
 
 struct conf_choice {
@@ -59,9 +60,13 @@ int conf_value_refuse(const struct conf_key *k, struct err *reterr, const char *
 /* One group of health-probes, in conf_probe.c. `p` must be empty; what it owns is to be freed on failure, too. */
 int conf_probe_read(struct conf_probe *p, const struct conf_key *k, const config_setting_t *s, struct err *reterr);
 int conf_probe_print(const struct conf_probe *p, struct buf *buf);
-void conf_probe_done(struct conf_probe *p);
 /* Puts the numbers of named ports in. -EINVAL if a name is not there for tcp. */
 int conf_probe_resolve(struct conf *c, struct err *reterr);
+
+/* The same for one group of forwards, in conf_forward.c. */
+int conf_forward_read(struct conf_forward *f, const struct conf_key *k, const config_setting_t *s, struct err *reterr);
+int conf_forward_print(const struct conf_forward *f, struct buf *buf);
+void conf_forward_done(struct conf_forward *f);
 
 /* Frees what the member owns. */
 void conf_value_done(struct conf *c, const struct conf_key *k);

@@ -20,6 +20,7 @@ typedef ARRAY(struct ip) ip_array;
 typedef ARRAY(struct conf_failsafe) failsafe_array;
 typedef ARRAY(struct conf_named_port) named_port_array;
 typedef ARRAY(struct conf_probe) probe_array;
+typedef ARRAY(struct conf_forward) forward_array;
 
 static void *member(const struct conf *c, const struct conf_key *k)
 {
@@ -67,6 +68,11 @@ int conf_value_allowed(const struct conf_key *k, struct buf *buf)
 		return buf_addf(buf,
 				"a list of at most %" PRIu64 " groups like "
 				"( { service = \"web\"; type = \"tcp\"; port = 8080; } ), type is tcp, http, exec or unit",
+				k->max);
+	case CONF_FORWARDS:
+		return buf_addf(buf,
+				"a list of at most %" PRIu64 " groups like "
+				"( { port = 8080; service = \"web\"; service-port = 80; } )",
 				k->max);
 	}
 	return -EINVAL;
@@ -353,6 +359,18 @@ static int read_groups(struct conf *c, const struct conf_key *k, const config_se
 				r = ARRAY_ADD(at, p);
 			if (r < 0)
 				conf_probe_done(&p);
+		} else if (k->type == CONF_FORWARDS) {
+			forward_array *at = member(c, k);
+			struct conf_forward f = {0};
+
+			r = conf_forward_read(&f, k, e, reterr);
+			for (size_t j = 0; r >= 0 && j < at->n; j++)
+				if (at->v[j].port == f.port && ip_eq(&at->v[j].address, &f.address))
+					r = conf_value_refuse(k, reterr, "port", "is there twice");
+			if (r >= 0)
+				r = ARRAY_ADD(at, f);
+			if (r < 0)
+				conf_forward_done(&f);
 		} else {
 			named_port_array *at = member(c, k);
 			struct conf_named_port p;
@@ -393,6 +411,7 @@ int conf_value_read(struct conf *c, const struct conf_key *k, const config_setti
 	case CONF_FAILSAFES:
 	case CONF_NAMED_PORTS:
 	case CONF_PROBES:
+	case CONF_FORWARDS:
 		break;
 	}
 	if (!is_list(s))
@@ -419,17 +438,20 @@ static int print_failsafe(const struct conf_failsafe *f, bool is_first, struct b
 
 static int print_list(const struct conf *c, const struct conf_key *k, struct buf *buf)
 {
-	bool is_groups = k->type == CONF_FAILSAFES || k->type == CONF_NAMED_PORTS || k->type == CONF_PROBES;
+	bool is_groups = k->type == CONF_FAILSAFES || k->type == CONF_NAMED_PORTS || k->type == CONF_PROBES ||
+			 k->type == CONF_FORWARDS;
 	const struct strv *names = member(c, k);
 	const ip_array *ips = member(c, k);
 	const failsafe_array *failsafes = member(c, k);
 	const named_port_array *ports = member(c, k);
 	const probe_array *probes = member(c, k);
+	const forward_array *forwards = member(c, k);
 	char text[IP_STRLEN];
 	size_t n = k->type == CONF_DEVICES ? names->n
 		   : k->type == CONF_IPS   ? ips->n
 		   : k->type == CONF_FAILSAFES ? failsafes->n
-		   : k->type == CONF_PROBES    ? probes->n : ports->n;
+		   : k->type == CONF_PROBES    ? probes->n
+		   : k->type == CONF_FORWARDS  ? forwards->n : ports->n;
 	int r = buf_addf(buf, "%c", is_groups ? '(' : '[');
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -441,10 +463,11 @@ static int print_list(const struct conf *c, const struct conf_key *k, struct buf
 			r = buf_addf(buf, "%s\"%s\"", sep, ip_str(&ips->v[i], text));
 		else if (k->type == CONF_FAILSAFES)
 			r = print_failsafe(&failsafes->v[i], i == 0, buf);
-		else if (k->type == CONF_PROBES) {
+		else if (k->type == CONF_PROBES || k->type == CONF_FORWARDS) {
 			r = buf_addf(buf, "%s", sep);
 			if (r >= 0)
-				r = conf_probe_print(&probes->v[i], buf);
+				r = k->type == CONF_PROBES ? conf_probe_print(&probes->v[i], buf)
+							   : conf_forward_print(&forwards->v[i], buf);
 		}
 		else
 			r = buf_addf(buf, "%s{ name = \"%s\"; port = %u; protocol = \"%s\"; }", sep,
@@ -475,6 +498,7 @@ int conf_value_print(const struct conf *c, const struct conf_key *k, struct buf 
 	case CONF_FAILSAFES:
 	case CONF_NAMED_PORTS:
 	case CONF_PROBES:
+	case CONF_FORWARDS:
 		return print_list(c, k, buf);
 	}
 	return -EINVAL;
@@ -505,6 +529,11 @@ void conf_value_done(struct conf *c, const struct conf_key *k)
 		for (size_t i = 0; i < ((probe_array *)member(c, k))->n; i++)
 			conf_probe_done(&((probe_array *)member(c, k))->v[i]);
 		ARRAY_DONE((probe_array *)member(c, k));
+		break;
+	case CONF_FORWARDS:
+		for (size_t i = 0; i < ((forward_array *)member(c, k))->n; i++)
+			conf_forward_done(&((forward_array *)member(c, k))->v[i]);
+		ARRAY_DONE((forward_array *)member(c, k));
 		break;
 	case CONF_BOOL:
 	case CONF_INT:

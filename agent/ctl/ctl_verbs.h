@@ -126,6 +126,12 @@
  *   [{"name": "example.com", "address", "ttl_s": COUNT, "zombie": bool, "selectors": ["*.com"]}]
  *   A zombie is expired, and stays allowed while connections of this host to it live.
  *
+ * forward.list {} -> ports of this host whose connections go to a Service
+ *   [{"address"?: ip (missing: all of this host), "port": COUNT, "namespace", "service", "service_port": COUNT,
+ *     "state": "listening" | "waiting", "reason"?: text, "connections": COUNT since the start, "active": COUNT,
+ *     "failed": COUNT of connections, "more_callers": COUNT of addresses that were forgotten,
+ *     "callers": [{"address": ip, "connections": COUNT, "active": COUNT, "first_seen_ms": COUNT ago, "last_seen_ms": COUNT}]}]
+ *
  * drain {} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes
  *   drain-time and up to 10 seconds more if the API server does not answer: less than CTL_DRAIN_S.
  *
@@ -164,6 +170,7 @@
 #define CTL_VERB_DNS_STATUS    "dns.status"
 #define CTL_VERB_DNS_QUERY     "dns.query"
 #define CTL_VERB_DNS_LEARNED   "dns.learned"
+#define CTL_VERB_FORWARD_LIST  "forward.list"
 #define CTL_VERB_DRAIN	       "drain"   /* writes */
 #define CTL_VERB_LEAVE	       "leave"   /* writes */
 

@@ -46,10 +46,12 @@ static void run(char *const *argv, int in, int out)
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	static char *const env[] = {path, NULL};
 	const struct rlimit no_core = {0};
+	const struct sigaction usual = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
 	(void)sigemptyset(&none); /* cannot fail */
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* likewise */
+	(void)sigaction(SIGPIPE, &usual, NULL); /* ignored by the daemon, which execve() would pass on */
 	if (setsid() < 0 || chdir("/") < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 || dup2(in, STDIN_FILENO) < 0 ||
 	    dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || !drop_rights())
 		_exit(NOT_STARTED);

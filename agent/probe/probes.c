@@ -53,6 +53,8 @@ struct probes {
 	struct source *timer;
 	struct http *http;
 	struct units *units;
+	struct conf_probe *confs; /* copies: a reload frees those of the configuration */
+	size_t n_confs;
 	struct probe *v;
 	size_t n, n_running;
 	struct told *told;
@@ -272,23 +274,23 @@ static void add_probe(struct probes *p, const struct conf_probe *conf, uint8_t f
 	p->v[p->n++] = (struct probe){.p = p, .conf = conf, .family = family, .ip = conf->address};
 }
 
-static int start_units(struct probes *p, const struct conf *conf)
+static int start_units(struct probes *p)
 {
 	CLEANUP(strv_done) struct strv names = {0};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < conf->probes.n; i++)
-		if (conf->probes.v[i].unit && !strv_has(&names, conf->probes.v[i].unit))
-			r = strv_add(&names, conf->probes.v[i].unit);
+	for (size_t i = 0; r == 0 && i < p->n_confs; i++)
+		if (p->confs[i].unit && !strv_has(&names, p->confs[i].unit))
+			r = strv_add(&names, p->confs[i].unit);
 	if (r < 0 || names.n == 0)
 		return r;
 	return units_new(p->loop, &names, on_unit_change, p, &p->units);
 }
 
-static bool has_http(const struct conf *conf)
+static bool has_http(const struct probes *p)
 {
-	for (size_t i = 0; i < conf->probes.n; i++)
-		if (conf->probes.v[i].type == CONF_PROBE_HTTP)
+	for (size_t i = 0; i < p->n_confs; i++)
+		if (p->confs[i].type == CONF_PROBE_HTTP)
 			return true;
 	return false;
 }
@@ -305,11 +307,16 @@ int probes_new(struct loop *loop, const struct conf *conf, void (*on_change)(voi
 	p->arg = arg;
 	p->look_us = UINT64_MAX;
 	p->v = calloc(2 * conf->probes.n + 1, sizeof(*p->v));
-	if (!p->v)
+	p->confs = calloc(conf->probes.n + 1, sizeof(*p->confs));
+	if (!p->v || !p->confs)
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->probes.n; i++) {
-		const struct conf_probe *c = &conf->probes.v[i];
+		const struct conf_probe *c = &p->confs[i];
 
+		r = conf_probe_copy(&conf->probes.v[i], &p->confs[p->n_confs]);
+		if (r < 0)
+			return r;
+		p->n_confs++;
 		if (c->address.family || c->type == CONF_PROBE_EXEC || c->type == CONF_PROBE_UNIT) {
 			add_probe(p, c, 0);
 		} else {
@@ -318,10 +325,10 @@ int probes_new(struct loop *loop, const struct conf *conf, void (*on_change)(voi
 		}
 	}
 	r = loop_add_timer(loop, on_timer, p, &p->timer);
-	if (r == 0 && has_http(conf))
+	if (r == 0 && has_http(p))
 		r = http_new(loop, NULL, &p->http);
 	if (r == 0)
-		r = start_units(p, conf);
+		r = start_units(p);
 	if (r == 0)
 		r = source_arm(p->timer, 0, 0);
 	if (r < 0)
@@ -346,6 +353,9 @@ void probes_free(struct probes *p)
 		free(t);
 	}
 	source_free(p->timer);
+	for (size_t i = 0; i < p->n_confs; i++)
+		conf_probe_done(&p->confs[i]);
+	free(p->confs);
 	free(p->v);
 	free(p);
 }

@@ -25,7 +25,7 @@ struct probes_view {
 };
 
 /*
- * `conf` is borrowed and outlives the object. Probes of units and commands run from now on, others once there is an
+ * What `conf` has of probes is copied. Probes of units and commands run from now on, others once there is an
  * address. `on_change` is told when a view may be another; it may call the functions below, but not free the
  * object. 0, -ENOMEM or errno of a timer.
  */

@@ -4,7 +4,7 @@ _meshctl_words()
 {
 	local words=""
 	case "$1" in
-	"") words="status endpoint identity node policy service ipcache map dns monitor drain leave bugreport config completion cluster host help" ;;
+	"") words="status endpoint identity node policy service ipcache map dns monitor forward drain leave bugreport config completion cluster host help" ;;
 	"status") words="" ;;
 	"endpoint") words="list" ;;
 	"endpoint list") words=" -a --all" ;;
@@ -32,6 +32,9 @@ _meshctl_words()
 	"dns query") words=" -t --type" ;;
 	"dns learned") words="" ;;
 	"monitor") words=" -d --drop -p --peer -i --identity --direction -n --count -j --json" ;;
+	"forward") words="list callers" ;;
+	"forward list") words="" ;;
+	"forward callers") words="" ;;
 	"drain") words=" --unless-restart" ;;
 	"leave") words=" -y --yes --force" ;;
 	"bugreport") words=" -f --file" ;;

@@ -173,6 +173,30 @@ reloading() {
 	within 3 "reload: it comes back" mixed "true true false"
 }
 
+# the old port of a workload that has moved to a pod
+forwarding() {
+	local old
+	become ahch-to "$T/bin/tests/netns/story_peer" serve 8077 "Greetings from the old workload" >"$T/log/old" 2>&1 &
+	old=$!
+	wait_for 5 reaches crait $AHCHTO 8077
+	sed -i '$s/$/\nforwards = ( { port = 8077; service = "temple"; service-port = 80; } );/' "$T/ahch-to/agent.conf"
+	kill -HUP "$(cat "$T/ahch-to/pid")"
+	check "forward: it waits while the workload has the port" wait_for 5 eval "host ahch-to forward list | grep -q '8077 .*legacy/temple:80 .*waiting.*Address already in use'"
+	is "forward: the workload still answers" "Greetings from the old workload" "$(reaches crait $AHCHTO 8077)"
+	kill -KILL $old
+	wait $old 2>/dev/null
+	check "forward: then it takes the port over" wait_for 6 eval "reaches crait $AHCHTO 8077 | grep -q 'pod leia'"
+	is "forward: callers are counted" "$CRAIT 8077 legacy/temple:80" "$(host ahch-to forward callers | awk 'NR == 2 { print $1, $2, $3 }')"
+	is "forward: one caller" 1 "$(host ahch-to forward list -o json | jq '.[0].callers | length')"
+	policy closed '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{toPorts: [{ports: [{port: "1"}]}]}]}'
+	stopped "forward: policy holds for the port" crait $AHCHTO 8077
+	remove $CNP/closed
+	passes "forward: it is back without" crait $AHCHTO 8077
+	api PATCH "$SLICES/temple-1" -H 'Content-Type: application/merge-patch+json' -d '{"endpoints":[]}' -o /dev/null
+	check "forward: without backends callers are reset" wait_for 5 eval "! reaches crait $AHCHTO 8077"
+	check "forward: the reason is shown" eval "host ahch-to forward list | grep -q 'the Service has no backend'"
+}
+
 # ports by number and name; what cannot be served says why
 many_ports() {
 	is "ports by number and by name, of the right protocol" "name 8443 TCP number 80 TCP" \
@@ -229,5 +253,5 @@ health-probes = (
 	  command = [ "/bin/sh", "-c", "[ -e $T/well ] || { echo all is lost; exit 1; }" ]; }
 );
 C
-for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events reloading restarts draining}; do $part; done
+for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events forwarding reloading restarts draining}; do $part; done
 story_finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The Debian package on a real Debian 12 with systemd: t_package.sh [KERNEL]. Installing, joining with a
-# token, health probes, policy and services under the real unit, rebooting and a power failure while the API server is away,
-# upgrading, removing, purging.
+# token, health probes, policy and services under the real unit, rebooting and a power failure while the API
+# server is away, upgrading, removing, purging.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 vm_enter "$0" "$@"
@@ -126,8 +126,8 @@ probing() {
 		cat >>/etc/mesh-external-agent/mesh-external-agent.conf' <<-C || die "no configuration"
 		health-probes = (
 			{ service = "council"; type = "unit"; unit = "web.service"; interval = 3600; },
-			{ service = "council"; type = "http"; port = 80; interval = 1; failures = 1; },
-			{ service = "council"; type = "exec"; interval = 1; failures = 1; command = [ "/bin/sh", "-c",
+			{ service = "council"; type = "http"; port = 80; interval = 2; timeout = 20; },
+			{ service = "council"; type = "exec"; interval = 3; timeout = 20; command = [ "/bin/sh", "-c",
 			  "[ \$(id -un) = mesh-agent ] && grep -q '^CapEff:.*0000000000000000' /proc/self/status && ! touch /etc/x 2>/dev/null" ]; }
 		);
 	C

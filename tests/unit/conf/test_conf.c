@@ -72,6 +72,7 @@ Test(conf, values_read_back)
 		"{ service = \"a\"; type = \"http\"; port = 81; scheme = \"https\"; path = \"/up\"; interval = 2; },\n"
 		"{ service = \"a\"; type = \"exec\"; command = [ \"/bin/true\", \"-x y\" ]; successes = 2; },\n"
 		"{ service = \"a\"; type = \"unit\"; unit = \"a@b.service\"; timeout = 9; } );\n"
+		"forwards = ( { port = 90; service = \"a\"; }, { port = 90; address = \"::1\"; service = \"a\"; service-port = 8; } );\n"
 		"failsafe: { inbound = ( { protocol = \"any\"; cidr = \"192.0.2.7/24\"; } ); outbound = "
 		"( { protocol = \"icmpv6\"; }, { protocol = \"tcp\"; port = 443; cidr = \"2001:db8::1\"; } ); };\n"
 		"dns: { upstreams = ( \"192.0.2.53\" ); cache-size = 0; };\n"
@@ -135,6 +136,15 @@ static const struct {
 	{"named-ports = ( { name = \"web\"; port = 1; }, { name = \"web\"; port = 2; } );", "t.conf:1:",
 	 "web is there twice", "groups like"},
 	{"named-ports = ( 1 );", "t.conf:1:", "not a group", "groups like"},
+	{"forwards = ( { port = 7; service = \"a\"; } ); health-probes = ( { service = \"b\"; type = \"tcp\"; port = 7; } );",
+	 "t.conf:", "port 7 is asked by a health probe", "for ever"},
+	{"forwards = ( { port = 1; } );", "t.conf:1:", "service is missing", "groups like"},
+	{"forwards = ( { service = \"a\"; } );", "t.conf:1:", "port is missing", "groups like"},
+	{"forwards = ( { port = 0; service = \"a\"; } );", "t.conf:1:", "port is not", "groups like"},
+	{"forwards = ( { port = 1; service = \"A.b\"; } );", "t.conf:1:", "service is not", "groups like"},
+	{"forwards = ( { port = 1; service = \"a\"; x = 1; } );", "t.conf:1:", "x is unknown", "groups like"},
+	{"forwards = ( { port = 1; service = \"a\"; }, { port = 1; service = \"b\"; } );", "t.conf:1:", "port is there twice",
+	 "groups like"},
 	{"health-probes = ( { type = \"tcp\"; port = 1; } );", "t.conf:1:", "service is missing", "groups like"},
 	{"health-probes = ( { service = \"A\"; type = \"tcp\"; port = 1; } );", "t.conf:1:", "service is not", "groups like"},
 	{"health-probes = ( { service = \"a\"; port = 1; } );", "t.conf:1:", "type is missing", "groups like"},
@@ -320,6 +330,7 @@ Test(conf, a_reload_takes_every_live_key)
 	static const char text[] =
 		"log-level = \"debug\"; interfaces = [ \"eth7\" ]; addresses = [ \"192.0.2.1\" ]; mtu = 1300;\n"
 		"revoked-action = \"stand-down\"; policy-audit-mode = true; drain-time = 9;\n"
+		"forwards = ( { port = 2; service = \"a\"; } );\n"
 		"health-probes = ( { service = \"a\"; type = \"tcp\"; port = 1; } );\n"
 		"failsafe: { enabled = false; automatic = false; inbound = ( ); outbound = ( { protocol = \"tcp\"; port = 1; } ); };\n"
 		"services: { load-balancers = \"off\"; node-ports = \"on\"; external-ips = true; end-connections = \"none\"; };\n"

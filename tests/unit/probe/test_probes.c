@@ -70,6 +70,7 @@ static void start_probes(const char *text)
 
 	cr_assert_eq(conf_parse(text, strlen(text), "t.conf", &conf, &err), 0, "%s", err.text);
 	cr_assert_eq(probes_new(loop, conf, on_change, NULL, &probes), 0);
+	conf_free(TAKE_PTR(conf)); /* as a reload does */
 	probes_set_addresses(probes, &v4, &none);
 }
 
