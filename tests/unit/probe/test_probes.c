@@ -3,6 +3,9 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/ec.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -24,6 +27,8 @@ static unsigned changes;
 /* A listener, and what it answers; NULL: it takes connections and says nothing. */
 static int listener = -1, asker = -1;
 static const char *answer;
+static SSL_CTX *tls; /* https: the listener speaks it */
+static SSL *session;
 
 static void on_change(void *arg)
 {
@@ -95,6 +100,44 @@ static void stop_listener(void)
 	close_fd(TAKE_FD(listener));
 }
 
+/* A certificate that nobody vouches for, of no name, and over. */
+static void use_tls(void)
+{
+	EVP_PKEY_CTX *gen = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
+	EVP_PKEY *key = NULL;
+	X509 *cert = X509_new();
+
+	cr_assert(gen && cert && EVP_PKEY_keygen_init(gen) == 1);
+	cr_assert_eq(EVP_PKEY_CTX_set_ec_paramgen_curve_nid(gen, NID_X9_62_prime256v1), 1);
+	cr_assert_eq(EVP_PKEY_keygen(gen, &key), 1);
+	cr_assert(X509_gmtime_adj(X509_getm_notBefore(cert), -7200) && X509_gmtime_adj(X509_getm_notAfter(cert), -3600));
+	cr_assert_eq(X509_set_pubkey(cert, key), 1);
+	cr_assert_gt(X509_sign(cert, key, EVP_sha256()), 0);
+	tls = SSL_CTX_new(TLS_server_method());
+	cr_assert(tls && SSL_CTX_use_certificate(tls, cert) == 1 && SSL_CTX_use_PrivateKey(tls, key) == 1);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	EVP_PKEY_CTX_free(gen);
+}
+
+static void turn_tls(void)
+{
+	char request[2048];
+
+	if (!session) {
+		session = SSL_new(tls);
+		cr_assert(session && SSL_set_fd(session, asker) == 1);
+		SSL_set_accept_state(session);
+	}
+	if (SSL_read(session, request, sizeof(request)) <= 0)
+		return; /* more is to come */
+	cr_assert_gt(SSL_write(session, answer, (int)strlen(answer)), 0);
+	(void)SSL_shutdown(session); /* the peer may be gone already */
+	SSL_free(session);
+	session = NULL;
+	close_fd(TAKE_FD(asker));
+}
+
 static void turn(void)
 {
 	char request[2048];
@@ -104,6 +147,10 @@ static void turn(void)
 		fake_systemd_run(bus, 0);
 	if (asker < 0 && listener >= 0 && answer)
 		asker = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (asker >= 0 && tls) {
+		turn_tls();
+		return;
+	}
 	/* The answer is the same whatever is asked; reading first lets it arrive before the end does. */
 	if (asker >= 0 && recv(asker, request, sizeof(request), 0) > 0) {
 		cr_assert_gt(send(asker, answer, strlen(answer), MSG_NOSIGNAL), 0);
@@ -182,10 +229,12 @@ static void http_case(const char *said, bool want_ready, const char *want_text)
 {
 	uint16_t port = start_listener(0);
 	char text[256];
+	const char *scheme = tls ? "https" : "http";
 
 	answer = said;
 	(void)snprintf(text, sizeof(text),
-		       "health-probes = ( { service = \"a\"; type = \"http\"; port = %u; path = \"/up?x=1\"; failures = 1; } );", port);
+		       "health-probes = ( { service = \"a\"; type = \"http\"; port = %u; scheme = \"%s\"; path = \"/up?x=1\"; failures = 1; } );",
+		       port, scheme);
 	start_probes(text);
 	AWAIT(VIEW.is_known);
 	cr_assert_eq(VIEW.is_ready, want_ready);
@@ -215,6 +264,27 @@ Test(probes, http_503_fails, .init = setup, .fini = teardown)
 Test(probes, what_is_no_http_fails, .init = setup, .fini = teardown)
 {
 	http_case("SSH-2.0-OpenSSH_9.2\r\n", false, "http 127.0.0.1 port");
+}
+
+Test(probes, https_looks_at_no_certificate, .init = setup, .fini = teardown)
+{
+	use_tls();
+	http_case("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, "");
+	SSL_CTX_free(tls);
+}
+
+Test(probes, https_that_is_none_fails, .init = setup, .fini = teardown)
+{
+	uint16_t port = start_listener(0);
+	char text[256];
+
+	answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	(void)snprintf(text, sizeof(text),
+		       "health-probes = ( { service = \"a\"; type = \"http\"; port = %u; scheme = \"https\"; failures = 1; } );", port);
+	start_probes(text);
+	AWAIT(VIEW.is_known);
+	cr_assert_not(VIEW.is_ready);
+	cr_assert_not_null(strstr(VIEW.text, "https 127.0.0.1 port"), "%s", VIEW.text);
 }
 
 Test(probes, http_that_says_nothing_is_given_up, .init = setup, .fini = teardown)
