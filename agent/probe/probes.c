@@ -20,6 +20,7 @@
 
 enum {
 	RUNNING_MAX = 8, /* at a time; the next ones wait for their turn */
+	LOOK_AGAIN_S = 5, /* after an attempt that could not be made */
 	GONE_S = 10,	 /* how long a stopped workload's endpoint says so before it goes */
 	TEXT_MAX = 256,
 };
@@ -96,14 +97,16 @@ static void note(struct probe *probe, enum check_outcome outcome, const char *te
 {
 	static const char *const words[] = {"unknown", "passes", "fails", "stopping", "stopped"};
 	const struct conf_probe *c = probe->conf;
-	uint64_t now = clock_boot_us();
+	uint64_t now = clock_boot_us(), interval_us;
 	char name[160];
 
 	if (outcome == CHECK_OK)
 		probe->text[0] = '\0';
 	else
 		(void)snprintf(probe->text, sizeof(probe->text), "%s: %.150s", what(probe, name, sizeof(name)), text);
-	probe->due_us = now + probe_state_delay_us(c->interval_s * USEC_PER_SEC, rng_below(UINT32_MAX));
+	/* What could not be looked at is looked at again soon: the interval of a unit may be an hour. */
+	interval_us = (outcome == CHECK_UNKNOWN ? MIN((uint64_t)c->interval_s, (uint64_t)LOOK_AGAIN_S) : c->interval_s) * USEC_PER_SEC;
+	probe->due_us = now + probe_state_delay_us(interval_us, rng_below(UINT32_MAX));
 	if (!probe_state_note(&probe->state, c->successes, c->failures, outcome, now))
 		return;
 	log_event(LOG_INFO, "probe.verdict", "a health probe has another verdict", F_STR("service", c->service),

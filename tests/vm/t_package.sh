@@ -125,7 +125,7 @@ probing() {
 		systemctl daemon-reload
 		cat >>/etc/mesh-external-agent/mesh-external-agent.conf' <<-C || die "no configuration"
 		health-probes = (
-			{ service = "council"; type = "unit"; unit = "web.service"; interval = 3600; },
+			{ service = "council"; type = "unit"; unit = "web.service"; interval = 3600; timeout = 20; },
 			{ service = "council"; type = "http"; port = 80; interval = 2; timeout = 20; },
 			{ service = "council"; type = "exec"; interval = 3; timeout = 20; command = [ "/bin/sh", "-c",
 			  "[ \$(id -un) = mesh-agent ] && grep -q '^CapEff:.*0000000000000000' /proc/self/status && ! touch /etc/x 2>/dev/null" ]; }
@@ -135,8 +135,7 @@ probing() {
 	check "the daemon starts with it" guest systemctl restart $UNIT
 	check "the daemon comes up" wait_for 60 is_running ahch-to
 	check "all probes pass" wait_for 20 conditions_are "true true false"
-	portal
-	is "service list says so" "portal " "$status_of_portal"
+	check "service list says so" wait_for 60 eval 'portal; [ "$status_of_portal" = "portal " ]'
 	guest systemctl stop --no-block web
 	check "systemctl stop of the workload: terminating, and still serving" wait_for 3 conditions_are "false true true"
 	check "stopped: it serves no more" wait_for 15 conditions_are "false false true"

@@ -525,6 +525,27 @@ Test(probes, without_the_bus_the_last_verdict_stays, .init = setup, .fini = tear
 	AWAIT(!VIEW.is_ready);						     /* it is asked for after connecting */
 }
 
+/* The interval may be an hour; what could not be looked at is not left so long. */
+Test(probes, a_bus_that_hangs_is_asked_again_soon, .init = setup, .fini = teardown)
+{
+	start_bus();
+	cr_assert_eq(fake_systemd_set(bus, "web@1.service", "active"), 0);
+	fake_systemd_hang(bus, 1);
+	start_probes("health-probes = ( { service = \"a\"; type = \"unit\"; unit = \"web@1.service\"; interval = 3600; } );");
+	AWAIT(strstr(VIEW.text, "no answer within 1 s"));
+	cr_assert_not(VIEW.is_known);
+	fake_systemd_hang(bus, 0);
+	fake_systemd_drop(bus); /* what it was asked meanwhile is lost */
+	AWAIT(VIEW.is_ready);
+	fake_systemd_hang(bus, 1);
+	cr_assert_eq(fake_systemd_set(bus, "web@1.service", "failed"), 0);
+	for (int i = 0; i < 400 && VIEW.is_ready; i++)
+		turn(); /* told, and not answered */
+	cr_assert(VIEW.is_ready);
+	fake_systemd_hang(bus, 0);
+	AWAIT(!VIEW.is_ready);
+}
+
 Test(probes, no_bus_means_not_known, .init = setup, .fini = teardown)
 {
 	char address[160];
