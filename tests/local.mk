@@ -176,17 +176,6 @@ check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
 tests_bench_bench_policy_LDADD = $(MESH_LIBS)
 
-check_PROGRAMS += tests/fuzz/fuzz_learned
-tests_fuzz_fuzz_learned_SOURCES = tests/fuzz/fuzz_learned.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_learned_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_learned
-EXTRA_DIST += tests/fuzz/corpus/learned tests/fuzz/replay_learned
-check_PROGRAMS += tests/fuzz/fuzz_snapshot
-tests_fuzz_fuzz_snapshot_SOURCES = tests/fuzz/fuzz_snapshot.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_snapshot_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_snapshot
-EXTRA_DIST += tests/fuzz/corpus/snapshot tests/fuzz/replay_snapshot
-
 # unit: service, dns
 noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
 tests_bench_bench_service_SOURCES = tests/bench/bench_service.c
@@ -194,11 +183,7 @@ tests_bench_bench_service_LDADD = $(MESH_LIBS)
 tests_bench_bench_dns_SOURCES = tests/bench/bench_dns.c
 tests_bench_bench_dns_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/dns.sh tests/data/dns/objects.json tests/data/dns/cases.json \
-	tests/data/service/backends.json tests/fuzz/corpus/dns tests/fuzz/replay_dns
-check_PROGRAMS += tests/fuzz/fuzz_dns
-tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_dns_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_dns
+	tests/data/service/backends.json
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/service/test_service
 TESTS += tests/unit/service/test_service
@@ -224,11 +209,6 @@ tests_unit_plan_test_plan_SOURCES = tests/unit/plan/test_plan.c
 tests_unit_plan_test_plan_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_plan_test_plan_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
-check_PROGRAMS += tests/fuzz/fuzz_json_stream
-tests_fuzz_fuzz_json_stream_SOURCES = tests/fuzz/fuzz_json_stream.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_json_stream_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_json_stream
-EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/netlink/test_netlink
 TESTS += tests/unit/netlink/test_netlink

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes as rtnetlink notifications: tables stay sorted and texts end. */
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "netlink/nl_addr.h"
+#include "netlink/nl_attr.h"
+#include "netlink/nl_link.h"
+#include "netlink/nl_route.h"
+
+const unsigned replay_runs = 20000;
+
+static const uint16_t types[] = {RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNETCONF};
+
+struct tables {
+	struct nl_links links;
+	struct nl_addrs addrs;
+};
+
+static void check_links(const struct nl_links *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct nl_link *l = &t->v[i];
+
+		CHECK(l->ifindex > 0 && (i == 0 || t->v[i - 1].ifindex < l->ifindex) && nl_links_find(t, l->ifindex) == l);
+		CHECK(strnlen(l->name, sizeof(l->name)) < sizeof(l->name) && strnlen(l->kind, sizeof(l->kind)) < sizeof(l->kind) &&
+		      strnlen(l->alias, sizeof(l->alias)) < sizeof(l->alias) && nl_links_find_name(t, l->name));
+	}
+}
+
+static void take(struct tables *t, const struct nlmsghdr *h)
+{
+	const struct nlattr *tb[8];
+	struct nl_route x, y;
+	struct nl_link old;
+	int r;
+
+	if (nl_links_apply(&t->links, h, &old) > 0)
+		check_links(&t->links);
+	if (nl_addrs_apply(&t->addrs, h) > 0)
+		for (size_t i = 0; i < t->addrs.n; i++) {
+			const struct nl_addr *a = &t->addrs.v[i];
+
+			CHECK(a->ifindex > 0 && a->len <= ip_bits(&a->ip));
+			CHECK(nl_addrs_have(&t->addrs, &a->ip) || !nl_addr_is_usable(a));
+		}
+	if (nl_route_decode(h, &x) == 0) {
+		CHECK(x.dst.len <= ip_bits(&x.dst.ip));
+		(void)nl_route_same(&x, &x); /* true only for what we would make */
+		y = x;
+		cidr_mask(&y.dst);
+		CHECK(cidr_cmp(&x.dst, &y.dst) == 0);
+	}
+	r = nl_attr_index(h, 0, tb, 7);
+	CHECK(r == 0 || r == -EBADMSG);
+	for (size_t i = 0; r == 0 && i < 8; i++) {
+		const struct nlattr *nested[4];
+		uint16_t port = 0;
+		char text[6];
+
+		if (!tb[i])
+			continue;
+		(void)nl_attr_index_nested(tb[i], nested, 3); /* either is fine, as below */
+		(void)nl_attr_be16(tb[i], &port);
+		nl_attr_str(tb[i], text, sizeof(text));
+		CHECK(strnlen(text, sizeof(text)) < sizeof(text));
+	}
+}
+
+/* The messages as they are. */
+static void as_datagram(struct tables *t, const struct nlmsghdr *h, size_t size)
+{
+	int left = (int)size;
+
+	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+		take(t, h);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct tables t = {0};
+	struct nlmsghdr *h;
+
+	if (size > 65536)
+		return 0;
+	h = malloc(size > sizeof(*h) ? size : sizeof(*h));
+	CHECK(h);
+	if (size)
+		memcpy(h, data, size);
+	as_datagram(&t, h, size);
+	if (size >= sizeof(*h)) { /* and as one message of a type that is looked at */
+		h->nlmsg_len = (uint32_t)size;
+		h->nlmsg_type = types[data[0] % (sizeof(types) / sizeof(types[0]))];
+		take(&t, h);
+	}
+	nl_links_done(&t.links);
+	nl_addrs_done(&t.addrs);
+	free(h);
+	return 0;
+}
