@@ -430,6 +430,10 @@ check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
 .PHONY: check-vm
 
+# the flags of the build, in the programs
+dist_check_SCRIPTS += tests/unit/hardening.sh
+TESTS += tests/unit/hardening.sh
+
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned

@@ -207,26 +207,36 @@ static ssize_t receive(struct nl *nl, int fd)
 	return n;
 }
 
+const struct nlmsghdr *nl_next(const struct nl *nl, size_t len, size_t *at)
+{
+	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)(nl->buf + *at);
+
+	if (len - *at < sizeof(*h) || h->nlmsg_len < sizeof(*h) || h->nlmsg_len > len - *at)
+		return NULL;
+	*at += MIN((size_t)NLMSG_ALIGN(h->nlmsg_len), len - *at);
+	return h;
+}
+
 void nl_take_replies(struct nl *nl, size_t len)
 {
-	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)nl->buf;
-	int left = (int)len;
+	const struct nlmsghdr *h;
+	size_t at = 0;
 
-	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+	while ((h = nl_next(nl, len, &at)))
 		on_reply(nl, h);
-	if (left > 0)
+	if (at < len)
 		fail_sent(nl, -EBADMSG);
 }
 
 bool nl_take_notifications(struct nl *nl, size_t len)
 {
-	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)nl->buf;
-	int left = (int)len;
+	const struct nlmsghdr *h;
+	size_t at = 0;
 
-	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+	while ((h = nl_next(nl, len, &at)))
 		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
 			nl->monitor(h, h->nlmsg_pid == nl->port, nl->monitor_arg);
-	return left <= 0;
+	return at == len;
 }
 
 static void on_readable(uint32_t events, void *arg)

@@ -7,6 +7,7 @@
 #include "netlink/nl_addr.h"
 #include "netlink/nl_attr.h"
 #include "netlink/nl_link.h"
+#include "netlink/nl_private.h"
 #include "netlink/nl_route.h"
 
 const unsigned replay_runs = 20000;
@@ -68,13 +69,23 @@ static void take(struct tables *t, const struct nlmsghdr *h)
 	}
 }
 
-/* The messages as they are. */
-static void as_datagram(struct tables *t, const struct nlmsghdr *h, size_t size)
+/* The messages as they are, each by itself, so that sanitizers see reads past it. */
+static void as_datagram(struct tables *t, const uint8_t *data, size_t size)
 {
-	int left = (int)size;
+	static struct nl nl;
+	const struct nlmsghdr *h;
+	size_t at = 0;
 
-	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-		take(t, h);
+	if (size)
+		memcpy(nl.buf, data, size);
+	while ((h = nl_next(&nl, size, &at))) {
+		struct nlmsghdr *one = malloc(h->nlmsg_len);
+
+		CHECK(one && at <= size);
+		memcpy(one, h, h->nlmsg_len);
+		take(t, one);
+		free(one);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -82,13 +93,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tables t = {0};
 	struct nlmsghdr *h;
 
-	if (size > 65536)
+	if (size > NL_RECV_BYTES)
 		return 0;
+	as_datagram(&t, data, size);
 	h = malloc(size > sizeof(*h) ? size : sizeof(*h));
 	CHECK(h);
 	if (size)
 		memcpy(h, data, size);
-	as_datagram(&t, h, size);
 	if (size >= sizeof(*h)) { /* and as one message of a type that is looked at */
 		h->nlmsg_len = (uint32_t)size;
 		h->nlmsg_type = types[data[0] % (sizeof(types) / sizeof(types[0]))];

@@ -23,8 +23,11 @@ struct cluster {
 enum { PEER_A = 300, PEER_B, VRRP = 112 };
 
 static const uint32_t peers[] = {PEER_A, PEER_B, IDENTITY_WORLD, IDENTITY_HOST, IDENTITY_REMOTE_NODE, IDENTITY_KUBE_APISERVER};
-static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6, VRRP};
-static const uint16_t ports[] = {0, 1, 8, 53, 80, 443, 8080, 32767, 65535};
+static const struct {
+	uint8_t proto;
+	uint16_t port;
+} packets[] = {{IPPROTO_TCP, 80}, {IPPROTO_TCP, 443}, {IPPROTO_TCP, 65535}, {IPPROTO_UDP, 53},
+	       {IPPROTO_SCTP, 80}, {IPPROTO_ICMP, 8},  {IPPROTO_ICMPV6, 0}, {VRRP, 0}};
 
 static struct label_set *labels(struct identity_table *ids, const char *a, const char *b)
 {
@@ -101,11 +104,10 @@ static void ask(struct cluster *c, uint32_t number, enum policy_dir dir, uint8_t
 static void compare(struct cluster *c)
 {
 	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++)
-		for (size_t p = 0; p < sizeof(protos); p++)
-			for (size_t k = 0; k < sizeof(ports) / sizeof(ports[0]); k++) {
-				ask(c, peers[i], POLICY_INGRESS, protos[p], ports[k]);
-				ask(c, peers[i], POLICY_EGRESS, protos[p], ports[k]);
-			}
+		for (size_t p = 0; p < sizeof(packets) / sizeof(packets[0]); p++) {
+			ask(c, peers[i], POLICY_INGRESS, packets[p].proto, packets[p].port);
+			ask(c, peers[i], POLICY_EGRESS, packets[p].proto, packets[p].port);
+		}
 }
 
 struct seen {

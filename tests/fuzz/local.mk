@@ -35,7 +35,7 @@ fuzz_main = tests/fuzz/fuzz.h tests/fuzz/replay_main.c
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 endif
-EXTRA_DIST += tests/fuzz/README.md tests/fuzz/corpus tests/fuzz/run
+EXTRA_DIST += tests/fuzz/README.md tests/fuzz/corpus tests/fuzz/lsan.supp tests/fuzz/run
 
 tests_fuzz_fuzz_base64_SOURCES = tests/fuzz/fuzz_base64.c $(fuzz_main)
 tests_fuzz_fuzz_base64_LDADD = $(fuzz_libs)
