@@ -75,6 +75,11 @@ endif
 
 # unit: event, http, kube, store
 if HAVE_CRITERION
+check_PROGRAMS += tests/unit/http/test_http
+TESTS += tests/unit/http/test_http
+tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c
+tests_unit_http_test_http_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_http_test_http_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/json/test_json
 TESTS += tests/unit/json/test_json
 tests_unit_json_test_json_SOURCES = tests/unit/json/test_json.c \
@@ -438,6 +443,14 @@ TESTS += tests/unit/hardening.sh
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
+# static analysis, on demand: it takes minutes
+EXTRA_DIST += tests/lint/analyze tests/lint/cppcheck.cfg tests/lint/cppcheck.supp
+analyze: $(BUILT_SOURCES)
+	@srcdir='$(srcdir)' ANALYZE_CFLAGS='-I$(abs_top_srcdir)/agent -I$(abs_top_srcdir)/bpf/include -I$(abs_top_builddir)/bpf \
+		-D_GNU_SOURCE -DPACKAGE_VERSION_TEXT="" -DMESH_SYSCONFDIR="/etc" -DMESH_DATADIR="/usr" $(LIBBPF_CFLAGS) \
+		$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(SYSTEMD_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) \
+		$(MNL_CFLAGS) $(SMARTCOLS_CFLAGS)' $(srcdir)/tests/lint/analyze
+.PHONY: analyze
 
 # bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
 EXTRA_PROGRAMS += tests/bench/load
