@@ -22,6 +22,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz_resolv_conf \
 	tests/fuzz/fuzz_selector \
 	tests/fuzz/fuzz_service \
+	tests/fuzz/fuzz_shadow_state \
 	tests/fuzz/fuzz_slice \
 	tests/fuzz/fuzz_state \
 	tests/fuzz/fuzz_x509 \
@@ -81,6 +82,8 @@ tests_fuzz_fuzz_selector_SOURCES = tests/fuzz/fuzz_selector.c $(fuzz_main)
 tests_fuzz_fuzz_selector_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_service_SOURCES = tests/fuzz/fuzz_service.c tests/fuzz/documents.c tests/fuzz/documents.h $(fuzz_main)
 tests_fuzz_fuzz_service_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_shadow_state_SOURCES = tests/fuzz/fuzz_shadow_state.c tests/fuzz/scratch.c tests/fuzz/scratch.h $(fuzz_main)
+tests_fuzz_fuzz_shadow_state_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_slice_SOURCES = tests/fuzz/fuzz_slice.c tests/fuzz/documents.c tests/fuzz/documents.h $(fuzz_main)
 tests_fuzz_fuzz_slice_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/scratch.c tests/fuzz/scratch.h $(fuzz_main)
