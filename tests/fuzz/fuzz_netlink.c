@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes as rtnetlink notifications: tables stay sorted and texts end. */
+/* Bytes as messages of rtnetlink and sock_diag: tables stay sorted and texts end. */
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <string.h>
 
 #include "fuzz.h"
@@ -9,10 +10,12 @@
 #include "netlink/nl_link.h"
 #include "netlink/nl_private.h"
 #include "netlink/nl_route.h"
+#include "netlink/nl_sock.h"
 
 const unsigned replay_runs = 20000;
 
-static const uint16_t types[] = {RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNETCONF};
+static const uint16_t types[] = {RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR, RTM_NEWROUTE, RTM_DELROUTE, RTM_NEWNETCONF,
+				 SOCK_DIAG_BY_FAMILY};
 
 struct tables {
 	struct nl_links links;
@@ -34,6 +37,7 @@ static void take(struct tables *t, const struct nlmsghdr *h)
 {
 	const struct nlattr *tb[8];
 	struct nl_route x, y;
+	struct nl_sock sock;
 	struct nl_link old;
 	int r;
 
@@ -53,6 +57,8 @@ static void take(struct tables *t, const struct nlmsghdr *h)
 		cidr_mask(&y.dst);
 		CHECK(cidr_cmp(&x.dst, &y.dst) == 0);
 	}
+	if (nl_sock_decode(h, &sock) == 0)
+		CHECK((sock.family == AF_INET || sock.family == AF_INET6) && sock.remote.family);
 	r = nl_attr_index(h, 0, tb, 7);
 	CHECK(r == 0 || r == -EBADMSG);
 	for (size_t i = 0; r == 0 && i < 8; i++) {

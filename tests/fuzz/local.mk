@@ -24,6 +24,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz_service \
 	tests/fuzz/fuzz_shadow_state \
 	tests/fuzz/fuzz_slice \
+	tests/fuzz/fuzz_snapshot \
 	tests/fuzz/fuzz_state \
 	tests/fuzz/fuzz_x509 \
 	tests/fuzz/fuzz_yaml
@@ -86,6 +87,8 @@ tests_fuzz_fuzz_shadow_state_SOURCES = tests/fuzz/fuzz_shadow_state.c tests/fuzz
 tests_fuzz_fuzz_shadow_state_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_slice_SOURCES = tests/fuzz/fuzz_slice.c tests/fuzz/documents.c tests/fuzz/documents.h $(fuzz_main)
 tests_fuzz_fuzz_slice_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_snapshot_SOURCES = tests/fuzz/fuzz_snapshot.c $(fuzz_main)
+tests_fuzz_fuzz_snapshot_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_state_SOURCES = tests/fuzz/fuzz_state.c tests/fuzz/scratch.c tests/fuzz/scratch.h $(fuzz_main)
 tests_fuzz_fuzz_state_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_x509_SOURCES = tests/fuzz/fuzz_x509.c $(fuzz_main)
