@@ -207,9 +207,9 @@ static ssize_t receive(struct nl *nl, int fd)
 	return n;
 }
 
-const struct nlmsghdr *nl_next(const struct nl *nl, size_t len, size_t *at)
+const struct nlmsghdr *nl_next(const void *data, size_t len, size_t *at)
 {
-	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)(nl->buf + *at);
+	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)((const char *)data + *at);
 
 	if (len - *at < sizeof(*h) || h->nlmsg_len < sizeof(*h) || h->nlmsg_len > len - *at)
 		return NULL;
@@ -222,7 +222,7 @@ void nl_take_replies(struct nl *nl, size_t len)
 	const struct nlmsghdr *h;
 	size_t at = 0;
 
-	while ((h = nl_next(nl, len, &at)))
+	while ((h = nl_next(nl->buf, len, &at)))
 		on_reply(nl, h);
 	if (at < len)
 		fail_sent(nl, -EBADMSG);
@@ -233,7 +233,7 @@ bool nl_take_notifications(struct nl *nl, size_t len)
 	const struct nlmsghdr *h;
 	size_t at = 0;
 
-	while ((h = nl_next(nl, len, &at)))
+	while ((h = nl_next(nl->buf, len, &at)))
 		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
 			nl->monitor(h, h->nlmsg_pid == nl->port, nl->monitor_arg);
 	return at == len;

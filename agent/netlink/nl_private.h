@@ -32,10 +32,10 @@ struct nl {
 };
 
 /*
- * The message at `*at` of a datagram of `len` bytes in nl->buf, and moves `*at` behind it; NULL if none is whole
- * there. Not mnl_nlmsg_ok(), which takes a length above INT32_MAX for a negative one, and lets it pass.
+ * The message at `*at` of a datagram of `len` bytes, aligned as netlink has it, and moves `*at` behind it; NULL if
+ * none is whole there. Not mnl_nlmsg_ok(), which takes a length above INT32_MAX for a negative one, and lets it pass.
  */
-const struct nlmsghdr *nl_next(const struct nl *nl, size_t len, size_t *at);
+const struct nlmsghdr *nl_next(const void *data, size_t len, size_t *at);
 
 /* Handles one datagram of replies, in nl->buf. A cut one ends every request that waits for an answer. */
 void nl_take_replies(struct nl *nl, size_t len);

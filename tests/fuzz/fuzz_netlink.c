@@ -78,13 +78,14 @@ static void take(struct tables *t, const struct nlmsghdr *h)
 /* The messages as they are, each by itself, so that sanitizers see reads past it. */
 static void as_datagram(struct tables *t, const uint8_t *data, size_t size)
 {
-	static struct nl nl;
+	char *all = malloc(size ? size : 1);
 	const struct nlmsghdr *h;
 	size_t at = 0;
 
+	CHECK(all);
 	if (size)
-		memcpy(nl.buf, data, size);
-	while ((h = nl_next(&nl, size, &at))) {
+		memcpy(all, data, size);
+	while ((h = nl_next(all, size, &at))) {
 		struct nlmsghdr *one = malloc(h->nlmsg_len);
 
 		CHECK(one && at <= size);
@@ -92,6 +93,7 @@ static void as_datagram(struct tables *t, const uint8_t *data, size_t size)
 		take(t, one);
 		free(one);
 	}
+	free(all);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
