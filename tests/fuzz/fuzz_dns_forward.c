@@ -48,7 +48,7 @@ static void start(void)
 	CHECK(dns_forward_new(loop, &opt, &forward) == 0);
 }
 
-static void on_answer(const uint8_t *msg, size_t len, void *arg)
+static void on_answer(const uint8_t *msg, size_t len, const struct dns_upstream *from, void *arg)
 {
 	struct dns_response_info info;
 	struct dns_reader r;
@@ -56,6 +56,7 @@ static void on_answer(const uint8_t *msg, size_t len, void *arg)
 
 	(void)arg;
 	is_done = true;
+	CHECK(!msg == !from);
 	if (!msg)
 		return;
 	CHECK(dns_reader_begin(&r, msg, len) == 0 && r.qtype == DNS_A && r.qclass == DNS_CLASS_IN && r.qname.len == 10);
@@ -119,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (len > size)
 		len = size;
 	is_done = false;
-	CHECK(dns_forward_query(forward, &q, on_answer, NULL, &flight) == 0);
+	CHECK(dns_forward_query(forward, &q, NULL, on_answer, NULL, &flight) == 0);
 	for (unsigned turn = 0; !is_done && turn < TURNS; turn++) {
 		answer_udp(data, len);
 		answer_tcp(&fd, data + len, size - len);
