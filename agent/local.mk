@@ -49,11 +49,12 @@ agent_libmesh_a_SOURCES += \
 
 # http
 agent_libmesh_a_SOURCES += \
-	agent/http/http.c agent/http/http.h
+	agent/http/http.c agent/http/http.h \
+	agent/http/http_head.c agent/http/http_head.h
 
 # netlink
 agent_libmesh_a_SOURCES += \
-	agent/netlink/nl.c agent/netlink/nl.h \
+	agent/netlink/nl.c agent/netlink/nl.h agent/netlink/nl_private.h \
 	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
 	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
 	agent/netlink/nl_dummy.c agent/netlink/nl_dummy.h \

@@ -75,6 +75,11 @@ endif
 
 # unit: event, http, kube, store
 if HAVE_CRITERION
+check_PROGRAMS += tests/unit/http/test_http
+TESTS += tests/unit/http/test_http
+tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c
+tests_unit_http_test_http_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_http_test_http_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/json/test_json
 TESTS += tests/unit/json/test_json
 tests_unit_json_test_json_SOURCES = tests/unit/json/test_json.c \
@@ -189,17 +194,6 @@ check_PROGRAMS += tests/bench/bench_policy
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
 tests_bench_bench_policy_LDADD = $(MESH_LIBS)
 
-check_PROGRAMS += tests/fuzz/fuzz_learned
-tests_fuzz_fuzz_learned_SOURCES = tests/fuzz/fuzz_learned.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_learned_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_learned
-EXTRA_DIST += tests/fuzz/corpus/learned tests/fuzz/replay_learned
-check_PROGRAMS += tests/fuzz/fuzz_snapshot
-tests_fuzz_fuzz_snapshot_SOURCES = tests/fuzz/fuzz_snapshot.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_snapshot_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_snapshot
-EXTRA_DIST += tests/fuzz/corpus/snapshot tests/fuzz/replay_snapshot
-
 # unit: service, dns
 noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
 tests_bench_bench_service_SOURCES = tests/bench/bench_service.c
@@ -207,11 +201,7 @@ tests_bench_bench_service_LDADD = $(MESH_LIBS)
 tests_bench_bench_dns_SOURCES = tests/bench/bench_dns.c
 tests_bench_bench_dns_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/dns.sh tests/data/dns/objects.json tests/data/dns/cases.json \
-	tests/data/service/backends.json tests/fuzz/corpus/dns tests/fuzz/replay_dns
-check_PROGRAMS += tests/fuzz/fuzz_dns
-tests_fuzz_fuzz_dns_SOURCES = tests/fuzz/fuzz_dns.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_dns_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_dns
+	tests/data/service/backends.json
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/service/test_service
 TESTS += tests/unit/service/test_service
@@ -237,11 +227,6 @@ tests_unit_plan_test_plan_SOURCES = tests/unit/plan/test_plan.c
 tests_unit_plan_test_plan_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_plan_test_plan_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
-check_PROGRAMS += tests/fuzz/fuzz_json_stream
-tests_fuzz_fuzz_json_stream_SOURCES = tests/fuzz/fuzz_json_stream.c tests/fuzz/replay_main.c
-tests_fuzz_fuzz_json_stream_LDADD = $(MESH_LIBS)
-TESTS += tests/fuzz/replay_json_stream
-EXTRA_DIST += tests/fuzz/corpus/json_stream tests/fuzz/replay_json_stream
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/netlink/test_netlink
 TESTS += tests/unit/netlink/test_netlink
@@ -464,10 +449,22 @@ check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
 .PHONY: check-vm
 
+# the flags of the build, in the programs
+dist_check_SCRIPTS += tests/unit/hardening.sh
+TESTS += tests/unit/hardening.sh
+
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
+# static analysis, on demand: it takes minutes
+EXTRA_DIST += tests/lint/analyze tests/lint/cppcheck.cfg tests/lint/cppcheck.supp
+analyze: $(BUILT_SOURCES)
+	@srcdir='$(srcdir)' ANALYZE_CFLAGS='-I$(abs_top_srcdir)/agent -I$(abs_top_srcdir)/bpf/include -I$(abs_top_builddir)/bpf \
+		-D_GNU_SOURCE -DPACKAGE_VERSION_TEXT="" -DMESH_SYSCONFDIR="/etc" -DMESH_DATADIR="/usr" $(LIBBPF_CFLAGS) \
+		$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(SYSTEMD_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) \
+		$(MNL_CFLAGS) $(SMARTCOLS_CFLAGS)' $(srcdir)/tests/lint/analyze
+.PHONY: analyze
 
 # bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
 EXTRA_PROGRAMS += tests/bench/load

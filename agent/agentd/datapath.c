@@ -202,7 +202,7 @@ static void tell_kept_sizes(struct datapath *d)
 	uint32_t has, wanted;
 	size_t len = 0;
 
-	for (int i = 0; i < BPFOBJ_MAPS; i++) {
+	for (enum bpfobj_map i = 0; i < BPFOBJ_MAPS; i++) {
 		if (!bpfobj_kept_size(d->obj, i, &has, &wanted) || len >= sizeof(text))
 			continue;
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s has room for %u entries, not %u",

@@ -18,7 +18,7 @@ static const char *const behind[] = {
 	"/run/NetworkManager/no-stub-resolv.conf",
 };
 
-static int each_in(const char *path, resolv_conf_fn fn, void *arg)
+int resolv_conf_each_in(const char *path, resolv_conf_fn fn, void *arg)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	char *save, *line;
@@ -41,7 +41,7 @@ static int each_in(const char *path, resolv_conf_fn fn, void *arg)
 
 int resolv_conf_each(resolv_conf_fn fn, void *arg)
 {
-	return each_in(HOST_FILE, fn, arg);
+	return resolv_conf_each_in(HOST_FILE, fn, arg);
 }
 
 static int is_here(const struct ip *ip, void *arg)
@@ -52,10 +52,10 @@ static int is_here(const struct ip *ip, void *arg)
 
 int resolv_conf_each_behind(resolv_conf_fn fn, void *arg)
 {
-	int r = each_in(HOST_FILE, fn, arg), has_stub = r == 0 ? each_in(HOST_FILE, is_here, NULL) : 0;
+	int r = resolv_conf_each_in(HOST_FILE, fn, arg), has_stub = r == 0 ? resolv_conf_each_in(HOST_FILE, is_here, NULL) : 0;
 
 	for (size_t i = 0; r == 0 && has_stub > 0 && i < ARRAY_LEN(behind); i++)
-		r = each_in(behind[i], fn, arg);
+		r = resolv_conf_each_in(behind[i], fn, arg);
 	return r < 0 ? r : has_stub < 0 ? has_stub : r;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "bpf/bpf_map.h"
 #include "join/guard_file.h"
 #include "join/state_file.h"
@@ -144,7 +145,7 @@ static int load_watches(struct shadowing *s, const json_t *list, uint64_t now_us
 		w.flows[0] = (uint64_t)json_integer_value(json_array_get(flows, 0));
 		w.flows[1] = (uint64_t)json_integer_value(json_array_get(flows, 1));
 		if (kind < 0 || kind >= POLICY_CIDR_GROUP || !w.since_us || w.since_us > now_us ||
-		    sscanf(json_str(v, "digest", ""), "%16" SCNx64, &w.digest) != 1)
+		    str_to_hex64(json_str(v, "digest", ""), &w.digest) < 0)
 			return -EBADMSG;
 		w.kind = (enum policy_kind)kind;
 		r = watch_add(s, &w);

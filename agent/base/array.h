@@ -19,12 +19,25 @@
 #define ARRAY_RESERVE(a, extra)                                                                    \
 	array_reserve((void **)&(a)->v, &(a)->cap, (a)->n, (extra), sizeof(*(a)->v))
 
+/* For clang's analyzer, which does not follow the storage through void **. */
+#ifdef __clang_analyzer__
+#define ARRAY_ASSUME(a)                                                                            \
+	do {                                                                                       \
+		if (!(a)->v)                                                                       \
+			__builtin_unreachable();                                                   \
+	} while (0)
+#else
+#define ARRAY_ASSUME(a) ((void)0)
+#endif
+
 /* Appends one element by value. 0 or -ENOMEM. */
 #define ARRAY_ADD(a, ...)                                                                          \
 	({                                                                                         \
 		int array_r_ = ARRAY_RESERVE((a), 1);                                              \
-		if (array_r_ == 0)                                                                 \
+		if (array_r_ == 0) {                                                               \
+			ARRAY_ASSUME(a);                                                           \
 			(a)->v[(a)->n++] = (__VA_ARGS__);                                          \
+		}                                                                                  \
 		array_r_;                                                                          \
 	})
 

@@ -34,6 +34,23 @@ int str_to_u64(const char *text, uint64_t max, uint64_t *ret)
 	return 0;
 }
 
+int str_to_hex64(const char *text, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (strlen(text) != 16)
+		return -EINVAL;
+	for (; *text; text++) {
+		const char *digits = "0123456789abcdef", *at = strchr(digits, *text);
+
+		if (!at)
+			return -EINVAL;
+		v = v << 4 | (uint64_t)(at - digits);
+	}
+	*ret = v;
+	return 0;
+}
+
 int str_to_usec(const char *text, uint64_t *ret_us)
 {
 	static const struct {

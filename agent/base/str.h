@@ -23,6 +23,9 @@ bool str_has_suffix(const char *s, const char *suffix);
 /* Parses a whole decimal number without sign or space. -EINVAL, -ERANGE past `max`. */
 int str_to_u64(const char *text, uint64_t max, uint64_t *ret);
 
+/* Parses 16 hexadecimal digits, lower case. -EINVAL. */
+int str_to_hex64(const char *text, uint64_t *ret);
+
 /* Parses a Go-like duration of whole units: "90s", "5m", "1h", "250ms". -EINVAL, -ERANGE. */
 int str_to_usec(const char *text, uint64_t *ret_us);
 

@@ -98,7 +98,7 @@ struct bpfobj {
 /* libbpf has one print function per process and no argument for it. */
 static char last_warning[384];
 
-static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list args)
+PRINTF_LIKE(2, 0) static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	char text[sizeof(last_warning)];
 

@@ -112,7 +112,7 @@ int dns_reader_next(struct dns_reader *r, struct dns_rr *ret);
 
 /*
  * Reads a possibly compressed name at *at, lowers its case, and moves *at behind it. Pointers must
- * go backward, so that it ends. -EBADMSG.
+ * go backward, to a name that ends before the place it is pointed to from. -EBADMSG.
  */
 int dns_name_read(const uint8_t *msg, size_t len, size_t *at, struct dns_name *ret);
 

@@ -18,18 +18,18 @@ static uint8_t lower(uint8_t c)
 
 int dns_name_read(const uint8_t *msg, size_t len, size_t *at, struct dns_name *ret)
 {
-	size_t pos = *at, segment = *at, end = 0, n = 0;
+	size_t pos = *at, segment = *at, bound = len, end = 0, n = 0;
 
 	for (;;) {
 		uint8_t c;
 
-		if (pos >= len)
+		if (pos >= bound)
 			return -EBADMSG;
 		c = msg[pos];
 		if ((c & 0xc0) == 0xc0) {
 			size_t to;
 
-			if (pos + 1 >= len)
+			if (pos + 1 >= bound)
 				return -EBADMSG;
 			to = (size_t)(c & 0x3f) << 8 | msg[pos + 1];
 			if (!end)
@@ -37,10 +37,12 @@ int dns_name_read(const uint8_t *msg, size_t len, size_t *at, struct dns_name *r
 			/* only backward, so that it ends; not into the header, which changes on the way */
 			if (to >= segment || to < DNS_HEADER_LEN)
 				return -EBADMSG;
+			/* what it points to ended before: else it changes with what is cut off behind, or rewritten */
+			bound = segment;
 			pos = segment = to;
 			continue;
 		}
-		if (c & 0xc0 || n + c + 1 > DNS_NAME_MAX || pos + c + 1 > len)
+		if (c & 0xc0 || n + c + 1 > DNS_NAME_MAX || pos + c + 1 > bound)
 			return -EBADMSG;
 		ret->b[n] = c;
 		for (size_t i = 1; i <= c; i++)

@@ -17,8 +17,9 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "http/http_head.h"
 
-enum { CONNECT_TIMEOUT_S = 10, KEEPALIVE_S = 30, DEAD_PEER_MS = 30000, RETRY_MAX_S = 86400 };
+enum { CONNECT_TIMEOUT_S = 10, KEEPALIVE_S = 30, DEAD_PEER_MS = 30000 };
 
 struct http {
 	struct loop *loop;
@@ -45,8 +46,7 @@ struct http_op {
 	struct buf collected;
 	char error_text[CURL_ERROR_SIZE];
 	int data_r;	/* what on_data returned, or -E2BIG */
-	int64_t date_s;
-	int64_t retry_after_s;
+	struct http_head head;
 	bool has_head, is_added, is_cancelled, is_done;
 	struct http_op *prev, *next;
 };
@@ -182,30 +182,13 @@ static void head_done(struct http_op *op)
 
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
-	static const char retry[] = "retry-after:", date[] = "date:";
 	struct http_op *op = arg;
 	size_t len = size * n;
-	char value[64];
 
 	if (len && (line[0] == '\r' || line[0] == '\n'))
 		head_done(op);
-	else if (len > sizeof(retry) && len < sizeof(value) && strncasecmp(line, retry, sizeof(retry) - 1) == 0) {
-		const char *p = line + sizeof(retry) - 1, *end = line + len;
-		int64_t s = 0;
-
-		while (p < end && *p == ' ')
-			p++;
-		for (; p < end && *p >= '0' && *p <= '9' && s < RETRY_MAX_S; p++)
-			s = s * 10 + (*p - '0');
-		op->retry_after_s = MIN(s, RETRY_MAX_S);
-	} else if (len > sizeof(date) && len < sizeof(value) && strncasecmp(line, date, sizeof(date) - 1) == 0) {
-		time_t t;
-
-		memcpy(value, line + sizeof(date) - 1, len - sizeof(date) + 1);
-		value[len - sizeof(date) + 1] = '\0';
-		t = curl_getdate(value, NULL);
-		op->date_s = t > 0 ? (int64_t)t : 0;
-	}
+	else
+		http_head_line(&op->head, line, len);
 	return len;
 }
 
@@ -269,8 +252,8 @@ static void op_finish(struct http_op *op, CURLcode code)
 {
 	struct http_result res = {.r = error_of(code, op->data_r),
 				  .body = &op->collected,
-				  .retry_after_s = op->retry_after_s,
-				  .date_s = op->date_s};
+				  .retry_after_s = op->head.retry_after_s,
+				  .date_s = op->head.date_s};
 	long sent = 0;
 
 	if (res.r == -EKEYREJECTED && is_out_of_time(op->easy))
@@ -561,7 +544,7 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 		return -ENOMEM;
 	op->http = h;
 	op->req = *req;
-	op->retry_after_s = -1;
+	op->head.retry_after_s = -1;
 	op->collected.max = req->body_max ? req->body_max : LIMIT_RESPONSE_BYTES;
 	DL_APPEND(h->ops, op);
 	r = add_headers(op, req);

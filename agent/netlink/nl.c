@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "netlink/nl.h"
+#include "netlink/nl_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,8 +17,6 @@
 #include "event/loop.h"
 
 enum {
-	/* A link with many virtual functions is the longest message; dumps come in parts of 32 KiB at most. */
-	RECV_BYTES = 64 * 1024,
 	/* Datagrams taken per wake-up, so that others get their turn. */
 	RECV_BURST = 16,
 	/* Answers of this many requests fit into the default receive buffer of 208 KiB. */
@@ -27,28 +25,7 @@ enum {
 	MONITOR_RCVBUF = 1024 * 1024,
 };
 
-struct request {
-	struct request *next;
-	struct nl_reply reply;
-	bool is_sent, is_dump, is_interrupted;
-	int r; /* of a part that refused */
-	struct nlmsghdr msg[];
-};
-
-struct nl {
-	struct loop *loop;
-	int fd, monitor_fd;
-	bool is_sock; /* NETLINK_SOCK_DIAG, not NETLINK_ROUTE */
-	struct source *source, *monitor_source, *pump;
-	uint32_t port, seq;
-	struct request *first, **tail; /* sent ones before unsent ones */
-	size_t n_sent, n_pending;
-	nl_monitor_fn monitor;
-	void *monitor_arg;
-	char buf[RECV_BYTES] __attribute__((aligned(NLMSG_ALIGNTO)));
-};
-
-static void finish(const struct request *q, int r, const struct err *why)
+static void finish(const struct nl_queued *q, int r, const struct err *why)
 {
 	struct err e = {0};
 
@@ -62,9 +39,9 @@ static void finish(const struct request *q, int r, const struct err *why)
 }
 
 /* Takes the request at `*at` out of the queue. */
-static struct request *unlink_at(struct nl *nl, struct request **at)
+static struct nl_queued *unlink_at(struct nl *nl, struct nl_queued **at)
 {
-	struct request *q = *at;
+	struct nl_queued *q = *at;
 
 	*at = q->next;
 	if (!q->next)
@@ -75,9 +52,9 @@ static struct request *unlink_at(struct nl *nl, struct request **at)
 	return q;
 }
 
-static void complete(struct nl *nl, struct request **at, int r, const struct err *why)
+static void complete(struct nl *nl, struct nl_queued **at, int r, const struct err *why)
 {
-	struct request *q = unlink_at(nl, at);
+	struct nl_queued *q = unlink_at(nl, at);
 
 	finish(q, r, why);
 	free(q);
@@ -93,7 +70,7 @@ static void fail_sent(struct nl *nl, int r)
 		complete(nl, &nl->first, r, NULL);
 }
 
-static int send_request(struct nl *nl, struct request *q)
+static int send_request(struct nl *nl, struct nl_queued *q)
 {
 	struct sockaddr_nl to = {.nl_family = AF_NETLINK};
 	ssize_t n;
@@ -110,7 +87,7 @@ static int send_request(struct nl *nl, struct request *q)
 static void on_pump(void *arg)
 {
 	struct nl *nl = arg;
-	struct request **at = &nl->first;
+	struct nl_queued **at = &nl->first;
 	int r;
 
 	while (*at && (*at)->is_sent) {
@@ -156,9 +133,9 @@ static void ack_text(const struct nlmsghdr *h, size_t offset, struct err *ret)
 }
 
 /* Handles NLMSG_ERROR and NLMSG_DONE. */
-static void on_end(struct nl *nl, struct request **at, const struct nlmsghdr *h)
+static void on_end(struct nl *nl, struct nl_queued **at, const struct nlmsghdr *h)
 {
-	struct request *q = *at;
+	struct nl_queued *q = *at;
 	struct err why = {0};
 	size_t offset = NLMSG_HDRLEN;
 	int r = 0;
@@ -191,8 +168,8 @@ static void on_end(struct nl *nl, struct request **at, const struct nlmsghdr *h)
 
 static void on_reply(struct nl *nl, const struct nlmsghdr *h)
 {
-	struct request **at = &nl->first;
-	struct request *q;
+	struct nl_queued **at = &nl->first;
+	struct nl_queued *q;
 
 	while (*at && !((*at)->is_sent && (*at)->msg->nlmsg_seq == h->nlmsg_seq))
 		at = &(*at)->next;
@@ -230,6 +207,38 @@ static ssize_t receive(struct nl *nl, int fd)
 	return n;
 }
 
+const struct nlmsghdr *nl_next(const void *data, size_t len, size_t *at)
+{
+	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)((const char *)data + *at);
+
+	if (len - *at < sizeof(*h) || h->nlmsg_len < sizeof(*h) || h->nlmsg_len > len - *at)
+		return NULL;
+	*at += MIN((size_t)NLMSG_ALIGN(h->nlmsg_len), len - *at);
+	return h;
+}
+
+void nl_take_replies(struct nl *nl, size_t len)
+{
+	const struct nlmsghdr *h;
+	size_t at = 0;
+
+	while ((h = nl_next(nl->buf, len, &at)))
+		on_reply(nl, h);
+	if (at < len)
+		fail_sent(nl, -EBADMSG);
+}
+
+bool nl_take_notifications(struct nl *nl, size_t len)
+{
+	const struct nlmsghdr *h;
+	size_t at = 0;
+
+	while ((h = nl_next(nl->buf, len, &at)))
+		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
+			nl->monitor(h, h->nlmsg_pid == nl->port, nl->monitor_arg);
+	return at == len;
+}
+
 static void on_readable(uint32_t events, void *arg)
 {
 	struct nl *nl = arg;
@@ -238,8 +247,6 @@ static void on_readable(uint32_t events, void *arg)
 	(void)events;
 	for (i = 0; i < RECV_BURST; i++) {
 		ssize_t n = receive(nl, nl->fd);
-		const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)nl->buf;
-		int left = (int)n;
 
 		if (n == -EAGAIN)
 			return;
@@ -247,10 +254,7 @@ static void on_readable(uint32_t events, void *arg)
 			fail_sent(nl, n == -EMSGSIZE ? -EBADMSG : (int)n);
 			continue;
 		}
-		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-			on_reply(nl, h);
-		if (left > 0)
-			fail_sent(nl, -EBADMSG);
+		nl_take_replies(nl, (size_t)n);
 	}
 }
 
@@ -263,8 +267,6 @@ static void on_notified(uint32_t events, void *arg)
 	(void)events;
 	for (i = 0; i < RECV_BURST; i++) {
 		ssize_t n = receive(nl, nl->monitor_fd);
-		const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)nl->buf;
-		int left = (int)n;
 
 		if (n == -EAGAIN)
 			break;
@@ -272,10 +274,7 @@ static void on_notified(uint32_t events, void *arg)
 			is_lost = true;
 			continue;
 		}
-		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-			if (h->nlmsg_type >= NLMSG_MIN_TYPE)
-				nl->monitor(h, h->nlmsg_pid == nl->port, nl->monitor_arg);
-		is_lost |= left > 0;
+		is_lost |= !nl_take_notifications(nl, (size_t)n);
 	}
 	if (is_lost)
 		nl->monitor(NULL, false, nl->monitor_arg);
@@ -337,7 +336,7 @@ int nl_new_sock(struct loop *l, struct nl **ret)
 
 void nl_free(struct nl *nl)
 {
-	struct request *q, *next;
+	struct nl_queued *q, *next;
 
 	if (!nl)
 		return;
@@ -430,7 +429,7 @@ static bool is_dump(const struct nl *nl, const struct nlmsghdr *msg)
 
 int nl_request(struct nl *nl, const struct nlmsghdr *msg, const struct nl_reply *reply)
 {
-	struct request *q;
+	struct nl_queued *q;
 
 	if (msg->nlmsg_len < NLMSG_HDRLEN || msg->nlmsg_len > NL_REQUEST_MAX)
 		return -E2BIG;
@@ -451,7 +450,7 @@ int nl_request(struct nl *nl, const struct nlmsghdr *msg, const struct nl_reply 
 
 void nl_cancel(struct nl *nl, const void *arg)
 {
-	struct request *q;
+	struct nl_queued *q;
 
 	for (q = nl->first; q; q = q->next)
 		if (q->reply.arg == arg)

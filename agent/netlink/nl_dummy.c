@@ -13,6 +13,7 @@
 
 #include "base/macro.h"
 #include "netlink/nl_link.h"
+#include "netlink/nl_private.h"
 
 enum { REQUEST_MAX = 512, ANSWER_MAX = 16384 };
 
@@ -50,14 +51,14 @@ static int ask(struct dummy *d, struct nlmsghdr *msg)
 		return -errno;
 	for (;;) {
 		ssize_t n = recv(d->fd, &d->in, sizeof(d->in), 0);
-		const struct nlmsghdr *h = &d->in.hdr;
-		int left = (int)n;
+		const struct nlmsghdr *h;
+		size_t at = 0;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		while ((h = nl_next(&d->in, (size_t)n, &at))) {
 			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
 
 			if (h->nlmsg_type == NLMSG_ERROR)

@@ -127,23 +127,6 @@ json_t *guard_to_json(const struct guard *g, const char *boot_id)
 			 (json_int_t)g->deadline_us, "boot_id", boot_id, "digest", digest, "confirmed", g->confirmed);
 }
 
-static int read_hex(const char *text, uint64_t *ret)
-{
-	uint64_t v = 0;
-
-	if (strlen(text) != 16)
-		return -EBADMSG;
-	for (; *text; text++) {
-		const char *digits = "0123456789abcdef", *at = strchr(digits, *text);
-
-		if (!at)
-			return -EBADMSG;
-		v = v << 4 | (uint64_t)(at - digits);
-	}
-	*ret = v;
-	return 0;
-}
-
 static int read_time(const json_t *doc, const char *key, uint64_t max, uint64_t *ret)
 {
 	json_int_t v = json_int(doc, key, -1);
@@ -164,7 +147,7 @@ int guard_from_json(const json_t *doc, const char *boot_id, uint64_t now_us, str
 	while (i < ARRAY_LEN(names) && !str_eq(names[i], state))
 		i++;
 	if (json_int(doc, "version", 0) != GUARD_VERSION || i == ARRAY_LEN(names) || !json_is_array(confirmed) ||
-	    read_hex(json_str(doc, "digest", ""), &g.digest) < 0 ||
+	    str_to_hex64(json_str(doc, "digest", ""), &g.digest) < 0 ||
 	    read_time(doc, "timeout_us", TIMEOUT_MAX_S * USEC_PER_SEC, &g.timeout_us) < 0 ||
 	    read_time(doc, "deadline_us", INT64_MAX, &g.deadline_us) < 0)
 		return -EBADMSG;

@@ -170,7 +170,7 @@ int learned_get(struct learned *l, const char *text, size_t len, struct learned_
 
 	if (len && text[len - 1] == '.')
 		len--;
-	if (len == 0 || len > LEARNED_NAME_MAX)
+	if (len == 0 || len > LEARNED_NAME_MAX || text[len - 1] == '.') /* one more would go at the next reading */
 		return -EINVAL;
 	for (size_t i = 0; i < len; i++) {
 		if (!isgraph((unsigned char)text[i]))

@@ -3,8 +3,6 @@
  * Bytes as a DNS query to a server with Services, and as an upstream's response to the cache and
  * the relay. Checks what must hold for any input: answers are legal, fit, and have the query's id.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dns/dns_cache.h"
@@ -12,14 +10,9 @@
 #include "dns/dns_server_private.h"
 #include "dns/dns_text.h"
 #include "dns/dns_zone.h"
+#include "fuzz.h"
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const unsigned replay_runs = 30000;
 
 static struct dns_server *server;
 static struct dns_cache *cache;

@@ -3,22 +3,15 @@
  * Bytes as a watch or list of CiliumEndpoints, slices or documents. What must hold for any input: how
  * the text is cut into pieces changes neither what is told nor how it ends.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "json/json.h"
 #include "kube/decode_endpoint.h"
 #include "kube/decode_node.h"
+#include "fuzz.h"
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const unsigned replay_runs = 30000;
 
 enum mode { MODE_CEP, MODE_CES, MODE_DOCUMENT, MODES };
 

@@ -4,22 +4,15 @@
  * the checksum would keep everything out. What is taken in must come out again the same.
  */
 #include <openssl/sha.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
 #include "policy/learned.h"
+#include "fuzz.h"
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
+const unsigned replay_runs = 20000;
 
 enum { HEADER = 16 + SHA256_DIGEST_LENGTH, NOW_US = 5000000, WALL_S = 1700000000 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct learned *decode(const uint8_t *data, size_t size)
 {

@@ -4,21 +4,14 @@
  * checksum would keep everything out. What is taken in must come out again the same.
  */
 #include <openssl/sha.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "recon/snapshot.h"
+#include "fuzz.h"
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
+const unsigned replay_runs = 12000;
 
 enum { HEADER = 24 + SHA256_DIGEST_LENGTH };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const uint8_t *data, size_t size)
 {

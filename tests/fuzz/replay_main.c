@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a fuzz target over every file of the given files and directories, so that `make check`
- * replays what fuzzing found. Fails if there was no file at all. With `-m N` before them each input
- * is also run N times with random changes, always the same ones: a plain fuzzer for machines whose
- * compiler brings none.
+ * Runs a fuzz target over every file of the given files and directories; without any, over the target's
+ * own corpus, so that `make check` replays what fuzzing found. Fails if there was no file at all. With
+ * `-m N` before them each input is also run N times with random changes, always the same ones: a plain
+ * fuzzer for machines whose compiler brings none. The own corpus gets replay_runs of these in all.
  */
 #include <dirent.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/file.h"
 #include "base/str.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 enum { INPUT_MAX = 1024 * 1024, GROW_MAX = 64 };
 
-static uint64_t rounds;
+static uint64_t rounds, executions;
 static uint64_t seed = UINT64_C(0x9e3779b97f4a7c15);
 
 static size_t pick(size_t bound)
@@ -27,6 +26,12 @@ static size_t pick(size_t bound)
 	seed ^= seed >> 7;
 	seed ^= seed << 17;
 	return bound ? (size_t)(seed >> 11) % bound : 0;
+}
+
+static void run(const uint8_t *data, size_t len)
+{
+	executions++;
+	(void)LLVMFuzzerTestOneInput(data, len); /* always 0; it aborts on a defect */
 }
 
 /* Changes, cuts, repeats or grows `b`, which has room for GROW_MAX more; the new length. */
@@ -79,7 +84,7 @@ static int run_mutated(const uint8_t *data, size_t len)
 			free(b);
 			return -ENOMEM;
 		}
-		(void)LLVMFuzzerTestOneInput(exact, n); /* as below */
+		run(exact, n);
 		free(exact);
 	}
 	return 0;
@@ -101,7 +106,7 @@ static int replay_file(const char *path)
 		return -ENOMEM;
 	if (b.len)
 		memcpy(exact, b.data, b.len);
-	(void)LLVMFuzzerTestOneInput(exact, b.len); /* always 0; it aborts on a defect */
+	run(exact, b.len);
 	r = run_mutated(exact, b.len);
 	free(exact);
 	return r < 0 ? r : 1;
@@ -137,6 +142,34 @@ static int replay(const char *path)
 	return n;
 }
 
+/* tests/fuzz/corpus/NAME for the program fuzz_NAME, with a share of its runs for each file; heap. */
+static char *own_corpus(const char *program)
+{
+	const char *base = strrchr(program, '/'), *srcdir = getenv("srcdir");
+	uint64_t n = 0;
+	char *path;
+	DIR *d;
+
+	base = base ? base + 1 : program;
+	path = str_printf("%s/tests/fuzz/corpus/%s", srcdir ? srcdir : ".", str_has_prefix(base, "fuzz_") ? base + 5 : base);
+	d = path ? opendir(path) : NULL;
+	while (d && readdir(d))
+		n++;
+	if (d)
+		(void)closedir(d); /* only read from */
+	rounds = n > 2 ? replay_runs / (n - 2) : 0; /* "." and ".." */
+	return path;
+}
+
+static int replay_named(const char *path)
+{
+	int r = replay(path);
+
+	if (r < 0)
+		fprintf(stderr, "%s: %s\n", path, err_name(r));
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	int n = 0, first = 1;
@@ -146,15 +179,16 @@ int main(int argc, char **argv)
 			return 2;
 		first = 3;
 	}
-	for (int i = first; i < argc; i++) {
-		int r = replay(argv[i]);
+	if (argc == 1) {
+		CLEANUP(free) char *path = own_corpus(argv[0]);
 
-		if (r < 0) {
-			fprintf(stderr, "%s: %s\n", argv[i], err_name(r));
-			return 1;
-		}
-		n += r;
+		n = path ? replay_named(path) : -ENOMEM;
 	}
-	printf("%d inputs\n", n);
+	for (int i = first; n >= 0 && i < argc; i++) {
+		int r = replay_named(argv[i]);
+
+		n = r < 0 ? r : n + r;
+	}
+	printf("%d inputs, %" PRIu64 " executions\n", n, executions);
 	return n > 0 ? 0 : 1;
 }

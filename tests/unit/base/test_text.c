@@ -43,6 +43,21 @@ Test(str, to_u64)
 	}
 }
 
+Test(str, to_hex64)
+{
+	static const char *const bad[] = {"", "0", "00000000000000000", "000000000000000g", "00000000000000AB", " 000000000000001",
+					  "-000000000000001", "0x00000000000001"};
+	uint64_t x = 7;
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_expect_eq(str_to_hex64(bad[i], &x), -EINVAL, "\"%s\"", bad[i]);
+	cr_expect_eq(x, 7);
+	cr_expect_eq(str_to_hex64("0123456789abcdef", &x), 0);
+	cr_expect_eq(x, UINT64_C(0x0123456789abcdef));
+	cr_expect_eq(str_to_hex64("ffffffffffffffff", &x), 0);
+	cr_expect_eq(x, UINT64_MAX);
+}
+
 Test(str, to_usec)
 {
 	static const struct {
