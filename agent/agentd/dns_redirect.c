@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,15 +38,17 @@ static bool find(void *ctx, uint8_t proto, const struct dns_upstream *client, co
 	uint64_t cookie;
 
 	if (sock_diag_cookie(d->diag, &pair, &cookie) < 0)
-		return false; /* gone already, or one of several on that port */
+		return false; /* gone already, or one of several on that port: nobody can say whom it meant */
 	key.cookie = cookie;
 	plan_mapped(&server->ip, key.addr);
 	if (bpfmap_get(d->s.obj, BPFOBJ_SOCK_REV, &key, &rev) < 0 || rev.service_id != MESH_SVC_DNS)
 		return false; /* somebody sent it here on purpose */
 	*ret = (struct dns_asked){.ip = plan_unmapped(rev.addr), .port = ntohs(rev.port)};
 	for (size_t i = 0; i < d->n_own; i++)
-		if (ip_eq(&d->own[i].ip, &ret->ip))
-			return false; /* the agent itself */
+		if (ip_eq(&d->own[i].ip, &ret->ip)) {
+			ret->port = 0;
+			return true;
+		}
 	ret->is_cluster = fqdn_is_kube_dns(d->s.world, &ret->ip);
 	return true;
 }
@@ -95,8 +98,12 @@ int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect
 	d->s = *setup;
 	d->n_own = dns_server_listeners(d->s.dns, d->own, OWN_MAX);
 	r = sock_diag_new(&d->diag);
+	if (r == 0)
+		r = sock_diag_probe(d->diag, IPPROTO_UDP);
+	if (r == 0)
+		r = sock_diag_probe(d->diag, IPPROTO_TCP);
 	if (r < 0)
-		return err_set(reterr, -r, "the kernel does not tell of sockets: %s", err_name(r));
+		return err_set(reterr, -r, "the kernel does not tell of sockets (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG): %s", err_name(r));
 	(void)bpfmap_get(d->s.obj, BPFOBJ_DNS, &zero, &old); /* zero, then */
 	r = listen_on(d, "127.0.0.1", ntohs(old.port4), m.addr4, &m.port4, reterr);
 	if (r < 0)

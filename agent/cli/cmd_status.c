@@ -163,8 +163,11 @@ static int print_counts(const struct cli *cli, const json_t *d)
 	} else {
 		CHAIN(r, piece(&dns, d, "", "dns.zone", ""));
 		CHAIN(r, piece(&dns, d, " at ", "dns.listen", ""));
-		CHAIN(r, piece(&dns, d, ", others from ", "dns.upstreams", ""));
+		if (json_array_size(json_at(d, "dns.upstreams")))
+			CHAIN(r, piece(&dns, d, ", others from ", "dns.upstreams", ""));
 		CHAIN(r, piece(&dns, d, ", ", "dns.queries", " queries"));
+		if (json_at(d, "dns.wiring"))
+			CHAIN(r, piece(&dns, d, "; ", "dns.wiring", ""));
 	}
 	if (r < 0)
 		return r;

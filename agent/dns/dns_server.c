@@ -147,7 +147,7 @@ int dns_server_listen_for_others(struct dns_server *s, const struct ip *ip, uint
 	return listen_on(s, ip, port, true, ret_port, reterr);
 }
 
-void dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
+bool dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
 			   struct dns_asked *ret)
 {
 	const struct dns_finder *f = &l->server->finder;
@@ -156,12 +156,14 @@ void dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const st
 
 	*ret = (struct dns_asked){.port = 0};
 	if (!l->is_for_others)
-		return;
+		return true;
 	client.ip = dns_sockaddr_ip(peer, &client.port);
-	if (f->find(f->ctx, proto, &client, &own, ret))
-		l->server->counts.others++;
-	else
-		*ret = (struct dns_asked){.port = 0};
+	if (!f->find(f->ctx, proto, &client, &own, ret)) {
+		l->server->counts.dropped++;
+		return false;
+	}
+	l->server->counts.others += ret->port != 0;
+	return true;
 }
 
 size_t dns_server_listeners(const struct dns_server *s, struct dns_upstream *ret, size_t max)

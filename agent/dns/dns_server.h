@@ -46,7 +46,10 @@ int dns_server_listen(struct dns_server *s, const struct ip *ip, uint16_t port, 
 
 /* Finds out whom a query was meant for that came to an address where those of others arrive. */
 struct dns_finder {
-	/* `proto` is IPPROTO_UDP or IPPROTO_TCP. False: it was meant for this server, as far as is known. */
+	/*
+	 * `proto` is IPPROTO_UDP or IPPROTO_TCP. Port 0 in *ret: it was meant for this server. False: that is not
+	 * known, and the query is dropped, for to ask just anyone could lead round in a circle.
+	 */
 	bool (*find)(void *ctx, uint8_t proto, const struct dns_upstream *client, const struct dns_upstream *server,
 		     struct dns_asked *ret);
 	void *ctx;

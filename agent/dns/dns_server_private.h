@@ -95,8 +95,8 @@ size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *l,
 			 const struct sockaddr_storage *peer);
 
-/* Whom the query was meant for, of a listener for others. */
-void dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
+/* Whom the query was meant for; port 0 = this server. False if it is not to be answered. */
+bool dns_server_find_asked(const struct dns_listener *l, uint8_t proto, const struct sockaddr_storage *peer,
 			   struct dns_asked *ret);
 
 /* Sends an answer that comes later than its query. */

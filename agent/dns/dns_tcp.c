@@ -275,8 +275,11 @@ static void on_accept(uint32_t events, void *arg)
 		close_fd(fd);
 		return;
 	}
+	if (!dns_server_find_asked(l, IPPROTO_TCP, &peer, &asked)) {
+		close_fd(fd);
+		return;
+	}
 	make_room(s);
-	dns_server_find_asked(l, IPPROTO_TCP, &peer, &asked);
 	if (conn_new(l, fd, &asked) < 0)
 		s->counts.dropped++;
 }

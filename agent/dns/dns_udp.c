@@ -98,7 +98,8 @@ static unsigned handle_all(struct dns_listener *l, unsigned n)
 		}
 		c.peer_len = h->msg_namelen;
 		memcpy(&c.peer, &b->peers[i], c.peer_len);
-		dns_server_find_asked(l, IPPROTO_UDP, &c.peer, &c.asked);
+		if (!dns_server_find_asked(l, IPPROTO_UDP, &c.peer, &c.asked))
+			continue;
 		len = dns_server_handle(s, b->queries[i], b->in[i].msg_len, &c, b->answers[n_out],
 					DNS_UDP_MAX);
 		if (len == 0)

@@ -14,6 +14,10 @@
 
 #include "base/macro.h"
 
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+
 enum { ANSWER_MAX = 2048, STALE_MAX = 16 };
 
 struct sock_diag {
@@ -113,4 +117,22 @@ int sock_diag_cookie(struct sock_diag *d, const struct sock_pair *pair, uint64_t
 	int r = ask(d, pair, is_udp, ret);
 
 	return r == -ENOENT && is_udp ? ask(d, pair, false, ret) : r;
+}
+
+int sock_diag_probe(struct sock_diag *d, uint8_t proto)
+{
+	bool is_udp = proto == IPPROTO_UDP;
+	CLEANUP(close_fd) int fd = socket(AF_INET, (is_udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sock_pair pair = {.proto = proto, .remote_port = 1};
+	socklen_t len = sizeof(sa), cookie_len = sizeof(uint64_t);
+	uint64_t own = 0, cookie = 0;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) < 0 || (!is_udp && listen(fd, 1) < 0) ||
+	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &own, &cookie_len) < 0)
+		return -errno;
+	pair.local = pair.remote = ip_from_bytes(AF_INET, &sa.sin_addr);
+	pair.local_port = ntohs(sa.sin_port);
+	return sock_diag_cookie(d, &pair, &cookie) == 0 && cookie == own ? 0 : -EOPNOTSUPP;
 }

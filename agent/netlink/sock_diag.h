@@ -29,3 +29,9 @@ struct sock_pair {
  * remote ones. -ENOENT if there is none, or more than one may be it; other errno where the kernel cannot tell.
  */
 int sock_diag_cookie(struct sock_diag *d, const struct sock_pair *pair, uint64_t *ret);
+
+/*
+ * Whether the kernel tells of sockets of that protocol, found out with one of ours: those without the list answer
+ * as if there were no such socket. 0; -EOPNOTSUPP; errno of socket(2) and bind(2).
+ */
+int sock_diag_probe(struct sock_diag *d, uint8_t proto);

@@ -19,6 +19,7 @@ struct guard {
 	uint32_t ttl_s;
 	struct dns_asked asked; /* of the last question; and what find() says */
 	struct dns_asked found;
+	bool is_unknown;
 	struct dns_upstream from;
 	uint8_t proto;
 };
@@ -315,7 +316,7 @@ static bool find(void *ctx, uint8_t proto, const struct dns_upstream *client, co
 	g->from = *client;
 	g->proto = proto;
 	*ret = g->found;
-	return g->found.port != 0;
+	return !g->is_unknown;
 }
 
 /* Who asks arrives where queries for others do; these were meant for a server at `meant`. */
@@ -380,12 +381,17 @@ Test(gate, queries_for_others_go_to_them_alone)
 	ask(&l, "a.example.");
 	serve_as(&l, fd);
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
-	l.g.found.port = 0; /* who it was meant for is not known: as if this server had been asked */
+	l.g.found.port = 0; /* it was meant for this server after all */
 	ask(&l, "b.example.");
 	serve_once(&l);
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(l.g.asked.port, 0);
 	cr_expect_eq(counts(&l).others, 6);
+	l.g.is_unknown = true;
+	ask(&l, "c.example.");
+	cr_expect_eq(rcode_within(&l, 300), -1);
+	cr_expect_eq(counts(&l).dropped, 1);
+	cr_expect_eq(counts(&l).pending, 0);
 	close(fd);
 	lab_done(&l);
 }

@@ -111,6 +111,16 @@ Test(sock_diag, datagrams)
 	sock_diag_free(d);
 }
 
+Test(sock_diag, probes)
+{
+	struct sock_diag *d = open_diag();
+
+	cr_expect_eq(sock_diag_probe(d, IPPROTO_UDP), 0);
+	cr_expect_eq(sock_diag_probe(d, IPPROTO_TCP), 0);
+	cr_expect_eq(sock_diag_probe(d, 250), -EOPNOTSUPP);
+	sock_diag_free(d);
+}
+
 Test(sock_diag, connections)
 {
 	struct sock_diag *d = open_diag();
