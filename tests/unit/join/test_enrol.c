@@ -115,7 +115,7 @@ static struct enrol_spec spec(const struct strv *services, const json_t *labels)
 				   .services = services, .identity = 51000, .security_labels = labels, .anchor_uid = "u1", .node_uid = "u2"};
 }
 
-/* Every grant names its object; only `create` and slices of the own namespace cannot. */
+/* Every grant names its object; only what is created in the own namespace, slices and Events, cannot. */
 Test(objects, every_rule_is_limited_by_name)
 {
 	CLEANUP(strv_done) struct strv services = {0};
@@ -123,6 +123,7 @@ Test(objects, every_rule_is_limited_by_name)
 	CLEANUP(json_decref) json_t *all = NULL;
 	struct enrol_spec e = spec(&services, labels);
 	unsigned unnamed = 0, rules = 0;
+	const char *what;
 	json_t *o, *rule;
 	size_t i, k;
 
@@ -138,13 +139,14 @@ Test(objects, every_rule_is_limited_by_name)
 			if (json_array_size(json_object_get(rule, "resourceNames")) == 1)
 				continue;
 			unnamed++;
-			cr_expect_str_eq(json_string_value(json_array_get(json_object_get(rule, "resources"), 0)), "endpointslices");
+			what = json_string_value(json_array_get(json_object_get(rule, "resources"), 0));
+			cr_expect(what && (str_eq(what, "endpointslices") || str_eq(what, "events")), "%s", what);
 			cr_expect_str_eq(json_str(o, "kind", ""), "Role");
 			cr_expect_str_eq(json_str(o, "metadata.namespace", ""), "legacy");
 		}
 	}
-	cr_expect_eq(unnamed, 1);
-	cr_expect_eq(rules, 10);
+	cr_expect_eq(unnamed, 2);
+	cr_expect_eq(rules, 11);
 }
 
 Test(objects, without_services_there_is_no_right_to_slices)
@@ -203,7 +205,7 @@ Test(manifests, every_policy_has_a_binding_that_denies_and_fails_closed)
 			cr_expect_str_eq(json_string_value(json_array_get(json_at(v, "spec.validationActions"), 0)), "Deny");
 		}
 	}
-	cr_expect_eq(policies, 7);
+	cr_expect_eq(policies, 8);
 	cr_expect_eq(bindings, policies);
 }
 
