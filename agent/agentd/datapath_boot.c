@@ -6,6 +6,14 @@
 #include "agentd/datapath_private.h"
 #include "base/clock.h"
 
+/*
+ * Flags that belong to the state in force. Audit mode depends on more than that, and when a host boots nobody
+ * listens to events or answers queries for names.
+ */
+#define KEPT_FLAGS                                                                                 \
+	(MESH_STATE_ACTIVE | MESH_STATE_TUNNEL | MESH_STATE_SERVICES | MESH_STATE_EV_DROP |        \
+	 MESH_STATE_SHADOW << MESH_INGRESS | MESH_STATE_SHADOW << MESH_EGRESS)
+
 bool datapath_is_in_force(const struct datapath *d)
 {
 	return bpfconfig_flags(d->config) & MESH_STATE_ACTIVE;
@@ -41,7 +49,7 @@ int datapath_save(const struct datapath *d, const char *owner, struct buf *b)
 	s.n_targets = net.n_targets;
 	s.tunnel = net.tunnel.kind;
 	s.underlay_mtu = net.underlay_mtu;
-	s.flags = bpfconfig_flags(d->config) & ~(MESH_STATE_AUDIT | MESH_STATE_EV_NEW);
+	s.flags = bpfconfig_flags(d->config) & KEPT_FLAGS;
 	s.is_audit = d->world->config.has_audit_mode;
 	s.is_open = d->is_open;
 	s.bank = (uint8_t)bpfconfig_bank(d->config);
@@ -87,7 +95,7 @@ static void prepare(struct datapath *d, const struct snapshot *s, bool is_open)
 	m->event_burst = (uint32_t)d->conf->monitor.burst;
 	memcpy(m->default_verdict[s->bank], s->default_verdict, sizeof(s->default_verdict));
 	d->boot_bank = s->bank;
-	d->boot_flags = (s->flags & ~MESH_STATE_DNS) | MESH_STATE_ACTIVE; /* no server answers yet */
+	d->boot_flags = (s->flags & KEPT_FLAGS) | MESH_STATE_ACTIVE;
 	if (is_open || s->is_open || s->is_audit || d->conf->has_policy_audit)
 		d->boot_flags |= MESH_STATE_AUDIT;
 }

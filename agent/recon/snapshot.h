@@ -15,7 +15,7 @@
 struct snapshot {
 	const char *owner; /* as whom this host was enrolled, and where; any text of at most 1000 bytes */
 	int64_t saved_s;   /* wall clock */
-	uint64_t flags;	   /* MESH_STATE_*, but for MESH_STATE_AUDIT and MESH_STATE_EV_NEW */
+	uint64_t flags;	   /* MESH_STATE_*; MESH_STATE_AUDIT follows from the next two and the configuration */
 	bool is_audit;	   /* the cluster asks for audit mode */
 	bool is_open;	   /* nothing was enforced: nobody had confirmed the joining */
 	uint8_t bank;	   /* of the policy; no other is in there */

@@ -146,6 +146,11 @@ static void test_last(struct agent_net *n)
 
 	CHECK_EQ(datapath_save(n->d, "me", &b), 0);
 	CHECK_EQ(datapath_changes(n->d), changes);
+	datapath_set_verdict_events(n->d, true);
+	datapath_set_dns(n->d, true);
+	CHECK(datapath_changes(n->d) != changes);
+	b.len = 0;
+	CHECK_EQ(datapath_save(n->d, "me", &b), 0);
 	stop(n);
 	lab_sh("ip link del mesh0");
 	begin(n);
@@ -157,7 +162,7 @@ static void test_last(struct agent_net *n)
 	CHECK(!datapath_is_in_force(n->d));
 	datapath_enforce(n->d);
 	CHECK(datapath_is_in_force(n->d) && !datapath_is_ready(n->d));
-	CHECK(!(datapath_flags(n->d) & MESH_STATE_AUDIT));
+	CHECK(!(datapath_flags(n->d) & (MESH_STATE_AUDIT | MESH_STATE_EV_NEW | MESH_STATE_DNS))); /* nobody is there yet */
 	WAIT_FOR(n, is_attached(n, "eth0") && has_tunnel(n));
 	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n->d), n->lab.cgroup));
 	b.len = 0;
