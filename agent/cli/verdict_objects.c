@@ -200,7 +200,7 @@ static int take_any(struct verdict_objects *v, json_t *obj, const struct header 
 static int parse(const struct buf *text, json_t **ret, struct err *reterr)
 {
 	size_t i = text->data ? strspn(text->data, " \t\r\n") : 0;
-	json_t *one = text->len > i && text->data[i] == '{' ? json_parse(text->data, text->len) : NULL;
+	json_t *one = text->data && text->len > i && text->data[i] == '{' ? json_parse(text->data, text->len) : NULL;
 
 	if (!one)
 		return yaml_to_json(text->data ? text->data : "", text->len, ret, reterr);

@@ -152,7 +152,7 @@ static int check(struct conf *c, const char *file, struct err *reterr)
 				return err_set(reterr, EINVAL,
 					       "%s: dns.upstreams: an address of dns.listen would ask itself",
 					       file);
-	if (!c->control_socket[0]) {
+	if (!c->control_socket[0]) { /* NOLINT(clang-analyzer-core.NullDereference): each key has a value by now */
 		free(c->control_socket);
 		c->control_socket = str_printf("%s/control.sock", c->runtime_dir);
 		if (!c->control_socket)

@@ -427,7 +427,7 @@ static size_t chase_here(struct dns_server *s, const struct dns_query *q,
 static size_t chase_end(struct dns_server *s, struct dns_writer *w, const struct dns_result *res,
 			const uint8_t *msg, size_t len)
 {
-	int rcode = len >= DNS_HEADER_LEN ? msg[3] & 0xf : DNS_SERVFAIL;
+	int rcode = msg && len >= DNS_HEADER_LEN ? msg[3] & 0xf : DNS_SERVFAIL;
 
 	if ((rcode != DNS_NOERROR && rcode != DNS_NXDOMAIN) ||
 	    dns_response_append(w, msg, len, &res->target, w->query->qtype) < 0) {

@@ -151,6 +151,27 @@ Test(msg, longest_names)
 	cr_expect_eq(dns_query_parse(buf, raw(buf, 0, ONE, more, 260), &q), -EPROTO);
 }
 
+/* What a pointer leads to ends before the pointer: bytes behind it may be cut off or rewritten later. */
+Test(msg, names_do_not_run_into_what_follows)
+{
+	/* after the header: the label "ab" without an end, then a pointer to it */
+	uint8_t open[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 'a', 'b', 0xc0, 12, 0};
+	/* a label that reaches over the pointer */
+	uint8_t over[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 'a', 'b', 0xc0, 12, 0};
+	uint8_t whole[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 'a', 'b', 0, 1, 'c', 0xc0, 12};
+	char text[DNS_TEXT_MAX];
+	struct dns_name n;
+	size_t at = 15;
+
+	cr_expect_eq(dns_name_read(open, sizeof(open), &at, &n), -EBADMSG);
+	cr_expect_eq(dns_name_read(over, sizeof(over), &at, &n), -EBADMSG);
+	cr_expect_eq(at, 15);
+	at = 16;
+	cr_assert_eq(dns_name_read(whole, sizeof(whole), &at, &n), 0);
+	cr_expect_str_eq(dns_name_str(&n, text), "c.ab.");
+	cr_expect_eq(at, sizeof(whole));
+}
+
 Test(msg, names_as_text)
 {
 	static const char *const bad[] = {"", "..", "a..b", ".a", "a b", "a\\.b", "*.a", "\xc3\xa4.de"};
