@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Programs for the sockets of the host: services are resolved when a socket connects or sends. */
 #include "lib/dns.h"
 #include "lib/service.h"
@@ -243,4 +243,4 @@ int mesh_sock_release(struct bpf_sock *ctx)
 	return SOCK_ALLOW;
 }
 
-char mesh_license[] SEC("license") = "GPL";
+char mesh_license[] SEC("license") = "Dual BSD/GPL";

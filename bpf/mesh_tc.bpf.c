@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Programs for the external interfaces and for the tunnel device. */
 #include "lib/verdict.h"
 
@@ -31,4 +31,4 @@ int mesh_tun_egress(struct __sk_buff *skb)
 	return frame_handle(skb, (struct point){.dir = MESH_EGRESS, .tunnel = true});
 }
 
-char mesh_license[] SEC("license") = "GPL";
+char mesh_license[] SEC("license") = "Dual BSD/GPL";

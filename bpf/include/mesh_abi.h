@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the BPF programs and the agent share: keys, values and configuration. Included by both, so
  * only <linux/types.h>. Every pad byte is explicit and zero, because keys are compared as bytes.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What became of a packet: X(number, symbol, sentence). Numbers are stable: they are in counters,
  * events and people's dashboards. Below MESH_DROP_FIRST a packet passed, from there on it was dropped.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Flows. The key puts the local end first, so both directions find the entry with one look-up, and
  * the entry carries the verdict. Only allowed flows have one: a flood of denied packets fills nothing.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * While a dns rule selects this host, its queries to DNS servers go to the agent's server, as those of a
  * pod go to Cilium's proxy: so the rules hold whatever resolver a program asks, and what it is told is learned.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The tunnel: the VNI is the identity of the sender. Nothing is believed that the maps contradict. */
 #pragma once
 

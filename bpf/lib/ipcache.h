@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Address -> identity. Pods and nodes are exact: the trie is only walked for addresses in neither. */
 #pragma once
 

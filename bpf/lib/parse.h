@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Headers up to the ports. The frame's length is checked by bpf_skb_load_bytes(), which also reads beyond
  * the linear part; nothing is made writable, as that would copy cloned packets. What lies behind the

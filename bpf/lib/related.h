@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * ICMP errors, also those of routers on the way, belong to the flow of the packet that they quote.
  * Stricter than "any error of a peer", and path MTU discovery works whatever the policy says.

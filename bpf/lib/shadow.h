@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Shadow policies: what would become of a packet if they were in force. Asked for packets that policy
  * lets pass, when no current entry answers them; an established packet never comes here.

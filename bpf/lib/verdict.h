@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The one decision per packet and direction. Every function is inlined with constant `dir`, `tunnel`
  * and `v6`, so each program holds the four paths it needs and nothing else.
