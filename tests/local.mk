@@ -387,7 +387,7 @@ tests_cluster_policy_diff_SOURCES = tests/cluster/diff_api.c tests/cluster/diff_
 	tests/cluster/diff_probe.h tests/cluster/diff_random.c tests/cluster/diff_random.h tests/cluster/policy_diff.c
 tests_cluster_policy_diff_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/README.md tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
+EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
