@@ -376,8 +376,8 @@ tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
-CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_admission.sh tests/cluster/story.sh tests/cluster/t_ipv6.sh \
-	tests/cluster/t_policy.sh
+CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
+	tests/cluster/t_ipv6.sh tests/cluster/t_policy.sh
 cluster_programs = tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)

@@ -255,6 +255,13 @@ kill -CONT "$pid"
 # a daemon that ends while somebody watches
 # What the daemon accepted is a socket of its path in state 03, connected; the one that listens is in 01.
 connections() { awk -v path="$sock" '$NF == path && $6 == "03"' /proc/net/unix; }
+n=0
+# the one that was given up above is gone first
+until [ -z "$(connections)" ] || [ $n -ge 200 ]; do
+	n=$((n + 1))
+	sleep 0.05
+done
+[ $n -lt 200 ] || fail "a connection that was given up stays"
 "$ctl" --socket "$sock" monitor --peer 192.0.2.1 >/dev/null 2>"$tmp/err" &
 watcher=$!
 n=0

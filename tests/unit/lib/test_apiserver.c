@@ -213,6 +213,15 @@ Test(apiserver, delete_with_preconditions)
 	world_stop(&w);
 }
 
+static const char leases[] = "/apis/coordination.k8s.io/v1/namespaces/%s/leases";
+
+static json_t *lease(const char *name)
+{
+	return json_pack("{s:s, s:s, s:{s:s}, s:{}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata",
+			 "name", name, "spec");
+}
+
+/* Of Leases: a controller puts a ConfigMap of its own into each namespace. */
 Test(apiserver, lists_in_pages_show_one_moment)
 {
 	CLEANUP(free) char *cont = must_strdup("");
@@ -224,13 +233,12 @@ Test(apiserver, lists_in_pages_show_one_moment)
 	world_start(&w, NULL);
 	for (int i = 0; i < 25; i++) {
 		(void)snprintf(name, sizeof(name), "m-%02d", i);
-		want_code(&w, 201, "POST", config_map(name, i % 2 ? "odd" : "even", "1"), maps,
-			  w.ns);
+		want_code(&w, 201, "POST", lease(name), leases, w.ns);
 	}
 	do {
 		CLEANUP(json) json_t *l =
 			want(&w, 200, "GET", NULL,
-			     "/api/v1/namespaces/%s/configmaps?limit=10&continue=%s", w.ns, cont);
+			     "/apis/coordination.k8s.io/v1/namespaces/%s/leases?limit=10&continue=%s", w.ns, cont);
 		json_t *item;
 		size_t i;
 
@@ -241,9 +249,9 @@ Test(apiserver, lists_in_pages_show_one_moment)
 					     json_at(l, "metadata", "remainingItemCount", NULL)),
 				     15);
 			/* what happens now is on no later page */
-			want_code(&w, 200, "DELETE", NULL, "/api/v1/namespaces/%s/configmaps/m-20",
-				  w.ns);
-			want_code(&w, 201, "POST", config_map("m-11-new", "x", "1"), maps, w.ns);
+			want_code(&w, 200, "DELETE", NULL,
+				  "/apis/coordination.k8s.io/v1/namespaces/%s/leases/m-20", w.ns);
+			want_code(&w, 201, "POST", lease("m-11-new"), leases, w.ns);
 		}
 		cr_assert_str_eq(text_at(l, "metadata", "resourceVersion", NULL), rv);
 		json_array_foreach (json_object_get(l, "items"), i, item) {
