@@ -40,10 +40,10 @@ static bool find(void *ctx, uint8_t proto, const struct dns_upstream *client, co
 	if (sock_diag_cookie(d->diag, &pair, &cookie) < 0)
 		return false; /* gone already, or one of several on that port: nobody can say whom it meant */
 	key.cookie = cookie;
-	plan_mapped(&server->ip, key.addr);
+	ip_mapped(&server->ip, key.addr);
 	if (bpfmap_get(d->s.obj, BPFOBJ_SOCK_REV, &key, &rev) < 0 || rev.service_id != MESH_SVC_DNS)
 		return false; /* somebody sent it here on purpose */
-	*ret = (struct dns_asked){.ip = plan_unmapped(rev.addr), .port = ntohs(rev.port)};
+	*ret = (struct dns_asked){.ip = ip_unmapped(rev.addr), .port = ntohs(rev.port)};
 	for (size_t i = 0; i < d->n_own; i++)
 		if (ip_eq(&d->own[i].ip, &ret->ip)) {
 			ret->port = 0;
@@ -68,7 +68,7 @@ static int listen_on(struct dns_redirect *d, const char *address, uint16_t port,
 		r = dns_server_listen_for_others(d->s.dns, &ip, 0, &finder, &got, reterr);
 	if (r < 0)
 		return r;
-	plan_mapped(&ip, ret_addr);
+	ip_mapped(&ip, ret_addr);
 	*ret_port = htons(got);
 	return 0;
 }
@@ -112,7 +112,7 @@ int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect
 		log_event(LOG_INFO, "dns.redirect", "queries to DNS servers by IPv6 are not redirected", F_STR("why", no_v6.text));
 	exempt_users(&m);
 	for (size_t i = 0; i < MIN(d->n_own, (size_t)MESH_DNS_OWN); i++)
-		plan_mapped(&d->own[i].ip, m.own[i]);
+		ip_mapped(&d->own[i].ip, m.own[i]);
 	r = bpfmap_put(d->s.obj, BPFOBJ_DNS, &zero, &m);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot tell the socket programs of the DNS server: %s", err_name(r));

@@ -110,7 +110,7 @@ static struct mesh_failsafe_key key_of(const struct failsafe_entry *e)
 					.proto = e->protocol, .port = htons(e->port)};
 
 	if (e->cidr.ip.family) {
-		plan_mapped(&e->cidr.ip, key.addr);
+		ip_mapped(&e->cidr.ip, key.addr);
 		key.prefixlen += e->cidr.len + (e->cidr.ip.family == AF_INET ? 96u : 0u);
 	}
 	return key;

@@ -2,6 +2,7 @@
 #include "agentd/resolved.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <systemd/sd-bus.h>
 
@@ -78,40 +79,17 @@ static int begin(struct resolved *d, const char *method, sd_bus_message **ret)
 	return r < 0 ? r : sd_bus_message_append(*ret, "i", d->s.ifindex);
 }
 
-/* Names of the domain are routed to the link; it is no place for others. */
-static int tell_domain(struct resolved *d)
-{
-	sd_bus_message *m = NULL;
-	int r = begin(d, "SetLinkDomains", &m);
-
-	if (r >= 0)
-		r = sd_bus_message_append(m, "a(sb)", 1, d->s.domain, 1);
-	if (r >= 0)
-		r = sd_bus_send(d->bus, m, NULL);
-	sd_bus_message_unref(m);
-	return r;
-}
-
-static int tell_default_route(struct resolved *d)
-{
-	sd_bus_message *m = NULL;
-	int r = begin(d, "SetLinkDefaultRoute", &m); /* older ones than 240 do not know it, nor need it */
-
-	if (r >= 0)
-		r = sd_bus_message_append(m, "b", 0);
-	if (r >= 0)
-		r = sd_bus_send(d->bus, m, NULL);
-	sd_bus_message_unref(m);
-	return r;
-}
-
-static int tell_no(struct resolved *d, const char *method)
+/* One value of our link, given as to sd_bus_message_append(). Nobody waits for the answer. */
+static int tell_value(struct resolved *d, const char *method, const char *types, ...)
 {
 	sd_bus_message *m = NULL;
 	int r = begin(d, method, &m);
+	va_list values;
 
+	va_start(values, types);
 	if (r >= 0)
-		r = sd_bus_message_append(m, "s", "no");
+		r = sd_bus_message_appendv(m, types, values);
+	va_end(values);
 	if (r >= 0)
 		r = sd_bus_send(d->bus, m, NULL);
 	sd_bus_message_unref(m);
@@ -145,12 +123,12 @@ static int tell_server(struct resolved *d)
 static int tell(struct resolved *d)
 {
 	static const char *const without[] = {"SetLinkLLMNR", "SetLinkMulticastDNS", "SetLinkDNSOverTLS", "SetLinkDNSSEC"};
-	int r = tell_domain(d);
+	int r = tell_value(d, "SetLinkDomains", "a(sb)", 1, d->s.domain, 1); /* routed to the link, and no others */
 
 	if (r >= 0)
-		r = tell_default_route(d);
+		r = tell_value(d, "SetLinkDefaultRoute", "b", 0); /* older ones than 240 do not know it, nor need it */
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(without); i++)
-		r = tell_no(d, without[i]);
+		r = tell_value(d, without[i], "s", "no");
 	return r < 0 ? r : tell_server(d);
 }
 

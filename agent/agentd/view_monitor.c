@@ -42,7 +42,7 @@ static void set_rule(const struct agent *a, json_t *o, uint32_t rule)
 
 static void set_peer(const struct agent *a, json_t *o, const struct mesh_event *ev)
 {
-	struct ip ip = plan_unmapped(ev->dir == MESH_INGRESS ? ev->saddr : ev->daddr);
+	struct ip ip = ip_unmapped(ev->dir == MESH_INGRESS ? ev->saddr : ev->daddr);
 	json_t *peer = json_pack("{s:I, s:o}", "identity", (json_int_t)ev->peer, "labels", view_labels(a, ev->peer));
 	struct ipcache_claim claim;
 
@@ -68,7 +68,7 @@ static const char *verdict_of(const struct mesh_event *ev)
 
 void agent_publish_event(struct agent *a, const struct mesh_event *ev)
 {
-	struct ip source = plan_unmapped(ev->saddr), destination = plan_unmapped(ev->daddr);
+	struct ip source = ip_unmapped(ev->saddr), destination = ip_unmapped(ev->daddr);
 	char src[IP_STRLEN], dst[IP_STRLEN], name[IF_NAMESIZE];
 	bool is_drop = ev->reason >= MESH_DROP_FIRST;
 	const char *reason = bpfmap_reason_text(ev->reason);

@@ -87,7 +87,7 @@ static int judge(struct report *rep, struct sight *s)
 
 	if (identity_get(w->identities, s->key.identity))
 		view_peer_by_number(w, s->key.identity, &peer);
-	peer.ip = plan_unmapped(s->key.addr);
+	peer.ip = ip_unmapped(s->key.addr);
 	return policy_why_shadow(rep->a->world->policies, &peer, s->key.dir == MESH_INGRESS ? POLICY_INGRESS : POLICY_EGRESS,
 				 s->key.proto, port_of(&s->key), &s->why);
 }
@@ -139,7 +139,7 @@ static const char *reason_of(uint8_t action)
 
 static json_t *peer_json(const struct agent *a, const struct sight *s)
 {
-	struct ip ip = plan_unmapped(s->key.addr);
+	struct ip ip = ip_unmapped(s->key.addr);
 	bool is_icmp = s->key.proto == IPPROTO_ICMP || s->key.proto == IPPROTO_ICMPV6;
 	struct ipcache_claim claim;
 	const char *name = NULL;

@@ -83,6 +83,25 @@ struct ip ip_from_bytes(int family, const void *bytes)
 	return ip;
 }
 
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+void ip_mapped(const struct ip *ip, uint8_t ret[16])
+{
+	if (ip->family == AF_INET) {
+		memcpy(ret, mapped_prefix, sizeof(mapped_prefix));
+		memcpy(ret + 12, ip->b, 4);
+	} else {
+		memcpy(ret, ip->b, 16);
+	}
+}
+
+struct ip ip_unmapped(const uint8_t addr[16])
+{
+	if (memcmp(addr, mapped_prefix, sizeof(mapped_prefix)) == 0)
+		return ip_from_bytes(AF_INET, addr + 12);
+	return ip_from_bytes(AF_INET6, addr);
+}
+
 int ip_from_sockaddr(const struct sockaddr *sa, struct ip *ret, uint16_t *ret_port)
 {
 	const struct sockaddr_in *in = (const void *)sa;
@@ -150,11 +169,11 @@ bool ip_is_loopback(const struct ip *ip)
 
 bool ip_is_special(const struct ip *ip)
 {
-	static const uint8_t zero[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+	static const uint8_t zero[16];
 	const uint8_t *b = ip->b;
 
 	if (ip->family == AF_INET)
 		return is_special_v4(b);
 	return (memcmp(b, zero, 15) == 0 && b[15] <= 1) || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
-	       b[0] == 0xff || memcmp(b, mapped, sizeof(mapped)) == 0;
+	       b[0] == 0xff || memcmp(b, mapped_prefix, sizeof(mapped_prefix)) == 0;
 }

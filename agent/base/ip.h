@@ -56,6 +56,10 @@ static inline size_t ip_len(const struct ip *ip)
 
 struct ip ip_from_bytes(int family, const void *bytes);
 
+/* 16 bytes for both families: IPv4 is v4-mapped (RFC 4291, 2.5.5.2). */
+void ip_mapped(const struct ip *ip, uint8_t ret[16]);
+struct ip ip_unmapped(const uint8_t addr[16]);
+
 /* Address and port (host order) of an IPv4 or IPv6 socket address. -EAFNOSUPPORT for another. */
 int ip_from_sockaddr(const struct sockaddr *sa, struct ip *ret, uint16_t *ret_port);
 

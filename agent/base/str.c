@@ -136,6 +136,20 @@ int strv_addn(struct strv *l, const char *s, size_t len)
 	return 0;
 }
 
+int str_replace(char **at, const char *text)
+{
+	char *copy;
+
+	if (*at && str_eq(*at, text))
+		return 0;
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	free(*at);
+	*at = copy;
+	return 0;
+}
+
 int strv_add(struct strv *l, const char *s)
 {
 	return strv_addn(l, s, strlen(s));

@@ -36,6 +36,9 @@ bool str_is_dns_subdomain(const char *s);
 /* Formats into a fresh string, owned by the caller; NULL when out of memory. */
 char *str_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Makes the owned string `*at`, which may be NULL, a copy of `text`. 0, or -ENOMEM and it stays. */
+int str_replace(char **at, const char *text);
+
 /* A list of owned strings. */
 struct strv {
 	char **v;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "base/str.h"
 #include "conf/conf_schema.h"
 
 enum { INTERVAL_MAX = 3600, ROW_MAX = 100, PATH_MAX_LEN = 1024, ARGS_MAX = 32, UNIT_MAX = 255 };
@@ -55,17 +56,6 @@ static bool is_unit(const char *s)
 	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.@") == len;
 }
 
-static int set_text(char **at, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*at);
-	*at = copy;
-	return 0;
-}
-
 static int read_port(struct conf_probe *p, const struct conf_key *k, const config_setting_t *m, struct err *reterr)
 {
 	const char *text = conf_value_text(m);
@@ -110,7 +100,7 @@ static int read_text(struct conf_probe *p, const struct conf_key *k, const char 
 	if (str_eq(name, "service")) {
 		if (!text || (!str_eq(text, "*") && !str_is_dns_label(text)))
 			return conf_value_refuse(k, reterr, name, "is not a name of a Service or \"*\"");
-		return set_text(&p->service, text);
+		return str_replace(&p->service, text);
 	}
 	if (str_eq(name, "address")) {
 		if (!text || ip_parse(text, &p->address) < 0)
@@ -126,12 +116,12 @@ static int read_text(struct conf_probe *p, const struct conf_key *k, const char 
 	if (str_eq(name, "path")) {
 		if (!text || text[0] != '/' || strlen(text) > PATH_MAX_LEN || !conf_value_is_printable(text) || strchr(text, ' '))
 			return conf_value_refuse(k, reterr, name, "does not begin with / or has characters that need escapes");
-		return set_text(&p->path, text);
+		return str_replace(&p->path, text);
 	}
 	if (str_eq(name, "unit")) {
 		if (!text || !is_unit(text))
 			return conf_value_refuse(k, reterr, name, "is not a unit like nginx.service");
-		return set_text(&p->unit, text);
+		return str_replace(&p->unit, text);
 	}
 	return 1;
 }
@@ -197,7 +187,7 @@ static int check(struct conf_probe *p, const struct conf_key *k, struct err *ret
 		return conf_value_refuse(k, reterr, p->successes != 1 ? "successes" : "failures",
 					 "is not for unit, whose state counts at once");
 	if (p->type == CONF_PROBE_HTTP && !p->path)
-		return set_text(&p->path, "/");
+		return str_replace(&p->path, "/");
 	return 0;
 }
 

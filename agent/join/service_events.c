@@ -245,20 +245,6 @@ static struct trouble *trouble_new(struct service_events *e, char *name, const c
 	return t;
 }
 
-static int set_text(char **at, const char *text)
-{
-	char *copy;
-
-	if (*at && str_eq(*at, text))
-		return 0;
-	copy = strdup(text);
-	if (!copy)
-		return -ENOMEM;
-	free(*at);
-	*at = copy;
-	return 0;
-}
-
 void service_events_tell(struct service_events *e, const char *service, const char *uid, enum service_event what,
 			 const char *note)
 {
@@ -276,7 +262,7 @@ void service_events_tell(struct service_events *e, const char *service, const ch
 		free(name);
 	else
 		t = trouble_new(e, name, service, what);
-	if (!t || set_text(&t->uid, uid) < 0 || set_text(&t->note, text) < 0)
+	if (!t || str_replace(&t->uid, uid) < 0 || str_replace(&t->note, text) < 0)
 		return;
 	if (!t->is_now && t->since_us == 0) {
 		t->since_us = clock_boot_us();

@@ -13,8 +13,6 @@
 static const uint32_t connected_states = 1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT | 1U << TCP_FIN_WAIT1 |
 					 1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING;
 
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret)
 {
 	const struct inet_diag_msg *d = mnl_nlmsg_get_payload(msg);
@@ -34,12 +32,7 @@ int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret)
 		.is_closed = d->idiag_inode == 0,
 		.id = d->id,
 	};
-	if (d->idiag_family == AF_INET)
-		ret->remote = ip_from_bytes(AF_INET, dst);
-	else if (memcmp(dst, mapped_prefix, sizeof(mapped_prefix)) == 0)
-		ret->remote = ip_from_bytes(AF_INET, dst + sizeof(mapped_prefix));
-	else
-		ret->remote = ip_from_bytes(AF_INET6, dst);
+	ret->remote = d->idiag_family == AF_INET ? ip_from_bytes(AF_INET, dst) : ip_unmapped(dst);
 	return 0;
 }
 

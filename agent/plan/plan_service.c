@@ -4,32 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-void plan_mapped(const struct ip *ip, uint8_t ret[16])
-{
-	if (ip->family == AF_INET) {
-		memcpy(ret, v4_prefix, sizeof(v4_prefix));
-		memcpy(ret + 12, ip->b, 4);
-	} else {
-		memcpy(ret, ip->b, 16);
-	}
-}
-
-struct ip plan_unmapped(const uint8_t addr[16])
-{
-	if (memcmp(addr, v4_prefix, sizeof(v4_prefix)) == 0)
-		return ip_from_bytes(AF_INET, addr + 12);
-	return ip_from_bytes(AF_INET6, addr);
-}
-
 struct mesh_svc_key plan_service_key(const struct ip *ip, uint16_t port, uint8_t proto)
 {
 	struct mesh_svc_key key = {.port = htons(port), .proto = proto};
 	const struct ip unspecified = {.family = ip->family};
 
 	key.scope = ip_eq(ip, &unspecified) ? MESH_SVC_NODE_PORT : MESH_SVC_ADDRESS;
-	plan_mapped(ip, key.addr);
+	ip_mapped(ip, key.addr);
 	return key;
 }
 
@@ -45,7 +26,7 @@ static void add_slot(struct plan_service *p, uint32_t number, const struct backe
 	struct mesh_svc_slot *s = &p->slots[p->n_slots];
 
 	*s = (struct mesh_svc_slot){.port = htons(b->port), .backend_id = b->id};
-	plan_mapped(&b->ip, s->addr);
+	ip_mapped(&b->ip, s->addr);
 	p->numbers[p->n_slots++] = number;
 }
 

@@ -22,8 +22,3 @@ DEFINE_CLEANUP_DONE(struct plan_service, plan_service_done)
 
 /* The key under which a frontend is found; the unspecified address is that of node ports. */
 struct mesh_svc_key plan_service_key(const struct ip *ip, uint16_t port, uint8_t proto);
-
-/* ::ffff:a.b.c.d for IPv4, the address itself for IPv6. */
-void plan_mapped(const struct ip *ip, uint8_t ret[16]);
-/* The reverse. */
-struct ip plan_unmapped(const uint8_t addr[16]);

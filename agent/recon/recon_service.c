@@ -100,7 +100,7 @@ static int read_service(const void *key, const void *value, void *arg)
 	e->value = *(const struct mesh_svc *)value;
 	if (e->value.set > r->last_set)
 		r->last_set = e->value.set;
-	ip = plan_unmapped(e->key.addr);
+	ip = ip_unmapped(e->key.addr);
 	/* A number that is taken or out of range only means that the frontend gets another one. */
 	(void)service_table_restore_frontend(r->table, &ip, ntohs(e->key.port), e->key.proto, e->value.service_id);
 	return 0;
@@ -117,7 +117,7 @@ static int read_slot(const void *key, const void *value, void *arg)
 	struct slot_list *l = arg;
 	const struct mesh_svc_slot_key *k = key;
 	const struct mesh_svc_slot *s = value;
-	struct ip ip = plan_unmapped(s->addr);
+	struct ip ip = ip_unmapped(s->addr);
 	uint64_t found;
 	struct entry *e;
 	uint32_t *v;

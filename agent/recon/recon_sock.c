@@ -135,7 +135,7 @@ static bool is_translated(const struct recon_sock *r, const struct nl_sock *s, u
 	struct mesh_sock_rev_key key = {.cookie = s->cookie, .port = htons(s->remote_port), .proto = proto};
 	struct mesh_sock_rev rev;
 
-	plan_mapped(&s->remote, key.addr);
+	ip_mapped(&s->remote, key.addr);
 	return bpfmap_get(r->obj, BPFOBJ_SOCK_REV, &key, &rev) == 0 && rev.service_id != MESH_SVC_DNS;
 }
 
@@ -262,7 +262,7 @@ static int add_left(const void *key, const void *value, void *arg)
 {
 	const struct mesh_sock_rev_key *k = key;
 	const struct mesh_sock_rev *rev = value;
-	struct ip ip = plan_unmapped(k->addr);
+	struct ip ip = ip_unmapped(k->addr);
 
 	if (rev->service_id == MESH_SVC_DNS)
 		return 0; /* a query that was sent to the agent's DNS server */

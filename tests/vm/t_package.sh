@@ -119,7 +119,7 @@ conditions_are() {
 }
 portal() { status_of_portal=$(guest meshctl service list -o json | jq -r '.[] | select(.type == "portal") | "\(.state) \(.reason // "")"'); }
 probing() {
-	guest sh -c 'cp -p /etc/mesh-external-agent/mesh-external-agent.conf /root/conf.before
+	guest sh -c 'cp -p /etc/mesh-external-agent/mesh-external-agent.conf /var/tmp/conf.before
 		mkdir -p /etc/systemd/system/web.service.d
 		printf "[Service]\nExecStop=/bin/sleep 3\n" >/etc/systemd/system/web.service.d/slow.conf
 		systemctl daemon-reload
@@ -146,7 +146,7 @@ probing() {
 	check "started: it is ready again" wait_for 20 conditions_are "true true false"
 	check "systemctl stop of the agent: gone" guest systemctl stop $UNIT
 	check "at once" conditions_are gone
-	guest sh -c 'mv /root/conf.before /etc/mesh-external-agent/mesh-external-agent.conf
+	guest sh -c 'mv /var/tmp/conf.before /etc/mesh-external-agent/mesh-external-agent.conf
 		rm -r /etc/systemd/system/web.service.d; systemctl daemon-reload; systemctl start mesh-external-agent'
 	check "started again: it is ready" wait_for 60 conditions_are "true true false"
 	check "the daemon comes up" wait_for 60 is_running ahch-to

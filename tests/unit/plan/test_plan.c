@@ -192,8 +192,8 @@ Test(plan_service, mapped_and_back)
 		uint8_t addr[16];
 
 		cr_assert_eq(ip_parse(texts[i], &ip), 0);
-		plan_mapped(&ip, addr);
-		back = plan_unmapped(addr);
+		ip_mapped(&ip, addr);
+		back = ip_unmapped(addr);
 		cr_expect(ip_eq(&ip, &back), "%s", texts[i]);
 	}
 }
