@@ -181,12 +181,13 @@ tests_unit_identity_identity_tests_CPPFLAGS = $(AM_CPPFLAGS) $(CRITERION_CFLAGS)
 tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
+	tests/unit/policy/random_set.c tests/unit/policy/random_set.h \
 	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h \
 	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_guard.c \
 	tests/unit/policy/test_hostile.c tests/unit/policy/test_learned.c tests/unit/policy/test_random.c \
 	tests/unit/policy/test_shadow.c tests/unit/policy/test_table.c
-tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
+tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml tests/data/policy-paragraphs.yaml
 endif
@@ -318,8 +319,8 @@ bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
-	tests/bpf/test_model tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock \
-	tests/bpf/test_vanish
+	tests/bpf/test_model tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot \
+	tests/bpf/test_sock tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -339,6 +340,11 @@ tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
 tests_bpf_test_model_SOURCES = tests/bpf/test_model.c $(bpf_test_common)
 tests_bpf_test_model_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_model_LDADD = $(MESH_LIBS)
+tests_bpf_test_random_SOURCES = tests/bpf/test_random.c tests/bpf/alone/criterion/criterion.h \
+	tests/unit/policy/fixture.c tests/unit/policy/fixture.h tests/unit/policy/random_set.c \
+	tests/unit/policy/random_set.h $(bpf_test_common)
+tests_bpf_test_random_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
+tests_bpf_test_random_LDADD = $(MESH_LIBS)
 tests_bpf_test_recon_SOURCES = tests/bpf/test_recon.c $(bpf_test_common)
 tests_bpf_test_recon_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_recon_LDADD = $(MESH_LIBS)

@@ -414,9 +414,12 @@ static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct
 	is_v6 = family && str_eq(family, "IPv6");
 	if (family && *family && !is_v6 && !str_eq(family, "IPv4"))
 		return policy_bad(p, "family is neither IPv4 nor IPv6");
-	/* Above 255 is no type of any packet, and the rule is one: Cilium takes it. */
-	if (json_is_integer(type) && json_integer_value(type) >= 0)
-		number = (uint16_t)MIN(json_integer_value(type), (json_int_t)UINT16_MAX);
+	/*
+	 * Above 255 is no type of any packet, and the rule is one. Below 0 is every type, as 0 is. Cilium takes both: it
+	 * reads the number as a port without a look at what that says (createL4Filter() in pkg/policy/l4.go).
+	 */
+	if (json_is_integer(type) && json_integer_value(type) == (int32_t)json_integer_value(type))
+		number = (uint16_t)MIN(MAX(json_integer_value(type), (json_int_t)0), (json_int_t)UINT16_MAX);
 	else if (json_is_string(type) && icmp_type(json_string_value(type), is_v6, &named) == 0)
 		number = named;
 	else
