@@ -182,7 +182,6 @@ tests_unit_identity_identity_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/random_set.c tests/unit/policy/random_set.h \
-	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h \
 	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_guard.c \
 	tests/unit/policy/test_hostile.c tests/unit/policy/test_learned.c tests/unit/policy/test_random.c \
@@ -331,7 +330,7 @@ tests_bpf_test_attach_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_attach_LDADD = $(MESH_LIBS)
 tests_bpf_test_cases_SOURCES = tests/bpf/test_cases.c tests/bpf/alone/criterion/criterion.h \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
-	tests/unit/policy/yaml_json.c tests/unit/policy/yaml_json.h $(bpf_test_common)
+	$(bpf_test_common)
 tests_bpf_test_cases_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
 tests_bpf_test_cases_LDADD = $(MESH_LIBS)
 tests_bpf_test_datapath_SOURCES = tests/bpf/test_datapath.c $(bpf_test_common)

@@ -5,24 +5,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/macro.h"
 #include "base/str.h"
 #include "identity/selector.h"
-#include "yaml_json.h"
+#include "json/json.h"
+#include "kube/yaml_json.h"
 
 json_t *cases_load(void)
 {
 	static const char *const files[] = {"policy-cases", "policy-paragraphs"};
 	const char *srcdir = getenv("srcdir");
-	json_t *all = json_array(), *cases;
+	json_t *all = json_array();
 	char path[4096];
 
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		CLEANUP(buf_done) struct buf text = {0};
+		CLEANUP(json_decref) json_t *docs = NULL;
+		struct err err = {0};
+
 		(void)snprintf(path, sizeof(path), "%s/tests/data/%s.yaml", srcdir ? srcdir : ".", files[i]);
-		cases = yaml_load_json(path);
-		cr_assert(json_is_array(cases), "cannot load %s", path);
-		cr_assert_eq(json_array_extend(all, cases), 0);
-		json_decref(cases);
+		cr_assert_eq(file_read(path, 4 << 20, &text), 0, "cannot read %s", path);
+		cr_assert_eq(yaml_to_json(text.data, text.len, &docs, &err), 0, "%s: %s", path, err.text);
+		cr_assert_eq(json_array_extend(all, json_array_get(docs, 0)), 0);
 	}
 	return all;
 }
