@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "recon/recon_flows.h"
 
 enum {
 	AUDIT_S = 60,
@@ -524,14 +525,34 @@ static int apply_maps(struct datapath *d)
 	return 0;
 }
 
+/* Before and after the programs are there: a connection may begin between. */
+static void keep_connections(struct datapath *d)
+{
+	size_t n = 0;
+	int r = recon_flows_seed(d->obj, d->config, &n);
+
+	if (r < 0)
+		log_event(LOG_WARNING, "datapath.flows",
+			  "connections that are older than the agent are not known; a policy may end those that it allows",
+			  F_ERRNO(r));
+	else if (n)
+		log_event(LOG_INFO, "datapath.flows", "connections are older than the agent, and go on where the policy allows",
+			  F_U64("count", n));
+}
+
 static int attach_all(struct datapath *d)
 {
+	bool is_first = !d->is_attached;
 	int r;
 
+	if (is_first)
+		keep_connections(d);
 	d->is_attached = true;
 	r = attach_interfaces(d, recon_net_nics(d->net));
 	if (r < 0)
 		return r;
+	if (is_first)
+		keep_connections(d);
 	datapath_attach_sockets(d);
 	return 0;
 }

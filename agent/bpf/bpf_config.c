@@ -61,7 +61,7 @@ static uint64_t own_netns_cookie(void)
 }
 
 /* The coarse clock moves once a tick. */
-static int ticks_per_s(uint32_t *ret)
+static int find_ticks_per_s(uint32_t *ret)
 {
 	struct timespec res;
 
@@ -79,7 +79,7 @@ int bpfconfig_init(struct bpfconfig *c)
 	uint32_t hz;
 	int r;
 
-	r = ticks_per_s(&hz);
+	r = find_ticks_per_s(&hz);
 	if (r < 0)
 		return r;
 	m->netns_cookie = own_netns_cookie();
@@ -101,6 +101,15 @@ int bpfconfig_init(struct bpfconfig *c)
 	m->event_burst = 400;
 	m->ticks_per_s = hz;
 	return 0;
+}
+
+uint64_t bpfconfig_ticks_now(uint32_t ticks_per_s)
+{
+	struct timespec t = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+	return (uint64_t)(uint32_t)-(300 * ticks_per_s) + (uint64_t)t.tv_sec * ticks_per_s +
+	       (uint64_t)t.tv_nsec * ticks_per_s / 1000000000;
 }
 
 static uint64_t state_load(const struct bpfconfig *c)

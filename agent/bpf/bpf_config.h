@@ -34,6 +34,12 @@ struct mesh_config *bpfconfig_get(struct bpfconfig *c);
  */
 int bpfconfig_init(struct bpfconfig *c);
 
+/*
+ * bpf_jiffies64() as user space can know it, in ticks of the configuration: the kernel counts from five minutes
+ * before the wrap of 32 bits (INITIAL_JIFFIES), with the monotonic clock.
+ */
+uint64_t bpfconfig_ticks_now(uint32_t ticks_per_s);
+
 uint32_t bpfconfig_generation(const struct bpfconfig *c);
 unsigned bpfconfig_bank(const struct bpfconfig *c);
 uint64_t bpfconfig_flags(const struct bpfconfig *c); /* MESH_STATE_* */

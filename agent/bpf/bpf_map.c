@@ -67,6 +67,14 @@ int bpfmap_put(const struct bpfobj *o, enum bpfobj_map map, const void *key, con
 	return r;
 }
 
+int bpfmap_add(const struct bpfobj *o, enum bpfobj_map map, const void *key, const void *value)
+{
+	int r = full_is_e2big(bpf_map_update_elem(bpfobj_map_fd(o, map), key, value, BPF_NOEXIST));
+
+	*bpfobj_write_errors(o, map) += r < 0 && r != -EEXIST;
+	return r;
+}
+
 int bpfmap_del(const struct bpfobj *o, enum bpfobj_map map, const void *key)
 {
 	int r = bpf_map_delete_elem(bpfobj_map_fd(o, map), key);

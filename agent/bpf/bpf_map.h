@@ -19,6 +19,8 @@ uint64_t bpfmap_errors(const struct bpfobj *o, enum bpfobj_map map);
 int bpfmap_get(const struct bpfobj *o, enum bpfobj_map map, const void *key, void *value);
 /* Adds or replaces. -E2BIG if the map is full. */
 int bpfmap_put(const struct bpfobj *o, enum bpfobj_map map, const void *key, const void *value);
+/* Adds only. -EEXIST if the key is there; -E2BIG if the map is full. */
+int bpfmap_add(const struct bpfobj *o, enum bpfobj_map map, const void *key, const void *value);
 /* -ENOENT if there is none. */
 int bpfmap_del(const struct bpfobj *o, enum bpfobj_map map, const void *key);
 

@@ -8,6 +8,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+#include "base/cleanup.h"
+#include "netlink/nl_private.h"
 
 /* A UDP socket that is not connected is in CLOSE: to end it would move it to another port unseen. */
 static const uint32_t connected_states = 1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT | 1U << TCP_FIN_WAIT1 |
@@ -16,7 +22,7 @@ static const uint32_t connected_states = 1U << TCP_ESTABLISHED | 1U << TCP_SYN_S
 int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret)
 {
 	const struct inet_diag_msg *d = mnl_nlmsg_get_payload(msg);
-	uint8_t dst[16];
+	uint8_t src[16], dst[16];
 
 	if (msg->nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return -ENOMSG;
@@ -24,14 +30,18 @@ int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret)
 		return -EBADMSG;
 	if (d->idiag_family != AF_INET && d->idiag_family != AF_INET6)
 		return -ENOMSG;
+	memcpy(src, d->id.idiag_src, sizeof(src));
 	memcpy(dst, d->id.idiag_dst, sizeof(dst));
 	*ret = (struct nl_sock){
+		.local_port = ntohs(d->id.idiag_sport),
 		.remote_port = ntohs(d->id.idiag_dport),
 		.cookie = (uint64_t)d->id.idiag_cookie[1] << 32 | d->id.idiag_cookie[0],
 		.family = d->idiag_family,
+		.state = d->idiag_state,
 		.is_closed = d->idiag_inode == 0,
 		.id = d->id,
 	};
+	ret->local = d->idiag_family == AF_INET ? ip_from_bytes(AF_INET, src) : ip_unmapped(src);
 	ret->remote = d->idiag_family == AF_INET ? ip_from_bytes(AF_INET, dst) : ip_unmapped(dst);
 	return 0;
 }
@@ -90,4 +100,55 @@ int nl_sock_destroy(struct nl *nl, const struct nl_sock *s, uint8_t proto, const
 
 	req->id = s->id;
 	return nl_request(nl, &b.hdr, reply);
+}
+
+/* One datagram of a dump: 1 at its end, 0 if there is more. */
+static int take_list(const void *data, size_t len, nl_sock_fn fn, void *arg)
+{
+	const struct nlmsghdr *h;
+	size_t at = 0;
+
+	while ((h = nl_next(data, len, &at))) {
+		struct nl_sock s;
+		int r;
+
+		if (h->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (h->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+
+			return mnl_nlmsg_get_payload_len(h) >= sizeof(*e) && e->error < 0 ? e->error : -EBADMSG;
+		}
+		r = nl_sock_decode(h, &s);
+		if (r == 0)
+			r = fn(&s, arg);
+		if (r != 0 && r != -ENOMSG)
+			return r;
+	}
+	return 0;
+}
+
+int nl_sock_list(uint8_t family, nl_sock_fn fn, void *arg)
+{
+	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	CLEANUP(close_fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	CLEANUP(free) char *buf = malloc(NL_RECV_BYTES);
+	union nl_buf b;
+	int r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+		return -errno;
+	put_request(&b, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, family, IPPROTO_TCP)->idiag_states |= 1U << TCP_LISTEN;
+	if (send(fd, &b, b.hdr.nlmsg_len, 0) < 0)
+		return -errno;
+	while (r == 0) {
+		ssize_t n = recv(fd, buf, NL_RECV_BYTES, 0);
+
+		if (n < 0)
+			return -errno;
+		r = take_list(buf, (size_t)n, fn, arg);
+	}
+	return r < 0 ? r : 0;
 }

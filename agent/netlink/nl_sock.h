@@ -10,8 +10,9 @@
 #include "netlink/nl.h"
 
 struct nl_sock {
-	struct ip remote; /* IPv4 for a v4-mapped address, too */
-	uint16_t remote_port;
+	struct ip local, remote; /* IPv4 for v4-mapped addresses, too */
+	uint16_t local_port, remote_port;
+	uint8_t state;	  /* TCP_LISTEN and so on, of netinet/tcp.h */
 	uint64_t cookie;  /* the number that BPF programs know the socket by */
 	uint8_t family;	  /* AF_INET or AF_INET6, of the socket */
 	bool is_closed;	  /* the application has closed it; the kernel says the last words */
@@ -29,6 +30,14 @@ int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret);
  */
 int nl_sock_dump(struct nl *nl, uint8_t family, uint8_t proto, const struct ip *remote, uint16_t remote_port,
 		 const struct nl_reply *reply);
+
+/*
+ * The TCP sockets of a family that listen, are connected or begin to be, at once and without a loop: the kernel
+ * answers within the call. `fn` is called for each until it returns non-zero, which is then returned.
+ * -ENOENT without CONFIG_INET_DIAG; -EBADMSG; errno of socket(2) and recv(2).
+ */
+typedef int (*nl_sock_fn)(const struct nl_sock *s, void *arg);
+int nl_sock_list(uint8_t family, nl_sock_fn fn, void *arg);
 
 /*
  * Ends a socket: whoever uses it gets ECONNABORTED, and the peer of a TCP connection a reset. 0, -ENOMEM. The

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/macro.h"
+#include "bpf/bpf_config.h"
 
 enum {
 	STEP = 1024,
@@ -29,19 +29,6 @@ struct ct_walk {
 	} keys;
 	struct mesh_ct values[STEP];
 };
-
-/*
- * bpf_jiffies64() as user space can know it: the kernel counts from five minutes before the wrap of
- * 32 bits (INITIAL_JIFFIES), with the monotonic clock.
- */
-static uint64_t ticks_now(uint32_t hz)
-{
-	struct timespec t = {0};
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-	return (uint64_t)(uint32_t)-(300 * hz) + (uint64_t)t.tv_sec * hz +
-	       (uint64_t)t.tv_nsec * hz / 1000000000;
-}
 
 static void end(struct ct_walk *w, int r)
 {
@@ -121,6 +108,6 @@ int ct_walk_start(struct ct_walk *w)
 		return r;
 	w->is_running = w->is_first = true;
 	w->map = 0;
-	w->now = ticks_now(w->ticks_per_s);
+	w->now = bpfconfig_ticks_now(w->ticks_per_s);
 	return 0;
 }

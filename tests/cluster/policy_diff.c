@@ -77,6 +77,20 @@ static bool says(const char *word, bool has_arrived)
 	return str_eq(word, "*") || str_eq(word, has_arrived ? "yes" : "no");
 }
 
+/* Words that "+" joins must all be there. */
+static bool has_words(const char *text, const char *words)
+{
+	char word[24];
+
+	for (size_t n; *words; words += n + (words[n] == '+')) {
+		n = strcspn(words, "+");
+		(void)snprintf(word, sizeof(word), "%.*s", (int)n, words);
+		if (!str_eq(word, "*") && !strstr(text, word))
+			return false;
+	}
+	return true;
+}
+
 static bool is_allowed(const struct test *t, const struct matrix_cell *c)
 {
 	const char *text = matrix_cell_text(c);
@@ -84,7 +98,7 @@ static bool is_allowed(const struct test *t, const struct matrix_cell *c)
 	for (size_t i = 0; i < t->n_allowed; i++)
 		if (fnmatch(t->allowed[i].what, text, 0) == 0 && says(t->allowed[i].pod, c->pod) &&
 		    says(t->allowed[i].host, c->host) &&
-		    (str_eq(t->allowed[i].word, "*") || strstr(t->set_text, t->allowed[i].word)))
+		    has_words(t->set_text, t->allowed[i].word))
 			return true;
 	return false;
 }
