@@ -23,18 +23,28 @@ Y
 sent() { apply $CNP/"$1" <<<"{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: $1, namespace: legacy}, spec: $2}"; }
 
 joining() {
+	local older
 	sent only "$spec_only"
 	enrol crait $CRAIT jedi=rey && check "crait joins" join crait --token "$token"
 	agent_start crait
 	check "crait comes up" wait_for 20 is_running crait
 	enrol ahch-to $AHCHTO jedi=luke || die "enrolment: $(cat "$T/log/enrol")"
 	exits "a time that is none is refused" 2 join ahch-to --token "$token" --confirm 3
+	# the host has a connection on which it waits for the other side
+	(become node1 "$T/bin/tests/netns/story_peer" late 9100 "$T/speak") &
+	(become ahch-to timeout 90 bash -c 'until exec 3<>/dev/tcp/172.19.100.11/9100; do sleep 0.1; done 2>/dev/null
+		echo open >"$0"; read -r word <&3; echo "$word" >"$0"' "$T/older") &
+	older=$!
+	check "a connection is older than the agent" wait_for 10 grep -qsx open "$T/older"
 	exits "joining on trial" 0 join ahch-to --token "$token" --confirm 12s
 	is "the guard is of root's own" 600 "$(stat -c %a "$T/ahch-to/state/guard.json")"
 	agent_start ahch-to
 	check "the first policy starts the time" wait_for 20 guard_is pending
 	guard_is pending || die "ahch-to does not come up: $(tail -n 5 "$T/log/ahch-to-agent")"
 	stopped "it is in force meanwhile" node1 $AHCHTO 80
+	touch "$T/speak"
+	wait $older
+	is "the older connection goes on" late "$(cat "$T/older")"
 	is "status warns" warning "$(condition policy.guard)"
 	check "nobody confirms: it is taken back" wait_for 25 guard_is rolled-back
 	passes "nothing is enforced, as before joining" node1 $AHCHTO 80

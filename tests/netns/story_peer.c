@@ -12,6 +12,7 @@
  *                                                  UDP without a tunnel, from an address that is not ours
  *   story_peer sink PORT                           UDP: a line for each datagram that arrived
  *   story_peer serve PORT TEXT                     HTTP: every request is answered with TEXT
+ *   story_peer late PORT FILE                      one connection; says "late" when there is a FILE
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -261,16 +262,39 @@ static int run_sink(char **argv)
 	}
 }
 
-static int run_serve(char **argv)
+static int tcp_listener(const char *port)
 {
-	struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(argv[0], UINT16_MAX))};
-	struct timeval patience = {.tv_sec = 2};
+	struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, UINT16_MAX))};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-	char request[4096], reply[512];
 
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 || listen(fd, 16) < 0)
-		return fail("story_peer: bind");
+		return -1;
+	return fd;
+}
+
+static int run_late(char **argv)
+{
+	int fd = tcp_listener(argv[0]), c = fd < 0 ? -1 : accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (c < 0)
+		return fail("story_peer: listen");
+	while (access(argv[1], F_OK) < 0)
+		(void)poll(NULL, 0, 50);
+	if (send(c, "late\n", 5, MSG_NOSIGNAL) < 0)
+		return fail("story_peer: send");
+	(void)recv(c, argv[0], 1, 0); /* until the other side ends it */
+	return 0;
+}
+
+static int run_serve(char **argv)
+{
+	struct timeval patience = {.tv_sec = 2};
+	int fd = tcp_listener(argv[0]);
+	char request[4096], reply[512];
+
+	if (fd < 0)
+		return fail("story_peer: listen");
 	(void)snprintf(reply, sizeof(reply), "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n%s\n",
 		       strlen(argv[1]) + 1, argv[1]);
 	for (;;) {
@@ -292,7 +316,7 @@ int main(int argc, char **argv)
 		int args;
 		int (*run)(char **argv);
 	} commands[] = {{"node", 4, run_node}, {"spoof", 8, run_spoof}, {"plain", 4, run_plain}, {"serve", 2, run_serve},
-		      {"sink", 1, run_sink}};
+		      {"sink", 1, run_sink}, {"late", 2, run_late}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0 && argc == commands[i].args + 2)
