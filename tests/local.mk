@@ -386,7 +386,7 @@ tests_netns_test_net_LDADD = $(MESH_LIBS)
 # cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
 	tests/cluster/t_ipv6.sh tests/cluster/t_policy.sh
-cluster_programs = tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
+cluster_programs = tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
 tests_cluster_peer_SOURCES = tests/cluster/peer.c
@@ -394,6 +394,12 @@ tests_cluster_policy_diff_SOURCES = tests/cluster/diff_api.c tests/cluster/diff_
 	tests/cluster/diff_matrix.h tests/cluster/diff_objects.c tests/cluster/diff_objects.h tests/cluster/diff_probe.c \
 	tests/cluster/diff_probe.h tests/cluster/diff_random.c tests/cluster/diff_random.h tests/cluster/policy_diff.c
 tests_cluster_policy_diff_LDADD = $(MESH_LIBS)
+tests_cluster_oracle_sets_SOURCES = tests/cluster/oracle_sets.c tests/cluster/diff_random.c tests/cluster/diff_random.h \
+	tests/cluster/diff_strange.c tests/cluster/diff_strange.h tests/bpf/alone/criterion/criterion.h \
+	tests/bpf/harness.h tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c \
+	tests/unit/policy/fixture.h
+tests_cluster_oracle_sets_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
+tests_cluster_oracle_sets_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \

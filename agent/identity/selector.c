@@ -319,6 +319,11 @@ int selector_builder_take(struct selector_builder *b, struct selector **ret)
 	return selector_build(b, SELECTOR_LABELS, NULL, ret);
 }
 
+int selector_builder_take_group(struct selector_builder *b, struct selector **ret)
+{
+	return selector_build(b, SELECTOR_GROUP, NULL, ret);
+}
+
 int selector_builder_take_cidr(struct selector_builder *b, const struct cidr *c,
 			       struct selector **ret)
 {
@@ -390,35 +395,53 @@ static bool req_match(const struct selector_req *req, const struct label_set *la
 	return req->op == SELECTOR_IN ? is_in : !is_in;
 }
 
-/* Cilium pkg/policy/types/selector.go, CIDRSelector.Matches. */
-static bool cidr_match(const struct selector_cache *c, const struct selector *s,
-		       const struct label_set *labels, unsigned flags)
+/* The whole family is written as its world label. */
+static bool has_world_label(const struct selector_cache *c, bool is_v4, unsigned flags)
 {
-	bool is_world = flags & IDENTITY_IS_WORLD;
-	bool is_node = flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
-	bool is_v4 = s->cidr.ip.family == AF_INET;
-
-	if (!is_world && !(is_node && (c->cidr_modes & CIDR_MATCH_NODES)) &&
-	    !(!is_node && (c->cidr_modes & CIDR_MATCH_PODS)))
-		return false;
-	if (s->cidr.len > 0)
-		return labels->has_cidr && cidr_contains(&s->cidr, &labels->cidr);
-	/* the whole family is written as its world label */
 	if (c->has_ipv4 && c->has_ipv6)
 		return flags & (is_v4 ? IDENTITY_HAS_WORLD_IPV4 : IDENTITY_HAS_WORLD_IPV6);
 	return (is_v4 ? c->has_ipv4 : c->has_ipv6) && (flags & IDENTITY_HAS_WORLD);
 }
 
+/* Where pods count as addresses, an exception of the whole family is none for a prefix of it: matchesCIDRWildcard(). */
+static bool is_excepted(const struct selector_cache *c, const struct cidr *except, const struct label_set *labels,
+			unsigned flags)
+{
+	if (except->len > 0)
+		return labels->has_cidr && cidr_contains(except, &labels->cidr);
+	if ((c->cidr_modes & CIDR_MATCH_PODS) && labels->has_cidr && labels->cidr.ip.family == except->ip.family)
+		return false;
+	return has_world_label(c, except->ip.family == AF_INET, flags);
+}
+
+/* Who may be selected by an address at all (Cilium pkg/policy/types/selector.go, CIDRSelector.Matches). */
+static bool may_be_address(const struct selector_cache *c, unsigned flags)
+{
+	bool is_node = flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
+
+	return (flags & IDENTITY_IS_WORLD) || (c->cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS));
+}
+
+static bool cidr_match(const struct selector_cache *c, const struct selector *s,
+		       const struct label_set *labels, unsigned flags)
+{
+	if (s->cidr.len > 0)
+		return labels->has_cidr && cidr_contains(&s->cidr, &labels->cidr);
+	return has_world_label(c, s->cidr.ip.family == AF_INET, flags);
+}
+
 bool selector_match(const struct selector_cache *c, const struct selector *s,
 		    const struct label_set *labels, uint16_t flags)
 {
+	if (s->kind != SELECTOR_LABELS && !may_be_address(c, flags))
+		return false;
 	if (s->kind == SELECTOR_CIDR && !cidr_match(c, s, labels, flags))
 		return false;
 	for (size_t i = 0; i < s->n_reqs; i++)
 		if (!req_match(&s->reqs[i], labels))
 			return false;
-	for (size_t i = 0; labels->has_cidr && i < s->n_excepts; i++)
-		if (cidr_contains(&s->excepts[i], &labels->cidr))
+	for (size_t i = 0; i < s->n_excepts; i++)
+		if (is_excepted(c, &s->excepts[i], labels, flags))
 			return false;
 	return true;
 }

@@ -24,9 +24,13 @@ struct selector_req {
 	size_t n_values;
 };
 
-enum selector_kind { SELECTOR_LABELS, SELECTOR_CIDR };
+enum selector_kind {
+	SELECTOR_LABELS,
+	SELECTOR_GROUP, /* of a CIDR group: labels again, but only of who may be selected by an address */
+	SELECTOR_CIDR,
+};
 
-/* `except` counts for both kinds: identities whose cidr label lies in one of them do not match. */
+/* `except` counts for all kinds: identities whose cidr label lies in one of them do not match. */
 struct selector {
 	enum selector_kind kind;
 	uint32_t number; /* never reused */
@@ -83,6 +87,8 @@ bool selector_builder_has(const struct selector_builder *b, uint8_t source, cons
 void selector_builder_drop(struct selector_builder *b, uint8_t source, const char *key);
 /* The selector, with a reference for the caller; empties the builder. -ENOMEM. */
 int selector_builder_take(struct selector_builder *b, struct selector **ret);
+/* The same for the labels of CIDR groups. */
+int selector_builder_take_group(struct selector_builder *b, struct selector **ret);
 /* The same for a prefix with holes. */
 int selector_builder_take_cidr(struct selector_builder *b, const struct cidr *c,
 			       struct selector **ret);

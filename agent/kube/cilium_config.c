@@ -178,7 +178,6 @@ static int read_switches(const json_t *map, struct cilium_config *c, struct err 
 		{"enable-non-default-deny-policies", true, &c->has_non_default_deny},
 		{"enable-node-selector-labels", false, &c->has_node_selector_labels},
 		{"enable-l7-proxy", true, &c->has_l7_proxy},
-		{"mesh-auth-enabled", false, &c->has_mesh_auth},
 		{"policy-audit-mode", false, &c->has_audit_mode},
 	};
 

@@ -35,7 +35,6 @@ struct cilium_config {
 	bool has_icmp_rules, has_sctp, has_extended_protocols, has_non_default_deny;
 	bool has_node_selector_labels;
 	bool has_l7_proxy;
-	bool has_mesh_auth;
 	bool has_kube_proxy_replacement; /* Cilium translates node ports and load balancers, too, before policy is asked */
 	bool has_audit_mode;
 	uint32_t fqdn_min_ttl_s;  /* tofqdns-min-ttl */

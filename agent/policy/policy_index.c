@@ -156,7 +156,7 @@ int policy_index_add(struct policy_index *x, struct selector *s, uint32_t number
 		x->has_len[s->cidr.ip.family == AF_INET6][s->cidr.len] = true;
 		return index_post(x, cidr_key(&s->cidr), s, number);
 	}
-	for (size_t i = 0; s->kind == SELECTOR_LABELS && i < s->n_reqs; i++) {
+	for (size_t i = 0; s->kind != SELECTOR_CIDR && i < s->n_reqs; i++) {
 		const struct selector_req *q = &s->reqs[i];
 
 		if (!is_way(q) || req_crowd(x, q) >= crowd)

@@ -20,6 +20,12 @@ static bool is_label_name(const char *s)
 	return true;
 }
 
+/* Of Kubernetes: a name, or nothing (Cilium pkg/labels/validation.go asks for one in every selector). */
+static bool is_label_value(const char *s)
+{
+	return !*s || is_label_name(s);
+}
+
 static bool is_label_key(const char *key)
 {
 	const char *slash = strchr(key, '/');
@@ -45,6 +51,11 @@ static int parse_key(struct policy_parser *p, const char *text, const struct pol
 	int r;
 
 	*ret_source = keys->source;
+	if (keys->source == LABEL_CIDRGROUP && *text == '$') { /* Cilium's short form, which only these may have */
+		*ret_source = LABEL_RESERVED;
+		key = text + 1;
+		colon = NULL;
+	}
 	if (!is_label_key(key))
 		return policy_bad(p, "\"%.80s\" is no label key", text);
 	if (colon) {
@@ -99,6 +110,8 @@ static int parse_expression(struct policy_parser *p, const json_t *expr,
 		values[i] = json_string_value(json_array_get(list, i));
 		if (!values[i])
 			return policy_bad(p, "values[%zu] is no string", i);
+		if (!is_label_value(values[i]))
+			return policy_bad(p, "values[%zu]: \"%.80s\" is no label value", i, values[i]);
 	}
 	r = selector_builder_add(b, source, key, (enum selector_op)op, values, n);
 	return r == -EINVAL ? policy_bad(p, "%s %s values", op_text, n ? "takes no" : "needs") : r;
@@ -128,6 +141,8 @@ int policy_parse_selector(struct policy_parser *p, const json_t *sel,
 		if (!text)
 			return policy_bad(p, "matchLabels: the value of \"%.80s\" is no string",
 					  key);
+		if (!is_label_value(text))
+			return policy_bad(p, "matchLabels: \"%.80s\" is no label value", text);
 		r = parse_key(p, key, keys, &source, name);
 		if (r == 0)
 			r = selector_builder_add(b, source, name, SELECTOR_IN, &text, 1);
@@ -311,6 +326,18 @@ static int add_cidr_peer(struct selector_builder *b, const struct cidr *c, struc
 	return r;
 }
 
+static int add_group_peer(struct selector_builder *b, struct policy_entry *e)
+{
+	struct selector *s;
+	int r = ARRAY_RESERVE(&e->peers, 1);
+
+	if (r == 0)
+		r = selector_builder_take_group(b, &s);
+	if (r == 0)
+		e->peers.v[e->peers.n++] = s;
+	return r;
+}
+
 static int parse_cidr(struct policy_parser *p, const json_t *item, struct policy_entry *e)
 {
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
@@ -375,14 +402,19 @@ int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct p
 		r = selector_builder_add(&b, LABEL_CIDRGROUP, key, SELECTOR_EXISTS, NULL, 0);
 	} else {
 		r = policy_parse_selector(p, selector, &keys, NULL, &b);
-		/* an empty selector is every group, and no peer outside of groups */
-		if (r == 0 && b.n == 0)
+		/*
+		 * Cilium 1.20 takes an empty selector for everybody. So does a deny here; an allow is of every group, and of
+		 * no peer outside of groups.
+		 */
+		if (r == 0 && b.n == 0 && !e->is_deny)
 			r = selector_builder_add(&b, LABEL_CIDRGROUP, POLICY_ANY_CIDRGROUP,
 						 SELECTOR_EXISTS, NULL, 0);
 	}
 	if (r == 0)
 		r = parse_excepts(p, item, NULL, &b);
-	return r < 0 ? r : policy_add_peer(p, &b, e);
+	if (r < 0)
+		return r;
+	return b.n == 0 && b.n_excepts == 0 ? policy_add_peer(p, &b, e) : add_group_peer(&b, e);
 }
 
 static int parse_group(struct policy_parser *p, const json_t *item, struct policy_entry *e)

@@ -25,23 +25,46 @@ static bool is_service_name(const char *s)
 	return has_letter;
 }
 
-/* Decimal, or octal after a zero, as Go reads it with base 0. */
+/* As Go reads it with base 0: octal after a zero, other bases by their letters, underscores between digits. */
 static int parse_port_number(const char *s, uint16_t *ret)
 {
-	unsigned base = s[0] == '0' && s[1] ? 8 : 10;
+	static const struct {
+		char letter;
+		unsigned base;
+	} prefixes[] = {{'x', 16}, {'o', 8}, {'b', 2}};
+	unsigned base = 10;
 	uint32_t v = 0;
+	bool had_digit = false; /* or a prefix: an underscore may follow */
 
-	if (!*s || strlen(s) > 8)
+	if (s[0] == '0' && s[1]) {
+		base = 8;
+		had_digit = true;
+		s++;
+		for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+			if (tolower((unsigned char)*s) == prefixes[i].letter) {
+				base = prefixes[i].base;
+				s++;
+				break;
+			}
+	}
+	if (!*s)
 		return -EINVAL;
 	for (; *s; s++) {
-		unsigned digit = (unsigned)(unsigned char)*s - '0';
+		unsigned digit = isdigit((unsigned char)*s) ? (unsigned)(*s - '0') : (unsigned)tolower((unsigned char)*s) - 'a' + 10;
 
+		if (*s == '_') {
+			if (!had_digit || !s[1])
+				return -EINVAL;
+			had_digit = false;
+			continue;
+		}
 		if (digit >= base)
 			return -EINVAL;
+		had_digit = true;
 		v = v * base + digit;
+		if (v > 65535)
+			return -EINVAL;
 	}
-	if (v > 65535)
-		return -EINVAL;
 	*ret = (uint16_t)v;
 	return 0;
 }

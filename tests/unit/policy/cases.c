@@ -41,7 +41,7 @@ static bool list_has(const json_t *list, const char *s)
 	return false;
 }
 
-static struct policy_options options_of(const json_t *opts)
+struct policy_options case_options(const json_t *opts)
 {
 	struct policy_options o = policy_options_default();
 	const struct {
@@ -157,7 +157,7 @@ static void learn_names(struct fixture *f, const json_t *names)
 
 void case_init(struct fixture *f, const char *where, const json_t *c)
 {
-	struct policy_options o = options_of(json_object_get(c, "opts"));
+	struct policy_options o = case_options(json_object_get(c, "opts"));
 	const json_t *policies = json_object_get(c, "policies");
 
 	cr_assert(json_is_array(policies), "%s is incomplete", where);

@@ -7,6 +7,9 @@
 /* A list, the caller's. Fails the test if it cannot be read, as all of this file does. */
 json_t *cases_load(void);
 
+/* The options that a case names; NULL is fine. */
+struct policy_options case_options(const json_t *opts);
+
 /* Makes a fixture in which the policies of one case are in force. `where` names it in messages. */
 void case_init(struct fixture *f, const char *where, const json_t *c);
 

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/macro.h"
 #include "base/str.h"
 #include "identity/named_port.h"
@@ -12,7 +13,8 @@
 #define NS	"k8s:io.kubernetes.pod.namespace="
 #define CLUSTER "k8s:io.cilium.k8s.policy.cluster="
 
-enum { ID_A = 300, ID_B, ID_R, ID_P, ID_Q };
+/* R is of a cluster with another number, as the upper bits of its identity say. */
+enum { ID_A = 300, ID_B, ID_P, ID_Q, ID_R = 2 << 16 | 300 };
 
 static const struct {
 	const char *name;
@@ -76,6 +78,19 @@ struct label_set *fixture_labels(struct fixture *f, const char *const *texts, si
 		cr_assert_eq(label_builder_add_text(&b, texts[i]), 0);
 	cr_assert_eq(label_builder_take(&b, &set), 0);
 	return set;
+}
+
+json_t *fixture_label_texts(const struct fixture *f, const struct label_set *set)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < set->n; i++) {
+		CLEANUP(buf_done) struct buf b = {0};
+
+		cr_assert_eq(label_print(identity_labels(f->ids), &set->v[i], &b), 0);
+		cr_assert_eq(json_array_append_new(list, json_stringn(b.data, b.len)), 0);
+	}
+	return list;
 }
 
 static int each_service(void *ctx, const char *ns, const char *name, policy_service_fn fn,

@@ -31,6 +31,9 @@ void fixture_done(struct fixture *f);
 /* Labels from texts "source:key=value". */
 struct label_set *fixture_labels(struct fixture *f, const char *const *texts, size_t n);
 
+/* The same back, as a list. */
+json_t *fixture_label_texts(const struct fixture *f, const struct label_set *set);
+
 /* "A", "W", "id 4", "ip 10.0.0.1", "unknown". Fails the test for other names. */
 struct fixture_peer fixture_peer(const char *name);
 
