@@ -94,6 +94,20 @@ int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *
 	return 0;
 }
 
+int policy_locals_keep(struct policy_locals *l, uint32_t number, uint64_t generation)
+{
+	const struct identity *id = identity_get(l->repo->ids, number);
+	struct local *e = NULL;
+
+	if (id)
+		HASH_FIND(hh, l->by_labels, id->labels->v, id->labels->n * sizeof(id->labels->v[0]), e);
+	if (!e || e->number != number)
+		return -ENOENT;
+	if (e->generation < generation)
+		e->generation = generation;
+	return 0;
+}
+
 void policy_locals_sweep(struct policy_locals *l, uint64_t generation)
 {
 	struct local *e, *tmp;

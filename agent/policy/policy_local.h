@@ -20,5 +20,8 @@ void policy_locals_free(struct policy_locals *l);
 int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *labels,
 		      uint64_t generation, uint32_t *ret_number);
 
+/* The same for who has a number already: it stays. -ENOENT if it is none of these. */
+int policy_locals_keep(struct policy_locals *l, uint32_t number, uint64_t generation);
+
 /* Removes identities that nobody asked for since `generation`. */
 void policy_locals_sweep(struct policy_locals *l, uint64_t generation);
