@@ -229,51 +229,31 @@ static int table_add_localhost(struct policy_table *t)
 	return r;
 }
 
-/* Takes over the prefixes of a list with their identities. -ENOENT if one that was kept is gone. */
-static int table_take_prefixes(struct policy_table *t, struct policy_prefix_list *list)
-{
-	int r;
-
-	t->prefixes.n = t->prefix_digests.n = 0;
-	r = ARRAY_RESERVE(&t->prefixes, list->n);
-	if (r == 0)
-		r = ARRAY_RESERVE(&t->prefix_digests, list->n);
-	for (size_t i = 0; r == 0 && i < list->n; i++) {
-		struct policy_prefix *p = &t->prefixes.v[i];
-
-		p->prefix = list->v[i].prefix;
-		p->identity = list->v[i].identity;
-		if (list->v[i].labels)
-			r = policy_locals_get(t->locals, IDENTITY_LOCAL_CIDR, TAKE_PTR(list->v[i].labels),
-					      t->rebuilds, &p->identity);
-		else
-			r = policy_locals_keep(t->locals, p->identity, t->rebuilds);
-		if (r < 0)
-			break;
-		t->prefix_digests.v[t->prefix_digests.n++] = list->v[i].digest;
-		t->prefixes.n++;
-	}
-	return r;
-}
-
 int policy_collect_prefixes(struct policy_table *t)
 {
+	struct policy_prefixes_before before = {.v = t->prefixes.v, .known = t->prefix_known.v, .n = t->prefix_known.n};
 	struct policy_prefix_list list = {0};
-	int r;
+	int r = policy_prefixes_make(t->repo, t->selectors.v, t->selectors.n, &before, &list);
 
-	for (int tries = 0; tries < 2; tries++) {
-		/* the second time nothing is taken for known */
-		struct policy_prefixes_before before = {
-			.v = t->prefixes.v, .digests = t->prefix_digests.v, .n = tries ? 0 : t->prefix_digests.n};
+	t->prefixes.n = t->prefix_known.n = 0;
+	if (r == 0)
+		r = ARRAY_RESERVE(&t->prefixes, list.n);
+	if (r == 0)
+		r = ARRAY_RESERVE(&t->prefix_known, list.n);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		struct policy_local *local = list.v[i].local;
 
-		r = policy_prefixes_make(t->repo, t->selectors.v, t->selectors.n, &before, &list);
+		if (list.v[i].labels)
+			r = policy_locals_get(t->locals, IDENTITY_LOCAL_CIDR, TAKE_PTR(list.v[i].labels), t->rebuilds, &local);
 		if (r < 0)
-			return r;
-		r = table_take_prefixes(t, &list);
-		policy_prefixes_done(t->repo, &list);
-		if (r != -ENOENT)
 			break;
+		local->generation = t->rebuilds;
+		t->prefixes.v[i].prefix = list.v[i].prefix;
+		t->prefixes.v[i].identity = local->number;
+		t->prefix_known.v[i] = (struct policy_prefix_known){.digest = list.v[i].digest, .local = local};
+		t->prefixes.n = t->prefix_known.n = i + 1;
 	}
+	policy_prefixes_done(t->repo, &list);
 	return r;
 }
 
@@ -295,14 +275,14 @@ bool policy_table_has_host_allow(const struct policy_table *t, enum set set)
 	return false;
 }
 
-static uint64_t digest_entries(const struct policy_table *t, uint64_t h, const uint32_t *places, size_t n)
+/* Keyed hashes, so their sum tells sets of them apart as well as one hash of all would. */
+static uint64_t digest_entries(const struct policy_table *t, const uint32_t *places, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		uint64_t v[] = {h, t->entries.v[places[i]].digest};
+	uint64_t sum = n;
 
-		h = hash_bytes(v, sizeof(v));
-	}
-	return h;
+	for (size_t i = 0; i < n; i++)
+		sum += t->entries.v[places[i]].digest;
+	return sum;
 }
 
 /* What has a part in the rows of every class. */
@@ -323,7 +303,7 @@ static uint64_t digest_common(const struct policy_table *t)
 
 		h = hash_bytes(v, sizeof(v));
 	}
-	return digest_entries(t, h, t->any_peer.v, t->any_peer.n);
+	return h + digest_entries(t, t->any_peer.v, t->any_peer.n);
 }
 
 static int table_make_trace(struct policy_table *t)
@@ -334,7 +314,7 @@ static int table_make_trace(struct policy_table *t)
 	for (size_t i = 0; r == 0 && i < t->peers.n; i++) {
 		const struct active_peer *p = &t->peers.v[i];
 
-		r = policy_trace_add(&t->trace, p->selector->number, digest_entries(t, 0, p->entries.v, p->entries.n));
+		r = policy_trace_add(&t->trace, p->selector->number, digest_entries(t, p->entries.v, p->entries.n));
 	}
 	return r;
 }

@@ -111,6 +111,7 @@ int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct
 	const struct identity *base = identity_get(t->repo->ids, identity);
 	CLEANUP(label_builder_done) struct label_builder b = {.table = t->repo->labels};
 	struct label_set *labels;
+	struct policy_local *local;
 	struct identity *own;
 	bool is_node;
 	int r;
@@ -130,9 +131,10 @@ int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct
 	if (r == 0)
 		r = policy_locals_get(t->locals,
 				      is_node ? IDENTITY_LOCAL_NODE : IDENTITY_LOCAL_CIDR, labels,
-				      t->rebuilds, ret_identity);
+				      t->rebuilds, &local);
 	if (r < 0)
 		return r;
+	*ret_identity = local->number;
 	own = identity_get(t->repo->ids, *ret_identity);
 	base = identity_get(t->repo->ids, identity);
 	if (base->ports)

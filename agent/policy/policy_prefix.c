@@ -203,14 +203,14 @@ static int prefix_settle(struct policy_repo *r, struct policy_prefix_labels *p, 
 	p->digest = digest_of(marks, n, parent ? parent->digest : 0);
 	while (*at < before->n && cidr_cmp(&before->v[*at].prefix, &p->prefix) < 0)
 		(*at)++;
-	if (*at < before->n && cidr_cmp(&before->v[*at].prefix, &p->prefix) == 0 && before->digests[*at] == p->digest &&
-	    identity_get(r->ids, before->v[*at].identity)) {
+	if (*at < before->n && cidr_cmp(&before->v[*at].prefix, &p->prefix) == 0 &&
+	    before->known[*at].digest == p->digest) {
 		p->labels = NULL;
-		p->identity = before->v[*at].identity;
+		p->local = before->known[*at].local;
 		return 0;
 	}
 	if (parent && !labels)
-		labels = identity_get(r->ids, parent->identity)->labels;
+		labels = parent->local->labels;
 	return labels_of(r, marks, n, labels, &p->labels);
 }
 

@@ -5,13 +5,14 @@
  */
 #pragma once
 
+#include "policy/policy_local.h"
 #include "policy/policy_rule.h"
 
 struct policy_prefix_labels {
 	struct cidr prefix;
 	uint64_t digest; /* of why it has its labels */
 	struct label_set *labels; /* NULL: as before */
-	uint32_t identity; /* where labels is NULL: the one that has them */
+	struct policy_local *local; /* where labels is NULL: who has them */
 };
 
 struct policy_prefix_list {
@@ -19,10 +20,15 @@ struct policy_prefix_list {
 	size_t n, cap;
 };
 
-/* What the last call found, with the identities that came of it. */
+/* What the last call found, with the identity that came of it. */
+struct policy_prefix_known {
+	uint64_t digest;
+	struct policy_local *local;
+};
+
 struct policy_prefixes_before {
 	const struct policy_prefix *v; /* sorted by cidr_cmp() */
-	const uint64_t *digests;
+	const struct policy_prefix_known *known; /* of each */
 	size_t n;
 };
 

@@ -44,7 +44,7 @@ void policy_table_free(struct policy_table *t)
 	ARRAY_DONE(&t->selectors);
 	ARRAY_DONE(&t->named);
 	ARRAY_DONE(&t->prefixes);
-	ARRAY_DONE(&t->prefix_digests);
+	ARRAY_DONE(&t->prefix_known);
 	ARRAY_DONE(&t->changed);
 	ARRAY_DONE(&t->sig);
 	ARRAY_DONE(&t->places);

@@ -54,7 +54,7 @@ struct policy_table {
 	struct policy_classes classes;
 	struct policy_locals *locals;
 	ARRAY(struct policy_prefix) prefixes;
-	ARRAY(uint64_t) prefix_digests; /* of each */
+	ARRAY(struct policy_prefix_known) prefix_known; /* of each */
 	ARRAY(uint32_t) changed;
 	uint32_t stamp;
 	struct policy_sig sig; /* scratch */
