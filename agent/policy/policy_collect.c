@@ -156,12 +156,16 @@ static int table_add_peers(struct policy_table *t, uint32_t place)
 	return r;
 }
 
-/* Cilium pkg/policy/repository.go, computePolicyEnforcementAndRules. */
+/*
+ * Entries by number: what is derived from them comes out the same whatever order objects arrived in.
+ * Cilium pkg/policy/repository.go, computePolicyEnforcementAndRules.
+ */
 static int table_collect(struct policy_table *t)
 {
 	const struct policy_repo *repo = t->repo;
 	bool always = policy_is_always(repo), never = repo->options.mode == POLICY_MODE_NEVER;
-	struct policy_object *o, *tmp;
+	const struct policy_rule *rule = NULL;
+	bool is_selected = false;
 	int r = 0;
 
 	for (unsigned d = 0; d < POLICY_DIRS; d++) {
@@ -169,40 +173,26 @@ static int table_collect(struct policy_table *t)
 			always && !never;
 		t->is_shadowed[d] = false;
 	}
-	if (never)
-		return 0;
-	HASH_ITER(hh, repo->objects, o, tmp)
-	{
-		for (size_t i = 0; i < o->rules.n; i++) {
-			const struct policy_rule *rule = &o->rules.v[i];
+	for (size_t i = 0; !never && r == 0 && i < repo->by_number.n; i++) {
+		const struct policy_entry *e = repo->by_number.v[i];
 
-			if (!policy_rule_selects(repo, rule))
-				continue;
-			for (size_t k = 0; r == 0 && k < rule->entries.n; k++) {
-				const struct policy_entry *e = &rule->entries.v[k];
-
-				if (o->is_shadow)
-					t->is_shadowed[e->dir] = true;
-				else
-					t->is_enforced[e->dir] = true;
-				for (unsigned set = o->is_shadow ? SET_SHADOW : SET_ENFORCED; set < SETS; set++)
-					t->is_default_deny[set][e->dir] =
-						t->is_default_deny[set][e->dir] || rule->is_default_deny[e->dir];
-				r = ARRAY_ADD(&t->entries, (struct active_entry){.entry = e});
-			}
+		if (!e)
+			continue;
+		if (e->rule != rule) {
+			rule = e->rule;
+			is_selected = policy_rule_selects(repo, rule);
 		}
+		if (!is_selected)
+			continue;
+		if (policy_entry_is_shadow(e))
+			t->is_shadowed[e->dir] = true;
+		else
+			t->is_enforced[e->dir] = true;
+		for (unsigned set = policy_entry_is_shadow(e) ? SET_SHADOW : SET_ENFORCED; set < SETS; set++)
+			t->is_default_deny[set][e->dir] = t->is_default_deny[set][e->dir] || rule->is_default_deny[e->dir];
+		r = ARRAY_ADD(&t->entries, (struct active_entry){.entry = e});
 	}
 	return r;
-}
-
-/* Entries by number: what is derived from them comes out the same whatever order objects arrived
- * in. */
-static int active_cmp(const void *pa, const void *pb)
-{
-	uint32_t a = ((const struct active_entry *)pa)->entry->number,
-		 b = ((const struct active_entry *)pb)->entry->number;
-
-	return a < b ? -1 : a > b;
 }
 
 /* The lowest-tier allow for the local host (Cilium allow-localhost=always). */
@@ -323,7 +313,6 @@ int policy_collect(struct policy_table *t)
 {
 	int r = table_collect(t);
 
-	ARRAY_SORT(&t->entries, active_cmp);
 	for (uint32_t i = 0; r == 0 && i < t->entries.n; i++) {
 		r = table_add_items(t, &t->entries.v[i]);
 		if (r == 0)
