@@ -47,7 +47,6 @@ static __attribute__((noreturn)) void die_of(const char *what)
 	exit(1);
 }
 
-/* Best effort: without the right to it, the numbers are noisier. */
 static void settle_on(unsigned cpu)
 {
 	cpu_set_t set;
@@ -56,8 +55,10 @@ static void settle_on(unsigned cpu)
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) < 0)
 		die_of("processor");
-	if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) < 0)
+	if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) < 0) {
+		perror("no real-time priority"); /* the numbers are noisier */
 		(void)setpriority(PRIO_PROCESS, 0, -20);
+	}
 }
 
 static int tcp_socket(void)

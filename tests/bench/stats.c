@@ -96,12 +96,22 @@ struct stats_interval stats_ratio(const double *a, const double *b, size_t n)
 	return r;
 }
 
-double stats_now_ns(void)
+static double clock_ns(clockid_t clock)
 {
 	struct timespec t;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+	(void)clock_gettime(clock, &t); /* cannot fail for these clocks */
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+double stats_now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+double stats_thread_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 struct stats_cpu stats_cpu_now(void)

@@ -20,8 +20,9 @@ struct stats_interval {
  */
 struct stats_interval stats_ratio(const double *a, const double *b, size_t n);
 
-/* Nanoseconds that only grow. */
+/* Nanoseconds that only grow; those that this thread had a processor. */
 double stats_now_ns(void);
+double stats_thread_ns(void);
 
 /* Clock ticks of all processors, as /proc/stat has them: idle, stolen, all. */
 struct stats_cpu {
