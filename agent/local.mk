@@ -145,6 +145,9 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_rule.c agent/policy/policy_rule.h \
 	agent/policy/policy_shadow.c agent/policy/policy_shadow.h \
 	agent/policy/policy_status.c \
+	agent/policy/policy_table.h \
+	agent/policy/policy_trace.c agent/policy/policy_trace.h \
+	agent/policy/policy_collect.c agent/policy/policy_lookup.c \
 	agent/policy/policy_verdict.c agent/policy/policy_verdict.h
 
 # service

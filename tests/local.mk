@@ -190,9 +190,12 @@ tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml tests/data/policy-paragraphs.yaml
 endif
+bench_stats = tests/bench/stats.c tests/bench/stats.h
+EXTRA_DIST += tests/bench/policy_instructions.sh
 check_PROGRAMS += tests/bench/bench_policy
-tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
-tests_bench_bench_policy_LDADD = $(MESH_LIBS)
+tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c $(bench_stats) $(bpf_test_common)
+tests_bench_bench_policy_CPPFLAGS = $(bpf_test_cppflags)
+tests_bench_bench_policy_LDADD = $(MESH_LIBS) -lm
 
 # unit: service, dns
 noinst_PROGRAMS += tests/bench/bench_dns tests/bench/bench_service
@@ -369,9 +372,9 @@ CLEANFILES += tests/bench/bench_connect tests/bench/bench_datapath
 tests_bench_bench_connect_SOURCES = tests/bench/bench_connect.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bench_bench_connect_CPPFLAGS = $(bpf_test_cppflags)
 tests_bench_bench_connect_LDADD = $(MESH_LIBS)
-tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bpf_test_common)
+tests_bench_bench_datapath_SOURCES = tests/bench/bench_datapath.c $(bench_stats) $(bpf_test_common)
 tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
-tests_bench_bench_datapath_LDADD = $(MESH_LIBS)
+tests_bench_bench_datapath_LDADD = $(MESH_LIBS) -lm
 
 # netns: needs root; run by `make check-system`
 SYSTEM_TESTS += tests/netns/test_net tests/netns/test_agent_net
@@ -479,6 +482,13 @@ analyze: $(BUILT_SOURCES)
 		$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(SYSTEMD_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) \
 		$(MNL_CFLAGS) $(SMARTCOLS_CFLAGS)' $(srcdir)/tests/lint/analyze
 .PHONY: analyze
+
+# bench: packet filters side by side:
+EXTRA_PROGRAMS += tests/bench/netload
+CLEANFILES += tests/bench/netload
+tests_bench_netload_SOURCES = tests/bench/netload.c $(bench_stats)
+tests_bench_netload_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_bench_netload_LDADD = $(MESH_LIBS) -lm -lpthread
 
 # bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
 EXTRA_PROGRAMS += tests/bench/load

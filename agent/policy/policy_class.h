@@ -19,6 +19,7 @@ struct policy_class_entry {
 	uint64_t *sig;
 	size_t n_sig;
 	uint64_t built;	     /* policy generation of the rows */
+	bool is_split;	     /* scratch: its identities must be looked at anew */
 	uint64_t idle_since; /* update in which the last identity left; 0 = in use */
 	UT_hash_handle hh;
 };

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/policy_local.h"
 
-struct local {
-	struct label_set *labels; /* of its own, so that the key stays */
-	uint32_t number;
-	uint64_t generation;
-	UT_hash_handle hh;
-};
-
 struct policy_locals {
 	struct policy_repo *repo;
-	struct local *by_labels;
+	struct policy_local *by_labels;
 };
 
 int policy_locals_new(struct policy_repo *r, struct policy_locals **ret)
@@ -24,7 +17,7 @@ int policy_locals_new(struct policy_repo *r, struct policy_locals **ret)
 	return 0;
 }
 
-static void local_free(struct policy_locals *l, struct local *e)
+static void local_free(struct policy_locals *l, struct policy_local *e)
 {
 	label_set_free(l->repo->labels, e->labels);
 	free(e);
@@ -46,10 +39,10 @@ static int labels_copy(struct label_table *t, const struct label_set *set, struc
 }
 
 static int local_add(struct policy_locals *l, uint32_t base, const struct label_set *labels,
-		     struct local **ret)
+		     struct policy_local **ret)
 {
 	struct label_set *copy = NULL;
-	struct local *e = calloc(1, sizeof(*e));
+	struct policy_local *e = calloc(1, sizeof(*e));
 	int r = e ? labels_copy(l->repo->labels, labels, &e->labels) : -ENOMEM;
 
 	if (r == 0)
@@ -77,9 +70,9 @@ static int local_add(struct policy_locals *l, uint32_t base, const struct label_
 }
 
 int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *labels,
-		      uint64_t generation, uint32_t *ret_number)
+		      uint64_t generation, struct policy_local **ret)
 {
-	struct local *e;
+	struct policy_local *e;
 	int r = 0;
 
 	HASH_FIND(hh, l->by_labels, labels->v, labels->n * sizeof(labels->v[0]), e);
@@ -90,13 +83,13 @@ int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *
 		return r;
 	if (e->generation < generation)
 		e->generation = generation;
-	*ret_number = e->number;
+	*ret = e;
 	return 0;
 }
 
 void policy_locals_sweep(struct policy_locals *l, uint64_t generation)
 {
-	struct local *e, *tmp;
+	struct policy_local *e, *tmp;
 
 	HASH_ITER(hh, l->by_labels, e, tmp)
 	{

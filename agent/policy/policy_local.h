@@ -8,6 +8,13 @@
 
 struct policy_locals;
 
+struct policy_local {
+	struct label_set *labels; /* of its own, so that the key stays */
+	uint32_t number;
+	uint64_t generation; /* in which it was last asked for: set it to keep it */
+	UT_hash_handle hh;
+};
+
 /* 0 or -ENOMEM. */
 int policy_locals_new(struct policy_repo *r, struct policy_locals **ret);
 void policy_locals_free(struct policy_locals *l);
@@ -18,7 +25,7 @@ void policy_locals_free(struct policy_locals *l);
  * -ENOSPC.
  */
 int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *labels,
-		      uint64_t generation, uint32_t *ret_number);
+		      uint64_t generation, struct policy_local **ret);
 
 /* Removes identities that nobody asked for since `generation`. */
 void policy_locals_sweep(struct policy_locals *l, uint64_t generation);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/policy_prefix.h"
 
+#include "base/hash.h"
 #include "base/macro.h"
 
 /* One reason for a prefix to be there. */
@@ -167,13 +168,59 @@ static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n,
 	return err < 0 ? err : label_builder_take(&b, ret);
 }
 
+/* Why a prefix has its labels. Numbers of strings stay while an identity has them. */
+static uint64_t digest_of(const struct mark *marks, size_t n, uint64_t parent)
+{
+	uint64_t h = parent;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct label_set *group = marks[i].group;
+		const char *fqdn = marks[i].fqdn;
+		struct {
+			uint64_t before, is_cidr, group, fqdn;
+			struct cidr prefix;
+		} v;
+
+		memset(&v, 0, sizeof(v)); /* what is between the fields, too */
+		v.before = h;
+		v.is_cidr = marks[i].is_cidr;
+		v.group = group ? hash_bytes(group->v, group->n * sizeof(group->v[0])) : 0;
+		v.fqdn = fqdn ? hash_bytes(fqdn, strlen(fqdn)) : 0;
+		memcpy(&v.prefix, &marks[i].prefix, sizeof(v.prefix));
+		h = hash_bytes(&v, sizeof(v));
+	}
+	return h;
+}
+
+/* Its labels, as before if nothing about it is new. `*at` goes along the old ones. */
+static int prefix_settle(struct policy_repo *r, struct policy_prefix_labels *p, const struct mark *marks, size_t n,
+			 const struct policy_prefix_labels *parent, const struct policy_prefixes_before *before,
+			 size_t *at)
+{
+	const struct label_set *labels = parent ? parent->labels : NULL;
+
+	p->prefix = marks[0].prefix;
+	p->digest = digest_of(marks, n, parent ? parent->digest : 0);
+	while (*at < before->n && cidr_cmp(&before->v[*at].prefix, &p->prefix) < 0)
+		(*at)++;
+	if (*at < before->n && cidr_cmp(&before->v[*at].prefix, &p->prefix) == 0 &&
+	    before->known[*at].digest == p->digest) {
+		p->labels = NULL;
+		p->local = before->known[*at].local;
+		return 0;
+	}
+	if (parent && !labels)
+		labels = parent->local->labels;
+	return labels_of(r, marks, n, labels, &p->labels);
+}
+
 int policy_prefixes_make(struct policy_repo *r, struct selector *const *selectors, size_t n,
-			 struct policy_prefix_list *ret)
+			 const struct policy_prefixes_before *before, struct policy_prefix_list *ret)
 {
 	const struct policy_prefix_labels *parents[130];
 	struct policy_prefix_list list = {0};
 	struct marks m = {0};
-	size_t depth = 0;
+	size_t depth = 0, at = 0;
 	int err = collect(r, selectors, n, &m);
 
 	if (err == 0)
@@ -186,9 +233,7 @@ int policy_prefixes_make(struct policy_repo *r, struct selector *const *selector
 		/* sorted by address and length, a prefix comes right after those around it */
 		while (depth && !cidr_contains(&parents[depth - 1]->prefix, &m.v[i].prefix))
 			depth--;
-		list.v[list.n].prefix = m.v[i].prefix;
-		err = labels_of(r, &m.v[i], end - i, depth ? parents[depth - 1]->labels : NULL,
-				&list.v[list.n].labels);
+		err = prefix_settle(r, &list.v[list.n], &m.v[i], end - i, depth ? parents[depth - 1] : NULL, before, &at);
 		if (err == 0)
 			parents[depth++] = &list.v[list.n++];
 	}

@@ -5,11 +5,14 @@
  */
 #pragma once
 
+#include "policy/policy_local.h"
 #include "policy/policy_rule.h"
 
 struct policy_prefix_labels {
 	struct cidr prefix;
-	struct label_set *labels;
+	uint64_t digest; /* of why it has its labels */
+	struct label_set *labels; /* NULL: as before */
+	struct policy_local *local; /* where labels is NULL: who has them */
 };
 
 struct policy_prefix_list {
@@ -17,7 +20,22 @@ struct policy_prefix_list {
 	size_t n, cap;
 };
 
-/* For `selectors`, the peers in use. Sorted by cidr_cmp(). -ENOMEM, -ENOSPC. */
+/* What the last call found, with the identity that came of it. */
+struct policy_prefix_known {
+	uint64_t digest;
+	struct policy_local *local;
+};
+
+struct policy_prefixes_before {
+	const struct policy_prefix *v; /* sorted by cidr_cmp() */
+	const struct policy_prefix_known *known; /* of each */
+	size_t n;
+};
+
+/*
+ * For `selectors`, the peers in use. Sorted by cidr_cmp(). What is as it was before, its labels included, is not made
+ * again. -ENOMEM, -ENOSPC.
+ */
 int policy_prefixes_make(struct policy_repo *r, struct selector *const *selectors, size_t n,
-			 struct policy_prefix_list *ret);
+			 const struct policy_prefixes_before *before, struct policy_prefix_list *ret);
 void policy_prefixes_done(struct policy_repo *r, struct policy_prefix_list *l);

@@ -2,61 +2,11 @@
 #include "policy/policy_resolve.h"
 
 #include "base/macro.h"
-#include "identity/named_port.h"
-#include "policy/policy_class.h"
-#include "policy/policy_index.h"
-#include "policy/policy_local.h"
-#include "policy/policy_prefix.h"
-#include "policy/policy_rows.h"
+#include "policy/policy_table.h"
 
 enum { OVERLAY_KEEP = 2 };
-
-/*
- * An entry of a rule that selects this host, with its ports as items; named ones wait for the peer.
- */
-struct active_entry {
-	const struct policy_entry *entry;
-	uint32_t first, n;
-	uint32_t stamp;
-};
-
-/* The policies in force, and those with the shadow policies beside them. */
-enum set { SET_ENFORCED, SET_SHADOW, SETS };
-
-/* A selector that some active entry has as a peer. */
-struct active_peer {
-	struct selector *selector;
-	ARRAY(uint32_t) entries; /* places in `entries` */
-};
-
-struct policy_table {
-	struct policy_repo *repo;
-	uint64_t built; /* repository's generation of what is below; 0 = nothing */
-	uint64_t names_built; /* of the learned names in `prefixes` */
-	uint64_t updates;
-	uint64_t rebuilds;
-	bool is_enforced[POLICY_DIRS], is_shadowed[POLICY_DIRS];
-	bool is_default_deny[SETS][POLICY_DIRS];
-	ARRAY(struct active_entry) entries;
-	ARRAY(struct policy_item) items;
-	ARRAY(uint32_t) any_peer; /* entries for every peer */
-	ARRAY(struct active_peer) peers;
-	ARRAY(struct selector *) selectors; /* of `peers`, referenced */
-	uint32_t host_peer;		    /* of the localhost allow, or UINT32_MAX */
-	struct policy_index *index;
-	ARRAY(struct named_port)
-	named; /* (name, proto) that egress entries ask peers for; .port unused */
-	struct policy_classes classes;
-	struct policy_locals *locals;
-	ARRAY(struct policy_prefix) prefixes;
-	ARRAY(uint32_t) changed;
-	uint32_t stamp;
-	struct policy_sig sig; /* scratch */
-	struct {
-		struct policy_item *v;
-		size_t n, cap;
-	} scratch;
-};
+/* With more new selectors than that, finding an identity's class anew costs less than trying them all. */
+enum { TRY_SELECTORS_MAX = 16 };
 
 int policy_table_new(struct policy_repo *r, struct policy_table **ret)
 {
@@ -78,27 +28,15 @@ int policy_table_new(struct policy_repo *r, struct policy_table **ret)
 	return 0;
 }
 
-/* Forgets what is derived from the policies; classes and local identities stay. */
-static void table_clear(struct policy_table *t)
-{
-	for (size_t i = 0; i < t->peers.n; i++) {
-		t->peers.v[i].selector->mark = 0;
-		ARRAY_DONE(&t->peers.v[i].entries);
-		selector_put(t->repo->selectors, t->peers.v[i].selector);
-	}
-	for (size_t i = 0; i < t->named.n; i++)
-		intern_put(label_table_strings(t->repo->labels), t->named.v[i].name);
-	t->peers.n = t->selectors.n = t->named.n = t->entries.n = t->items.n = t->any_peer.n = 0;
-	t->host_peer = UINT32_MAX;
-	policy_index_free(TAKE_PTR(t->index));
-	t->built = 0;
-}
-
 void policy_table_free(struct policy_table *t)
 {
+	struct old_selectors old;
+
 	if (!t)
 		return;
-	table_clear(t);
+	policy_collect_clear(t, &old);
+	policy_collect_release(t, &old);
+	policy_trace_done(&t->trace);
 	ARRAY_DONE(&t->entries);
 	ARRAY_DONE(&t->items);
 	ARRAY_DONE(&t->any_peer);
@@ -106,244 +44,14 @@ void policy_table_free(struct policy_table *t)
 	ARRAY_DONE(&t->selectors);
 	ARRAY_DONE(&t->named);
 	ARRAY_DONE(&t->prefixes);
+	ARRAY_DONE(&t->prefix_known);
 	ARRAY_DONE(&t->changed);
 	ARRAY_DONE(&t->sig);
+	ARRAY_DONE(&t->places);
 	ARRAY_DONE(&t->scratch);
 	policy_classes_done(&t->classes);
 	policy_locals_free(t->locals);
 	free(t);
-}
-
-/* The place of a selector among the peers; `mark` of the selector remembers it. */
-static int table_peer(struct policy_table *t, struct selector *s, uint32_t *ret)
-{
-	int r = 0;
-
-	if (!s->mark) {
-		r = ARRAY_RESERVE(&t->selectors, 1);
-		if (r == 0)
-			r = ARRAY_ADD(&t->peers, (struct active_peer){.selector = s});
-		if (r < 0)
-			return r;
-		t->selectors.v[t->selectors.n++] = selector_ref(s);
-		s->mark = (uint32_t)t->peers.n;
-	}
-	*ret = s->mark - 1;
-	return r;
-}
-
-static int table_link(struct policy_table *t, struct selector *s, uint32_t entry)
-{
-	uint32_t place;
-	int r = table_peer(t, s, &place);
-
-	return r < 0 ? r : ARRAY_ADD(&t->peers.v[place].entries, entry);
-}
-
-static int table_name(struct policy_table *t, const struct policy_l4 *l4)
-{
-	int r = ARRAY_ADD(&t->named, (struct named_port){.name = l4->name, .proto = l4->proto});
-
-	if (r == 0)
-		intern_ref(label_table_strings(t->repo->labels), l4->name);
-	return r;
-}
-
-static int named_cmp(const void *pa, const void *pb)
-{
-	const struct named_port *a = pa, *b = pb;
-
-	if (a->name != b->name)
-		return a->name < b->name ? -1 : 1;
-	return (int)a->proto - (int)b->proto;
-}
-
-static void table_settle_names(struct policy_table *t)
-{
-	size_t out = 0;
-
-	ARRAY_SORT(&t->named, named_cmp);
-	for (size_t i = 0; i < t->named.n; i++)
-		if (out && named_cmp(&t->named.v[out - 1], &t->named.v[i]) == 0)
-			intern_put(label_table_strings(t->repo->labels), t->named.v[i].name);
-		else
-			t->named.v[out++] = t->named.v[i];
-	t->named.n = out;
-}
-
-static bool is_shadow(const struct policy_entry *e)
-{
-	return e->rule->object->is_shadow;
-}
-
-static struct policy_item item_of(const struct policy_entry *e, const struct policy_l4 *l4)
-{
-	return (struct policy_item){
-		.proto = l4 ? l4->proto : POLICY_PROTO_ANY,
-		.lo = l4 ? l4->lo : 0,
-		.hi = l4 ? l4->hi : 0,
-		.is_all = !l4 || l4->is_all,
-		.is_deny = e->is_deny,
-		.is_restricted = l4 && l4->is_restricted,
-		.is_any_peer = e->has_any_peer,
-		.auth = (uint8_t)e->auth,
-		.rule = e->number,
-	};
-}
-
-static int table_add_items(struct policy_table *t, struct active_entry *a)
-{
-	const struct policy_entry *e = a->entry;
-	int r = ARRAY_RESERVE(&t->items, e->l4.n + 1);
-
-	if (r < 0)
-		return r;
-	a->first = (uint32_t)t->items.n;
-	if (e->has_any_l4)
-		t->items.v[t->items.n++] = item_of(e, NULL);
-	for (size_t i = 0; r == 0 && i < e->l4.n; i++) {
-		struct policy_item it = item_of(e, &e->l4.v[i]);
-		int port = 0;
-
-		if (e->l4.v[i].name && e->dir == POLICY_EGRESS) {
-			r = table_name(t, &e->l4.v[i]);
-			continue;
-		}
-		if (e->l4.v[i].name) {
-			port = named_ports_find(t->repo->subject_ports, e->l4.v[i].name,
-						e->l4.v[i].proto);
-			it.lo = it.hi = (uint16_t)port;
-		}
-		if (port >= 0)
-			t->items.v[t->items.n++] = it;
-	}
-	a->n = (uint32_t)t->items.n - a->first;
-	return r;
-}
-
-static int table_add_peers(struct policy_table *t, uint32_t place)
-{
-	const struct policy_entry *e = t->entries.v[place].entry;
-	struct selector_list found = {0};
-	int r = 0;
-
-	if (e->is_nothing)
-		return 0;
-	if (e->has_any_peer)
-		return ARRAY_ADD(&t->any_peer, place);
-	for (size_t i = 0; r == 0 && i < e->peers.n; i++)
-		r = table_link(t, e->peers.v[i], place);
-	if (r == 0)
-		r = policy_services_resolve(t->repo, e, &found);
-	for (size_t i = 0; r == 0 && i < found.n; i++)
-		r = table_link(t, found.v[i], place);
-	selector_list_done(t->repo, &found);
-	return r;
-}
-
-/* Cilium pkg/policy/repository.go, computePolicyEnforcementAndRules. */
-static int table_collect(struct policy_table *t)
-{
-	const struct policy_repo *repo = t->repo;
-	bool always = policy_is_always(repo), never = repo->options.mode == POLICY_MODE_NEVER;
-	struct policy_object *o, *tmp;
-	int r = 0;
-
-	for (unsigned d = 0; d < POLICY_DIRS; d++) {
-		t->is_enforced[d] = t->is_default_deny[SET_ENFORCED][d] = t->is_default_deny[SET_SHADOW][d] =
-			always && !never;
-		t->is_shadowed[d] = false;
-	}
-	if (never)
-		return 0;
-	HASH_ITER(hh, repo->objects, o, tmp)
-	{
-		for (size_t i = 0; i < o->rules.n; i++) {
-			const struct policy_rule *rule = &o->rules.v[i];
-
-			if (!policy_rule_selects(repo, rule))
-				continue;
-			for (size_t k = 0; r == 0 && k < rule->entries.n; k++) {
-				const struct policy_entry *e = &rule->entries.v[k];
-
-				if (o->is_shadow)
-					t->is_shadowed[e->dir] = true;
-				else
-					t->is_enforced[e->dir] = true;
-				for (unsigned set = o->is_shadow ? SET_SHADOW : SET_ENFORCED; set < SETS; set++)
-					t->is_default_deny[set][e->dir] =
-						t->is_default_deny[set][e->dir] || rule->is_default_deny[e->dir];
-				r = ARRAY_ADD(&t->entries, (struct active_entry){.entry = e});
-			}
-		}
-	}
-	return r;
-}
-
-/* Entries by number: what is derived from them comes out the same whatever order objects arrived
- * in. */
-static int active_cmp(const void *pa, const void *pb)
-{
-	uint32_t a = ((const struct active_entry *)pa)->entry->number,
-		 b = ((const struct active_entry *)pb)->entry->number;
-
-	return a < b ? -1 : a > b;
-}
-
-/* The lowest-tier allow for the local host (Cilium allow-localhost=always). */
-static int table_add_localhost(struct policy_table *t)
-{
-	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = t->repo->selectors};
-	const char *none = "";
-	struct selector *s;
-	bool has_ingress = false;
-	int r;
-
-	for (size_t i = 0; i < t->entries.n; i++)
-		has_ingress = has_ingress || t->entries.v[i].entry->dir == POLICY_INGRESS;
-	if (!t->repo->options.has_localhost_allow || !has_ingress ||
-	    !t->is_default_deny[SET_SHADOW][POLICY_INGRESS])
-		return 0;
-	r = selector_builder_add(&b, LABEL_RESERVED, "host", SELECTOR_IN, &none, 1);
-	if (r == 0)
-		r = selector_builder_take(&b, &s);
-	if (r < 0)
-		return r;
-	r = table_peer(t, s, &t->host_peer);
-	selector_put(t->repo->selectors, s);
-	return r;
-}
-
-/* New prefixes with their identities; old identities stay until the sweep at the end. */
-static int table_build_prefixes(struct policy_table *t)
-{
-	struct policy_prefix_list list = {0};
-	int r = policy_prefixes_make(t->repo, t->selectors.v, t->selectors.n, &list);
-
-	t->prefixes.n = 0;
-	if (r == 0)
-		r = ARRAY_RESERVE(&t->prefixes, list.n);
-	for (size_t i = 0; r == 0 && i < list.n; i++) {
-		struct policy_prefix *p = &t->prefixes.v[i];
-
-		p->prefix = list.v[i].prefix;
-		r = policy_locals_get(t->locals, IDENTITY_LOCAL_CIDR, TAKE_PTR(list.v[i].labels),
-				      t->rebuilds, &p->identity);
-		t->prefixes.n += r == 0;
-	}
-	for (size_t i = 0; i < list.n; i++)
-		label_set_free(t->repo->labels, list.v[i].labels);
-	free(list.v);
-	return r;
-}
-
-static int table_build_index(struct policy_table *t)
-{
-	int r = policy_index_new(t->repo->selectors, &t->index);
-
-	for (uint32_t i = 0; r == 0 && i < t->peers.n; i++)
-		r = policy_index_add(t->index, t->peers.v[i].selector, i);
-	return r;
 }
 
 /* What is collected now. */
@@ -383,7 +91,7 @@ static void scratch_add_named(struct policy_table *t, uint32_t place, const stru
 			continue;
 		for (size_t k = 0; k < t->sig.n; k++)
 			if ((t->sig.v[k] & ~UINT64_C(0xffff)) == want) {
-				struct policy_item it = item_of(e, l4);
+				struct policy_item it = policy_item_of(e, l4);
 
 				it.lo = it.hi = (uint16_t)t->sig.v[k];
 				scratch_put(t, &it, w);
@@ -396,7 +104,7 @@ static int scratch_add_entry(struct policy_table *t, uint32_t place, const struc
 	struct active_entry *a = &t->entries.v[place];
 	int r;
 
-	if (a->stamp == t->stamp || a->entry->dir != w->dir || (w->set == SET_ENFORCED && is_shadow(a->entry)))
+	if (a->stamp == t->stamp || a->entry->dir != w->dir || (w->set == SET_ENFORCED && policy_entry_is_shadow(a->entry)))
 		return 0;
 	a->stamp = t->stamp;
 	r = ARRAY_RESERVE(&t->scratch, a->n + a->entry->l4.n);
@@ -405,16 +113,6 @@ static int scratch_add_entry(struct policy_table *t, uint32_t place, const struc
 	scratch_add(t, place, w);
 	scratch_add_named(t, place, w);
 	return 0;
-}
-
-/* The localhost allow comes with an ingress entry of the set. */
-static bool has_host_allow(const struct policy_table *t, enum set set)
-{
-	for (size_t i = 0; i < t->entries.n; i++)
-		if (t->entries.v[i].entry->dir == POLICY_INGRESS &&
-		    (set == SET_SHADOW || !is_shadow(t->entries.v[i].entry)))
-			return true;
-	return false;
 }
 
 static int class_build_dir(struct policy_table *t, const struct policy_hits *hits, const struct wanted *w,
@@ -435,7 +133,7 @@ static int class_build_dir(struct policy_table *t, const struct policy_hits *hit
 		const struct active_peer *p = &t->peers.v[hits->v[i]];
 
 		is_allowed = is_allowed || (w->dir == POLICY_INGRESS && hits->v[i] == t->host_peer &&
-					    has_host_allow(t, w->set));
+					    policy_table_has_host_allow(t, w->set));
 		for (size_t k = 0; r == 0 && k < p->entries.n; k++)
 			r = scratch_add_entry(t, p->entries.v[k], w);
 	}
@@ -496,7 +194,7 @@ static int table_make_sig(struct policy_table *t, const struct policy_hits *hits
 }
 
 /* Finds the class of an identity; the tag is the class's number + 1. */
-static int table_classify(struct policy_table *t, struct identity *id)
+int policy_table_classify(struct policy_table *t, struct identity *id)
 {
 	const struct policy_hits *hits;
 	struct policy_class_entry *c;
@@ -540,38 +238,128 @@ static int table_note_gone(struct policy_table *t)
 	return r;
 }
 
-static int table_rebuild(struct policy_table *t)
+static int table_follow_identities(struct policy_table *t)
+{
+	const struct identity_change *v;
+	size_t n = identity_changes(t->repo->ids, &v);
+	int r = table_note_gone(t);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct identity *id = identity_get(t->repo->ids, v[i].number);
+
+		if (id)
+			r = policy_table_classify(t, id);
+	}
+	return r;
+}
+
+static int table_classify_all(struct policy_table *t)
 {
 	static const struct policy_hits none = {0};
 	int r;
 
-	table_clear(t);
-	t->rebuilds++;
-	r = table_collect(t);
-	ARRAY_SORT(&t->entries, active_cmp);
-	for (uint32_t i = 0; r == 0 && i < t->entries.n; i++) {
-		r = table_add_items(t, &t->entries.v[i]);
-		if (r == 0)
-			r = table_add_peers(t, i);
-	}
-	if (r == 0)
-		r = table_add_localhost(t);
-	table_settle_names(t);
-	if (r == 0)
-		r = table_build_prefixes(t);
-	t->names_built = t->repo->names_generation;
-	if (r == 0)
-		r = table_build_index(t);
-	if (r < 0)
-		return r;
-	policy_locals_sweep(t->locals, t->rebuilds > OVERLAY_KEEP ? t->rebuilds - OVERLAY_KEEP : 0);
-	t->built = policy_generation(t->repo);
 	t->sig.n = 0;
 	r = class_build(t, t->classes.by_number.v[0], &none);
 	for (size_t i = 0; r == 0 && i < identity_count(t->repo->ids); i++)
-		r = table_classify(t, identity_at(t->repo->ids, i));
+		r = policy_table_classify(t, identity_at(t->repo->ids, i));
 	if (r == 0)
 		r = table_note_gone(t);
+	return r;
+}
+
+/* The rows of a class that keeps its selectors. */
+static int class_build_again(struct policy_table *t, struct policy_class_entry *c)
+{
+	int r = ARRAY_RESERVE(&t->sig, c->n_sig);
+
+	t->sig.n = 0;
+	for (size_t i = 0; r == 0 && i < c->n_sig; i++)
+		t->sig.v[t->sig.n++] = c->sig[i]; /* named ports are read from there */
+	if (r == 0)
+		r = policy_trace_hits(&t->trace, c, &t->places);
+	return r < 0 ? r : class_build(t, c, &t->places);
+}
+
+/* Classes that were right before are so again, or have their rows made anew, or are marked as split. */
+static int table_follow_classes(struct policy_table *t, const struct policy_trace *before, uint64_t was_built)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < t->classes.by_number.n; i++) {
+		struct policy_class_entry *c = t->classes.by_number.v[i];
+		enum policy_touch touch;
+
+		if (!c)
+			continue;
+		touch = policy_trace_compare(before, &t->trace, c);
+		c->is_split = touch == POLICY_TOUCH_MEMBERS;
+		if (touch == POLICY_TOUCH_NONE && c->built == was_built)
+			c->built = t->built;
+		else if (!c->is_split && (c->pub.n_identities || i == 0))
+			r = class_build_again(t, c);
+	}
+	return r;
+}
+
+struct added {
+	struct selector **v;
+	size_t n, cap;
+};
+
+static bool is_selected_anew(const struct policy_table *t, const struct added *added, const struct identity *id)
+{
+	for (size_t i = 0; i < added->n; i++)
+		if (selector_match(t->repo->selectors, added->v[i], id->labels, id->flags))
+			return true;
+	return false;
+}
+
+/*
+ * The difference between two policies: an identity that neither a new selector matches nor one that is gone did
+ * stays in its class.
+ */
+static int table_follow_policy(struct policy_table *t, const struct policy_trace *before, uint64_t was_built)
+{
+	struct added added = {0};
+	int r = table_follow_classes(t, before, was_built);
+
+	for (size_t i = 0; r == 0 && i < t->selectors.n; i++)
+		if (!policy_trace_has(before, t->selectors.v[i]->number))
+			r = ARRAY_ADD(&added, t->selectors.v[i]);
+	for (size_t i = 0; r == 0 && i < identity_count(t->repo->ids); i++) {
+		struct identity *id = identity_at(t->repo->ids, i);
+
+		if (!id->tag)
+			continue; /* among the changes below */
+		if (t->classes.by_number.v[id->tag - 1]->is_split || added.n > TRY_SELECTORS_MAX ||
+		    is_selected_anew(t, &added, id))
+			r = policy_table_classify(t, id);
+	}
+	ARRAY_DONE(&added);
+	return r < 0 ? r : table_follow_identities(t);
+}
+
+static int table_rebuild(struct policy_table *t)
+{
+	struct policy_trace before = t->trace;
+	struct old_selectors old;
+	uint64_t was_built = t->built;
+	int r;
+
+	t->trace = (struct policy_trace){0};
+	policy_collect_clear(t, &old);
+	t->rebuilds++;
+	r = policy_collect(t);
+	policy_collect_release(t, &old);
+	if (r == 0) {
+		policy_locals_sweep(t->locals, t->rebuilds > OVERLAY_KEEP ? t->rebuilds - OVERLAY_KEEP : 0);
+		t->built = policy_generation(t->repo);
+		if (was_built && before.common == t->trace.common)
+			r = table_follow_policy(t, &before, was_built);
+		else
+			r = table_classify_all(t);
+	}
+	policy_trace_done(&before);
 	return r;
 }
 
@@ -593,25 +381,10 @@ static void table_reset(struct policy_table *t)
 	t->built = 0;
 }
 
-static int table_follow_identities(struct policy_table *t)
-{
-	const struct identity_change *v;
-	size_t n = identity_changes(t->repo->ids, &v);
-	int r = table_note_gone(t);
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct identity *id = identity_get(t->repo->ids, v[i].number);
-
-		if (id)
-			r = table_classify(t, id);
-	}
-	return r;
-}
-
 /* Learned names alone changed: their prefixes, and the identities that these have for the first time. */
 static int table_follow_names(struct policy_table *t)
 {
-	int r = table_build_prefixes(t);
+	int r = policy_collect_prefixes(t);
 
 	t->names_built = t->repo->names_generation;
 	return r < 0 ? r : table_follow_identities(t);
@@ -637,144 +410,4 @@ int policy_table_update(struct policy_table *t)
 	identity_changes_clear(t->repo->ids);
 	policy_classes_sweep(&t->classes, t->updates);
 	return is_full || has_names || t->changed.n > 0;
-}
-
-bool policy_table_enforced(const struct policy_table *t, enum policy_dir dir)
-{
-	return t->is_enforced[dir];
-}
-
-bool policy_table_shadowed(const struct policy_table *t, enum policy_dir dir)
-{
-	return t->is_shadowed[dir];
-}
-
-uint32_t policy_table_class_limit(const struct policy_table *t)
-{
-	return (uint32_t)t->classes.by_number.n;
-}
-
-const struct policy_class *policy_table_class(const struct policy_table *t, uint32_t number)
-{
-	const struct policy_class_entry *c =
-		number < t->classes.by_number.n ? t->classes.by_number.v[number] : NULL;
-
-	return c ? &c->pub : NULL;
-}
-
-uint32_t policy_class_of(const struct policy_table *t, uint32_t identity)
-{
-	const struct identity *id = identity_get(t->repo->ids, identity);
-
-	return id && id->tag ? id->tag - 1 : 0;
-}
-
-size_t policy_table_changed(const struct policy_table *t, const uint32_t **ret)
-{
-	*ret = t->changed.v;
-	return t->changed.n;
-}
-
-size_t policy_table_prefixes(const struct policy_table *t, const struct policy_prefix **ret)
-{
-	*ret = t->prefixes.v;
-	return t->prefixes.n;
-}
-
-/* The longest prefix around an address; walks back from where the address would be sorted. */
-static const struct policy_prefix *table_prefix_of(const struct policy_table *t,
-						   const struct ip *ip)
-{
-	struct cidr want = cidr_of_ip(ip);
-	size_t lo = 0, hi = t->prefixes.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (cidr_cmp(&t->prefixes.v[mid].prefix, &want) <= 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	while (lo-- > 0)
-		if (cidr_contains_ip(&t->prefixes.v[lo].prefix, ip))
-			return &t->prefixes.v[lo];
-	return NULL;
-}
-
-uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip *ip)
-{
-	const struct policy_options *o = &t->repo->options;
-	const struct policy_prefix *p = table_prefix_of(t, ip);
-
-	if (p)
-		return p->identity;
-	if (!o->has_ipv4 || !o->has_ipv6)
-		return IDENTITY_WORLD;
-	return ip->family == AF_INET ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
-}
-
-/* What a prefix says of an address that has an identity already. Returns how many labels, or -errno. */
-static int add_prefix_labels(struct policy_table *t, const struct identity *base, const struct ip *ip,
-			     struct label_builder *b)
-{
-	bool is_node = base->flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
-	bool is_world = base->flags & IDENTITY_IS_WORLD; /* has its own prefix */
-	const struct policy_prefix *p = table_prefix_of(t, ip);
-	const struct identity *of_prefix = p ? identity_get(t->repo->ids, p->identity) : NULL;
-	struct intern *strings = label_table_strings(t->repo->labels);
-	int n = 0, r;
-
-	if (!is_world && !(t->repo->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS)))
-		return 0;
-	for (uint32_t i = 0; of_prefix && i < of_prefix->labels->n; i++) {
-		const struct label *l = &of_prefix->labels->v[i];
-
-		if (l->source != LABEL_CIDRGROUP && (l->source != LABEL_CIDR || is_world) &&
-		    (l->source != LABEL_FQDN || (!is_world && !is_node)))
-			continue;
-		r = label_builder_add_kv(b, (uint8_t)l->source, intern_str(strings, l->key), intern_str(strings, l->value));
-		if (r < 0)
-			return r;
-		n++;
-	}
-	return n;
-}
-
-int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip,
-			 const struct label_set *more, uint32_t *ret_identity)
-{
-	const struct identity *base = identity_get(t->repo->ids, identity);
-	CLEANUP(label_builder_done) struct label_builder b = {.table = t->repo->labels};
-	struct label_set *labels;
-	struct identity *own;
-	bool is_node;
-	int r;
-
-	*ret_identity = identity;
-	if (!base || ((base->flags & IDENTITY_IS_WORLD) && identity < IDENTITY_LOCAL_CIDR))
-		return 0;
-	is_node = base->flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
-	r = add_prefix_labels(t, base, ip, &b);
-	if (r < 0 || (r == 0 && !more))
-		return r;
-	r = more ? label_builder_add_set(&b, more) : 0;
-	if (r == 0)
-		r = label_builder_add_set(&b, base->labels); /* its own win */
-	if (r == 0)
-		r = label_builder_take(&b, &labels);
-	if (r == 0)
-		r = policy_locals_get(t->locals,
-				      is_node ? IDENTITY_LOCAL_NODE : IDENTITY_LOCAL_CIDR, labels,
-				      t->rebuilds, ret_identity);
-	if (r < 0)
-		return r;
-	own = identity_get(t->repo->ids, *ret_identity);
-	base = identity_get(t->repo->ids, identity);
-	if (base->ports)
-		r = identity_set_named_ports(t->repo->ids, *ret_identity, base->ports->told,
-					     base->ports->n_told);
-	if (r == 0 && t->built == policy_generation(t->repo))
-		r = table_classify(t, own);
-	return r;
 }

@@ -531,6 +531,15 @@ static int walk_prefixes(struct recon_policy *r, enum prefix_step step, unsigned
 	return e;
 }
 
+/* As they are in force, byte for byte: most changes of identities leave them alone. */
+static bool has_same_prefixes(const struct recon_policy *r, const struct policy_table *t)
+{
+	const struct policy_prefix *now;
+	size_t n = policy_table_prefixes(t, &now);
+
+	return n == r->prefixes.n && (n == 0 || memcmp(now, r->prefixes.v, n * sizeof(*now)) == 0);
+}
+
 static int keep_prefixes(struct recon_policy *r, const struct policy_table *t)
 {
 	const struct policy_prefix *now;
@@ -578,10 +587,12 @@ static void batches_done(struct recon_policy *r, struct batches *b)
 static int apply(struct recon_policy *r, struct batches *b, unsigned bank, const struct policy_table *t,
 		 const struct identity_table *ids, uint64_t flags)
 {
+	bool has_new_prefixes;
 	int e = 0;
 
 	if (!r->is_known)
 		e = read_shared(r);
+	has_new_prefixes = e == 0 && !has_same_prefixes(r, t);
 	if (e == 0 && !r->bank[bank].is_known)
 		e = bank_read(r, bank);
 	if (e == 0)
@@ -590,9 +601,9 @@ static int apply(struct recon_policy *r, struct batches *b, unsigned bank, const
 		e = apply_identities(r, &b->classes, bank, t, ids);
 	if (e == 0)
 		e = map_batch_flush(&b->classes); /* a bridge may add again what this deletes */
-	if (e == 0)
+	if (e == 0 && has_new_prefixes)
 		e = walk_prefixes(r, PREFIX_BRIDGE, bank, t, &b->classes, NULL);
-	if (e == 0)
+	if (e == 0 && has_new_prefixes)
 		e = walk_prefixes(r, PREFIX_ADD, bank, t, NULL, b->cidr);
 	if (e < 0)
 		return e;
@@ -600,6 +611,8 @@ static int apply(struct recon_policy *r, struct batches *b, unsigned bank, const
 		bpfconfig_get(r->config)->default_verdict[bank][dir] =
 			policy_table_enforced(t, (enum policy_dir)dir) ? MESH_DENY_DEFAULT : MESH_ALLOW;
 	bpfconfig_commit(r->config, bank, flags);
+	if (!has_new_prefixes)
+		return 0;
 	e = walk_prefixes(r, PREFIX_DELETE, bank, t, NULL, b->cidr);
 	if (e == 0)
 		e = keep_prefixes(r, t);

@@ -127,6 +127,105 @@ Test(table, class_numbers_outlive_a_change_of_policy)
 	fixture_done(&f);
 }
 
+#define ALLOW(name, app, port)                                                                     \
+	"{'metadata':{'name':'" name "','namespace':'ext'},'spec':{'endpointSelector':{},"           \
+	"'ingress':[{'fromEndpoints':[{'matchLabels':{'app':'" app "'}}],"                           \
+	"'toPorts':[{'ports':[{'port':'" port "','protocol':'TCP'}]}]}]}}"
+
+static uint8_t at_port(const struct fixture *f, uint32_t identity, uint16_t port)
+{
+	const struct policy_class *c = policy_table_class(f->table, policy_class_of(f->table, identity));
+
+	return policy_rows_lookup(&c->rows[POLICY_INGRESS], 6, port).action;
+}
+
+static uint64_t version_of(const struct fixture *f, uint32_t identity)
+{
+	return policy_table_class(f->table, policy_class_of(f->table, identity))->version;
+}
+
+Test(table, a_change_of_policy_reaches_those_whom_it_is_about)
+{
+	struct fixture f;
+	uint64_t version_x, version_y;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	add_pod(&f, 1000, "x");
+	add_pod(&f, 1001, "y");
+	add_pod(&f, 1002, "z");
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW("px", "x", "80")), 1);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW("py", "y", "81")), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(at_port(&f, 1000, 80), POLICY_ALLOW);
+	cr_assert_eq(at_port(&f, 1001, 81), POLICY_ALLOW);
+	version_x = version_of(&f, 1000);
+	version_y = version_of(&f, 1001);
+
+	/* other ports for the same peers */
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW("py", "y", "82")), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(at_port(&f, 1001, 81), POLICY_DENY_DEFAULT);
+	cr_assert_eq(at_port(&f, 1001, 82), POLICY_ALLOW);
+	cr_assert_eq(at_port(&f, 1000, 80), POLICY_ALLOW);
+	cr_assert_neq(version_of(&f, 1001), version_y);
+	cr_assert_eq(version_of(&f, 1000), version_x);
+	cr_assert(!has_changed(&f, 1000) && !has_changed(&f, 1001));
+
+	/* other peers */
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW("py", "z", "82")), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_class_of(f.table, 1001), 0);
+	cr_assert_eq(at_port(&f, 1002, 82), POLICY_ALLOW);
+	cr_assert(has_changed(&f, 1001) && has_changed(&f, 1002) && !has_changed(&f, 1000));
+	cr_assert_eq(version_of(&f, 1000), version_x);
+
+	/* one for every peer counts for each class */
+	cr_assert_eq(set(&f, POLICY_CNP,
+			 "{'metadata':{'name':'all','namespace':'ext'},'spec':{'endpointSelector':{},"
+			 "'ingress':[{'toPorts':[{'ports':[{'port':'90','protocol':'TCP'}]}]}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	for (uint32_t id = 1000; id <= 1002; id++)
+		cr_assert_eq(at_port(&f, id, 90), POLICY_ALLOW);
+
+	/* and away with one */
+	cr_assert_eq(policy_remove(f.repo, POLICY_CNP, "ext", "px"), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(at_port(&f, 1000, 80), POLICY_DENY_DEFAULT);
+	cr_assert_eq(at_port(&f, 1000, 90), POLICY_ALLOW);
+	cr_assert_eq(at_port(&f, 1002, 82), POLICY_ALLOW);
+	fixture_done(&f);
+}
+
+Test(table, a_prefix_inherits_anew_when_the_one_around_it_changes)
+{
+	static const char *const group =
+		"{'metadata':{'name':'g','labels':{'role':'%s'}},'spec':{'externalCIDRs':['10.0.0.0/8']}}";
+	struct fixture f;
+	char text[256];
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	(void)snprintf(text, sizeof(text), group, "db");
+	cr_assert_eq(set(&f, POLICY_CIDR_GROUP, text), 1);
+	cr_assert_eq(set(&f, POLICY_CNP,
+			 "{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},'ingress':["
+			 "{'fromCIDR':['10.1.0.0/16'],'toPorts':[{'ports':[{'port':'80','protocol':'TCP'}]}]},"
+			 "{'fromCIDRSet':[{'cidrGroupSelector':{'matchLabels':{'role':'db'}}}],"
+			 "'toPorts':[{'ports':[{'port':'81','protocol':'TCP'}]}]}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(at_port(&f, policy_table_identity_of(f.table, &(struct ip){.family = AF_INET, .b = {10, 1, 0, 1}}), 81),
+		     POLICY_ALLOW);
+	(void)snprintf(text, sizeof(text), group, "web");
+	cr_assert_eq(set(&f, POLICY_CIDR_GROUP, text), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(at_port(&f, policy_table_identity_of(f.table, &(struct ip){.family = AF_INET, .b = {10, 1, 0, 1}}), 81),
+		     POLICY_DENY_DEFAULT);
+	cr_assert_eq(at_port(&f, policy_table_identity_of(f.table, &(struct ip){.family = AF_INET, .b = {10, 1, 0, 1}}), 80),
+		     POLICY_ALLOW);
+	fixture_done(&f);
+}
+
 Test(table, a_class_is_freed_after_a_whole_update_without_use)
 {
 	struct fixture f;
