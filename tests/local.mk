@@ -388,7 +388,7 @@ tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
-	tests/cluster/t_ipv6.sh tests/cluster/t_policy.sh
+	tests/cluster/t_ipv6.sh tests/cluster/t_oracle.sh tests/cluster/t_policy.sh
 cluster_programs = tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
@@ -406,7 +406,7 @@ tests_cluster_oracle_sets_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
-	tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
+	tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
 # One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
 run_tests = for t in $$tests; do \

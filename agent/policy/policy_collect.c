@@ -126,7 +126,8 @@ static int table_add_items(struct policy_table *t, struct active_entry *a)
 		if (e->l4.v[i].name) {
 			port = named_ports_find(t->repo->subject_ports, e->l4.v[i].name,
 						e->l4.v[i].proto);
-			it.lo = it.hi = (uint16_t)port;
+			it.lo = (uint16_t)port;
+			it.hi = (uint16_t)MAX((unsigned)it.lo, (unsigned)e->l4.v[i].hi);
 		}
 		if (port >= 0)
 			t->items.v[t->items.n++] = it;

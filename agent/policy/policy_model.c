@@ -61,7 +61,8 @@ static int l4_length(const struct question *q, const struct policy_l4 *l4, uint3
 					l4->name, l4->proto);
 		if (port < 0)
 			return -1;
-		lo = hi = (unsigned)port;
+		lo = (unsigned)port;
+		hi = q->dir == POLICY_INGRESS ? MAX(lo, (unsigned)l4->hi) : lo;
 	} else if (l4->is_all || !has_ports(q->proto)) {
 		*ret_width = 65536;
 		return 8;

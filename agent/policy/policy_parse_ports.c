@@ -142,6 +142,8 @@ int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char 
 		for (i = 0; port[i]; i++)
 			name[i] = (char)tolower((unsigned char)port[i]);
 		name[i] = '\0';
+		/* an end counts from the number of our own port on; names of peers are one port each (toMapState() in Cilium) */
+		l4.hi = e->dir == POLICY_INGRESS ? (uint16_t)end : 0;
 		r = intern_get(label_table_strings(p->repo->labels), name, i, &l4.name);
 		return r < 0 ? r : add_l4(p, e, l4);
 	}

@@ -22,8 +22,8 @@ static int add_mark(const struct policy_repo *r, struct marks *m, struct mark ma
 {
 	bool is_v4 = mark.prefix.ip.family == AF_INET;
 
-	/* the whole family is the world label, not a prefix */
-	if (!(is_v4 ? r->options.has_ipv4 : r->options.has_ipv6) || mark.prefix.len == 0)
+	/* the whole family is the world label, not a prefix, unless a group has it */
+	if (!(is_v4 ? r->options.has_ipv4 : r->options.has_ipv6) || (mark.prefix.len == 0 && !mark.group))
 		return 0;
 	return ARRAY_ADD(m, mark);
 }
@@ -161,7 +161,7 @@ static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n,
 		if (err == 0 && marks[i].fqdn)
 			err = label_builder_add_kv(&b, LABEL_FQDN, marks[i].fqdn, "");
 	}
-	if (err == 0 && is_cidr)
+	if (err == 0 && is_cidr && marks[0].prefix.len > 0)
 		err = label_builder_add_cidr(&b, &marks[0].prefix);
 	if (err == 0)
 		err = label_builder_add_kv(&b, LABEL_RESERVED, world_of(r, &marks[0].prefix), "");

@@ -94,7 +94,7 @@ static int around_groups(struct around *a, struct label_builder *b)
 			const struct cidr *c = &o->group.cidrs[i];
 
 			around_cidr(a, c);
-			if (c->len > 0 && cidr_contains_ip(c, a->ip))
+			if (cidr_contains_ip(c, a->ip))
 				r = ARRAY_ADD(&rings, (struct ring){.len = c->len, .group = o});
 		}
 	}

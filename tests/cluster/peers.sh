@@ -1,5 +1,6 @@
 #!/bin/bash
 # Builds the real peers from Go modules: peers.sh build|check. Needs Go 1.26; 20 minutes on two cores, seconds when there.
+# peers.sh oracle: the policy code of Cilium as a program, from the sources in oracle/.
 set -euo pipefail
 . "$(cd "$(dirname "$0")" && pwd)/lib.sh"
 K8S=${K8S:-1.36.3}
@@ -107,6 +108,16 @@ copy_crds() {
 	mv "$PEERS/crds.new" "$PEERS/crds"
 }
 
+oracle() {
+	local source
+	source=$(cd "$(dirname "$0")" && pwd)/oracle/main.go
+	mkdir -p "$PEERS/cilium/oracle"
+	cmp -s "$source" "$PEERS/cilium/oracle/main.go" && [ -x "$PEERS/bin/policy-oracle" ] && return
+	cd "$PEERS/cilium"
+	cp "$source" oracle/main.go
+	go build -trimpath -tags osusergo -o "$PEERS/bin/policy-oracle" ./oracle
+}
+
 check() {
 	local p
 	for p in $PROGRAMS; do [ -x "$PEERS/bin/$p" ] || { echo "missing: $PEERS/bin/$p" >&2; return 1; }; done
@@ -125,6 +136,6 @@ build() {
 }
 
 case ${1:-} in
-build | check) "$1" ;;
-*) echo "usage: peers.sh build|check" >&2; exit 2 ;;
+build | check | oracle) "$1" ;;
+*) echo "usage: peers.sh build|check|oracle" >&2; exit 2 ;;
 esac
