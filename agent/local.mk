@@ -154,6 +154,10 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/service/addr_index.c agent/service/addr_index.h \
 	agent/service/id_table.c agent/service/id_table.h \
+	agent/service/migration.c agent/service/migration.h \
+	agent/service/migration_json.c \
+	agent/service/migration_plan.c agent/service/migration_plan.h \
+	agent/service/migration_samples.c agent/service/migration_samples.h \
 	agent/service/node_match.c agent/service/node_match.h \
 	agent/service/serve.c agent/service/serve.h \
 	agent/service/service.c agent/service/service.h \
