@@ -32,10 +32,16 @@ void publish_slice_adopt(struct slice *s)
 	json_t *mine = json_array_get(json_object_get(s->desired, "endpoints"), 0);
 	json_t *there = json_array_get(json_object_get(s->existing, "endpoints"), 0);
 	json_t *conditions = json_object_get(there, "conditions");
+	json_t *weight = json_object_get(json_at(s->existing, "metadata.annotations"), SERVE_WEIGHT_ANNOTATION);
 
 	/* Out of memory: not ready is told until the probes have decided. */
-	if (s->is_held && mine && json_is_object(conditions))
-		(void)json_object_set(mine, "conditions", conditions);
+	if (!s->is_held || !mine || !json_is_object(conditions))
+		return;
+	(void)json_object_set(mine, "conditions", conditions);
+	if (json_is_string(weight)) /* there are annotations: the admission policy wants one */
+		(void)json_object_set(json_at(s->desired, "metadata.annotations"), SERVE_WEIGHT_ANNOTATION, weight);
+	else
+		(void)json_object_del(json_at(s->desired, "metadata.annotations"), SERVE_WEIGHT_ANNOTATION); /* -1: it has none */
 }
 
 void publish_slice_found(struct slice *s, json_t *obj)

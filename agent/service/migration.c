@@ -93,12 +93,11 @@ static unsigned end(struct migration *m, enum migration_state state)
 	return MIGRATION_SAVE | MIGRATION_TELL;
 }
 
-static unsigned roll_back(struct migration *m, const char *text)
+static unsigned roll_back(struct migration *m, const char *who, const char *text)
 {
 	struct err err;
 
-	(void)err_set(&err, EIO, "%s%s%s", m->state == MIGRATION_CHECKING ? "nothing was changed: " : "",
-		      m->conf.to == MIGRATION_PODS ? "the pods: " : "this host: ", text);
+	(void)err_set(&err, EIO, "%s%s: %s", m->state == MIGRATION_CHECKING ? "nothing was changed: " : "", who, text);
 	migration_text(m->reason, sizeof(m->reason), err.text);
 	return end(m, MIGRATION_ROLLED_BACK);
 }
@@ -109,7 +108,7 @@ static unsigned next_level(struct migration *m, size_t pods)
 		return end(m, MIGRATION_DONE);
 	begin_level(m, migration_next_level(&m->conf, m->level, pods));
 	m->state = MIGRATION_STEPPING;
-	m->step++;
+	m->step += m->step < UINT16_MAX;
 	return MIGRATION_SAVE | MIGRATION_TELL;
 }
 
@@ -154,7 +153,9 @@ unsigned migration_tick(struct migration *m, const struct migration_view *v)
 	m->had_pods |= v->pods > 0;
 	verdict = look_at_receiver(m, v, &text);
 	if (verdict == MIGRATION_BAD)
-		return roll_back(m, text.text);
+		return roll_back(m, m->conf.to == MIGRATION_PODS ? "the pods" : "this host", text.text);
+	if (v->refusal)
+		return roll_back(m, "the cluster", v->refusal);
 	if (v->obstacle)
 		return wait_for(m, v->obstacle);
 	m->turn_us += passed_us;

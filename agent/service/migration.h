@@ -52,6 +52,7 @@ struct migration {
 struct migration_view {
 	uint64_t passed_us;   /* since the view before */
 	size_t pods;	      /* other ready endpoints */
+	const char *refusal;  /* the cluster does not take it, and will not; NULL = it does */
 	const char *obstacle; /* why the cluster does not have what migration_role_now() says; NULL = it has */
 	bool is_host_known;   /* false: the probes of this host have not decided yet */
 	bool is_host_ready;
@@ -96,6 +97,12 @@ struct migration_rest migration_rest_of(const struct migration *m);
  */
 json_t *migration_to_json(const struct migration *m);
 int migration_from_json(const json_t *doc, struct migration *ret);
+
+/*
+ * The MIGRATE of ctl/ctl_verbs.h: what is missing of it is what the options of meshctl have if they are not given.
+ * -EINVAL with a text, also if it has no name of a Service.
+ */
+int migration_args_read(const json_t *args, struct migration_conf *ret, struct err *reterr);
 
 const char *migration_state_str(const struct migration *m);
 const char *migration_side_str(enum migration_side side);

@@ -103,3 +103,42 @@ int migration_from_json(const json_t *doc, struct migration *ret)
 	migration_text(ret->reason, sizeof(ret->reason), json_str(doc, "reason", ""));
 	return 0;
 }
+
+/* What an option is if nobody says. */
+enum { STEP_PM = 100, INTERVAL_S = 30, MAX_ERRORS_PM = 50, MAX_LATENCY_FACTOR = 3 };
+
+static int argument(const json_t *args, const char *key, uint32_t otherwise, uint32_t *ret, struct err *reterr)
+{
+	*ret = otherwise;
+	if (!json_object_get(args, key) || number(args, key, UINT32_MAX, ret) == 0)
+		return 0;
+	return err_set(reterr, EINVAL, "%s is no number of a size that can be meant", key);
+}
+
+int migration_args_read(const json_t *args, struct migration_conf *ret, struct err *reterr)
+{
+	const char *service = json_str(args, "service", ""), *wrong;
+	struct migration_conf c = {0};
+	int r;
+
+	if (!str_is_dns_label(service))
+		return err_set(reterr, EINVAL, "\"%.80s\" is no name of a Service", service);
+	if (migration_side_parse(json_str(args, "to", ""), &c.to) < 0)
+		return err_set(reterr, EINVAL, "--to pods or --to host says where the traffic goes");
+	if (migration_by_parse(json_str(args, "by", "turns"), &c.by) < 0)
+		return err_set(reterr, EINVAL, "shares are made by turns or by weights");
+	r = argument(args, "step_permille", STEP_PM, &c.step_pm, reterr);
+	if (r == 0)
+		r = argument(args, "interval_s", INTERVAL_S, &c.interval_s, reterr);
+	if (r == 0)
+		r = argument(args, "max_errors_permille", MAX_ERRORS_PM, &c.max_errors_pm, reterr);
+	if (r == 0)
+		r = argument(args, "max_latency_factor", MAX_LATENCY_FACTOR, &c.max_latency_factor, reterr);
+	if (r < 0)
+		return r;
+	wrong = migration_conf_check(&c);
+	if (wrong)
+		return err_set(reterr, EINVAL, "%s", wrong);
+	*ret = c;
+	return 0;
+}

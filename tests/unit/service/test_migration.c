@@ -288,6 +288,18 @@ Test(migration, the_api_server_is_away)
 	rolled_back(&m, MIGRATION_ALL, "10 of 70");
 }
 
+Test(migration, the_cluster_refuses)
+{
+	CLEANUP(migration_done) struct migration m = {0};
+	struct migration_view v = well;
+
+	begin(&m, MIGRATION_PODS, &normal);
+	(void)seconds(&m, 5);
+	v.refusal = v.obstacle = "a weight needs the verb";
+	(void)migration_tick(&m, &v);
+	rolled_back(&m, MIGRATION_ALL, "the cluster: a weight needs the verb");
+}
+
 Test(migration, blind)
 {
 	CLEANUP(migration_done) struct migration m = {0};
