@@ -389,7 +389,7 @@ tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
-	tests/cluster/t_ipv6.sh tests/cluster/t_policy.sh
+	tests/cluster/t_ipv6.sh tests/cluster/t_migrate.sh tests/cluster/t_policy.sh
 cluster_programs = tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
@@ -421,7 +421,7 @@ check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
 	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
 	BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) $(run_suite)
-check-cluster: all $(cluster_programs)
+check-cluster: all $(cluster_programs) tests/netns/story_peer
 	$(srcdir)/tests/cluster/peers.sh build
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster

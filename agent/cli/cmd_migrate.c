@@ -186,6 +186,20 @@ static int read_options(const struct cmd_args *args, json_t **ret)
 
 /* The plan */
 
+/* "legacy/council to pods by turns: this host has " */
+static int add_words(struct buf *text, const json_t *plan)
+{
+	static const char *const words[] = {"", "namespace", "/", "service", " to ", "to", " by ", "by"};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(words); i += 2) {
+		r = buf_addf(text, "%s", words[i]);
+		if (r == 0)
+			r = out_clean(text, json_str(plan, words[i + 1], ""));
+	}
+	return r < 0 ? r : buf_addf(text, ": this host has ");
+}
+
 static int print_plan(const struct cli *cli, const json_t *plan)
 {
 	CLEANUP(buf_done) struct buf text = {0};
@@ -195,20 +209,37 @@ static int print_plan(const struct cli *cli, const json_t *plan)
 
 	json_array_foreach(steps, i, v)
 		r |= json_object_set_new(v, "number", json_integer((json_int_t)i + 1));
-	r = r ? -ENOMEM : add_percent(&text, json_int(plan, "host_permille", 0));
+	r = r ? -ENOMEM : add_words(&text, plan);
+	if (r == 0)
+		r = add_percent(&text, json_int(plan, "host_permille", 0));
 	if (r == 0)
 		r = buf_addf(&text, " of new connections now, beside %d ready pods\n", (int)json_int(plan, "pods", 0));
-	if (r == 0 && json_at(plan, "check"))
-		r = buf_addf(&text, "checks: %s of port %d%s%s\n", json_str(plan, "check.type", ""), (int)json_int(plan, "check.host_port", 0),
-			     json_at(plan, "check.path") ? " path " : "", json_str(plan, "check.path", ""));
-	if (r == 0 && fprintf(cli->out, "%s/%s to %s by %s: this host has %s", json_str(plan, "namespace", ""),
-			      json_str(plan, "service", ""), json_str(plan, "to", ""), json_str(plan, "by", ""), text.data) < 0)
+	if (r == 0 && json_at(plan, "check")) {
+		r = buf_addf(&text, "checks: ");
+		if (r == 0)
+			r = out_clean(&text, json_str(plan, "check.type", ""));
+		if (r == 0)
+			r = buf_addf(&text, " of port %d%s", (int)json_int(plan, "check.host_port", 0),
+				     json_at(plan, "check.path") ? " path " : "");
+		if (r == 0)
+			r = out_clean(&text, json_str(plan, "check.path", ""));
+		if (r == 0)
+			r = buf_addf(&text, "\n");
+	}
+	if (r == 0 && fputs(text.data, cli->out) == EOF)
 		r = -EIO;
 	if (r == 0)
 		r = out_rows(cli, steps, plan_cols, ARRAY_LEN(plan_cols));
-	json_array_foreach(json_at(plan, "notes"), i, v)
-		if (r == 0 && fprintf(cli->out, "- %s\n", json_string_value(v) ? json_string_value(v) : "") < 0)
+	json_array_foreach(json_at(plan, "notes"), i, v) {
+		CLEANUP(buf_done) struct buf note = {0};
+
+		if (r == 0)
+			r = buf_addf(&note, "- ");
+		if (r == 0)
+			r = out_clean(&note, json_string_value(v) ? json_string_value(v) : "");
+		if (r == 0 && fprintf(cli->out, "%s\n", note.data) < 0)
 			r = -EIO;
+	}
 	return r;
 }
 
@@ -221,7 +252,7 @@ static int dry_run(const struct cli *cli, json_t *request)
 	if (code == CLI_OK)
 		code = out_result(cli->format == CLI_JSON ? out_json(cli, plan) : print_plan(cli, plan));
 	refusal = code == CLI_OK ? json_str(plan, "refusal", NULL) : NULL;
-	return refusal ? cli_error(CLI_NEGATIVE, "migrate: it cannot begin: %s", refusal) : code;
+	return refusal ? cli_error(CLI_NEGATIVE, "migrate: it cannot begin: %.400s", refusal) : code;
 }
 
 /* Following */
@@ -230,7 +261,7 @@ static int print_progress(const struct cli *cli, const json_t *m)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	const char *waiting = json_str(m, "waiting", "");
-	int r = buf_addf(&text, "%s", json_str(m, "state", ""));
+	int r = out_clean(&text, json_str(m, "state", ""));
 
 	if (r == 0 && json_int(m, "step", 0))
 		r = buf_addf(&text, ", step %d of %d", (int)json_int(m, "step", 0), (int)json_int(m, "steps", 0));
@@ -266,13 +297,17 @@ static bool is_news(const json_t *m, const json_t *before)
 
 static int tell_end(const struct cli *cli, const json_t *m)
 {
-	int code = CLI_OK;
+	CLEANUP(buf_done) struct buf text = {0};
+	int r = cli->format == CLI_JSON ? out_json(cli, m) : 0;
 
-	if (cli->format == CLI_JSON)
-		code = out_result(out_json(cli, m));
-	if (code == CLI_OK && !str_eq(json_str(m, "state", ""), "done"))
-		return cli_error(CLI_NEGATIVE, "migrate: %s: %s", json_str(m, "state", ""), json_str(m, "reason", ""));
-	return code;
+	if (r < 0 || str_eq(json_str(m, "state", ""), "done"))
+		return out_result(r);
+	r = out_clean(&text, json_str(m, "state", ""));
+	if (r == 0)
+		r = buf_addf(&text, ": ");
+	if (r == 0)
+		r = out_clean(&text, json_str(m, "reason", ""));
+	return r < 0 ? out_result(r) : cli_error(CLI_NEGATIVE, "migrate: %s", text.data);
 }
 
 /* Until it has ended. The daemon may restart meanwhile, and goes on. Takes `m`, which is how it began. */
