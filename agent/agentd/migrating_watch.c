@@ -18,6 +18,8 @@ struct slot {
 	struct migrating_watch *w;
 	enum migration_side side;
 	struct sample *sample; /* under way */
+	struct ip ip;	       /* who was asked last */
+	char failed[160];      /* a pod that failed may have been about to go: it counts if it is there in the next round */
 };
 
 struct migrating_watch {
@@ -46,8 +48,10 @@ int migrating_watch_new(struct loop *loop, struct http *http, struct migration *
 
 void migrating_watch_begin(struct migrating_watch *w)
 {
-	for (size_t i = 0; i < ARRAY_LEN(w->slots); i++)
+	for (size_t i = 0; i < ARRAY_LEN(w->slots); i++) {
 		sample_cancel(TAKE_PTR(w->slots[i].sample));
+		w->slots[i].failed[0] = '\0';
+	}
 	w->round_us = 0;
 }
 
@@ -64,7 +68,30 @@ static void on_sample(uint64_t latency_us, const char *text, void *arg)
 	struct slot *slot = arg;
 
 	slot->sample = NULL;
-	migration_sample(&slot->w->m->sides[slot->side], latency_us, text);
+	if (text && slot->side == MIGRATION_PODS)
+		migration_text(slot->failed, sizeof(slot->failed), *text ? text : "?");
+	else
+		migration_sample(&slot->w->m->sides[slot->side], latency_us, text);
+}
+
+static bool has(const struct migration_backends *pods, const struct ip *ip)
+{
+	for (size_t i = 0; i < pods->n; i++)
+		if (ip_eq(&pods->v[i].ip, ip))
+			return true;
+	return false;
+}
+
+/* The failures of the round before, of pods that are still behind the Service. */
+static void count_failed(struct migrating_watch *w, const struct migration_backends *pods)
+{
+	for (size_t i = 0; i < ARRAY_LEN(w->slots); i++) {
+		struct slot *slot = &w->slots[i];
+
+		if (slot->failed[0] && has(pods, &slot->ip))
+			migration_sample(&w->m->sides[slot->side], 0, slot->failed);
+		slot->failed[0] = '\0';
+	}
 }
 
 static void ask(struct slot *slot, const struct migration_check *check, const struct ip *ip, uint16_t port)
@@ -73,8 +100,11 @@ static void ask(struct slot *slot, const struct migration_check *check, const st
 	struct sample_target t = {.ip = *ip, .port = port, .path = p && p->type == CONF_PROBE_HTTP ? p->path : NULL,
 				  .is_tls = p && p->is_tls, .timeout_us = (p ? p->timeout_s : TIMEOUT_S) * USEC_PER_SEC};
 
-	if (!slot->sample) /* out of memory: one check less, which says nothing about the other end */
-		(void)sample_start(slot->w->loop, slot->w->http, &t, on_sample, slot, &slot->sample);
+	if (slot->sample)
+		return;
+	slot->ip = *ip;
+	/* Out of memory: one check less, which says nothing about the other end. */
+	(void)sample_start(slot->w->loop, slot->w->http, &t, on_sample, slot, &slot->sample);
 }
 
 void migrating_watch_ask(struct migrating_watch *w, const struct migration_check *check, const struct ip *own,
@@ -86,6 +116,7 @@ void migrating_watch_ask(struct migrating_watch *w, const struct migration_check
 	if (check->is_blind || now - w->round_us < ROUND_US - ROUND_US / 10) /* ticks are not exact */
 		return;
 	w->round_us = now;
+	count_failed(w, pods);
 	if (own->family)
 		ask(&w->slots[0], check, own, check->host_port);
 	for (size_t i = 0; i < n; i++) {

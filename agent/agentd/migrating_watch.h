@@ -15,7 +15,8 @@ DEFINE_CLEANUP(struct migrating_watch *, migrating_watch_free)
 
 /*
  * Starts a round, unless the last one began less than a second ago: this host at `own`, unless its family is 0, and some
- * of the pods, others each time. One that has not answered yet is not asked again.
+ * of the pods, others each time. One that has not answered yet is not asked again; one that failed counts with the
+ * next round, if it is a pod of the Service then: those that are about to go are no error.
  */
 void migrating_watch_ask(struct migrating_watch *w, const struct migration_check *check, const struct ip *own,
 			 const struct migration_backends *pods);

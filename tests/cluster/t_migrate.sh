@@ -47,6 +47,7 @@ trap 'lab_down; exit 130' INT TERM
 asker=$BUILD/tests/netns/story_peer
 migration() { ctl host1 migrate status ahch-to -o json | jq -r ".[0] | $1"; }
 migration_is() { is "$(migration .state)" "$1"; }
+is_at() { is "$(migration '"\(.state) \(.step) \(.restarts)"')" "$1"; }
 conditions_are() {
 	is "$(kubectl -n legacy get endpointslice ahch-to-mesh-ahch-to -o json |
 		jq -r '.endpoints[0].conditions | "\(.ready) \(.serving) \(.terminating)"')" "$1"
@@ -129,7 +130,7 @@ and_back() {
 	daemon_kill host1
 	sleep 1
 	daemon host1
-	check "killed and started, it goes on at its step" wait_for 20 is "$(sleep 4; migration '"\(.state) \(.step) \(.restarts)"')" "stepping 1 1"
+	check "killed and started, it goes on at its step" wait_for 20 is_at "stepping 1 1"
 	check "it arrives" wait_for 90 migration_is done
 	check "the host is ready" conditions_are "true true false"
 	check "Cilium has it as a backend" soon backend_is active
