@@ -8,6 +8,7 @@
 
 enum {
 	CHECKS_MIN = 5,	 /* before that nothing is said to be good */
+	SLOW_MIN = 10,	 /* nor to be slow: a machine that is busy for a second or two is not */
 	ERRORS_MIN = 2,	 /* one lost packet is no verdict */
 	LATENCY_FLOOR_US = 10 * 1000, /* this host's own answers take no time at all */
 };
@@ -97,5 +98,5 @@ enum migration_verdict migration_judge(const struct migration_samples *to, const
 		return MIGRATION_GOOD;
 	(void)err_set(ret_text, EIO, "answers take %" PRIu32 ".%" PRIu32 " ms, those of the other side %" PRIu32 ".%" PRIu32 " ms",
 		      a.latency_us / 1000, a.latency_us / 100 % 10, b.latency_us / 1000, b.latency_us / 100 % 10);
-	return MIGRATION_BAD;
+	return a.checks < SLOW_MIN ? MIGRATION_UNSURE : MIGRATION_BAD;
 }

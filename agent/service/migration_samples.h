@@ -38,7 +38,8 @@ enum migration_verdict {
 
 /*
  * Judges the side that receives traffic: bad with two errors and more if they are over the limit and the other side
- * has fewer, or if its median latency is more than `factor` times the other's, of which less than 10 ms counts as 10 ms.
+ * has fewer, or if, of ten checks and more, its median latency is more than `factor` times the other's, of which less
+ * than 10 ms counts as 10 ms.
  * The text says why, unless it is good.
  */
 enum migration_verdict migration_judge(const struct migration_samples *to, const struct migration_samples *from,

@@ -172,8 +172,12 @@ Test(migration, latency)
 		migration_sample(&m.sides[MIGRATION_PODS], 30 * MS, NULL);
 	}
 	cr_assert_eq(migration_tick(&m, &well) & MIGRATION_SAVE, 0);
-	for (int i = 0; i < 6; i++)
+	m.sides[MIGRATION_PODS] = (struct migration_samples){0};
+	for (int i = 0; i < 9; i++)
 		migration_sample(&m.sides[MIGRATION_PODS], 31 * MS, NULL);
+	m.held_us = 60 * USEC_PER_SEC;
+	cr_assert_eq(migration_tick(&m, &well) & MIGRATION_SAVE, 0); /* too few to be called slow, but it does not go on */
+	migration_sample(&m.sides[MIGRATION_PODS], 31 * MS, NULL);
 	(void)migration_tick(&m, &well);
 	rolled_back(&m, MIGRATION_ALL, "answers take 31.0 ms, those of the other side 1.0 ms");
 }
