@@ -194,6 +194,15 @@ static void list_soon(struct publish *p, struct slice *s)
 	p->list.due_us = MIN(p->list.due_us, s->due_us);
 }
 
+/* Of a refusal by an admission policy what it says itself; the API server puts names of policies before it. */
+static const char *refusal_of(const char *message)
+{
+	static const char before[] = " denied request: ";
+	const char *at = strstr(message, before);
+
+	return at ? at + sizeof(before) - 1 : message;
+}
+
 /* Puts the failure where a person sees it. */
 static void explain(struct slice *s, const struct kube_result *res)
 {
@@ -203,7 +212,7 @@ static void explain(struct slice *s, const struct kube_result *res)
 		(void)snprintf(text, sizeof(text), "an EndpointSlice %.100s is there that this host did not write",
 			       s->name);
 	else if (res->r == -EPERM)
-		(void)snprintf(text, sizeof(text), "the API server does not allow it: %.200s", res->message);
+		(void)snprintf(text, sizeof(text), "the API server does not allow it: %.200s", refusal_of(res->message));
 	else if (res->r == -ENOENT)
 		(void)snprintf(text, sizeof(text), "namespace %.60s is gone: %.150s", s->p->ns, res->message);
 	else
