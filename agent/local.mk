@@ -102,6 +102,7 @@ agent_libmesh_a_SOURCES += \
 	agent/probe/check_tcp.c agent/probe/check_tcp.h \
 	agent/probe/probe_state.c agent/probe/probe_state.h \
 	agent/probe/probes.c agent/probe/probes.h \
+	agent/probe/sample.c agent/probe/sample.h \
 	agent/probe/units.c agent/probe/units.h
 
 # forward: old ports of workloads that have moved
@@ -154,6 +155,11 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/service/addr_index.c agent/service/addr_index.h \
 	agent/service/id_table.c agent/service/id_table.h \
+	agent/service/migration.c agent/service/migration.h \
+	agent/service/migration_backends.c agent/service/migration_backends.h \
+	agent/service/migration_json.c \
+	agent/service/migration_plan.c agent/service/migration_plan.h \
+	agent/service/migration_samples.c agent/service/migration_samples.h \
 	agent/service/node_match.c agent/service/node_match.h \
 	agent/service/serve.c agent/service/serve.h \
 	agent/service/service.c agent/service/service.h \
@@ -271,6 +277,8 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/keeping.c agent/agentd/keeping.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
+	agent/agentd/migrating.c agent/agentd/migrating.h \
+	agent/agentd/migrating_watch.c agent/agentd/migrating_watch.h \
 	agent/agentd/names.c \
 	agent/agentd/own_address.c agent/agentd/own_address.h \
 	agent/agentd/resolv_conf.c agent/agentd/resolv_conf.h \
@@ -287,6 +295,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/view_dns.c \
 	agent/agentd/view_forward.c \
 	agent/agentd/view_identity.c \
+	agent/agentd/view_migrate.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
 	agent/agentd/view_shadow.c agent/agentd/view_shadow.h \
@@ -312,6 +321,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_forward.c \
 	agent/cli/cmd_leave.c \
 	agent/cli/cmd_map.c \
+	agent/cli/cmd_migrate.c \
 	agent/cli/cmd_monitor.c \
 	agent/cli/cmd_node.c \
 	agent/cli/cmd_policy.c agent/cli/cmd_policy.h \

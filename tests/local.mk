@@ -100,7 +100,7 @@ tests_unit_store_test_store_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/probe/test_probe
 TESTS += tests/unit/probe/test_probe
-tests_unit_probe_test_probe_SOURCES = tests/unit/probe/test_probes.c tests/unit/probe/test_state.c \
+tests_unit_probe_test_probe_SOURCES = tests/unit/probe/test_probes.c tests/unit/probe/test_sample.c tests/unit/probe/test_state.c \
 	tests/lib/fake_systemd.c tests/lib/fake_systemd.h
 tests_unit_probe_test_probe_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_probe_test_probe_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
@@ -209,7 +209,8 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/service/test_service
 TESTS += tests/unit/service/test_service
 tests_unit_service_test_service_SOURCES = tests/unit/service/objects.c tests/unit/service/objects.h \
-	tests/unit/service/test_decode.c tests/unit/service/test_node_match.c tests/unit/service/test_select.c tests/unit/service/test_serve.c \
+	tests/unit/service/test_decode.c tests/unit/service/test_migration.c tests/unit/service/test_migration_backends.c tests/unit/service/test_migration_plan.c \
+	tests/unit/service/test_node_match.c tests/unit/service/test_select.c tests/unit/service/test_serve.c \
 	tests/unit/service/test_table.c
 tests_unit_service_test_service_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_service_test_service_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -388,7 +389,7 @@ tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
-	tests/cluster/t_ipv6.sh tests/cluster/t_oracle.sh tests/cluster/t_policy.sh
+	tests/cluster/t_ipv6.sh tests/cluster/t_migrate.sh tests/cluster/t_oracle.sh tests/cluster/t_policy.sh
 cluster_programs = tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
@@ -420,7 +421,7 @@ check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
 	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
 	BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) $(run_suite)
-check-cluster: all $(cluster_programs)
+check-cluster: all $(cluster_programs) tests/netns/story_peer
 	$(srcdir)/tests/cluster/peers.sh build
 	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
@@ -440,11 +441,11 @@ CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
-	tests/netns/story_guard.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
+	tests/netns/story_guard.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
 	tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh \
-	tests/netns/story_portal.sh
+	tests/netns/story_migrate.sh tests/netns/story_portal.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

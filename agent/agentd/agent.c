@@ -237,6 +237,7 @@ void agent_free(struct agent *a)
 	ctl_server_free(a->ctl);
 	sync_free(a->sync);
 	serving_free(a->serving);
+	migrating_free(a->migrating);
 	forwards_free(a->forwards);
 	registration_free(a->registration);
 	lease_free(a->lease);

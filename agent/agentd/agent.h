@@ -8,6 +8,7 @@
 #include "agentd/guarding.h"
 #include "agentd/health.h"
 #include "agentd/keeping.h"
+#include "agentd/migrating.h"
 #include "agentd/resolved.h"
 #include "agentd/servers.h"
 #include "agentd/serving.h"
@@ -55,6 +56,7 @@ struct agent {
 	struct guarding *guarding; /* with the world, as the next */
 	struct shadowing *shadowing;
 	struct sync *sync;
+	struct migrating *migrating; /* before the serving, which asks it for roles */
 	struct serving *serving;
 	struct forwards *forwards; /* from when the Services are known */
 	struct registration *registration;
@@ -101,6 +103,9 @@ void agent_set_state(struct agent *a, enum agent_state state, const char *text);
  * part in time: then nothing has changed. With `is_forced` only this host's side is taken down, the API is not asked.
  */
 int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct err *reterr);
+
+/* Stands behind Services, in boot.c, with the roles that migrations give. 0 or -errno. */
+int agent_serve(struct agent *a);
 
 /* Withdraws this host from all Services, in membership.c; it stays a member. `call` is answered when they are told. */
 int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr);

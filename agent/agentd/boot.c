@@ -74,6 +74,13 @@ void boot_config(const json_t *configmap, void *arg)
 	loop_exit(a->loop, 0); /* the unit restarts us; the kernel keeps what is in force meanwhile */
 }
 
+int agent_serve(struct agent *a)
+{
+	const struct serving_roles roles = {.fn = migrating_role, .arg = a->migrating};
+
+	return serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &roles, &a->serving);
+}
+
 static int start_world(struct agent *a, struct err *reterr)
 {
 	const struct sync_callbacks callbacks = {.on_change = apply_want, .on_namespace = on_namespace, .on_config = boot_config,
@@ -106,7 +113,10 @@ static int start_world(struct agent *a, struct err *reterr)
 				      .ports = a->world->ports, .nodes = a->world->nodes,
 				      .cilium_namespace = a->join.cilium_namespace,
 				      .has_node_labels = a->config.has_node_selector_labels};
-	r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);
+	r = migrating_new(a, &a->migrating, reterr);
+	if (r < 0)
+		return r;
+	r = agent_serve(a);
 	if (r == 0)
 		r = sync_new(a->loop, a->client, a->config.has_slices, &tables, &callbacks, &a->sync);
 	return r < 0 ? err_set(reterr, -r, "cannot start to read from the API server: %s", err_name(r)) : 0;

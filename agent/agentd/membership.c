@@ -48,7 +48,8 @@ static void stop_membership(struct agent *a)
 	/* of what is no more */
 	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "host.enrolment",
 						 "policy.audit",       "policy.guard",	   "policy.guard-restore",
-						 "policy.guard-state", "policy.shadow",	   "policy.shadow-state"};
+						 "policy.guard-state", "policy.shadow",	   "policy.shadow-state",
+						 "migrate.state",      "migrate.rolled-back"};
 
 	kube_cancel(a->boot_op);
 	a->boot_op = NULL;
@@ -57,6 +58,8 @@ static void stop_membership(struct agent *a)
 	a->sync = NULL;
 	serving_free(a->serving);
 	a->serving = NULL;
+	migrating_free(a->migrating);
+	a->migrating = NULL;
 	forwards_free(a->forwards);
 	a->forwards = NULL;
 	lease_free(a->lease);
@@ -315,7 +318,7 @@ static void on_leave_timer(void *arg)
 	registration_stay(a->registration);
 	if (a->serving) { /* a drain cannot be taken back: what it withdrew is published by a new one */
 		serving_free(TAKE_PTR(a->serving));
-		r = serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &a->serving);
+		r = agent_serve(a);
 	}
 	if (r < 0)
 		log_event(LOG_ERR, "serve.memory", "cannot stand behind services any more; restart the daemon", F_ERRNO(r));

@@ -15,6 +15,8 @@ struct serving {
 	const struct conf *conf;
 	const struct join_state *join;
 	const struct service_table *services;
+	struct serving_roles roles;
+	bool is_draining;
 	struct publish *publish;
 	struct probes *probes;
 	struct service_events *events;
@@ -47,7 +49,7 @@ static int join_addresses(const struct join_state *join, struct buf *text)
 }
 
 int serving_new(struct loop *loop, struct kube_client *client, const struct conf *conf, const struct join_state *join,
-		const struct service_table *services, struct serving **ret)
+		const struct service_table *services, const struct serving_roles *roles, struct serving **ret)
 {
 	CLEANUP(serving_free) struct serving *s = calloc(1, sizeof(*s));
 	CLEANUP(buf_done) struct buf addresses = {0};
@@ -60,6 +62,7 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 	s->conf = conf;
 	s->join = join;
 	s->services = services;
+	s->roles = *roles;
 	s->is_stale = true;
 	s->ports = calloc(conf->named_ports.n + 1, sizeof(*s->ports));
 	if (!s->ports)
@@ -124,12 +127,17 @@ static int look_at_health(struct planning *p, const char *service)
 static int plan_service(const struct kube_service *svc, void *arg)
 {
 	struct planning *p = arg;
+	struct serve_role role = {0};
 	int r;
 
 	if (!serve_matches(svc, &p->host))
 		return 0;
 	r = look_at_health(p, svc->name);
-	return r < 0 ? r : serve_plan_add(&p->plan, svc, &p->host);
+	if (r < 0)
+		return r;
+	p->s->roles.fn(svc->name, &role, p->s->roles.arg);
+	serve_host_apply(&p->host, &role);
+	return serve_plan_add(&p->plan, svc, &p->host);
 }
 
 /* What is wrong with a Service in the words of an Event. False: nothing that a person should hear of. */
@@ -262,6 +270,55 @@ int serving_reload(struct serving *s)
 	return 0;
 }
 
+void serving_roles_changed(struct serving *s)
+{
+	on_change(s);
+}
+
+static const struct serve_entry *entry_of(const struct serving *s, const char *service)
+{
+	for (size_t i = 0; i < s->plan.n; i++)
+		if (str_eq(s->plan.v[i].service, service))
+			return &s->plan.v[i];
+	return NULL;
+}
+
+int serving_look(struct serving *s, const char *service, struct serving_state *ret)
+{
+	static const int families[2] = {AF_INET, AF_INET6};
+	const struct serve_entry *e = entry_of(s, service);
+	const char *status = e ? publish_status(s->publish, service) : NULL;
+	int failure = e ? publish_failure(s->publish, service) : 0;
+
+	*ret = (struct serving_state){.is_served = e && (e->status == SERVE_OK || e->status == SERVE_STOPPED), .is_known = true};
+	if (!e)
+		ret->text = "no Service of this name is to be served by this host";
+	else if (!ret->is_served)
+		ret->text = e->reason;
+	else if (s->is_draining)
+		ret->text = "this host is drained";
+	else if (s->is_stale || !status || *status)
+		ret->text = status && *status ? status : "not published yet";
+	ret->is_refused = failure == -EPERM || failure == -EINVAL || failure == -EEXIST;
+	for (size_t f = 0; e && f < 2; f++) {
+		struct probes_view view;
+		int r;
+
+		if (e->status != SERVE_STOPPED && !e->slice[f])
+			continue;
+		r = probes_get(s->probes, service, families[f], &view);
+		if (r < 0)
+			return r;
+		ret->is_known &= view.is_known;
+		ret->is_ready |= view.is_ready;
+		if (!view.is_ready)
+			ret->health = view.text;
+		if (e->is_held[f] && !ret->text)
+			ret->text = "the health probes have not decided yet";
+	}
+	return 0;
+}
+
 void serving_kick(struct serving *s)
 {
 	publish_kick(s->publish);
@@ -269,6 +326,7 @@ void serving_kick(struct serving *s)
 
 int serving_drain(struct serving *s, uint64_t max_s, void (*on_done)(size_t n_left, void *arg), void *arg)
 {
+	s->is_draining = true;
 	return publish_drain(s->publish, MIN(s->conf->drain_time_s, max_s) * USEC_PER_SEC, on_done, arg);
 }
 

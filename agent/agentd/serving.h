@@ -9,9 +9,15 @@
 
 struct serving;
 
+/* Asked for each Service before its slice is made; `ret` is set to serve as ever. */
+struct serving_roles {
+	void (*fn)(const char *service, struct serve_role *ret, void *arg);
+	void *arg;
+};
+
 /* All borrowed, outlive the serving. 0 or -errno. */
 int serving_new(struct loop *loop, struct kube_client *client, const struct conf *conf, const struct join_state *join,
-		const struct service_table *services, struct serving **ret);
+		const struct service_table *services, const struct serving_roles *roles, struct serving **ret);
 /* Stops; what was published stays. */
 void serving_free(struct serving *s);
 DEFINE_CLEANUP(struct serving *, serving_free)
@@ -24,6 +30,21 @@ int serving_reload(struct serving *s);
 
 /* Looks at the Services if something changed, and publishes for `own` addresses. 0 or -ENOMEM. */
 int serving_update(struct serving *s, const struct ip *own, size_t n_own);
+
+/* A role is another one: looks at once. */
+void serving_roles_changed(struct serving *s);
+
+/* How this host stands to one Service. */
+struct serving_state {
+	bool is_served;	  /* it names this host, which may serve it and has an address and a port for it */
+	const char *text; /* why the API does not have what it should have, or why it is not served; NULL = it has */
+	bool is_refused;  /* by the API server, which only a person can change */
+	bool is_known;	  /* the health probes have decided, in all families that are published */
+	bool is_ready;	  /* they say that it is, in one family at least: whatever the role */
+	const char *health; /* why not */
+};
+/* Texts are valid until the loop runs. -ENOMEM. */
+int serving_look(struct serving *s, const char *service, struct serving_state *ret);
 
 /* A new credential came: compare with the API at once. */
 void serving_kick(struct serving *s);

@@ -528,6 +528,10 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_DNS_QUERY, .handle = view_dns_query},
 	{.name = CTL_VERB_DNS_LEARNED, .handle = view_dns_learned},
 	{.name = CTL_VERB_FORWARD_LIST, .handle = view_forward_list},
+	{.name = CTL_VERB_MIGRATE_PLAN, .handle = view_migrate_plan},
+	{.name = CTL_VERB_MIGRATE_STATUS, .handle = view_migrate_status},
+	{.name = CTL_VERB_MIGRATE_START, .is_write = true, .handle = view_migrate_start},
+	{.name = CTL_VERB_MIGRATE_SET, .is_write = true, .handle = view_migrate_set},
 	{.name = CTL_VERB_DRAIN, .is_write = true, .start = drain},
 	{.name = CTL_VERB_LEAVE, .is_write = true, .start = leave},
 };

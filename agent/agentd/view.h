@@ -11,6 +11,11 @@ int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 
 int view_forward_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
+int view_migrate_plan(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+int view_migrate_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+int view_migrate_start(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+int view_migrate_set(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+
 int view_identity_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 int view_identity_get(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 

@@ -56,7 +56,7 @@ struct cmd_args {
 };
 
 struct cmd {
-	const char *noun, *verb; /* verb NULL: the noun alone is the command */
+	const char *noun, *verb; /* verb NULL: the noun alone is the command; after those with verbs, if there are any */
 	const char *args;	 /* positional ones in help; NULL = none */
 	int min_args, max_args;
 	const char *help; /* one line, without a full stop */
@@ -78,6 +78,7 @@ extern const struct cmd cmd_dns_table[];
 extern const struct cmd cmd_monitor_table[];
 extern const struct cmd cmd_drain_table[];
 extern const struct cmd cmd_forward_table[];
+extern const struct cmd cmd_migrate_table[];
 extern const struct cmd cmd_leave_table[];
 extern const struct cmd cmd_bugreport_table[];
 extern const struct cmd cmd_config_table[];

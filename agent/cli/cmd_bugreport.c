@@ -150,6 +150,7 @@ static int collect(struct report *rep, const struct cli *cli)
 	static const char *const verbs[] = {
 		CTL_VERB_STATUS,       CTL_VERB_IDENTITY_LIST, CTL_VERB_NODE_LIST, CTL_VERB_POLICY_LIST,
 		CTL_VERB_SERVICE_LIST, CTL_VERB_IPCACHE_LIST,  CTL_VERB_MAP_LIST,  CTL_VERB_DNS_STATUS,
+		CTL_VERB_MIGRATE_STATUS,
 	};
 	static const struct {
 		const char *name, *argv[8];

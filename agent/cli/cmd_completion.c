@@ -45,6 +45,19 @@ static bool is_first_of_noun(const struct cmd *table, const struct cmd *c)
 	return true;
 }
 
+/* After a noun that has verbs: these, and what the noun takes without one. `c` is its first command. */
+static void print_noun_case(const struct cli *cli, const struct cmd *table, const struct cmd *c)
+{
+	(void)fprintf(cli->out, "\t\"%s\") words=\"", c->noun);
+	for (const struct cmd *v = table; v->noun; v++)
+		if (v->verb && str_eq(v->noun, c->noun))
+			(void)fprintf(cli->out, "%s%s", v == c ? "" : " ", v->verb);
+	for (const struct cmd *v = table; v->noun; v++)
+		if (!v->verb && str_eq(v->noun, c->noun))
+			print_opt_words(cli, v->opts);
+	(void)fprintf(cli->out, "\" ;;\n");
+}
+
 /* "case" arms: words after nothing, after a noun, after a whole command. */
 static void print_cases(const struct cli *cli)
 {
@@ -56,17 +69,13 @@ static void print_cases(const struct cli *cli)
 	(void)fprintf(cli->out, "help\" ;;\n");
 	for (const struct cmd *const *t = cli->tables; *t; t++)
 		for (const struct cmd *c = *t; c->noun; c++) {
-			if (c->verb && is_first_of_noun(*t, c)) {
-				(void)fprintf(cli->out, "\t\"%s\") words=\"", c->noun);
-				for (const struct cmd *v = *t; v->noun; v++)
-					if (str_eq(v->noun, c->noun))
-						(void)fprintf(cli->out, "%s%s", v == c ? "" : " ", v->verb);
-				(void)fprintf(cli->out, "\" ;;\n");
-			}
-			(void)fprintf(cli->out, "\t\"%s%s%s\") words=\"", c->noun, c->verb ? " " : "",
-				      c->verb ? c->verb : "");
-			if (c->opts)
-				print_opt_words(cli, c->opts);
+			if (c->verb && is_first_of_noun(*t, c))
+				print_noun_case(cli, *t, c);
+			if (c->verb)
+				(void)fprintf(cli->out, "\t\"%s %s\") words=\"", c->noun, c->verb);
+			else /* with verbs before it, it takes another word */
+				(void)fprintf(cli->out, "\t\"%s%s) words=\"", c->noun, is_first_of_noun(*t, c) ? "\"" : " \"*");
+			print_opt_words(cli, c->opts);
 			(void)fprintf(cli->out, "\" ;;\n");
 		}
 }

@@ -57,7 +57,7 @@ static char *join_all(const struct cmd_args *args, const char *name)
 static int read_arguments(const struct cmd_args *args, struct add *a, struct err *err)
 {
 	CLEANUP(free) char *labels = join_all(args, "labels"), *addresses = join_all(args, "address");
-	const char *ttl = cmd_opt(args, "ttl");
+	const char *ttl = cmd_opt(args, "ttl"), *weigh = cmd_opt(args, "weigh");
 	uint64_t ttl_us = TTL_DEFAULT_S * UINT64_C(1000000);
 	int r;
 
@@ -71,6 +71,8 @@ static int read_arguments(const struct cmd_args *args, struct add *a, struct err
 		r = address_list_parse(addresses, &a->addresses, err);
 	if (r == 0 && ttl && str_to_usec(ttl, &ttl_us) < 0)
 		return err_set(err, EINVAL, "--ttl %.40s: write 15m or 1h", ttl);
+	if (r == 0 && weigh && !str_eq(weigh, "yes") && !str_eq(weigh, "no"))
+		return err_set(err, EINVAL, "--weigh %.40s: yes or no", weigh);
 	a->ttl_s = ttl_us / 1000000;
 	for (size_t i = 0; r == 0 && i < a->services.n; i++)
 		if (!str_is_dns_label(a->services.v[i]))
@@ -132,6 +134,7 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 	CLEANUP(add_done) struct add a = {0};
 	CLEANUP(enrol_result_done) struct enrol_result res = {0};
 	CLEANUP(secret_free) char *token = NULL;
+	const char *weigh = cmd_opt(args, "weigh");
 	struct enrol_options o;
 	struct err err = {0};
 	int r = read_arguments(args, &a, &err);
@@ -150,6 +153,8 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 		.labels = a.labels,
 		.addresses = a.has_addresses ? &a.addresses : NULL,
 		.services = a.has_services ? &a.services : NULL,
+		.has_weigh = weigh != NULL,
+		.may_weigh = weigh && str_eq(weigh, "yes"),
 		.service_account = cmd_opt(args, "service-account"),
 		.cilium_namespace = cmd_opt(args, "cilium-namespace"),
 		.servers = &a.servers,
@@ -217,6 +222,7 @@ static const struct cmd_opt add_opts[] = {
 	{"labels", 'l', "KEY=VALUE,...", "labels that policies select the host by", true},
 	{"address", 'a', "IP|CIDR,...", "addresses that the host may have", true},
 	{"serve", 's', "SERVICE,...", "Services of the namespace that the host may stand behind", true},
+	{"weigh", 0, "yes|no", "let it give its endpoints weights, for meshctl migrate --by weights (no)", false},
 	{"ttl", 0, "DURATION", "how long the join token lives, 10m to 24h (15m)", false},
 	{"server", 0, "URL,...", "API servers as the host reaches them, else that of the kubeconfig", true},
 	{"service-account", 0, "NAME", "service account in the host's identity (mesh-external-host)", false},

@@ -132,6 +132,26 @@
  *     "failed": COUNT of connections, "more_callers": COUNT of addresses that were forgotten,
  *     "callers": [{"address": ip, "connections": COUNT, "active": COUNT, "first_seen_ms": COUNT ago, "last_seen_ms": COUNT}]}]
  *
+ * migrate.plan MIGRATE -> what migrate.start would do; shares are thousandths of new connections
+ *   { "service", "namespace", "to": "host" | "pods", "by": "turns" | "weights", "pods": COUNT of other ready endpoints,
+ *     "host_permille": COUNT as it is now, "interval_s": COUNT, "max_errors_permille": COUNT, "max_latency_factor": COUNT,
+ *     "check"?: {"type": "tcp" | "http" | "https", "host_port": COUNT, "path"?},
+ *     "steps": [{"host_permille": COUNT expected, "hold_ms": COUNT, "standby": bool, "weight"?: COUNT, "on_ms"?: COUNT of
+ *                each "window_ms"?: COUNT that the host is ready}],
+ *     "notes": [text], "refusal"?: text why it cannot begin }
+ *   MIGRATE is {"service", "to", "by"?, "step_permille"?: COUNT, "interval_s"?: COUNT, "max_errors_permille"?: COUNT,
+ *     "max_latency_factor"?: COUNT}
+ * migrate.start MIGRATE -> as an element of migrate.status; busy while one of the Service is under way
+ * migrate.status {"service"?} -> those under way, and the last one of each Service; not-found for an unknown Service
+ *   [{"service", "namespace", "to", "by", "state": "checking" | "stepping" | "paused" | "done" | "rolled-back" | "aborted",
+ *     "running": bool, "step": COUNT, "steps": COUNT of all, "pods": COUNT, "host_permille": COUNT expected, "standby": bool,
+ *     "weight"?: COUNT, "held_ms"?: COUNT of "hold_ms"?: COUNT, "waiting"?: text why it does not go on,
+ *     "reason"?: text why it ended, "restarts": COUNT of the daemon meanwhile, "connections"?: COUNT that are open to the
+ *     port of this host, "sides": {"host": SIDE, "pods": SIDE}}]
+ *   SIDE is {"checks": COUNT, "errors": COUNT, "latency_us": COUNT, "error"?: text of the last one}, of this step
+ * migrate.set {"service", "action": "pause" | "resume" | "abort"} -> as an element of migrate.status, or {} for one that
+ *   was only a memory; not-found
+ *
  * drain {} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes
  *   drain-time and up to 10 seconds more if the API server does not answer: less than CTL_DRAIN_S.
  *
@@ -171,6 +191,10 @@
 #define CTL_VERB_DNS_QUERY     "dns.query"
 #define CTL_VERB_DNS_LEARNED   "dns.learned"
 #define CTL_VERB_FORWARD_LIST  "forward.list"
+#define CTL_VERB_MIGRATE_PLAN	"migrate.plan"
+#define CTL_VERB_MIGRATE_STATUS "migrate.status"
+#define CTL_VERB_MIGRATE_START	"migrate.start" /* writes */
+#define CTL_VERB_MIGRATE_SET	"migrate.set"	/* writes */
 #define CTL_VERB_DRAIN	       "drain"   /* writes */
 #define CTL_VERB_LEAVE	       "leave"   /* writes */
 

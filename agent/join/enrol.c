@@ -181,6 +181,7 @@ static int fill_options(struct enrol *e)
 	o->labels = o->labels ? o->labels : c->labels;
 	o->addresses = o->addresses || !c->addresses.n ? o->addresses : &c->addresses;
 	o->services = o->services ? o->services : &c->services;
+	o->may_weigh = o->has_weigh ? o->may_weigh : c->may_weigh;
 	if (!o->namespace)
 		return missing(e, "--namespace, the one that the host's workload belongs to,");
 	if (!o->labels)
@@ -198,6 +199,8 @@ static int fill_options(struct enrol *e)
 		r = note_change(e, "addresses", e->addresses, addresses);
 	if (r == 0 && c->has_services)
 		r = note_change(e, "services", wanted, services);
+	if (r == 0 && c->has_services)
+		r = note_change(e, "weights", o->may_weigh ? "yes" : "no", c->may_weigh ? "yes" : "no");
 	if (r == 0 && c->service_account)
 		r = note_change(e, "service account", o->service_account, c->service_account);
 	return r;
@@ -491,6 +494,7 @@ int enrol_host(const struct kube_session *s, const struct enrol_options *o, stru
 		.addresses = e.addresses,
 		.labels = e.labels,
 		.services = e.o.services,
+		.may_weigh = e.o.may_weigh,
 		.security_labels = e.security_labels,
 		.anchor_uid = e.anchor_uid,
 	};

@@ -141,10 +141,13 @@ static int read_services(struct reading *r)
 	r->c->has_services = true;
 	json_array_foreach(json_object_get(role, "rules"), i, rule)
 	{
-		const char *verb = json_string_value(json_array_get(json_object_get(rule, "verbs"), 0));
+		const json_t *verbs = json_object_get(rule, "verbs");
+		const char *verb = json_string_value(json_array_get(verbs, 0));
+		const char *second = json_string_value(json_array_get(verbs, 1));
 
 		if (!verb || !str_eq(verb, "serve"))
 			continue;
+		r->c->may_weigh = second && str_eq(second, "weigh");
 		json_array_foreach(json_object_get(rule, "resourceNames"), k, v)
 			if (json_string_value(v) && strv_add(&r->c->services, json_string_value(v)) < 0)
 				return no_memory(r);

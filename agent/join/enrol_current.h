@@ -14,6 +14,7 @@ struct enrol_current {
 	struct address_list addresses;
 	bool has_services; /* its Role says it */
 	struct strv services;
+	bool may_weigh; /* give them weights */
 	char *service_account;
 };
 

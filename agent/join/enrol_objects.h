@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/str.h"
@@ -12,6 +13,7 @@ struct enrol_spec {
 	const char *addresses;	/* as in the annotation */
 	const char *labels;	/* as in the annotation */
 	const struct strv *services;
+	bool may_weigh;
 	uint32_t identity;
 	const json_t *security_labels;
 	const char *anchor_uid; /* of the Namespace mesh-hosts, owner of the CiliumNode */

@@ -32,10 +32,16 @@ void publish_slice_adopt(struct slice *s)
 	json_t *mine = json_array_get(json_object_get(s->desired, "endpoints"), 0);
 	json_t *there = json_array_get(json_object_get(s->existing, "endpoints"), 0);
 	json_t *conditions = json_object_get(there, "conditions");
+	json_t *weight = json_object_get(json_at(s->existing, "metadata.annotations"), SERVE_WEIGHT_ANNOTATION);
 
 	/* Out of memory: not ready is told until the probes have decided. */
-	if (s->is_held && mine && json_is_object(conditions))
-		(void)json_object_set(mine, "conditions", conditions);
+	if (!s->is_held || !mine || !json_is_object(conditions))
+		return;
+	(void)json_object_set(mine, "conditions", conditions);
+	if (json_is_string(weight)) /* there are annotations: the admission policy wants one */
+		(void)json_object_set(json_at(s->desired, "metadata.annotations"), SERVE_WEIGHT_ANNOTATION, weight);
+	else
+		(void)json_object_del(json_at(s->desired, "metadata.annotations"), SERVE_WEIGHT_ANNOTATION); /* -1: it has none */
 }
 
 void publish_slice_found(struct slice *s, json_t *obj)
@@ -188,6 +194,15 @@ static void list_soon(struct publish *p, struct slice *s)
 	p->list.due_us = MIN(p->list.due_us, s->due_us);
 }
 
+/* Of a refusal by an admission policy what it says itself; the API server puts names of policies before it. */
+static const char *refusal_of(const char *message)
+{
+	static const char before[] = " denied request: ";
+	const char *at = strstr(message, before);
+
+	return at ? at + sizeof(before) - 1 : message;
+}
+
 /* Puts the failure where a person sees it. */
 static void explain(struct slice *s, const struct kube_result *res)
 {
@@ -197,7 +212,7 @@ static void explain(struct slice *s, const struct kube_result *res)
 		(void)snprintf(text, sizeof(text), "an EndpointSlice %.100s is there that this host did not write",
 			       s->name);
 	else if (res->r == -EPERM)
-		(void)snprintf(text, sizeof(text), "the API server does not allow it: %.200s", res->message);
+		(void)snprintf(text, sizeof(text), "the API server does not allow it: %.200s", refusal_of(res->message));
 	else if (res->r == -ENOENT)
 		(void)snprintf(text, sizeof(text), "namespace %.60s is gone: %.150s", s->p->ns, res->message);
 	else

@@ -179,6 +179,7 @@ static int read_switches(const json_t *map, struct cilium_config *c, struct err 
 		{"enable-node-selector-labels", false, &c->has_node_selector_labels},
 		{"enable-l7-proxy", true, &c->has_l7_proxy},
 		{"policy-audit-mode", false, &c->has_audit_mode},
+		{"bpf-lb-algorithm-annotation", false, &c->has_algorithm_annotation},
 	};
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
@@ -197,6 +198,7 @@ static int read_replacement(const json_t *map, struct cilium_config *c, struct e
 	bool has_node_port = false;
 	int r = read_bool(map, "enable-node-port", false, &has_node_port, reterr);
 
+	c->has_maglev = str_eq(value_of(map, "bpf-lb-algorithm", "random"), "maglev");
 	c->has_kube_proxy_replacement = str_eq(mode, "true") || str_eq(mode, "strict") || has_node_port;
 	return r;
 }

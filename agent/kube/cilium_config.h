@@ -37,6 +37,8 @@ struct cilium_config {
 	bool has_l7_proxy;
 	bool has_kube_proxy_replacement; /* Cilium translates node ports and load balancers, too, before policy is asked */
 	bool has_audit_mode;
+	bool has_maglev; /* for packets; connections of pods and nodes are balanced at random all the same */
+	bool has_algorithm_annotation; /* Services choose theirs by service.cilium.io/lb-algorithm */
 	uint32_t fqdn_min_ttl_s;  /* tofqdns-min-ttl */
 	uint32_t fqdn_max_ips;	  /* tofqdns-endpoint-max-ip-per-hostname; 0 = our limit */
 	uint32_t fqdn_max_zombies; /* tofqdns-max-deferred-connection-deletes; 0 = our limit */

@@ -18,7 +18,7 @@
 #define SO_COOKIE 57
 #endif
 
-enum { ANSWER_MAX = 2048, STALE_MAX = 16 };
+enum { ANSWER_MAX = 2048, LIST_MAX = 32768, STALE_MAX = 16, TCP_STATE_ESTABLISHED = 1 };
 
 struct sock_diag {
 	int fd;
@@ -135,4 +135,63 @@ int sock_diag_probe(struct sock_diag *d, uint8_t proto)
 	pair.local = pair.remote = ip_from_bytes(AF_INET, &sa.sin_addr);
 	pair.local_port = ntohs(sa.sin_port);
 	return sock_diag_cookie(d, &pair, &cookie) == 0 && cookie == own ? 0 : -EOPNOTSUPP;
+}
+
+/* One part of a list. 1 when it was the last one. */
+static int count_part(const struct nlmsghdr *nl, size_t len, uint32_t seq, uint16_t local_port, uint64_t *n)
+{
+	for (; NLMSG_OK(nl, len); nl = NLMSG_NEXT(nl, len)) {
+		const struct inet_diag_msg *m = NLMSG_DATA(nl);
+
+		if (nl->nlmsg_seq != seq)
+			continue; /* of a list that was given up */
+		if (nl->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (nl->nlmsg_type == NLMSG_ERROR)
+			return nl->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)) ? -EBADMSG
+										      : ((const struct nlmsgerr *)NLMSG_DATA(nl))->error;
+		if (nl->nlmsg_len >= NLMSG_LENGTH(sizeof(*m)) && ntohs(m->id.idiag_sport) == local_port)
+			++*n;
+	}
+	return 0;
+}
+
+static int count_family(struct sock_diag *d, uint8_t family, uint16_t local_port, uint64_t *n)
+{
+	struct request q = {
+		.nl = {.nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		       .nlmsg_seq = ++d->seq},
+		.diag = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << TCP_STATE_ESTABLISHED,
+			 .id = {.idiag_sport = htons(local_port)}},
+	};
+	union {
+		struct nlmsghdr nl;
+		char bytes[LIST_MAX];
+	} in;
+
+	if (send(d->fd, &q, sizeof(q), 0) < 0)
+		return -errno;
+	for (;;) { /* the kernel makes the next part while this one is read */
+		ssize_t len = recv(d->fd, &in, sizeof(in), 0);
+		int r;
+
+		if (len < 0)
+			return -errno;
+		r = count_part(&in.nl, (size_t)len, d->seq, local_port, n);
+		if (r)
+			return r < 0 ? r : 0;
+	}
+}
+
+int sock_diag_count(struct sock_diag *d, uint16_t local_port, uint64_t *ret)
+{
+	uint64_t n = 0;
+	int r = count_family(d, AF_INET, local_port, &n);
+
+	if (r == 0)
+		r = count_family(d, AF_INET6, local_port, &n);
+	if (r < 0)
+		return r;
+	*ret = n;
+	return 0;
 }

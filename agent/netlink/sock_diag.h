@@ -35,3 +35,9 @@ int sock_diag_cookie(struct sock_diag *d, const struct sock_pair *pair, uint64_t
  * as if there were no such socket. 0; -EOPNOTSUPP; errno of socket(2) and bind(2).
  */
 int sock_diag_probe(struct sock_diag *d, uint8_t proto);
+
+/*
+ * How many TCP connections to a local port are established, of both families. 0; -EAGAIN if the kernel was interrupted;
+ * other errno where it cannot tell.
+ */
+int sock_diag_count(struct sock_diag *d, uint16_t local_port, uint64_t *ret);

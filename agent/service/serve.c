@@ -2,6 +2,7 @@
 #include "service/serve.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -103,6 +104,23 @@ char *serve_slice_name(const char *service, const char *host, int family)
 	return cut;
 }
 
+void serve_host_apply(struct serve_host *h, const struct serve_role *role)
+{
+	h->weight = role->weight;
+	for (size_t i = 0; i < ARRAY_LEN(h->state); i++) {
+		struct serve_state *s = &h->state[i];
+
+		if (!s->is_ready)
+			continue; /* it has a reason of its own, which comes first */
+		s->is_held |= role->is_held;
+		if (!role->is_standby)
+			continue;
+		s->is_ready = false;
+		s->is_serving = s->is_terminating = true;
+		s->text = role->text;
+	}
+}
+
 static const struct serve_named_port *named_port(const struct serve_host *h, const char *name,
 						 uint8_t proto)
 {
@@ -182,12 +200,23 @@ static json_t *make_labels(const struct kube_service *s)
 	return labels;
 }
 
+static int set_weight(json_t *slice, uint16_t weight)
+{
+	char text[8];
+
+	if (weight == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%u", weight);
+	return json_object_set_new(json_object_get(slice, "metadata"), "annotations",
+				   json_pack("{s:s}", SERVE_WEIGHT_ANNOTATION, text));
+}
+
 /* The whole object; takes `ports`. NULL when out of memory. */
 static json_t *make_slice(const struct kube_service *s, const struct serve_host *h,
 			  const char *name,
 			  const struct ip *ip, json_t *ports)
 {
-	json_t *labels = make_labels(s), *ep = make_endpoint(s, h, ip);
+	json_t *labels = make_labels(s), *ep = make_endpoint(s, h, ip), *slice;
 
 	if (!labels || !ep || !ports) {
 		json_decref(labels);
@@ -195,12 +224,17 @@ static json_t *make_slice(const struct kube_service *s, const struct serve_host 
 		json_decref(ports);
 		return NULL;
 	}
-	return json_pack("{s:s,s:s,s:{s:s,s:s,s:o,s:[{s:s,s:s,s:s,s:s}]},s:s,s:[o],s:o}",
-			 "apiVersion",
-			 "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata", "name", name,
-			 "namespace", s->ns, "labels", labels, "ownerReferences", "apiVersion", "v1",
-			 "kind", "Service", "name", s->name, "uid", s->uid ? s->uid : "", "addressType",
-			 ip->family == AF_INET ? "IPv4" : "IPv6", "endpoints", ep, "ports", ports);
+	slice = json_pack("{s:s,s:s,s:{s:s,s:s,s:o,s:[{s:s,s:s,s:s,s:s}]},s:s,s:[o],s:o}",
+			  "apiVersion",
+			  "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata", "name", name,
+			  "namespace", s->ns, "labels", labels, "ownerReferences", "apiVersion", "v1",
+			  "kind", "Service", "name", s->name, "uid", s->uid ? s->uid : "", "addressType",
+			  ip->family == AF_INET ? "IPv4" : "IPv6", "endpoints", ep, "ports", ports);
+	if (slice && set_weight(slice, h->weight) < 0) {
+		json_decref(slice);
+		return NULL;
+	}
+	return slice;
 }
 
 static bool service_has_family(const struct kube_service *s, uint8_t family)
@@ -399,6 +433,14 @@ static bool owner_same(const json_t *a, const json_t *b)
 	return false;
 }
 
+static bool weight_same(const json_t *a, const json_t *b)
+{
+	const json_t *u = json_object_get(json_object_get(a, "annotations"), SERVE_WEIGHT_ANNOTATION);
+	const json_t *v = json_object_get(json_object_get(b, "annotations"), SERVE_WEIGHT_ANNOTATION);
+
+	return (!u && !v) || json_equal(u, v);
+}
+
 bool serve_slice_same(const json_t *desired, const json_t *existing)
 {
 	const json_t *a = json_object_get(desired, "metadata"), *b = json_object_get(existing,
@@ -412,7 +454,7 @@ bool serve_slice_same(const json_t *desired, const json_t *existing)
 		if ((u || v) && !json_equal(u, v))
 			return false;
 	}
-	return owner_same(a, b) &&
+	return owner_same(a, b) && weight_same(a, b) &&
 	       str_eq(text_at(desired, "addressType"), text_at(existing, "addressType")) &&
 	       ports_same(json_object_get(desired, "ports"), json_object_get(existing, "ports")) &&
 	       endpoints_same(json_object_get(desired, "endpoints"),

@@ -19,6 +19,7 @@
 #define SERVE_ANNOTATION	"io.cilium/portal"
 #define SERVE_HOSTS_ANNOTATION	"mesh-external-agent.io/hosts"
 #define SERVE_MANAGED_BY	"mesh-external-agent.io"
+#define SERVE_WEIGHT_ANNOTATION "service.cilium.io/weight" /* Cilium 1.20: of all backends of the slice */
 
 struct serve_named_port {
 	const char *name; /* as in a named targetPort */
@@ -34,6 +35,14 @@ struct serve_state {
 	const char *text; /* why it is not ready; NULL or "" = it is */
 };
 
+/* What is to become of a workload that is ready: it serves, or others are to, as in a migration. */
+struct serve_role {
+	bool is_standby;  /* only those that find nobody else ready come (KEP-1669), and who is here stays */
+	bool is_held;	  /* not known: what is published stays, as long as the workload is ready */
+	uint16_t weight;  /* of Cilium; 0 = no annotation */
+	const char *text; /* why it stands by; NULL = no reason */
+};
+
 /* All pointers are borrowed. */
 struct serve_host {
 	const char *name;
@@ -46,7 +55,11 @@ struct serve_host {
 	const struct ip *addresses; /* the first of each family is published */
 	size_t n_addresses;
 	struct serve_state state[2]; /* IPv4, IPv6 */
+	uint16_t weight; /* for the annotation; 0 = none */
 };
+
+/* Changes the states, which are those of the workload, and the weight of the host. */
+void serve_host_apply(struct serve_host *h, const struct serve_role *role);
 
 enum serve_status {
 	SERVE_OK,

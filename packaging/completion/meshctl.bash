@@ -4,7 +4,7 @@ _meshctl_words()
 {
 	local words=""
 	case "$1" in
-	"") words="status endpoint identity node policy service ipcache map dns monitor forward drain leave bugreport config completion cluster host help" ;;
+	"") words="status endpoint identity node policy service ipcache map dns monitor forward migrate drain leave bugreport config completion cluster host help" ;;
 	"status") words="" ;;
 	"endpoint") words="list" ;;
 	"endpoint list") words=" -a --all" ;;
@@ -35,6 +35,12 @@ _meshctl_words()
 	"forward") words="list callers" ;;
 	"forward list") words="" ;;
 	"forward callers") words="" ;;
+	"migrate") words="status pause resume abort --to --step --interval --by --max-errors --max-latency-factor --dry-run --no-wait" ;;
+	"migrate status") words="" ;;
+	"migrate pause") words="" ;;
+	"migrate resume") words="" ;;
+	"migrate abort") words="" ;;
+	"migrate "*) words=" --to --step --interval --by --max-errors --max-latency-factor --dry-run --no-wait" ;;
 	"drain") words=" --unless-restart" ;;
 	"leave") words=" -y --yes --force" ;;
 	"bugreport") words=" -f --file" ;;
@@ -46,7 +52,7 @@ _meshctl_words()
 	"cluster check") words=" --kubeconfig --context --cilium-namespace" ;;
 	"cluster setup") words=" --kubeconfig --context --print --dry-run --cilium-namespace" ;;
 	"host") words="add list remove" ;;
-	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --ttl --server --service-account --cilium-namespace --pin-only --dry-run" ;;
+	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --weigh --ttl --server --service-account --cilium-namespace --pin-only --dry-run" ;;
 	"host list") words=" --kubeconfig --context" ;;
 	"host remove") words=" --kubeconfig --context --dry-run" ;;
 	esac

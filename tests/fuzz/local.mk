@@ -15,6 +15,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz_kubeconfig \
 	tests/fuzz/fuzz_labels \
 	tests/fuzz/fuzz_learned \
+	tests/fuzz/fuzz_migration \
 	tests/fuzz/fuzz_netlink \
 	tests/fuzz/fuzz_nl_reply \
 	tests/fuzz/fuzz_node \
@@ -69,6 +70,8 @@ tests_fuzz_fuzz_labels_SOURCES = tests/fuzz/fuzz_labels.c $(fuzz_main)
 tests_fuzz_fuzz_labels_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_learned_SOURCES = tests/fuzz/fuzz_learned.c $(fuzz_main)
 tests_fuzz_fuzz_learned_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_migration_SOURCES = tests/fuzz/fuzz_migration.c $(fuzz_main)
+tests_fuzz_fuzz_migration_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_netlink_SOURCES = tests/fuzz/fuzz_netlink.c $(fuzz_main)
 tests_fuzz_fuzz_netlink_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_nl_reply_SOURCES = tests/fuzz/fuzz_nl_reply.c $(fuzz_main)

@@ -62,6 +62,10 @@ HANDLER(on_maps, CTL_VERB_MAP_LIST)
 HANDLER(on_dns, CTL_VERB_DNS_STATUS)
 HANDLER(on_query, CTL_VERB_DNS_QUERY)
 HANDLER(on_learned, CTL_VERB_DNS_LEARNED)
+HANDLER(on_migrate_plan, CTL_VERB_MIGRATE_PLAN)
+HANDLER(on_migrate_status, CTL_VERB_MIGRATE_STATUS)
+HANDLER(on_migrate_start, CTL_VERB_MIGRATE_START)
+HANDLER(on_migrate_set, CTL_VERB_MIGRATE_SET)
 HANDLER(on_leave, CTL_VERB_LEAVE)
 
 static const struct ctl_verb verbs[] = {
@@ -84,6 +88,10 @@ static const struct ctl_verb verbs[] = {
 	{CTL_VERB_DNS_STATUS, false, on_dns, NULL},
 	{CTL_VERB_DNS_QUERY, false, on_query, NULL},
 	{CTL_VERB_DNS_LEARNED, false, on_learned, NULL},
+	{CTL_VERB_MIGRATE_PLAN, false, on_migrate_plan, NULL},
+	{CTL_VERB_MIGRATE_STATUS, false, on_migrate_status, NULL},
+	{CTL_VERB_MIGRATE_START, true, on_migrate_start, NULL},
+	{CTL_VERB_MIGRATE_SET, true, on_migrate_set, NULL},
 	{CTL_VERB_LEAVE, true, on_leave, NULL},
 };
 static const struct ctl_stream streams[] = {{CTL_VERB_MONITOR, CTL_TOPIC_MONITOR}};

@@ -118,6 +118,20 @@ says "--icmp-type is missing"
 run 3 --socket "$sock" policy why --identity 5 --direction ingress --protocol icmp --icmp-type 8
 run 2 leave
 says "--yes"
+run 2 migrate
+run 2 migrate council
+says "--to pods or --to host"
+run 2 migrate council --to moon
+run 2 migrate status council council
+run 2 migrate pause
+for option in "--step 0" "--step 101%" "--step x" "--step 1.x%" "--by magic" "--interval 2s" "--interval 1500ms" "--interval 30" \
+	"--max-errors 101%" "--max-latency-factor 0" "--max-latency-factor 1.5"; do
+	run 2 migrate council --to pods $option
+done
+run 2 migrate ../council --to pods
+says "no name of a Service"
+# a Service whose name is that of a command
+run 3 --socket "$sock" migrate --to pods status
 
 "$fake" "$sock" "$here/data/fixture.json" &
 pid=$!
@@ -213,6 +227,28 @@ run 3 --socket "$sock" dns query x
 says "127.0.0.1:1 does not answer"
 run 0 --socket "$sock" --no-headings dns learned
 [ "$(echo $out)" = "api.example.com 192.0.2.7 30 live *.example.com old.example.com 2001:db8::7 0 zombie -" ] || fail "dns learned: $out"
+run 0 --socket "$sock" --no-headings migrate status
+[ "$(echo $out)" = "council pods turns done 2/2 0.0% 100.0% 12, 0 failed, 0.3 ms 24, 2 failed, 12.3 ms 7 - council pods turns stepping 2/5 20.0% 80.0% 12, 0 failed, 0.3 ms 24, 2 failed, 12.3 ms 7 4 of 5 checks were made" ] ||
+	fail "migrate status: $out"
+run 0 --socket "$sock" migrate status council -o json
+[ "$out" = "$("$fake" --print "$here/data/fixture.json" migrate.status)" ] || fail "migrate.status -o json: $out"
+run 1 --socket "$sock" migrate council --to pods --dry-run
+has "legacy/council to pods by turns: this host has 25.0% of new connections now, beside 3 ready pods"
+has "checks: http of port 80 path /?up"
+has "20.0%   80.0%  ready 12.0s of each 15.0s  30s"
+has "5.5%   94.5%  weight 17"
+has "0.0%  100.0%  stands by"
+has "- beside 3 ready pods this host can have at most 25.0%"
+says "it cannot begin: no pod is ready"
+run 1 --socket "$sock" migrate council --to pods
+has "rolled-back, step 2 of 5: this host 25.0%, pods 75.0%"
+says "migrate: rolled-back: the pods: 2 of 3 checks failed"
+run 0 --socket "$sock" migrate council --to pods --no-wait -o json
+[ "$out" = "$("$fake" --print "$here/data/fixture.json" migrate.start)" ] || fail "migrate --no-wait -o json: $out"
+for action in pause resume abort; do
+	run 0 --socket "$sock" migrate $action council -o json
+	[ "$(echo $out)" = "{ \"service\": \"council\", \"action\": \"$action\" }" ] || fail "migrate $action: $out"
+done
 run 0 --socket "$sock" leave --yes
 has "programs detached"
 
@@ -284,7 +320,7 @@ says "closed the connection"
 cat >"$tmp/fixture.json" <<'JSON'
 {"status": {"version": "0.1.0", "uptime_ms": 5, "joined": false, "state": "not-joined", "labels": [], "conditions": []},
 "policy.list": {"$errno": 107, "text": "x"}, "endpoint.list": {"$errno": 1, "text": "no"}, "node.list": {"$errno": 5, "text": "disk"},
-"policy.why": {"$args": true}, "map.list": {"$errno": 16, "text": "soon"}, "identity.list": {"$errno": 22, "text": "what"}}
+"policy.why": {"$args": true}, "migrate.plan": {"$args": true}, "map.list": {"$errno": 16, "text": "soon"}, "identity.list": {"$errno": 22, "text": "what"}}
 JSON
 "$fake" "$sock" "$tmp/fixture.json" &
 pid=$!
@@ -314,4 +350,9 @@ done
 run 1 --socket "$sock" policy why -o json --identity 7 --direction egress --protocol tcp --port 6443
 has '"identity": 7'
 has '"port": "6443"'
+run 0 --socket "$sock" -o json migrate council --to host --step 2.5% --interval 5m --by weights --max-errors 1 --max-latency-factor 10 --dry-run
+for part in '"service": "council"' '"to": "host"' '"step_permille": 25' '"interval_s": 300' '"by": "weights"' '"max_errors_permille": 10' \
+	'"max_latency_factor": 10'; do
+	has "$part"
+done
 exit $bad

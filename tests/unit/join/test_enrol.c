@@ -149,6 +149,24 @@ Test(objects, every_rule_is_limited_by_name)
 	cr_expect_eq(rules, 11);
 }
 
+Test(objects, weights_need_a_right_of_their_own)
+{
+	CLEANUP(strv_done) struct strv services = {0};
+	CLEANUP(json_decref) json_t *labels = json_pack("{s:s}", "k8s:jedi", "luke");
+	CLEANUP(json_decref) json_t *without = NULL, *with = NULL;
+	CLEANUP(free) char *text = NULL, *weigh = NULL;
+	struct enrol_spec e = spec(&services, labels);
+
+	cr_assert_eq(strv_add(&services, "web"), 0);
+	without = enrol_access_objects(&e);
+	text = json_text(without);
+	e.may_weigh = true;
+	with = enrol_access_objects(&e);
+	weigh = json_text(with);
+	cr_expect_not_null(strstr(text, "\"verbs\":[\"serve\"]"));
+	cr_expect_not_null(strstr(weigh, "\"verbs\":[\"serve\",\"weigh\"]"));
+}
+
 Test(objects, without_services_there_is_no_right_to_slices)
 {
 	CLEANUP(json_decref) json_t *labels = json_pack("{s:s}", "k8s:jedi", "luke");

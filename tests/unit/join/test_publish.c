@@ -368,6 +368,44 @@ Test(publish, what_is_not_known_yet_changes_nothing, .init = setup, .fini = tear
 	cr_expect_not(is_ready());
 }
 
+static const char *weight_of(const json_t *slice)
+{
+	const json_t *annotations = json_object_get(json_object_get(slice, "metadata"), "annotations");
+
+	return json_string_value(json_object_get(annotations, SERVE_WEIGHT_ANNOTATION));
+}
+
+/* A weight is written and taken away; while nothing is known, the one that is there stays. */
+Test(publish, weights, .init = setup, .fini = teardown)
+{
+	static const struct {
+		const char *weight;
+		bool is_held;
+		const char *want;
+	} steps[] = {{"33", false, "33"}, {NULL, true, "33"}, {"7", true, "33"}, {"7", false, "7"}, {NULL, false, NULL}, {"9", true, NULL}};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct serve_entry e = {.service = (char *)"a", .slice_name = {str_printf("a-mesh-h1")}, .is_held = {steps[i].is_held}};
+		struct serve_plan plan = {.v = &e, .n = 1};
+		json_t *s;
+
+		e.slice[0] = slice_of("a", "10.9.0.1");
+		if (steps[i].weight)
+			cr_assert_eq(json_object_set_new(json_object_get(e.slice[0], "metadata"), "annotations",
+							 json_pack("{s:s}", SERVE_WEIGHT_ANNOTATION, steps[i].weight)), 0);
+		cr_assert_eq(publish_set(publish, &plan), 0);
+		AWAIT(publish_is_settled(publish));
+		s = get("a-mesh-h1");
+		if (steps[i].want)
+			cr_expect_str_eq(weight_of(s), steps[i].want, "%zu", i);
+		else
+			cr_expect_null(weight_of(s), "%zu", i);
+		json_decref(s);
+		free(e.slice_name[0]);
+		json_decref(e.slice[0]);
+	}
+}
+
 static void on_drained(size_t n_left, void *arg)
 {
 	(void)arg;

@@ -135,3 +135,39 @@ Test(sock_diag, connections)
 	close(server);
 	sock_diag_free(d);
 }
+
+static void count_is(struct sock_diag *d, uint16_t port, uint64_t want)
+{
+	uint64_t n = 77;
+
+	cr_assert_eq(sock_diag_count(d, port, &n), 0);
+	cr_expect_eq(n, want, "%llu, not %llu", (unsigned long long)n, (unsigned long long)want);
+}
+
+Test(sock_diag, counts)
+{
+	enum { MANY = 300 }; /* more than one part of the list */
+	struct sock_diag *d = open_diag();
+	uint16_t server_port, other_port;
+	int server = bound(SOCK_STREAM, "127.0.0.1", &server_port), other = bound(SOCK_STREAM, "127.0.0.1", &other_port), fds[MANY],
+	    accepted[MANY];
+
+	cr_assert_eq(listen(server, MANY), 0);
+	count_is(d, server_port, 0); /* to listen is no connection */
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		connect_to(fds[i], AF_INET, "127.0.0.1", server_port);
+		accepted[i] = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+		cr_assert_geq(accepted[i], 0);
+	}
+	count_is(d, server_port, MANY);
+	count_is(d, other_port, 0);
+	for (int i = 0; i < MANY; i++) {
+		close(fds[i]);
+		close(accepted[i]);
+	}
+	count_is(d, server_port, 0);
+	close(other);
+	close(server);
+	sock_diag_free(d);
+}

@@ -294,3 +294,56 @@ Test(serve, states_of_the_workload)
 	serve_plan_done(&p);
 	host_done(&x);
 }
+
+/* A migration lets a workload that is ready stand by, and weighs it; one that is not ready has its own reason. */
+Test(serve, roles_of_a_migration)
+{
+	struct host x;
+	struct serve_plan p;
+	const json_t *endpoint, *meta;
+
+	host_init(&x);
+	serve_host_apply(&x.h, &(struct serve_role){.weight = 33});
+	p = plan_of(&x, SERVICE(PORTAL, PORT80));
+	meta = json_object_get(p.v[0].slice[0], "metadata");
+	cr_expect_str_eq(json_string_value(json_object_get(json_object_get(meta, "annotations"), SERVE_WEIGHT_ANNOTATION)), "33");
+	endpoint = json_array_get(json_object_get(p.v[0].slice[0], "endpoints"), 0);
+	cr_expect(json_is_true(json_object_get(json_object_get(endpoint, "conditions"), "ready")));
+	cr_expect_null(p.v[0].health);
+	serve_plan_done(&p);
+
+	serve_host_apply(&x.h, &(struct serve_role){.is_standby = true, .text = "the pods have it"});
+	p = plan_of(&x, SERVICE(PORTAL, PORT80));
+	endpoint = json_array_get(json_object_get(p.v[0].slice[0], "endpoints"), 0);
+	cr_expect(json_is_false(json_object_get(json_object_get(endpoint, "conditions"), "ready")));
+	cr_expect(json_is_true(json_object_get(json_object_get(endpoint, "conditions"), "serving")));
+	cr_expect(json_is_true(json_object_get(json_object_get(endpoint, "conditions"), "terminating")));
+	cr_expect_null(json_object_get(json_object_get(p.v[0].slice[0], "metadata"), "annotations"));
+	cr_expect_str_eq(p.v[0].health, "the pods have it");
+	serve_plan_done(&p);
+
+	x.h.state[0] = (struct serve_state){.text = "it is down"};
+	x.h.state[1] = (struct serve_state){.is_ready = true, .is_serving = true};
+	serve_host_apply(&x.h, &(struct serve_role){.is_standby = true, .is_held = true, .text = "the pods have it"});
+	cr_expect(!x.h.state[0].is_serving && !x.h.state[0].is_terminating && !x.h.state[0].is_held);
+	cr_expect_str_eq(x.h.state[0].text, "it is down");
+	cr_expect(x.h.state[1].is_held && x.h.state[1].is_terminating);
+	host_done(&x);
+}
+
+Test(serve, another_weight_needs_a_write)
+{
+	struct host x;
+	struct serve_plan p, q;
+
+	host_init(&x);
+	p = plan_of(&x, SERVICE(PORTAL, PORT80));
+	serve_host_apply(&x.h, &(struct serve_role){.weight = 33});
+	q = plan_of(&x, SERVICE(PORTAL, PORT80));
+	cr_expect(serve_slice_same(q.v[0].slice[0], q.v[0].slice[0]));
+	cr_expect(!serve_slice_same(p.v[0].slice[0], q.v[0].slice[0]));
+	cr_expect(!serve_slice_same(q.v[0].slice[0], p.v[0].slice[0]));
+	serve_plan_done(&p);
+	serve_plan_done(&q);
+	host_done(&x);
+}
