@@ -15,6 +15,7 @@ TESTS += tests/unit/without_microhttpd.sh
 endif
 
 # lib
+result_sources = tests/lib/result.c tests/lib/result.h
 if HAVE_MICROHTTPD
 noinst_PROGRAMS += tests/lib/mesh-test-apiserver
 tests_lib_mesh_test_apiserver_SOURCES = \
@@ -170,6 +171,17 @@ tests_unit_join_test_service_events_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_service_events_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 endif
+
+# sim: the reflectors and tables in simulated time, against a model; sim -n 1000000 runs for long
+check_PROGRAMS += tests/sim/sim
+TESTS += tests/sim/sim
+tests_sim_sim_SOURCES = tests/sim/env.c tests/sim/host.c tests/sim/model.c tests/sim/objects.c tests/sim/server.c \
+	tests/sim/sim.h tests/sim/sim_main.c tests/sim/wire.c $(result_sources)
+tests_sim_sim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_sim_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_boot_us -Wl,--wrap=rng_bytes -Wl,--wrap=rng_below \
+	-Wl,--wrap=loop_add_timer -Wl,--wrap=source_arm -Wl,--wrap=source_disarm -Wl,--wrap=source_free \
+	-Wl,--wrap=kube_start -Wl,--wrap=kube_cancel
+tests_sim_sim_LDADD = $(MESH_LIBS)
 
 # unit: identity, policy
 if HAVE_CRITERION
@@ -471,7 +483,8 @@ dist_check_SCRIPTS += tests/unit/hardening.sh
 TESTS += tests/unit/hardening.sh
 
 # lint
-AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
+AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir; \
+	MESH_RESULTS='$(abs_builddir)/results'; export MESH_RESULTS;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
 # static analysis, on demand: it takes minutes

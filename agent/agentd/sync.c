@@ -521,7 +521,7 @@ static void on_state(struct reflector *r, void *arg)
 		f->is_waiting = true;
 		log_event(LOG_WARNING, "sync.waiting", "cannot read from the API server, will try again",
 			  F_STR("kind", reflector_name(r)), F_STR("reason", reflector_error(r)));
-	} else if (reflector_has_synced(r) && !kinds[f->kind].is_optional &&
+	} else if (reflector_has_synced(r) &&
 		   (state == REFLECTOR_SYNCING || (state == REFLECTOR_SYNCED && f->is_waiting))) {
 		s->cb.on_resumed(s->cb.arg);
 	}
