@@ -18,6 +18,15 @@
 
 enum { UPKEEP_S = 30 };
 
+void agent_out_of_memory(void *arg)
+{
+	struct agent *a = arg;
+
+	log_event(LOG_ERR, "agent.memory",
+		  "out of memory: starting anew, what is in force stays; give this host, or the unit's MemoryMax, more memory");
+	loop_exit(a->loop, 1);
+}
+
 void agent_set_state(struct agent *a, enum agent_state state, const char *text)
 {
 	if (a->state != state)
@@ -85,10 +94,6 @@ static void on_upkeep(void *arg)
 	if (health_has(a->health, "failsafe.write"))
 		(void)apply_servers(a); /* still raised, if so */
 	apply_note_outage(a);
-	if (a->world && a->world->lost_claims)
-		health_raise(a->health, HEALTH_ERROR, "datapath.addresses",
-			     "some addresses could not be kept for lack of memory and count as outside the cluster",
-			     "systemctl restart mesh-external-agent, with more memory");
 	membership_check(a);
 	if (a->is_apply_owed || health_has(a->health, "register.address"))
 		apply_want(a);

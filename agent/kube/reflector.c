@@ -65,7 +65,7 @@ struct reflector {
 	bool is_absent;	    /* the kind does not exist */
 	struct doubt doubt; /* the last lists were not believed */
 	bool must_relist;   /* after an ERROR event or 410 */
-	bool must_probe;    /* a watch broke: the server that comes back may have gone back in time */
+	bool must_probe;    /* nothing was watched for a while: the server may have gone back in time meanwhile */
 	bool is_new_list;   /* no watch has lasted since the last list */
 	char version[VERSION_LEN];	/* to resume from; "" = none */
 	char next_version[VERSION_LEN]; /* of the list being read */
@@ -99,6 +99,7 @@ static void wait_as(struct reflector *r, bool is_confirming, uint64_t delay_us, 
 	int e = source_arm(r->timer, delay_us, delay_us / 8);
 
 	r->is_confirming = is_confirming;
+	r->must_probe |= r->phase == PHASE_WATCH;
 	if (e < 0)
 		log_event(LOG_ERR, "reflector.timer", "cannot arm the retry timer", F_STR("kind", r->conf.name),
 			  F_ERRNO(e));
@@ -483,7 +484,6 @@ static void on_done(const struct kube_result *res, void *arg)
 	if (res->r < 0 && handle_refusal(r, res))
 		return;
 	if (res->r < 0 || end < 0) {
-		r->must_probe |= r->phase == PHASE_WATCH;
 		if (r->is_replacing && r->phase == PHASE_LIST) {
 			free(r->page_token);
 			r->page_token = NULL;

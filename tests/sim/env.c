@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "event/loop.h"
@@ -18,6 +19,15 @@ struct source {
 
 struct sim *sim;
 
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t max);
 uint64_t __wrap_clock_boot_us(void);
 void __wrap_rng_bytes(void *data, size_t len);
 uint32_t __wrap_rng_below(uint32_t bound);
@@ -48,6 +58,56 @@ void sim_say(const char *fmt, ...)
 	(void)vprintf(fmt, ap);
 	va_end(ap);
 	(void)putchar('\n');
+}
+
+/* True for the allocation whose turn it is to fail. */
+static bool has_no_memory(void)
+{
+	if (!sim || !sim->in_host || !sim->allocations_left || --sim->allocations_left)
+		return false;
+	sim->count.out_of_memory++;
+	sim_say("out of memory");
+	sim->allocations_left = 1 + sim_below(sim_chance(30) ? 3 : sim->allocations_max);
+	return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return has_no_memory() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return has_no_memory() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return has_no_memory() ? NULL : __real_realloc(p, size);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	size_t bytes;
+
+	return __builtin_mul_overflow(n, size, &bytes) || has_no_memory() ? NULL : __real_realloc(p, bytes);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return __wrap_strndup(text, strlen(text));
+}
+
+char *__wrap_strndup(const char *text, size_t max)
+{
+	size_t len = strnlen(text, max);
+	char *copy = __wrap_malloc(len + 1);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	return copy;
 }
 
 /* splitmix64 */
@@ -134,7 +194,9 @@ void timers_run(void)
 		if (s->due_us > sim->now_us)
 			continue;
 		s->due_us = UINT64_MAX;
+		sim->in_host = true;
 		s->fn(s->arg);
+		sim->in_host = false;
 		return; /* it may have freed any other */
 	}
 }

@@ -71,6 +71,9 @@ struct sim {
 	/* chance and time */
 	uint64_t random, now_us;
 	struct source *timers;
+	bool in_host;		   /* its code runs, */
+	uint64_t allocations_left; /* until one fails there; 0 = none does */
+	uint32_t allocations_max;  /* from one failure to the next */
 	/* the server */
 	struct sim_universe clusters[2]; /* ours; another one */
 	bool is_foreign;		 /* the other one answers */
@@ -91,11 +94,11 @@ struct sim {
 	struct sync *sync;
 	bool namespaces[2 * SIM_FOREIGN];
 	uint32_t config;
-	bool is_changed, is_unverified, is_frozen;
+	bool is_changed, is_unverified, is_frozen, is_lost;
 	uint64_t verify_us; /* 0 = not under way */
 	uint32_t seen[SIM_OBJECTS]; /* payload of each endpoint when the tables were last applied */
 	struct sim_count {
-		uint64_t requests, faults, lies, applied, restarts, changes;
+		uint64_t requests, faults, lies, applied, restarts, changes, out_of_memory;
 	} count;
 	bool is_verbose;
 	char failure[512];

@@ -95,6 +95,8 @@ static void play(void)
 	sim->fault_kinds = sim_chance(50) ? ~0u : sim_below(1u << 16);
 	server_begin();
 	sim->has_faults = sim_chance(70);
+	sim->allocations_max = 20u << sim_below(12);
+	sim->allocations_left = sim_chance(20) ? 1 + sim_below(sim->allocations_max) : 0;
 	host_start();
 	if (sim_chance(20))
 		server_lag(sim_below(6));
@@ -104,6 +106,7 @@ static void play(void)
 	}
 	sim_say("all is well from now on");
 	sim->has_faults = false;
+	sim->allocations_left = 0;
 	sim->outage_until_us = 0;
 	for (unsigned minute = 0; minute < PATIENCE_MIN && sim->is_foreign && !sim->failure[0]; minute++) {
 		run_until(sim->now_us + 60 * USEC_PER_SEC);
@@ -144,6 +147,7 @@ static int history(uint64_t seed, bool is_verbose, struct sim_count *total)
 	total->applied += sim->count.applied;
 	total->restarts += sim->count.restarts;
 	total->changes += sim->count.changes;
+	total->out_of_memory += sim->count.out_of_memory;
 	if (sim->failure[0])
 		(void)printf("seed %" PRIu64 ", after %.3f s: %s\n", seed, (double)sim->now_us / 1e6 - 1000, sim->failure);
 	int r = sim->failure[0] ? 1 : 0;
@@ -155,14 +159,20 @@ static int history(uint64_t seed, bool is_verbose, struct sim_count *total)
 static void tell(uint64_t first, uint64_t n, bool has_failed, const struct sim_count *c)
 {
 	(void)printf("%" PRIu64 " histories from seed %" PRIu64 ", %" PRIu64 " changes, %" PRIu64 " requests, %" PRIu64
-		     " faults, %" PRIu64 " lies, %" PRIu64 " times applied, %" PRIu64 " times another cluster: %s\n",
-		     n, first, c->changes, c->requests, c->faults, c->lies, c->applied, c->restarts,
+		     " faults, %" PRIu64 " lies, %" PRIu64 " times applied, %" PRIu64 " times another cluster, %" PRIu64 " times out of memory: %s\n",
+		     n, first, c->changes, c->requests, c->faults, c->lies, c->applied, c->restarts, c->out_of_memory,
 		     has_failed ? "FAILED" : "every one ended as the model");
 	(void)fflush(stdout);
-	result_add("sim", json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I}", "first", (json_int_t)first, "histories",
+	result_add("sim", json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "first", (json_int_t)first, "histories",
 				    (json_int_t)n, "failed", has_failed, "changes", (json_int_t)c->changes, "requests",
 				    (json_int_t)c->requests, "faults", (json_int_t)c->faults, "lies", (json_int_t)c->lies,
-				    "applied", (json_int_t)c->applied));
+				    "applied", (json_int_t)c->applied, "out_of_memory", (json_int_t)c->out_of_memory));
+}
+
+/* For jansson: so that its allocations fail, too. */
+static void *allocate(size_t size)
+{
+	return malloc(size);
 }
 
 int main(int argc, char **argv)
@@ -180,6 +190,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	json_object_seed(1);
+	json_set_alloc_funcs(allocate, free);
 	log_set_level(is_verbose ? LOG_INFO : LOG_EMERG);
 	for (first = seed, end = seed + n; r == 0 && seed < end && (uint64_t)(time(NULL) - began) < seconds;) {
 		r = history(seed++, is_verbose, &total);

@@ -100,10 +100,11 @@ static void finish(struct kube_op *op, int r, long status, const char *message)
 		res.retry_after_s = 1 + sim_below(5);
 	if (r < 0)
 		sim_say("%s: ends: %s", sim_path_of(op->kind)->name, message);
-	op->req.path = NULL;
-	free((char *)req.path);
 	op_free(op);
+	req.path = NULL;
+	sim->in_host = true;
 	req.on_done(&res, req.arg);
+	sim->in_host = false;
 }
 
 int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, struct kube_op **ret)
@@ -111,14 +112,19 @@ int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, str
 	struct kube_op *op = calloc(1, sizeof(*op));
 	const char *token = param(req->path, "continue");
 
+	char *path = strdup(req->path);
+
 	(void)c;
-	if (!op)
+	if (!op || !path) {
+		free(op);
+		free(path);
 		return -ENOMEM;
+	}
 	op->req = *req;
-	op->req.path = strdup(req->path);
+	op->req.path = path;
 	op->out.max = 1 << 20;
 	op->kind = kind_of(req->path);
-	if (op->kind == SIM_KINDS || !op->req.path)
+	if (op->kind == SIM_KINDS)
 		abort(); /* the host asked for what the simulation does not have */
 	op->is_watch = param(req->path, "watch") != NULL;
 	op->has_initial = param(req->path, "sendInitialEvents") != NULL;
@@ -341,8 +347,10 @@ static bool open_op(struct kube_op *op)
 		return false;
 	op->is_open = true;
 	op->bookmark_us = sim->now_us + BOOKMARK_S * USEC_PER_SEC;
+	sim->in_host = true;
 	if (op->req.on_open)
 		op->req.on_open(op->req.arg);
+	sim->in_host = false;
 	if (!op->is_watch)
 		open_list(op);
 	else if (op->fault == FAULT_GONE || (!op->has_initial && op->since < server_universe()->floor))
@@ -365,6 +373,16 @@ static bool is_cut(const struct kube_op *op)
 	return op->fault == FAULT_CUT || op->fault == FAULT_SHORT || op->fault == FAULT_GARBAGE || op->fault == FAULT_SILENT;
 }
 
+static int hand_over(struct kube_op *op, const char *data, size_t n)
+{
+	int r;
+
+	sim->in_host = true;
+	r = op->req.on_data(data, n, op->req.arg);
+	sim->in_host = false;
+	return r;
+}
+
 /* Sends some of what waits; the operation may be over then. */
 static void send_some(struct kube_op *op)
 {
@@ -376,7 +394,7 @@ static void send_some(struct kube_op *op)
 	if (is_cut(op))
 		n = MIN(n, op->fault_after);
 	if (n)
-		r = op->req.on_data(op->out.data + op->sent, n, op->req.arg);
+		r = hand_over(op, op->out.data + op->sent, n);
 	op->sent += n;
 	op->fault_after -= MIN(n, op->fault_after);
 	if (r == 0 && is_cut(op) && op->fault_after == 0) {
@@ -386,7 +404,7 @@ static void send_some(struct kube_op *op)
 			return;
 		}
 		if (op->fault == FAULT_GARBAGE)
-			r = op->req.on_data("<html>\0{]", 9, op->req.arg);
+			r = hand_over(op, "<html>\0{]", 9);
 		finish(op, op->fault == FAULT_SHORT && r == 0 ? 0 : r < 0 ? r : -ECONNRESET, 200, "broken");
 		return;
 	}
