@@ -450,6 +450,14 @@ tests_netns_story_dns_SOURCES = tests/netns/story_dns.c
 tests_netns_story_dns_LDADD = $(MESH_LIBS)
 EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
+# crashes and lack of memory, at every place
+torture_programs = tests/lib/crash
+EXTRA_PROGRAMS += $(torture_programs)
+CLEANFILES += $(torture_programs) tests/lib/nomem.so
+tests_lib_crash_SOURCES = tests/lib/crash.c
+EXTRA_DIST += tests/lib/nomem.c tests/netns/story_torture.sh
+tests/lib/nomem.so: tests/lib/nomem.c
+	$(AM_V_CC)$(MKDIR_P) tests/lib && $(CC) -O2 -g -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@ $(srcdir)/tests/lib/nomem.c
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
@@ -457,8 +465,8 @@ EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/s
 	tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh \
-	tests/netns/story_portal.sh
-story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
+	tests/netns/story_portal.sh tests/netns/story_torture.sh
+story_needs = $(story_programs) $(torture_programs) tests/lib/nomem.so $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
 else

@@ -149,15 +149,16 @@ void __wrap_kube_cancel(struct kube_op *op)
 		op_free(op);
 }
 
-/* A lie must be one that no client has to believe: less than half, or nothing, of what it knows; and once only. */
+/* A lie must be one that no client has to believe: less than half, or nothing, of what it knows; and the first to say so. */
 static bool can_lie(const struct kube_op *op, enum fault fault)
 {
-	struct reflector_stats known;
+	const struct reflector *r;
+	struct reflector_doubt doubt;
 
 	if ((op->is_watch && !op->has_initial) || op->skip || op->limit == 1 || sim->has_lied[op->kind] || !sim->sync)
 		return false;
-	known = reflector_get_stats(sync_reflector(sim->sync, op->kind));
-	return known.objects >= (fault == FAULT_EMPTY ? 1 : 10);
+	r = sync_reflector(sim->sync, op->kind);
+	return !reflector_get_doubt(r, &doubt) && reflector_get_stats(r).objects >= (fault == FAULT_EMPTY ? 1 : 10);
 }
 
 static enum fault choose_fault(struct kube_op *op)
