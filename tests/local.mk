@@ -78,7 +78,7 @@ endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/http/test_http
 TESTS += tests/unit/http/test_http
-tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c
+tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c tests/unit/http/test_tls.c
 tests_unit_http_test_http_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_http_test_http_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/json/test_json
@@ -421,9 +421,13 @@ EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
-# One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
-run_tests = for t in $$tests; do \
-		total=$$((total + 1)); echo "== $$t"; "$$t"; rc=$$?; \
+# One after the other, output shown and kept for the report; a skip (77) prints its reason and is counted, a failure
+# does not stop the rest.
+run_tests = mkdir -p results/$@; for t in $$tests; do \
+		total=$$((total + 1)); echo "== $$t"; log=results/$@/$${KERNEL:+$$KERNEL-}$$(basename "$$t").log; begun=$$(date +%s); \
+		{ "$$t" 2>&1; echo $$? >results/rc; } | tee "$$log"; rc=$$(cat results/rc); \
+		printf '{"suite": "%s", "test": "%s", "for": "%s", "result": %d, "seconds": %d, "time": %d, "kernel": "%s"}\n' $@ \
+			"$$(basename "$$t")" "$${KERNEL:-}" $$rc $$(($$(date +%s) - begun)) $$begun "$$(uname -r)" >>results/suites.jsonl; \
 		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
 		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
 	done
@@ -435,7 +439,7 @@ check-system: all $(SYSTEM_TESTS) $(story_needs)
 	BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) $(run_suite)
 check-cluster: all $(cluster_programs)
 	$(srcdir)/tests/cluster/peers.sh build
-	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+	@BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
 story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_resolved tests/netns/story_stream \
@@ -487,6 +491,16 @@ check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
 .PHONY: check-vm
 
+# report: what the runs left in this build directory, as a page and as JSON
+EXTRA_DIST += tests/report/README.md tests/report/faults.json tests/report/gather tests/report/page.jq
+report:
+	$(srcdir)/tests/report/gather $(srcdir) . results/report.json
+	jq -r -f $(srcdir)/tests/report/page.jq results/report.json >results/report.html
+	@echo 'results/report.html and results/report.json'
+mostlyclean-local:
+	rm -rf results
+.PHONY: report mostlyclean-local
+
 # the flags of the build, in the programs
 dist_check_SCRIPTS += tests/unit/hardening.sh
 TESTS += tests/unit/hardening.sh
@@ -517,6 +531,12 @@ EXTRA_PROGRAMS += tests/bench/load
 CLEANFILES += tests/bench/load
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(MESH_LIBS)
+EXTRA_PROGRAMS += tests/bench/fleet
+CLEANFILES += tests/bench/fleet
+tests_bench_fleet_SOURCES = tests/bench/fleet.c
+tests_bench_fleet_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kube_start
+tests_bench_fleet_LDADD = $(MESH_LIBS)
+EXTRA_DIST += tests/bench/fleet.sh tests/bench/idle.sh
 EXTRA_PROGRAMS += tests/bench/bench_sync tests/bench/latency
 CLEANFILES += tests/bench/bench_sync tests/bench/latency
 tests_bench_latency_SOURCES = tests/bench/latency.c
