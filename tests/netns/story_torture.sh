@@ -62,6 +62,7 @@ agent_end() {
 	local pid
 	for pid in $(agent_pid); do kill -KILL "$pid"; done
 	wait_for 5 eval '! is_alive'
+	rm -f "$T/ahch-to/pid" # this end was ours
 }
 calm() { [ "$torture" = crash ] && UNDER= || UNDER="env LD_PRELOAD=$T/bin/tests/lib/nomem.so NOMEM_FILE=$NOMEM_FILE"; }
 is_golden() { [ "$(golden 2>/dev/null)" = "$(cat "$T/golden")" ]; }
@@ -72,8 +73,8 @@ tend() {
 	local end=$((SECONDS + 30)) code
 	while [ $SECONDS -lt $end ]; do
 		if ! is_alive; then
-			wait "$(cat "$T/ahch-to/pid" 2>/dev/null)" 2>/dev/null
-			code=$?
+			code=0
+			[ ! -e "$T/ahch-to/pid" ] || wait "$(cat "$T/ahch-to/pid")" 2>/dev/null || code=$?
 			[ "$torture" = crash ] || [ $code -lt 128 ] || echo "it ended with $code"
 			agent_start ahch-to
 			wait_for 2 status ahch-to .state
