@@ -457,11 +457,15 @@ CLEANFILES += $(story_programs)
 # crashes and lack of memory, at every place
 torture_programs = tests/lib/crash
 EXTRA_PROGRAMS += $(torture_programs)
-CLEANFILES += $(torture_programs) tests/lib/nomem.so
+CLEANFILES += $(torture_programs) $(preloads)
+preloads = tests/lib/clock.so tests/lib/nomem.so
 tests_lib_crash_SOURCES = tests/lib/crash.c
-EXTRA_DIST += tests/lib/nomem.c tests/netns/story_torture.sh
+EXTRA_DIST += tests/lib/clock.c tests/lib/nomem.c tests/netns/story_torture.sh
+preload = $(AM_V_CC)$(MKDIR_P) tests/lib && $(CC) -O2 -g -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@
+tests/lib/clock.so: tests/lib/clock.c
+	$(preload) $(srcdir)/tests/lib/clock.c
 tests/lib/nomem.so: tests/lib/nomem.c
-	$(AM_V_CC)$(MKDIR_P) tests/lib && $(CC) -O2 -g -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@ $(srcdir)/tests/lib/nomem.c
+	$(preload) $(srcdir)/tests/lib/nomem.c
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
@@ -470,7 +474,7 @@ EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/s
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh \
 	tests/netns/story_portal.sh tests/netns/story_torture.sh
-story_needs = $(story_programs) $(torture_programs) tests/lib/nomem.so $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
+story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
 else

@@ -210,7 +210,7 @@ static bool replace_end(struct reflector *r, const char *version)
 static void list_done(struct reflector *r)
 {
 	r->phase = PHASE_WATCH;
-	r->must_relist = false;
+	r->must_relist = r->must_probe = false;
 	r->is_new_list = true;
 	r->n_refused = 0;
 	set_state(r, REFLECTOR_SYNCED, "");

@@ -236,6 +236,30 @@ restarts() {
 	is "it is well afterwards" ok "$(status ahch-to .state)"
 }
 
+# The host's wall clock is wrong by years, forwards and backwards, while the daemon runs: connections that there are go on,
+# and once the time is right all is well.
+clock_is() { # seconds that it is wrong by
+	local i bytes=
+	for i in 0 8 16 24 32 40 48 56; do bytes+=$(printf '\\x%02x' $(($1 >> i & 255))); done
+	printf "$bytes" | dd of="$T/clock" conv=notrunc status=none
+}
+clock_jumps() { clock_is $1; cut_watches; sleep 2; clock_is 0; }
+clock_forwards() { clock_jumps $((10 * 366 * 86400)); }
+clock_backwards() { clock_jumps $((-10 * 366 * 86400)); }
+clocks() {
+	local which
+	truncate -s 8 "$T/clock"
+	agent_kill ahch-to TERM
+	UNDER="env LD_PRELOAD=$T/bin/tests/lib/clock.so CLOCK_FILE=$T/clock" agent_start ahch-to
+	check "the daemon comes up with a clock of its own" wait_for 15 is_running ahch-to
+	for which in forwards backwards; do
+		in_stream "the clock jumps ten years $which" clock_$which 5
+		recovers "the clock jumped ten years $which"
+		check "the clock jumped ten years $which: all is well" wait_for 45 is_running ahch-to
+	done
+	stop_daemon
+}
+
 # the labels of its namespace change, which are part of its identity
 relabel() {
 	local lease=/apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/ahch-to holder
@@ -394,5 +418,5 @@ echo 'zone = "endor";' >>"$T/ahch-to/agent.conf"
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining listing asking enforcement services forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
+for part in ${STORY_PARTS:-joining listing asking enforcement services forgers api_faults restarts clocks relabel network leaving removal elsewhere moving}; do $part; done
 story_finish
