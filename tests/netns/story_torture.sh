@@ -4,7 +4,7 @@
 # of a service, stopping, leaving. After each, started as its unit would, it is where it would have been without; what a
 # policy forbids never came in, and a numbered stream that it allows lost nothing.
 #
-#	POINTS=N   so many places of each, spread evenly (4); "all" takes hours
+#	POINTS=N   so many places of each, spread evenly (2); "all" takes hours
 #	TORTURES="crash nomem" and CHANGES="join start restart policy service stop leave" choose
 #
 # Crashes are SIGKILL before a system call that changes something (tests/lib/crash); lack of memory is one allocation
@@ -14,7 +14,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/story_cases.sh"
 story_enter "$0" "$@"
 
-POINTS=${POINTS:-4}
+POINTS=${POINTS:-2}
 NOMEM_FILE=
 # nomem_set FIRST N: the next allocations, counted from now; nomem_get I: 0 = how many so far, 3 = how many failed
 nomem_set() {
