@@ -11,6 +11,7 @@
 #include "agentd/forwarding.h"
 #include "agentd/membership.h"
 #include "agentd/resolv_conf.h"
+#include "agentd/stand_down.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -286,6 +287,9 @@ int agent_run(struct agent *a)
 	if (r == 0)
 		r = start_joined(a, &err);
 	if (r == -ENOENT && !a->is_joined) {
+		if (stand_down_rest(a->conf, &err) < 0) /* a leave may have been cut short */
+			log_event(LOG_WARNING, "leave.rest", "not all that an earlier membership left is taken down",
+				  F_STR("reason", err.text));
 		health_raise(a->health, HEALTH_INFO, "join.none", "this host has not joined a cluster",
 			     "mesh-join --token ..., with the token that meshctl host add prints");
 		agent_set_state(a, AGENT_NOT_JOINED, "not joined");

@@ -249,7 +249,8 @@ static size_t shuffled(const struct sim_object objects[SIM_OBJECTS], unsigned re
 
 static void hide(struct kube_op *op, struct sim_object objects[SIM_OBJECTS])
 {
-	size_t n = server_count(objects), keep = op->fault == FAULT_LOST ? n / 3 : 0;
+	struct reflector_stats known = reflector_get_stats(sync_reflector(sim->sync, op->kind));
+	size_t n = server_count(objects), keep = op->fault == FAULT_LOST ? known.objects / 3 : 0;
 
 	for (unsigned i = 0; i < SIM_OBJECTS && n > keep; i++) {
 		n -= objects[i].is_there;
