@@ -15,6 +15,7 @@ TESTS += tests/unit/without_microhttpd.sh
 endif
 
 # lib
+result_sources = tests/lib/result.c tests/lib/result.h
 if HAVE_MICROHTTPD
 noinst_PROGRAMS += tests/lib/mesh-test-apiserver
 tests_lib_mesh_test_apiserver_SOURCES = \
@@ -77,7 +78,7 @@ endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/http/test_http
 TESTS += tests/unit/http/test_http
-tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c
+tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c tests/unit/http/test_tls.c
 tests_unit_http_test_http_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_http_test_http_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/json/test_json
@@ -170,6 +171,18 @@ tests_unit_join_test_service_events_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_service_events_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 endif
+
+# sim: the reflectors and tables in simulated time, against a model; sim -n 1000000 runs for long
+check_PROGRAMS += tests/sim/sim
+TESTS += tests/sim/sim
+tests_sim_sim_SOURCES = tests/sim/env.c tests/sim/host.c tests/sim/model.c tests/sim/objects.c tests/sim/server.c \
+	tests/sim/sim.h tests/sim/sim_main.c tests/sim/wire.c $(result_sources)
+tests_sim_sim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_sim_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_boot_us -Wl,--wrap=rng_bytes -Wl,--wrap=rng_below \
+	-Wl,--wrap=loop_add_timer -Wl,--wrap=source_arm -Wl,--wrap=source_disarm -Wl,--wrap=source_free \
+	-Wl,--wrap=kube_start -Wl,--wrap=kube_cancel -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
+	-Wl,--wrap=reallocarray -Wl,--wrap=strdup -Wl,--wrap=strndup
+tests_sim_sim_LDADD = $(MESH_LIBS)
 
 # unit: identity, policy
 if HAVE_CRITERION
@@ -409,9 +422,13 @@ EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
-# One after the other, output shown; a skip (77) prints its reason and is counted, a failure does not stop the rest.
-run_tests = for t in $$tests; do \
-		total=$$((total + 1)); echo "== $$t"; "$$t"; rc=$$?; \
+# One after the other, output shown and kept for the report; a skip (77) prints its reason and is counted, a failure
+# does not stop the rest.
+run_tests = mkdir -p results/$@; for t in $$tests; do \
+		total=$$((total + 1)); echo "== $$t"; log=results/$@/$${KERNEL:+$$KERNEL-}$$(basename "$$t").log; begun=$$(date +%s); \
+		{ "$$t" 2>&1; echo $$? >results/rc; } | tee "$$log"; rc=$$(cat results/rc); \
+		printf '{"suite": "%s", "test": "%s", "for": "%s", "result": %d, "seconds": %d, "time": %d, "kernel": "%s"}\n' $@ \
+			"$$(basename "$$t")" "$${KERNEL:-}" $$rc $$(($$(date +%s) - begun)) $$begun "$$(uname -r)" >>results/suites.jsonl; \
 		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
 		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
 	done
@@ -423,7 +440,7 @@ check-system: all $(SYSTEM_TESTS) $(story_needs)
 	BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) $(run_suite)
 check-cluster: all $(cluster_programs) tests/netns/story_peer
 	$(srcdir)/tests/cluster/peers.sh build
-	@BUILD='$(abs_builddir)'; export BUILD; tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+	@BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
 story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_resolved tests/netns/story_stream \
@@ -438,6 +455,18 @@ tests_netns_story_dns_SOURCES = tests/netns/story_dns.c
 tests_netns_story_dns_LDADD = $(MESH_LIBS)
 EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
+# crashes and lack of memory, at every place
+torture_programs = tests/lib/crash
+EXTRA_PROGRAMS += $(torture_programs)
+CLEANFILES += $(torture_programs) $(preloads)
+preloads = tests/lib/clock.so tests/lib/nomem.so
+tests_lib_crash_SOURCES = tests/lib/crash.c
+EXTRA_DIST += tests/lib/clock.c tests/lib/nomem.c tests/netns/story_torture.sh
+preload = $(AM_V_CC)$(MKDIR_P) tests/lib && $(CC) -O2 -g -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@
+tests/lib/clock.so: tests/lib/clock.c
+	$(preload) $(srcdir)/tests/lib/clock.c
+tests/lib/nomem.so: tests/lib/nomem.c
+	$(preload) $(srcdir)/tests/lib/nomem.c
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
@@ -445,8 +474,8 @@ EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/s
 	tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh \
-	tests/netns/story_migrate.sh tests/netns/story_portal.sh
-story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
+	tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_torture.sh
+story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
 else
@@ -467,12 +496,23 @@ check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
 .PHONY: check-vm
 
+# report: what the runs left in this build directory, as a page and as JSON
+EXTRA_DIST += tests/sim/README.md tests/report/README.md tests/report/faults.json tests/report/gather tests/report/page.jq
+report:
+	$(srcdir)/tests/report/gather $(srcdir) . results/report.json
+	jq -r -f $(srcdir)/tests/report/page.jq results/report.json >results/report.html
+	@echo 'results/report.html and results/report.json'
+mostlyclean-local:
+	rm -rf results
+.PHONY: report mostlyclean-local
+
 # the flags of the build, in the programs
 dist_check_SCRIPTS += tests/unit/hardening.sh
 TESTS += tests/unit/hardening.sh
 
 # lint
-AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir;
+AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir; \
+	MESH_RESULTS='$(abs_builddir)/results'; export MESH_RESULTS;
 dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
 TESTS += tests/lint/layers tests/lint/banned
 # static analysis, on demand: it takes minutes
@@ -496,6 +536,12 @@ EXTRA_PROGRAMS += tests/bench/load
 CLEANFILES += tests/bench/load
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(MESH_LIBS)
+EXTRA_PROGRAMS += tests/bench/fleet
+CLEANFILES += tests/bench/fleet
+tests_bench_fleet_SOURCES = tests/bench/fleet.c
+tests_bench_fleet_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kube_start
+tests_bench_fleet_LDADD = $(MESH_LIBS)
+EXTRA_DIST += tests/bench/fleet.sh tests/bench/idle.sh
 EXTRA_PROGRAMS += tests/bench/bench_sync tests/bench/latency
 CLEANFILES += tests/bench/bench_sync tests/bench/latency
 tests_bench_latency_SOURCES = tests/bench/latency.c

@@ -11,12 +11,22 @@
 #include "agentd/forwarding.h"
 #include "agentd/membership.h"
 #include "agentd/resolv_conf.h"
+#include "agentd/stand_down.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 
 enum { UPKEEP_S = 30 };
+
+void agent_out_of_memory(void *arg)
+{
+	struct agent *a = arg;
+
+	log_event(LOG_ERR, "agent.memory",
+		  "out of memory: starting anew, what is in force stays; give this host, or the unit's MemoryMax, more memory");
+	loop_exit(a->loop, 1);
+}
 
 void agent_set_state(struct agent *a, enum agent_state state, const char *text)
 {
@@ -85,10 +95,6 @@ static void on_upkeep(void *arg)
 	if (health_has(a->health, "failsafe.write"))
 		(void)apply_servers(a); /* still raised, if so */
 	apply_note_outage(a);
-	if (a->world && a->world->lost_claims)
-		health_raise(a->health, HEALTH_ERROR, "datapath.addresses",
-			     "some addresses could not be kept for lack of memory and count as outside the cluster",
-			     "systemctl restart mesh-external-agent, with more memory");
 	membership_check(a);
 	if (a->is_apply_owed || health_has(a->health, "register.address"))
 		apply_want(a);
@@ -282,6 +288,9 @@ int agent_run(struct agent *a)
 	if (r == 0)
 		r = start_joined(a, &err);
 	if (r == -ENOENT && !a->is_joined) {
+		if (stand_down_rest(a->conf, &err) < 0) /* a leave may have been cut short */
+			log_event(LOG_WARNING, "leave.rest", "not all that an earlier membership left is taken down",
+				  F_STR("reason", err.text));
 		health_raise(a->health, HEALTH_INFO, "join.none", "this host has not joined a cluster",
 			     "mesh-join --token ..., with the token that meshctl host add prints");
 		agent_set_state(a, AGENT_NOT_JOINED, "not joined");

@@ -120,6 +120,12 @@ void names_follow_resolvers(struct agent *a);
 /* If the host has other resolvers now, they can be reached and are asked, whatever policies say. */
 void agent_follow_resolvers(struct agent *a);
 
+/*
+ * For want of memory the tables lack something that the cluster said: ends the loop, so that the unit starts the
+ * daemon anew. What is in force in the kernel stays meanwhile; what is in the tables is not applied. `arg` is the agent.
+ */
+void agent_out_of_memory(void *arg);
+
 /* The verbs of the control socket, in view.c. */
 extern const struct ctl_verb agent_verbs[];
 extern const size_t agent_n_verbs;

@@ -189,6 +189,10 @@ void apply_now(void *arg)
 		(void)source_arm(a->apply_later, datapath_wait_us(a->datapath), 0); /* a live timer */
 		return;
 	}
+	if (a->world->lost_claims) {
+		agent_out_of_memory(a);
+		return;
+	}
 	if (!has_identity(a))
 		return;
 	r = pick_addresses(a);

@@ -84,7 +84,8 @@ int agent_serve(struct agent *a)
 static int start_world(struct agent *a, struct err *reterr)
 {
 	const struct sync_callbacks callbacks = {.on_change = apply_want, .on_namespace = on_namespace, .on_config = boot_config,
-						 .on_unauthorized = membership_refused, .on_resumed = on_resumed, .arg = a};
+						 .on_unauthorized = membership_refused, .on_memory = agent_out_of_memory,
+						 .on_resumed = on_resumed, .arg = a};
 	struct sync_tables tables;
 	struct err dns = {0};
 	int r = world_new(&a->config, a->join.host, a->join.identity, a->conf, &a->world);

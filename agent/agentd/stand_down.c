@@ -60,8 +60,6 @@ static int take_down_programs(const struct conf *conf, struct err *reterr)
 	}
 	if (d)
 		(void)closedir(d); /* only fails for a bad stream */
-	if (rmdir(conf->bpf_root) < 0 && errno != ENOENT && !first)
-		first = err_set(reterr, errno, "cannot remove %s: %s", conf->bpf_root, err_name(errno));
 	return first;
 }
 
@@ -114,16 +112,22 @@ static int take_down_network(struct err *reterr)
 				 w.err.text[0] ? w.err.text : err_name(w.r)) : 0;
 }
 
+int stand_down_rest(const struct conf *conf, struct err *reterr)
+{
+	int r = take_down_programs(conf, reterr), e = take_down_network(r < 0 ? NULL : reterr);
+
+	return r < 0 ? r : e;
+}
+
 int stand_down(const struct conf *conf, struct err *reterr)
 {
 	int r, e;
 
 	if (is_daemon_there(conf))
 		return err_set(reterr, EBUSY, "the daemon runs: stop it first (systemctl stop mesh-external-agent)");
-	r = take_down_programs(conf, reterr);
-	e = take_down_network(r < 0 ? NULL : reterr);
-	if (r == 0)
-		r = e;
+	r = stand_down_rest(conf, reterr);
+	if (rmdir(conf->bpf_root) < 0 && errno != ENOENT && r == 0)
+		r = err_set(reterr, errno, "cannot remove %s: %s", conf->bpf_root, err_name(errno));
 	e = keeping_remove(conf->state_dir, r < 0 ? NULL : reterr); /* or the next boot would bring it back */
 	if (r == 0)
 		r = e;

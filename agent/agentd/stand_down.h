@@ -11,3 +11,9 @@
  * Goes on after failures, returns the first.
  */
 int stand_down(const struct conf *conf, struct err *reterr);
+
+/*
+ * Of that, what the kernel has: programs, maps, device and routes. For a daemon that died between the last two steps of
+ * leaving, and starts without a credential. 0, also if there was nothing; -errno with a text, after it tried the rest.
+ */
+int stand_down_rest(const struct conf *conf, struct err *reterr);

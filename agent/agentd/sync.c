@@ -47,7 +47,7 @@ struct sync {
 	struct kube_ces ces;	       /* or the slice */
 	struct label_builder labels; /* of the identity being read */
 	char identity_name[16];
-	bool identity_refused;
+	int identity_error; /* -ENOMEM, or another: refused */
 	struct u32map identity_epochs;
 	uint64_t identity_epoch;
 };
@@ -65,18 +65,34 @@ static void reject(struct feed *f, const char *ns, const char *name, const char 
 		  F_STR("reason", why));
 }
 
+/* An object that is left out stays out; one that memory was lacking for must not, as it may forbid something. */
+static void failed(struct feed *f, const char *ns, const char *name, int r, const char *why)
+{
+	if (r != -ENOMEM) {
+		reject(f, ns, name, why && *why ? why : err_name(r));
+		return;
+	}
+	log_event(LOG_ERR, "sync.memory", "no memory for an object", F_STR("kind", reflector_name(f->reflector)),
+		  F_STR("namespace", ns), F_STR("name", name));
+	f->sync->cb.on_memory(f->sync->cb.arg);
+}
+
 /* Namespaces and the ConfigMap */
 
 static void on_namespace(bool is_deleted, const json_t *doc, void *arg)
 {
 	struct feed *f = arg;
 	const char *name = json_str(doc, "metadata.name", "");
+	int r = 0;
 
 	if (is_deleted)
 		key_set_remove(f->keys, "", name);
-	else if (key_set_add(f->keys, "", name) < 0)
-		return;
-	f->sync->cb.on_namespace(name, !is_deleted, f->sync->cb.arg);
+	else
+		r = key_set_add(f->keys, "", name);
+	if (r < 0)
+		failed(f, "", name, r, NULL);
+	else
+		f->sync->cb.on_namespace(name, !is_deleted, f->sync->cb.arg);
 }
 
 static void namespace_gone(const char *ns, const char *name, void *arg)
@@ -119,13 +135,14 @@ static void identity_begin(void *arg)
 	label_builder_done(&s->labels);
 	s->labels.table = identity_labels(s->t.identities);
 	s->identity_name[0] = '\0';
-	s->identity_refused = false;
+	s->identity_error = 0;
 }
 
 static void identity_pick(const struct json_pick *p, void *arg)
 {
 	struct sync *s = ((struct feed *)arg)->sync;
 	char key[LIMIT_LABEL_KEY + 1], value[LIMIT_NAME + 1];
+	int r;
 
 	if (p->what != JSON_SCALAR || p->id == ID_VERSION)
 		return;
@@ -138,15 +155,16 @@ static void identity_pick(const struct json_pick *p, void *arg)
 	}
 	if (!p->is_string || p->key_len > LIMIT_LABEL_KEY || p->text_len > LIMIT_NAME ||
 	    memchr(p->key, 0, p->key_len) || memchr(p->text, 0, p->text_len)) {
-		s->identity_refused = true;
+		s->identity_error = -EINVAL;
 		return;
 	}
 	memcpy(key, p->key, p->key_len);
 	key[p->key_len] = '\0';
 	memcpy(value, p->text, p->text_len);
 	value[p->text_len] = '\0';
-	if (label_builder_add(&s->labels, key, value) < 0)
-		s->identity_refused = true;
+	r = label_builder_add(&s->labels, key, value);
+	if (r < 0 && s->identity_error != -ENOMEM)
+		s->identity_error = r;
 }
 
 static void on_identity(bool is_deleted, const json_t *doc, void *arg)
@@ -169,8 +187,8 @@ static void on_identity(bool is_deleted, const json_t *doc, void *arg)
 		changed(s);
 		return;
 	}
-	if (s->identity_refused) {
-		reject(f, NULL, s->identity_name, "a label is malformed or over a limit");
+	if (s->identity_error < 0) {
+		failed(f, NULL, s->identity_name, s->identity_error, "a label is malformed or over a limit");
 		return;
 	}
 	r = label_builder_take(&s->labels, &set);
@@ -179,7 +197,7 @@ static void on_identity(bool is_deleted, const json_t *doc, void *arg)
 	if (r == 0)
 		r = u32map_put(&s->identity_epochs, (uint32_t)number, s->identity_epoch);
 	if (r < 0)
-		reject(f, NULL, s->identity_name, err_name(r));
+		failed(f, NULL, s->identity_name, r, NULL);
 	changed(s);
 }
 
@@ -245,7 +263,7 @@ static void set_endpoint(struct feed *f, const struct kube_endpoint *e, const ch
 		r = endpoint_table_set(f->sync->t.endpoints, e->ns, e->name, slice, &info);
 	port_claims_put(f->sync->t.ports, info.ports); /* who has them holds them */
 	if (r < 0)
-		reject(f, e->ns, e->name, err_name(r));
+		failed(f, e->ns, e->name, r, NULL);
 }
 
 static void endpoint_begin(void *arg)
@@ -313,7 +331,8 @@ static void on_slice_object(bool is_deleted, const json_t *doc, void *arg)
 
 	(void)doc;
 	if (!s->ces.slice[0] || s->ces.is_refused) {
-		reject(f, s->ces.ns, s->ces.slice, "the slice has no name or is over a limit");
+		failed(f, s->ces.ns, s->ces.slice, s->ces.has_no_memory ? -ENOMEM : -EINVAL,
+		       "the slice has no name or is over a limit");
 		return;
 	}
 	endpoint_table_slice_begin(s->t.endpoints);
@@ -357,7 +376,7 @@ static void on_node(bool is_deleted, const json_t *doc, void *arg)
 		if (r == 0)
 			r = node_table_set(f->sync->t.nodes, n);
 		if (r < 0)
-			reject(f, NULL, json_str(doc, "metadata.name", ""), err.text[0] ? err.text : err_name(r));
+			failed(f, NULL, json_str(doc, "metadata.name", ""), r, err.text);
 	}
 	changed(f->sync);
 }
@@ -449,7 +468,7 @@ static void on_keyed(bool is_deleted, const json_t *doc, void *arg)
 		if (r == 0)
 			r = upsert_keyed(f, doc, &err);
 		if (r < 0)
-			reject(f, ns, name, err.text[0] ? err.text : err_name(r));
+			failed(f, ns, name, r, err.text);
 	}
 	changed(f->sync);
 }
@@ -521,7 +540,7 @@ static void on_state(struct reflector *r, void *arg)
 		f->is_waiting = true;
 		log_event(LOG_WARNING, "sync.waiting", "cannot read from the API server, will try again",
 			  F_STR("kind", reflector_name(r)), F_STR("reason", reflector_error(r)));
-	} else if (reflector_has_synced(r) && !kinds[f->kind].is_optional &&
+	} else if (reflector_has_synced(r) &&
 		   (state == REFLECTOR_SYNCING || (state == REFLECTOR_SYNCED && f->is_waiting))) {
 		s->cb.on_resumed(s->cb.arg);
 	}

@@ -37,6 +37,8 @@ struct sync_callbacks {
 	void (*on_config)(const json_t *configmap, void *arg);
 	/* The credential was refused. */
 	void (*on_unauthorized)(void *arg);
+	/* Something could not be kept for lack of memory: the tables are not what the cluster says, and nothing brings it back. */
+	void (*on_memory)(void *arg);
 	/* A kind that was complete is read again, after a break or from the beginning. */
 	void (*on_resumed)(void *arg);
 	void *arg;

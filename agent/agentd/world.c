@@ -456,6 +456,8 @@ int world_update(struct world *w)
 	if (r < 0)
 		return r;
 	overlays = update_overlays(w);
+	if (w->lost_claims)
+		return -ENOMEM;
 	return overlays < 0 ? overlays : r || overlays;
 }
 

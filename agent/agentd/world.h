@@ -48,7 +48,7 @@ struct world {
 	/* Policies are up to date, the table is not yet: what follows from them is told now. May be NULL. */
 	int (*on_settled)(void *arg);
 	void *settled_arg;
-	bool lost_claims; /* out of memory somewhere: addresses are incomplete */
+	bool lost_claims; /* out of memory somewhere: addresses are incomplete, and stay so; nothing may be applied */
 };
 
 /* `host` is copied. 0; -ENOMEM; -EINVAL. */

@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -153,4 +154,23 @@ int x509_pick_pinned(const char *pem, const struct x509_pin *pin, struct buf *re
 	if (!any)
 		return -EINVAL;
 	return found ? 0 : -ENOENT;
+}
+
+int x509_verify_names(int ok, X509_STORE_CTX *ctx)
+{
+	GENERAL_NAMES *names;
+	bool is_named = false;
+
+	if (!ok || X509_STORE_CTX_get_error_depth(ctx) != 0)
+		return ok;
+	names = X509_get_ext_d2i(X509_STORE_CTX_get_current_cert(ctx), NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) { /* -1 for NULL */
+		int type = sk_GENERAL_NAME_value(names, i)->type;
+
+		is_named |= type == GEN_DNS || type == GEN_IPADD;
+	}
+	GENERAL_NAMES_free(names);
+	if (!is_named)
+		X509_STORE_CTX_set_error(ctx, X509_V_ERR_HOSTNAME_MISMATCH);
+	return is_named;
 }

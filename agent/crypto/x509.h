@@ -40,3 +40,11 @@ int x509_pick_pinned(const char *pem, const struct x509_pin *pin, struct buf *re
  */
 int x509_fetch_pinned(const char *host, const char *port, const struct x509_pin *pin, int timeout_ms,
 		      struct buf *ret, struct err *reterr);
+
+/*
+ * For SSL_CTX_set_verify(): what OpenSSL found (`ok`) holds, and the server's own certificate must have a DNS name or an
+ * address among its names. Without any, libcurl would take the CN for one; the CN of a certificate that the cluster's CA
+ * signed may be a user's (RFC 9110 section 4.3.4: CN is not to be used; Kubernetes: CN is the user name).
+ */
+struct x509_store_ctx_st;
+int x509_verify_names(int ok, struct x509_store_ctx_st *ctx);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "crypto/x509.h"
 #include "http/http_head.h"
 
 enum { CONNECT_TIMEOUT_S = 10, KEEPALIVE_S = 30, DEAD_PEER_MS = 30000 };
@@ -109,6 +110,7 @@ static CURLcode setup_ssl(CURL *easy, void *ssl_ctx, void *arg)
 	for (int i = 0; i < sk_X509_num(h->ca); i++)
 		if (X509_STORE_add_cert(store, sk_X509_value(h->ca, i)) != 1)
 			ERR_clear_error(); /* listed twice in the bundle */
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, x509_verify_names);
 	if (h->cert && (SSL_CTX_use_certificate(ctx, h->cert) != 1 || SSL_CTX_use_PrivateKey(ctx, h->key) != 1))
 		return CURLE_SSL_CERTPROBLEM;
 	return CURLE_OK;

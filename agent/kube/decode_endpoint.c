@@ -232,7 +232,7 @@ void kube_ces_clear(struct kube_ces *s)
 {
 	s->slice[0] = s->ns[0] = '\0';
 	s->n_endpoints = 0;
-	s->is_refused = false;
+	s->is_refused = s->has_no_memory = false;
 	kube_endpoint_clear(&s->endpoint);
 }
 
@@ -244,9 +244,10 @@ void kube_ces_done(struct kube_ces *s)
 
 static void add_endpoint(struct kube_ces *s)
 {
-	if (s->n_endpoints == CES_MAX ||
-	    array_reserve((void **)&s->endpoints, &s->cap, s->n_endpoints, 1, sizeof(*s->endpoints)) < 0)
+	if (s->n_endpoints == CES_MAX)
 		s->is_refused = true;
+	else if (array_reserve((void **)&s->endpoints, &s->cap, s->n_endpoints, 1, sizeof(*s->endpoints)) < 0)
+		s->is_refused = s->has_no_memory = true;
 	else
 		s->endpoints[s->n_endpoints++] = s->endpoint;
 	kube_endpoint_clear(&s->endpoint);

@@ -59,6 +59,7 @@ struct kube_ces {
 	size_t n_endpoints, cap;
 	struct kube_endpoint endpoint; /* being read */
 	bool is_refused;	       /* over a limit or out of memory: must not be used */
+	bool has_no_memory;	       /* that is why */
 };
 
 void kube_ces_clear(struct kube_ces *s);

@@ -65,6 +65,7 @@ struct reflector {
 	bool is_absent;	    /* the kind does not exist */
 	struct doubt doubt; /* the last lists were not believed */
 	bool must_relist;   /* after an ERROR event or 410 */
+	bool must_probe;    /* nothing was watched for a while: the server may have gone back in time meanwhile */
 	bool is_new_list;   /* no watch has lasted since the last list */
 	char version[VERSION_LEN];	/* to resume from; "" = none */
 	char next_version[VERSION_LEN]; /* of the list being read */
@@ -98,6 +99,7 @@ static void wait_as(struct reflector *r, bool is_confirming, uint64_t delay_us, 
 	int e = source_arm(r->timer, delay_us, delay_us / 8);
 
 	r->is_confirming = is_confirming;
+	r->must_probe |= r->phase == PHASE_WATCH;
 	if (e < 0)
 		log_event(LOG_ERR, "reflector.timer", "cannot arm the retry timer", F_STR("kind", r->conf.name),
 			  F_ERRNO(e));
@@ -208,7 +210,7 @@ static bool replace_end(struct reflector *r, const char *version)
 static void list_done(struct reflector *r)
 {
 	r->phase = PHASE_WATCH;
-	r->must_relist = false;
+	r->must_relist = r->must_probe = false;
 	r->is_new_list = true;
 	r->n_refused = 0;
 	set_state(r, REFLECTOR_SYNCED, "");
@@ -309,6 +311,7 @@ static int on_object(const json_t *doc, void *arg)
 {
 	struct reflector *r = arg;
 	enum event_type event = r->phase == PHASE_LIST ? EVENT_ADDED : r->event;
+	uint64_t *n;
 
 	if (r->phase == PHASE_PROBE)
 		return 0;
@@ -326,14 +329,14 @@ static int on_object(const json_t *doc, void *arg)
 	}
 	r->stats.events++;
 	r->conf.ops->on_object(event == EVENT_DELETED, doc, r->conf.arg);
-	if (r->phase != PHASE_WATCH) {
-		r->seen++;
-		return 0;
-	}
+	/* A streaming list may tell of changes before its end, too. */
+	n = r->phase == PHASE_WATCH ? &r->stats.objects : &r->seen;
 	if (event == EVENT_ADDED)
-		r->stats.objects++;
-	else if (event == EVENT_DELETED && r->stats.objects)
-		r->stats.objects--;
+		++*n;
+	else if (event == EVENT_DELETED && *n)
+		--*n;
+	if (r->phase != PHASE_WATCH)
+		return 0;
 	if (doc) {
 		const char *version = json_str(doc, "metadata.resourceVersion", "");
 
@@ -365,7 +368,9 @@ static void on_open(void *arg)
 
 	r->opened_us = clock_boot_us();
 	r->is_absent = false;
-	if (r->phase != PHASE_WATCH) {
+	if (r->phase == PHASE_PROBE) {
+		/* it says nothing of objects yet */
+	} else if (r->phase != PHASE_WATCH) {
 		if (r->state == REFLECTOR_WAITING)
 			set_state(r, REFLECTOR_SYNCING, "");
 	} else if (r->state != REFLECTOR_SYNCED) {
@@ -446,15 +451,16 @@ static void on_probe(struct reflector *r)
 		back_off(r, -1, "the list has no resourceVersion");
 		return;
 	}
+	r->must_probe = false;
 	memcpy(now.version, r->next_version, sizeof(now.version));
 	if (now.is_older && !is_confirmed(r, &now)) {
 		confirm(r);
 		return;
 	}
-	if (now.is_older) {
+	if (now.is_older)
 		r->version[0] = '\0'; /* what is listed counts again, whatever its version */
+	if (now.is_older || !r->doubt.has_lost)
 		r->doubt = (struct doubt){0};
-	}
 	r->is_probed = true;
 	begin(r);
 }
@@ -567,9 +573,13 @@ static void begin(struct reflector *r)
 	int e;
 
 	if (resume) {
-		r->phase = PHASE_WATCH;
+		/* A watch from a version that is yet to come is silent, and misses what happened before it comes. */
+		r->phase = r->must_probe ? PHASE_PROBE : PHASE_WATCH;
+		r->is_probed = false;
+		r->next_version[0] = '\0';
 	} else if (r->page_token) {
 		r->phase = PHASE_LIST;
+		r->next_version[0] = '\0'; /* each page says it: one without a body is not the last one */
 	} else if (r->has_synced && r->version[0] && !r->is_probed) {
 		r->phase = PHASE_PROBE;
 		r->next_version[0] = '\0';

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A sequence-numbered stream there and back, to see what a change loses. `stream echo PORT` answers;
- * `stream send ADDRESS PORT COUNT INTERVAL_US` sends, and prints "sent N received N lost N longest_gap N".
+ * `stream send ADDRESS PORT COUNT INTERVAL_US` sends, and prints "sent N received N lost N longest_gap N";
+ * SIGTERM ends it before COUNT, with what it has by then.
  * Exit status 1 if something was lost.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,14 @@
 #include <unistd.h>
 
 enum { COUNT_MAX = 10000000, LINGER_MS = 1000, BUFFER_BYTES = 16 << 20 };
+
+static volatile sig_atomic_t is_over;
+
+static void on_term(int signo)
+{
+	(void)signo;
+	is_over = 1;
+}
 
 /* Room for seconds of packets: a process that the machine leaves waiting loses nothing by itself. */
 static void widen(int fd)
@@ -85,7 +95,9 @@ static int send_all(const char *address, uint16_t port, uint32_t count, uint32_t
 	int is_v4 = inet_pton(AF_INET, address, &v4.sin_addr) == 1;
 	int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
 	uint8_t *seen = calloc(count, 1);
+	struct sigaction term = {.sa_handler = on_term};
 	uint64_t start;
+	uint32_t i;
 
 	if (!is_v4 && inet_pton(AF_INET6, address, &v6.sin6_addr) != 1)
 		return 2;
@@ -95,8 +107,9 @@ static int send_all(const char *address, uint16_t port, uint32_t count, uint32_t
 		return 2;
 	}
 	widen(fd);
+	(void)sigaction(SIGTERM, &term, NULL);
 	start = now_us();
-	for (uint32_t i = 0; i < count; i++) {
+	for (i = 0; i < count && !is_over; i++) {
 		uint32_t seq = htonl(i);
 		uint64_t due = start + (uint64_t)i * interval_us, now = now_us();
 
@@ -107,7 +120,7 @@ static int send_all(const char *address, uint16_t port, uint32_t count, uint32_t
 			(void)usleep((useconds_t)(due + interval_us - now));
 	}
 	receive(fd, seen, count, LINGER_MS);
-	r = report(seen, count);
+	r = report(seen, i);
 	free(seen);
 	(void)close(fd);
 	return r;

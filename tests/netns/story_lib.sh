@@ -200,9 +200,9 @@ host_add() {
 	become "$1" "$T/bin/tests/netns/story_peer" serve 22 "SSH of $1" >"$T/log/$1-ssh" 2>&1 &
 }
 
-# agent_start NAME: the daemon; its number is in $T/NAME/pid
+# agent_start NAME: the daemon; its number is in $T/NAME/pid. UNDER is a command to run it, and mesh-join, with
 agent_start() {
-	become "$1" "$T/bin/mesh-agentd" -c "$T/$1/agent.conf" >>"$T/log/$1-agent" 2>&1 &
+	become "$1" ${UNDER:-} "$T/bin/mesh-agentd" -c "$T/$1/agent.conf" >>"$T/log/$1-agent" 2>&1 &
 	echo $! >"$T/$1/pid"
 }
 agent_kill() { # name, signal
@@ -218,7 +218,7 @@ join() {
 	mkdir -p "$T/sys-bpf" "$T/sys-cgroup"
 	in_place "$1" unshare --mount sh -c 'mount --bind /sys/fs/bpf "$0/sys-bpf" && mount --bind /sys/fs/cgroup "$0/sys-cgroup" &&
 		mount -t sysfs none /sys && mount --bind "$0/sys-bpf" /sys/fs/bpf && mount --bind "$0/sys-cgroup" /sys/fs/cgroup && exec "$@"' \
-		"$T" "$T/bin/mesh-join" --no-start --config "$T/$1/agent.conf" "${@:2}"
+		"$T" ${UNDER:-} "$T/bin/mesh-join" --no-start --config "$T/$1/agent.conf" "${@:2}"
 }
 is_running() { [ "$(host "$1" status -o json | jq -r .state)" = "${2:-ok}" ]; }
 

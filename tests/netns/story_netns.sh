@@ -144,6 +144,38 @@ listing() {
 	remove $CNP/listing
 }
 
+# what a user of the host without rights can see and do; the folder of this test hides nothing from anyone
+stranger() { in_place ahch-to setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+stranger_ctl() { stranger "$T/bin/meshctl" -c "$T/ahch-to/agent.conf" "$@"; }
+refused() { # what, command...
+	local what=$1
+	shift
+	if "$@" >"$T/out" 2>&1 </dev/null; then is "$what" refused done; else is "$what" refused refused; fi
+}
+strangers() {
+	local pid f
+	pid=$(cat "$T/ahch-to/pid")
+	chmod 755 "$T" "$T/ahch-to"
+	check "a stranger has programs to run" stranger "$T/bin/meshctl" --version
+	refused "a stranger asks for the status" stranger_ctl status
+	refused "a stranger lists policies" stranger_ctl policy list
+	refused "a stranger leaves the cluster" stranger_ctl leave --yes --force
+	refused "a stranger drains the host" stranger_ctl drain
+	refused "a stranger starts a guard" stranger_ctl policy guard --confirm 60s
+	refused "a stranger watches packets" stranger timeout 2 "$T/bin/meshctl" -c "$T/ahch-to/agent.conf" monitor
+	for f in token joined.json; do refused "a stranger reads $f" stranger cat "$T/ahch-to/state/$f"; done
+	refused "a stranger lists the state" stranger ls "$T/ahch-to/state"
+	refused "a stranger lists the maps" stranger ls "/sys/fs/bpf/ahch-to"
+	refused "a stranger reads the daemon's memory" stranger cat "/proc/$pid/maps"
+	refused "a stranger reads its environment" stranger cat "/proc/$pid/environ"
+	refused "a stranger ends it" stranger kill "$pid"
+	is "no credential in its arguments" 0 "$(tr '\0' '\n' <"/proc/$pid/cmdline" | grep -c -e "$(cat "$T/ahch-to/state/token")" -e mesh1.)"
+	is "none in its environment" 0 "$(tr '\0' '\n' <"/proc/$pid/environ" | grep -cF "$(cat "$T/ahch-to/state/token")")"
+	is "none in its log" 0 "$(grep -cF -e "$(cat "$T/ahch-to/state/token")" -e mesh1. "$T/log/ahch-to-agent")"
+	check "it is still a member" is_running ahch-to
+	chmod 700 "$T"
+}
+
 # forged PLACE "what" REASON-TEXT PEER-ARGUMENTS...: nothing arrives, everything is counted, the monitor says why
 forged() {
 	local place=$1 what=$2 reason=$3 before after got
@@ -234,6 +266,30 @@ restarts() {
 	in_stream "kill -9 and start" die_daemon 6
 	in_stream "stop and start" stop_daemon 6
 	is "it is well afterwards" ok "$(status ahch-to .state)"
+}
+
+# The host's wall clock is wrong by years, forwards and backwards, while the daemon runs: connections that there are go on,
+# and once the time is right all is well.
+clock_is() { # seconds that it is wrong by
+	local i bytes=
+	for i in 0 8 16 24 32 40 48 56; do bytes+=$(printf '\\x%02x' $(($1 >> i & 255))); done
+	printf "$bytes" | dd of="$T/clock" conv=notrunc status=none
+}
+clock_jumps() { clock_is $1; cut_watches; sleep 2; clock_is 0; }
+clock_forwards() { clock_jumps $((10 * 366 * 86400)); }
+clock_backwards() { clock_jumps $((-10 * 366 * 86400)); }
+clocks() {
+	local which
+	truncate -s 8 "$T/clock"
+	agent_kill ahch-to TERM
+	UNDER="env LD_PRELOAD=$T/bin/tests/lib/clock.so CLOCK_FILE=$T/clock" agent_start ahch-to
+	check "the daemon comes up with a clock of its own" wait_for 15 is_running ahch-to
+	for which in forwards backwards; do
+		in_stream "the clock jumps ten years $which" clock_$which 5
+		recovers "the clock jumped ten years $which"
+		check "the clock jumped ten years $which: all is well" wait_for 45 is_running ahch-to
+	done
+	stop_daemon
 }
 
 # the labels of its namespace change, which are part of its identity
@@ -394,5 +450,5 @@ echo 'zone = "endor";' >>"$T/ahch-to/agent.conf"
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining listing asking enforcement services forgers api_faults restarts relabel network leaving removal elsewhere moving}; do $part; done
+for part in ${STORY_PARTS:-joining listing asking enforcement strangers services forgers api_faults restarts clocks relabel network leaving removal elsewhere moving}; do $part; done
 story_finish

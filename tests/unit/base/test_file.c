@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,6 +93,27 @@ Test(file, write_atomic_fails_whole, .init = setup, .fini = teardown)
 	cr_expect_eq(file_mkdirs(inside, 0700), 0, "it is there already");
 	(void)rmdir(inside);
 	(void)rmdir(path);
+}
+
+/* As on a disk that is full: what was there stays, and nothing else is left. */
+Test(file, write_atomic_without_room, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *path = str_printf("%s/f", dir);
+	CLEANUP(buf_done) struct buf b = {0};
+	struct rlimit before, little;
+	int r;
+
+	cr_assert_eq(file_write_atomic(path, "one", 3, 0600), 0);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	little = (struct rlimit){.rlim_cur = 2, .rlim_max = before.rlim_max};
+	(void)signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &little), 0);
+	r = file_write_atomic(path, "two!", 4, 0600);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	cr_expect_lt(r, 0);
+	cr_assert_eq(file_read(path, 100, &b), 0);
+	cr_expect_str_eq(b.data, "one");
+	cr_expect_eq(entries(), 1, "no temporary file is left");
 }
 
 Test(file, read_has_a_limit, .init = setup, .fini = teardown)

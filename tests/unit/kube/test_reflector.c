@@ -376,9 +376,9 @@ static void nothing_is_removed_until_confirmed(void)
 	start();
 	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
 	cr_assert_eq(n_objects(), 20);
-	/* Empty for once, the question for its version included: the next list shows them again. */
+	/* Empty for once, the questions for its version before the watch and the list included: the next shows them again. */
 	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true},\"count\":1},"
-	      "{\"action\":\"empty\",\"count\":2}]");
+	      "{\"action\":\"empty\",\"count\":3}]");
 	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
 	AWAIT_ALONE(copy.has_waited && strstr(copy.waited_for, "second list"));
 	cr_expect_eq(n_objects(), 20);

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+# report.json as one page without anything from outside. What has no result is "not run".
+
+def number: tostring | [while(length > 0; .[:-3])] | map(.[-3:]) | reverse | join(",");
+def rounded: if type == "number" then (. * 100 | round / 100) else . end;
+def text: if . == null then "" elif type == "object" or type == "array" then tojson else tostring end | @html;
+def row(f): "<tr>" + (map("<td>" + f + "</td>") | join("")) + "</tr>";
+def table(head): "<table><tr>" + (head | map("<th>\(@html)</th>") | join("")) + "</tr>" + (map(row(tostring)) | join("\n")) + "</table>";
+def not_run: "<p class=none>not run</p>";
+def when: todate | sub("T"; " ") | sub("Z"; " UTC");
+
+# Bars of [{name, value, label}], against the greatest value; `is_log` for numbers of very different size.
+def bars(is_log):
+  (map(.value) | max) as $max |
+  def width: if $max <= 0 or . <= 0 then 0 elif is_log then (log10 / ($max | log10) * 420) else (. / $max * 420) end;
+  "<svg viewBox='0 0 800 \(length * 22 + 6)' role='img'>" +
+  (to_entries | map(.key as $i | .value |
+    "<text x='230' y='\($i * 22 + 16)' text-anchor='end'>\(.name | @html)</text>" +
+    "<rect x='240' y='\($i * 22 + 4)' width='\([.value | width, 1] | max | rounded)' height='15' class='bar'/>" +
+    "<text x='\(246 + (.value | width | rounded))' y='\($i * 22 + 16)'>\(.label // (.value | text))</text>") | join("\n")) +
+  "</svg>";
+
+def state: if . == null then "<span class=none>not run</span>" elif . == 0 then "<span class=good>passed</span>"
+  elif . == 77 then "<span class=none>skipped</span>" else "<span class=bad>failed</span>" end;
+
+def suites:
+  .tests | group_by(.suite) | map([
+    (.[0].suite | text), (map(select(.result == 0)) | length), (map(select(.result != null and .result != 0 and .result != 77)) | length),
+    (map(select(.result == 77)) | length), (map(select(.result == null)) | length),
+    (map(.time // empty) | if length == 0 then "" else max | when end)])
+  | table(["suite", "passed", "failed", "skipped", "not run", "last run"]);
+
+def sum(file; key): .results[file] // [] | map(.[key] // 0) | add // 0;
+
+# What a fault's own numbers are: sums of runs, places of the daemon's work, attacks, verifier.
+def figure($f): [
+  (if $f.sum then sum($f.sum[0]; $f.sum[1]) as $n | if $n > 0 then "\($n | number) \($f.sum[1] | sub("_"; " ") | sub("_"; " "))" else empty end else empty end),
+  ((.results.torture // [])[] | select(.change as $c | ($f.torture // []) | any(. == $c)) | . ) ] as $all |
+  ($all | map(select(type == "string"))) +
+  (if $f.torture then
+     ($all | map(select(type == "object")) | map(select(if $f.id == "R14" then .torture == "nomem" else .torture == "crash" end)) |
+      if length == 0 then [] else ["\(map(.reached) | add) places, \(map(select(.failed)) | length) with a fault, \(map(.packets) | add | number) packets"] end)
+   else [] end) +
+  (if $f.attacks and (.attacks | length) > 0 then ["\(.attacks | map(.refused_as_expected) | add | number) writes as expected, \(.attacks | map(.not) | add) not"] else [] end) +
+  (if $f.verifier and (.verifier | length) > 0 then ["\(.verifier | map(.kernel) | unique | length) kernels, at most \(.verifier | map(.instructions) | max | number) instructions"] else [] end)
+  | join("; ");
+
+def faults:
+  . as $all | .faults | map(. as $f |
+    ($f.tests | map(. as $t | [$all.tests[] | select(.test == $t)] | if length == 0 then {test: $t, result: null} else max_by(.time // 0) end)) as $tests |
+    [$f.id, ($f.fault | text), ($f.promise | text),
+     (if ($tests | length) == 0 then "<span class=none>no test</span>" else ($tests | map("\(.test | text): \(.result | state)") | join("<br>")) end),
+     ($all | figure($f) | text)])
+  | table(["", "fault", "what holds", "tests", "figures of the runs here"]);
+
+def verifier:
+  if length == 0 then not_run else
+    group_by(.kernel) | map("<h3>kernel \(.[0].kernel | text)</h3>" +
+      (map({name: .program, value: .instructions, label: (.instructions | number)}) | bars(false)) +
+      "<p>allowed: \(map(.budget) | max | number) each</p>") | join("\n") end;
+
+def fuzz:
+  (.results.fuzz // [] | group_by(.target) | map({name: .[0].target, value: (map(.executions) | add), found: (map(.found) | add)})) as $runs |
+  ([.tests[] | select(.executions)] | map({name: (.test | sub("^fuzz_"; "")), value: .executions})) as $replay |
+  "<h3>fuzzing</h3>" + (if ($runs | length) == 0 then not_run else
+    ($runs | map(. + {label: "\(.value | number), \(.found) found"}) | bars(true)) + "<p>\($runs | map(.value) | add | number) executions in all</p>" end) +
+  "<h3>replay in make check</h3>" + (if ($replay | length) == 0 then not_run else
+    ($replay | map(. + {label: (.value | number)}) | bars(true)) + "<p>\($replay | map(.value) | add | number) executions in the last run</p>" end);
+
+# Two that were measured in one run, one of them the peer: how many times as much the peer takes.
+def beside:
+  (.results | to_entries | map(select(.key | startswith("beside")) | .value[]) | map(select(.who and .cpu_s))) as $lines |
+  if ($lines | length) == 0 then not_run else
+    $lines | group_by(.endpoints) | map(
+      (map(select(.who == "mesh-agentd")) | last) as $us | (map(select(.who != "mesh-agentd")) | last) as $peer |
+      if $us and $peer then
+        "<h3>\(.[0].endpoints | number) endpoints: \($peer.who | text) / mesh-agentd</h3>" +
+        ([["time until all is known", "wall_s"], ["CPU time", "cpu_s"], ["resident memory", "rss_kib"], ["private memory", "private_kib"]] |
+          map({name: .[0], value: ($peer[.[1]] / ([$us[.[1]], 0.01] | max)), label: "\($peer[.[1]]) / \($us[.[1]]) = \($peer[.[1]] / ([$us[.[1]], 0.01] | max) | rounded)"}) | bars(false))
+      else "" end) | join("\n") end;
+
+def fleet:
+  (.results.fleet // [] | group_by(.hosts) | map(max_by(.time))) as $runs |
+  if ($runs | length) == 0 then not_run else
+    $runs | map("<h3>\(.hosts | number) hosts, \(.endpoints | number) endpoints</h3>" + ([
+      ["from nothing until all watch", "\(.start.seconds) s", (.start.requests | number), "\(.start.server_cpu_ms) ms"],
+      ["while nothing happens", "\(.idle.seconds) s", (.idle.requests | number), "\(.idle.server_cpu_ms) ms"],
+      ["after \(.restart.away_s) s without server, until half / 99 % / all watch", "\(.restart.half_back_s) / \(.restart.most_back_s) / \(.restart.all_back_s) s",
+       "\(.restart.requests | number), at most \(.restart.most_in_a_second | number) in a second", "\(.restart.server_cpu_ms) ms"]] |
+      table(["", "time", "requests", "CPU of the server"]))) | join("\n") end;
+
+def idle:
+  (.results.idle // []) as $runs |
+  if ($runs | length) == 0 then not_run else
+    $runs | map([(.time | when), "\(.seconds) s", (.wakeups_per_minute | rounded), "\(.cpu_ms) ms", (.bytes_received | number), (.bytes_sent | number)]) |
+    table(["", "time", "wake-ups a minute", "CPU", "bytes received", "bytes sent"]) end;
+
+# Whatever else left lines of JSON: the last ones, as they are.
+def others:
+  .results | to_entries | map(select(.key | IN("sim", "torture", "fuzz", "fleet", "idle") or startswith("beside_cilium") | not)) |
+  if length == 0 then "" else map("<h2>\(.key | text)</h2>" + (.value[-40:] as $v | ($v | map(keys_unsorted) | add | unique) as $k |
+    $v | map(. as $o | $k | map($o[.] | rounded | text)) | table($k))) | join("\n") end;
+
+"<!DOCTYPE html>
+<html lang=en><meta charset=utf-8><title>mesh-external-agent: what the runs say</title>
+<style>
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 68em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: .6em 0 } td, th { border-bottom: 1px solid #ddd; padding: .25em .7em; text-align: left; vertical-align: top }
+svg { width: 100%; max-width: 50em; font-size: 13px } .bar { fill: #4477aa }
+.good { color: #117733 } .bad { color: #cc3311; font-weight: bold } .none { color: #777; font-style: italic }
+</style>
+<h1>mesh-external-agent: what the runs say</h1>
+<p>Version \(.commit | text); made \(.made | when) on \(.machine.cpus) × \(.machine.cpu | text), kernel \(.machine.kernel | text).
+Everything here comes from what the runs in one build directory left behind; what was not run there says so.</p>
+<h2>Tests</h2>" + suites +
+"<h2>Faults</h2>" + faults +
+"<h2>Simulated API servers</h2>" + (if (.results.sim // [] | length) == 0 then not_run else
+  "<p>\(sum("sim"; "histories") | number) histories, \(sum("sim"; "requests") | number) requests, \(sum("sim"; "faults") | number) faults, \(sum("sim"; "lies") | number) lists that lied, \(sum("sim"; "out_of_memory") | number) times out of memory; \(.results.sim | map(select(.failed)) | length) histories failed.</p>" end) +
+"<h2>Beside Cilium</h2>" + beside +
+"<h2>Many hosts, one API server</h2>" + fleet +
+"<h2>Idle</h2>" + idle +
+"<h2>Fuzzing</h2>" + fuzz +
+"<h2>Verifier</h2>" + (.verifier | verifier) +
+"<h2>Attacks on the API server with a host's credential</h2>" + (if (.attacks | length) == 0 then not_run else
+  .attacks | map([(.what | text), (.refused_as_expected | number), .not]) | table(["", "as expected", "not"]) end) +
+others + "</html>"
