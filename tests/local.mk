@@ -285,6 +285,16 @@ tests_unit_agentd_test_resolved_SOURCES = tests/unit/agentd/test_resolved.c \
 tests_unit_agentd_test_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_agentd_test_resolved_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_resolved_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_resolver_file
+TESTS += tests/unit/agentd/test_resolver_file
+tests_unit_agentd_test_resolver_file_SOURCES = tests/unit/agentd/test_resolver_file.c
+tests_unit_agentd_test_resolver_file_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolver_file_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_resolver_host
+TESTS += tests/unit/agentd/test_resolver_host
+tests_unit_agentd_test_resolver_host_SOURCES = tests/unit/agentd/test_resolver_host.c
+tests_unit_agentd_test_resolver_host_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolver_host_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
 	tests/unit/agentd/test_servers tests/unit/agentd/test_world
 TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
@@ -430,12 +440,12 @@ EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
+EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
 	tests/netns/story_guard.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
 	tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh \
-	tests/netns/story_portal.sh
+	tests/netns/story_portal.sh tests/netns/resolver.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

@@ -50,7 +50,7 @@ static void say_failed(struct resolved *d, const char *why)
 
 	(void)err_set(&err, EIO, "systemd-resolved does not ask the agent for the names of the cluster: %.300s", why); /* the text is what counts */
 	health_raise(d->s.health, HEALTH_WARNING, "dns.resolved", err.text,
-		     "see: systemctl status systemd-resolved; or set dns.resolved = false in the configuration");
+		     "see: systemctl status systemd-resolved; is polkit there? Or set dns.host-resolver = \"off\" in the configuration");
 }
 
 /* The last of the calls: what it needs was said before it. */

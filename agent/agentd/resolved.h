@@ -12,6 +12,7 @@
 #include "event/loop.h"
 
 #define RESOLVED_DEVICE	 "mesh_dns"
+#define RESOLVED_DOMAIN	 "cluster.local"
 #define RESOLVED_ADDRESS "198.18.53.53" /* of the range for tests of devices (RFC 2544): nobody's */
 
 /* Makes the link, before the server listens there. 0 or -errno with text. */
