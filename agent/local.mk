@@ -280,6 +280,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/dns_redirect.c agent/agentd/dns_redirect.h \
 	agent/agentd/resolved.c agent/agentd/resolved.h \
 	agent/agentd/resolver.c agent/agentd/resolver.h \
+	agent/agentd/resolver_delegate.c agent/agentd/resolver_delegate.h \
 	agent/agentd/resolver_file.c agent/agentd/resolver_file.h \
 	agent/agentd/resolver_host.c agent/agentd/resolver_host.h \
 	agent/agentd/resolver_nm.c agent/agentd/resolver_nm.h \

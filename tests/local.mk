@@ -290,6 +290,11 @@ TESTS += tests/unit/agentd/test_resolver_file
 tests_unit_agentd_test_resolver_file_SOURCES = tests/unit/agentd/test_resolver_file.c
 tests_unit_agentd_test_resolver_file_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_resolver_file_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_resolver
+TESTS += tests/unit/agentd/test_resolver
+tests_unit_agentd_test_resolver_SOURCES = tests/unit/agentd/test_resolver.c
+tests_unit_agentd_test_resolver_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolver_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_resolver_host
 TESTS += tests/unit/agentd/test_resolver_host
 tests_unit_agentd_test_resolver_host_SOURCES = tests/unit/agentd/test_resolver_host.c
@@ -458,8 +463,8 @@ endif
 
 # vm: the package in virtual machines; needs root. Other kernels: make check-vm KERNELS='5.10 6.12'
 KERNELS = 6.1
-VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
-EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
+VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh tests/vm/t_resolver.sh
+EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
 	tests/vm/vm.sh $(VM_TESTS)
 check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
 	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; tests=$(srcdir)/tests/vm/t_deb.sh; $(run_tests); \

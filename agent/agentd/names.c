@@ -68,7 +68,8 @@ void names_leave_resolver(struct agent *a)
 
 static int start_resolver(struct agent *a)
 {
-	const struct resolver_setup setup = {.loop = a->loop, .health = a->health, .conf = a->conf, .dns = a->dns};
+	const struct resolver_setup setup = {.loop = a->loop, .health = a->health, .conf = a->conf, .dns = a->dns,
+					     .root = ""};
 
 	return resolver_new(&setup, &a->resolver);
 }

@@ -3,14 +3,16 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-bus.h>
 
 #include "base/clock.h"
 #include "base/macro.h"
 #include "netlink/nl_dummy.h"
 
-enum { RETRY_S = 30 };
+enum { RETRY_S = 30, SOON_S = 3 };
 
 #define RESOLVE1 "org.freedesktop.resolve1"
 #define PATH	 "/org/freedesktop/resolve1"
@@ -23,6 +25,7 @@ struct resolved {
 	struct resolved_setup s;
 	sd_bus *bus; /* NULL = away */
 	struct source *retry;
+	bool is_told, was_refused;
 };
 
 int resolved_link_make(struct ip *ret_ip, int *ret_ifindex, struct err *reterr)
@@ -39,9 +42,14 @@ int resolved_link_remove(void)
 	return nl_dummy_remove(RESOLVED_DEVICE, ALIAS);
 }
 
+static void retry_in(struct resolved *d, unsigned seconds)
+{
+	(void)source_arm(d->retry, seconds * USEC_PER_SEC, seconds * USEC_PER_SEC / 10); /* a live timer */
+}
+
 static void retry_later(struct resolved *d)
 {
-	(void)source_arm(d->retry, RETRY_S * USEC_PER_SEC, RETRY_S / 10 * USEC_PER_SEC); /* a live timer */
+	retry_in(d, RETRY_S);
 }
 
 static void say_failed(struct resolved *d, const char *why)
@@ -53,6 +61,72 @@ static void say_failed(struct resolved *d, const char *why)
 		     "see: systemctl status systemd-resolved; is polkit there? Or set dns.host-resolver = \"off\" in the configuration");
 }
 
+static void note_told(struct resolved *d)
+{
+	d->is_told = true;
+	health_clear(d->s.health, "dns.resolved");
+}
+
+/* The servers of the link, in a variant: is ours among them? */
+static bool has_our_server(const struct resolved *d, sd_bus_message *m)
+{
+	bool is_found = false;
+	int r = sd_bus_message_enter_container(m, 'v', "a(iay)");
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "(iay)");
+	while (r >= 0 && !is_found && (r = sd_bus_message_enter_container(m, 'r', "iay")) > 0) {
+		const void *bytes;
+		size_t n;
+		int family;
+
+		r = sd_bus_message_read(m, "i", &family);
+		if (r >= 0)
+			r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+		is_found = r >= 0 && family == d->s.ip.family && n == ip_len(&d->s.ip) && memcmp(bytes, d->s.ip.b, n) == 0;
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return is_found;
+}
+
+/* We were refused; perhaps somebody who may has told it. */
+static int on_checked(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+	struct resolved *d = arg;
+	bool is_first = !d->was_refused;
+
+	(void)error;
+	if (!sd_bus_message_get_error(m) && has_our_server(d, m)) {
+		note_told(d);
+		return 0;
+	}
+	d->was_refused = true;
+	if (d->s.on_refused)
+		d->s.on_refused(d->s.arg);
+	if (!is_first || !d->s.on_refused)
+		say_failed(d, "it asks polkit, which does not allow it to the user of the agent");
+	retry_in(d, is_first ? SOON_S : RETRY_S);
+	return 0;
+}
+
+static int check(struct resolved *d)
+{
+	CLEANUP(free) char *path = NULL;
+	char number[16];
+	int r;
+
+	(void)snprintf(number, sizeof(number), "%d", d->s.ifindex); /* fits */
+	r = sd_bus_path_encode(PATH "/link", number, &path);
+	return r < 0 ? r : sd_bus_call_method_async(d->bus, NULL, RESOLVE1, path, "org.freedesktop.DBus.Properties", "Get", on_checked, d, "ss",
+						    RESOLVE1 ".Link", "DNS");
+}
+
+static bool is_refusal(const sd_bus_error *e)
+{
+	return sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) || sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED);
+}
+
 /* The last of the calls: what it needs was said before it. */
 static int on_told(sd_bus_message *m, void *arg, sd_bus_error *error)
 {
@@ -61,9 +135,11 @@ static int on_told(sd_bus_message *m, void *arg, sd_bus_error *error)
 
 	(void)error;
 	if (!e) {
-		health_clear(d->s.health, "dns.resolved");
+		note_told(d);
 		return 0;
 	}
+	if (is_refusal(e) && check(d) >= 0)
+		return 0;
 	say_failed(d, e->message ? e->message : e->name);
 	retry_later(d);
 	return 0;
@@ -146,6 +222,7 @@ static int on_changed(sd_bus_message *m, void *arg, sd_bus_error *error)
 	(void)error;
 	if (sd_bus_message_read(m, "sss", &name, &old, &now) < 0)
 		return 0;
+	d->is_told = false;
 	if (!*now || tell(d) < 0)
 		retry_later(d); /* usually it is back by then */
 	return 0;
@@ -195,6 +272,11 @@ int resolved_new(const struct resolved_setup *setup, struct resolved **ret)
 	connect_bus(d);
 	*ret = TAKE_PTR(d);
 	return 0;
+}
+
+bool resolved_is_told(const struct resolved *r)
+{
+	return r->is_told;
 }
 
 void resolved_free(struct resolved *d)

@@ -28,6 +28,9 @@ struct resolved_setup {
 	const char *domain; /* "cluster.local" */
 	struct ip ip;	    /* of the server */
 	int ifindex;	    /* of the link */
+	/* We may not tell it, for lack of polkit or its rule: somebody else is to. Then that is found out. May be NULL. */
+	void (*on_refused)(void *arg);
+	void *arg;
 };
 
 /*
@@ -35,6 +38,8 @@ struct resolved_setup {
  * `domain` too. 0, -ENOMEM or errno of a timer.
  */
 int resolved_new(const struct resolved_setup *setup, struct resolved **ret);
+/* Whether it asks us, as far as it said so. */
+bool resolved_is_told(const struct resolved *r);
 /* Says no more; what was said stays until the link goes. NULL is fine. */
 void resolved_free(struct resolved *r);
 DEFINE_CLEANUP(struct resolved *, resolved_free)

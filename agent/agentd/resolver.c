@@ -8,6 +8,7 @@
 
 #include "agentd/dns_wiring.h"
 #include "agentd/resolved.h"
+#include "agentd/resolver_delegate.h"
 #include "agentd/resolver_program.h"
 #include "agentd/resolver_wire.h"
 #include "base/file.h"
@@ -75,10 +76,20 @@ static int make_link(struct resolver *r, struct err *reterr)
 	return e;
 }
 
+static void on_refused(void *arg)
+{
+	(void)wish(arg); /* it asks again, while it fails */
+}
+
 static int tell_resolved(struct resolver *r)
 {
-	const struct resolved_setup setup = {
-		.loop = r->s.loop, .health = r->s.health, .domain = RESOLVED_DOMAIN, .ip = r->ip, .ifindex = r->ifindex};
+	const struct resolved_setup setup = {.loop = r->s.loop,
+					     .health = r->s.health,
+					     .domain = RESOLVED_DOMAIN,
+					     .ip = r->ip,
+					     .ifindex = r->ifindex,
+					     .on_refused = on_refused,
+					     .arg = r};
 
 	return resolved_new(&setup, &r->resolved);
 }
@@ -99,8 +110,8 @@ static void start(struct resolver *r)
 	if (r->method != RESOLVER_LEAVE && r->method != RESOLVER_BY_FILE)
 		e = make_link(r, &err);
 	if (e == 0 && r->method == RESOLVER_BY_LINK)
-		e = tell_resolved(r);
-	else if (e == 0 && r->method != RESOLVER_LEAVE)
+		e = tell_resolved(r); /* a delegate is better, where there are some: then the link goes */
+	if (e == 0 && r->method != RESOLVER_LEAVE)
 		e = wish(r);
 	if (e == 0)
 		return;
@@ -116,14 +127,15 @@ static bool is_done(const struct resolver *r)
 
 	switch (r->method) {
 	case RESOLVER_BY_FILE:
-		dns_wiring_read("", r->s.conf->dns.listen.v, r->s.conf->dns.listen.n, &w);
+		dns_wiring_read(r->s.root, r->s.conf->dns.listen.v, r->s.conf->dns.listen.n, &w);
 		return w.state == DNS_WIRING_OK;
 	case RESOLVER_BY_PROGRAM:
 		return resolver_program_has();
 	case RESOLVER_BY_NM:
-		dns_wiring_read("", &r->ip, 1, &w);
+		dns_wiring_read(r->s.root, &r->ip, 1, &w);
 		return r->host.kind != RESOLVER_NM || w.state == DNS_WIRING_OK; /* its dnsmasq does not tell */
 	case RESOLVER_BY_LINK:
+		return r->resolved || resolver_delegate_has(); /* the former speaks for itself */
 	case RESOLVER_LEAVE:
 		break;
 	}
@@ -154,8 +166,15 @@ static void choose(struct resolver *r)
 {
 	const struct conf *c = r->s.conf;
 
-	resolver_host_read("", c->dns.listen.v, c->dns.listen.n, &r->host);
+	resolver_host_read(r->s.root, c->dns.listen.v, c->dns.listen.n, &r->host);
 	r->method = resolver_choose(&r->host, c->dns.host_resolver, &r->why);
+}
+
+/* What the link was for. */
+static void leave_link(struct resolver *r)
+{
+	resolved_free(TAKE_PTR(r->resolved));
+	remove_link();
 }
 
 void resolver_look(struct resolver *r)
@@ -166,6 +185,8 @@ void resolver_look(struct resolver *r)
 	if (r->method != was) {
 		stop(r);
 		start(r);
+	} else if (r->resolved && resolver_delegate_has()) {
+		leave_link(r);
 	} else if (!health_has(r->s.health, CONDITION) || r->missed) {
 		look_whether_done(r);
 	} else {
@@ -181,8 +202,11 @@ int resolver_new(const struct resolver_setup *setup, struct resolver **ret)
 		return -ENOMEM;
 	r->s = *setup;
 	choose(r);
+	/* of an earlier run that crashed */
+	if (r->method == RESOLVER_LEAVE)
+		withdraw_wish(setup->conf);
 	if (r->method == RESOLVER_LEAVE || r->method == RESOLVER_BY_FILE)
-		remove_link(); /* of an earlier run that crashed */
+		remove_link();
 	start(r);
 	*ret = r;
 	return 0;
@@ -193,6 +217,11 @@ enum resolver_method resolver_state(const struct resolver *r, struct resolver_ho
 	*ret = r->host;
 	*ret_why = r->why;
 	return r->method;
+}
+
+bool resolver_is_told(const struct resolver *r)
+{
+	return r->resolved && resolved_is_told(r->resolved);
 }
 
 void resolver_free(struct resolver *r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host's resolver is made to ask the agent, as dns.host-resolver says and what is found there needs. The daemon itself tells
- * systemd-resolved; for the rest it says that it wants it, and `mesh-agentd --wire-resolver`, which is root, does it.
+ * systemd-resolved, if it may; for the rest it says that it wants it, and `mesh-agentd --wire-resolver`, which is root, does it.
  */
 #pragma once
 
@@ -18,6 +18,7 @@ struct resolver_setup {
 	struct health *health;
 	const struct conf *conf;
 	struct dns_server *dns;
+	const char *root; /* before the paths of what is found: "" */
 };
 
 /*
@@ -29,6 +30,8 @@ int resolver_new(const struct resolver_setup *setup, struct resolver **ret);
 void resolver_look(struct resolver *r);
 /* What was found, and what is done about it; *ret_why as in resolver_choose(). */
 enum resolver_method resolver_state(const struct resolver *r, struct resolver_host *ret, const char **ret_why);
+/* Whether systemd-resolved says that it asks the agent. */
+bool resolver_is_told(const struct resolver *r);
 /* The host's resolver is to forget the agent. NULL is fine. */
 void resolver_free(struct resolver *r);
 DEFINE_CLEANUP(struct resolver *, resolver_free)

@@ -44,7 +44,7 @@ const char *resolver_kind_text(enum resolver_kind kind);
 
 enum resolver_method {
 	RESOLVER_LEAVE,	     /* nothing is to be done */
-	RESOLVER_BY_LINK,    /* systemd-resolved is told of a link: resolved.h */
+	RESOLVER_BY_LINK,    /* systemd-resolved is told of a delegate or of a link: resolver_delegate.h, resolved.h */
 	RESOLVER_BY_NM,	     /* a connection of NetworkManager: resolver_nm.h */
 	RESOLVER_BY_PROGRAM, /* a record of resolvconf: resolver_program.h */
 	RESOLVER_BY_FILE,    /* the first line of /etc/resolv.conf: resolver_file.h */

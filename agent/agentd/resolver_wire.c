@@ -9,15 +9,17 @@
 #include <unistd.h>
 
 #include "agentd/resolved.h"
+#include "agentd/resolver_delegate.h"
 #include "agentd/resolver_file.h"
 #include "agentd/resolver_host.h"
 #include "agentd/resolver_nm.h"
 #include "agentd/resolver_program.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "base/str.h"
 
-enum { DNS_PORT = 53 };
+enum { DNS_PORT = 53, TELL_S = 20 };
 
 static const char PLACE[] = "/etc"; /* of what is changed: needs no file of its own */
 
@@ -39,6 +41,41 @@ static bool is_wanted(const char *wish)
 	return lstat(wish, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* What resolved.h does, and to the end. */
+static int tell_resolved(const struct ip *ip, struct err *reterr)
+{
+	struct resolved_setup setup = {.domain = RESOLVED_DOMAIN, .ip = *ip, .ifindex = (int)if_nametoindex(RESOLVED_DEVICE)};
+	uint64_t end_us = clock_boot_us() + TELL_S * USEC_PER_SEC;
+	CLEANUP(loop_free) struct loop *loop = NULL;
+	CLEANUP(health_free) struct health *health = NULL;
+	CLEANUP(resolved_free) struct resolved *resolved = NULL;
+	int r = loop_new(&loop);
+
+	if (r == 0)
+		r = health_new(&health);
+	setup.loop = loop;
+	setup.health = health;
+	if (r == 0)
+		r = resolved_new(&setup, &resolved);
+	while (r >= 0 && !resolved_is_told(resolved) && !health_has(health, "dns.resolved") && clock_boot_us() < end_us)
+		r = loop_once(loop, USEC_PER_SEC);
+	if (r >= 0 && resolved_is_told(resolved))
+		return 0;
+	return err_set(reterr, EIO, "systemd-resolved cannot be told: %s", r < 0 ? err_name(r) : "see above");
+}
+
+/* A delegate, where it knows them; else the link, for a daemon that may not tell it. */
+static int take_resolved(const struct conf *conf, const struct ip *link, struct err *reterr)
+{
+	int r = -EOPNOTSUPP;
+
+	if (conf->dns.listen.n && conf->dns.port == DNS_PORT)
+		r = resolver_delegate_take(&conf->dns.listen.v[0], RESOLVED_DOMAIN, reterr);
+	if (r != -EOPNOTSUPP)
+		return r;
+	return if_nametoindex(RESOLVED_DEVICE) ? tell_resolved(link, reterr) : 0;
+}
+
 static int take(enum resolver_method method, const struct resolver_host *h, const struct conf *conf, struct err *reterr)
 {
 	struct ip ip;
@@ -49,13 +86,14 @@ static int take(enum resolver_method method, const struct resolver_host *h, cons
 		if (!conf->dns.listen.n || conf->dns.port != DNS_PORT)
 			return err_set(reterr, EINVAL, RESOLVER_CONF " can name only port %d: set dns.port", DNS_PORT);
 		return resolver_file_take("", &conf->dns.listen.v[0], reterr);
+	case RESOLVER_BY_LINK:
+		return take_resolved(conf, &ip, reterr);
 	case RESOLVER_BY_NM:
 	case RESOLVER_BY_PROGRAM:
 		if (!if_nametoindex(RESOLVED_DEVICE))
 			return 0; /* the daemon stops just now */
 		return method == RESOLVER_BY_NM ? resolver_nm_take(RESOLVED_DEVICE, &ip, RESOLVED_DOMAIN, reterr) :
 						  resolver_program_take(h, &ip, RESOLVED_DOMAIN, reterr);
-	case RESOLVER_BY_LINK: /* the daemon does that itself */
 	case RESOLVER_LEAVE:
 		break;
 	}
@@ -82,6 +120,8 @@ static int give_back(enum resolver_method but, struct err *reterr)
 			r = resolver_file_give_back("", &err);
 		else if (m == RESOLVER_BY_PROGRAM)
 			r = resolver_program_give_back(&err);
+		else if (m == RESOLVER_BY_LINK)
+			r = resolver_delegate_give_back(&err);
 		else if (m == RESOLVER_BY_NM)
 			r = resolver_nm_give_back(&err);
 		note(r, "the host's resolver is as before", (enum resolver_method)m);

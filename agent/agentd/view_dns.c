@@ -98,6 +98,8 @@ void view_dns_wiring(const struct agent *a, struct dns_wiring *ret)
 	for (size_t i = 0; i < n; i++)
 		ips[i] = v[i].ip;
 	dns_wiring_read("", ips, n, ret);
+	if (ret->state == DNS_WIRING_UNKNOWN && a->resolver && resolver_is_told(a->resolver))
+		*ret = (struct dns_wiring){DNS_WIRING_OK, "systemd-resolved", "systemd-resolved asks the agent for the names of the cluster"};
 }
 
 static json_t *wiring_view(const struct agent *a)
