@@ -26,6 +26,7 @@ struct resolved {
 	sd_bus *bus; /* NULL = away */
 	struct source *retry;
 	bool is_told, was_refused;
+	char why[256]; /* the last answer that it could not be told */
 };
 
 int resolved_link_make(struct ip *ret_ip, int *ret_ifindex, struct err *reterr)
@@ -90,7 +91,7 @@ static bool has_our_server(const struct resolved *d, sd_bus_message *m)
 	return is_found;
 }
 
-/* We were refused; perhaps somebody who may has told it. */
+/* We could not tell it; perhaps somebody who may has told it. */
 static int on_checked(sd_bus_message *m, void *arg, sd_bus_error *error)
 {
 	struct resolved *d = arg;
@@ -105,7 +106,7 @@ static int on_checked(sd_bus_message *m, void *arg, sd_bus_error *error)
 	if (d->s.on_refused)
 		d->s.on_refused(d->s.arg);
 	if (!is_first || !d->s.on_refused)
-		say_failed(d, "it asks polkit, which does not allow it to the user of the agent");
+		say_failed(d, d->why);
 	retry_in(d, is_first ? SOON_S : RETRY_S);
 	return 0;
 }
@@ -122,11 +123,6 @@ static int check(struct resolved *d)
 						    RESOLVE1 ".Link", "DNS");
 }
 
-static bool is_refusal(const sd_bus_error *e)
-{
-	return sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) || sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED);
-}
-
 /* The last of the calls: what it needs was said before it. */
 static int on_told(sd_bus_message *m, void *arg, sd_bus_error *error)
 {
@@ -138,9 +134,10 @@ static int on_told(sd_bus_message *m, void *arg, sd_bus_error *error)
 		note_told(d);
 		return 0;
 	}
-	if (is_refusal(e) && check(d) >= 0)
+	(void)snprintf(d->why, sizeof(d->why), "%s", e->message ? e->message : e->name); /* may be cut */
+	if (check(d) >= 0)
 		return 0;
-	say_failed(d, e->message ? e->message : e->name);
+	say_failed(d, d->why);
 	retry_later(d);
 	return 0;
 }
