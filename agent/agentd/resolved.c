@@ -25,7 +25,7 @@ struct resolved {
 	struct resolved_setup s;
 	sd_bus *bus; /* NULL = away */
 	struct source *retry;
-	bool is_told, was_refused;
+	bool is_told, was_refused, was_asked;
 	char why[256]; /* the last answer that it could not be told */
 };
 
@@ -91,6 +91,8 @@ static bool has_our_server(const struct resolved *d, sd_bus_message *m)
 	return is_found;
 }
 
+static int tell(struct resolved *d);
+
 /* We could not tell it; perhaps somebody who may has told it. */
 static int on_checked(sd_bus_message *m, void *arg, sd_bus_error *error)
 {
@@ -101,6 +103,11 @@ static int on_checked(sd_bus_message *m, void *arg, sd_bus_error *error)
 	if (!sd_bus_message_get_error(m) && has_our_server(d, m)) {
 		note_told(d);
 		return 0;
+	}
+	if (d->s.is_asking && !d->was_asked) {
+		d->was_asked = true;
+		if (tell(d) >= 0)
+			return 0;
 	}
 	d->was_refused = true;
 	if (d->s.on_refused)
@@ -247,7 +254,7 @@ static void connect_bus(void *arg)
 	if (r >= 0)
 		r = sd_bus_add_match_async(d->bus, NULL, BROKEN, on_broken, NULL, d);
 	if (r >= 0)
-		r = tell(d);
+		r = d->s.is_asking && !d->was_asked ? check(d) : tell(d);
 	if (r >= 0)
 		return;
 	disconnect(d);

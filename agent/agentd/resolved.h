@@ -28,6 +28,7 @@ struct resolved_setup {
 	const char *domain; /* "cluster.local" */
 	struct ip ip;	    /* of the server */
 	int ifindex;	    /* of the link */
+	bool is_asking;	    /* first of all whether it knows already */
 	/* We cannot tell it, for lack of polkit or its rule: somebody else is to. Then that is found out. May be NULL. */
 	void (*on_refused)(void *arg);
 	void *arg;

@@ -23,7 +23,7 @@ struct resolver {
 	struct resolver_setup s;
 	struct resolver_host host;
 	enum resolver_method method;
-	const char *why; /* static, as resolver_choose() gives it */
+	const char *why; /* as resolver_choose() gives it for `host` */
 	struct resolved *resolved;
 	struct ip ip; /* of the link */
 	int ifindex;

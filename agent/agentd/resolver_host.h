@@ -55,7 +55,7 @@ const char *resolver_method_name(enum resolver_method method);
 
 /*
  * The way for what is there, as dns.host-resolver in mesh-external-agent.conf(5) has it. For RESOLVER_LEAVE *ret_why says
- * to a person why, and what to do; static, NULL if it is off.
+ * to a person why, and what to do; it lasts as `h` does, and is NULL if it is off.
  */
 enum resolver_method resolver_choose(const struct resolver_host *h, enum conf_resolver want, const char **ret_why);
 

@@ -44,7 +44,8 @@ static bool is_wanted(const char *wish)
 /* What resolved.h does, and to the end. */
 static int tell_resolved(const struct ip *ip, struct err *reterr)
 {
-	struct resolved_setup setup = {.domain = RESOLVED_DOMAIN, .ip = *ip, .ifindex = (int)if_nametoindex(RESOLVED_DEVICE)};
+	struct resolved_setup setup = {.domain = RESOLVED_DOMAIN, .ip = *ip, .ifindex = (int)if_nametoindex(RESOLVED_DEVICE),
+				       .is_asking = true};
 	uint64_t end_us = clock_boot_us() + TELL_S * USEC_PER_SEC;
 	CLEANUP(loop_free) struct loop *loop = NULL;
 	CLEANUP(health_free) struct health *health = NULL;

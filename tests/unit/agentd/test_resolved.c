@@ -18,6 +18,7 @@ struct lab {
 	struct fake_resolved *fake;
 	struct resolved *resolved;
 	char path[64];
+	bool is_asking;
 	int *refused; /* counts; NULL = nobody does */
 };
 
@@ -46,6 +47,7 @@ static void note_refused(void *arg)
 static void start(struct lab *l)
 {
 	struct resolved_setup s = {.loop = l->loop, .health = l->health, .domain = "cluster.local", .ifindex = 7,
+				    .is_asking = l->is_asking,
 				    .on_refused = l->refused ? note_refused : NULL, .arg = l->refused};
 
 	cr_assert_eq(ip_parse(RESOLVED_ADDRESS, &s.ip), 0);
@@ -149,6 +151,28 @@ Test(resolved, who_may_not_tell_it_finds_out_whether_another_has)
 	fake_resolved_announce(l.fake, 1); /* started anew, and knows nothing */
 	expect_condition(&l, true);
 	cr_expect_eq(refused, 2);
+	lab_done(&l);
+}
+
+Test(resolved, what_it_knows_is_not_told_again)
+{
+	uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC;
+	struct lab l;
+
+	lab_init(&l);
+	serve(&l);
+	l.is_asking = true;
+	fake_resolved_forbid(l.fake, 1); /* somebody has told it */
+	start(&l);
+	while (!resolved_is_told(l.resolved) && clock_boot_us() < end)
+		step(&l);
+	cr_expect(resolved_is_told(l.resolved));
+	cr_expect_str_eq(fake_resolved_take(l.fake), "");
+	resolved_free(l.resolved);
+	fake_resolved_free(l.fake);
+	serve(&l); /* another, that knows nothing */
+	start(&l);
+	expect_told(&l, all);
 	lab_done(&l);
 }
 
