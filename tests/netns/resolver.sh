@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What root does to a host's resolver, `mesh-agentd --wire-resolver`, with the real resolvconf and openresolv of the Debian
-# archive (unpacked, not installed) and a plain resolv.conf, in namespaces with an /etc, /usr and /run of their own: names come
-# from where they shall, the host is not without DNS when nobody answers for the agent, and all is as before in the end.
+# What root does to a host's resolver, `mesh-agentd --wire-resolver`, with the real resolvconf, openresolv and systemd-resolved
+# of the Debian archive (unpacked, not installed) and a plain resolv.conf, in namespaces with an /etc, /usr and /run of their own:
+# names come from where they shall, the host is not without DNS when nobody answers for the agent, and all is as before in
+# the end.
 # Prints PASS, FAIL or SKIP for each case. Needs root; ends with 77 without.
 HERE=$(cd "$(dirname "$0")" && pwd)
 BUILD=$(readlink -f "${BUILD:-build}")
 . "$HERE/story_checks.sh"
 skip() { skipped=$((skipped + 1)); echo "SKIP $*"; }
 AGENT=127.18.53.53 LINK=198.18.53.53 UPSTREAM=10.53.0.1
-PAIRS="resolvconf:1.91 openresolv:3.12"
 
 if [ -z "${RESOLVER_INSIDE:-}" ]; then
 	[ "$(id -u)" = 0 ] || { echo "SKIP everything: needs root for namespaces"; exit 77; }
@@ -17,7 +17,7 @@ if [ -z "${RESOLVER_INSIDE:-}" ]; then
 	T=$(mktemp -d /tmp/mesh-resolver.XXXXXX)
 	trap 'rm -rf --one-file-system "$T"' EXIT
 	chmod 755 "$T"
-	for p in resolvconf openresolv; do
+	for p in resolvconf openresolv systemd-resolved; do
 		mkdir "$T/$p"
 		(cd "$T/$p" && apt-get download -q $p >/dev/null 2>&1 && dpkg-deb -x ./*.deb .) || rm -r "${T:?}/$p"
 	done
@@ -73,7 +73,7 @@ served() { # how, its first server, all servers
 network() {
 	ip link set lo up
 	ip link add up0 type bridge && ip addr add $UPSTREAM/24 dev up0 && ip link set up0 up
-	ip link add mesh_dns type bridge && ip addr add $LINK/32 dev mesh_dns && ip link set mesh_dns up
+	{ ip link add mesh_dns type dummy || ip link add mesh_dns type ifb; } 2>/dev/null && ip addr add $LINK/32 dev mesh_dns && ip link set mesh_dns up
 	ip route add default dev up0
 	printf '%s\n' 'www.host.example 5 10.0.0.99' >/run/upstream.zone
 	"$BUILD/tests/netns/story_dns" $UPSTREAM /run/upstream.zone >/run/upstream.asked 2>&1 &
@@ -205,11 +205,56 @@ openresolv() {
 	is "openresolv with dnsmasq: it asks the agent for nothing" '' "$(grep $LINK /run/dnsmasq.conf)"
 }
 
-for part in plain debian openresolv; do
-	package=${part/debian/resolvconf}
+resolved() {
+	local before
+	own resolved systemd-resolved && network || return 1
+	systemctl --version >/dev/null && /lib/systemd/systemd-resolved --version >/dev/null && command -v dbus-daemon >/dev/null || return 1
+	grep -q ^systemd-resolve: /etc/passwd || echo 'systemd-resolve:x:996:996::/:/usr/sbin/nologin' >>/etc/passwd
+	grep -q ^systemd-resolve: /etc/group || echo 'systemd-resolve:x:996:' >>/etc/group
+	mkdir -p /run/dbus /run/systemd/resolve /etc/systemd/resolved.conf.d && chown systemd-resolve:systemd-resolve /run/systemd/resolve
+	printf '[Resolve]\nDNS=%s\nDNSSEC=no\n' $UPSTREAM >/etc/systemd/resolved.conf.d/test.conf
+	ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+	dbus-daemon --system --fork || return 1
+	ip link set mesh_dns down # none of ours yet
+	/lib/systemd/systemd-resolved >/run/resolved.log 2>&1 &
+	check "systemd-resolved: a name of the host" wait_for 10 eval '[ "$(names www.host.example)" = 10.0.0.99 ]'
+	before=$(resolvectl status --no-pager | sed '/Current/d')
+	ip link set mesh_dns up
+	conf split
+	wish
+	agent_up $LINK
+	: >/run/upstream.asked
+	check "systemd-resolved" wire
+	is "systemd-resolved: a name of the cluster" 10.96.0.80 "$(names temple.legacy.svc.cluster.local)"
+	is "systemd-resolved: a name of the host" 10.0.0.99 "$(names www.host.example)"
+	is "systemd-resolved: who is asked for what" "cluster 1 host 0 cluster 0 host 1" "cluster $(grep -c temple /run/agent.asked) host $(grep -c www /run/agent.asked) cluster $(grep -c temple /run/upstream.asked) host $(grep -c www /run/upstream.asked)"
+	check "systemd-resolved: once more" wire
+	is "systemd-resolved: is told only once" 1 "$(grep -c 'set DNS server list' /run/resolved.log)"
+	agent_down
+	resolvectl flush-caches
+	is "systemd-resolved: nobody answers for the agent: a name of the host" 10.0.0.99 "$(names www.host.example)"
+	check "systemd-resolved: given back" wire unwire
+	ip link del mesh_dns # with the device goes what was told of it, as when the daemon stops
+	{ ip link add mesh_dns type dummy || ip link add mesh_dns type ifb; } 2>/dev/null
+	is "systemd-resolved: all is as before" "$(sed 's/^Link [0-9]* /Link /' <<<"$before")" "$(resolvectl status --no-pager | sed '/Current/d; s/^Link [0-9]* /Link /')"
+}
+
+wait_for() { # seconds, command
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
+for part in plain debian openresolv resolved; do
+	package=$part
+	[ $part != debian ] || package=resolvconf
+	[ $part != resolved ] || package=systemd-resolved
 	[ $part = plain ] || [ -d "$T/$package" ] || { skip "$package: not to be had from the archive"; continue; }
 	mkdir "$T/$part.own"
-	unshare --mount --net bash -c "$(declare -f); $(declare -p good bad skipped AGENT LINK UPSTREAM T BUILD HERE); $part || { echo 'SKIP $part: no overlay of its own'; skipped=\$((skipped + 1)); }
+	unshare --mount --net bash -c "$(declare -f); $(declare -p good bad skipped AGENT LINK UPSTREAM T BUILD HERE); $part || { echo 'SKIP $part: no overlay, or programs that are missing'; skipped=\$((skipped + 1)); }
 		echo \"good=\$good bad=\$bad skipped=\$skipped\" >'$T/count'; kill \$(jobs -p) 2>/dev/null"
 	. "$T/count"
 done
