@@ -290,6 +290,13 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/view.c \
 	agent/agentd/dns_redirect.c agent/agentd/dns_redirect.h \
 	agent/agentd/resolved.c agent/agentd/resolved.h \
+	agent/agentd/resolver.c agent/agentd/resolver.h \
+	agent/agentd/resolver_delegate.c agent/agentd/resolver_delegate.h \
+	agent/agentd/resolver_file.c agent/agentd/resolver_file.h \
+	agent/agentd/resolver_host.c agent/agentd/resolver_host.h \
+	agent/agentd/resolver_nm.c agent/agentd/resolver_nm.h \
+	agent/agentd/resolver_program.c agent/agentd/resolver_program.h \
+	agent/agentd/resolver_wire.c agent/agentd/resolver_wire.h \
 	agent/agentd/dns_wiring.c agent/agentd/dns_wiring.h \
 	agent/agentd/fqdn_others.c agent/agentd/fqdn_others.h \
 	agent/agentd/view_dns.c \
@@ -314,6 +321,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_completion.c \
 	agent/cli/cmd_config.c \
 	agent/cli/cmd_dns.c agent/cli/dns_ask.c agent/cli/dns_ask.h \
+	agent/cli/resolver_test.c agent/cli/resolver_test.h \
 	agent/cli/cmd_endpoint.c \
 	agent/cli/cmd_identity.c \
 	agent/cli/cmd_ipcache.c \

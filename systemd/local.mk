@@ -1,13 +1,16 @@
 # The unit, its user, directories and preset. Each goes to the folder of the systemd part that reads it.
-EXTRA_DIST += systemd/mesh-external-agent.service.in systemd/mesh-external-agent.sysusers \
+EXTRA_DIST += systemd/mesh-external-agent.service.in systemd/mesh-external-agent-resolver.service.in systemd/mesh-external-agent.sysusers \
 	systemd/mesh-external-agent.tmpfiles
-CLEANFILES += systemd/mesh-external-agent.service systemd/sysusers.d/mesh-external-agent.conf \
+CLEANFILES += $(nodist_systemdsystemunit_DATA) systemd/sysusers.d/mesh-external-agent.conf \
 	systemd/tmpfiles.d/mesh-external-agent.conf
 
-nodist_systemdsystemunit_DATA = systemd/mesh-external-agent.service
-systemd/mesh-external-agent.service: $(srcdir)/systemd/mesh-external-agent.service.in Makefile
+nodist_systemdsystemunit_DATA = systemd/mesh-external-agent.service systemd/mesh-external-agent-resolver.service
+dist_systemdsystemunit_DATA = systemd/mesh-external-agent-resolver.path
+$(nodist_systemdsystemunit_DATA): Makefile
 	$(AM_V_GEN)$(MKDIR_P) systemd && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@bindir[@]|$(bindir)|g' \
-		$(srcdir)/systemd/mesh-external-agent.service.in >$@.tmp && mv $@.tmp $@
+		$(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
+systemd/mesh-external-agent.service: $(srcdir)/systemd/mesh-external-agent.service.in
+systemd/mesh-external-agent-resolver.service: $(srcdir)/systemd/mesh-external-agent-resolver.service.in
 
 sysusersdir = $(prefix)/lib/sysusers.d
 nodist_sysusers_DATA = systemd/sysusers.d/mesh-external-agent.conf

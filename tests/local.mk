@@ -302,6 +302,21 @@ tests_unit_agentd_test_resolved_SOURCES = tests/unit/agentd/test_resolved.c \
 tests_unit_agentd_test_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_agentd_test_resolved_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_resolved_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_resolver_file
+TESTS += tests/unit/agentd/test_resolver_file
+tests_unit_agentd_test_resolver_file_SOURCES = tests/unit/agentd/test_resolver_file.c
+tests_unit_agentd_test_resolver_file_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolver_file_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_resolver
+TESTS += tests/unit/agentd/test_resolver
+tests_unit_agentd_test_resolver_SOURCES = tests/unit/agentd/test_resolver.c
+tests_unit_agentd_test_resolver_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolver_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/agentd/test_resolver_host
+TESTS += tests/unit/agentd/test_resolver_host
+tests_unit_agentd_test_resolver_host_SOURCES = tests/unit/agentd/test_resolver_host.c
+tests_unit_agentd_test_resolver_host_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_resolver_host_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
 	tests/unit/agentd/test_servers tests/unit/agentd/test_world
 TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
@@ -469,12 +484,12 @@ tests/lib/nomem.so: tests/lib/nomem.c
 	$(preload) $(srcdir)/tests/lib/nomem.c
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
+EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
 	tests/netns/story_guard.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
 	tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh \
-	tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_torture.sh
+	tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_torture.sh tests/netns/resolver.sh
 story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
@@ -485,11 +500,12 @@ demo:
 endif
 .PHONY: demo
 
-# vm: the package in virtual machines; needs root. Other kernels: make check-vm KERNELS='5.10 6.12'
+# vm: the package in virtual machines; needs root. Other kernels: make check-vm KERNELS='5.10 6.12'. What takes longer, on
+# demand: make check-vm VM_TESTS=tests/vm/t_resolver.sh
 KERNELS = 6.1
 VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
-EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
-	tests/vm/vm.sh $(VM_TESTS)
+EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
+	tests/vm/t_resolver.sh tests/vm/vm.sh $(VM_TESTS)
 check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
 	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; tests=$(srcdir)/tests/vm/t_deb.sh; $(run_tests); \
 	tests=; for t in $(VM_TESTS); do tests="$$tests $(srcdir)/$$t"; done; \

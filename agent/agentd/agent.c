@@ -92,6 +92,8 @@ static void on_upkeep(void *arg)
 	if (a->keeping)
 		keeping_look(a->keeping);
 	agent_follow_resolvers(a);
+	if (a->resolver)
+		resolver_look(a->resolver);
 	if (health_has(a->health, "failsafe.write"))
 		(void)apply_servers(a); /* still raised, if so */
 	apply_note_outage(a);
@@ -249,7 +251,7 @@ void agent_free(struct agent *a)
 	lease_free(a->lease);
 	renewal_free(a->renewal);
 	kube_cancel(a->boot_op);
-	resolved_free(a->resolved);
+	resolver_free(a->resolver);
 	fqdn_free(a->fqdn);
 	dns_server_free(a->dns);
 	dns_redirect_free(a->redirect);
@@ -307,6 +309,6 @@ int agent_run(struct agent *a)
 	r = loop_run(a->loop);
 	if (a->datapath)
 		datapath_set_dns(a->datapath, false); /* nobody answers there any more */
-	names_leave_resolved(a);
+	names_leave_resolver(a);
 	return r < 0 ? 1 : 0;
 }

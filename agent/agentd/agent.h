@@ -9,7 +9,7 @@
 #include "agentd/health.h"
 #include "agentd/keeping.h"
 #include "agentd/migrating.h"
-#include "agentd/resolved.h"
+#include "agentd/resolver.h"
 #include "agentd/servers.h"
 #include "agentd/serving.h"
 #include "agentd/shadowing.h"
@@ -65,7 +65,7 @@ struct agent {
 	struct dns_server *dns;
 	struct dns_zone *zone;
 	struct fqdn *fqdn;
-	struct resolved *resolved; /* NULL = not wanted, or the link could not be made */
+	struct resolver *resolver; /* the host's */
 	struct dns_redirect *redirect; /* NULL = queries past our server are not caught */
 	struct source *apply;	/* deferred: recompute and write */
 	struct source *apply_later;
@@ -112,8 +112,8 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr);
 
 /* Starts to answer for the cluster's names, in names.c. 0 or -errno with a text. */
 int names_start(struct agent *a, struct err *reterr);
-/* systemd-resolved is to forget us: the link goes. */
-void names_leave_resolved(struct agent *a);
+/* The host's resolver is to forget us. */
+void names_leave_resolver(struct agent *a);
 /* The host's resolvers are others now. */
 void names_follow_resolvers(struct agent *a);
 

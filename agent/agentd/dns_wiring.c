@@ -2,8 +2,10 @@
 #include "agentd/dns_wiring.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -77,6 +79,15 @@ static bool names_agent(const struct where *w, const char *path, const char *key
 	return false;
 }
 
+/* The links of systemd-resolved are for itself and root to read. */
+static bool is_secret(const struct where *w, const char *dir)
+{
+	char full[PATH_LEN];
+
+	(void)snprintf(full, sizeof(full), "%s%s", w->root, dir); /* as above */
+	return access(full, R_OK) < 0 && errno == EACCES;
+}
+
 /* Whether some file of the directory, with that end of its name, does. */
 static bool is_named_in(const struct where *w, const char *dir, const char *suffix, const char *key)
 {
@@ -126,7 +137,9 @@ static void look_behind_stub(const struct where *w, struct dns_wiring *ret)
 			set(ret, DNS_WIRING_OK, "systemd-resolved", "systemd-resolved asks the agent, among others");
 			return;
 		}
-	if (n < 0)
+	if (n >= 0 && is_secret(w, RESOLVED_LINKS))
+		set(ret, DNS_WIRING_UNKNOWN, "none", "systemd-resolved does not tell whom it asks for the names of a link");
+	else if (n < 0)
 		set(ret, DNS_WIRING_UNKNOWN, "none",
 		    HOST_FILE " names a resolver on this host, and whom that asks is not known here");
 	else

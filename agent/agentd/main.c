@@ -5,12 +5,14 @@
 #include <stdlib.h>
 
 #include "agentd/agent.h"
+#include "agentd/resolver_wire.h"
 #include "agentd/stand_down.h"
 #include "base/log.h"
 
 static void usage(FILE *f)
 {
-	(void)fprintf(f, "Usage: mesh-agentd [--config FILE] [--log-level LEVEL] [--stand-down] [--version] [--help]\n"
+	(void)fprintf(f, "Usage: mesh-agentd [--config FILE] [--log-level LEVEL] [--stand-down]\n"
+			 "                   [--wire-resolver] [--unwire-resolver] [--version] [--help]\n"
 			 "Makes this host a member of the Kubernetes cluster that it joined with mesh-join(8).\n"
 			 "See mesh-agentd(8).\n");
 }
@@ -20,6 +22,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 						{"log-level", required_argument, NULL, 'l'},
 						{"stand-down", no_argument, NULL, 's'},
+						{"wire-resolver", no_argument, NULL, 'w'},
+						{"unwire-resolver", no_argument, NULL, 'u'},
 						{"version", no_argument, NULL, 'V'},
 						{"help", no_argument, NULL, 'h'},
 						{0}};
@@ -28,8 +32,7 @@ int main(int argc, char **argv)
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct conf *conf;
 	struct err err = {0};
-	bool is_standing_down = false;
-	int level = -1, c, r;
+	int level = -1, task = 0, c, r;
 
 	while ((c = getopt_long(argc, argv, "c:l:Vh", options, NULL)) != -1) {
 		switch (c) {
@@ -44,7 +47,9 @@ int main(int argc, char **argv)
 			}
 			break;
 		case 's':
-			is_standing_down = true;
+		case 'w':
+		case 'u':
+			task = c;
 			break;
 		case 'V':
 			(void)printf("mesh-agentd %s\n", PACKAGE_VERSION_TEXT);
@@ -65,8 +70,8 @@ int main(int argc, char **argv)
 	r = conf_load(path, &conf, &err);
 	if (r == 0) {
 		log_set_level(level >= 0 ? level : conf->log_level);
-		if (is_standing_down) {
-			r = stand_down(conf, &err);
+		if (task) {
+			r = task == 's' ? stand_down(conf, &err) : resolver_wire(conf, task == 'u', &err);
 			conf_free(conf);
 		} else {
 			r = agent_new(conf, path, &agent, &err);
@@ -76,5 +81,5 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "mesh-agentd: %s\n", err.text[0] ? err.text : err_name(r));
 		return 1;
 	}
-	return is_standing_down ? 0 : agent_run(agent);
+	return task ? 0 : agent_run(agent);
 }

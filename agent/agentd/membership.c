@@ -30,7 +30,7 @@ void membership_stand_down(struct agent *a)
 	keeping_forget(a->keeping);
 	(void)datapath_remove(a->datapath, &err); /* the condition that led here stays */
 	fqdn_stop(a->fqdn);
-	names_leave_resolved(a);
+	names_leave_resolver(a);
 }
 
 /* The cluster takes us again. What was taken down is built by a new start, like any other. */
@@ -83,7 +83,7 @@ static void on_left(struct agent *a, const char *first_step)
 
 	keeping_forget(a->keeping);
 	fqdn_forget(a->fqdn);
-	names_leave_resolved(a);
+	names_leave_resolver(a);
 	if (r == 0)
 		r = join_state_remove(a->conf->state_dir, &err);
 	source_disarm(a->leave_timer);

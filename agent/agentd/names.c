@@ -2,12 +2,12 @@
 #include "agentd/agent.h"
 #include "agentd/apply.h"
 #include "agentd/resolv_conf.h"
-#include "base/log.h"
+#include "agentd/resolved.h"
 #include "base/macro.h"
 
 enum { DNS_PORT = 53, UPSTREAMS_MAX = 8 };
 
-#define CLUSTER_ZONE "cluster.local"
+#define CLUSTER_ZONE RESOLVED_DOMAIN
 
 struct upstreams {
 	const struct conf *conf;
@@ -18,10 +18,14 @@ struct upstreams {
 static int add_upstream(const struct ip *ip, void *arg)
 {
 	struct upstreams *u = arg;
+	struct ip link;
 
+	(void)ip_parse(RESOLVED_ADDRESS, &link); /* a legal address */
+	if (ip_eq(&link, ip))
+		return 0; /* ourselves, as below */
 	for (size_t i = 0; i < u->conf->dns.listen.n; i++)
 		if (ip_eq(&u->conf->dns.listen.v[i], ip))
-			return 0; /* ourselves */
+			return 0;
 	u->v[u->n++] = (struct dns_upstream){.ip = *ip, .port = DNS_PORT};
 	return u->n == UPSTREAMS_MAX;
 }
@@ -57,41 +61,17 @@ static int start_fqdn(struct agent *a, const struct dns_upstream *upstreams, siz
 	return fqdn_new(&setup, &a->fqdn);
 }
 
-void names_leave_resolved(struct agent *a)
+void names_leave_resolver(struct agent *a)
 {
-	if (!a->resolved)
-		return;
-	resolved_free(TAKE_PTR(a->resolved));
-	if (resolved_link_remove() < 0) /* then systemd-resolved asks in vain for names of the cluster, and no others */
-		log_event(LOG_WARNING, "dns.resolved", "cannot remove the device " RESOLVED_DEVICE);
+	resolver_free(TAKE_PTR(a->resolver));
 }
 
-static int listen_for_resolved(struct agent *a, int *ret_ifindex, struct ip *ret_ip, struct err *reterr)
+static int start_resolver(struct agent *a)
 {
-	int r = resolved_link_make(ret_ip, ret_ifindex, reterr);
+	const struct resolver_setup setup = {.loop = a->loop, .health = a->health, .conf = a->conf, .dns = a->dns,
+					     .root = ""};
 
-	return r < 0 ? r : dns_server_listen(a->dns, ret_ip, DNS_PORT, NULL, reterr);
-}
-
-/* Without it the host's resolver stays as it was. */
-static void start_resolved(struct agent *a)
-{
-	struct resolved_setup setup = {.loop = a->loop, .health = a->health, .domain = CLUSTER_ZONE};
-	struct err err = {0};
-	int r;
-
-	if (!a->conf->dns.has_resolved) {
-		(void)resolved_link_remove(); /* of an earlier run that crashed */
-		return;
-	}
-	r = listen_for_resolved(a, &setup.ifindex, &setup.ip, &err);
-	if (r == 0)
-		r = resolved_new(&setup, &a->resolved);
-	if (r == 0)
-		return;
-	(void)resolved_link_remove(); /* nobody answers there */
-	health_raise(a->health, HEALTH_WARNING, "dns.resolved", err.text[0] ? err.text : err_name(r),
-		     "until this is solved, systemd-resolved does not know the names of the cluster");
+	return resolver_new(&setup, &a->resolver);
 }
 
 /* Without it the server works as well, only that who does not ask it is not subject to dns rules. */
@@ -133,9 +113,8 @@ int names_start(struct agent *a, struct err *reterr)
 		r = dns_server_listen(a->dns, &a->conf->dns.listen.v[i], (uint16_t)a->conf->dns.port, NULL, reterr);
 	if (r < 0)
 		return r;
-	start_resolved(a);
 	start_redirect(a);
-	return 0;
+	return start_resolver(a);
 }
 
 void names_follow_resolvers(struct agent *a)

@@ -3,14 +3,16 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-bus.h>
 
 #include "base/clock.h"
 #include "base/macro.h"
 #include "netlink/nl_dummy.h"
 
-enum { RETRY_S = 30 };
+enum { RETRY_S = 30, SOON_S = 3 };
 
 #define RESOLVE1 "org.freedesktop.resolve1"
 #define PATH	 "/org/freedesktop/resolve1"
@@ -23,6 +25,8 @@ struct resolved {
 	struct resolved_setup s;
 	sd_bus *bus; /* NULL = away */
 	struct source *retry;
+	bool is_told, was_refused, was_asked;
+	char why[256]; /* the last answer that it could not be told */
 };
 
 int resolved_link_make(struct ip *ret_ip, int *ret_ifindex, struct err *reterr)
@@ -39,9 +43,14 @@ int resolved_link_remove(void)
 	return nl_dummy_remove(RESOLVED_DEVICE, ALIAS);
 }
 
+static void retry_in(struct resolved *d, unsigned seconds)
+{
+	(void)source_arm(d->retry, seconds * USEC_PER_SEC, seconds * USEC_PER_SEC / 10); /* a live timer */
+}
+
 static void retry_later(struct resolved *d)
 {
-	(void)source_arm(d->retry, RETRY_S * USEC_PER_SEC, RETRY_S / 10 * USEC_PER_SEC); /* a live timer */
+	retry_in(d, RETRY_S);
 }
 
 static void say_failed(struct resolved *d, const char *why)
@@ -50,7 +59,75 @@ static void say_failed(struct resolved *d, const char *why)
 
 	(void)err_set(&err, EIO, "systemd-resolved does not ask the agent for the names of the cluster: %.300s", why); /* the text is what counts */
 	health_raise(d->s.health, HEALTH_WARNING, "dns.resolved", err.text,
-		     "see: systemctl status systemd-resolved; or set dns.resolved = false in the configuration");
+		     "see: systemctl status systemd-resolved; is polkit there? Or set dns.host-resolver = \"off\" in the configuration");
+}
+
+static void note_told(struct resolved *d)
+{
+	d->is_told = true;
+	health_clear(d->s.health, "dns.resolved");
+}
+
+/* The servers of the link, in a variant: is ours among them? */
+static bool has_our_server(const struct resolved *d, sd_bus_message *m)
+{
+	bool is_found = false;
+	int r = sd_bus_message_enter_container(m, 'v', "a(iay)");
+
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "(iay)");
+	while (r >= 0 && !is_found && (r = sd_bus_message_enter_container(m, 'r', "iay")) > 0) {
+		const void *bytes;
+		size_t n;
+		int family;
+
+		r = sd_bus_message_read(m, "i", &family);
+		if (r >= 0)
+			r = sd_bus_message_read_array(m, 'y', &bytes, &n);
+		is_found = r >= 0 && family == d->s.ip.family && n == ip_len(&d->s.ip) && memcmp(bytes, d->s.ip.b, n) == 0;
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return is_found;
+}
+
+static int tell(struct resolved *d);
+
+/* We could not tell it; perhaps somebody who may has told it. */
+static int on_checked(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+	struct resolved *d = arg;
+	bool is_first = !d->was_refused;
+
+	(void)error;
+	if (!sd_bus_message_get_error(m) && has_our_server(d, m)) {
+		note_told(d);
+		return 0;
+	}
+	if (d->s.is_asking && !d->was_asked) {
+		d->was_asked = true;
+		if (tell(d) >= 0)
+			return 0;
+	}
+	d->was_refused = true;
+	if (d->s.on_refused)
+		d->s.on_refused(d->s.arg);
+	if (!is_first || !d->s.on_refused)
+		say_failed(d, d->why);
+	retry_in(d, is_first ? SOON_S : RETRY_S);
+	return 0;
+}
+
+static int check(struct resolved *d)
+{
+	CLEANUP(free) char *path = NULL;
+	char number[16];
+	int r;
+
+	(void)snprintf(number, sizeof(number), "%d", d->s.ifindex); /* fits */
+	r = sd_bus_path_encode(PATH "/link", number, &path);
+	return r < 0 ? r : sd_bus_call_method_async(d->bus, NULL, RESOLVE1, path, "org.freedesktop.DBus.Properties", "Get", on_checked, d, "ss",
+						    RESOLVE1 ".Link", "DNS");
 }
 
 /* The last of the calls: what it needs was said before it. */
@@ -61,10 +138,13 @@ static int on_told(sd_bus_message *m, void *arg, sd_bus_error *error)
 
 	(void)error;
 	if (!e) {
-		health_clear(d->s.health, "dns.resolved");
+		note_told(d);
 		return 0;
 	}
-	say_failed(d, e->message ? e->message : e->name);
+	(void)snprintf(d->why, sizeof(d->why), "%s", e->message ? e->message : e->name); /* may be cut */
+	if (check(d) >= 0)
+		return 0;
+	say_failed(d, d->why);
 	retry_later(d);
 	return 0;
 }
@@ -146,6 +226,7 @@ static int on_changed(sd_bus_message *m, void *arg, sd_bus_error *error)
 	(void)error;
 	if (sd_bus_message_read(m, "sss", &name, &old, &now) < 0)
 		return 0;
+	d->is_told = false;
 	if (!*now || tell(d) < 0)
 		retry_later(d); /* usually it is back by then */
 	return 0;
@@ -173,7 +254,7 @@ static void connect_bus(void *arg)
 	if (r >= 0)
 		r = sd_bus_add_match_async(d->bus, NULL, BROKEN, on_broken, NULL, d);
 	if (r >= 0)
-		r = tell(d);
+		r = d->s.is_asking && !d->was_asked ? check(d) : tell(d);
 	if (r >= 0)
 		return;
 	disconnect(d);
@@ -195,6 +276,11 @@ int resolved_new(const struct resolved_setup *setup, struct resolved **ret)
 	connect_bus(d);
 	*ret = TAKE_PTR(d);
 	return 0;
+}
+
+bool resolved_is_told(const struct resolved *r)
+{
+	return r->is_told;
 }
 
 void resolved_free(struct resolved *d)

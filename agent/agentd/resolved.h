@@ -12,6 +12,7 @@
 #include "event/loop.h"
 
 #define RESOLVED_DEVICE	 "mesh_dns"
+#define RESOLVED_DOMAIN	 "cluster.local"
 #define RESOLVED_ADDRESS "198.18.53.53" /* of the range for tests of devices (RFC 2544): nobody's */
 
 /* Makes the link, before the server listens there. 0 or -errno with text. */
@@ -27,6 +28,10 @@ struct resolved_setup {
 	const char *domain; /* "cluster.local" */
 	struct ip ip;	    /* of the server */
 	int ifindex;	    /* of the link */
+	bool is_asking;	    /* first of all whether it knows already */
+	/* We cannot tell it, for lack of polkit or its rule: somebody else is to. Then that is found out. May be NULL. */
+	void (*on_refused)(void *arg);
+	void *arg;
 };
 
 /*
@@ -34,6 +39,8 @@ struct resolved_setup {
  * `domain` too. 0, -ENOMEM or errno of a timer.
  */
 int resolved_new(const struct resolved_setup *setup, struct resolved **ret);
+/* Whether it asks us, as far as it said so. */
+bool resolved_is_told(const struct resolved *r);
 /* Says no more; what was said stays until the link goes. NULL is fine. */
 void resolved_free(struct resolved *r);
 DEFINE_CLEANUP(struct resolved *, resolved_free)

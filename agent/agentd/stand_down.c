@@ -10,6 +10,7 @@
 
 #include "agentd/keeping.h"
 #include "agentd/resolved.h"
+#include "agentd/resolver_wire.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "bpf/bpf_attach.h"
@@ -129,6 +130,9 @@ int stand_down(const struct conf *conf, struct err *reterr)
 	if (rmdir(conf->bpf_root) < 0 && errno != ENOENT && r == 0)
 		r = err_set(reterr, errno, "cannot remove %s: %s", conf->bpf_root, err_name(errno));
 	e = keeping_remove(conf->state_dir, r < 0 ? NULL : reterr); /* or the next boot would bring it back */
+	if (r == 0)
+		r = e;
+	e = resolver_wire(conf, true, r < 0 ? NULL : reterr);
 	if (r == 0)
 		r = e;
 	if (resolved_link_remove() < 0 && r == 0)

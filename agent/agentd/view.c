@@ -526,6 +526,7 @@ const struct ctl_verb agent_verbs[] = {
 	{.name = CTL_VERB_MAP_LIST, .handle = map_list},
 	{.name = CTL_VERB_DNS_STATUS, .handle = view_dns_status},
 	{.name = CTL_VERB_DNS_QUERY, .handle = view_dns_query},
+	{.name = CTL_VERB_DNS_ASKED, .handle = view_dns_asked},
 	{.name = CTL_VERB_DNS_LEARNED, .handle = view_dns_learned},
 	{.name = CTL_VERB_FORWARD_LIST, .handle = view_forward_list},
 	{.name = CTL_VERB_MIGRATE_PLAN, .handle = view_migrate_plan},

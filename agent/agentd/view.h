@@ -21,6 +21,7 @@ int view_identity_get(void *arg, const json_t *args, json_t **ret, struct err *r
 
 int view_dns_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 int view_dns_query(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+int view_dns_asked(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 int view_dns_learned(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
 /* -ENOTCONN or -EBUSY with a text while the world is not known. */

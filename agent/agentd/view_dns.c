@@ -98,6 +98,8 @@ void view_dns_wiring(const struct agent *a, struct dns_wiring *ret)
 	for (size_t i = 0; i < n; i++)
 		ips[i] = v[i].ip;
 	dns_wiring_read("", ips, n, ret);
+	if (ret->state == DNS_WIRING_UNKNOWN && a->resolver && resolver_is_told(a->resolver))
+		*ret = (struct dns_wiring){DNS_WIRING_OK, "systemd-resolved", "systemd-resolved asks the agent for the names of the cluster"};
 }
 
 static json_t *wiring_view(const struct agent *a)
@@ -108,6 +110,19 @@ static json_t *wiring_view(const struct agent *a)
 
 	view_dns_wiring(a, &w);
 	return json_pack("{s:s, s:s, s:s}", "method", w.method, "state", states[w.state], "text", w.text);
+}
+
+static json_t *resolver_view(const struct agent *a)
+{
+	enum resolver_method method;
+	struct resolver_host host;
+	const char *why;
+
+	if (!a->resolver)
+		return NULL;
+	method = resolver_state(a->resolver, &host, &why);
+	return json_pack("{s:s, s:s, s:b, s:s*}", "found", resolver_kind_text(host.kind), "method", resolver_method_name(method), "splits",
+			 resolver_is_splitting(&host, method), "reason", why);
 }
 
 int view_dns_status(void *arg, const json_t *args, json_t **ret, struct err *reterr)
@@ -134,6 +149,8 @@ int view_dns_status(void *arg, const json_t *args, json_t **ret, struct err *ret
 			 (json_int_t)c.failed, "held", (json_int_t)c.held, "redirected", (json_int_t)c.others, "redirects",
 			 a->datapath && (datapath_flags(a->datapath) & MESH_STATE_DNS), "services", (json_int_t)z.services, "records",
 			 (json_int_t)z.records, "wiring", wiring_view(a));
+	if (*ret && a->resolver)
+		(void)json_object_set_new(*ret, "host_resolver", resolver_view(a)); /* out of memory: missing */
 	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }
 
@@ -182,6 +199,24 @@ int view_dns_query(void *arg, const json_t *args, json_t **ret, struct err *rete
 	if (*ret && is_traced)
 		(void)json_object_set_new(*ret, "held", json_boolean(traced.is_held)); /* likewise */
 	free(e.text);
+	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
+}
+
+int view_dns_asked(void *arg, const json_t *args, json_t **ret, struct err *reterr)
+{
+	const struct agent *a = arg;
+	char text[IP_STRLEN];
+	struct dns_name name;
+	struct ip client;
+	int r = need_server(a, reterr);
+
+	if (r < 0)
+		return r;
+	if (dns_name_parse(json_str(args, "name", ""), &name) < 0)
+		return err_set(reterr, EINVAL, "no DNS name");
+	*ret = dns_server_asked(a->dns, &name, &client) ?
+		       json_pack("{s:b, s:s}", "asked", 1, "client", ip_str(&client, text)) :
+		       json_pack("{s:b}", "asked", 0);
 	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }
 

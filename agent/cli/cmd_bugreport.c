@@ -155,8 +155,8 @@ static int collect(struct report *rep, const struct cli *cli)
 	static const struct {
 		const char *name, *argv[8];
 	} programs[] = {
-		{"journal.txt", {"journalctl", "--unit=mesh-external-agent", "--lines=2000", "--no-pager",
-				 "--output=short-iso-precise"}},
+		{"journal.txt", {"journalctl", "--unit=mesh-external-agent", "--unit=mesh-external-agent-resolver", "--lines=2000",
+				 "--no-pager", "--output=short-iso-precise"}},
 		{"addresses.txt", {"ip", "-details", "address"}},
 		{"routes.txt", {"ip", "route", "show", "table", "all"}},
 		{"rules.txt", {"ip", "rule"}},
@@ -173,6 +173,8 @@ static int collect(struct report *rep, const struct cli *cli)
 		r = add_file(rep, "mesh-external-agent.conf", cli->config ? cli->config : CONF_DEFAULT_PATH);
 	if (r >= 0)
 		r = add_file(rep, "os-release.txt", "/etc/os-release");
+	if (r >= 0)
+		r = add_file(rep, "resolv.conf", "/etc/resolv.conf");
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(programs); i++)
 		r = add_program(rep, programs[i].name, programs[i].argv);
 	if (r >= 0 && rep->errors.len)

@@ -6,6 +6,7 @@
 #include "base/macro.h"
 #include "cli/dns_ask.h"
 #include "cli/out.h"
+#include "cli/resolver_test.h"
 #include "ctl/ctl_verbs.h"
 #include "dns/dns_sock.h"
 #include "json/json.h"
@@ -53,6 +54,20 @@ static const struct out_col upstream_cols[] = {
 	{.heading = "LAST ERROR", .format = add_error},
 };
 
+/* The host's resolver, as programs use it. */
+static int add_test(const struct cli *cli, json_t *data)
+{
+	json_t *test;
+	int r;
+
+	if (!json_at(data, "host_resolver"))
+		return CLI_OK;
+	r = resolver_test(cli, json_str(data, "zone", "cluster.local"), &test);
+	if (r == 0)
+		r = json_object_set_new(data, "test", test);
+	return r < 0 ? CLI_FAILED : CLI_OK;
+}
+
 static int status(const struct cli *cli, const struct cmd_args *args)
 {
 	static const struct {
@@ -66,11 +81,16 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 		      {"Redirects:", "redirects"},     {"Redirected:", "queries.redirected"},
 		      {"Cached:", "cache.entries"},    {"Cache hits:", "cache.hits"},
 		      {"Misses:", "cache.misses"},     {"Evictions:", "cache.evictions"},
-		      {"Wiring:", "wiring.state"},     {"", "wiring.text"}};
+		      {"Wiring:", "wiring.state"},     {"", "wiring.text"},
+		      {"Resolver:", "host_resolver.found"}, {"Done by:", "host_resolver.method"},
+		      {"", "host_resolver.reason"},    {"Test:", "test.state"},
+		      {"", "test.text"}};
 	CLEANUP(json_decref) json_t *data = NULL;
 	int code = cli_call(cli, CTL_VERB_DNS_STATUS, NULL, &data), r = 0;
 
 	(void)args;
+	if (code == CLI_OK)
+		code = add_test(cli, data);
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)

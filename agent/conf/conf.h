@@ -22,6 +22,16 @@ enum conf_attach { CONF_ATTACH_AUTO, CONF_ATTACH_CLSACT };
 /* Whether a kind of address of services is translated; auto: as Cilium does in this cluster. */
 enum conf_translate { CONF_TRANSLATE_AUTO, CONF_TRANSLATE_ON, CONF_TRANSLATE_OFF };
 enum conf_end { CONF_END_NONE, CONF_END_UDP, CONF_END_ALL };
+/* How the host's resolver is made to ask the agent. */
+enum conf_resolver {
+	CONF_RESOLVER_OFF,
+	CONF_RESOLVER_SPLIT, /* as AUTO, but only where it asks for the names of the cluster and no others */
+	CONF_RESOLVER_AUTO,  /* as what is found there needs it */
+	CONF_RESOLVER_RESOLVED,
+	CONF_RESOLVER_NETWORKMANAGER,
+	CONF_RESOLVER_RESOLVCONF,
+	CONF_RESOLVER_FILE,
+};
 enum conf_boot { CONF_BOOT_LAST, CONF_BOOT_CLOSED, CONF_BOOT_OPEN };
 enum conf_revoked { CONF_REVOKED_ENFORCE, CONF_REVOKED_STAND_DOWN };
 
@@ -99,7 +109,7 @@ struct conf {
 		uint64_t port;
 		ARRAY(struct ip) upstreams; /* empty = from /etc/resolv.conf */
 		uint64_t cache_size;	    /* answers */
-		bool has_resolved; /* systemd-resolved is told of the names of the cluster */
+		enum conf_resolver host_resolver;
 	} dns;
 	struct {
 		enum conf_translate load_balancers, node_ports; /* beside ClusterIPs */

@@ -17,6 +17,14 @@ static const struct conf_choice ends[] = {
 static const struct conf_choice attach[] = {{"auto", CONF_ATTACH_AUTO}, {"clsact", CONF_ATTACH_CLSACT}, {NULL, 0}};
 static const struct conf_choice boot[] = {
 	{"last", CONF_BOOT_LAST}, {"closed", CONF_BOOT_CLOSED}, {"open", CONF_BOOT_OPEN}, {NULL, 0}};
+static const struct conf_choice resolvers[] = {{"off", CONF_RESOLVER_OFF},
+					       {"split", CONF_RESOLVER_SPLIT},
+					       {"auto", CONF_RESOLVER_AUTO},
+					       {"resolved", CONF_RESOLVER_RESOLVED},
+					       {"networkmanager", CONF_RESOLVER_NETWORKMANAGER},
+					       {"resolvconf", CONF_RESOLVER_RESOLVCONF},
+					       {"file", CONF_RESOLVER_FILE},
+					       {NULL, 0}};
 
 #define AT(member) offsetof(struct conf, member)
 
@@ -75,8 +83,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Servers for all other names; empty: those of /etc/resolv.conf"},
 	{"dns.cache-size", CONF_INT, AT(dns.cache_size), "10000", .is_restart = true, .max = 1000000,
 	 .doc = "Answers of other servers to keep"},
-	{"dns.resolved", CONF_BOOL, AT(dns.has_resolved), "false", .is_restart = true,
-	 .doc = "Whether systemd-resolved is made to ask the agent for the names of the cluster"},
+	{"dns.host-resolver", CONF_CHOICE, AT(dns.host_resolver), "\"split\"", .choices = resolvers, .is_restart = true,
+	 .doc = "How the host's resolver is made to ask the agent; split: for the names of the cluster or not at all"},
 	{"services.load-balancers", CONF_CHOICE, AT(services.load_balancers), "\"auto\"", .choices = translate,
 	 .doc = "Whether addresses of load balancers lead to the backends; auto: if Cilium replaces kube-proxy"},
 	{"services.node-ports", CONF_CHOICE, AT(services.node_ports), "\"auto\"", .choices = translate,

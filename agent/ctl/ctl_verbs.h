@@ -112,7 +112,12 @@
  *                 "held": COUNT, "redirected": COUNT that were meant for other servers},
  *     "redirects": bool: queries to other servers come to this one, as dns rules are in force,
  *     "services": COUNT, "records": COUNT of addresses and aliases under their names,
- *     "wiring": {"method": "resolv.conf" | "systemd-resolved" | "none", "state": "ok" | "off" | "unknown", "text"} }
+ *     "wiring": {"method": "resolv.conf" | "systemd-resolved" | "none", "state": "ok" | "off" | "unknown", "text"},
+ *     "host_resolver"?: {"found": text, "method": "none" | "systemd-resolved" | "networkmanager" | "resolvconf" | "resolv.conf",
+ *                        "splits": bool: it asks the agent for names of the cluster only, "reason"?: text why it is left
+ *                        alone} }
+ *   With "host_resolver" meshctl tests it, and -o json adds
+ *     "test": {"name", "state": "ok" | "failed", "client"?: address from which the agent was asked, "time_us": COUNT, "text"}.
  * dns.query {"name", "type": "A" | "SRV" | ..., "port"?: COUNT, "id"?: COUNT} -> why the DNS server answers as it does.
  *   With "port" and "id" it is about the query by UDP that came from there, else about what would become of one now.
  *   { "name", "type", "source": "cluster" | "cache" | "upstream" | "refused" | "none",
@@ -122,6 +127,8 @@
  *   -o json adds what came: {"rcode": "NOERROR", "flags": "qr aa rd", "server": "127.18.53.53:53",
  *     "transport": "udp" | "tcp", "time_us": COUNT, "answers": [{"name", "type", "ttl_s": COUNT, "data"}],
  *     "authority": the same, "additional": the same, "malformed"?: bool}, without "listen".
+ * dns.asked {"name"} -> whether that is among the last queries by UDP
+ *   {"asked": bool, "client"?: address}
  * dns.learned {} -> by name, for toFQDNs; an element for each address
  *   [{"name": "example.com", "address", "ttl_s": COUNT, "zombie": bool, "selectors": ["*.com"]}]
  *   A zombie is expired, and stays allowed while connections of this host to it live.
@@ -189,6 +196,7 @@
 #define CTL_VERB_MAP_LIST      "map.list"
 #define CTL_VERB_DNS_STATUS    "dns.status"
 #define CTL_VERB_DNS_QUERY     "dns.query"
+#define CTL_VERB_DNS_ASKED     "dns.asked"
 #define CTL_VERB_DNS_LEARNED   "dns.learned"
 #define CTL_VERB_FORWARD_LIST  "forward.list"
 #define CTL_VERB_MIGRATE_PLAN	"migrate.plan"

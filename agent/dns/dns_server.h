@@ -103,6 +103,9 @@ struct dns_traced {
  */
 bool dns_server_traced(const struct dns_server *s, uint16_t port, uint16_t id, struct dns_traced *ret);
 
+/* Whether one of those was for the name, in lower case, and the address that it came from. */
+bool dns_server_asked(const struct dns_server *s, const struct dns_name *name, struct ip *ret);
+
 /* From now on the gate is asked; copied, its ctx must outlive the server. */
 void dns_server_set_gate(struct dns_server *s, const struct dns_gate *gate);
 /* Sends all answers that were held back. Not from within the gate. */

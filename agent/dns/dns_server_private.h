@@ -58,6 +58,8 @@ struct dns_holds {
 /* A query by UDP that was answered, or whose answer is held back. */
 struct dns_trace {
 	uint16_t port, id; /* port 0 = none */
+	struct ip ip;	   /* of the client */
+	uint64_t name;	   /* hash of it */
 	struct dns_traced what;
 };
 

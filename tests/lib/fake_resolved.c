@@ -22,6 +22,7 @@ struct fake_resolved {
 	sd_event_source *listen;
 	sd_bus *client;
 	const char *refusal;
+	int is_forbidden, is_told;
 	char told[TEXT_MAX], taken[TEXT_MAX];
 };
 
@@ -88,9 +89,18 @@ static int on_call(struct fake_resolved *f, sd_bus_message *m)
 	if (r < 0)
 		return sd_bus_reply_method_errorf(m, "org.freedesktop.DBus.Error.InvalidArgs", "%s: %d", method, r);
 	(void)snprintf(f->told + len, sizeof(f->told) - len, "%s %d%s\n", method, ifindex, text);
+	if (f->is_forbidden && strcmp(method, "SetLinkDNS") == 0)
+		return sd_bus_reply_method_errorf(m, "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", "Interactive authentication required.");
 	if (f->refusal && strcmp(method, "SetLinkDNS") == 0)
 		return sd_bus_reply_method_errorf(m, RESOLVE1 ".LinkBusy", "%s", f->refusal);
 	return sd_bus_reply_method_return(m, "");
+}
+
+/* The servers of a link. */
+static int on_get(struct fake_resolved *f, sd_bus_message *m)
+{
+	return f->is_told ? sd_bus_reply_method_return(m, "v", "a(iay)", 1, AF_INET, 4, 198, 18, 53, 53) :
+			    sd_bus_reply_method_return(m, "v", "a(iay)", 0);
 }
 
 static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
@@ -103,6 +113,8 @@ static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
 		r = sd_bus_reply_method_return(m, "s", ":1.7");
 	else if (sd_bus_message_is_method_call(m, NULL, "AddMatch") || sd_bus_message_is_method_call(m, NULL, "RemoveMatch"))
 		r = sd_bus_reply_method_return(m, "");
+	else if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Get"))
+		r = on_get(f, m);
 	else if (sd_bus_message_is_method_call(m, RESOLVE1 ".Manager", NULL))
 		r = on_call(f, m);
 	else
@@ -182,6 +194,12 @@ const char *fake_resolved_take(struct fake_resolved *f)
 void fake_resolved_refuse(struct fake_resolved *f, const char *why)
 {
 	f->refusal = why;
+}
+
+void fake_resolved_forbid(struct fake_resolved *f, int is_told)
+{
+	f->is_forbidden = 1;
+	f->is_told = is_told;
 }
 
 void fake_resolved_announce(struct fake_resolved *f, int is_there)

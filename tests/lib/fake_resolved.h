@@ -17,6 +17,8 @@ void fake_resolved_free(struct fake_resolved *f);
 const char *fake_resolved_take(struct fake_resolved *f);
 /* Every SetLinkDNS fails with this text from now on; NULL: it works again. The text must stay. */
 void fake_resolved_refuse(struct fake_resolved *f, const char *why);
+/* Every SetLinkDNS fails from now on, as without polkit; somebody else has told it 198.18.53.53, or not. */
+void fake_resolved_forbid(struct fake_resolved *f, int is_told);
 /* Tells the client that it went, or that it is there again. */
 void fake_resolved_announce(struct fake_resolved *f, int is_there);
 /* Breaks the connection; a new one is taken. */

@@ -158,7 +158,7 @@ device() { ip -n ahch-to -o -4 addr show dev mesh_dns 2>/dev/null | awk '{ print
 resolved() {
 	remove $CNP/fqdn
 	agent_kill ahch-to TERM
-	sed -i 's/^dns: {/dns: { resolved = true;/' "$T/ahch-to/agent.conf"
+	sed -i 's/^dns: {/dns: { host-resolver = "resolved";/' "$T/ahch-to/agent.conf"
 	become ahch-to "$T/bin/tests/netns/story_resolved" "$T/bus" >"$T/log/resolved" 2>&1 &
 	wait_for 5 test -S "$T/bus"
 	export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$T/bus"
@@ -177,7 +177,7 @@ resolved() {
 	is "when it stops the device goes" '' "$(device)"
 	agent_up "the agent starts again"
 	agent_kill ahch-to KILL
-	sed -i 's/^dns: { resolved = true;/dns: {/' "$T/ahch-to/agent.conf"
+	sed -i 's/^dns: { host-resolver = "resolved";/dns: {/' "$T/ahch-to/agent.conf"
 	agent_up "the agent starts, not to tell systemd-resolved any more"
 	is "nor is there a device" '' "$(device)"
 	unset DBUS_SYSTEM_BUS_ADDRESS

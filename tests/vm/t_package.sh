@@ -7,21 +7,13 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 vm_enter "$0" "$@"
 KERNEL=${1:-${KERNEL:-6.1}}
-UNIT=mesh-external-agent.service
-DEB=$(cd "$BUILD/deb" 2>/dev/null && ls "$PWD"/mesh-external-agent_*.deb 2>/dev/null | head -n 1)
-[ -n "$DEB" ] || die "no package in $BUILD/deb: make deb"
+. "$HERE/guest.sh"
 
-# the machine is one of the places of the story, but for what runs in it
-guest() { vm exec ahch-to "$@"; }
-host() { shift; guest meshctl "$@"; }
 ssh_answers() { in_place crait timeout 5 bash -c ": <>/dev/tcp/$AHCHTO/22 && head -c 8 <&0 <>/dev/tcp/$AHCHTO/22" | grep -q SSH-2.0; }
 state() { guest bash /root/state.sh "$1" >"$T/state-$2" || die "the machine does not tell its state"; }
-same() { # what, state, state
-	if diff -u "$T/state-$2" "$T/state-$3" >"$T/diff"; then is "$1" same same; else is "$1" same differs; sed 's/^/    /' "$T/diff"; fi
-}
+same() { same_file "$1" "$T/state-$2" "$T/state-$3"; } # what, state, state
 version() { guest dpkg-query -W -f '${Version}' mesh-external-agent; }
 maps() { guest bpftool -j map | jq -r '.[] | select(.name | test("^mesh_[^.]*$")) | "\(.name) \(.id)"' | sort; }
-show_log() { guest journalctl -u $UNIT --no-pager -n 40 | sed 's/^/    /'; }
 daemon() { guest systemctl show -P MainPID $UNIT; }
 
 # repack VERSION: the package once more, as a newer one
@@ -31,18 +23,7 @@ repack() {
 }
 
 machine() {
-	local began=$SECONDS p
-	vm up ahch-to $AHCHTO/24 "$KERNEL" || die "the machine does not start"
-	echo "# $(guest uname -r), booted in $((SECONDS - began)) s"
-	mkdir "$T/tools"
-	for p in story_peer story_stream; do strip -o "$T/tools/$p" "$BUILD/tests/netns/$p"; done
-	cp "$HERE/state.sh" "$T/tools"
-	for p in "web=story_peer serve 80 Greetings" "other=story_peer serve 8081 Greetings" "echo=story_stream echo 7000"; do
-		printf '[Service]\nExecStart=/root/%s\n[Install]\nWantedBy=multi-user.target\n' "${p#*=}" >"$T/tools/${p%%=*}.service"
-	done
-	cp "$DEB" "$T/tools/agent.deb"
-	vm copy ahch-to "$T"/tools/* /root || die "the tools cannot be copied"
-	guest sh -c 'cp /root/*.service /etc/systemd/system && systemctl daemon-reload && systemctl enable -q --now web other echo' || die "no services"
+	vm_machine
 	place_add crait $CRAIT
 	passes "before: the machine is reached" crait $AHCHTO 80
 	check "before: SSH answers" ssh_answers
@@ -154,24 +135,6 @@ probing() {
 
 # What the policy forbids is tried all the while, from power-on, while the API server is away: connections to a port,
 # and a thousand packets a second to a service that answers each. Then the API server comes back.
-floods_start() {
-	local i
-	: >"$T/intruders"
-	: >"$T/flood"
-	floods=
-	(while :; do PATIENCE=0.2 reaches node1 $AHCHTO 80 >/dev/null 2>&1 && echo in >>"$T/intruders"; done) &
-	floods="$floods $!"
-	for i in 1 2; do # one more second than it sends waits each for late answers
-		(sleep "$i"; while :; do in_place node1 "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 1000 1000 >>"$T/flood" 2>&1; done) &
-		floods="$floods $!"
-	done
-}
-floods_end() {
-	local p
-	sleep 3 # for what is under way
-	for p in $floods; do kill "$p" 2>/dev/null; wait "$p" 2>/dev/null; done
-}
-flooded() { awk -v word="$1" '{ for (i = 1; i < NF; i++) if ($i == word) n += $(i + 1) } END { print n + 0 }' "$T/flood"; }
 during_boot() {
 	local word=$1 began=$SECONDS
 	ip link set to-api down

@@ -13,13 +13,19 @@ BOOT_S=${VM_BOOT_S:-240}
 PACKAGES=initramfs-tools,systemd-sysv,udev,dbus,qemu-guest-agent,iproute2,iputils-ping,procps,curl,jq,openssh-server
 PACKAGES+=,bpftool,nftables,ca-certificates
 PACKAGES+=,libbpf1,libconfig9,libcurl4,libjansson4,libldns3,libmnl0,libsmartcols1,libssl3,libsystemd0,libyajl2,libyaml-0-2
+# What else manages a host's network, in an image of its own; none of it runs until a test starts it.
+NETWORK_PACKAGES=systemd-resolved,polkitd,network-manager,dnsmasq-base,firewalld,docker.io,iptables,busybox-static
+NETWORK_SERVICES=(systemd-resolved NetworkManager NetworkManager-wait-online NetworkManager-dispatcher firewalld
+	docker.socket docker.service containerd)
 
 usage() {
 	cat >&2 <<-U
-		vm.sh build KERNEL                  # 5.10, 6.1 or 6.12: makes the image, if it is not there
+		vm.sh build KERNEL                  # 5.10, 6.1 or 6.12: makes the image, if it is not there;
+		                                    # 6.1+network: with NetworkManager, firewalld and the like
 		vm.sh up NAME ADDRESS/LEN KERNEL    # starts a machine and waits until it has booted
 		vm.sh exec NAME COMMAND...          # with this standard input; its output and exit status
 		vm.sh copy NAME FILE... DIRECTORY   # into the machine
+		vm.sh plug NAME BRIDGE              # a second network card, into the running machine; once
 		vm.sh reboot|crash|down NAME        # orderly; as by a power failure; for good
 	U
 	exit 2
@@ -51,18 +57,19 @@ archives() {
 kvm_works() { [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; }
 
 build() {
-	local kernel=$1 from image=$CACHE/$SUITE-$1
+	local kernel=${1%+network} from image=$CACHE/$SUITE-$1
 	from=$(suite_of "$kernel")
 	mkdir -p "$CACHE"
-	exec 8>"$CACHE/lock"
+	exec 8>"$image.lock"
 	flock 8
 	[ -e "$image/disk" ] || make_image "$kernel" "$from" "$image"
 	exec 8>&-
 }
 
 make_image() {
-	local kernel=$1 from=$2 image=$3 new=$3.new began=$SECONDS
-	echo "vm.sh: making the image $SUITE-$kernel" >&2
+	local kernel=$1 from=$2 image=$3 new=$3.new began=$SECONDS packages=$PACKAGES
+	echo "vm.sh: making the image ${image##*/}" >&2
+	[[ $image != *+network ]] || packages+=,$NETWORK_PACKAGES
 	rm -rf --one-file-system "$new"
 	mkdir -p "$new"
 	if [ "$from" != "$SUITE" ]; then # only the kernel comes from there
@@ -75,14 +82,14 @@ make_image() {
 	{
 		archives "$SUITE"
 		[ "$from" = "$SUITE" ] || archives "$from"
-	} | mmdebstrap --quiet --mode=root --variant=minbase --include="linux-image-cloud-amd64,$PACKAGES" \
+	} | mmdebstrap --quiet --mode=root --variant=minbase --include="linux-image-cloud-amd64,$packages" \
 		--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
 		--setup-hook="mkdir -p \"\$1/etc/apt/preferences.d\" && cp '$new/pin' \"\$1/etc/apt/preferences.d/kernel\"" \
 		--essential-hook="mkdir -p \"\$1/etc/initramfs-tools/conf.d\" \"\$1/usr/share/initramfs-tools/modules.d\"" \
 		--essential-hook="echo MODULES=list >\"\$1/etc/initramfs-tools/conf.d/vm\"" \
 		--essential-hook="cp '$new/modules' \"\$1/usr/share/initramfs-tools/modules.d/vm\"" \
 		--customize-hook="'$HERE/vm.sh' customize \"\$1\"" \
-		"$SUITE" "$new/root" - || die "the image $SUITE-$kernel could not be made"
+		"$SUITE" "$new/root" - || die "the image ${image##*/} could not be made"
 	compgen -G "$new/root/boot/vmlinuz-$kernel[.-]*" >/dev/null || die "$from has no kernel $kernel"
 	cp -L "$new"/root/boot/vmlinuz-* "$new/vmlinuz"
 	cp -L "$new"/root/boot/initrd.img-* "$new/initrd"
@@ -96,7 +103,9 @@ make_image() {
 customize() {
 	systemctl -q --root="$1" enable systemd-networkd systemd-network-generator
 	systemctl -q --root="$1" mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
+	! [ -e "$1/usr/sbin/NetworkManager" ] || systemctl -q --root="$1" disable "${NETWORK_SERVICES[@]}"
 	: >"$1/etc/machine-id"
+	rm -f "$1/etc/resolv.conf"
 	: >"$1/etc/resolv.conf" # no name server, and no waiting for one
 	mkdir -p "$1/var/log/journal"
 }
@@ -124,7 +133,7 @@ start() { # NAME
 		-nodefaults -display none -daemonize -pidfile "$dir/pid" -kernel "$image/vmlinuz" -initrd "$image/initrd" \
 		-append "root=/dev/vda rw console=ttyS0 quiet panic=1 mitigations=off net.ifnames=0 systemd.hostname=$name ip=${address%/*}::$GATEWAY:${address#*/}::eth0:none ip=off" \
 		-drive "file=$dir/disk,if=virtio,cache=writeback" -nic "tap,model=virtio-net-pci,ifname=$tap,script=no,downscript=no,mac=$mac" \
-		-device virtio-rng-pci -chardev "file,id=console,path=$dir/console,append=on" -serial chardev:console \
+		-monitor "unix:$dir/monitor,server=on,wait=off" -device virtio-rng-pci -chardev "file,id=console,path=$dir/console,append=on" -serial chardev:console \
 		-device virtio-serial -chardev "socket,id=agent,path=$dir/agent,server=on,wait=off" \
 		-device virtserialport,chardev=agent,name=org.qemu.guest_agent.0
 }
@@ -161,6 +170,23 @@ up() { # NAME ADDRESS/LEN KERNEL
 	booted
 }
 
+# It is gone with the next start.
+plug() { # NAME BRIDGE
+	local tap=vm2-$1
+	is_on || die "$1 is off"
+	ip tuntap add "$tap" mode tap && ip link set "$tap" master "$2" up || die "no tap for $1"
+	python3 - "$dir/monitor" "netdev_add tap,id=more,ifname=$tap,script=no,downscript=no" "device_add virtio-net-pci,netdev=more,id=more,mac=52:54:00:00:00:02" <<-'P'
+		import socket, sys, time
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		for line in sys.argv[2:]:
+		    s.sendall(line.encode() + b"\n")
+		    time.sleep(0.5)
+		said = s.recv(65536).decode()
+		sys.exit("vm.sh: " + said if "rror" in said else 0)
+	P
+}
+
 down() { # NAME
 	local end=$((SECONDS + 30))
 	if is_on && guest systemctl poweroff </dev/null; then
@@ -168,6 +194,7 @@ down() { # NAME
 	fi
 	power_off
 	ip link del "vm-$1" 2>/dev/null || true
+	ip link del "vm2-$1" 2>/dev/null || true
 	rm -rf "$dir"
 }
 
@@ -185,6 +212,7 @@ case $command in
 	up) [ $# = 3 ] || usage; up "$@" ;;
 	exec) [ $# -ge 2 ] || usage; machine "$1"; shift; guest "$@" ;;
 	copy) [ $# -ge 3 ] || usage; machine "$1"; shift; copy "$@" ;;
+	plug) [ $# = 2 ] || usage; machine "$1"; plug "$@" ;;
 	reboot)
 		machine "$1"
 		id=$(boot_id)

@@ -18,6 +18,8 @@ struct lab {
 	struct fake_resolved *fake;
 	struct resolved *resolved;
 	char path[64];
+	bool is_asking;
+	int *refused; /* counts; NULL = nobody does */
 };
 
 static void lab_init(struct lab *l)
@@ -37,9 +39,16 @@ static void serve(struct lab *l)
 	cr_assert_eq(fake_resolved_new(l->path, &l->fake), 0);
 }
 
+static void note_refused(void *arg)
+{
+	++*(int *)arg;
+}
+
 static void start(struct lab *l)
 {
-	struct resolved_setup s = {.loop = l->loop, .health = l->health, .domain = "cluster.local", .ifindex = 7};
+	struct resolved_setup s = {.loop = l->loop, .health = l->health, .domain = "cluster.local", .ifindex = 7,
+				    .is_asking = l->is_asking,
+				    .on_refused = l->refused ? note_refused : NULL, .arg = l->refused};
 
 	cr_assert_eq(ip_parse(RESOLVED_ADDRESS, &s.ip), 0);
 	cr_assert_eq(resolved_new(&s, &l->resolved), 0);
@@ -114,6 +123,56 @@ Test(resolved, a_refusal_is_a_condition_until_it_is_taken_back)
 	fake_resolved_announce(l.fake, 1);
 	expect_told(&l, all);
 	expect_condition(&l, false);
+	lab_done(&l);
+}
+
+Test(resolved, who_may_not_tell_it_finds_out_whether_another_has)
+{
+	uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC;
+	struct lab l;
+	int refused = 0;
+
+	lab_init(&l);
+	serve(&l);
+	l.refused = &refused;
+	fake_resolved_forbid(l.fake, 0);
+	start(&l);
+	while (!refused && clock_boot_us() < end)
+		step(&l);
+	cr_expect_eq(refused, 1);
+	cr_expect(!health_has(l.health, "dns.resolved"), "another has some time");
+	cr_expect(!resolved_is_told(l.resolved));
+	fake_resolved_forbid(l.fake, 1);
+	while (!resolved_is_told(l.resolved) && clock_boot_us() < end)
+		step(&l);
+	cr_expect(resolved_is_told(l.resolved));
+	cr_expect_eq(refused, 1);
+	fake_resolved_forbid(l.fake, 0);
+	fake_resolved_announce(l.fake, 1); /* started anew, and knows nothing */
+	expect_condition(&l, true);
+	cr_expect_eq(refused, 2);
+	lab_done(&l);
+}
+
+Test(resolved, what_it_knows_is_not_told_again)
+{
+	uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC;
+	struct lab l;
+
+	lab_init(&l);
+	serve(&l);
+	l.is_asking = true;
+	fake_resolved_forbid(l.fake, 1); /* somebody has told it */
+	start(&l);
+	while (!resolved_is_told(l.resolved) && clock_boot_us() < end)
+		step(&l);
+	cr_expect(resolved_is_told(l.resolved));
+	cr_expect_str_eq(fake_resolved_take(l.fake), "");
+	resolved_free(l.resolved);
+	fake_resolved_free(l.fake);
+	serve(&l); /* another, that knows nothing */
+	start(&l);
+	expect_told(&l, all);
 	lab_done(&l);
 }
 

@@ -573,6 +573,17 @@ static void expect_traced(struct fixture *f, int fd, const char *name, enum dns_
 	cr_expect_str_eq(got, want, "%s", got);
 }
 
+static void expect_asked(struct fixture *f, const char *text, bool is_asked)
+{
+	struct dns_name name;
+	struct ip client;
+
+	cr_assert_eq(dns_name_parse(text, &name), 0);
+	cr_expect_eq(dns_server_asked(f->server, &name, &client), is_asked, "%s", text);
+	if (is_asked)
+		cr_expect(ip_is_loopback(&client), "%s", text);
+}
+
 Test(server, queries_are_remembered)
 {
 	struct upstream u = upstream_open();
@@ -596,6 +607,8 @@ Test(server, queries_are_remembered)
 	ask(fd, "www.example.com.", 1232);
 	(void)run_until(&f, fd, out, sizeof(out));
 	expect_traced(&f, fd, "www.example.com", DNS_SOURCE_CACHE, "from the cache of answers of the upstreams\n", 0, "");
+	expect_asked(&f, "www.example.com", true);
+	expect_asked(&f, "www.example.org", false);
 	ask(fd, "web.prod.svc.cluster.local.", 1232);
 	(void)run_until(&f, fd, out, sizeof(out));
 	expect_traced(&f, fd, "web.prod.svc.cluster.local", DNS_SOURCE_ZONE,
