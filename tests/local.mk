@@ -449,10 +449,12 @@ endif
 # vm: the package in virtual machines; needs root. Other kernels: make check-vm KERNELS='5.10 6.12'
 KERNELS = 6.1
 VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
-EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
-	tests/vm/vm.sh $(VM_TESTS)
-check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
-	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; tests=$(srcdir)/tests/vm/t_deb.sh; $(run_tests); \
+PACKAGE_TESTS = tests/vm/t_deb.sh tests/vm/t_rpm.sh
+EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/vm.sh \
+	$(PACKAGE_TESTS) $(VM_TESTS)
+check-vm: all $(SYSTEM_TESTS) $(story_needs) deb rpm
+	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; \
+	tests=; for t in $(PACKAGE_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_tests); \
 	tests=; for t in $(VM_TESTS); do tests="$$tests $(srcdir)/$$t"; done; \
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
 .PHONY: check-vm
