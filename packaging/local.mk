@@ -35,7 +35,7 @@ deb:
 
 # The same as an RPM, by packaging/rpm; RPM_SUFFIX makes a release of its own. Where rpm is not what the system is
 # installed by, it cannot know what is there: the dependencies of the build are then not looked at. configure
-# says which is missing. Source archives of the same files have the same bytes, whoever makes them.
+# says which is missing. The source package has the scripts with all folders in them, so it is made with relative ones.
 EXTRA_DIST += packaging/rpm/mesh-external-agent.spec packaging/rpm/mesh-external-agent.rpmlintrc
 RPM_DIR = rpm
 RPM_SUFFIX =
@@ -48,8 +48,10 @@ rpm:
 	@cd '$(RPM_DIR)/build' && tar --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mode=a+rX,u+w,go-w \
 		--mtime="$$(sed -n '/^%changelog/{n;s/^. \(.\{15\}\) .*/\1 UTC/p}' '$(distdir)/packaging/rpm/mesh-external-agent.spec')" -cJf 'SOURCES/$(distdir).tar.xz' '$(distdir)' && \
 		{ rpm -q rpm >/dev/null 2>&1 || nodeps=--nodeps; } && \
-		{ rpmbuild -ba $$nodeps --define "_topdir $$PWD" --define 'local_suffix $(or $(RPM_SUFFIX),%{nil})' $(RPM_FLAGS) \
-			'$(distdir)/packaging/rpm/mesh-external-agent.spec' >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }; }
+		set -- $$nodeps --define "_topdir $$PWD" --define 'local_suffix $(or $(RPM_SUFFIX),%{nil})' $(RPM_FLAGS) \
+			"$$PWD/$(distdir)/packaging/rpm/mesh-external-agent.spec" && \
+		{ (rpmbuild -bb "$$@" && cd SOURCES && rpmbuild -bs --define '_builddir .' \
+			--define '_buildrootdir .' --define '_sourcedir .' "$$@") >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }; }
 	cd '$(RPM_DIR)' && mv build/SRPMS/*.rpm build/RPMS/*/*.rpm . && rm -rf build && ls *.rpm
 clean-local:
 	rm -rf '$(DEB_DIR)' '$(RPM_DIR)'
