@@ -450,10 +450,11 @@ tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
 	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
-	tests/netns/story_setup.sh tests/netns/story_versions.sh tests/demo/run tests/demo/story tests/run
+	tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
-	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_portal.sh tests/netns/story_versions.sh
+	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_portal.sh tests/netns/story_versions.sh \
+	tests/netns/story_years.sh
 story_needs = $(story_programs) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

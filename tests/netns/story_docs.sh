@@ -191,7 +191,7 @@ standing_behind() {
 configuration() {
 	local n
 	n=$(cat "$SOURCE"/man/*.[0-9] | grep -c '^\.Bd -literal')
-	is "all longer texts of the manual pages are looked at here" 3 "$n"
+	is "all longer texts of the manual pages are looked at here" 4 "$n" # one is of commands
 	literal mesh-external-agent.conf.5 2 >"$T/two.conf"
 	literal mesh-external-agent.conf.5 3 >>"$T/two.conf"
 	check "the examples of the configuration are valid, together" in_place ahch-to meshctl config check "$T/two.conf"
@@ -220,6 +220,12 @@ leaving() {
 	(cd "${DIR:-$T/cwd}" && in_place ahch-to script -qec "sudo meshctl leave" /dev/null) >"$T/out" 2>&1 <<<yes
 	is "sudo meshctl leave" 0 $?
 	passes "nothing is enforced" node1 $AHCHTO 80
+	# as one does with a copy
+	in_place api meshctl host add ahch-to >"$T/out" 2>&1
+	token=$(sed -n 's/^mesh-join --token //p' "$T/out")
+	doc ahch-to 0 "mesh-join --token mesh1.eyJz..."
+	check "the host comes up" wait_for 20 eval 'in_place ahch-to meshctl status >/dev/null'
+	doc ahch-to 0 "meshctl leave --force --yes"
 	exits "meshctl host remove ahch-to" 0 in_place api meshctl host remove ahch-to
 	is "it is gone" 0 "$(in_place api meshctl host list -o json | jq length)"
 }
