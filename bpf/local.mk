@@ -13,14 +13,13 @@ BUILT_SOURCES += $(BPF_SKELETONS)
 CLEANFILES += $(BPF_SKELETONS) bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o
 
 # The system's headers for <asm/types.h> are in a directory of the host architecture.
+bpf_compile = m=`$(CC) -print-multiarch 2>/dev/null`; \
+	$(CLANG) $(BPF_CFLAGS) -I$(top_srcdir)/bpf/include -I$(top_srcdir)/bpf -I/usr/include/$$m $(LIBBPF_CFLAGS)
 bpf/mesh_tc.bpf.o: bpf/mesh_tc.bpf.c $(bpf_prog_inc)
 bpf/mesh_sock.bpf.o: bpf/mesh_sock.bpf.c $(bpf_prog_inc)
 bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o:
 	@$(MKDIR_P) bpf
-	$(AM_V_GEN)m=`$(CC) -print-multiarch 2>/dev/null`; \
-	$(CLANG) $(BPF_CFLAGS) -I$(top_srcdir)/bpf/include -I$(top_srcdir)/bpf -I/usr/include/$$m \
-		$(LIBBPF_CFLAGS) -c $(top_srcdir)/$(@:.o=.c) -o $@.tmp && \
-	$(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(bpf_compile) -c $(top_srcdir)/$(@:.o=.c) -o $@.tmp && $(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
 
 bpf/mesh_tc.skel.h: bpf/mesh_tc.bpf.o
 	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_tc.bpf.o name mesh_tc_bpf >$@.tmp && mv $@.tmp $@

@@ -32,6 +32,27 @@ deb:
 		{ DEB_BUILD_OPTIONS="nocheck $$DEB_BUILD_OPTIONS" DEB_BUILD_PROFILES=nocheck \
 			dpkg-buildpackage -b -us -uc >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }; }
 	cd '$(DEB_DIR)' && mv build/*.deb build/*.buildinfo build/*.changes . && rm -rf build && ls *.deb
+
+# The same as an RPM, by packaging/rpm; RPM_SUFFIX makes a release of its own. Where rpm is not what the system is
+# installed by, it cannot know what is there: the dependencies of the build are then not looked at. configure
+# says which is missing. The source package has the scripts with all folders in them, so it is made with relative ones.
+EXTRA_DIST += packaging/rpm/mesh-external-agent.spec packaging/rpm/mesh-external-agent.rpmlintrc
+RPM_DIR = rpm
+RPM_SUFFIX =
+RPM_FLAGS =
+rpm:
+	@command -v rpmbuild >/dev/null && test -x /usr/bin/find-debuginfo || { \
+		echo 'make rpm: install rpmbuild and debugedit (Debian: rpm, debugedit, elfutils)' >&2; exit 1; }
+	rm -rf '$(RPM_DIR)' && $(MKDIR_P) '$(RPM_DIR)/build/SOURCES'
+	$(MAKE) $(AM_MAKEFLAGS) distdir distdir='$(RPM_DIR)/build/$(distdir)'
+	@cd '$(RPM_DIR)/build' && tar --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mode=a+rX,u+w,go-w \
+		--mtime="$$(sed -n '/^%changelog/{n;s/^. \(.\{15\}\) .*/\1 UTC/p}' '$(distdir)/packaging/rpm/mesh-external-agent.spec')" -cJf 'SOURCES/$(distdir).tar.xz' '$(distdir)' && \
+		{ rpm -q rpm >/dev/null 2>&1 || nodeps=--nodeps; } && \
+		set -- $$nodeps --define "_topdir $$PWD" --define 'local_suffix $(or $(RPM_SUFFIX),%{nil})' $(RPM_FLAGS) \
+			"$$PWD/$(distdir)/packaging/rpm/mesh-external-agent.spec" && \
+		{ (rpmbuild -bb "$$@" && cd SOURCES && rpmbuild -bs --define '_builddir .' \
+			--define '_buildrootdir .' --define '_sourcedir .' "$$@") >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }; }
+	cd '$(RPM_DIR)' && mv build/SRPMS/*.rpm build/RPMS/*/*.rpm . && rm -rf build && ls *.rpm
 clean-local:
-	rm -rf '$(DEB_DIR)'
-.PHONY: deb
+	rm -rf '$(DEB_DIR)' '$(RPM_DIR)'
+.PHONY: deb rpm

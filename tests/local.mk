@@ -468,6 +468,24 @@ tests_netns_story_systemd_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_netns_story_systemd_LDADD = $(MESH_LIBS)
 tests_netns_story_dns_SOURCES = tests/netns/story_dns.c
 tests_netns_story_dns_LDADD = $(MESH_LIBS)
+# The daemon as another version of it would be: pinned elsewhere, its maps of another layout. Only what knows of that is
+# built again, and comes before the library.
+story_programs += tests/netns/next/mesh-agentd
+tests_netns_next_mesh_agentd_SOURCES = agent/agentd/main.c agent/agentd/datapath.c agent/agentd/stand_down.c agent/bpf/bpf_obj.c \
+	agent/recon/ct_walk.c agent/recon/recon_adopt.c agent/recon/recon_flows.c agent/recon/snapshot.c
+nodist_tests_netns_next_mesh_agentd_SOURCES = tests/netns/next/mesh_tc.skel.h tests/netns/next/mesh_sock.skel.h
+tests_netns_next_mesh_agentd_CPPFLAGS = -DMESH_TEST_LAYOUT -I$(top_builddir)/tests/netns/next $(AM_CPPFLAGS)
+tests_netns_next_mesh_agentd_LDADD = $(MESH_LIBS)
+next_objects = tests/netns/next/mesh_tc.bpf.o tests/netns/next/mesh_sock.bpf.o
+CLEANFILES += $(next_objects) tests/netns/next/mesh_tc.skel.h tests/netns/next/mesh_sock.skel.h
+$(next_objects): $(bpf_prog_inc) $(bpf_prog_src)
+	@$(MKDIR_P) tests/netns/next
+	$(AM_V_GEN)$(bpf_compile) -DMESH_TEST_LAYOUT -c $(top_srcdir)/bpf/$(@F:.o=.c) -o $@.tmp && $(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
+tests/netns/next/mesh_tc.skel.h: tests/netns/next/mesh_tc.bpf.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton tests/netns/next/mesh_tc.bpf.o name mesh_tc_bpf >$@.tmp && mv $@.tmp $@
+tests/netns/next/mesh_sock.skel.h: tests/netns/next/mesh_sock.bpf.o
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton tests/netns/next/mesh_sock.bpf.o name mesh_sock_bpf >$@.tmp && mv $@.tmp $@
+agent/bpf/tests_netns_next_mesh_agentd-bpf_obj.$(OBJEXT): tests/netns/next/mesh_tc.skel.h tests/netns/next/mesh_sock.skel.h
 EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
 # crashes and lack of memory, at every place
@@ -484,12 +502,14 @@ tests/lib/nomem.so: tests/lib/nomem.c
 	$(preload) $(srcdir)/tests/lib/nomem.c
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh tests/netns/story_fqdn.sh \
-	tests/netns/story_guard.sh tests/netns/story_lib.sh tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
-	tests/netns/story_setup.sh tests/demo/run tests/demo/story tests/run
+EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh \
+	tests/netns/story_clone.sh tests/netns/story_docs.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
+	tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
+	tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh \
-	tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_torture.sh tests/netns/resolver.sh
+SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
+	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
+	tests/netns/story_torture.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/netns/resolver.sh
 story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story
@@ -504,10 +524,12 @@ endif
 # demand: make check-vm VM_TESTS=tests/vm/t_resolver.sh
 KERNELS = 6.1
 VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
-EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_deb.sh \
-	tests/vm/t_resolver.sh tests/vm/vm.sh $(VM_TESTS)
-check-vm: all $(SYSTEM_TESTS) $(story_needs) deb
-	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; tests=$(srcdir)/tests/vm/t_deb.sh; $(run_tests); \
+PACKAGE_TESTS = tests/vm/t_deb.sh tests/vm/t_rpm.sh
+EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_resolver.sh \
+	tests/vm/vm.sh $(PACKAGE_TESTS) $(VM_TESTS)
+check-vm: all $(SYSTEM_TESTS) $(story_needs) deb rpm
+	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; \
+	tests=; for t in $(PACKAGE_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_tests); \
 	tests=; for t in $(VM_TESTS); do tests="$$tests $(srcdir)/$$t"; done; \
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
 .PHONY: check-vm

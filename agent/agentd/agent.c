@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
-enum { UPKEEP_S = 30 };
+enum { UPKEEP_S = 30, RELEASE_S = 1 };
 
 void agent_out_of_memory(void *arg)
 {
@@ -87,6 +87,10 @@ static void on_upkeep(void *arg)
 {
 	struct agent *a = arg;
 
+	if (a->is_stopping) { /* the API server does not answer */
+		loop_exit(a->loop, 0);
+		return;
+	}
 	if (clock_boot_us() - a->started_us >= UPKEEP_S * USEC_PER_SEC)
 		tell_ready(a); /* a host whose interfaces cannot be read for so long is not better off without network */
 	if (a->keeping)
@@ -149,13 +153,27 @@ static int start_ctl(struct agent *a, struct err *reterr)
 	return ctl_server_new(a->loop, &c, &a->ctl, reterr);
 }
 
+static void on_released(void *arg)
+{
+	loop_exit(((struct agent *)arg)->loop, 0);
+}
+
 static void on_stop(void *arg)
 {
 	struct agent *a = arg;
 
+	if (a->is_stopping) {
+		loop_exit(a->loop, 0);
+		return;
+	}
+	a->is_stopping = true;
 	log_event(LOG_INFO, "agent.stop", "stopping; the kernel keeps what is in force");
 	if (a->keeping)
 		keeping_flush(a->keeping);
+	/* Drained means that this is no restart: the next start may be another boot, which need not wait for the Lease. */
+	if (a->lease && health_has(a->health, "serve.drained") && lease_release(a->lease, on_released, a) == 0 &&
+	    source_arm(a->upkeep, RELEASE_S * USEC_PER_SEC, 0) == 0)
+		return;
 	loop_exit(a->loop, 0);
 }
 

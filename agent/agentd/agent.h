@@ -82,6 +82,7 @@ struct agent {
 	bool is_ready_told;  /* systemd knows that the network may come up */
 	bool is_apply_owed;  /* the last attempt failed: again soon */
 	bool is_unverified;  /* the API came back; not known yet whether as the same cluster */
+	bool is_stopping;    /* only the Lease is to be given back yet */
 	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */
 };
 

@@ -214,6 +214,8 @@ void apply_now(void *arg)
 	keeping_settled(a->keeping);
 	if (a->state == AGENT_STARTING)
 		now_running(a);
+	if (lease_get_state(a->lease) != LEASE_HELD)
+		return; /* another machine may be this host; comes again when the Lease is ours */
 	ports = serving_named_ports(a->conf);
 	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
 	r = registration_set(a->registration, &info);

@@ -156,6 +156,7 @@ static void on_boot_config(const struct kube_result *res, void *arg)
 	health_clear(a->health, "cluster.config");
 	if (a->state == AGENT_FROZEN)
 		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
+	lease_kick(a->lease); /* while the lists come */
 	r = start_world(a, &err);
 	if (r < 0)
 		freeze(a, "agent.start", err.text, "systemctl restart mesh-external-agent, once the reason is gone");

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "recon/recon_adopt.h"
 #include "recon/recon_flows.h"
 
 enum {
@@ -529,8 +530,14 @@ static int apply_maps(struct datapath *d)
 static void keep_connections(struct datapath *d)
 {
 	size_t n = 0;
-	int r = recon_flows_seed(d->obj, d->config, &n);
+	int r = recon_adopt_flows(d->obj, d->config, &n);
 
+	if (r < 0)
+		log_event(LOG_WARNING, "datapath.versions", "the flows of another version are not known; a policy may end those that it allows",
+			  F_ERRNO(r));
+	else if (n)
+		log_event(LOG_INFO, "datapath.versions", "flows of another version go on", F_U64("count", n));
+	r = recon_flows_seed(d->obj, d->config, &n);
 	if (r < 0)
 		log_event(LOG_WARNING, "datapath.flows",
 			  "connections that are older than the agent are not known; a policy may end those that it allows",

@@ -61,6 +61,9 @@ int datapath_bind(struct datapath *d, struct world *w);
 /* An earlier run left a policy in force: this is no boot. */
 bool datapath_is_in_force(const struct datapath *d);
 
+/* Another version did, whose programs stay until ours have all that they need: no boot either. */
+bool datapath_other_is_in_force(const struct datapath *d);
+
 /* Prepares what a snapshot says; with `is_open` nothing is dropped. -errno, and nothing is prepared. */
 int datapath_restore(struct datapath *d, struct snapshot *s, bool is_open);
 

@@ -206,7 +206,8 @@ int keeping_restore(struct keeping *k)
 	struct err err = {0};
 	int r;
 
-	if (k->conf->datapath.boot == CONF_BOOT_OPEN || datapath_is_in_force(k->datapath))
+	if (k->conf->datapath.boot == CONF_BOOT_OPEN || datapath_is_in_force(k->datapath) ||
+	    datapath_other_is_in_force(k->datapath))
 		return 0;
 	if (k->conf->datapath.boot == CONF_BOOT_CLOSED)
 		return close_all(k, is_open);

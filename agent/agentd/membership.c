@@ -12,6 +12,8 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "crypto/secret.h"
+#include "join/state_file.h"
+#include "json/json.h"
 
 enum {
 	LEAVE_DRAIN_S = 10, /* of CTL_LEAVE_S, at most */
@@ -20,6 +22,7 @@ enum {
 };
 
 #define REJOIN "mesh-join --token ... with a new token from: meshctl host add"
+#define CLONE_REMEDY "meshctl leave --force, then mesh-join with the token of: meshctl host add OTHER-NAME"
 
 /* As configured for a host that was removed, or whose credential is refused for good. */
 void membership_stand_down(struct agent *a)
@@ -219,6 +222,7 @@ void membership_check(struct agent *a)
 	}
 }
 
+/* We go on; the copy is told by its own agent. */
 static void on_lease_conflict(const char *other, void *arg)
 {
 	struct agent *a = arg;
@@ -228,9 +232,60 @@ static void on_lease_conflict(const char *other, void *arg)
 		health_clear(a->health, "host.cloned");
 		return;
 	}
-	(void)err_set(&err, EBUSY, "another machine (%s) uses this host's identity, as after cloning a disk", other);
-	health_raise(a->health, HEALTH_ERROR, "host.cloned", err.text,
-		     "stop one of them, delete its state directory, and enrol it under a name of its own");
+	(void)err_set(&err, EBUSY, "another machine (boot %s) has this host's credential, as after cloning a disk; it is refused, this one goes on",
+		      other);
+	health_raise(a->health, HEALTH_WARNING, "host.cloned", err.text,
+		     "on the other machine: " CLONE_REMEDY ". If its disk was stolen: meshctl host remove, and enrol this host anew");
+}
+
+/* Survives: when the other is down for a while, or our Lease was given back, this is no way to become it. */
+static void note_copy(struct agent *a, const char *of)
+{
+	CLEANUP(json_decref) json_t *doc = json_pack("{s:s}", "of", of);
+	struct err err = {0};
+
+	if (state_file_save(a->conf->state_dir, JOIN_STATE_COPY, doc, &err) < 0)
+		log_event(LOG_WARNING, "copy.save", err.text[0] ? err.text : "out of memory");
+}
+
+static bool is_copy(const struct agent *a)
+{
+	CLEANUP(json_decref) json_t *doc = NULL;
+
+	return state_file_load(a->conf->state_dir, JOIN_STATE_COPY, &doc, NULL) != -ENOENT; /* a damaged one, too */
+}
+
+/* Until we hold the Lease, nothing is written in this host's name: see apply.c. */
+static void on_lease_state(enum lease_state state, const char *other, void *arg)
+{
+	struct agent *a = arg;
+	struct err err;
+
+	switch (state) {
+	case LEASE_WAITING:
+		(void)err_set(&err, EBUSY, "the boot before (%s) did not end in order: what the cluster knows of this host stays until it "
+			      "is clear that no copy of this machine runs, three minutes at most", other);
+		health_raise(a->health, HEALTH_INFO, "host.lease", err.text, NULL);
+		break;
+	case LEASE_REFUSED:
+		(void)err_set(&err, EBUSY, "this machine is a copy: another one (boot %s) has the same credential, and was there first. "
+			      "Nothing is told to the cluster from here; policies are followed", other);
+		note_copy(a, other);
+		health_clear(a->health, "host.lease");
+		health_raise(a->health, HEALTH_ERROR, "host.cloned", err.text,
+			     CLONE_REMEDY ". If this is the one to stay: end the other, then " REJOIN);
+		break;
+	case LEASE_LOST: /* what is under way in its name ends with this process */
+		log_event(LOG_ERR, "lease.lost", "another machine with this host's credential has taken its place: starting anew",
+			  F_STR("boot", other));
+		loop_exit(a->loop, 0);
+		break;
+	default:
+		health_clear(a->health, "host.lease");
+		health_clear(a->health, "host.cloned");
+		apply_want(a);
+		break;
+	}
 }
 
 /* A server that moved has an address that no policy names: it is in the failsafe set before the first packet goes there. */
@@ -267,7 +322,8 @@ int membership_start(struct agent *a, struct err *reterr)
 	const struct registration_conf registration = {.host = a->join.host, .namespace = a->join.namespace,
 						       .identity = a->join.identity, .on_state = on_registration,
 						       .on_unauthorized = membership_refused, .arg = a};
-	struct lease_conf lease = {.host = a->join.host, .on_conflict = on_lease_conflict, .arg = a};
+	struct lease_conf lease = {.host = a->join.host, .is_copy = is_copy(a), .on_state = on_lease_state, .on_conflict = on_lease_conflict,
+				   .arg = a};
 	const struct renewal_conf renewal = {.host = a->join.host, .on_token = on_token,
 					      .on_failed = membership_renewal_failed, .arg = a};
 	int r = join_state_load_token(a->conf->state_dir, &token, reterr);
@@ -337,6 +393,9 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
 	if (a->leaving)
 		return err_set(reterr, EBUSY, "the host is leaving already");
+	if (!is_forced && a->lease && lease_get_state(a->lease) == LEASE_REFUSED)
+		return err_set(reterr, EBUSY, "this machine is a copy of another one, which is the member: what the cluster knows is about that one. "
+			       "To take only this machine out: meshctl leave --force");
 	a->leaving = call;
 	if (is_forced || !a->registration) { /* without one, an earlier try took down this side in part */
 		registration_free(TAKE_PTR(a->registration)); /* it would keep the host registered */
@@ -367,6 +426,10 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
 	if (a->draining || a->leaving)
 		return err_set(reterr, EBUSY, "the host is draining already");
 	a->draining = call;
+	if (lease_get_state(a->lease) != LEASE_HELD) { /* what is published is another machine's, or will be ours */
+		on_drained_alone(0, a);
+		return 0;
+	}
 	r = serving_drain(a->serving, UINT64_MAX, on_drained_alone, a);
 	if (r == -EALREADY)
 		on_drained_alone(0, a);

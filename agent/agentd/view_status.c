@@ -53,6 +53,8 @@ static const char *state_text(const struct agent *a)
 	case AGENT_CHANGED:
 		return "enrolment-changed";
 	default:
+		if (a->lease && lease_get_state(a->lease) == LEASE_REFUSED)
+			return "cloned";
 		return health_worst(a->health) >= HEALTH_WARNING ? "degraded" : "ok";
 	}
 }

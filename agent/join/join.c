@@ -9,6 +9,7 @@
 #include "crypto/secret.h"
 #include "join/label_check.h"
 #include "join/names.h"
+#include "join/state_file.h"
 #include "json/json.h"
 #include "kube/cilium_config.h"
 
@@ -280,6 +281,8 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 	r = join_state_save_token(dir, token, reterr);
 	if (r == 0)
 		r = join_state_save(dir, &state, reterr);
+	if (r == 0)
+		r = state_file_remove(dir, JOIN_STATE_COPY, reterr);
 	if (r < 0)
 		return JOIN_LOCAL;
 	/* With the new credential, which proves it before the old one dies. */

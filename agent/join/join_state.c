@@ -164,7 +164,7 @@ int join_state_save_token(const char *dir, const char *token, struct err *reterr
 int join_state_remove(const char *dir, struct err *reterr)
 {
 	static const char *const names[] = {"token", JOIN_STATE_IN_FORCE, "guard.json", "shadow.json", "migrations.json",
-					    "joined.json"};
+					    JOIN_STATE_COPY, "joined.json"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		CLEANUP(free) char *path = path_of(dir, names[i]);

@@ -9,7 +9,11 @@
 
 #include <linux/types.h>
 
+#ifdef MESH_TEST_LAYOUT
+#define MESH_ABI_VERSION 1000001
+#else
 #define MESH_ABI_VERSION 1
+#endif
 
 enum mesh_dir { MESH_INGRESS = 0, MESH_EGRESS = 1 };
 
@@ -52,7 +56,7 @@ enum mesh_verdict {
 #define MESH_STATE_DNS	      (1ULL << 48) /* queries to DNS servers go to the agent's, see mesh_dns */
 
 struct mesh_config {
-	__u64 state;
+	__u64 state; /* first in every version */
 	__u64 netns_cookie; /* sockets of others are not translated; 0 = the first one's */
 	__u32 identity;	    /* our own, sent as VNI */
 	__u32 world_v4;	    /* identity of addresses in no map: 2, or 9 and 10 with both families */
@@ -196,7 +200,10 @@ struct mesh_ct6_key {
 #define MESH_TCP_CLOSE_FWD   4 /* FIN or RST in the direction that opened the flow */
 #define MESH_TCP_CLOSE_REPLY 8
 
-/* Only allowed flows have an entry; its verdict holds while the generation is the current one. */
+/*
+ * Only allowed flows have an entry; its verdict holds while the generation is the current one. What is here now stays
+ * in every version, as do the keys, and more comes at the end: with another layout the flows are carried over.
+ */
 struct mesh_ct {
 	__u64 expires; /* ticks */
 	__u32 generation;
@@ -207,6 +214,9 @@ struct mesh_ct {
 	__u16 node;  /* index into mesh_nodes; 0 = none */
 	__u8 flags;  /* MESH_CT_* */
 	__u8 tcp;    /* MESH_TCP_* */
+#ifdef MESH_TEST_LAYOUT /* another version, for the tests */
+	__u64 more[2];
+#endif
 };
 
 /* mesh_frags: ports of the first fragment. */
@@ -395,7 +405,9 @@ MESH_SIZE(mesh_port, 8);
 MESH_SIZE(mesh_failsafe_key, 24);
 MESH_SIZE(mesh_ct4_key, 16);
 MESH_SIZE(mesh_ct6_key, 40);
+#ifndef MESH_TEST_LAYOUT
 MESH_SIZE(mesh_ct, 32);
+#endif
 MESH_SIZE(mesh_frag_key, 40);
 MESH_SIZE(mesh_frag, 16);
 MESH_SIZE(mesh_counter, 16);

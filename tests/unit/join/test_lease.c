@@ -16,6 +16,7 @@ static struct loop *loop;
 static struct kube_client *client;
 static struct lease *lease;
 static unsigned n_conflicts, n_ends;
+static enum lease_state state;
 static char other_holder[64];
 
 static void on_conflict(const char *other, void *arg)
@@ -28,10 +29,23 @@ static void on_conflict(const char *other, void *arg)
 	(void)snprintf(other_holder, sizeof(other_holder), "%s", other ? other : "");
 }
 
+static void on_state(enum lease_state now, const char *other, void *arg)
+{
+	(void)arg;
+	state = now;
+	(void)snprintf(other_holder, sizeof(other_holder), "%s", other ? other : "");
+}
+
+static void on_released(void *arg)
+{
+	*(bool *)arg = true;
+}
+
 static void setup(void)
 {
 	CLEANUP(buf_done) struct buf ca = {0};
-	const struct lease_conf lc = {.host = "h1", .holder = "h1/boot-1", .on_conflict = on_conflict};
+	const struct lease_conf lc = {.host = "h1", .holder = "h1/boot-1", .on_state = on_state,
+				      .on_conflict = on_conflict};
 	struct kube_conf conf = {.n_servers = 1};
 	const char *servers[1];
 	struct err err = {0};
@@ -142,25 +156,155 @@ Test(lease, an_admin_is_no_clone, .init = setup, .fini = teardown)
 	cr_expect_eq(n_conflicts, 0);
 }
 
-Test(lease, a_clone_is_noticed_and_forgotten, .init = setup, .fini = teardown)
+/* Asks once more, as after the time between two renewals, and waits for the answer. */
+static void look(void)
+{
+	unsigned n = asked("get") + asked("update");
+	uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC;
+
+	lease_kick(lease);
+	while (asked("get") + asked("update") == n && clock_boot_us() < end)
+		(void)loop_once(loop, 20000);
+	for (unsigned i = 0; i < 10; i++)
+		(void)loop_once(loop, 10000); /* what follows from it, too */
+}
+
+static void renewed_by(const char *holder, const char *when)
+{
+	json_t *doc = want(&w, 200, "GET", NULL, LEASE);
+
+	(void)json_object_set_new(doc, "spec", json_pack("{s:s, s:i, s:s}", "holderIdentity", holder, "leaseDurationSeconds", 180,
+							 "renewTime", when));
+	want_code(&w, 200, "PUT", doc, LEASE);
+}
+
+/* The time a moment ago, with another fraction each time. */
+static const char *now_text(void)
+{
+	static char text[28];
+
+	clock_rfc3339_micro(text);
+	return text;
+}
+
+static void holder_is(const char *holder)
+{
+	CLEANUP(json) json_t *doc = want(&w, 200, "GET", NULL, LEASE);
+
+	cr_expect_str_eq(text_at(doc, "spec", "holderIdentity", NULL), holder);
+}
+
+/* Who holds it goes on, is told of each copy that waits, and of its end. */
+Test(lease, a_copy_is_noticed_and_forgotten, .init = setup, .fini = teardown)
 {
 	renew();
-	written_by("h1/boot-2");
+	cr_expect_eq(state, LEASE_HELD);
+	written_by("h1/boot-1,h1/boot-2");
 	renew();
 	cr_expect_eq(n_conflicts, 1);
 	cr_expect_str_eq(other_holder, "h1/boot-2");
+	holder_is("h1/boot-1");
 	for (unsigned i = 0; i < 4; i++)
 		renew();
 	cr_expect_eq(n_ends, 0);
 	renew();
 	cr_expect_eq(n_ends, 1, "alone for five renewals");
 	cr_expect_eq(n_conflicts, 1);
+	cr_expect_eq(state, LEASE_HELD);
 }
 
-/* The boot before is no clone. */
-Test(lease, an_earlier_boot_is_no_clone, .init = setup, .fini = teardown)
+/* The boot before, as far as one can tell: nothing is written while it may live. */
+Test(lease, another_boot_is_waited_for, .init = setup, .fini = teardown)
 {
-	written_by("h1/boot-0");
-	renew();
+	unsigned before;
+
+	renewed_by("h1/boot-0", now_text());
+	before = version();
+	look();
+	look();
+	cr_expect_eq(state, LEASE_WAITING);
+	cr_expect_str_eq(other_holder, "h1/boot-0");
+	cr_expect_eq(version(), before);
+}
+
+/* It renews: it lives, and this is the copy, which says so behind the holder, and nothing else. */
+Test(lease, a_living_holder_refuses, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *doc = NULL;
+	char when[28];
+
+	renewed_by("h1/boot-0", now_text());
+	look();
+	(void)snprintf(when, sizeof(when), "%s", now_text());
+	renewed_by("h1/boot-0", when);
+	look();
+	cr_expect_eq(state, LEASE_REFUSED);
+	cr_expect_str_eq(other_holder, "h1/boot-0");
+	doc = want(&w, 200, "GET", NULL, LEASE);
+	cr_expect_str_eq(text_at(doc, "spec", "holderIdentity", NULL), "h1/boot-0,h1/boot-1");
+	cr_expect_str_eq(text_at(doc, "spec", "renewTime", NULL), when, "the holder's own time");
+	renewed_by("h1/boot-0", now_text());
+	look();
+	holder_is("h1/boot-0,h1/boot-1");
+	renewed_by("h1", now_text());
+	look();
+	renewed_by("h1/boot-0", "2020-01-01T00:00:00.000000Z");
+	look();
+	cr_expect_eq(state, LEASE_REFUSED, "whatever becomes of the other");
+	holder_is("h1/boot-0,h1/boot-1");
 	cr_expect_eq(n_conflicts, 0);
+}
+
+Test(lease, a_holder_of_long_ago_is_gone, .init = setup, .fini = teardown)
+{
+	renewed_by("h1/boot-0", "2020-01-01T00:00:00.000000Z");
+	renew();
+	cr_expect_eq(state, LEASE_HELD);
+	holder_is("h1/boot-1");
+}
+
+/* Taken away while it was held: by another machine, after an outage. */
+Test(lease, it_can_be_lost, .init = setup, .fini = teardown)
+{
+	renew();
+	renewed_by("h1/boot-2", now_text());
+	look();
+	look();
+	cr_expect_eq(state, LEASE_LOST);
+	cr_expect_str_eq(other_holder, "h1/boot-2");
+	holder_is("h1/boot-2");
+}
+
+Test(lease, given_back_it_is_nobodys, .init = setup, .fini = teardown)
+{
+	bool is_released = false;
+
+	cr_expect_eq(lease_release(lease, on_released, &is_released), -ENODATA);
+	renew();
+	cr_expect_eq(lease_release(lease, on_released, &is_released), 0);
+	for (uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC; !is_released && clock_boot_us() < end;)
+		(void)loop_once(loop, 20000);
+	cr_expect(is_released);
+	holder_is("h1");
+}
+
+Test(lease, given_back_with_a_copy_behind, .init = setup, .fini = teardown)
+{
+	bool is_released = false;
+
+	renew();
+	written_by("h1/boot-1,h1/boot-2");
+	cr_expect_eq(lease_release(lease, on_released, &is_released), 0);
+	for (uint64_t end = clock_boot_us() + 10 * USEC_PER_SEC; !is_released && clock_boot_us() < end;)
+		(void)loop_once(loop, 20000);
+	cr_expect(is_released);
+	holder_is("h1");
+}
+
+/* Who has no Lease, or is not let at it, does not wait for one. */
+Test(lease, without_one_nothing_is_waited_for, .init = setup, .fini = teardown)
+{
+	want_code(&w, 200, "DELETE", NULL, LEASE);
+	look();
+	cr_expect_eq(state, LEASE_HELD);
 }
