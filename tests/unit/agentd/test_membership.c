@@ -242,7 +242,7 @@ Test(sync, policies_that_vanish, .init = setup_server, .fini = teardown_server)
 	AWAIT(sync_is_complete(agent.sync));
 	fault("[{\"action\":\"status\",\"status\":410,\"match\":{\"watch\":true,\"pathPrefix\":"
 	      "\"/apis/cilium.io/v2/ciliumnetworkpolicies\"},\"count\":1},"
-	      "{\"action\":\"empty\",\"match\":{\"pathPrefix\":\"/apis/cilium.io/v2/ciliumnetworkpolicies\"},\"count\":2}]");
+	      "{\"action\":\"empty\",\"match\":{\"pathPrefix\":\"/apis/cilium.io/v2/ciliumnetworkpolicies\"},\"count\":3}]");
 	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", "/apis/cilium.io/v2/ciliumnetworkpolicies"), "/test/cut");
 	AWAIT((apply_note_outage(&agent), health_has(agent.health, "api.suspicious")));
 	cr_expect(strstr(text_of("api.suspicious"), "CiliumNetworkPolicy: the API server lists 0 objects, 1 were known"), "%s",
