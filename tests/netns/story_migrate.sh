@@ -53,8 +53,8 @@ joining() {
 	become ahch-to "$T/bin/tests/netns/story_peer" serve 8080 "$HOST" >"$T/log/work" 2>&1 &
 	agent_start ahch-to
 	agent_start crait
-	check "ahch-to comes up" wait_for 20 is_running ahch-to
-	check "crait comes up" wait_for 20 is_running crait
+	check "ahch-to comes up" wait_for 40 is_running ahch-to
+	check "crait comes up" wait_for 40 is_running crait
 	check "the host is ready" wait_for 10 conditions_are "$ACTIVE"
 	load_start
 	check "clients reach it" wait_for 10 eval '[ "$(count "$HOST")" -gt 0 ]'
@@ -182,7 +182,7 @@ rolling_back() {
 # the API server is away: a step is not counted while the cluster does not have it
 losing_the_server() {
 	mark
-	move --to pods --step 25% --interval 6s --no-wait >"$T/said" || die "$(cat "$T/said")"
+	move --to pods --step 25% --interval 12s --no-wait >"$T/said" || die "$(cat "$T/said")"
 	check "a step is taken" wait_for 20 eval '[ "$(migration .step)" = 1 ]'
 	ip -n api link set eth0 down
 	sleep 9
