@@ -47,6 +47,7 @@ rpm:
 	$(MAKE) $(AM_MAKEFLAGS) distdir distdir='$(RPM_DIR)/build/$(distdir)'
 	@cd '$(RPM_DIR)/build' && tar --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mode=a+rX,u+w,go-w \
 		--mtime="$$(sed -n '/^%changelog/{n;s/^. \(.\{15\}\) .*/\1 UTC/p}' '$(distdir)/packaging/rpm/mesh-external-agent.spec')" -cJf 'SOURCES/$(distdir).tar.xz' '$(distdir)' && \
+		chmod 0644 'SOURCES/$(distdir).tar.xz' '$(distdir)/packaging/rpm/mesh-external-agent.spec' && \
 		{ rpm -q rpm >/dev/null 2>&1 || nodeps=--nodeps; } && \
 		set -- $$nodeps --define "_topdir $$PWD" --define 'local_suffix $(or $(RPM_SUFFIX),%{nil})' $(RPM_FLAGS) \
 			"$$PWD/$(distdir)/packaging/rpm/mesh-external-agent.spec" && \
