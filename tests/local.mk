@@ -147,7 +147,8 @@ tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_membership
 TESTS += tests/unit/agentd/test_membership
-tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/test_membership.c \
+tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/test_imports.c \
+	tests/unit/agentd/test_membership.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_agentd_test_membership_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
