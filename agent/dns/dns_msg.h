@@ -116,6 +116,9 @@ int dns_reader_next(struct dns_reader *r, struct dns_rr *ret);
  */
 int dns_name_read(const uint8_t *msg, size_t len, size_t *at, struct dns_name *ret);
 
+/* Moves *at behind a name without reading it; where its pointer leads is not looked at. -EBADMSG past `len`. */
+int dns_name_skip(const uint8_t *msg, size_t len, size_t *at);
+
 /* Parses text ("a.b" or "a.b."), lowers case. -EINVAL if it is no host-like name of legal length. */
 int dns_name_parse(const char *text, struct dns_name *ret);
 /* Prints with a trailing dot and RFC 4343 escapes; returns `buf`. */

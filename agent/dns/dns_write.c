@@ -225,8 +225,18 @@ bool dns_put_hinfo(struct dns_writer *w, const struct dns_name *owner, uint32_t 
 static bool put_prefixed(struct dns_writer *w, const char *prefix, size_t prefix_len,
 			 const struct dns_name *apex)
 {
+	size_t place = place_in_question(w, apex);
 	struct dns_name n;
+	uint8_t *p;
 
+	if (place) { /* of every negative answer: without the table */
+		p = room(w, prefix_len + 2);
+		if (!p)
+			return false;
+		memcpy(p, prefix, prefix_len);
+		set16(p + prefix_len, 0xc000 | (unsigned)place);
+		return true;
+	}
 	if (prefix_len + apex->len > DNS_NAME_MAX)
 		return false;
 	memcpy(n.b, prefix, prefix_len);
