@@ -439,7 +439,7 @@ tests_cluster_oracle_sets_SOURCES = tests/cluster/oracle_sets.c tests/cluster/di
 tests_cluster_oracle_sets_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
 tests_cluster_oracle_sets_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
+EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/bench/connect.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/dns.allowed tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
@@ -588,6 +588,12 @@ tests_bench_fleet_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/fleet.sh tests/bench/idle.sh
 EXTRA_PROGRAMS += tests/bench/bench_sync tests/bench/latency
 CLEANFILES += tests/bench/bench_sync tests/bench/latency
+EXTRA_PROGRAMS += tests/bench/connect_cost tests/bench/dns_latency
+CLEANFILES += tests/bench/connect_cost tests/bench/dns_latency
+tests_bench_connect_cost_SOURCES = tests/bench/connect_cost.c
+tests_bench_connect_cost_LDADD = $(MESH_LIBS)
+tests_bench_dns_latency_SOURCES = tests/bench/dns_latency.c
+tests_bench_dns_latency_LDADD = $(MESH_LIBS)
 tests_bench_latency_SOURCES = tests/bench/latency.c
 tests_bench_latency_LDADD = $(MESH_LIBS)
 tests_bench_bench_sync_SOURCES = tests/bench/bench_sync.c
