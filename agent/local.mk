@@ -171,6 +171,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/dns/dns_answer.c agent/dns/dns_answer.h \
 	agent/dns/dns_cache.c agent/dns/dns_cache.h \
+	agent/dns/dns_compress.c agent/dns/dns_compress.h \
 	agent/dns/dns_explain.c \
 	agent/dns/dns_forward.c agent/dns/dns_forward.h \
 	agent/dns/dns_gate.h \

@@ -147,7 +147,8 @@ tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_membership
 TESTS += tests/unit/agentd/test_membership
-tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/test_membership.c \
+tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/test_imports.c \
+	tests/unit/agentd/test_membership.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
 tests_unit_agentd_test_membership_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
@@ -417,10 +418,15 @@ tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
-	tests/cluster/t_ipv6.sh tests/cluster/t_migrate.sh tests/cluster/t_oracle.sh tests/cluster/t_policy.sh
-cluster_programs = tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
+	tests/cluster/t_ipv6.sh tests/cluster/t_migrate.sh tests/cluster/t_oracle.sh tests/cluster/t_policy.sh \
+	tests/cluster/t_coredns.sh
+cluster_programs = tests/cluster/dns_diff tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
+tests_cluster_dns_diff_SOURCES = tests/cluster/dns_ask.c tests/cluster/dns_ask.h tests/cluster/dns_diff.c \
+	tests/cluster/dns_objects.c tests/cluster/dns_objects.h tests/cluster/dns_questions.c tests/cluster/dns_questions.h \
+	tests/cluster/dns_random.h
+tests_cluster_dns_diff_LDADD = $(MESH_LIBS)
 tests_cluster_peer_SOURCES = tests/cluster/peer.c
 tests_cluster_policy_diff_SOURCES = tests/cluster/diff_api.c tests/cluster/diff_api.h tests/cluster/diff_matrix.c \
 	tests/cluster/diff_matrix.h tests/cluster/diff_objects.c tests/cluster/diff_objects.h tests/cluster/diff_probe.c \
@@ -433,9 +439,9 @@ tests_cluster_oracle_sets_SOURCES = tests/cluster/oracle_sets.c tests/cluster/di
 tests_cluster_oracle_sets_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
 tests_cluster_oracle_sets_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
+EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/bench/connect.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
-	tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
+	tests/cluster/dns.allowed tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
 # One after the other, output shown and kept for the report; a skip (77) prints its reason and is counted, a failure
 # does not stop the rest.
@@ -582,6 +588,12 @@ tests_bench_fleet_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/fleet.sh tests/bench/idle.sh
 EXTRA_PROGRAMS += tests/bench/bench_sync tests/bench/latency
 CLEANFILES += tests/bench/bench_sync tests/bench/latency
+EXTRA_PROGRAMS += tests/bench/connect_cost tests/bench/dns_latency
+CLEANFILES += tests/bench/connect_cost tests/bench/dns_latency
+tests_bench_connect_cost_SOURCES = tests/bench/connect_cost.c
+tests_bench_connect_cost_LDADD = $(MESH_LIBS)
+tests_bench_dns_latency_SOURCES = tests/bench/dns_latency.c
+tests_bench_dns_latency_LDADD = $(MESH_LIBS)
 tests_bench_latency_SOURCES = tests/bench/latency.c
 tests_bench_latency_LDADD = $(MESH_LIBS)
 tests_bench_bench_sync_SOURCES = tests/bench/bench_sync.c

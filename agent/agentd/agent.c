@@ -274,6 +274,7 @@ void agent_free(struct agent *a)
 	dns_server_free(a->dns);
 	dns_redirect_free(a->redirect);
 	dns_zone_free(a->zone);
+	dns_zone_free(a->import_zone);
 	keeping_free(a->keeping);
 	datapath_free(a->datapath);
 	guarding_free(a->guarding);

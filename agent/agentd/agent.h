@@ -64,6 +64,7 @@ struct agent {
 	struct lease *lease;
 	struct dns_server *dns;
 	struct dns_zone *zone;
+	struct dns_zone *import_zone; /* clusterset.local */
 	struct fqdn *fqdn;
 	struct resolver *resolver; /* the host's */
 	struct dns_redirect *redirect; /* NULL = queries past our server are not caught */

@@ -211,6 +211,8 @@ void apply_now(void *arg)
 	}
 	if (r < 0)
 		return; /* raised as a condition; the next change or the upkeep timer tries again */
+	if (a->import_zone && sync_has_imports(a->sync))
+		dns_zone_set_synced(a->import_zone);
 	keeping_settled(a->keeping);
 	if (a->state == AGENT_STARTING)
 		now_running(a);

@@ -33,6 +33,8 @@ static void on_namespace(const char *name, bool exists, void *arg)
 
 	if (a->zone)
 		(void)dns_zone_set_namespace(a->zone, name, exists); /* names of it are NXDOMAIN then, not wrong */
+	if (a->import_zone)
+		(void)dns_zone_set_namespace(a->import_zone, name, exists); /* likewise */
 }
 
 static int read_config(struct agent *a, const json_t *configmap, struct cilium_config *ret, struct err *reterr)
@@ -110,8 +112,8 @@ static int start_world(struct agent *a, struct err *reterr)
 		health_raise(a->health, HEALTH_WARNING, "dns.listen", dns.text,
 			     "free that address, or choose another with dns.listen in the configuration");
 	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->gate,
-				      .services = a->world->services, .endpoints = a->world->endpoints,
-				      .ports = a->world->ports, .nodes = a->world->nodes,
+				      .services = a->world->services, .imports = a->world->imports,
+				      .endpoints = a->world->endpoints, .ports = a->world->ports, .nodes = a->world->nodes,
 				      .cilium_namespace = a->join.cilium_namespace,
 				      .has_node_labels = a->config.has_node_selector_labels};
 	r = migrating_new(a, &a->migrating, reterr);

@@ -8,6 +8,7 @@
 enum { DNS_PORT = 53, UPSTREAMS_MAX = 8 };
 
 #define CLUSTER_ZONE RESOLVED_DOMAIN
+#define IMPORT_ZONE  "clusterset.local"
 
 struct upstreams {
 	const struct conf *conf;
@@ -91,7 +92,9 @@ int names_start(struct agent *a, struct err *reterr)
 	struct dns_server_options opt = {.cache_entries = (size_t)a->conf->dns.cache_size};
 	struct dns_zone_options zone = {.apex = CLUSTER_ZONE, .ns_ips = a->conf->dns.listen.v,
 					.n_ns_ips = a->conf->dns.listen.n};
-	struct dns_provider forward, reverse;
+	struct dns_zone_options imports = {.apex = IMPORT_ZONE, .is_multicluster = true, .ns_ips = zone.ns_ips,
+					   .n_ns_ips = zone.n_ns_ips};
+	struct dns_provider forward, reverse, imported;
 	int r;
 
 	opt.forward.upstreams = upstreams;
@@ -100,15 +103,20 @@ int names_start(struct agent *a, struct err *reterr)
 	opt.forward.n_upstreams = read_upstreams(a->conf, upstreams);
 	r = dns_zone_new(a->world->services, &zone, &a->zone, reterr);
 	if (r == 0)
+		r = dns_zone_new(a->world->imports, &imports, &a->import_zone, reterr);
+	if (r == 0)
 		r = dns_server_new(a->loop, &opt, &a->dns);
 	if (r < 0)
 		return r;
 	dns_zone_provider(a->zone, &forward, &reverse);
+	dns_zone_provider(a->import_zone, &imported, NULL);
 	r = start_fqdn(a, upstreams, opt.forward.n_upstreams);
 	if (r == 0)
 		r = dns_server_add_provider(a->dns, &forward);
 	if (r == 0)
 		r = dns_server_add_provider(a->dns, &reverse);
+	if (r == 0)
+		r = dns_server_add_provider(a->dns, &imported);
 	for (size_t i = 0; r == 0 && i < a->conf->dns.listen.n; i++)
 		r = dns_server_listen(a->dns, &a->conf->dns.listen.v[i], (uint16_t)a->conf->dns.port, NULL, reterr);
 	if (r < 0)

@@ -23,6 +23,7 @@ enum kind {
 	KIND_KNP,
 	KIND_SERVICE,
 	KIND_SLICE,
+	KIND_IMPORT,
 	KINDS,
 };
 
@@ -400,7 +401,7 @@ static const struct reflector_ops node_ops = {
 	.on_replace_end = node_replace_end,
 };
 
-/* Kinds kept as documents elsewhere: policies, services, slices */
+/* Kinds kept as documents elsewhere: policies, services, slices, imports */
 
 static enum policy_kind policy_kind_of(enum kind kind)
 {
@@ -427,17 +428,32 @@ static void remove_keyed(const char *ns, const char *name, void *arg)
 		break;
 	case KIND_SLICE:
 		service_table_remove_slice(s->t.services, ns, name);
+		service_table_remove_slice(s->t.imports, ns, name);
+		break;
+	case KIND_IMPORT:
+		service_table_remove(s->t.imports, ns, name);
 		break;
 	default:
 		(void)policy_gate_remove(s->t.policies, policy_kind_of(f->kind), ns, name); /* 0 or 1 */
 	}
 }
 
-static int upsert_keyed(struct feed *f, const json_t *doc, struct err *err)
+/* By its labels it is of a Service or of a ServiceImport, and of the one no more if they are changed. */
+static int upsert_slice(struct sync *s, const json_t *doc, const char *ns, const char *name, struct err *err)
+{
+	struct kube_slice *slice;
+	int r = kube_slice_decode(doc, &slice, err);
+
+	if (r < 0)
+		return r;
+	service_table_remove_slice(slice->is_import ? s->t.services : s->t.imports, ns, name);
+	return service_table_upsert_slice(slice->is_import ? s->t.imports : s->t.services, slice);
+}
+
+static int upsert_keyed(struct feed *f, const json_t *doc, const char *ns, const char *name, struct err *err)
 {
 	struct sync *s = f->sync;
 	struct kube_service *service;
-	struct kube_slice *slice;
 	int r;
 
 	switch (f->kind) {
@@ -445,8 +461,10 @@ static int upsert_keyed(struct feed *f, const json_t *doc, struct err *err)
 		r = kube_service_decode(doc, &service, err);
 		return r < 0 ? r : service_table_upsert(s->t.services, service);
 	case KIND_SLICE:
-		r = kube_slice_decode(doc, &slice, err);
-		return r < 0 ? r : service_table_upsert_slice(s->t.services, slice);
+		return upsert_slice(s, doc, ns, name, err);
+	case KIND_IMPORT:
+		r = kube_service_import_decode(doc, &service, err);
+		return r < 0 ? r : service_table_upsert(s->t.imports, service);
 	default:
 		return policy_gate_set(s->t.policies, policy_kind_of(f->kind), doc, err);
 	}
@@ -466,7 +484,7 @@ static void on_keyed(bool is_deleted, const json_t *doc, void *arg)
 	} else {
 		r = key_set_add(f->keys, ns, name);
 		if (r == 0)
-			r = upsert_keyed(f, doc, &err);
+			r = upsert_keyed(f, doc, ns, name, &err);
 		if (r < 0)
 			failed(f, ns, name, r, err.text);
 	}
@@ -528,6 +546,7 @@ static const struct {
 	[KIND_KNP] = {"NetworkPolicy", "/apis/networking.k8s.io/v1/networkpolicies", NULL, false, &keyed_ops, true},
 	[KIND_SERVICE] = {"Service", "/api/v1/services", NULL, false, &keyed_ops},
 	[KIND_SLICE] = {"EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", NULL, false, &keyed_ops},
+	[KIND_IMPORT] = {"ServiceImport", "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", NULL, true, &keyed_ops},
 };
 
 static void on_state(struct reflector *r, void *arg)
@@ -637,9 +656,14 @@ void sync_free(struct sync *s)
 bool sync_is_complete(const struct sync *s)
 {
 	for (unsigned kind = 0; kind < KINDS; kind++)
-		if (!reflector_has_synced(s->feeds[kind].reflector))
+		if (kind != KIND_IMPORT && !reflector_has_synced(s->feeds[kind].reflector))
 			return false;
 	return true;
+}
+
+bool sync_has_imports(const struct sync *s)
+{
+	return reflector_has_synced(s->feeds[KIND_IMPORT].reflector);
 }
 
 const struct reflector *sync_reflector(const struct sync *s, size_t i)
@@ -655,8 +679,8 @@ const struct reflector *sync_failing(const struct sync *s, size_t *ret_n)
 	for (unsigned kind = 0; kind < KINDS; kind++) {
 		const struct reflector *r = s->feeds[kind].reflector;
 
-		if (!reflector_is_failing(r))
-			continue;
+		if (!reflector_is_failing(r) || (kind == KIND_IMPORT && !reflector_has_synced(r)))
+			continue; /* roles of an older setup do not let us read these */
 		++*ret_n;
 		if (!worst || reflector_fresh_us(r) < reflector_fresh_us(worst))
 			worst = r;

@@ -21,6 +21,7 @@ struct sync_tables {
 	struct identity_table *identities;
 	struct policy_gate *policies;
 	struct service_table *services;
+	struct service_table *imports; /* ServiceImports and their slices */
 	struct endpoint_table *endpoints;
 	struct port_claims *ports;
 	struct node_table *nodes;
@@ -50,15 +51,18 @@ int sync_new(struct loop *loop, struct kube_client *client, bool has_slices, con
 void sync_free(struct sync *s);
 DEFINE_CLEANUP(struct sync *, sync_free)
 
-/* True once every kind was complete for the first time. */
+/* True once every kind was complete for the first time; ServiceImports, which only names depend on, may come later. */
 bool sync_is_complete(const struct sync *s);
+/* True once the ServiceImports were, or it is known that the cluster has no such kind. */
+bool sync_has_imports(const struct sync *s);
 
 /* The reflector of kind `i`, NULL past the end; for status. */
 const struct reflector *sync_reflector(const struct sync *s, size_t i);
 
 /*
  * Of the kinds whose last attempt to read failed the one that has gone longest without news; NULL = none fails.
- * `ret_n` gets how many fail. An optional kind that the cluster does not have is none of them.
+ * `ret_n` gets how many fail. An optional kind that the cluster does not have is none of them, nor are ServiceImports that
+ * could never be read.
  */
 const struct reflector *sync_failing(const struct sync *s, size_t *ret_n);
 

@@ -163,6 +163,8 @@ static int make_tables(struct world *w, bool has_dns_server)
 	if (r == 0)
 		r = service_table_new(NULL, &w->services);
 	if (r == 0)
+		r = service_table_new(NULL, &w->imports);
+	if (r == 0)
 		r = port_claims_new(w->identities, &w->ports);
 	if (r == 0)
 		r = node_labels_new(identity_labels(w->identities), &w->node_labels);
@@ -218,6 +220,7 @@ void world_free(struct world *w)
 	node_labels_free(w->node_labels);
 	node_table_free(w->nodes);
 	service_table_free(w->services);
+	service_table_free(w->imports);
 	ipcache_free(w->addresses);
 	identity_table_free(w->identities);
 	ARRAY_DONE(&w->apiservers);
@@ -447,6 +450,10 @@ int world_update(struct world *w)
 		w->nodes_dirty = false;
 	if (has_services)
 		policy_services_changed(w->policies);
+	if (r == 0)
+		r = service_table_flush(w->imports, NULL, NULL);
+	if (r == -ENOSPC)
+		r = 0; /* no numbers left for frontends: names need none */
 	if (r == 0 && w->on_settled)
 		r = w->on_settled(w->settled_arg);
 	if (r == 0)

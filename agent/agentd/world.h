@@ -33,6 +33,7 @@ struct world {
 	struct policy_gate *gate; /* where policies come in */
 	struct policy_table *table;
 	struct service_table *services;
+	struct service_table *imports; /* ServiceImports; for names only */
 	struct endpoint_table *endpoints;
 	struct port_claims *ports;
 	struct node_table *nodes;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -17,7 +18,8 @@ enum {
 };
 
 struct entry {
-	UT_hash_handle hh; /* the order of the table is that of use: the first is the oldest */
+	UT_hash_handle hh;
+	struct entry *prev, *next; /* in the order of use */
 	uint64_t stored_us, until_us;
 	uint16_t msg_len;
 	uint16_t key_len;
@@ -26,6 +28,7 @@ struct entry {
 
 struct dns_cache {
 	struct entry *entries;
+	struct entry *oldest; /* of a list of utlist: whose use is longest ago */
 	size_t max_entries, max_bytes, bytes;
 	uint64_t hits, misses, evictions;
 };
@@ -50,6 +53,7 @@ static size_t entry_size(const struct entry *e)
 static void drop(struct dns_cache *c, struct entry *e)
 {
 	HASH_DEL(c->entries, e);
+	DL_DELETE(c->oldest, e);
 	c->bytes -= entry_size(e);
 	free(e);
 }
@@ -88,6 +92,7 @@ static void add(struct dns_cache *c, struct entry *e)
 		free(e);
 		return;
 	}
+	DL_APPEND(c->oldest, e);
 	c->bytes += entry_size(e);
 }
 
@@ -113,7 +118,7 @@ void dns_cache_put(struct dns_cache *c, const struct dns_query *q, const uint8_t
 	if (e)
 		drop(c, e);
 	while (HASH_COUNT(c->entries) >= c->max_entries || c->bytes + size > c->max_bytes) {
-		drop(c, c->entries);
+		drop(c, c->oldest);
 		c->evictions++;
 	}
 	e = calloc(1, size);
@@ -154,9 +159,8 @@ size_t dns_cache_get(struct dns_cache *c, const struct dns_query *q, uint64_t no
 	buf[0] = (uint8_t)(q->id >> 8);
 	buf[1] = (uint8_t)q->id;
 	c->hits++;
-	HASH_DEL(c->entries, e); /* to the end of the order of use */
-	c->bytes -= entry_size(e);
-	add(c, e);
+	DL_DELETE(c->oldest, e);
+	DL_APPEND(c->oldest, e);
 	return len;
 }
 

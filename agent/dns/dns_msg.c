@@ -27,8 +27,7 @@ static uint32_t get32(const uint8_t *p)
 	return (uint32_t)get16(p) << 16 | get16(p + 2);
 }
 
-/* Moves behind a name without reading it. */
-static int name_skip(const uint8_t *msg, size_t len, size_t *at)
+int dns_name_skip(const uint8_t *msg, size_t len, size_t *at)
 {
 	size_t pos = *at;
 
@@ -69,7 +68,7 @@ static int query_records(const uint8_t *msg, size_t len, size_t at, struct dns_q
 		size_t owner = at;
 		uint16_t type, rdlen;
 
-		if (name_skip(msg, len, &at) < 0 || len - at < RR_FIXED)
+		if (dns_name_skip(msg, len, &at) < 0 || len - at < RR_FIXED)
 			return -EPROTO;
 		type = get16(msg + at);
 		rdlen = get16(msg + at + 8);

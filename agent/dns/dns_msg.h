@@ -116,6 +116,9 @@ int dns_reader_next(struct dns_reader *r, struct dns_rr *ret);
  */
 int dns_name_read(const uint8_t *msg, size_t len, size_t *at, struct dns_name *ret);
 
+/* Moves *at behind a name without reading it; where its pointer leads is not looked at. -EBADMSG past `len`. */
+int dns_name_skip(const uint8_t *msg, size_t len, size_t *at);
+
 /* Parses text ("a.b" or "a.b."), lowers case. -EINVAL if it is no host-like name of legal length. */
 int dns_name_parse(const char *text, struct dns_name *ret);
 /* Prints with a trailing dot and RFC 4343 escapes; returns `buf`. */
@@ -133,6 +136,14 @@ const char *dns_type_str(uint16_t type, char buf[16]);
 int dns_type_parse(const char *text, uint16_t *ret);
 const char *dns_rcode_str(int rcode);
 
+enum { DNS_COMPRESS_SLOTS = 512 };
+
+/* For dns_compress.h: places of names in a message, 0 = free. Of `n` 0 the rest is undefined. */
+struct dns_compress {
+	unsigned n;
+	uint16_t slot[DNS_COMPRESS_SLOTS];
+};
+
 /* Writes one answer into a caller's buffer. */
 struct dns_writer {
 	uint8_t *buf;
@@ -142,9 +153,9 @@ struct dns_writer {
 	size_t mark; /* start of the record being written */
 	uint16_t counts[3];
 	uint16_t question_len;
-	uint8_t qname_len;
 	bool is_full; /* something did not fit: TC is set */
 	const struct dns_query *query;
+	struct dns_compress names;
 };
 
 /*
@@ -158,9 +169,9 @@ void dns_writer_begin(struct dns_writer *w, const struct dns_query *q, uint8_t *
 enum dns_section { DNS_ANSWER, DNS_AUTHORITY, DNS_ADDITIONAL };
 
 /*
- * Records. `owner` is lower case; the end of it that it shares with the question is compressed, and
- * so keeps the client's letter case. False if the record did not fit: nothing of it is left, TC is
- * set, and all later ones are refused.
+ * Records. `owner` is lower case; the end of it that the message has already is compressed, and so
+ * keeps the client's letter case where that is in the question. False if the record did not fit:
+ * nothing of it is left, TC is set, and all later ones are refused.
  */
 bool dns_put_ip(struct dns_writer *w, enum dns_section s, const struct dns_name *owner,
 		uint32_t ttl,

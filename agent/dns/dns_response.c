@@ -15,6 +15,8 @@ enum {
 	FLAG_AD = 0x20,
 	FLAG_CD = 0x10,
 	SOA_TAIL = 20,
+	QUESTION_TAIL = 4, /* type, class */
+	RR_FIXED = 10,	   /* type, class, ttl, rdlength */
 };
 
 static void set16(uint8_t *p, unsigned v)
@@ -99,16 +101,26 @@ int dns_response_strip(uint8_t *msg, size_t *len, struct dns_response_info *ret)
 
 void dns_response_age(uint8_t *msg, size_t len, uint32_t age_s)
 {
-	struct dns_reader r;
-	struct dns_rr rr;
+	size_t at = DNS_HEADER_LEN;
+	unsigned n = 0;
 
-	if (dns_reader_begin(&r, msg, len) < 0)
+	if (len < DNS_HEADER_LEN || dns_name_skip(msg, len, &at) < 0)
 		return;
-	while (dns_reader_next(&r, &rr) > 0) {
-		uint32_t ttl = rr.ttl > age_s ? rr.ttl - age_s : 0;
+	at += QUESTION_TAIL;
+	for (size_t i = 6; i < DNS_HEADER_LEN; i += 2)
+		n += (unsigned)msg[i] << 8 | msg[i + 1];
+	for (; n > 0; n--) {
+		uint32_t ttl;
 
-		set16(msg + rr.ttl_at, ttl >> 16);
-		set16(msg + rr.ttl_at + 2, ttl & 0xffff);
+		if (dns_name_skip(msg, len, &at) < 0 || len - at < RR_FIXED)
+			return;
+		ttl = get32(msg + at + 4);
+		ttl = ttl > age_s ? ttl - age_s : 0;
+		set16(msg + at + 4, ttl >> 16);
+		set16(msg + at + 6, ttl & 0xffff);
+		at += RR_FIXED + ((size_t)msg[at + 8] << 8 | msg[at + 9]);
+		if (at > len)
+			return;
 	}
 }
 

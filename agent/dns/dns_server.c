@@ -519,9 +519,11 @@ static size_t cached(struct dns_server *s, struct dns_query *q, const struct dns
 {
 	size_t len = dns_cache_get(s->cache, q, clock_boot_us(), s->big, DNS_MSG_MAX);
 
-	if (len > 0)
-		len = relay(q, s->big, len, limit_of(q, client));
-	if (len == 0 || len > cap + DNS_OPT_ROOM)
+	if (len == 0)
+		return 0;
+	/* it was stripped when it was put there, and its rcode has no upper bits */
+	len = dns_response_finish(s->big, len, q, s->big[3] & 0xf, limit_of(q, client));
+	if (len > cap + DNS_OPT_ROOM)
 		return 0;
 	if (buf != s->big) /* for TCP it is the same */
 		memcpy(buf, s->big, len);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "dns/dns_compress.h"
 #include "dns/dns_msg.h"
 
 enum {
@@ -30,10 +31,15 @@ static void set32(uint8_t *p, uint32_t v)
 void dns_writer_begin(struct dns_writer *w, const struct dns_query *q, uint8_t *buf, size_t cap,
 		      size_t limit)
 {
-	*w = (struct dns_writer){.buf = buf, .cap = cap, .query = q};
+	w->buf = buf; /* each by itself: the table of names is large, and most answers do not need it */
+	w->cap = cap;
+	w->query = q;
 	w->limit = MIN(cap, limit) - (q->has_edns ? OPT_LEN : 0);
+	w->mark = 0;
+	w->is_full = false;
+	memset(w->counts, 0, sizeof(w->counts));
+	dns_compress_reset(&w->names);
 	w->question_len = (uint16_t)q->question_len;
-	w->qname_len = q->name.len;
 	if (q->question_len)
 		memcpy(buf + DNS_HEADER_LEN, q->question, q->question_len);
 	w->len = DNS_HEADER_LEN + q->question_len;
@@ -44,6 +50,7 @@ void dns_writer_reset(struct dns_writer *w)
 	w->len = DNS_HEADER_LEN + (size_t)w->question_len;
 	memset(w->counts, 0, sizeof(w->counts));
 	w->is_full = false;
+	dns_compress_reset(&w->names);
 }
 
 /* Room for `n` bytes, or NULL with the message marked as full. */
@@ -59,18 +66,32 @@ static uint8_t *room(struct dns_writer *w, size_t n)
 	return p;
 }
 
-/* Length of the head of `n` that differs from the end of the question name. */
-static size_t head_len(const struct dns_writer *w, const struct dns_name *n)
+static void note_name(struct dns_writer *w, const struct dns_name *n, size_t head, size_t at)
+{
+	if (w->names.n == 0 && w->question_len)
+		dns_compress_note(&w->names, w->buf, &w->query->name, w->query->name.len, DNS_HEADER_LEN);
+	dns_compress_note(&w->names, w->buf, n, head, at);
+}
+
+/* Where the question has the whole of `n`, 0 if it does not: the usual case, and the cheap one. */
+static size_t place_in_question(const struct dns_writer *w, const struct dns_name *n)
 {
 	const struct dns_name *q = &w->query->name;
 
-	for (size_t i = 0; n->b[i]; i += (size_t)n->b[i] + 1) {
-		size_t rest = n->len - i;
+	return w->question_len && n->len > 1 && dns_name_below(q, n) ? DNS_HEADER_LEN + (size_t)q->len - n->len : 0;
+}
 
-		if (rest <= q->len && memcmp(n->b + i, q->b + q->len - rest, rest) == 0)
-			return i;
-	}
-	return n->len;
+/* Length of the head of `n` that the message does not have yet, and the place of the rest, 0 if it has nothing. */
+static size_t head_of(struct dns_writer *w, const struct dns_name *n, size_t *ret_place)
+{
+	size_t head = 0;
+
+	*ret_place = place_in_question(w, n);
+	if (*ret_place)
+		return 0;
+	note_name(w, n, 0, 0); /* so that the table has those of the question */
+	*ret_place = dns_compress_find(&w->names, w->buf, n, &head);
+	return head;
 }
 
 static bool put_bytes(struct dns_writer *w, const void *data, size_t n)
@@ -84,17 +105,18 @@ static bool put_bytes(struct dns_writer *w, const void *data, size_t n)
 
 static bool put_compressed(struct dns_writer *w, const struct dns_name *n)
 {
-	size_t head = head_len(w, n);
-	uint8_t *p = room(w, head == n->len ? head : head + 2);
+	size_t place, head = head_of(w, n, &place);
+	uint8_t *p = room(w, place ? head + 2 : head + 1);
 
 	if (!p)
 		return false;
 	memcpy(p, n->b, head);
-	if (head < n->len) {
-		size_t rest = n->len - head;
-
-		set16(p + head, 0xc000 | (unsigned)(DNS_HEADER_LEN + w->qname_len - rest));
-	}
+	if (place)
+		set16(p + head, 0xc000 | (unsigned)place);
+	else
+		p[head] = 0;
+	if (head)
+		note_name(w, n, head, (size_t)(p - w->buf));
 	return true;
 }
 
@@ -164,8 +186,11 @@ bool dns_put_srv(struct dns_writer *w, const struct dns_name *owner, uint32_t tt
 	set16(rdata, 0);
 	set16(rdata + 2, weight);
 	set16(rdata + 4, port);
-	memcpy(rdata + 6, target->b, target->len); /* RFC 2782: the target is not compressed */
-	return dns_put_raw(w, DNS_ANSWER, owner, DNS_SRV, ttl, rdata, 6 + (size_t)target->len);
+	memcpy(rdata + 6, target->b, target->len); /* RFC 2782: the target is not compressed, but others may point to it */
+	if (!dns_put_raw(w, DNS_ANSWER, owner, DNS_SRV, ttl, rdata, 6 + (size_t)target->len))
+		return false;
+	note_name(w, target, target->len, w->len - target->len);
+	return true;
 }
 
 /* Appends a character-string, cut at its maximum. */
@@ -200,8 +225,18 @@ bool dns_put_hinfo(struct dns_writer *w, const struct dns_name *owner, uint32_t 
 static bool put_prefixed(struct dns_writer *w, const char *prefix, size_t prefix_len,
 			 const struct dns_name *apex)
 {
+	size_t place = place_in_question(w, apex);
 	struct dns_name n;
+	uint8_t *p;
 
+	if (place) { /* of every negative answer: without the table */
+		p = room(w, prefix_len + 2);
+		if (!p)
+			return false;
+		memcpy(p, prefix, prefix_len);
+		set16(p + prefix_len, 0xc000 | (unsigned)place);
+		return true;
+	}
 	if (prefix_len + apex->len > DNS_NAME_MAX)
 		return false;
 	memcpy(n.b, prefix, prefix_len);

@@ -195,7 +195,7 @@ static enum zone_found find_fixed(const struct dns_zone *z, const struct zone_la
 				       zone_label_is(kind, "dns-version")
 			       ? ZONE_EMPTY
 			       : ZONE_NOTHING;
-	if (l->n == 2 && zone_label_is(kind, "dns") && zone_label_is(ns, "ns") && !z->opt.is_multicluster)
+	if (l->n == 2 && zone_label_is(kind, "dns") && zone_label_is(ns, "ns"))
 		return ZONE_EMPTY;
 	if (l->n == 2 && (zone_label_is(kind, "svc") ||
 			  (zone_label_is(kind, "pod") && z->opt.has_pod_names)) &&

@@ -192,8 +192,8 @@ static enum zone_found find_external(const struct kube_service *s, const struct 
 {
 	struct ip ip;
 
-	/* an address as external name yields nothing, as in CoreDNS */
-	if (m->endpoint || !s->external_name || ip_parse(s->external_name, &ip) >= 0 ||
+	/* it has no ports, and an address as external name yields nothing: as in CoreDNS */
+	if (m->endpoint || !is_any_port(m) || !s->external_name || ip_parse(s->external_name, &ip) >= 0 ||
 	    dns_name_parse(s->external_name, ret_target) < 0)
 		return ZONE_NOTHING;
 	return ZONE_CNAME;

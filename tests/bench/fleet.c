@@ -100,7 +100,7 @@ static int host_start(struct fleet *f, struct host *h, const struct kubeconfig *
 	if (r < 0)
 		return r;
 	tables = (struct sync_tables){.identities = h->world->identities, .policies = h->world->gate,
-				      .services = h->world->services, .endpoints = h->world->endpoints,
+				      .services = h->world->services, .imports = h->world->imports, .endpoints = h->world->endpoints,
 				      .ports = h->world->ports, .nodes = h->world->nodes};
 	return sync_new(f->loop, h->client, false, &tables, &callbacks, &h->sync);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fills a cluster for measurements: `load KUBECONFIG IDENTITIES ENDPOINTS`. CiliumIdentities from
+ * Fills a cluster for measurements: `load KUBECONFIG IDENTITIES ENDPOINTS [SERVICES [FIRST]]`. CiliumIdentities from
  * number 10000 on, and CiliumEndpoints default/load-N that use them in turn, each as a stock agent
- * writes it. What exists already is left. Prints how many were made and how fast.
+ * writes it. Services default/load-N, of which number 0 is 10.96.16.1, 250 in each /24, UDP port 53, with the API server's
+ * machine as their backend; FIRST is the number of the first that is made. What exists already is left. Prints how many were made and how fast.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@ enum { IN_FLIGHT = 32, FIRST_IDENTITY = 10000 };
 struct load {
 	struct loop *loop;
 	struct kube_client *client;
-	uint64_t identities, endpoints, next, running, made, failed;
+	uint64_t identities, endpoints, services, first, next, running, made, failed;
 	char *namespace_uid;
 };
 
@@ -58,6 +59,44 @@ static json_t *endpoint_object(const struct load *l, uint64_t i)
 			 "k8s-namespace", "default", "k8s-pod-name", name);
 }
 
+static json_t *service_object(uint64_t i)
+{
+	CLEANUP(free) char *name = str_printf("load-%llu", (unsigned long long)i);
+	CLEANUP(free) char *ip = str_printf("10.96.%u.%u", (unsigned)(16 + i / 250), (unsigned)(i % 250 + 1));
+
+	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:[{s:s, s:s, s:i}]}}", "apiVersion", "v1", "kind", "Service", "metadata",
+			 "name", name, "namespace", "default", "spec", "clusterIP", ip, "ports", "name", "dns", "protocol", "UDP",
+			 "port", 53);
+}
+
+static json_t *slice_object(uint64_t i)
+{
+	CLEANUP(free) char *name = str_printf("load-%llu", (unsigned long long)i);
+
+	return json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:s}}, s:s, s:[{s:[s]}], s:[{s:s, s:s, s:i}]}", "apiVersion",
+			 "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata", "name", name, "namespace", "default", "labels",
+			 "kubernetes.io/service-name", name, "addressType", "IPv4", "endpoints", "addresses", "172.19.0.1", "ports",
+			 "name", "dns", "protocol", "UDP", "port", 7053);
+}
+
+/* Object `i` of all, and where it goes. */
+static json_t *object(const struct load *l, uint64_t i, const char **ret_path)
+{
+	*ret_path = "/apis/cilium.io/v2/ciliumidentities";
+	if (i < l->identities)
+		return identity_object(i);
+	i -= l->identities;
+	*ret_path = "/apis/cilium.io/v2/namespaces/default/ciliumendpoints";
+	if (i < l->endpoints)
+		return endpoint_object(l, i);
+	i -= l->endpoints;
+	*ret_path = "/api/v1/namespaces/default/services";
+	if (i < l->services)
+		return service_object(l->first + i);
+	*ret_path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+	return slice_object(l->first + i - l->services);
+}
+
 static int start_next(struct load *l);
 
 static void on_done(const struct kube_result *res, void *arg)
@@ -75,12 +114,10 @@ static void on_done(const struct kube_result *res, void *arg)
 
 static int start_next(struct load *l)
 {
-	while (l->running < IN_FLIGHT && l->next < l->identities + l->endpoints) {
-		bool is_identity = l->next < l->identities;
-		CLEANUP(json_decref) json_t *o = is_identity ? identity_object(l->next) : endpoint_object(l, l->next - l->identities);
-		struct kube_request req = {.method = "POST", .body = o, .on_done = on_done, .arg = l,
-					   .path = is_identity ? "/apis/cilium.io/v2/ciliumidentities"
-							       : "/apis/cilium.io/v2/namespaces/default/ciliumendpoints"};
+	while (l->running < IN_FLIGHT && l->next < l->identities + l->endpoints + 2 * l->services) {
+		const char *path;
+		CLEANUP(json_decref) json_t *o = object(l, l->next, &path);
+		struct kube_request req = {.method = "POST", .path = path, .body = o, .on_done = on_done, .arg = l};
 		int r = o ? kube_start(l->client, &req, NULL) : -ENOMEM;
 
 		if (r < 0)
@@ -102,9 +139,10 @@ int main(int argc, char **argv)
 	uint64_t start_us;
 	int r;
 
-	if (argc != 4 || str_to_u64(argv[2], 50000, &l.identities) < 0 || !l.identities ||
-	    str_to_u64(argv[3], 1000000, &l.endpoints) < 0) {
-		(void)fprintf(stderr, "usage: load KUBECONFIG IDENTITIES ENDPOINTS\n");
+	if (argc < 4 || argc > 6 || str_to_u64(argv[2], 50000, &l.identities) < 0 ||
+	    str_to_u64(argv[3], 1000000, &l.endpoints) < 0 || (l.endpoints && !l.identities) ||
+	    (argc > 4 && str_to_u64(argv[4], 50000, &l.services) < 0) || (argc > 5 && str_to_u64(argv[5], 50000, &l.first) < 0)) {
+		(void)fprintf(stderr, "usage: load KUBECONFIG IDENTITIES ENDPOINTS [SERVICES [FIRST]]\n");
 		return 2;
 	}
 	r = kubeconfig_load(argv[1], NULL, &config, &err);

@@ -1,10 +1,12 @@
 #!/bin/bash
-# Builds the real peers from Go modules: peers.sh build|check. Needs Go 1.26; 20 minutes on two cores, seconds when there.
+# Builds the real peers from Go modules: peers.sh build|check [coredns]. Needs Go 1.26; 20 minutes on two cores, seconds
+# when there.
 # peers.sh oracle: the policy code of Cilium as a program, from the sources in oracle/.
 set -euo pipefail
 . "$(cd "$(dirname "$0")" && pwd)/lib.sh"
 K8S=${K8S:-1.36.3}
 CILIUM=${CILIUM:-1.20.2}
+COREDNS=${COREDNS:-1.15.0}
 PROGRAMS="hyperkube cilium-agent cilium-operator cilium-dbg cilium-cni clustermesh-apiserver"
 
 module_dir() { go mod download -json "$1" | jq -r .Dir; }
@@ -90,6 +92,34 @@ build_cilium() {
 	done
 }
 
+# With the plugins that the tests configure, in the order of its own list; the others bring half of three clouds.
+build_coredns() {
+	local src mcs p plugins="bind ready errors log loadbalance cache kubernetes file forward"
+	mkdir -p "$PEERS/coredns"
+	mkdir -p "$PEERS/bin"
+	cd "$PEERS/coredns"
+	[ -e go.mod ] || printf 'module peers\n\ngo 1.26.0\n' >go.mod
+	src=$(module_dir "github.com/coredns/coredns@v$COREDNS")
+	{
+		printf 'package main\n\nimport (\n\t"github.com/coredns/coredns/core/dnsserver"\n'
+		printf '\t"github.com/coredns/coredns/coremain"\n'
+		for p in $plugins; do printf '\t_ "github.com/coredns/coredns/plugin/%s"\n' "$p"; done
+		printf ')\n\nfunc main() {\n\tdnsserver.Directives = []string{\n'
+		for p in $plugins; do printf '\t\t"%s",\n' "$p"; done
+		printf '\t}\n\tcoremain.Run()\n}\n'
+	} >main.go
+	{
+		printf 'module peers\n\ngo 1.26.0\n\nrequire github.com/coredns/coredns v%s\n\n' "$COREDNS"
+		grep '^replace' "$src/go.mod" || true
+	} >go.mod
+	install -m 644 "$src/go.sum" go.sum
+	go mod tidy
+	# the resource definition of ServiceImports, which its multicluster zone is made from
+	mcs=$(go list -m -f '{{.Dir}}' sigs.k8s.io/mcs-api)
+	install -m 644 "$mcs/config/crd/multicluster.x-k8s.io_serviceimports.yaml" serviceimports.yaml
+	go build -trimpath -o "$PEERS/bin/coredns" -ldflags "-s -w" .
+}
+
 # Nodes compile these; kept here because the module cache may be cleaned.
 copy_bpf() {
 	[ ! -d "$PEERS/bpf" ] || return 0
@@ -124,6 +154,8 @@ check() {
 	[ -d "$PEERS/bpf" ] || { echo "missing: $PEERS/bpf" >&2; return 1; }
 }
 
+check_coredns() { [ -x "$PEERS/bin/coredns" ] && [ -e "$PEERS/coredns/serviceimports.yaml" ]; }
+
 build() {
 	local n
 	mkdir -p "$PEERS/bin"
@@ -133,9 +165,12 @@ build() {
 	copy_bpf
 	copy_crds
 	check
+	# what needs only this one can do without it
+	check_coredns || "$0" build coredns || echo "CoreDNS is not built: the tests beside it are skipped" >&2
 }
 
-case ${1:-} in
+case ${*} in
 build | check | oracle) "$1" ;;
-*) echo "usage: peers.sh build|check|oracle" >&2; exit 2 ;;
+"build coredns" | "check coredns") "$1_coredns" ;;
+*) echo "usage: peers.sh build|check [coredns], or oracle" >&2; exit 2 ;;
 esac

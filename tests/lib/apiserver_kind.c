@@ -57,6 +57,8 @@ const struct kind kinds[] = {
 	{CIL, "ciliumcidrgroups", "ciliumcidrgroup", "CiliumCIDRGroup", CR, "ccg"},
 	{"cilium.io", "v2alpha1", "ciliumendpointslices", "ciliumendpointslice",
 	 "CiliumEndpointSlice", CR, "ces"},
+	{"multicluster.x-k8s.io", "v1alpha1", "serviceimports", "serviceimport", "ServiceImport",
+	 NS | CR | ST, "svcim"},
 	{AUTHZ, "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview",
 	 REV},
 	{AUTHZ, "selfsubjectrulesreviews", "selfsubjectrulesreview", "SelfSubjectRulesReview", REV},

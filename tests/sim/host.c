@@ -81,7 +81,7 @@ static int start(void)
 	if (r < 0)
 		return r;
 	tables = (struct sync_tables){.identities = sim->world->identities, .policies = sim->world->gate,
-				      .services = sim->world->services, .endpoints = sim->world->endpoints,
+				      .services = sim->world->services, .imports = sim->world->imports, .endpoints = sim->world->endpoints,
 				      .ports = sim->world->ports, .nodes = sim->world->nodes};
 	return sync_new(NULL, NULL, sim->has_slices, &tables, &callbacks, &sim->sync);
 }

@@ -19,8 +19,14 @@ const struct sim_path sim_paths[SIM_KINDS] = {
 static const struct sim_path slices = {"/apis/cilium.io/v2alpha1/ciliumendpointslices", "cilium.io/v2alpha1",
 				       "CiliumEndpointSlice"};
 
+/* What the host asks for and this cluster does not have, as most do not. */
+static const struct sim_path absent = {"/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", "multicluster.x-k8s.io/v1alpha1",
+				       "ServiceImport"};
+
 const struct sim_path *sim_path_of(enum sim_kind kind)
 {
+	if (kind == SIM_KINDS)
+		return &absent;
 	return kind == SIM_ENDPOINT && sim->has_slices ? &slices : &sim_paths[kind];
 }
 

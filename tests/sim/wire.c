@@ -50,18 +50,18 @@ static uint64_t latency_us(void)
 	return 200 + sim_below(sim_chance(5) ? 3000000 : 20000);
 }
 
-/* The kind of a path without its query; SIM_KINDS if there is none. */
+/* The kind of a path without its query; SIM_KINDS for the one that is absent. */
 static enum sim_kind kind_of(const char *path)
 {
 	size_t len = strcspn(path, "?");
 
-	for (unsigned k = 0; k < SIM_KINDS; k++) {
+	for (unsigned k = 0; k <= SIM_KINDS; k++) {
 		const char *p = sim_path_of((enum sim_kind)k)->path;
 
 		if (strlen(p) == len && memcmp(p, path, len) == 0)
 			return (enum sim_kind)k;
 	}
-	return SIM_KINDS;
+	abort(); /* the host asked for what the simulation does not have */
 }
 
 /* A parameter of the query; NULL if it is not there. */
@@ -124,8 +124,6 @@ int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, str
 	op->req.path = path;
 	op->out.max = 1 << 20;
 	op->kind = kind_of(req->path);
-	if (op->kind == SIM_KINDS)
-		abort(); /* the host asked for what the simulation does not have */
 	op->is_watch = param(req->path, "watch") != NULL;
 	op->has_initial = param(req->path, "sendInitialEvents") != NULL;
 	op->has_bookmarks = param(req->path, "allowWatchBookmarks") != NULL;
@@ -343,6 +341,10 @@ static bool refuse(struct kube_op *op)
 /* The head of the answer, and what is to be said at once. False: the operation is over. */
 static bool open_op(struct kube_op *op)
 {
+	if (op->kind == SIM_KINDS) {
+		finish(op, -ENOENT, 404, "no such kind");
+		return false;
+	}
 	op->fault = choose_fault(op);
 	op->slow = sim->has_faults && sim_chance(5) ? 1 + sim_below(400) : 0;
 	if (refuse(op))

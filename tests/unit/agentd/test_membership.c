@@ -189,7 +189,7 @@ static void start_sync(void)
 
 	cr_assert_eq(world_new(&agent.config, "me", 300, &conf, &agent.world), 0);
 	t = (struct sync_tables){.identities = agent.world->identities, .policies = agent.world->gate,
-				 .services = agent.world->services, .endpoints = agent.world->endpoints,
+				 .services = agent.world->services, .imports = agent.world->imports, .endpoints = agent.world->endpoints,
 				 .nodes = agent.world->nodes};
 	cr_assert_eq(sync_new(agent.loop, agent.client, false, &t, &callbacks, &agent.sync), 0);
 }

@@ -216,6 +216,84 @@ Test(msg, reverse_names)
 	}
 }
 
+static struct dns_name name_of(const char *text)
+{
+	struct dns_name n;
+
+	cr_assert(dns_name_parse(text, &n) == 0, "%s", text);
+	return n;
+}
+
+/* What was written is read back, and each end of a name is there once. */
+Test(msg, names_point_to_each_other)
+{
+	static const char *const targets[] = {"a.web.prod.svc.cluster.local", "b.web.prod.svc.cluster.local", "db.prod.svc.cluster.local",
+					      "b.web.prod.svc.cluster.local", "x.example"};
+	uint8_t msg[DNS_UDP_MIN], buf[DNS_UDP_MIN];
+	struct dns_name owner = name_of("7.1.0.10.in-addr.arpa"), read;
+	struct dns_writer w;
+	struct dns_reader r;
+	struct dns_query q;
+	struct dns_rr rr;
+	size_t len, at;
+
+	cr_assert(dns_query_parse(msg, query_build("7.1.0.10.in-ADDR.arpa.", DNS_PTR, 0, msg), &q) == 0);
+	dns_writer_begin(&w, &q, buf, sizeof(buf), sizeof(buf));
+	for (size_t i = 0; i < 5; i++) {
+		struct dns_name target = name_of(targets[i]);
+
+		cr_assert(dns_put_name(&w, DNS_ANSWER, &owner, DNS_PTR, 5, &target));
+	}
+	len = dns_writer_end(&w, DNS_NOERROR, 0);
+	cr_expect_eq(len, 12 + q.question_len + 5 * 12 + 30 + 4 + 5 + 2 + 11);
+	cr_assert(dns_reader_begin(&r, buf, len) == 0);
+	for (size_t i = 0; i < 5; i++) {
+		struct dns_name target = name_of(targets[i]);
+
+		cr_assert_eq(dns_reader_next(&r, &rr), 1);
+		at = rr.rdata_at;
+		cr_assert(dns_name_read(buf, len, &at, &read) == 0);
+		cr_expect(dns_name_eq(&read, &target), "%s", targets[i]);
+		cr_expect(dns_name_eq(&rr.owner, &owner));
+	}
+	cr_expect_eq(dns_reader_next(&r, &rr), 0);
+}
+
+/* More names than the table of them holds, and names past the reach of a pointer. */
+Test(msg, names_beyond_the_table_are_written_out)
+{
+	enum { SIZE = 60000, N = 1500 };
+	static uint8_t buf[SIZE];
+	uint8_t msg[DNS_UDP_MIN];
+	struct dns_name owner = name_of("x.example"), target, read;
+	struct dns_writer w;
+	struct dns_reader r;
+	struct dns_query q;
+	struct dns_rr rr;
+	char text[64];
+	size_t len, at;
+
+	cr_assert(dns_query_parse(msg, query_build("x.example.", DNS_SRV, 0, msg), &q) == 0);
+	dns_writer_begin(&w, &q, buf, sizeof(buf), sizeof(buf));
+	for (unsigned i = 0; i < N; i++) {
+		(void)snprintf(text, sizeof(text), "n%u.y%u.example", i, i % 700);
+		target = name_of(text);
+		cr_assert(i % 2 ? dns_put_srv(&w, &owner, 5, 1, 80, &target)
+				: dns_put_name(&w, DNS_ANSWER, &owner, DNS_CNAME, 5, &target));
+	}
+	len = dns_writer_end(&w, DNS_NOERROR, 0);
+	cr_assert(dns_reader_begin(&r, buf, len) == 0);
+	for (unsigned i = 0; i < N; i++) {
+		(void)snprintf(text, sizeof(text), "n%u.y%u.example", i, i % 700);
+		target = name_of(text);
+		cr_assert_eq(dns_reader_next(&r, &rr), 1);
+		at = rr.rdata_at + (i % 2 ? 6 : 0);
+		cr_assert(dns_name_read(buf, len, &at, &read) == 0, "%u", i);
+		cr_expect(dns_name_eq(&read, &target), "%u", i);
+	}
+	cr_expect_eq(dns_reader_next(&r, &rr), 0);
+}
+
 /* A response "x.example. A" with one answer of the TTL. */
 static size_t response(uint8_t *buf, uint32_t ttl, uint8_t flags, uint8_t rcode)
 {

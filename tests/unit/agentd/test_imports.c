@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ServiceImports and their slices on their way from the API server into a table of their own. */
+#define world api_world /* the daemon has a struct of that name, too */
+#include "../lib/helpers.h"
+#undef world
+
+#include "agentd/sync.h"
+#include "agentd/world.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/str.h"
+
+enum { STEP_US = 20000, WAIT_US = 10000000 };
+
+#define SLICES "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices"
+
+static struct api_world api;
+static struct conf conf;
+static struct loop *loop;
+static struct kube_client *client;
+static struct world *w;
+static struct sync *s;
+
+static void ignore(void *arg)
+{
+	(void)arg;
+}
+
+static void ignore_namespace(const char *name, bool exists, void *arg)
+{
+	(void)name;
+	(void)exists;
+	(void)arg;
+}
+
+static void ignore_config(const json_t *configmap, void *arg)
+{
+	(void)configmap;
+	(void)arg;
+}
+
+static void setup(void)
+{
+	CLEANUP(buf_done) struct buf ca = {0};
+	CLEANUP(json) json_t *map = json_object();
+	struct kube_conf kube = {.n_servers = 1};
+	struct cilium_config config;
+	const char *servers[1];
+	struct err err = {0};
+
+	cr_assert_eq(cilium_config_parse(map, &config, NULL), 0);
+	cr_assert_eq(loop_new(&loop), 0);
+	cr_assert_eq(world_new(&config, "me", 300, &conf, &w), 0);
+	world_start(&api, NULL);
+	servers[0] = api.api->url;
+	kube.servers = servers;
+	kube.token = api.api->token;
+	cr_assert_eq(file_read(api.api->ca_path, 1 << 20, &ca), 0);
+	kube.ca_pem = ca.data;
+	cr_assert_eq(kube_client_new(loop, &kube, &client, &err), 0, "%s", err.text);
+}
+
+static void teardown(void)
+{
+	sync_free(s);
+	kube_client_free(client);
+	world_free(w);
+	world_stop(&api);
+	loop_free(loop);
+}
+
+static void start(void)
+{
+	const struct sync_tables tables = {.identities = w->identities, .policies = w->gate, .services = w->services,
+					   .imports = w->imports, .endpoints = w->endpoints, .ports = w->ports, .nodes = w->nodes};
+	const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = ignore_namespace, .on_config = ignore_config,
+						 .on_unauthorized = ignore, .on_resumed = ignore};
+
+	cr_assert_eq(sync_new(loop, client, false, &tables, &callbacks, &s), 0);
+}
+
+static size_t slices_of(const struct service_table *t)
+{
+	struct service_view v;
+
+	return service_table_find(t, api.ns, strlen(api.ns), "pay", 3, &v) && v.service ? v.n_slices : 0;
+}
+
+/* Until the two tables have so many slices of Services that they know. */
+static void expect_slices(size_t services, size_t imports)
+{
+	uint64_t end = clock_boot_us() + WAIT_US;
+
+	while ((slices_of(w->services) != services || slices_of(w->imports) != imports) && clock_boot_us() < end)
+		(void)loop_once(loop, STEP_US);
+	cr_expect_eq(slices_of(w->services), services);
+	cr_expect_eq(slices_of(w->imports), imports);
+}
+
+static bool is_complete(void)
+{
+	return sync_is_complete(s);
+}
+
+static bool has_imports(void)
+{
+	return sync_has_imports(s);
+}
+
+static void wait_until(bool (*is_so)(void))
+{
+	uint64_t end = clock_boot_us() + WAIT_US;
+
+	while (!is_so() && clock_boot_us() < end)
+		(void)loop_once(loop, STEP_US);
+	cr_assert(is_so());
+}
+
+static json_t *slice(const char *label)
+{
+	return json_pack("{s:s, s:s, s:{s:s, s:{s:s}}, s:s, s:[{s:[s]}], s:[{s:s, s:i}]}", "apiVersion", "discovery.k8s.io/v1", "kind",
+			 "EndpointSlice", "metadata", "name", "pay", "labels", label, "pay", "addressType", "IPv4", "endpoints",
+			 "addresses", "10.1.0.7", "ports", "name", "http", "port", 80);
+}
+
+static void make_pay(void)
+{
+	want_code(&api, 201, "POST", json_pack("{s:s, s:s, s:{s:s}, s:{s:[{s:s, s:i}]}}", "apiVersion", "v1", "kind", "Service",
+					      "metadata", "name", "pay", "spec", "ports", "name", "http", "port", 80),
+		  "/api/v1/namespaces/%s/services", api.ns);
+	want_code(&api, 201, "POST",
+		  json_pack("{s:s, s:s, s:{s:s}, s:{s:s, s:[s], s:[{s:s, s:i}]}}", "apiVersion", "multicluster.x-k8s.io/v1alpha1", "kind",
+			    "ServiceImport", "metadata", "name", "pay", "spec", "type", "ClusterSetIP", "ips", "10.97.0.5", "ports",
+			    "name", "http", "port", 80),
+		  "/apis/multicluster.x-k8s.io/v1alpha1/namespaces/%s/serviceimports", api.ns);
+	want_code(&api, 201, "POST", slice("multicluster.kubernetes.io/service-name"), SLICES, api.ns);
+}
+
+Test(imports, a_slice_is_of_one_or_the_other, .init = setup, .fini = teardown)
+{
+	make_pay();
+	start();
+	wait_until(is_complete);
+	wait_until(has_imports);
+	expect_slices(0, 1);
+	want_code(&api, 200, "PUT", slice("kubernetes.io/service-name"), SLICES "/pay", api.ns);
+	expect_slices(1, 0);
+	want_code(&api, 200, "PUT", slice("multicluster.kubernetes.io/service-name"), SLICES "/pay", api.ns);
+	expect_slices(0, 1);
+	want_code(&api, 200, "DELETE", NULL, SLICES "/pay", api.ns);
+	expect_slices(0, 0);
+}
+
+/* Roles of an older setup do not let the host read them: nothing else waits for that. */
+Test(imports, what_cannot_be_read_holds_nothing_up, .init = setup, .fini = teardown)
+{
+	size_t n_failing;
+
+	want_code(&api, 200, "POST",
+		  json_loads("[{\"action\":\"status\",\"status\":403,\"count\":1000,\"match\":{\"pathPrefix\":\"/apis/multicluster.x-k8s.io\"}}]",
+			     0, NULL),
+		  "/test/faults");
+	start();
+	wait_until(is_complete);
+	cr_expect_not(has_imports());
+	cr_expect_null(sync_failing(s, &n_failing));
+	cr_expect_eq(n_failing, 0);
+}
+
+/* Most clusters have no such kind. */
+Test(imports, a_cluster_without_the_kind, .init = setup, .fini = teardown)
+{
+	want_code(&api, 200, "POST",
+		  json_loads("[{\"action\":\"status\",\"status\":404,\"count\":1000,\"match\":{\"pathPrefix\":\"/apis/multicluster.x-k8s.io\"}}]",
+			     0, NULL),
+		  "/test/faults");
+	start();
+	wait_until(is_complete);
+	wait_until(has_imports);
+}
