@@ -443,25 +443,16 @@ EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/dns.allowed tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
-# One after the other, output shown and kept for the report; a skip (77) prints its reason and is counted, a failure
-# does not stop the rest.
-run_tests = mkdir -p results/$@; for t in $$tests; do \
-		total=$$((total + 1)); echo "== $$t"; log=results/$@/$${KERNEL:+$$KERNEL-}$$(basename "$$t").log; begun=$$(date +%s); \
-		{ "$$t" 2>&1; echo $$? >results/rc; } | tee "$$log"; rc=$$(cat results/rc); \
-		printf '{"suite": "%s", "test": "%s", "for": "%s", "result": %d, "seconds": %d, "time": %d, "kernel": "%s"}\n' $@ \
-			"$$(basename "$$t")" "$${KERNEL:-}" $$rc $$(($$(date +%s) - begun)) $$begun "$$(uname -r)" >>results/suites.jsonl; \
-		test $$rc -ne 77 || skipped=$$((skipped + 1)); \
-		test $$rc -eq 0 || test $$rc -eq 77 || { echo "== $$t failed ($$rc)"; failed=$$((failed + 1)); }; \
-	done
-tell_suite = echo "== $@: $$total run, $$skipped skipped, $$failed failed"; test $$failed -eq 0
-run_suite = skipped=0; failed=0; total=0; $(run_tests); $(tell_suite)
+EXTRA_DIST += tests/suite
+run_suite = BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) '$(srcdir)'/tests/suite $@
+# Stories wait most of their time, each in namespaces of its own; the tests before them measure.
+STORY_JOBS = 3
 check-system: all $(SYSTEM_TESTS) $(story_needs)
-	@tests=; for t in $(SYSTEM_TESTS); do tests="$$tests ./$$t"; done; \
-	for t in $(SYSTEM_STORIES); do tests="$$tests $(srcdir)/$$t"; done; \
-	BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) $(run_suite)
+	@failed=0; $(run_suite) 1 $(SYSTEM_TESTS:%=./%) || failed=1; \
+	$(run_suite) $(STORY_JOBS) $(SYSTEM_STORIES:%='$(srcdir)'/%) || failed=1; exit $$failed
 check-cluster: all $(cluster_programs) tests/netns/story_peer
 	$(srcdir)/tests/cluster/peers.sh build
-	@BUILD='$(abs_builddir)'; export BUILD; $(AM_TESTS_ENVIRONMENT) tests=; for t in $(CLUSTER_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_suite)
+	@$(run_suite) 1 $(CLUSTER_TESTS:%='$(srcdir)'/%)
 .PHONY: check-system check-cluster
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
 story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_resolved tests/netns/story_stream \
@@ -534,10 +525,8 @@ PACKAGE_TESTS = tests/vm/t_deb.sh tests/vm/t_rpm.sh
 EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_resolver.sh \
 	tests/vm/vm.sh $(PACKAGE_TESTS) $(VM_TESTS)
 check-vm: all $(SYSTEM_TESTS) $(story_needs) deb rpm
-	@BUILD='$(abs_builddir)'; export BUILD; skipped=0; failed=0; total=0; \
-	tests=; for t in $(PACKAGE_TESTS); do tests="$$tests $(srcdir)/$$t"; done; $(run_tests); \
-	tests=; for t in $(VM_TESTS); do tests="$$tests $(srcdir)/$$t"; done; \
-	for KERNEL in $(KERNELS); do export KERNEL; $(run_tests); done; $(tell_suite)
+	@failed=0; $(run_suite) 1 $(PACKAGE_TESTS:%='$(srcdir)'/%) || failed=1; \
+	for KERNEL in $(KERNELS); do export KERNEL; $(run_suite) 1 $(VM_TESTS:%='$(srcdir)'/%) || failed=1; done; exit $$failed
 .PHONY: check-vm
 
 # report: what the runs left in this build directory, as a page and as JSON
