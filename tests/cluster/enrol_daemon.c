@@ -49,6 +49,13 @@ static void on_token(const char *token, void *arg)
 		d->n_tokens++;
 }
 
+static void on_lease_state(enum lease_state state, const char *other, void *arg)
+{
+	(void)state;
+	(void)other;
+	(void)arg; /* what the lease says at the API server is looked at */
+}
+
 static void on_conflict(const char *other, void *arg)
 {
 	struct daemon *d = arg;
@@ -139,7 +146,7 @@ static int run(struct daemon *d, const struct join_state *s, const char *token, 
 	const struct registration_conf rc = {
 		.host = s->host, .namespace = s->namespace, .identity = s->identity, .on_state = on_state,
 		.on_unauthorized = on_unauthorized, .arg = d};
-	const struct lease_conf lc = {.host = s->host, .holder = holder, .on_conflict = on_conflict, .arg = d};
+	const struct lease_conf lc = {.host = s->host, .holder = holder, .on_state = on_lease_state, .on_conflict = on_conflict, .arg = d};
 	const struct renewal_conf nc = {.host = s->host, .on_token = on_token, .arg = d};
 	const struct registration_info info = {.addresses = address, .n_addresses = 1};
 

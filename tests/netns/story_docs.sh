@@ -103,6 +103,9 @@ installing() {
 	elsewhere "sudo apt install ./deb/mesh-external-agent_${version}_amd64.deb" tests/vm/t_package.sh 'apt-get install'
 	elsewhere "autoreconf -fi && ./configure && make rpm" tests/local.mk '^check-vm: .* rpm'
 	elsewhere "sudo dnf install ./rpm/mesh-external-agent-$version-1.x86_64.rpm" tests/vm/t_rpm.sh 'r -i "\$RPM"'
+	elsewhere "sudo meshctl migrate council --to pods --dry-run" tests/netns/story_migrate.sh 'migrate temple --to pods .*--dry-run'
+	elsewhere "sudo meshctl migrate council --to pods --step 10% --interval 30s" tests/cluster/t_migrate.sh 'migrate|move .*--interval'
+	elsewhere "sudo meshctl migrate status council" tests/netns/story_migrate.sh 'migrate status temple'
 	elsewhere "autoreconf -fi" tests/netns/story_setup.sh 'autoreconf -fi'
 	elsewhere "./configure --prefix=/usr --sysconfdir=/etc" packaging/debian/rules dh_auto_configure
 	elsewhere "make" tests/netns/story_setup.sh 'make -C build'

@@ -175,6 +175,7 @@ rolling_back() {
 	agent_start ahch-to
 	check "over a restart, too" wait_for 20 eval "status ahch-to '.conditions[].text' | grep -q 'status 500'"
 	rm "$T/fail"
+	sleep 1.5 # until the client has counted what failed
 	check "abort forgets the trouble" ends 0 forgotten host ahch-to migrate abort temple
 	check "all is well" wait_for 5 is_running ahch-to
 }
