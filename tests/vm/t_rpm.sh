@@ -79,7 +79,8 @@ macros() {
 	is "with the macros of systemd, they are used" "given-post $NAME.service given-preun $NAME.service given-postun $NAME.service" \
 		"$(grep -o '^given-.*' <<<"$text" | paste -sd' ')"
 	is "and nothing else asks systemctl" 0 "$(grep -c '^ *systemctl' <<<"$text")"
-	is "files go where they say" "/units/$NAME.service /presets/90-$NAME.preset" "$(grep -E '^/(units|presets)/' <<<"$text" | paste -sd' ')"
+	is "files go where they say" "/units/$NAME.service /units/$NAME-resolver.path /units/$NAME-resolver.service /presets/90-$NAME.preset" \
+		"$(grep -E '^/(units|presets)/' <<<"$text" | paste -sd' ')"
 }
 
 # The root, and an RPM that stands for what Debian's packages brought: it provides what rpm itself finds in them.
