@@ -314,25 +314,14 @@ static int parse_entity(struct policy_parser *p, const json_t *item, struct poli
 	return name ? add_entity(p, e, name) : policy_bad(p, "not a string");
 }
 
-static int add_cidr_peer(struct selector_builder *b, const struct cidr *c, struct policy_entry *e)
+/* Who is selected by an address: in the prefix, or by the labels of groups (NULL). */
+static int add_outside_peer(struct selector_builder *b, const struct cidr *c, struct policy_entry *e)
 {
 	struct selector *s;
 	int r = ARRAY_RESERVE(&e->peers, 1);
 
 	if (r == 0)
-		r = selector_builder_take_cidr(b, c, &s);
-	if (r == 0)
-		e->peers.v[e->peers.n++] = s;
-	return r;
-}
-
-static int add_group_peer(struct selector_builder *b, struct policy_entry *e)
-{
-	struct selector *s;
-	int r = ARRAY_RESERVE(&e->peers, 1);
-
-	if (r == 0)
-		r = selector_builder_take_group(b, &s);
+		r = c ? selector_builder_take_cidr(b, c, &s) : selector_builder_take_group(b, &s);
 	if (r == 0)
 		e->peers.v[e->peers.n++] = s;
 	return r;
@@ -346,7 +335,7 @@ static int parse_cidr(struct policy_parser *p, const json_t *item, struct policy
 
 	if (!text || cidr_parse(text, true, &c) < 0)
 		return policy_bad(p, "\"%.80s\" is no address or prefix", text ? text : "");
-	return add_cidr_peer(&b, &c, e);
+	return add_outside_peer(&b, &c, e);
 }
 
 static int parse_excepts(struct policy_parser *p, const json_t *item, const struct cidr *inside,
@@ -393,7 +382,7 @@ int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct p
 		if (cidr_parse(cidr_text, false, &c) < 0)
 			return policy_bad(p, "\"%.80s\" is no prefix", cidr_text);
 		r = parse_excepts(p, item, &c, &b);
-		return r < 0 ? r : add_cidr_peer(&b, &c, e);
+		return r < 0 ? r : add_outside_peer(&b, &c, e);
 	}
 	if (group) {
 		if (strlen(group) > LIMIT_NAME || !*group)
@@ -414,7 +403,7 @@ int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct p
 		r = parse_excepts(p, item, NULL, &b);
 	if (r < 0)
 		return r;
-	return b.n == 0 && b.n_excepts == 0 ? policy_add_peer(p, &b, e) : add_group_peer(&b, e);
+	return b.n == 0 && b.n_excepts == 0 ? policy_add_peer(p, &b, e) : add_outside_peer(&b, NULL, e);
 }
 
 static int parse_group(struct policy_parser *p, const json_t *item, struct policy_entry *e)

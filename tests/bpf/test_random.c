@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "base/str.h"
 #include "bpf/harness.h"
 #include "recon/recon_policy.h"
 #include "unit/policy/random_set.h"
@@ -208,17 +207,9 @@ static void run_set(struct run *r, uint64_t round)
 	CHECK_EQ(bpfmap_clear(r->h.obj, BPFOBJ_CT6), 0);
 }
 
-static uint64_t env_number(const char *name, uint64_t fallback)
-{
-	const char *s = getenv(name);
-	uint64_t v;
-
-	return s && str_to_u64(s, UINT64_MAX, &v) == 0 ? v : fallback;
-}
-
 int main(void)
 {
-	uint64_t rounds = env_number("MESH_TEST_ROUNDS", ROUNDS), i;
+	uint64_t rounds = random_env("MESH_TEST_ROUNDS", ROUNDS), i;
 	const struct bpfobj_sizes sizes = {.ct4 = 1024, .ct6 = 1024, .ipcache = 1024, .cidr = 1024, .classes = 1024,
 					   .rows = 8192, .ports = 32768, .ranges = 32768, .frags = 64, .shadow = 64};
 	static struct run r;
@@ -226,7 +217,7 @@ int main(void)
 	harness_open(&r.h, &sizes);
 	harness_reset(&r.h);
 	put_addresses(&r.h);
-	random_seed(env_number("MESH_TEST_SEED", 20));
+	random_seed(random_env("MESH_TEST_SEED", 20));
 	for (i = 0; i < rounds && harness_failures == 0; i++)
 		run_set(&r, i);
 	(void)printf("%llu sets, %llu frames: %llu denied, %llu established, %llu replies\n", (unsigned long long)i,

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "base/str.h"
 #include "policy/policy_shadow.h"
 #include "random_set.h"
 
@@ -89,20 +88,12 @@ static void check_tables(struct fixture *f)
 	}
 }
 
-static uint64_t env_number(const char *name, uint64_t fallback)
-{
-	const char *s = getenv(name);
-	uint64_t v;
-
-	return s && str_to_u64(s, UINT64_MAX, &v) == 0 ? v : fallback;
-}
-
 /* Each round changes a living table in steps, so that what is kept from before is checked too. */
 Test(random, tables_say_what_rules_say, .timeout = 3600)
 {
-	uint64_t rounds = env_number("MESH_TEST_ROUNDS", ROUNDS);
+	uint64_t rounds = random_env("MESH_TEST_ROUNDS", ROUNDS);
 
-	random_seed(env_number("MESH_TEST_SEED", 20));
+	random_seed(random_env("MESH_TEST_SEED", 20));
 	for (uint32_t round = 0; round < rounds; round++) {
 		struct fixture f;
 
