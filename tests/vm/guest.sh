@@ -12,7 +12,7 @@ same_file() { # what, file, file
 	if diff -u "$2" "$3" >"$T/diff"; then is "$1" same same; else is "$1" same differs; sed 's/^/    /' "$T/diff"; fi
 }
 
-# vm_machine: the machine is started, with web servers of the story and the package in /root
+# vm_machine: the machine is started, with web servers of the story and the package in /var/local
 vm_machine() {
 	local began=$SECONDS p
 	vm up ahch-to $AHCHTO/24 "$KERNEL" || die "the machine does not start"
@@ -21,11 +21,11 @@ vm_machine() {
 	for p in story_peer story_stream; do strip -o "$T/tools/$p" "$BUILD/tests/netns/$p"; done
 	cp "$HERE/state.sh" "$T/tools"
 	for p in "web=story_peer serve 80 Greetings" "other=story_peer serve 8081 Greetings" "echo=story_stream echo 7000"; do
-		printf '[Service]\nExecStart=/root/%s\n[Install]\nWantedBy=multi-user.target\n' "${p#*=}" >"$T/tools/${p%%=*}.service"
+		printf '[Service]\nExecStart=/var/local/%s\n[Install]\nWantedBy=multi-user.target\n' "${p#*=}" >"$T/tools/${p%%=*}.service"
 	done
 	cp "$DEB" "$T/tools/agent.deb"
-	vm copy ahch-to "$T"/tools/* /root || die "the tools cannot be copied"
-	guest sh -c 'cp /root/*.service /etc/systemd/system && systemctl daemon-reload && systemctl enable -q --now web other echo' || die "no services"
+	vm copy ahch-to "$T"/tools/* /var/local || die "the tools cannot be copied"
+	guest sh -c 'cp /var/local/*.service /etc/systemd/system && systemctl daemon-reload && systemctl enable -q --now web other echo' || die "no services"
 }
 
 # What the policy forbids is tried all the while: connections to a port, and a thousand packets a second to a service that

@@ -10,7 +10,7 @@ KERNEL=${1:-${KERNEL:-6.1}}
 . "$HERE/guest.sh"
 
 ssh_answers() { in_place crait timeout 5 bash -c ": <>/dev/tcp/$AHCHTO/22 && head -c 8 <&0 <>/dev/tcp/$AHCHTO/22" | grep -q SSH-2.0; }
-state() { guest bash /root/state.sh "$1" >"$T/state-$2" || die "the machine does not tell its state"; }
+state() { guest bash /var/local/state.sh "$1" >"$T/state-$2" || die "the machine does not tell its state"; }
 same() { same_file "$1" "$T/state-$2" "$T/state-$3"; } # what, state, state
 version() { guest dpkg-query -W -f '${Version}' mesh-external-agent; }
 maps() { guest bpftool -j map | jq -r '.[] | select(.name | test("^mesh_[^.]*$")) | "\(.name) \(.id)"' | sort; }
@@ -31,11 +31,11 @@ machine() {
 }
 
 installing() {
-	check "apt installs the package" guest apt-get install -y -q /root/agent.deb
+	check "apt installs the package" guest apt-get install -y -q /var/local/agent.deb
 	is "the service runs" active "$(guest systemctl is-active $UNIT)"
 	is "it is enabled" enabled "$(guest systemctl is-enabled $UNIT)"
 	is "it waits to be joined" not-joined "$(status ahch-to .state)"
-	guest bash /root/state.sh network >"$T/state-installed"
+	guest bash /var/local/state.sh network >"$T/state-installed"
 	guest bash -c 'rmdir /sys/fs/bpf/mesh-external-agent/nothing 2>/dev/null; true'
 	sed -n '/^== users/q;p' "$T/state-before" >"$T/state-network"
 	grep -vx /sys/fs/bpf/mesh-external-agent "$T/state-installed" >"$T/state-unjoined" # an empty directory
@@ -158,14 +158,14 @@ crashing() { during_boot crash; }
 upgrading() {
 	local before pid next
 	next=$(version)+next
-	repack "$next" && vm copy ahch-to "$T/next.deb" /root || die "no second package"
+	repack "$next" && vm copy ahch-to "$T/next.deb" /var/local || die "no second package"
 	guest sh -c 'echo "# of the administrator" >>/etc/mesh-external-agent/mesh-external-agent.conf'
 	maps >"$T/maps-before"
 	pid=$(daemon)
 	become crait "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 2000 20000 >"$T/stream" 2>&1 &
 	local stream=$!
 	sleep 1
-	check "apt upgrades it" guest apt-get install -y -q /root/next.deb
+	check "apt upgrades it" guest apt-get install -y -q /var/local/next.deb
 	is "to the newer version" "$next" "$(version)"
 	check "the daemon comes up" wait_for 60 is_running ahch-to
 	is "it is another process" yes "$([ "$(daemon)" != "$pid" ] && echo yes)"
@@ -186,7 +186,7 @@ removing() {
 	same "programs, maps, links, routes are gone" network removed
 	passes "nothing is enforced" node1 $AHCHTO 80
 	is "the enrolment is kept" yes "$(guest test -e /var/lib/mesh-external-agent/token && echo yes)"
-	check "apt installs it again" guest apt-get install -y -q /root/next.deb
+	check "apt installs it again" guest apt-get install -y -q /var/local/next.deb
 	check "it is a member again, without a token" wait_for 60 is_running ahch-to
 	in_force "installed again"
 }

@@ -41,7 +41,7 @@ machine() {
 	place_add dns $DNS
 	printf '%s\n' 'www.host.example 5 172.19.100.99' >"$T/zone"
 	become dns "$T/bin/tests/netns/story_dns" $DNS "$T/zone" >>"$T/log/dns" 2>&1 &
-	check "apt installs the package" guest apt-get install -y -q /root/agent.deb
+	check "apt installs the package" guest apt-get install -y -q /var/local/agent.deb
 	enrol ahch-to $AHCHTO jedi=luke || die "enrolment: $(cat "$T/log/enrol")"
 	exits "mesh-join joins" 0 guest mesh-join --token "$token"
 	agent_up "joined"

@@ -84,23 +84,23 @@ macros() {
 }
 
 # The root, and an RPM that stands for what Debian's packages brought: it provides what rpm itself finds in them.
-inside() { chroot "$T/root" "$@"; }
+inside() { chroot "$T/debian" "$@"; }
 # Debian's rpm says each time that apt would do it
-r() { rpm --root "$T/root" "$@" 2> >(grep -v '^rpm: ' >&2); }
+r() { rpm --root "$T/debian" "$@" 2> >(grep -v '^rpm: ' >&2); }
 root_begin() {
-	mkdir "$T/image" "$T/layer" "$T/root"
+	mkdir "$T/image" "$T/layer" "$T/debian"
 	mount -o loop,ro,noload "${VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-external-agent/vm}/bookworm-6.1/disk" "$T/image" &&
 		mount -t tmpfs layer "$T/layer" && mkdir "$T/layer/upper" "$T/layer/work" &&
-		mount -t overlay -o "lowerdir=$T/image,upperdir=$T/layer/upper,workdir=$T/layer/work" root "$T/root" &&
-		mount -t proc proc "$T/root/proc" && mount -t sysfs sysfs "$T/root/sys" && mount -t tmpfs run "$T/root/run" &&
-		mount --bind /dev "$T/root/dev" &&
-		mount -t bpf bpf "$T/root/sys/fs/bpf" && mount -t cgroup2 none "$T/root/sys/fs/cgroup" || { echo "no root"; exit 1; }
-	: >"$T/root/etc/machine-id" && echo 0123456789abcdef0123456789abcdef >"$T/root/etc/machine-id"
+		mount -t overlay -o "lowerdir=$T/image,upperdir=$T/layer/upper,workdir=$T/layer/work" root "$T/debian" &&
+		mount -t proc proc "$T/debian/proc" && mount -t sysfs sysfs "$T/debian/sys" && mount -t tmpfs run "$T/debian/run" &&
+		mount --bind /dev "$T/debian/dev" &&
+		mount -t bpf bpf "$T/debian/sys/fs/bpf" && mount -t cgroup2 none "$T/debian/sys/fs/cgroup" || { echo "no root"; exit 1; }
+	: >"$T/debian/etc/machine-id" && echo 0123456789abcdef0123456789abcdef >"$T/debian/etc/machine-id"
 	mkdir "$T/base"
 	{
 		printf '%s\n' 'Name: debian' 'Version: 12' 'Release: 1' 'Summary: s' 'License: x' 'BuildArch: noarch' \
 			'Provides: systemd /bin/sh rtld(GNU_HASH)'
-		inside sh -c 'find /usr/lib/x86_64-linux-gnu -maxdepth 1 -name "*.so.*"' | sed "s|^|$T/root|" | /usr/lib/rpm/elfdeps --provides |
+		inside sh -c 'find /usr/lib/x86_64-linux-gnu -maxdepth 1 -name "*.so.*"' | sed "s|^|$T/debian|" | /usr/lib/rpm/elfdeps --provides |
 			sort -u | sed 's/^/Provides: /'
 		printf '%s\n' '%description' d '%files'
 	} >"$T/base/debian.spec"
@@ -112,11 +112,11 @@ root_state() { # FILE: everything that the package could have changed
 	(cd "$T/layer/upper" && find . \( -path ./var/lib/rpm -o -path ./root/.rpmdb -o -path './etc/*-' -o -path ./etc/.pwd.lock \) -prune -o ! -type d -printf '%p %m %U %s\n') |
 		sort >"$1"
 	inside getent passwd >>"$1"
-	find "$T/root/run" "$T/root/sys/fs/bpf" -mindepth 1 ! -path '*/run/systemd*' ! -path '*/run/mount*' >>"$1"
+	find "$T/debian/run" "$T/debian/sys/fs/bpf" -mindepth 1 ! -path '*/run/systemd*' ! -path '*/run/mount*' >>"$1"
 }
 agent() { inside meshctl -o json "$@"; }
 agent_start() {
-	chroot "$T/root" setpriv --reuid mesh-agent --regid mesh-agent --clear-groups --inh-caps +bpf,+net_admin,+perfmon,+net_bind_service \
+	chroot "$T/debian" setpriv --reuid mesh-agent --regid mesh-agent --clear-groups --inh-caps +bpf,+net_admin,+perfmon,+net_bind_service \
 		--ambient-caps +bpf,+net_admin,+perfmon,+net_bind_service mesh-agentd >"$T/agent.log" 2>&1 &
 	agent=$!
 	wait_until eval '[ "$(agent status | jq -r .state)" = not-joined ]'
@@ -135,23 +135,23 @@ life() {
 	is "the service is enabled" enabled "$(inside systemctl is-enabled $NAME)"
 	check "systemd takes the unit" inside systemd-analyze verify --man=no $NAME.service
 	check "the configuration is good" inside meshctl config check
-	mkdir -p "$T/root/run/$NAME" && inside chown mesh-agent: /run/$NAME
+	mkdir -p "$T/debian/run/$NAME" && inside chown mesh-agent: /run/$NAME
 	check "the daemon runs, with its user and capabilities, and waits to be joined" agent_start
 	is "meshctl has the version of the package" "$(r -q --qf '%{VERSION}' $NAME)" "$(inside meshctl -V | awk '{ print $NF }')"
 	check "it stops" agent_stop
-	cp "$T/root/etc/$NAME/$NAME.conf" "$T/conf"
-	echo "# of the administrator" >>"$T/root/etc/$NAME/$NAME.conf"
-	echo enrolled >"$T/root/var/lib/$NAME/token"
+	cp "$T/debian/etc/$NAME/$NAME.conf" "$T/conf"
+	echo "# of the administrator" >>"$T/debian/etc/$NAME/$NAME.conf"
+	echo enrolled >"$T/debian/var/lib/$NAME/token"
 	inside systemctl -q disable $NAME
 	check "rpm upgrades it" r -U "$T"/next/$NAME-0*.next.*.rpm
 	is "to the next release" "1.next" "$(r -q --qf '%{RELEASE}' $NAME)"
-	is "the configuration is kept" "# of the administrator" "$(tail -n 1 "$T/root/etc/$NAME/$NAME.conf")"
+	is "the configuration is kept" "# of the administrator" "$(tail -n 1 "$T/debian/etc/$NAME/$NAME.conf")"
 	is "who disabled it finds it so" disabled "$(inside systemctl is-enabled $NAME)"
-	is "the enrolment is kept" enrolled "$(cat "$T/root/var/lib/$NAME/token")"
-	cp "$T/conf" "$T/root/etc/$NAME/$NAME.conf"
+	is "the enrolment is kept" enrolled "$(cat "$T/debian/var/lib/$NAME/token")"
+	cp "$T/conf" "$T/debian/etc/$NAME/$NAME.conf"
 	inside systemctl -q enable $NAME
 	check "rpm removes it" r -e $NAME
-	is "the enrolment is still kept" enrolled "$(cat "$T/root/var/lib/$NAME/token")"
+	is "the enrolment is still kept" enrolled "$(cat "$T/debian/var/lib/$NAME/token")"
 	# as the README says
 	check "what is left goes by hand" inside sh -c "rm -r /var/lib/$NAME && userdel mesh-agent"
 	root_state "$T/after"
