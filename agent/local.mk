@@ -25,6 +25,14 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/event/loop.c agent/event/loop.h
 
+# priv
+agent_libmesh_a_SOURCES += \
+	agent/priv/priv.c agent/priv/priv.h \
+	agent/priv/priv_filter.c agent/priv/priv_filter.h \
+	agent/priv/priv_serve.c \
+	agent/priv/priv_sock.c agent/priv/priv_sock.h \
+	agent/priv/priv_wire.c agent/priv/priv_wire.h
+
 # crypto
 agent_libmesh_a_SOURCES += \
 	agent/crypto/base64.c agent/crypto/base64.h \
@@ -57,20 +65,27 @@ agent_libmesh_a_SOURCES += \
 	agent/netlink/nl.c agent/netlink/nl.h agent/netlink/nl_private.h \
 	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
 	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
+	agent/netlink/nl_change.c agent/netlink/nl_change.h \
 	agent/netlink/nl_dummy.c agent/netlink/nl_dummy.h \
 	agent/netlink/nl_link.c agent/netlink/nl_link.h \
 	agent/netlink/nl_route.c agent/netlink/nl_route.h \
+	agent/netlink/nl_serve.c agent/netlink/nl_serve.h \
 	agent/netlink/nl_sock.c agent/netlink/nl_sock.h \
+	agent/netlink/nl_sync.c agent/netlink/nl_sync.h \
 	agent/netlink/sock_diag.c agent/netlink/sock_diag.h
 
 # bpf
 agent_libmesh_a_SOURCES += \
+	agent/bpf/bpf_adopt.c agent/bpf/bpf_adopt.h \
 	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h \
+	agent/bpf/bpf_call.c agent/bpf/bpf_call.h \
 	agent/bpf/bpf_clsact.c agent/bpf/bpf_clsact.h \
 	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
 	agent/bpf/bpf_events.c agent/bpf/bpf_events.h \
 	agent/bpf/bpf_map.c agent/bpf/bpf_map.h \
-	agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h
+	agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h agent/bpf/bpf_private.h \
+	agent/bpf/bpf_remote.c agent/bpf/bpf_remote.h \
+	agent/bpf/bpf_serve.c agent/bpf/bpf_serve.h agent/bpf/bpf_wire.h
 
 # kube
 agent_libmesh_a_SOURCES += \
@@ -196,7 +211,6 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/ct_walk.c agent/recon/ct_walk.h \
 	agent/recon/map_batch.c agent/recon/map_batch.h \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
-	agent/recon/recon_adopt.c agent/recon/recon_adopt.h \
 	agent/recon/recon_flows.c agent/recon/recon_flows.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
 	agent/recon/recon_service.c agent/recon/recon_service.h \
@@ -283,6 +297,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/migrating_watch.c agent/agentd/migrating_watch.h \
 	agent/agentd/names.c \
 	agent/agentd/own_address.c agent/agentd/own_address.h \
+	agent/agentd/privileged.c agent/agentd/privileged.h \
 	agent/agentd/resolv_conf.c agent/agentd/resolv_conf.h \
 	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \

@@ -237,13 +237,20 @@ tests_unit_dns_test_dns_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_dns_test_dns_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
-# unit: netlink, bpf, plan, recon
+# unit: priv, netlink, bpf, plan, recon
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/plan/test_plan
 TESTS += tests/unit/plan/test_plan
 tests_unit_plan_test_plan_SOURCES = tests/unit/plan/test_plan.c
 tests_unit_plan_test_plan_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_plan_test_plan_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+endif
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/priv/test_priv
+TESTS += tests/unit/priv/test_priv
+tests_unit_priv_test_priv_SOURCES = tests/unit/priv/test_priv.c
+tests_unit_priv_test_priv_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_priv_test_priv_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/netlink/test_netlink
@@ -351,7 +358,7 @@ bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
-	tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot \
+	tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot \
 	tests/bpf/test_sock tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
@@ -375,6 +382,9 @@ tests_bpf_test_flows_LDADD = $(MESH_LIBS)
 tests_bpf_test_model_SOURCES = tests/bpf/test_model.c $(bpf_test_common)
 tests_bpf_test_model_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_model_LDADD = $(MESH_LIBS)
+tests_bpf_test_priv_SOURCES = tests/bpf/test_priv.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_bpf_test_priv_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_priv_LDADD = $(MESH_LIBS)
 tests_bpf_test_random_SOURCES = tests/bpf/test_random.c tests/bpf/alone/criterion/criterion.h \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h tests/unit/policy/random_set.c \
 	tests/unit/policy/random_set.h $(bpf_test_common)
@@ -469,7 +479,7 @@ tests_netns_story_dns_LDADD = $(MESH_LIBS)
 # built again, and comes before the library.
 story_programs += tests/netns/next/mesh-agentd
 tests_netns_next_mesh_agentd_SOURCES = agent/agentd/main.c agent/agentd/datapath.c agent/agentd/stand_down.c agent/bpf/bpf_obj.c \
-	agent/recon/ct_walk.c agent/recon/recon_adopt.c agent/recon/recon_flows.c agent/recon/snapshot.c
+	agent/bpf/bpf_adopt.c agent/recon/ct_walk.c agent/recon/recon_flows.c agent/recon/snapshot.c
 nodist_tests_netns_next_mesh_agentd_SOURCES = tests/netns/next/mesh_tc.skel.h tests/netns/next/mesh_sock.skel.h
 tests_netns_next_mesh_agentd_CPPFLAGS = -DMESH_TEST_LAYOUT -I$(top_builddir)/tests/netns/next $(AM_CPPFLAGS)
 tests_netns_next_mesh_agentd_LDADD = $(MESH_LIBS)

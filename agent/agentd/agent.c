@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "priv/priv.h"
 
 enum { UPKEEP_S = 30, RELEASE_S = 1 };
 
@@ -153,6 +154,15 @@ static int start_ctl(struct agent *a, struct err *reterr)
 	return ctl_server_new(a->loop, &c, &a->ctl, reterr);
 }
 
+/* What it is needed for may not be called for a while; the next agent starts both. */
+static void on_privileged_gone(uint32_t events, void *arg)
+{
+	(void)events;
+	log_event(LOG_ERR, "agent.privileged",
+		  "the process that writes to the kernel is gone: starting anew, what is in force stays");
+	loop_exit(((struct agent *)arg)->loop, 1);
+}
+
 static void on_released(void *arg)
 {
 	loop_exit(((struct agent *)arg)->loop, 0);
@@ -241,6 +251,8 @@ int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, stru
 		r = loop_add_signal(a->loop, SIGINT, on_stop, a, &a->signals[1]);
 	if (r == 0)
 		r = loop_add_signal(a->loop, SIGHUP, on_reload, a, &a->signals[2]);
+	if (r == 0 && priv_is_split())
+		r = loop_add_io(a->loop, priv_fd(), 0, on_privileged_gone, a, &a->privileged);
 	if (r == 0)
 		r = loop_add_defer(a->loop, LOOP_IDLE, apply_now, a, &a->apply);
 	if (r == 0)
@@ -284,6 +296,7 @@ void agent_free(struct agent *a)
 	join_state_done(&a->join);
 	for (size_t i = 0; i < ARRAY_LEN(a->signals); i++)
 		source_free(a->signals[i]);
+	source_free(a->privileged);
 	source_free(a->apply);
 	source_free(a->apply_later);
 	source_free(a->upkeep);
@@ -306,16 +319,18 @@ int agent_run(struct agent *a)
 	int r = join_state_load(a->conf->state_dir, &a->join, &err);
 
 	a->is_joined = r == 0;
-	if (r == 0)
-		r = start_joined(a, &err);
-	if (r == -ENOENT && !a->is_joined) {
+	if (r == 0) {
+		r = priv_drop(&err);
+		if (r == 0)
+			r = start_joined(a, &err);
+	} else if (r == -ENOENT) {
 		if (stand_down_rest(a->conf, &err) < 0) /* a leave may have been cut short */
 			log_event(LOG_WARNING, "leave.rest", "not all that an earlier membership left is taken down",
 				  F_STR("reason", err.text));
 		health_raise(a->health, HEALTH_INFO, "join.none", "this host has not joined a cluster",
 			     "mesh-join --token ..., with the token that meshctl host add prints");
 		agent_set_state(a, AGENT_NOT_JOINED, "not joined");
-		r = 0;
+		r = priv_drop(&err);
 	}
 	if (r < 0) {
 		log_event(LOG_ERR, "agent.start", err.text[0] ? err.text : "cannot start", F_ERRNO(r));

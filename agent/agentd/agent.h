@@ -72,6 +72,7 @@ struct agent {
 	struct source *apply_later;
 	struct source *upkeep;
 	struct source *signals[3];
+	struct source *privileged; /* the other process is gone */
 	struct ctl_call *leaving;
 	struct source *leave_timer;
 	struct ctl_call *draining;

@@ -5,12 +5,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "recon/recon_adopt.h"
+#include "bpf/bpf_adopt.h"
 #include "recon/recon_flows.h"
 
 enum {
 	AUDIT_S = 60,
-	IFACES_MAX = 1024,
 	GRACE_US = 2000, /* longer than a packet can be in the programs */
 };
 
@@ -38,12 +37,12 @@ static void raise_unfiltered(struct datapath *d, const char *name, int r, const 
 /* Takes the programs off interfaces that are not external any more. */
 static void detach_others(struct datapath *d, const struct nics *nics, int tunnel)
 {
-	int present[IFACES_MAX], n;
+	int present[BPFATTACH_INTERFACES_MAX], n;
 
 	/* Before the tunnel device is known again, after a restart, it would look like a leftover. */
 	if (!recon_net_status(d->net)->is_applied)
 		return;
-	n = bpfattach_if_list(d->obj, present, IFACES_MAX);
+	n = bpfattach_if_list(d->obj, present, BPFATTACH_INTERFACES_MAX);
 	for (int i = 0; i < n; i++)
 		if (present[i] != tunnel && !nics_find(nics, present[i]))
 			(void)bpfattach_if_detach(d->obj, present[i], NULL); /* usually gone with its interface */
@@ -215,27 +214,33 @@ static void tell_kept_sizes(struct datapath *d)
 			     "the sizes in the configuration take effect at the next boot");
 }
 
+int datapath_options(const struct conf *conf, struct bpfobj_options *ret)
+{
+	/* A version with another layout takes up nothing of this one. */
+	char *dir = str_printf("%s/v%d", conf->bpf_root, MESH_ABI_VERSION);
+
+	*ret = (struct bpfobj_options){
+		.pin_dir = dir,
+		.no_tcx = conf->datapath.attach == CONF_ATTACH_CLSACT,
+		.sizes = {.ct4 = (uint32_t)conf->datapath.ct_max_entries,
+			  .ct6 = (uint32_t)conf->datapath.ct_max_entries,
+			  .ipcache = (uint32_t)conf->datapath.ipcache_max_entries,
+			  .ports = (uint32_t)conf->datapath.policy_max_entries,
+			  .services = (uint32_t)conf->datapath.service_max_entries,
+			  .slots = (uint32_t)conf->datapath.backend_max_entries,
+			  .affinity = (uint32_t)conf->datapath.affinity_max_entries},
+	};
+	return dir ? 0 : -ENOMEM;
+}
+
 static int open_programs(struct datapath *d, struct err *reterr)
 {
-	struct bpfobj_options opt = {
-		.sizes = {.ct4 = (uint32_t)d->conf->datapath.ct_max_entries,
-			  .ct6 = (uint32_t)d->conf->datapath.ct_max_entries,
-			  .ipcache = (uint32_t)d->conf->datapath.ipcache_max_entries,
-			  .ports = (uint32_t)d->conf->datapath.policy_max_entries,
-			  .services = (uint32_t)d->conf->datapath.service_max_entries,
-			  .slots = (uint32_t)d->conf->datapath.backend_max_entries,
-			  .affinity = (uint32_t)d->conf->datapath.affinity_max_entries},
-	};
-	int r;
+	struct bpfobj_options opt;
+	int r = datapath_options(d->conf, &opt);
 
-	/* A version with another layout takes up nothing of this one. */
-	d->pin_dir = str_printf("%s/v%d", d->conf->bpf_root, MESH_ABI_VERSION);
-	if (!d->pin_dir)
-		return -ENOMEM;
-	opt.pin_dir = d->pin_dir;
-	opt.no_tcx = d->conf->datapath.attach == CONF_ATTACH_CLSACT;
-	r = bpfobj_open(&opt, &d->obj, reterr);
-
+	if (r == 0)
+		r = bpfobj_open(&opt, &d->obj, reterr);
+	free((char *)(uintptr_t)opt.pin_dir); /* ours, and const for everybody else */
 	if (r < 0)
 		return r;
 	r = bpfconfig_open(d->obj, &d->config);
@@ -297,7 +302,6 @@ void datapath_free(struct datapath *d)
 	bpfconfig_free(d->config);
 	bpfobj_free(d->obj);
 	ARRAY_DONE(&d->failsafe);
-	free(d->pin_dir);
 	free(d);
 }
 
@@ -530,7 +534,7 @@ static int apply_maps(struct datapath *d)
 static void keep_connections(struct datapath *d)
 {
 	size_t n = 0;
-	int r = recon_adopt_flows(d->obj, d->config, &n);
+	int r = bpfadopt_flows(d->obj, bpfconfig_generation(d->config) - 1, &n);
 
 	if (r < 0)
 		log_event(LOG_WARNING, "datapath.versions", "the flows of another version are not known; a policy may end those that it allows",

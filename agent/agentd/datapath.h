@@ -35,6 +35,9 @@ struct datapath_callbacks {
 	void *arg;
 };
 
+/* How the programs are to be loaded, of the configuration. The directory's name is the caller's to free. 0 or -ENOMEM. */
+int datapath_options(const struct conf *conf, struct bpfobj_options *ret);
+
 /*
  * Loads programs and maps, or takes up those that an earlier run pinned, and keeps interfaces
  * watched. Attaches at once if the pins say that a policy is in force, else only with the first

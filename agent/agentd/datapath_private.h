@@ -10,7 +10,6 @@ struct datapath {
 	const struct conf *conf;
 	struct health *health;
 	struct datapath_callbacks cb;
-	char *pin_dir; /* of this layout of the maps, below bpf-root */
 	struct bpfobj *obj;
 	struct bpfconfig *config;
 	struct bpfevents *events;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "agentd/agent.h"
+#include "agentd/privileged.h"
 #include "agentd/resolver_wire.h"
 #include "agentd/stand_down.h"
 #include "base/log.h"
@@ -74,7 +75,10 @@ int main(int argc, char **argv)
 			r = task == 's' ? stand_down(conf, &err) : resolver_wire(conf, task == 'u', &err);
 			conf_free(conf);
 		} else {
-			r = agent_new(conf, path, &agent, &err);
+			r = privileged_start(conf, argv, &err);
+			if (r == 0)
+				r = agent_new(TAKE_PTR(conf), path, &agent, &err);
+			conf_free(conf);
 		}
 	}
 	if (r < 0) {

@@ -16,7 +16,6 @@ enum { RETRY_S = 30, SOON_S = 3 };
 
 #define RESOLVE1 "org.freedesktop.resolve1"
 #define PATH	 "/org/freedesktop/resolve1"
-#define ALIAS	 "mesh-external-agent DNS" /* not that of the tunnel: of that there is only one */
 #define CHANGED                                                                                                        \
 	"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" RESOLVE1 "'"
 #define BROKEN "type='signal',path='/org/freedesktop/DBus/Local',interface='org.freedesktop.DBus.Local',member='Disconnected'"
@@ -34,13 +33,13 @@ int resolved_link_make(struct ip *ret_ip, int *ret_ifindex, struct err *reterr)
 	int r;
 
 	(void)ip_parse(RESOLVED_ADDRESS, ret_ip); /* a legal address */
-	r = nl_dummy_make(RESOLVED_DEVICE, ALIAS, ret_ip, ret_ifindex);
+	r = nl_dummy_make(RESOLVED_DEVICE, RESOLVED_ALIAS, ret_ip, ret_ifindex);
 	return r < 0 ? err_set(reterr, -r, "cannot make the device %s: %s", RESOLVED_DEVICE, err_name(r)) : 0;
 }
 
 int resolved_link_remove(void)
 {
-	return nl_dummy_remove(RESOLVED_DEVICE, ALIAS);
+	return nl_dummy_remove(RESOLVED_DEVICE, RESOLVED_ALIAS);
 }
 
 static void retry_in(struct resolved *d, unsigned seconds)

@@ -12,6 +12,7 @@
 #include "event/loop.h"
 
 #define RESOLVED_DEVICE	 "mesh_dns"
+#define RESOLVED_ALIAS	 "mesh-external-agent DNS" /* not that of the tunnel: of that there is only one */
 #define RESOLVED_DOMAIN	 "cluster.local"
 #define RESOLVED_ADDRESS "198.18.53.53" /* of the range for tests of devices (RFC 2544): nobody's */
 

@@ -21,6 +21,8 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "bpf/bpf_clsact.h"
+#include "bpf/bpf_private.h"
+#include "bpf/bpf_remote.h"
 
 /* Of <linux/bpf.h> since 6.6; the headers we build with may be older. */
 enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47, FLAG_BEFORE = 1 << 3 };
@@ -182,8 +184,11 @@ int bpfattach_if(struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
 		 enum bpfattach_how *ret_how, struct err *reterr)
 {
 	enum bpfattach_how how = BPFATTACH_NEW_TCX, first = how;
-	int r, type = link_type(ifindex, reterr);
+	int r, type;
 
+	if (o->is_remote)
+		return bpfremote_attach_if(ifindex, kind, ret_how, reterr);
+	type = link_type(ifindex, reterr);
 	if (type < 0)
 		return type;
 	r = has_only_ip(type) ? bpfobj_load_l3(o, reterr) : 0;
@@ -229,6 +234,8 @@ int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr)
 	char path[PATH_MAX];
 	int r, first = 0;
 
+	if (o->is_remote)
+		return bpfremote_if_detach(ifindex, reterr);
 	for (unsigned dir = 0; dir < 2; dir++) {
 		r = tcx_pin_path(o, ifindex, dir, path);
 		if (r == 0)
@@ -262,8 +269,11 @@ static bool tcx_is_ok(const struct bpfobj *o, int ifindex, unsigned dir, uint32_
 
 bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind)
 {
-	int type = link_type(ifindex, NULL);
+	int type;
 
+	if (o->is_remote)
+		return bpfremote_if_is_ok(ifindex, kind);
+	type = link_type(ifindex, NULL);
 	if (type < 0)
 		return false;
 	for (unsigned dir = 0; dir < 2; dir++) {
@@ -307,6 +317,8 @@ int bpfattach_if_list(const struct bpfobj *o, int *ifindexes, size_t max)
 	size_t n = 0;
 	DIR *d;
 
+	if (o->is_remote)
+		return bpfremote_if_list(ifindexes, max);
 	if (!bpfobj_pin_dir(o)[0])
 		return 0;
 	d = opendir(bpfobj_pin_dir(o));
@@ -391,10 +403,13 @@ static int cgroup_attach_one(const struct bpfobj *o, unsigned i, int cgroup_fd, 
 
 int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err *reterr)
 {
-	CLEANUP(close_fd) int fd = open(cgroup_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(close_fd) int fd = -1;
 	struct stat st;
 	int r;
 
+	if (o->is_remote)
+		return bpfremote_cgroup(reterr);
+	fd = open(cgroup_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(reterr, errno, "%s: %s", cgroup_path, err_name(errno));
 	if (!bpfobj_pin_dir(o)[0])
@@ -428,6 +443,8 @@ bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path)
 {
 	struct stat st;
 
+	if (o->is_remote)
+		return bpfremote_cgroup_is_ok();
 	if (stat(cgroup_path, &st) < 0)
 		return false;
 	for (unsigned i = 0; i < ARRAY_LEN(cgroup_hooks); i++)
@@ -496,6 +513,8 @@ int bpfattach_remove_others(const struct bpfobj *o, struct err *reterr)
 	struct dirent *e;
 	DIR *d;
 
+	if (o->is_remote)
+		return bpfremote_remove_others(reterr);
 	if (!root)
 		return -ENOMEM;
 	if (!own || !is_version(own + 1))
@@ -519,18 +538,18 @@ int bpfattach_remove_others(const struct bpfobj *o, struct err *reterr)
 	return first ? first : n;
 }
 
-enum { MAX_INTERFACES = 1024 };
-
 int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr)
 {
-	CLEANUP(free) int *ifs = calloc(MAX_INTERFACES, sizeof(*ifs));
+	CLEANUP(free) int *ifs = calloc(BPFATTACH_INTERFACES_MAX, sizeof(*ifs));
 	struct if_nameindex *names;
 	int n, r, first;
 
+	if (o->is_remote)
+		return bpfremote_detach_all(reterr);
 	if (!ifs)
 		return -ENOMEM;
 	first = bpfattach_cgroup_detach(o, reterr);
-	n = bpfattach_if_list(o, ifs, MAX_INTERFACES);
+	n = bpfattach_if_list(o, ifs, BPFATTACH_INTERFACES_MAX);
 	for (int i = 0; i < n; i++) {
 		r = bpfattach_if_detach(o, ifs[i], first ? NULL : reterr);
 		if (r < 0 && !first)

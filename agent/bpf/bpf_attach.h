@@ -10,6 +10,8 @@
 
 enum bpfattach_kind { BPFATTACH_NIC, BPFATTACH_TUNNEL };
 
+enum { BPFATTACH_INTERFACES_MAX = 1024 };
+
 enum bpfattach_how {
 	BPFATTACH_NEW_TCX,
 	BPFATTACH_UPDATED_TCX,

@@ -1,258 +1,139 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bpf/bpf_map.h"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/buf.h"
-#include "base/macro.h"
-
-static struct bpf_map_info info_of(const struct bpfobj *o, enum bpfobj_map map)
-{
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info);
-
-	/* on failure all is zero, which callers refuse */
-	if (bpf_obj_get_info_by_fd(bpfobj_map_fd(o, map), &info, &len) < 0)
-		memset(&info, 0, sizeof(info));
-	return info;
-}
+#include "base/cleanup.h"
+#include "bpf/bpf_call.h"
+#include "bpf/bpf_private.h"
 
 uint32_t bpfmap_key_size(const struct bpfobj *o, enum bpfobj_map map)
 {
-	return info_of(o, map).key_size;
+	return o->infos[map].key_size;
 }
 
 uint32_t bpfmap_value_size(const struct bpfobj *o, enum bpfobj_map map)
 {
-	return info_of(o, map).value_size;
+	return o->infos[map].value_size;
 }
 
 uint32_t bpfmap_max_entries(const struct bpfobj *o, enum bpfobj_map map)
 {
-	return info_of(o, map).max_entries;
+	return o->infos[map].max_entries;
 }
 
 const char *bpfmap_type(const struct bpfobj *o, enum bpfobj_map map)
 {
-	const struct bpf_map_info info = info_of(o, map);
-
-	return info.key_size ? libbpf_bpf_map_type_str(info.type) : NULL;
+	return o->infos[map].key_size ? libbpf_bpf_map_type_str((enum bpf_map_type)o->infos[map].type) : NULL;
 }
 
 uint64_t bpfmap_errors(const struct bpfobj *o, enum bpfobj_map map)
 {
-	return *bpfobj_write_errors(o, map);
+	return o->write_errors[map];
 }
 
 int bpfmap_get(const struct bpfobj *o, enum bpfobj_map map, const void *key, void *value)
 {
-	return bpf_map_lookup_elem(bpfobj_map_fd(o, map), key, value);
-}
-
-/* A full LPM trie says ENOSPC, a full hash table E2BIG. */
-static int full_is_e2big(int r)
-{
-	return r == -ENOSPC ? -E2BIG : r;
+	return bpfcall_get(o, map, key, value);
 }
 
 int bpfmap_put(const struct bpfobj *o, enum bpfobj_map map, const void *key, const void *value)
 {
-	int r = full_is_e2big(bpf_map_update_elem(bpfobj_map_fd(o, map), key, value, BPF_ANY));
-
-	*bpfobj_write_errors(o, map) += r < 0;
-	return r;
+	return bpfmap_put_batch(o, map, key, value, 1, NULL);
 }
 
 int bpfmap_add(const struct bpfobj *o, enum bpfobj_map map, const void *key, const void *value)
 {
-	int r = full_is_e2big(bpf_map_update_elem(bpfobj_map_fd(o, map), key, value, BPF_NOEXIST));
+	size_t done;
+	int r = bpfcall_put(o, map, key, value, 1, true, &done);
 
-	*bpfobj_write_errors(o, map) += r < 0 && r != -EEXIST;
+	o->write_errors[map] += r < 0 && r != -EEXIST;
 	return r;
 }
 
 int bpfmap_del(const struct bpfobj *o, enum bpfobj_map map, const void *key)
 {
-	int r = bpf_map_delete_elem(bpfobj_map_fd(o, map), key);
+	size_t done;
+	int r = bpfcall_del(o, map, key, 1, &done);
 
-	*bpfobj_write_errors(o, map) += r < 0 && r != -ENOENT;
+	o->write_errors[map] += r < 0 && r != -ENOENT;
 	return r;
 }
-
-/* Entries a call: bounds the time that the kernel works without a pause. */
-enum { BATCH = 4096 };
 
 int bpfmap_put_batch(const struct bpfobj *o, enum bpfobj_map map, const void *keys,
 		     const void *values, size_t n, size_t *ret_done)
 {
-	const struct bpf_map_info info = info_of(o, map);
-	bool use_batch = bpfobj_features(o)->has_batch;
-	size_t done = 0;
-	int r = info.key_size ? 0 : -EBADF;
+	size_t done;
+	int r = bpfcall_put(o, map, keys, values, n, false, &done);
 
-	while (r == 0 && done < n) {
-		const char *k = (const char *)keys + done * info.key_size;
-		const char *v = (const char *)values + done * info.value_size;
-		uint32_t count = (uint32_t)MIN(n - done, (size_t)BATCH);
-
-		if (use_batch) {
-			LIBBPF_OPTS(bpf_map_batch_opts, opts);
-
-			r = bpf_map_update_batch(bpfobj_map_fd(o, map), k, v, &count, &opts);
-			if (r == 0) {
-				done += count;
-				continue;
-			}
-			/* the map type may know no batches; what failed is tried alone */
-			use_batch = false;
-		}
-		r = bpfmap_put(o, map, k, v);
-		if (r == 0)
-			done++;
-	}
+	o->write_errors[map] += r < 0;
 	if (ret_done)
 		*ret_done = done;
-	return full_is_e2big(r);
+	return r;
 }
 
 int bpfmap_del_batch(const struct bpfobj *o, enum bpfobj_map map, const void *keys, size_t n,
 		     size_t *ret_done)
 {
-	const struct bpf_map_info info = info_of(o, map);
-	size_t done = 0;
-	int r = info.key_size ? 0 : -EBADF;
+	size_t done;
+	int r = bpfcall_del(o, map, keys, n, &done);
 
-	while (r == 0 && done < n) {
-		const char *k = (const char *)keys + done * info.key_size;
-		uint32_t count = (uint32_t)MIN(n - done, (size_t)BATCH);
-
-		if (bpfobj_features(o)->has_batch) {
-			LIBBPF_OPTS(bpf_map_batch_opts, opts);
-
-			if (bpf_map_delete_batch(bpfobj_map_fd(o, map), k, &count, &opts) == 0) {
-				done += count;
-				continue;
-			}
-		}
-		/* a batch ends at the first key that is missing: deletes one, then goes on */
-		r = bpfmap_del(o, map, k);
-		if (r == -ENOENT)
-			r = 0;
-		if (r == 0)
-			done++;
+	if (n == 1 && r == -ENOENT) {
+		r = 0;
+		done = 1;
 	}
+	o->write_errors[map] += r < 0;
 	if (ret_done)
 		*ret_done = done;
 	return r;
 }
 
-int bpfmap_each(const struct bpfobj *o, enum bpfobj_map map, bpfmap_fn fn, void *arg)
+int bpfmap_read(const struct bpfobj *o, enum bpfobj_map map, bpfmap_portion_fn fn, void *arg)
 {
-	const struct bpf_map_info info = info_of(o, map);
-	int fd = bpfobj_map_fd(o, map);
+	size_t keys = ((size_t)bpfcall_portion(o, map) * o->infos[map].key_size + 15) & ~(size_t)15;
+	size_t values = (size_t)bpfcall_portion(o, map) * bpfcall_value_bytes(o, map);
+	struct bpfcall_cursor at = {0};
 	CLEANUP(free) char *mem = NULL;
-	char *key, *next, *value;
-	int r;
+	int r = 0;
 
-	if (!info.key_size)
+	if (!keys)
 		return -EBADF;
-	mem = calloc(1, (size_t)info.key_size * 2 + info.value_size);
+	mem = calloc(1, keys + values);
 	if (!mem)
 		return -ENOMEM;
-	key = mem;
-	next = key + info.key_size;
-	value = next + info.key_size;
-	r = bpf_map_get_next_key(fd, NULL, key);
-	while (r == 0) {
-		int more = bpf_map_get_next_key(fd, key, next);
+	while (r == 0 && !at.is_end) {
+		uint32_t n;
 
-		if (bpf_map_lookup_elem(fd, key, value) == 0) {
-			r = fn(key, value, arg);
-			if (r != 0)
-				return r;
-		}
-		memcpy(key, next, info.key_size);
-		r = more;
+		r = bpfcall_read(o, map, &at, mem, mem + keys, &n);
+		if (r == 0 && n)
+			r = fn(mem, mem + keys, n, arg);
 	}
-	return r == -ENOENT ? 0 : r;
+	return r;
 }
 
-/* Entries of a map that cannot be read in portions, gathered to such. */
-struct gathering {
-	struct buf keys, values;
-	size_t key_size, value_size, n;
-	bpfmap_portion_fn fn;
+struct each {
+	size_t key_size, value_size;
+	bpfmap_fn fn;
 	void *arg;
 };
 
-static int hand_on(struct gathering *g)
+static int each_of(const void *keys, const void *values, size_t n, void *arg)
 {
-	int r = g->n ? g->fn(g->keys.data, g->values.data, g->n, g->arg) : 0;
-
-	buf_clear(&g->keys);
-	buf_clear(&g->values);
-	g->n = 0;
-	return r;
-}
-
-static int gather(const void *key, const void *value, void *arg)
-{
-	struct gathering *g = arg;
-	int r = buf_add(&g->keys, key, g->key_size);
-
-	if (r == 0)
-		r = buf_add(&g->values, value, g->value_size);
-	if (r < 0)
-		return r;
-	return ++g->n == BATCH ? hand_on(g) : 0;
-}
-
-static int read_one_by_one(const struct bpfobj *o, enum bpfobj_map map, const struct bpf_map_info *info,
-			   bpfmap_portion_fn fn, void *arg)
-{
-	struct gathering g = {.key_size = info->key_size, .value_size = info->value_size, .fn = fn, .arg = arg};
-	int r = bpfmap_each(o, map, gather, &g);
-
-	if (r == 0)
-		r = hand_on(&g);
-	buf_done(&g.keys);
-	buf_done(&g.values);
-	return r;
-}
-
-int bpfmap_read(const struct bpfobj *o, enum bpfobj_map map, bpfmap_portion_fn fn, void *arg)
-{
-	LIBBPF_OPTS(bpf_map_batch_opts, opts);
-	const struct bpf_map_info info = info_of(o, map);
-	size_t place = MAX((size_t)info.key_size, sizeof(uint32_t)); /* of hash tables: the number of a bucket */
-	size_t entry = (size_t)info.key_size + info.value_size;
-	CLEANUP(free) char *mem = NULL;
-	bool is_first = true;
+	const struct each *e = arg;
 	int r = 0;
 
-	if (!info.key_size)
-		return -EBADF;
-	mem = calloc(1, 2 * place + entry * BATCH);
-	if (!mem)
-		return -ENOMEM;
-	while (r == 0) {
-		char *from = mem, *to = mem + place, *keys = to + place, *values = keys + (size_t)info.key_size * BATCH;
-		uint32_t n = BATCH;
-		int more = bpf_map_lookup_batch(bpfobj_map_fd(o, map), is_first ? NULL : from, to, keys, values, &n, &opts);
-
-		if (more < 0 && more != -ENOENT) /* this type of map knows no batches, or an overlong bucket */
-			return is_first ? read_one_by_one(o, map, &info, fn, arg) : more;
-		r = n ? fn(keys, values, n, arg) : 0;
-		if (more < 0)
-			return r;
-		memcpy(from, to, place);
-		is_first = false;
-	}
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = e->fn((const char *)keys + i * e->key_size, (const char *)values + i * e->value_size, e->arg);
 	return r;
+}
+
+int bpfmap_each(const struct bpfobj *o, enum bpfobj_map map, bpfmap_fn fn, void *arg)
+{
+	struct each e = {.key_size = o->infos[map].key_size, .value_size = bpfcall_value_bytes(o, map), .fn = fn, .arg = arg};
+
+	return bpfmap_read(o, map, each_of, &e);
 }
 
 static int count_one(const void *key, const void *value, void *arg)

@@ -17,6 +17,9 @@
 #include "base/file.h"
 #include "base/macro.h"
 #include "base/str.h"
+#include "bpf/bpf_private.h"
+#include "bpf/bpf_remote.h"
+#include "priv/priv.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -80,20 +83,6 @@ static const char *const prog_names[BPFOBJ_PROGS] = {
 };
 
 DEFINE_CLEANUP(struct mesh_tc_bpf *, mesh_tc_bpf__destroy)
-
-struct bpfobj {
-	struct mesh_tc_bpf *tc;
-	struct mesh_sock_bpf *sock;
-	char *pin_dir; /* "" = nothing is pinned */
-	struct bpfobj_features features;
-	struct bpf_map *maps[BPFOBJ_MAPS];
-	struct bpf_program *progs[BPFOBJ_PROGS];
-	struct {
-		uint32_t has, wanted;
-	} sizes[BPFOBJ_MAPS]; /* of maps that were taken up */
-	uint64_t *write_errors; /* by map, of this process */
-	int l3_fds[2]; /* all that is kept of the second copy of the tc programs */
-};
 
 /* libbpf has one print function per process and no argument for it. */
 static char last_warning[384];
@@ -172,8 +161,8 @@ static int map_prepare(struct bpfobj *o, struct bpf_map *map, const struct map_d
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", path, err_name(r));
 	if (d->size_offset != SIZE_MAX) {
-		o->sizes[d - map_descs].has = info.max_entries;
-		o->sizes[d - map_descs].wanted = wanted_size(sizes, d);
+		o->infos[d - map_descs].has = info.max_entries;
+		o->infos[d - map_descs].wanted = wanted_size(sizes, d);
 	}
 	o->features.adopted++;
 	return 0;
@@ -290,26 +279,57 @@ static bool probe_batch(int map_fd)
 	return bpf_map_update_batch(map_fd, &key, &value, &n, &opts) == 0;
 }
 
+static struct bpfobj *obj_new(const char *pin_dir)
+{
+	CLEANUP(bpfobj_free) struct bpfobj *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
+	o->remote_fds[0] = o->remote_fds[1] = -1;
+	o->pin_dir = str_printf("%s", pin_dir);
+	o->write_errors = calloc(BPFOBJ_MAPS, sizeof(*o->write_errors));
+	libbpf_set_print(keep_warning);
+	return o->pin_dir && o->write_errors ? TAKE_PTR(o) : NULL;
+}
+
+static void learn_maps(struct bpfobj *o)
+{
+	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
+		struct bpf_map_info info = {0};
+		uint32_t len = sizeof(info);
+
+		/* on failure all stays zero, which callers refuse */
+		if (bpf_obj_get_info_by_fd(bpf_map__fd(o->maps[i]), &info, &len) < 0)
+			continue;
+		o->infos[i].type = info.type;
+		o->infos[i].key_size = info.key_size;
+		o->infos[i].value_size = info.value_size;
+		o->infos[i].max_entries = info.max_entries;
+	}
+}
+
 int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct err *reterr)
 {
 	const char *dir = opt->pin_dir ? opt->pin_dir : BPFOBJ_PIN_DIR;
-	CLEANUP(bpfobj_free) struct bpfobj *o = calloc(1, sizeof(*o));
+	CLEANUP(bpfobj_free) struct bpfobj *o = obj_new(dir);
 	int r;
 
 	if (!o)
 		return -ENOMEM;
-	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
-	o->pin_dir = str_printf("%s", dir);
-	o->write_errors = calloc(BPFOBJ_MAPS, sizeof(*o->write_errors));
-	if (!o->pin_dir || !o->write_errors)
-		return -ENOMEM;
+	o->is_remote = priv_is_split();
+	if (o->is_remote) {
+		r = bpfremote_open(o, reterr);
+		if (r == 0)
+			*ret = TAKE_PTR(o);
+		return r;
+	}
 	if (dir[0]) {
 		r = file_mkdirs(dir, 0700);
 		if (r < 0)
 			return err_set(reterr, -r, "%s: %s", dir, err_name(r));
 	}
 	last_warning[0] = '\0';
-	libbpf_set_print(keep_warning);
 	o->features.has_set_retval =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
 					NULL) == 1;
@@ -323,6 +343,7 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 	r = find_all(o, reterr);
 	if (r < 0)
 		return r;
+	learn_maps(o);
 	o->features.has_tcx = !opt->no_tcx && probe_tcx(bpfobj_prog_fd(o, BPFOBJ_NIC_INGRESS));
 	o->features.has_batch = probe_batch(bpfobj_map_fd(o, BPFOBJ_IPCACHE4));
 	*ret = TAKE_PTR(o);
@@ -335,6 +356,8 @@ int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
 	const struct bpf_program *progs[2];
 	int r;
 
+	if (o->is_remote)
+		return bpfremote_load_l3(reterr);
 	if (o->l3_fds[MESH_EGRESS] >= 0)
 		return 0;
 	tc = mesh_tc_bpf__open();
@@ -368,6 +391,8 @@ void bpfobj_free(struct bpfobj *o)
 {
 	if (!o)
 		return;
+	if (o->is_remote)
+		bpfremote_close(o);
 	mesh_sock_bpf__destroy(o->sock);
 	mesh_tc_bpf__destroy(o->tc);
 	close_fd(o->l3_fds[MESH_INGRESS]);
@@ -379,12 +404,9 @@ void bpfobj_free(struct bpfobj *o)
 
 int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map)
 {
-	return bpf_map__fd(o->maps[map]);
-}
-
-uint64_t *bpfobj_write_errors(const struct bpfobj *o, enum bpfobj_map map)
-{
-	return &o->write_errors[map];
+	if (!o->is_remote)
+		return bpf_map__fd(o->maps[map]);
+	return map == BPFOBJ_CONFIG ? o->remote_fds[0] : map == BPFOBJ_EVENTS ? o->remote_fds[1] : -1;
 }
 
 int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog)
@@ -416,8 +438,8 @@ const struct bpfobj_features *bpfobj_features(const struct bpfobj *o)
 
 bool bpfobj_kept_size(const struct bpfobj *o, enum bpfobj_map map, uint32_t *ret_has, uint32_t *ret_wanted)
 {
-	*ret_has = o->sizes[map].has;
-	*ret_wanted = o->sizes[map].wanted;
+	*ret_has = o->infos[map].has;
+	*ret_wanted = o->infos[map].wanted;
 	return *ret_has != *ret_wanted;
 }
 
@@ -437,17 +459,8 @@ int bpfobj_prog_stats(const struct bpfobj *o, enum bpfobj_prog prog, uint32_t *r
 
 int bpfobj_open_pins(const char *pin_dir, struct bpfobj **ret)
 {
-	CLEANUP(bpfobj_free) struct bpfobj *o = calloc(1, sizeof(*o));
-
-	if (!o)
-		return -ENOMEM;
-	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
-	o->pin_dir = str_printf("%s", pin_dir);
-	o->write_errors = calloc(BPFOBJ_MAPS, sizeof(*o->write_errors));
-	if (!o->pin_dir || !o->write_errors)
-		return -ENOMEM;
-	*ret = TAKE_PTR(o);
-	return 0;
+	*ret = obj_new(pin_dir);
+	return *ret ? 0 : -ENOMEM;
 }
 
 int bpfobj_unpin(struct bpfobj *o)
@@ -456,6 +469,8 @@ int bpfobj_unpin(struct bpfobj *o)
 	int first = 0;
 	DIR *d;
 
+	if (o->is_remote)
+		return bpfremote_unpin();
 	if (!o->pin_dir[0])
 		return 0;
 	d = opendir(o->pin_dir);

@@ -99,6 +99,8 @@ struct bpfobj_features {
  * Loads programs and maps; nothing is attached. The pin directory is made if needed, its parents
  * included, mode 0700. A pinned map of another layout is an error (-EEXIST, text says which): the
  * directory carries the ABI version, so that can only be a foreign one.
+ * A process without the rights (priv_is_split()) has them loaded by the one that has, from the same configuration: of
+ * `opt` only the directory's name counts then, and what is done with the result, up to bpfobj_unpin(), is done there.
  * -EPERM without the rights, -ENOMEM, -EINVAL if the verifier refuses (its last lines in reterr).
  */
 int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct err *reterr);
@@ -119,10 +121,11 @@ int bpfobj_open_pins(const char *pin_dir, struct bpfobj **ret);
 void bpfobj_free(struct bpfobj *o);
 DEFINE_CLEANUP(struct bpfobj *, bpfobj_free)
 
-/* Borrowed descriptors. A program that was not loaded has -1. */
+/*
+ * Borrowed descriptors. A program that was not loaded has -1; so has, in a process without the rights, every program, and
+ * every map but those that are mapped: BPFOBJ_CONFIG and BPFOBJ_EVENTS.
+ */
 int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map);
-/* How many writes of this process to the map failed: for who writes to count up. */
-uint64_t *bpfobj_write_errors(const struct bpfobj *o, enum bpfobj_map map);
 int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog);
 const char *bpfobj_map_name(enum bpfobj_map map);
 const char *bpfobj_prog_name(enum bpfobj_prog prog);

@@ -10,6 +10,7 @@
 #include "base/macro.h"
 #include "base/rng.h"
 #include "dns/dns_sock.h"
+#include "priv/priv_sock.h"
 
 enum {
 	MAX_UPSTREAMS = 8,
@@ -248,12 +249,14 @@ static int open_socket(struct dns_flight *fl, int type)
 	CLEANUP(close_fd) int fd = -1;
 	struct sockaddr_storage sa;
 	socklen_t len = dns_sockaddr_set(&sa, &fl->to.ip, fl->to.port);
+	int r;
 
 	fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (fl->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fl->mark, sizeof(fl->mark)) < 0)
-		return -errno;
+	r = fl->mark ? priv_set_mark(fd, fl->mark) : 0;
+	if (r < 0)
+		return r;
 	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	fl->fd = TAKE_FD(fd);

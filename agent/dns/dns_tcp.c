@@ -9,6 +9,7 @@
 
 #include "dns/dns_server_private.h"
 #include "dns/dns_sock.h"
+#include "priv/priv_sock.h"
 
 enum {
 	FRAME = 2, /* length before each message */
@@ -296,8 +297,12 @@ int dns_tcp_open(struct dns_listener *l, uint16_t port)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    (sa.ss_family == AF_INET6 &&
-	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
-	    bind(fd, (struct sockaddr *)&sa, len) < 0 || listen(fd, BACKLOG) < 0)
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0))
+		return -errno;
+	r = priv_bind(fd, (struct sockaddr *)&sa, len);
+	if (r < 0)
+		return r;
+	if (listen(fd, BACKLOG) < 0)
 		return -errno;
 	r = loop_add_io(l->server->loop, fd, EPOLLIN, on_accept, l, &l->tcp);
 	if (r < 0)

@@ -6,6 +6,7 @@
 
 #include "dns/dns_server_private.h"
 #include "dns/dns_sock.h"
+#include "priv/priv_sock.h"
 
 enum {
 	BATCH = 64,
@@ -146,8 +147,9 @@ int dns_udp_open(struct dns_listener *l, uint16_t port, uint16_t *ret_port)
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0)
 		return -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)); /* the default works too */
-	if (bind(fd, (struct sockaddr *)&sa, len) < 0)
-		return -errno;
+	r = priv_bind(fd, (struct sockaddr *)&sa, len);
+	if (r < 0)
+		return r;
 	len = sizeof(sa);
 	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
 		return -errno;

@@ -16,6 +16,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "forward/pump.h"
+#include "priv/priv_sock.h"
 
 enum {
 	RETRY_S = 3,	 /* for a port that is taken */
@@ -303,8 +304,11 @@ static int open_listener(struct listener *l, uint8_t family)
 		return -errno;
 	/* Connections of the workload that was there may linger; and each family has its own socket. */
 	if (setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    (family == AF_INET6 && setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
-	    bind(l->fd, (const struct sockaddr *)&sa, len) < 0 || listen(l->fd, BACKLOG) < 0)
+	    (family == AF_INET6 && setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0))
+		r = -errno;
+	if (r == 0)
+		r = priv_bind(l->fd, (const struct sockaddr *)&sa, len);
+	if (r == 0 && listen(l->fd, BACKLOG) < 0)
 		r = -errno;
 	if (r == 0)
 		r = loop_add_io(l->forward->all->loop, l->fd, EPOLLIN, on_accept, l, &l->io);

@@ -15,6 +15,7 @@
 
 #include "base/macro.h"
 #include "event/loop.h"
+#include "priv/priv_sock.h"
 
 enum {
 	/* Datagrams taken per wake-up, so that others get their turn. */
@@ -98,6 +99,13 @@ static void on_pump(void *arg)
 	while (*at && nl->n_sent < WINDOW) {
 		if ((*at)->is_dump && nl->n_sent > 0)
 			return;
+		if ((*at)->change) { /* is over when the call is */
+			struct err why = {0};
+
+			r = priv_ask(PRIV_NL_CHANGE, (*at)->change, sizeof(*(*at)->change), NULL, 0, &why);
+			complete(nl, at, r, &why);
+			return;
+		}
 		r = send_request(nl, *at);
 		if (r < 0) {
 			complete(nl, at, r, NULL); /* triggers the next run */
@@ -132,21 +140,16 @@ static void ack_text(const struct nlmsghdr *h, size_t offset, struct err *ret)
 	}
 }
 
-/* Handles NLMSG_ERROR and NLMSG_DONE. */
-static void on_end(struct nl *nl, struct nl_queued **at, const struct nlmsghdr *h)
+int nl_end(const struct nlmsghdr *h, struct err *ret_why)
 {
-	struct nl_queued *q = *at;
-	struct err why = {0};
 	size_t offset = NLMSG_HDRLEN;
 	int r = 0;
 
 	if (h->nlmsg_type == NLMSG_ERROR) {
 		const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
 
-		if (mnl_nlmsg_get_payload_len(h) < sizeof(*e)) {
-			complete(nl, at, -EBADMSG, NULL);
-			return;
-		}
+		if (mnl_nlmsg_get_payload_len(h) < sizeof(*e))
+			return -EBADMSG;
 		r = e->error;
 		offset += sizeof(*e);
 		/* Without NLM_F_CAPPED the request follows, and the attributes come after it. */
@@ -156,9 +159,16 @@ static void on_end(struct nl *nl, struct nl_queued **at, const struct nlmsghdr *
 		r = *(const int *)mnl_nlmsg_get_payload(h);
 		offset += sizeof(int);
 	}
-	ack_text(h, offset, &why);
-	if (r > 0 || r < -4095)
-		r = -EBADMSG;
+	ack_text(h, offset, ret_why);
+	return r > 0 || r < -4095 ? -EBADMSG : r;
+}
+
+static void on_end(struct nl *nl, struct nl_queued **at, const struct nlmsghdr *h)
+{
+	struct nl_queued *q = *at;
+	struct err why = {0};
+	int r = nl_end(h, &why);
+
 	if (q->r < 0)
 		r = q->r;
 	else if (r == 0 && q->is_interrupted)
@@ -228,6 +238,11 @@ void nl_take_replies(struct nl *nl, size_t len)
 		fail_sent(nl, -EBADMSG);
 }
 
+static bool is_own(const struct nl *nl, const struct nlmsghdr *h)
+{
+	return h->nlmsg_pid == nl->port || (nl->other_port && h->nlmsg_pid == nl->other_port);
+}
+
 bool nl_take_notifications(struct nl *nl, size_t len)
 {
 	const struct nlmsghdr *h;
@@ -235,7 +250,7 @@ bool nl_take_notifications(struct nl *nl, size_t len)
 
 	while ((h = nl_next(nl->buf, len, &at)))
 		if (h->nlmsg_type >= NLMSG_MIN_TYPE)
-			nl->monitor(h, h->nlmsg_pid == nl->port, nl->monitor_arg);
+			nl->monitor(h, is_own(nl, h), nl->monitor_arg);
 	return at == len;
 }
 
@@ -310,6 +325,14 @@ static int open_nl(struct loop *l, int protocol, struct nl **ret)
 	if (r < 0)
 		return r;
 	nl->fd = r;
+	if (priv_is_split() && !nl->is_sock) {
+		struct priv_answer a = {.out = NULL};
+
+		r = priv_call(PRIV_NL_PORT, NULL, 0, -1, &a);
+		if (r < 0)
+			return r;
+		nl->other_port = a.value;
+	}
 	/* Each has a fallback on older kernels: no sentence, the request echoed, an unfiltered dump. */
 	(void)setsockopt(nl->fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
 	(void)setsockopt(nl->fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
@@ -405,7 +428,7 @@ int nl_monitor(struct nl *nl, const struct nl_watch *watch, nl_monitor_fn fn, vo
 	r = filter_notifications(fd, watch->route_protocol);
 	if (r < 0)
 		return r;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+	if (priv_set_rcvbuf(fd, size) < 0)
 		/* no CAP_NET_ADMIN: as much as is allowed; lost ones lead to a dump */
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	nl->monitor = fn;
@@ -427,6 +450,16 @@ static bool is_dump(const struct nl *nl, const struct nlmsghdr *msg)
 	return is_get && (msg->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 }
 
+static int enqueue(struct nl *nl, struct nl_queued *q, const struct nl_reply *reply)
+{
+	if (reply)
+		q->reply = *reply;
+	*nl->tail = q;
+	nl->tail = &q->next;
+	nl->n_pending++;
+	return source_trigger(nl->pump);
+}
+
 int nl_request(struct nl *nl, const struct nlmsghdr *msg, const struct nl_reply *reply)
 {
 	struct nl_queued *q;
@@ -440,12 +473,18 @@ int nl_request(struct nl *nl, const struct nlmsghdr *msg, const struct nl_reply 
 	q->is_dump = is_dump(nl, msg);
 	q->msg->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
 	q->msg->nlmsg_pid = nl->port;
-	if (reply)
-		q->reply = *reply;
-	*nl->tail = q;
-	nl->tail = &q->next;
-	nl->n_pending++;
-	return source_trigger(nl->pump);
+	return enqueue(nl, q, reply);
+}
+
+int nl_request_other(struct nl *nl, const struct nl_change *c, const struct nl_reply *reply)
+{
+	struct nl_queued *q = calloc(1, sizeof(*q) + sizeof(*c));
+
+	if (!q)
+		return -ENOMEM;
+	q->change = (struct nl_change *)(void *)q->msg;
+	*q->change = *c;
+	return enqueue(nl, q, reply);
 }
 
 void nl_cancel(struct nl *nl, const void *arg)

@@ -9,66 +9,34 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/macro.h"
-#include "netlink/nl_link.h"
 #include "netlink/nl_private.h"
-
-enum { REQUEST_MAX = 512, ANSWER_MAX = 16384 };
+#include "netlink/nl_sync.h"
+#include "priv/priv.h"
 
 /* Devices that nothing is behind. Small kernels lack the first; the other one serves as well. */
 static const char *const kinds[] = {"dummy", "ifb"};
 
-union request {
-	struct nlmsghdr hdr;
-	char bytes[REQUEST_MAX];
-};
-
 struct dummy {
-	int fd;
+	struct nl_sync *nl;
 	struct nl_link link; /* of the last answer that was one */
-	union {
-		struct nlmsghdr hdr;
-		char bytes[ANSWER_MAX];
-	} in;
 };
 
-static int open_socket(void)
+static int on_part(const struct nlmsghdr *msg, void *arg)
 {
-	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	CLEANUP(close_fd) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct dummy *d = arg;
 
-	return fd < 0 || connect(fd, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ? -errno : TAKE_FD(fd);
+	(void)nl_link_decode(msg, &d->link); /* anything else leaves it as it was */
+	return 0;
 }
 
-/* Sends, and reads until the end of the answer. */
 static int ask(struct dummy *d, struct nlmsghdr *msg)
 {
-	msg->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	msg->nlmsg_seq = 1; /* one at a time, on a socket of our own */
-	if (send(d->fd, msg, msg->nlmsg_len, 0) < 0)
-		return -errno;
-	for (;;) {
-		ssize_t n = recv(d->fd, &d->in, sizeof(d->in), 0);
-		const struct nlmsghdr *h;
-		size_t at = 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		while ((h = nl_next(&d->in, (size_t)n, &at))) {
-			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
-
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return mnl_nlmsg_get_payload_len(h) < sizeof(*e) ? -EBADMSG : e->error;
-			(void)nl_link_decode(h, &d->link); /* anything else leaves it as it was */
-		}
-	}
+	return nl_sync_ask(d->nl, msg, on_part, d, NULL);
 }
 
-static struct ifinfomsg *put_link(union request *q, uint16_t type, uint16_t flags)
+static struct ifinfomsg *put_link(union nl_buf *q, uint16_t type, uint16_t flags)
 {
 	memset(q, 0, sizeof(*q));
 	mnl_nlmsg_put_header(q);
@@ -88,7 +56,7 @@ static bool is_kind(const char *kind)
 /* -ENODEV if there is none; -EEXIST if it is not ours. */
 static int find(struct dummy *d, const char *name, const char *alias)
 {
-	union request q;
+	union nl_buf q;
 	int r;
 
 	memset(&d->link, 0, sizeof(d->link));
@@ -102,7 +70,7 @@ static int find(struct dummy *d, const char *name, const char *alias)
 
 static int add_link(struct dummy *d, const char *name, const char *kind)
 {
-	union request q;
+	union nl_buf q;
 	struct nlattr *info;
 
 	(void)put_link(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
@@ -116,7 +84,7 @@ static int add_link(struct dummy *d, const char *name, const char *kind)
 /* The alias says whose it is; no address of its own making, nobody is on the other side. */
 static int mark_link_as(struct dummy *d, const char *name, const char *alias, bool has_ipv6)
 {
-	union request q;
+	union nl_buf q;
 	struct nlattr *spec, *v6;
 
 	(void)put_link(&q, RTM_NEWLINK, 0);
@@ -142,7 +110,7 @@ static int mark_link(struct dummy *d, const char *name, const char *alias)
 /* After that: with it the kernel would make an address at once. */
 static int set_up(struct dummy *d, const char *name)
 {
-	union request q;
+	union nl_buf q;
 	struct ifinfomsg *ifi = put_link(&q, RTM_NEWLINK, 0);
 
 	ifi->ifi_flags = ifi->ifi_change = IFF_UP | IFF_NOARP;
@@ -152,7 +120,7 @@ static int set_up(struct dummy *d, const char *name)
 
 static int add_address(struct dummy *d, int ifindex, const struct ip *ip)
 {
-	union request q = {.hdr = {0}};
+	union nl_buf q = {.hdr = {0}};
 	struct ifaddrmsg *ifa;
 	int r;
 
@@ -172,7 +140,7 @@ static int add_address(struct dummy *d, int ifindex, const struct ip *ip)
 
 static int del_link(struct dummy *d, int ifindex)
 {
-	union request q;
+	union nl_buf q;
 
 	put_link(&q, RTM_DELLINK, 0)->ifi_index = ifindex;
 	return ask(d, &q.hdr);
@@ -183,31 +151,46 @@ static bool is_name(const char *name)
 	return name[0] && strlen(name) < IFNAMSIZ;
 }
 
-int nl_dummy_make(const char *name, const char *alias, const struct ip *ip, int *ret_ifindex)
+static int make(struct dummy *d, const char *name, const char *alias, const struct ip *ip)
 {
-	struct dummy d = {.fd = is_name(name) ? open_socket() : -EINVAL};
-	int r = d.fd, made = 0;
+	bool is_made = false;
+	int r = find(d, name, alias);
 
-	if (r < 0)
-		return r;
-	r = find(&d, name, alias);
 	if (r == -ENODEV) {
 		r = -EOPNOTSUPP;
 		for (size_t i = 0; r == -EOPNOTSUPP && i < ARRAY_LEN(kinds); i++)
-			r = add_link(&d, name, kinds[i]);
-		made = r == 0;
+			r = add_link(d, name, kinds[i]);
+		is_made = r == 0;
 		if (r == 0)
-			r = mark_link(&d, name, alias);
+			r = mark_link(d, name, alias);
 		if (r == 0)
-			r = find(&d, name, alias);
+			r = find(d, name, alias);
 	}
 	if (r == 0)
-		r = set_up(&d, name); /* somebody may have set it down */
+		r = set_up(d, name); /* somebody may have set it down */
 	if (r == 0)
-		r = add_address(&d, d.link.ifindex, ip);
-	if (r < 0 && made && find(&d, name, alias) != -ENODEV)
-		(void)del_link(&d, d.link.ifindex); /* the first failure is what counts */
-	(void)close(d.fd); /* nothing is buffered */
+		r = add_address(d, d->link.ifindex, ip);
+	if (r < 0 && is_made && find(d, name, alias) != -ENODEV)
+		(void)del_link(d, d->link.ifindex); /* the first failure is what counts */
+	return r;
+}
+
+int nl_dummy_make(const char *name, const char *alias, const struct ip *ip, int *ret_ifindex)
+{
+	struct dummy d = {.nl = NULL};
+	int r;
+
+	if (priv_is_split()) {
+		struct priv_answer a = {.out = NULL};
+
+		r = priv_call(PRIV_NL_DUMMY_MAKE, NULL, 0, -1, &a);
+		*ret_ifindex = (int)a.value;
+		return r;
+	}
+	r = is_name(name) ? nl_sync_new(NETLINK_ROUTE, &d.nl) : -EINVAL;
+	if (r == 0)
+		r = make(&d, name, alias, ip);
+	nl_sync_free(d.nl);
 	if (r == 0)
 		*ret_ifindex = d.link.ifindex;
 	return r;
@@ -215,14 +198,16 @@ int nl_dummy_make(const char *name, const char *alias, const struct ip *ip, int 
 
 int nl_dummy_remove(const char *name, const char *alias)
 {
-	struct dummy d = {.fd = is_name(name) ? open_socket() : -EINVAL};
-	int r = d.fd;
+	struct dummy d = {.nl = NULL};
+	int r;
 
-	if (r < 0)
-		return r;
-	r = find(&d, name, alias);
+	if (priv_is_split())
+		return priv_ask(PRIV_NL_DUMMY_REMOVE, NULL, 0, NULL, 0, NULL);
+	r = is_name(name) ? nl_sync_new(NETLINK_ROUTE, &d.nl) : -EINVAL;
+	if (r == 0)
+		r = find(&d, name, alias);
 	if (r == 0)
 		r = del_link(&d, d.link.ifindex);
-	(void)close(d.fd); /* as above */
+	nl_sync_free(d.nl);
 	return r == -ENODEV || r == -EEXIST ? 0 : r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A device that only holds an address, for those who want a link to talk about. The kernel answers each request
- * within the call, so nothing waits; for starting and stopping only.
+ * within the call, so nothing waits; for starting and stopping only. A process without the rights (priv.h) has the one
+ * device made that the other one knows.
  */
 #pragma once
 

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "base/str.h"
 #include "netlink/nl_attr.h"
+#include "netlink/nl_private.h"
 
 /* The flags whose change is news; IFF_PROMISC and the like come and go with tcpdump. */
 enum { LINK_FLAGS_STATE = IFF_UP | IFF_RUNNING | IFF_LOOPBACK | IFF_NOARP };
@@ -328,77 +329,97 @@ static void put_geneve(struct nlmsghdr *h, uint16_t port)
 	mnl_attr_put_u8(h, IFLA_GENEVE_UDP_ZERO_CSUM6_RX, 1);
 }
 
-int nl_link_add_tunnel(struct nl *nl, const struct nl_tunnel *t, const struct nl_reply *reply)
+int nl_link_put_get(union nl_buf *b, int ifindex)
 {
-	union nl_buf b;
+	if (ifindex <= 0)
+		return -EINVAL;
+	put_link(b, RTM_GETLINK, 0)->ifi_index = ifindex;
+	return 0;
+}
+
+int nl_link_put_tunnel(union nl_buf *b, const struct nl_tunnel *t)
+{
 	struct ifinfomsg *ifi;
 	struct nlattr *info, *data;
 	uint8_t mac[6];
 
-	if (!is_name(t->name) || t->kind == NL_TUNNEL_NONE || t->port == 0)
+	if (!is_name(t->name) || (t->kind != NL_TUNNEL_VXLAN && t->kind != NL_TUNNEL_GENEVE) || t->port == 0)
 		return -EINVAL;
 	rng_bytes(mac, sizeof(mac));
 	mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02); /* unicast, locally administered */
-	ifi = put_link(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	ifi = put_link(b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 	ifi->ifi_flags = IFF_NOARP;
 	ifi->ifi_change = IFF_NOARP;
-	mnl_attr_put_strz(&b.hdr, IFLA_IFNAME, t->name);
-	mnl_attr_put(&b.hdr, IFLA_ADDRESS, sizeof(mac), mac);
+	mnl_attr_put_strz(&b->hdr, IFLA_IFNAME, t->name);
+	mnl_attr_put(&b->hdr, IFLA_ADDRESS, sizeof(mac), mac);
 	if (t->mtu)
-		mnl_attr_put_u32(&b.hdr, IFLA_MTU, t->mtu);
-	info = mnl_attr_nest_start(&b.hdr, IFLA_LINKINFO);
-	mnl_attr_put_strz(&b.hdr, IFLA_INFO_KIND, nl_tunnel_kind_str(t->kind));
-	data = mnl_attr_nest_start(&b.hdr, IFLA_INFO_DATA);
+		mnl_attr_put_u32(&b->hdr, IFLA_MTU, t->mtu);
+	info = mnl_attr_nest_start(&b->hdr, IFLA_LINKINFO);
+	mnl_attr_put_strz(&b->hdr, IFLA_INFO_KIND, nl_tunnel_kind_str(t->kind));
+	data = mnl_attr_nest_start(&b->hdr, IFLA_INFO_DATA);
 	if (t->kind == NL_TUNNEL_VXLAN)
-		put_vxlan(&b.hdr, t->port);
+		put_vxlan(&b->hdr, t->port);
 	else
-		put_geneve(&b.hdr, t->port);
-	mnl_attr_nest_end(&b.hdr, data);
-	mnl_attr_nest_end(&b.hdr, info);
-	return nl_request(nl, &b.hdr, reply);
+		put_geneve(&b->hdr, t->port);
+	mnl_attr_nest_end(&b->hdr, data);
+	mnl_attr_nest_end(&b->hdr, info);
+	return 0;
 }
 
-int nl_link_del(struct nl *nl, int ifindex, const struct nl_reply *reply)
+int nl_link_put_del(union nl_buf *b, int ifindex)
 {
-	union nl_buf b;
-
-	put_link(&b, RTM_DELLINK, 0)->ifi_index = ifindex;
-	return nl_request(nl, &b.hdr, reply);
+	if (ifindex <= 0)
+		return -EINVAL;
+	put_link(b, RTM_DELLINK, 0)->ifi_index = ifindex;
+	return 0;
 }
 
-int nl_link_change(struct nl *nl, const struct nl_link_set *s, const struct nl_reply *reply)
+int nl_link_put_set(union nl_buf *b, const struct nl_link_set *s)
 {
-	union nl_buf b;
-	struct ifinfomsg *ifi = put_link(&b, RTM_NEWLINK, 0);
+	struct ifinfomsg *ifi = put_link(b, RTM_NEWLINK, 0);
 	struct nlattr *spec, *family, *conf;
 
+	if (s->ifindex <= 0 || strnlen(s->alias, sizeof(s->alias)) == sizeof(s->alias))
+		return -EINVAL;
 	ifi->ifi_index = s->ifindex;
 	if (s->set_up) {
 		ifi->ifi_change = IFF_UP;
 		ifi->ifi_flags = s->is_up ? IFF_UP : 0;
 	}
 	if (s->mtu)
-		mnl_attr_put_u32(&b.hdr, IFLA_MTU, s->mtu);
-	if (s->alias) {
-		if (strlen(s->alias) >= NL_ALIAS_MAX)
-			return -EINVAL;
-		mnl_attr_put_str(&b.hdr, IFLA_IFALIAS, s->alias);
-	}
+		mnl_attr_put_u32(&b->hdr, IFLA_MTU, s->mtu);
+	if (s->alias[0])
+		mnl_attr_put_str(&b->hdr, IFLA_IFALIAS, s->alias);
 	if (s->set_rp_filter_loose || s->set_no_ipv6_autoconf) {
-		spec = mnl_attr_nest_start(&b.hdr, IFLA_AF_SPEC);
+		spec = mnl_attr_nest_start(&b->hdr, IFLA_AF_SPEC);
 		if (s->set_rp_filter_loose) {
-			family = mnl_attr_nest_start(&b.hdr, AF_INET);
-			conf = mnl_attr_nest_start(&b.hdr, IFLA_INET_CONF);
-			mnl_attr_put_u32(&b.hdr, IPV4_DEVCONF_RP_FILTER, 2);
-			mnl_attr_nest_end(&b.hdr, conf);
-			mnl_attr_nest_end(&b.hdr, family);
+			family = mnl_attr_nest_start(&b->hdr, AF_INET);
+			conf = mnl_attr_nest_start(&b->hdr, IFLA_INET_CONF);
+			mnl_attr_put_u32(&b->hdr, IPV4_DEVCONF_RP_FILTER, 2);
+			mnl_attr_nest_end(&b->hdr, conf);
+			mnl_attr_nest_end(&b->hdr, family);
 		}
 		if (s->set_no_ipv6_autoconf) {
-			family = mnl_attr_nest_start(&b.hdr, AF_INET6);
-			mnl_attr_put_u8(&b.hdr, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-			mnl_attr_nest_end(&b.hdr, family);
+			family = mnl_attr_nest_start(&b->hdr, AF_INET6);
+			mnl_attr_put_u8(&b->hdr, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+			mnl_attr_nest_end(&b->hdr, family);
 		}
-		mnl_attr_nest_end(&b.hdr, spec);
+		mnl_attr_nest_end(&b->hdr, spec);
 	}
-	return nl_request(nl, &b.hdr, reply);
+	return 0;
+}
+
+int nl_link_add_tunnel(struct nl *nl, const struct nl_tunnel *t, const struct nl_reply *reply)
+{
+	return nl_change_request(nl, &(struct nl_change){.kind = NL_CHANGE_TUNNEL_ADD, .tunnel = *t}, reply);
+}
+
+int nl_link_del(struct nl *nl, int ifindex, const struct nl_reply *reply)
+{
+	return nl_change_request(nl, &(struct nl_change){.kind = NL_CHANGE_LINK_DEL, .ifindex = ifindex}, reply);
+}
+
+int nl_link_change(struct nl *nl, const struct nl_link_set *s, const struct nl_reply *reply)
+{
+	return nl_change_request(nl, &(struct nl_change){.kind = NL_CHANGE_LINK_SET, .link = *s}, reply);
 }

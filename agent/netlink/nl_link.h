@@ -102,7 +102,7 @@ struct nl_link_set {
 	int ifindex;
 	bool set_up, is_up;
 	uint32_t mtu;	   /* 0 = keep */
-	const char *alias; /* NULL = keep */
+	char alias[NL_ALIAS_MAX]; /* empty = keep */
 	/*
 	 * Loose reverse path filter (2) by netlink, not through /proc/sys, which the sandbox keeps read-only.
 	 * The kernel takes the larger of this and conf/all, so 0 would not switch a strict conf/all off.

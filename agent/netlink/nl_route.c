@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "netlink/nl_attr.h"
+#include "netlink/nl_private.h"
 
 int nl_route_decode(const struct nlmsghdr *msg, struct nl_route *ret)
 {
@@ -69,17 +70,18 @@ static struct rtmsg *put_route(union nl_buf *b, uint16_t type, uint16_t flags, i
 	return rtm;
 }
 
-static int change(struct nl *nl, uint16_t type, uint16_t flags, const struct nl_route *x, const struct nl_reply *reply)
+int nl_route_put(union nl_buf *b, enum nl_change_kind kind, const struct nl_route *x)
 {
+	uint16_t type = kind == NL_CHANGE_ROUTE_DEL ? RTM_DELROUTE : RTM_NEWROUTE;
+	uint16_t flags = type == RTM_DELROUTE ? 0 : kind == NL_CHANGE_ROUTE_ADD ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_CREATE | NLM_F_REPLACE;
 	int family = x->dst.ip.family;
-	union nl_buf b;
 	struct rtmsg *rtm;
 	struct nlattr *metrics;
 
 	if ((family != AF_INET && family != AF_INET6) || x->dst.len > ip_bits(&x->dst.ip) ||
 	    (x->via.family && x->via.family != family) || (x->src.family && x->src.family != family))
 		return -EINVAL;
-	rtm = put_route(&b, type, flags, family);
+	rtm = put_route(b, type, flags, family);
 	rtm->rtm_dst_len = x->dst.len;
 	rtm->rtm_table = RT_TABLE_MAIN;
 	rtm->rtm_protocol = NL_RTPROT_MESH;
@@ -89,34 +91,39 @@ static int change(struct nl *nl, uint16_t type, uint16_t flags, const struct nl_
 	} else {
 		rtm->rtm_scope = RT_SCOPE_NOWHERE; /* any */
 	}
-	put_ip(&b.hdr, RTA_DST, &x->dst.ip);
-	put_ip(&b.hdr, RTA_GATEWAY, &x->via);
+	put_ip(&b->hdr, RTA_DST, &x->dst.ip);
+	put_ip(&b->hdr, RTA_GATEWAY, &x->via);
 	if (type == RTM_NEWROUTE)
-		put_ip(&b.hdr, RTA_PREFSRC, &x->src);
+		put_ip(&b->hdr, RTA_PREFSRC, &x->src);
 	if (x->oif)
-		mnl_attr_put_u32(&b.hdr, RTA_OIF, (uint32_t)x->oif);
-	mnl_attr_put_u32(&b.hdr, RTA_PRIORITY, type == RTM_NEWROUTE ? nl_route_metric(family) : x->metric);
+		mnl_attr_put_u32(&b->hdr, RTA_OIF, (uint32_t)x->oif);
+	mnl_attr_put_u32(&b->hdr, RTA_PRIORITY, type == RTM_NEWROUTE ? nl_route_metric(family) : x->metric);
 	if (x->mtu && type == RTM_NEWROUTE) {
-		metrics = mnl_attr_nest_start(&b.hdr, RTA_METRICS);
-		mnl_attr_put_u32(&b.hdr, RTAX_MTU, x->mtu);
-		mnl_attr_nest_end(&b.hdr, metrics);
+		metrics = mnl_attr_nest_start(&b->hdr, RTA_METRICS);
+		mnl_attr_put_u32(&b->hdr, RTAX_MTU, x->mtu);
+		mnl_attr_nest_end(&b->hdr, metrics);
 	}
-	return nl_request(nl, &b.hdr, reply);
+	return 0;
+}
+
+static int change(struct nl *nl, enum nl_change_kind kind, const struct nl_route *r, const struct nl_reply *reply)
+{
+	return nl_change_request(nl, &(struct nl_change){.kind = kind, .route = *r}, reply);
 }
 
 int nl_route_add(struct nl *nl, const struct nl_route *r, const struct nl_reply *reply)
 {
-	return change(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, r, reply);
+	return change(nl, NL_CHANGE_ROUTE_ADD, r, reply);
 }
 
 int nl_route_replace(struct nl *nl, const struct nl_route *r, const struct nl_reply *reply)
 {
-	return change(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, r, reply);
+	return change(nl, NL_CHANGE_ROUTE_REPLACE, r, reply);
 }
 
 int nl_route_del(struct nl *nl, const struct nl_route *r, const struct nl_reply *reply)
 {
-	return change(nl, RTM_DELROUTE, 0, r, reply);
+	return change(nl, NL_CHANGE_ROUTE_DEL, r, reply);
 }
 
 int nl_route_dump(struct nl *nl, int family, const struct nl_reply *reply)

@@ -19,30 +19,38 @@
 static const uint32_t connected_states = 1U << TCP_ESTABLISHED | 1U << TCP_SYN_SENT | 1U << TCP_FIN_WAIT1 |
 					 1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK | 1U << TCP_CLOSING;
 
+int nl_sock_of(uint8_t family, const struct inet_diag_sockid *id, struct nl_sock *ret)
+{
+	uint8_t src[16], dst[16];
+
+	if (family != AF_INET && family != AF_INET6)
+		return -EINVAL;
+	memcpy(src, id->idiag_src, sizeof(src));
+	memcpy(dst, id->idiag_dst, sizeof(dst));
+	*ret = (struct nl_sock){
+		.local = family == AF_INET ? ip_from_bytes(AF_INET, src) : ip_unmapped(src),
+		.remote = family == AF_INET ? ip_from_bytes(AF_INET, dst) : ip_unmapped(dst),
+		.local_port = ntohs(id->idiag_sport),
+		.remote_port = ntohs(id->idiag_dport),
+		.cookie = (uint64_t)id->idiag_cookie[1] << 32 | id->idiag_cookie[0],
+		.family = family,
+		.id = *id,
+	};
+	return 0;
+}
+
 int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret)
 {
 	const struct inet_diag_msg *d = mnl_nlmsg_get_payload(msg);
-	uint8_t src[16], dst[16];
 
 	if (msg->nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return -ENOMSG;
 	if (mnl_nlmsg_get_payload_len(msg) < sizeof(*d))
 		return -EBADMSG;
-	if (d->idiag_family != AF_INET && d->idiag_family != AF_INET6)
+	if (nl_sock_of(d->idiag_family, &d->id, ret) < 0)
 		return -ENOMSG;
-	memcpy(src, d->id.idiag_src, sizeof(src));
-	memcpy(dst, d->id.idiag_dst, sizeof(dst));
-	*ret = (struct nl_sock){
-		.local_port = ntohs(d->id.idiag_sport),
-		.remote_port = ntohs(d->id.idiag_dport),
-		.cookie = (uint64_t)d->id.idiag_cookie[1] << 32 | d->id.idiag_cookie[0],
-		.family = d->idiag_family,
-		.state = d->idiag_state,
-		.is_closed = d->idiag_inode == 0,
-		.id = d->id,
-	};
-	ret->local = d->idiag_family == AF_INET ? ip_from_bytes(AF_INET, src) : ip_unmapped(src);
-	ret->remote = d->idiag_family == AF_INET ? ip_from_bytes(AF_INET, dst) : ip_unmapped(dst);
+	ret->state = d->idiag_state;
+	ret->is_closed = d->idiag_inode == 0;
 	return 0;
 }
 
@@ -93,13 +101,19 @@ int nl_sock_dump(struct nl *nl, uint8_t family, uint8_t proto, const struct ip *
 	return nl_request(nl, &b.hdr, reply);
 }
 
+int nl_sock_put_destroy(union nl_buf *b, uint8_t family, uint8_t proto, const struct inet_diag_sockid *id)
+{
+	if ((family != AF_INET && family != AF_INET6) || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
+		return -EINVAL;
+	put_request(b, SOCK_DESTROY, 0, family, proto)->id = *id;
+	return 0;
+}
+
 int nl_sock_destroy(struct nl *nl, const struct nl_sock *s, uint8_t proto, const struct nl_reply *reply)
 {
-	union nl_buf b;
-	struct inet_diag_req_v2 *req = put_request(&b, SOCK_DESTROY, 0, s->family, proto);
+	const struct nl_change c = {.kind = NL_CHANGE_SOCK_DESTROY, .sock = {.family = s->family, .proto = proto, .id = s->id}};
 
-	req->id = s->id;
-	return nl_request(nl, &b.hdr, reply);
+	return nl_change_request(nl, &c, reply);
 }
 
 /* One datagram of a dump: 1 at its end, 0 if there is more. */

@@ -22,6 +22,9 @@ struct nl_sock {
 /* Decodes one part of a dump. 0; -ENOMSG for messages of another kind or family; -EBADMSG. */
 int nl_sock_decode(const struct nlmsghdr *msg, struct nl_sock *ret);
 
+/* What the id of a socket says of it: all but its state, and whether it is closed. -EINVAL for another family. */
+int nl_sock_of(uint8_t family, const struct inet_diag_sockid *id, struct nl_sock *ret);
+
 /*
  * Dumps the connected sockets of a family (AF_INET, AF_INET6) and protocol (IPPROTO_TCP, IPPROTO_UDP); with
  * `remote`, which may be NULL, only those whose peer is this address and port. Sockets of AF_INET6 that talk to

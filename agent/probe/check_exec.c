@@ -53,8 +53,14 @@ static void run(char *const *argv, int in, int out)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* likewise */
 	(void)sigaction(SIGPIPE, &usual, NULL); /* ignored by the daemon, which execve() would pass on */
 	if (setsid() < 0 || chdir("/") < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 || dup2(in, STDIN_FILENO) < 0 ||
-	    dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || !drop_rights())
+	    dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
 		_exit(NOT_STARTED);
+	if (!drop_rights()) {
+		static const char why[] = "the daemon runs as root and not by its unit: it starts no commands";
+
+		(void)!write(STDERR_FILENO, why, sizeof(why) - 1); /* then the number has to do */
+		_exit(NOT_STARTED);
+	}
 #ifdef SYS_close_range
 	(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* what was handed to us; ours close by themselves */
 #endif

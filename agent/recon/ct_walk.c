@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recon/ct_walk.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/macro.h"
+#include "bpf/bpf_call.h"
 #include "bpf/bpf_config.h"
 
-enum {
-	STEP = 1024,
-	SLACK_S = 5, /* rather a flow too many than one too few */
-};
+enum { SLACK_S = 5 /* rather a flow too many than one too few */ };
 
 struct ct_walk {
 	const struct bpfobj *obj;
@@ -20,14 +15,14 @@ struct ct_walk {
 	struct ct_walk_callbacks cb;
 	struct source *step;
 	unsigned map; /* 0 = IPv4, 1 = IPv6 */
-	bool is_running, is_first;
+	bool is_running;
 	uint64_t now; /* ticks, when it began */
-	uint32_t token; /* the kernel's place in the map */
+	struct bpfcall_cursor at;
 	union {
-		struct mesh_ct4_key v4[STEP];
-		struct mesh_ct6_key v6[STEP];
+		struct mesh_ct4_key v4[BPFCALL_READ_BYTES / sizeof(struct mesh_ct4_key)];
+		struct mesh_ct6_key v6[BPFCALL_READ_BYTES / sizeof(struct mesh_ct6_key)];
 	} keys;
-	struct mesh_ct values[STEP];
+	struct mesh_ct values[BPFCALL_READ_BYTES / sizeof(struct mesh_ct)];
 };
 
 static void end(struct ct_walk *w, int r)
@@ -51,23 +46,21 @@ static void look_at(struct ct_walk *w, uint32_t i)
 static void on_step(void *arg)
 {
 	struct ct_walk *w = arg;
-	int fd = bpfobj_map_fd(w->obj, w->map == 0 ? BPFOBJ_CT4 : BPFOBJ_CT6), r;
-	uint32_t n = STEP;
+	uint32_t n;
+	int r = bpfcall_read(w->obj, w->map == 0 ? BPFOBJ_CT4 : BPFOBJ_CT6, &w->at, &w->keys, w->values, &n);
 
-	r = bpf_map_lookup_batch(fd, w->is_first ? NULL : &w->token, &w->token, &w->keys, w->values, &n, NULL);
-	if (r < 0 && r != -ENOENT) {
+	if (r < 0) {
 		end(w, r);
 		return;
 	}
 	for (uint32_t i = 0; i < n; i++)
 		look_at(w, i);
-	w->is_first = false;
-	if (r == -ENOENT) { /* the end of this map */
+	if (w->at.is_end) {
 		if (w->map++ == 1) {
 			end(w, 0);
 			return;
 		}
-		w->is_first = true;
+		w->at = (struct bpfcall_cursor){0};
 	}
 	r = source_trigger(w->step);
 	if (r < 0)
@@ -106,7 +99,8 @@ int ct_walk_start(struct ct_walk *w)
 
 	if (w->is_running || r < 0)
 		return r;
-	w->is_running = w->is_first = true;
+	w->is_running = true;
+	w->at = (struct bpfcall_cursor){0};
 	w->map = 0;
 	w->now = bpfconfig_ticks_now(w->ticks_per_s);
 	return 0;

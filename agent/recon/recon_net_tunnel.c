@@ -113,10 +113,10 @@ static bool needs_settings(const struct recon_net *n, const struct nl_link *l, s
 	if (l->mtu != mtu)
 		ret->mtu = mtu;
 	if (!str_eq(l->alias, RECON_NET_ALIAS))
-		ret->alias = RECON_NET_ALIAS;
+		(void)snprintf(ret->alias, sizeof(ret->alias), "%s", RECON_NET_ALIAS); /* fits */
 	ret->set_rp_filter_loose = l->rp_filter >= 0 && l->rp_filter != 2;
 	ret->set_no_ipv6_autoconf = l->addr_gen_mode >= 0 && l->addr_gen_mode != IN6_ADDR_GEN_MODE_NONE;
-	return ret->mtu || ret->alias || ret->set_rp_filter_loose || ret->set_no_ipv6_autoconf;
+	return ret->mtu || ret->alias[0] || ret->set_rp_filter_loose || ret->set_no_ipv6_autoconf;
 }
 
 static void tell_tunnel(struct recon_net *n, int ifindex)

@@ -129,14 +129,13 @@ static void on_destroyed(int e, const struct err *why, void *arg)
 	}
 }
 
-/* True if the socket programs sent this socket there, for a service. */
-static bool is_translated(const struct recon_sock *r, const struct nl_sock *s, uint8_t proto)
+bool recon_sock_is_translated(const struct bpfobj *o, const struct nl_sock *s, uint8_t proto)
 {
 	struct mesh_sock_rev_key key = {.cookie = s->cookie, .port = htons(s->remote_port), .proto = proto};
 	struct mesh_sock_rev rev;
 
 	ip_mapped(&s->remote, key.addr);
-	return bpfmap_get(r->obj, BPFOBJ_SOCK_REV, &key, &rev) == 0 && rev.service_id != MESH_SVC_DNS;
+	return bpfmap_get(o, BPFOBJ_SOCK_REV, &key, &rev) == 0 && rev.service_id != MESH_SVC_DNS;
 }
 
 static int on_socket(const struct nlmsghdr *msg, uint8_t proto, struct recon_sock *r)
@@ -152,7 +151,7 @@ static int on_socket(const struct nlmsghdr *msg, uint8_t proto, struct recon_soc
 		return e == -ENOMSG ? 0 : e;
 	key = key_of(&s.remote, s.remote_port, proto);
 	HASH_FIND(hh, r->walked, &key, sizeof(key), t);
-	if (!t || s.is_closed || !is_translated(r, &s, proto))
+	if (!t || s.is_closed || !recon_sock_is_translated(r->obj, &s, proto))
 		return 0;
 	log_event(LOG_INFO, "service.vanished", "a connection is ended: the backend of its service has vanished",
 		  F_STR("backend", ip_str(&s.remote, text)), F_U64("port", s.remote_port));

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "bpf/bpf_map.h"
+#include "netlink/nl_sock.h"
 #include "service/service.h"
 
 struct loop;
@@ -47,3 +48,6 @@ struct recon_sock_stats {
 	bool is_unsupported; /* the kernel cannot end connections of others */
 };
 struct recon_sock_stats recon_sock_get_stats(const struct recon_sock *r);
+
+/* True if the socket programs sent this socket there, for a service. */
+bool recon_sock_is_translated(const struct bpfobj *o, const struct nl_sock *s, uint8_t proto);

@@ -13,13 +13,16 @@ now() { date +%s.%N; }
 endpoints=$(lab kubectl get --raw '/apis/cilium.io/v2/ciliumendpoints?limit=1' |
 	jq '(.items | length) + (.metadata.remainingItemCount // 0)')
 
-# report WHO PID STARTED: wall clock since STARTED, and what the process has used up to now
+# report WHO PID STARTED: wall clock since STARTED, and what the process and its children have used up to now. Memory that
+# two of them share since the one was started by the other counts twice.
 report() {
+	local files=() p
+	for p in "$2" $(pgrep -P "$2"); do files+=("/proc/$p/stat" "/proc/$p/status"); done
 	awk -v who="$1" -v wall="$(echo "$(now) $3" | awk '{print $1 - $2}')" -v n="$endpoints" -v hz="$(getconf CLK_TCK)" '
-		FILENAME ~ /stat$/ { cpu = ($14 + $15) / hz; user = $14 / hz }
-		/^VmRSS:/ { rss = $2 } /^RssAnon:/ { anon = $2 } /^VmHWM:/ { peak = $2 }
+		FILENAME ~ /stat$/ { sub(/.*\)/, "x x"); cpu += ($14 + $15) / hz; user += $14 / hz }
+		/^VmRSS:/ { rss += $2 } /^RssAnon:/ { anon += $2 } /^VmHWM:/ { peak += $2 }
 		END { printf "{\"who\": \"%s\", \"endpoints\": %d, \"wall_s\": %.2f, \"cpu_s\": %.2f, \"user_s\": %.2f, \"rss_kib\": %d, \"private_kib\": %d, \"peak_kib\": %d}\n",
-			who, n, wall, cpu, user, rss, anon, peak }' "/proc/$2/stat" "/proc/$2/status"
+			who, n, wall, cpu, user, rss, anon, peak }' "${files[@]}"
 }
 
 pid_of() { pgrep -f "$1" | head -n 1; }

@@ -200,9 +200,21 @@ host_add() {
 	become "$1" "$T/bin/tests/netns/story_peer" serve 22 "SSH of $1" >"$T/log/$1-ssh" 2>&1 &
 }
 
+# as_by_unit NAME...: those daemons are run with what the unit gives: a user of its own, and four capabilities
+as_by_unit() {
+	local caps=+bpf,+net_admin,+perfmon,+net_bind_service name
+	for name; do
+		mkdir -p "$T/$name/state" "$T/$name/run" "/sys/fs/bpf/$name"
+		chown $UNIT_USER:$UNIT_USER "$T/$name/state" "$T/$name/run" "/sys/fs/bpf/$name"
+	done
+	chmod 755 "$T"
+	USER_OF_UNIT="setpriv --reuid=$UNIT_USER --regid=$UNIT_USER --clear-groups --inh-caps=-all,$caps --ambient-caps=$caps --bounding-set=-all,$caps"
+}
+UNIT_USER=64123 USER_OF_UNIT=
+
 # agent_start NAME: the daemon; its number is in $T/NAME/pid. UNDER is a command to run it, and mesh-join, with
 agent_start() {
-	become "$1" ${UNDER:-} "$T/bin/mesh-agentd" -c "$T/$1/agent.conf" >>"$T/log/$1-agent" 2>&1 &
+	become "$1" $USER_OF_UNIT ${UNDER:-} "$T/bin/mesh-agentd" -c "$T/$1/agent.conf" >>"$T/log/$1-agent" 2>&1 &
 	echo $! >"$T/$1/pid"
 }
 agent_kill() { # name, signal

@@ -222,6 +222,23 @@ events() {
 	is "each once" 0 "$(api GET "$EVENTS" | jq '[.items[] | select(.series)] | length')"
 }
 
+# who holds the rights, and what is left without either
+rights() { awk '/^(CapPrm|NoNewPrivs|Seccomp):/ { printf "%s ", $2 }' "/proc/$1/status"; }
+privileges() {
+	local daemon other
+	daemon=$(cat "$T/ahch-to/pid") other=$(pgrep -P "$(cat "$T/ahch-to/pid")" -f '^mesh-agentd: privileged')
+	is "the daemon has no capabilities, and a filter" "0000000000000000 1 2 " "$(rights "$daemon")"
+	is "the other process has four, and another filter" "000000c000001400 1 2 " "$(rights "$other")"
+	exits "one of them does not trace the other" 1 setpriv --reuid=$UNIT_USER --regid=$UNIT_USER --clear-groups cat "/proc/$other/environ"
+	kill -KILL "$other"
+	check "the daemon ends with it" wait_for 5 eval "! kill -0 $daemon 2>/dev/null"
+	is "it says why" 1 "$(grep -c 'agent.privileged: the process that writes to the kernel is gone' "$T/log/ahch-to-agent")"
+	check "what is in force stays" reaches crait 10.96.0.91 8000
+	wait "$daemon" 2>/dev/null
+	agent_start ahch-to
+	check "and both come back" wait_for 10 is_running ahch-to
+}
+
 draining() {
 	local drain
 	(host ahch-to drain >"$T/out" 2>&1) &
@@ -238,11 +255,12 @@ portal_manifests >"$T/manifests/portal.yaml"
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$T/bus
 : >"$T/units"
 "$T/bin/tests/netns/story_systemd" "$T/bus" "$T/units" >"$T/log/systemd" 2>&1 &
-chmod 755 "$T" # commands run as nobody
 cluster_start
+chmod 666 "$T/bus"
 pods_start
 host_add ahch-to $AHCHTO
 host_add crait $CRAIT
+as_by_unit ahch-to crait
 cat >>"$T/ahch-to/agent.conf" <<C
 named-ports = ( { name = "web"; port = 8443; } );
 health-probes = (
@@ -253,5 +271,5 @@ health-probes = (
 	  command = [ "/bin/sh", "-c", "[ -e $T/well ] || { echo all is lost; exit 1; }" ]; }
 );
 C
-for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events forwarding reloading restarts draining}; do $part; done
+for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events forwarding reloading restarts privileges draining}; do $part; done
 story_finish

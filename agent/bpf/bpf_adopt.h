@@ -11,14 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "bpf/bpf_config.h"
+#include "bpf/bpf_obj.h"
 
 /* True if another version that is pinned has a policy in force. */
-bool recon_adopt_is_in_force(const struct bpfobj *o);
+bool bpfadopt_is_in_force(const struct bpfobj *o);
 
 /*
  * Copies the flows of every version that is pinned next to ours; entries that are there stay. Does nothing where pin
- * directories are not called v<number>. Some microseconds for each flow. *ret_n, also on failure, is how many were
- * entered. 0; -ENOMEM; errno of opendir(3) and bpf(2).
+ * directories are not called v<number>. Some microseconds for each flow. `generation` is theirs from now on: one that
+ * is not in force lets each be judged anew. *ret_n, also on failure, is how many were entered. 0; -ENOMEM; errno of opendir(3) and bpf(2).
  */
-int recon_adopt_flows(const struct bpfobj *o, struct bpfconfig *c, size_t *ret_n);
+int bpfadopt_flows(const struct bpfobj *o, uint32_t generation, size_t *ret_n);

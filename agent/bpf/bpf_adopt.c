@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "recon/recon_adopt.h"
+#include "bpf/bpf_adopt.h"
 
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -11,12 +11,14 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "bpf/bpf_map.h"
+#include "bpf/bpf_private.h"
+#include "bpf/bpf_remote.h"
 
 enum { BATCH = 512, VALUE_MAX = 256 };
 
 struct adoption {
 	const struct bpfobj *obj;
-	uint32_t generation; /* none that is in force: each flow is judged anew */
+	uint32_t generation;
 	enum bpfobj_map map;
 	size_t key_size, value_size;
 	size_t n;
@@ -137,11 +139,14 @@ static int adopt_version(const char *dir, void *arg)
 	return r < 0 ? r : adopt_pinned(a, dir);
 }
 
-int recon_adopt_flows(const struct bpfobj *o, struct bpfconfig *c, size_t *ret_n)
+int bpfadopt_flows(const struct bpfobj *o, uint32_t generation, size_t *ret_n)
 {
-	struct adoption a = {.obj = o, .generation = bpfconfig_generation(c) - 1};
-	int r = each_other(o, adopt_version, &a);
+	struct adoption a = {.obj = o, .generation = generation};
+	int r;
 
+	if (o->is_remote)
+		return bpfremote_adopt(generation, ret_n);
+	r = each_other(o, adopt_version, &a);
 	*ret_n = a.n;
 	return r;
 }
@@ -168,10 +173,12 @@ static int look_at_version(const char *dir, void *arg)
 	return 0;
 }
 
-bool recon_adopt_is_in_force(const struct bpfobj *o)
+bool bpfadopt_is_in_force(const struct bpfobj *o)
 {
 	bool is_in_force = false;
 
+	if (o->is_remote)
+		return bpfremote_others_in_force();
 	(void)each_other(o, look_at_version, &is_in_force); /* what cannot be read is not in force */
 	return is_in_force;
 }

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "priv/priv_filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH AUDIT_ARCH_AARCH64
+#elif defined(__s390x__)
+#define ARCH AUDIT_ARCH_S390X
+#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define ARCH AUDIT_ARCH_PPC64LE
+#elif defined(__riscv) && __riscv_xlen == 64
+#define ARCH AUDIT_ARCH_RISCV64
+#endif
+
+/* By rising age of the headers and falling age of the architecture some are not known. */
+static const unsigned denied[] = {
+	SYS_bpf, SYS_perf_event_open, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_unshare, SYS_setns,
+	SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_add_key, SYS_keyctl, SYS_request_key, SYS_init_module,
+	SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct, SYS_quotactl,
+	SYS_syslog, SYS_personality, SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_sethostname,
+	SYS_setdomainname, SYS_open_by_handle_at, SYS_fanotify_init, SYS_mknodat, SYS_vhangup,
+#ifdef SYS_mknod
+	SYS_mknod,
+#endif
+#ifdef SYS_kexec_file_load
+	SYS_kexec_file_load,
+#endif
+#ifdef SYS_userfaultfd
+	SYS_userfaultfd,
+#endif
+#ifdef SYS_iopl
+	SYS_iopl, SYS_ioperm, SYS_modify_ldt,
+#endif
+#ifdef SYS_io_uring_setup
+	SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
+#endif
+#ifdef SYS_fsopen
+	SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_open_tree, SYS_move_mount,
+#endif
+#ifdef SYS_mount_setattr
+	SYS_mount_setattr,
+#endif
+#ifdef SYS_pidfd_getfd
+	SYS_pidfd_getfd,
+#endif
+};
+
+static const unsigned allowed[] = {
+	/* the channel, maps and programs, routes and links */
+	SYS_recvmsg, SYS_sendmsg, SYS_bpf, SYS_bind, SYS_connect, SYS_sendto, SYS_recvfrom, SYS_getsockname, SYS_setsockopt,
+	SYS_getsockopt, SYS_ioctl,
+	/* pins, and what the kernel tells of itself in files */
+	SYS_openat, SYS_close, SYS_read, SYS_pread64, SYS_lseek, SYS_getdents64, SYS_unlinkat, SYS_mkdirat, SYS_fstat,
+	SYS_newfstatat, SYS_statfs, SYS_fstatfs, SYS_readlinkat, SYS_faccessat, SYS_fcntl, SYS_dup, SYS_dup3, SYS_uname,
+	SYS_sysinfo, SYS_sched_getaffinity, SYS_prlimit64, SYS_getrlimit, SYS_setrlimit,
+	/* the C library */
+	SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_futex, SYS_getrandom, SYS_clock_gettime,
+	SYS_clock_getres, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_getpid, SYS_gettid, SYS_geteuid,
+	SYS_restart_syscall, SYS_write, SYS_writev, SYS_exit, SYS_exit_group,
+#ifdef SYS_statx
+	SYS_statx,
+#endif
+#ifdef SYS_open
+	SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_unlink, SYS_rmdir, SYS_mkdir, SYS_dup2,
+#endif
+};
+
+#ifdef ARCH
+
+enum {
+	AT_ARCH = offsetof(struct seccomp_data, arch),
+	AT_CALL = offsetof(struct seccomp_data, nr),
+	/* the low half of an argument */
+	AT_LOW = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : sizeof(uint32_t),
+	AT_DOMAIN = offsetof(struct seccomp_data, args[0]) + AT_LOW,
+	AT_PROTOCOL = offsetof(struct seccomp_data, args[2]) + AT_LOW,
+	X32 = 0x40000000, /* calls of the other calling convention of x86, with numbers of their own */
+	OTHER_PARTS = 24,
+};
+
+static const unsigned refuse = SECCOMP_RET_ERRNO | EPERM;
+
+struct program {
+	struct sock_filter v[ARRAY_LEN(allowed) * 2 + ARRAY_LEN(denied) * 2 + OTHER_PARTS];
+	unsigned short n;
+};
+
+static void add(struct program *p, struct sock_filter f)
+{
+	p->v[p->n++] = f;
+}
+
+static void add_load(struct program *p, unsigned offset)
+{
+	add(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset));
+}
+
+/* Ends with `action` if the loaded word is `value`. */
+static void add_case(struct program *p, unsigned value, unsigned action)
+{
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1));
+	add(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
+}
+
+/* socket(2): no families but ours, and of netlink only the two that we speak. */
+static void add_socket(struct program *p, bool has_unix)
+{
+	/* for any other call the rest is left out */
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 14));
+	add_load(p, AT_DOMAIN);
+	add_case(p, has_unix ? AF_UNIX : AF_INET, SECCOMP_RET_ALLOW);
+	add_case(p, AF_INET, SECCOMP_RET_ALLOW);
+	add_case(p, AF_INET6, SECCOMP_RET_ALLOW);
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 1, 0));
+	add(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT));
+	add_load(p, AT_PROTOCOL);
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NETLINK_ROUTE, 1, 0));
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NETLINK_SOCK_DIAG, 0, 1));
+	add(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+	add(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
+}
+
+static int install(const unsigned *calls, size_t n, unsigned action, unsigned otherwise, struct err *reterr)
+{
+	struct program p = {.n = 0};
+	struct sock_fprog prog = {.filter = p.v};
+
+	add_load(&p, AT_ARCH);
+	add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0));
+	add(&p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+	add_load(&p, AT_CALL);
+#ifdef __x86_64__
+	add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1));
+	add(&p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
+#endif
+	for (size_t i = 0; i < n; i++)
+		add_case(&p, calls[i], action);
+	add_socket(&p, otherwise == SECCOMP_RET_ALLOW);
+	add(&p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise));
+	prog.len = p.n;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
+		return err_set(reterr, errno, "cannot limit the system calls of the process: %s", err_name(errno));
+	return 0;
+}
+
+int priv_filter_unprivileged(struct err *reterr)
+{
+	return install(denied, ARRAY_LEN(denied), refuse, SECCOMP_RET_ALLOW, reterr);
+}
+
+int priv_filter_privileged(struct err *reterr)
+{
+	return install(allowed, ARRAY_LEN(allowed), SECCOMP_RET_ALLOW, refuse, reterr);
+}
+
+#else
+
+int priv_filter_unprivileged(struct err *reterr)
+{
+	(void)reterr;
+	return 0;
+}
+
+int priv_filter_privileged(struct err *reterr)
+{
+	(void)reterr;
+	return 0;
+}
+
+#endif
