@@ -158,9 +158,8 @@ static int start_ctl(struct agent *a, struct err *reterr)
 static void on_privileged_gone(uint32_t events, void *arg)
 {
 	(void)events;
-	log_event(LOG_ERR, "agent.privileged",
-		  "the process that writes to the kernel is gone: starting anew, what is in force stays");
-	loop_exit(((struct agent *)arg)->loop, 1);
+	(void)arg;
+	priv_gone();
 }
 
 static void on_released(void *arg)

@@ -29,10 +29,10 @@ int priv_fd(void)
 	return channel;
 }
 
-static _Noreturn void end(int r)
+void priv_gone(void)
 {
 	log_event(LOG_ERR, "agent.privileged",
-		  "the process that writes to the kernel is gone: starting anew, what is in force stays", F_ERRNO(r));
+		  "the process that writes to the kernel is gone: starting anew, what is in force stays");
 	_exit(1);
 }
 
@@ -54,7 +54,7 @@ int priv_call(enum priv_code code, const struct iovec *in, size_t n, int fd, str
 	if (r == -EBADMSG)
 		return -EPROTO;
 	if (r < 0)
-		end(r);
+		priv_gone();
 	ret->out_len = (size_t)r;
 	ret->value = head.value;
 	ret->err = head.err;

@@ -129,5 +129,7 @@ int priv_start(const struct priv_table *tables, size_t n, char **argv, const cha
  */
 int priv_drop(struct err *reterr);
 
-/* The descriptor to watch for the end of the other process (EPOLLHUP); -1 = there is none. */
+/* The descriptor to watch for the end of the other process (EPOLLHUP), and what to do then; -1 = there is none. */
 int priv_fd(void);
+/* Says that it is gone, and ends this process, as priv_call() does. */
+_Noreturn void priv_gone(void);
