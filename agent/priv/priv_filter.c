@@ -71,7 +71,7 @@ static const unsigned allowed[] = {
 	SYS_sysinfo, SYS_sched_getaffinity, SYS_prlimit64, SYS_getrlimit, SYS_setrlimit,
 	/* the C library */
 	SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_futex, SYS_getrandom, SYS_clock_gettime,
-	SYS_clock_getres, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_getpid, SYS_gettid, SYS_geteuid,
+	SYS_clock_getres, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_sigaltstack, SYS_getpid, SYS_gettid, SYS_geteuid,
 	SYS_restart_syscall, SYS_write, SYS_writev, SYS_exit, SYS_exit_group,
 #ifdef SYS_statx
 	SYS_statx,

@@ -353,8 +353,11 @@ int main(void)
 	bpfobj_free(open_obj(conf)); /* whether this machine can: skips else */
 	(void)fflush(stdout);
 	pid = fork();
-	if (pid == 0)
-		return without_rights(conf, group);
+	if (pid == 0) {
+		status = without_rights(conf, group);
+		(void)fflush(stdout);
+		_exit(status); /* who looks for leaks traces, which is one of the rights */
+	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(rmdir(group), 0);
 	lab_close(&lab);
