@@ -294,6 +294,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/keeping.c agent/agentd/keeping.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/migrating.c agent/agentd/migrating.h \
+	agent/agentd/migrating_hand.c agent/agentd/migrating_private.h agent/agentd/migrating_store.c \
 	agent/agentd/migrating_watch.c agent/agentd/migrating_watch.h \
 	agent/agentd/names.c \
 	agent/agentd/own_address.c agent/agentd/own_address.h \
@@ -346,7 +347,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_forward.c \
 	agent/cli/cmd_leave.c \
 	agent/cli/cmd_map.c \
-	agent/cli/cmd_migrate.c \
+	agent/cli/cmd_migrate.c agent/cli/migrate_follow.c agent/cli/migrate_follow.h agent/cli/migrate_text.c agent/cli/migrate_text.h \
 	agent/cli/cmd_monitor.c \
 	agent/cli/cmd_node.c \
 	agent/cli/cmd_policy.c agent/cli/cmd_policy.h \
