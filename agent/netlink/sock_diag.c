@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/macro.h"
+#include "netlink/nl_sock.h"
 
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
@@ -68,7 +69,7 @@ static void request_build(struct request *q, const struct sock_pair *pair, bool 
 /* The kernel looks for who would get a packet, so the socket must be checked to be the one that was meant. */
 static int read_answer(const struct nlmsghdr *nl, const struct sock_pair *pair, uint64_t *ret)
 {
-	const struct inet_diag_msg *m = NLMSG_DATA(nl);
+	struct nl_sock s;
 
 	if (nl->nlmsg_type == NLMSG_ERROR) {
 		const struct nlmsgerr *e = NLMSG_DATA(nl);
@@ -77,12 +78,11 @@ static int read_answer(const struct nlmsghdr *nl, const struct sock_pair *pair, 
 			return -EBADMSG;
 		return e->error;
 	}
-	if (nl->nlmsg_type != SOCK_DIAG_BY_FAMILY || nl->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+	if (nl_sock_decode(nl, &s) < 0)
 		return -EBADMSG;
-	if (ntohs(m->id.idiag_sport) != pair->local_port ||
-	    (m->id.idiag_dport && ntohs(m->id.idiag_dport) != pair->remote_port))
+	if (s.local_port != pair->local_port || (s.remote_port && s.remote_port != pair->remote_port))
 		return -ENOENT;
-	*ret = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
+	*ret = s.cookie;
 	return 0;
 }
 
@@ -141,7 +141,7 @@ int sock_diag_probe(struct sock_diag *d, uint8_t proto)
 static int count_part(const struct nlmsghdr *nl, size_t len, uint32_t seq, uint16_t local_port, uint64_t *n)
 {
 	for (; NLMSG_OK(nl, len); nl = NLMSG_NEXT(nl, len)) {
-		const struct inet_diag_msg *m = NLMSG_DATA(nl);
+		struct nl_sock s;
 
 		if (nl->nlmsg_seq != seq)
 			continue; /* of a list that was given up */
@@ -150,7 +150,7 @@ static int count_part(const struct nlmsghdr *nl, size_t len, uint32_t seq, uint1
 		if (nl->nlmsg_type == NLMSG_ERROR)
 			return nl->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)) ? -EBADMSG
 										      : ((const struct nlmsgerr *)NLMSG_DATA(nl))->error;
-		if (nl->nlmsg_len >= NLMSG_LENGTH(sizeof(*m)) && ntohs(m->id.idiag_sport) == local_port)
+		if (nl_sock_decode(nl, &s) == 0 && s.local_port == local_port)
 			++*n;
 	}
 	return 0;
