@@ -102,7 +102,7 @@ tests_unit_store_test_store_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/probe/test_probe
 TESTS += tests/unit/probe/test_probe
 tests_unit_probe_test_probe_SOURCES = tests/unit/probe/test_probes.c tests/unit/probe/test_sample.c tests/unit/probe/test_state.c \
-	tests/lib/fake_systemd.c tests/lib/fake_systemd.h
+	tests/lib/fake_bus.c tests/lib/fake_bus.h tests/lib/fake_systemd.c tests/lib/fake_systemd.h
 tests_unit_probe_test_probe_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_probe_test_probe_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_probe_test_probe_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -147,7 +147,7 @@ tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_membership
 TESTS += tests/unit/agentd/test_membership
-tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/test_imports.c \
+tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/ignoring.h tests/unit/agentd/test_imports.c \
 	tests/unit/agentd/test_membership.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
@@ -306,7 +306,7 @@ tests_unit_cli_test_cli_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_resolved
 TESTS += tests/unit/agentd/test_resolved
 tests_unit_agentd_test_resolved_SOURCES = tests/unit/agentd/test_resolved.c \
-	tests/lib/fake_resolved.c tests/lib/fake_resolved.h
+	tests/lib/fake_bus.c tests/lib/fake_bus.h tests/lib/fake_resolved.c tests/lib/fake_resolved.h
 tests_unit_agentd_test_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_agentd_test_resolved_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_resolved_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -332,13 +332,13 @@ TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
 tests_unit_agentd_test_dns_wiring_SOURCES = tests/unit/agentd/test_dns_wiring.c
 tests_unit_agentd_test_dns_wiring_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_dns_wiring_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-tests_unit_agentd_test_servers_SOURCES = tests/unit/agentd/test_servers.c
+tests_unit_agentd_test_servers_SOURCES = tests/unit/agentd/test_servers.c tests/unit/agentd/told.c tests/unit/agentd/told.h
 tests_unit_agentd_test_servers_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_servers_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_agentd_test_own_address_SOURCES = tests/unit/agentd/test_own_address.c
 tests_unit_agentd_test_own_address_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_own_address_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-tests_unit_agentd_test_world_SOURCES = tests/unit/agentd/test_world.c
+tests_unit_agentd_test_world_SOURCES = tests/unit/agentd/test_world.c tests/unit/agentd/told.c tests/unit/agentd/told.h
 tests_unit_agentd_test_world_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_world_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/recon/test_snapshot
@@ -467,10 +467,10 @@ check-cluster: all $(cluster_programs) tests/netns/story_peer
 # netns: the whole product against the in-tree API server; the demo tells the same story to a person
 story_programs = tests/netns/story_dns tests/netns/story_peer tests/netns/story_resolved tests/netns/story_stream \
 	tests/netns/story_systemd
-tests_netns_story_resolved_SOURCES = tests/netns/story_resolved.c tests/lib/fake_resolved.c tests/lib/fake_resolved.h
+tests_netns_story_resolved_SOURCES = tests/netns/story_resolved.c tests/lib/fake_bus.c tests/lib/fake_bus.h tests/lib/fake_resolved.c tests/lib/fake_resolved.h
 tests_netns_story_resolved_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_netns_story_resolved_LDADD = $(MESH_LIBS)
-tests_netns_story_systemd_SOURCES = tests/netns/story_systemd.c tests/lib/fake_systemd.c tests/lib/fake_systemd.h
+tests_netns_story_systemd_SOURCES = tests/netns/story_systemd.c tests/lib/fake_bus.c tests/lib/fake_bus.h tests/lib/fake_systemd.c tests/lib/fake_systemd.h
 tests_netns_story_systemd_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_netns_story_systemd_LDADD = $(MESH_LIBS)
 tests_netns_story_dns_SOURCES = tests/netns/story_dns.c

@@ -7,19 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <systemd/sd-bus.h>
-#include <systemd/sd-event.h>
-#include <unistd.h>
+
+#include "fake_bus.h"
 
 enum { TEXT_MAX = 4096, NAME_MAX_LEN = 300 };
 
 #define RESOLVE1 "org.freedesktop.resolve1"
 
 struct fake_resolved {
-	int fd;
-	sd_event *event;
-	sd_event_source *listen;
+	struct fake_bus bus;
 	sd_bus *client;
 	const char *refusal;
 	int is_forbidden, is_told;
@@ -109,11 +105,7 @@ static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
 	int r = 0;
 
 	(void)error;
-	if (sd_bus_message_is_method_call(m, NULL, "Hello"))
-		r = sd_bus_reply_method_return(m, "s", ":1.7");
-	else if (sd_bus_message_is_method_call(m, NULL, "AddMatch") || sd_bus_message_is_method_call(m, NULL, "RemoveMatch"))
-		r = sd_bus_reply_method_return(m, "");
-	else if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Get"))
+	if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Get"))
 		r = on_get(f, m);
 	else if (sd_bus_message_is_method_call(m, RESOLVE1 ".Manager", NULL))
 		r = on_call(f, m);
@@ -125,45 +117,27 @@ static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
 static int on_client(sd_event_source *s, int fd, uint32_t events, void *arg)
 {
 	struct fake_resolved *f = arg;
-	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
-	sd_id128_t id = {{4, 5, 6}};
+	sd_bus *client;
+	int r = fake_bus_accept(&f->bus, on_message, f, &client);
 
 	(void)s;
+	(void)fd;
 	(void)events;
-	if (conn < 0)
-		return 0;
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
 	fake_resolved_drop(f);
-	r = sd_bus_new(&f->client);
-	if (r >= 0)
-		r = sd_bus_set_fd(f->client, conn, conn);
-	if (r >= 0)
-		r = sd_bus_set_server(f->client, 1, id);
-	if (r >= 0)
-		r = sd_bus_add_filter(f->client, NULL, on_message, f);
-	if (r >= 0)
-		r = sd_bus_start(f->client);
-	if (r >= 0)
-		r = sd_bus_attach_event(f->client, f->event, 0);
-	return r < 0 ? r : 0;
+	f->client = client;
+	return 0;
 }
 
 int fake_resolved_new(const char *path, struct fake_resolved **ret)
 {
 	struct fake_resolved *f = calloc(1, sizeof(*f));
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int r = 0;
+	int r;
 
 	if (!f)
 		return -ENOMEM;
-	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-	(void)unlink(path);
-	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (f->fd < 0 || bind(f->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(f->fd, 8) < 0)
-		r = -errno;
-	if (r >= 0)
-		r = sd_event_new(&f->event);
-	if (r >= 0)
-		r = sd_event_add_io(f->event, &f->listen, f->fd, EPOLLIN, on_client, f);
+	r = fake_bus_init(&f->bus, path, on_client, f);
 	if (r < 0) {
 		fake_resolved_free(f);
 		return r;
@@ -177,10 +151,7 @@ void fake_resolved_free(struct fake_resolved *f)
 	if (!f)
 		return;
 	fake_resolved_drop(f);
-	sd_event_source_unref(f->listen);
-	sd_event_unref(f->event);
-	if (f->fd >= 0)
-		(void)close(f->fd);
+	fake_bus_done(&f->bus);
 	free(f);
 }
 
@@ -226,8 +197,5 @@ void fake_resolved_drop(struct fake_resolved *f)
 
 void fake_resolved_run(struct fake_resolved *f, unsigned timeout_ms)
 {
-	uint64_t wait_us = timeout_ms * UINT64_C(1000);
-
-	while (sd_event_run(f->event, wait_us) > 0)
-		wait_us = 0;
+	fake_bus_run(&f->bus, timeout_ms);
 }

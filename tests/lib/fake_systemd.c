@@ -6,11 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <systemd/sd-bus.h>
-#include <systemd/sd-event.h>
-#include <unistd.h>
+
+#include "fake_bus.h"
 
 enum { UNITS_MAX = 8, CLIENTS_MAX = 8 };
 
@@ -22,9 +19,7 @@ struct unit {
 };
 
 struct fake_systemd {
-	int fd;
-	sd_event *event;
-	sd_event_source *listen;
+	struct fake_bus bus;
 	sd_bus *clients[CLIENTS_MAX];
 	bool is_subscribed[CLIENTS_MAX];
 	bool is_hanging;
@@ -101,11 +96,7 @@ static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
 	(void)error;
 	if (f->is_hanging)
 		return 1;
-	if (sd_bus_message_is_method_call(m, NULL, "Hello"))
-		r = sd_bus_reply_method_return(m, "s", ":1.7");
-	else if (sd_bus_message_is_method_call(m, NULL, "AddMatch") || sd_bus_message_is_method_call(m, NULL, "RemoveMatch"))
-		r = sd_bus_reply_method_return(m, "");
-	else if (sd_bus_message_is_method_call(m, NULL, "GetAll"))
+	if (sd_bus_message_is_method_call(m, NULL, "GetAll"))
 		r = reply_properties(f, m);
 	else if (sd_bus_message_is_method_call(m, NULL, "Subscribe")) {
 		for (size_t i = 0; i < CLIENTS_MAX; i++)
@@ -119,53 +110,35 @@ static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
 static int on_client(sd_event_source *s, int fd, uint32_t events, void *arg)
 {
 	struct fake_systemd *f = arg;
-	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
 	size_t i = 0;
-	sd_id128_t id = {{1, 2, 3}};
+	sd_bus *client;
+	int r = fake_bus_accept(&f->bus, on_message, f, &client);
 
 	(void)s;
+	(void)fd;
 	(void)events;
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
 	while (i < CLIENTS_MAX && f->clients[i] && sd_bus_is_open(f->clients[i]) > 0)
 		i++;
-	if (conn < 0 || i == CLIENTS_MAX) {
-		if (conn >= 0)
-			(void)close(conn);
+	if (i == CLIENTS_MAX) {
+		sd_bus_close_unref(client);
 		return 0;
 	}
 	sd_bus_close_unref(f->clients[i]);
-	f->clients[i] = NULL;
+	f->clients[i] = client;
 	f->is_subscribed[i] = false;
-	r = sd_bus_new(&f->clients[i]);
-	if (r >= 0)
-		r = sd_bus_set_fd(f->clients[i], conn, conn);
-	if (r >= 0)
-		r = sd_bus_set_server(f->clients[i], 1, id);
-	if (r >= 0)
-		r = sd_bus_add_filter(f->clients[i], NULL, on_message, f);
-	if (r >= 0)
-		r = sd_bus_start(f->clients[i]);
-	if (r >= 0)
-		r = sd_bus_attach_event(f->clients[i], f->event, 0);
-	return r < 0 ? r : 0;
+	return 0;
 }
 
 int fake_systemd_new(const char *path, struct fake_systemd **ret)
 {
 	struct fake_systemd *f = calloc(1, sizeof(*f));
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int r = 0;
+	int r;
 
 	if (!f)
 		return -ENOMEM;
-	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-	(void)unlink(path);
-	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (f->fd < 0 || bind(f->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(f->fd, 8) < 0)
-		r = -errno;
-	if (r >= 0)
-		r = sd_event_new(&f->event);
-	if (r >= 0)
-		r = sd_event_add_io(f->event, &f->listen, f->fd, EPOLLIN, on_client, f);
+	r = fake_bus_init(&f->bus, path, on_client, f);
 	if (r < 0) {
 		fake_systemd_free(f);
 		return r;
@@ -188,10 +161,7 @@ void fake_systemd_free(struct fake_systemd *f)
 	if (!f)
 		return;
 	fake_systemd_drop(f);
-	sd_event_source_unref(f->listen);
-	sd_event_unref(f->event);
-	if (f->fd >= 0)
-		(void)close(f->fd);
+	fake_bus_done(&f->bus);
 	free(f);
 }
 
@@ -234,8 +204,5 @@ unsigned fake_systemd_questions(const struct fake_systemd *f)
 
 void fake_systemd_run(struct fake_systemd *f, unsigned timeout_ms)
 {
-	uint64_t wait_us = timeout_ms * UINT64_C(1000);
-
-	while (sd_event_run(f->event, wait_us) > 0)
-		wait_us = 0;
+	fake_bus_run(&f->bus, timeout_ms);
 }

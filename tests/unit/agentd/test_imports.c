@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "ignoring.h"
 
 enum { STEP_US = 20000, WAIT_US = 10000000 };
 
@@ -20,24 +21,6 @@ static struct loop *loop;
 static struct kube_client *client;
 static struct world *w;
 static struct sync *s;
-
-static void ignore(void *arg)
-{
-	(void)arg;
-}
-
-static void ignore_namespace(const char *name, bool exists, void *arg)
-{
-	(void)name;
-	(void)exists;
-	(void)arg;
-}
-
-static void ignore_config(const json_t *configmap, void *arg)
-{
-	(void)configmap;
-	(void)arg;
-}
 
 static void setup(void)
 {
@@ -73,10 +56,8 @@ static void start(void)
 {
 	const struct sync_tables tables = {.identities = w->identities, .policies = w->gate, .services = w->services,
 					   .imports = w->imports, .endpoints = w->endpoints, .ports = w->ports, .nodes = w->nodes};
-	const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = ignore_namespace, .on_config = ignore_config,
-						 .on_unauthorized = ignore, .on_resumed = ignore};
 
-	cr_assert_eq(sync_new(loop, client, false, &tables, &callbacks, &s), 0);
+	cr_assert_eq(sync_new(loop, client, false, &tables, &ignoring, &s), 0);
 }
 
 static size_t slices_of(const struct service_table *t)

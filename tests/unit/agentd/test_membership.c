@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
+#include "ignoring.h"
 
 static struct api_world w;
 static struct conf conf;
@@ -157,36 +158,18 @@ Test(boot, what_is_degraded, .init = setup, .fini = teardown)
 
 static unsigned n_resumed;
 
-static void ignore(void *arg)
-{
-	(void)arg;
-}
-
 static void on_resumed(void *arg)
 {
 	(void)arg;
 	n_resumed++;
 }
 
-static void on_namespace(const char *name, bool exists, void *arg)
-{
-	(void)name;
-	(void)exists;
-	(void)arg;
-}
-
-static void on_config(const json_t *configmap, void *arg)
-{
-	(void)configmap;
-	(void)arg;
-}
-
 static void start_sync(void)
 {
-	const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = on_namespace, .on_config = on_config,
-						 .on_unauthorized = ignore, .on_resumed = on_resumed};
+	struct sync_callbacks callbacks = ignoring;
 	struct sync_tables t;
 
+	callbacks.on_resumed = on_resumed;
 	cr_assert_eq(world_new(&agent.config, "me", 300, &conf, &agent.world), 0);
 	t = (struct sync_tables){.identities = agent.world->identities, .policies = agent.world->gate,
 				 .services = agent.world->services, .imports = agent.world->imports, .endpoints = agent.world->endpoints,

@@ -3,9 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "agentd/servers.h"
-#include "json/json.h"
-#include "kube/decode_service.h"
-#include "kube/decode_slice.h"
+#include "told.h"
 
 static struct servers s;
 
@@ -49,21 +47,7 @@ static void resolve(const char *url)
 /* What default/kubernetes says. */
 static void tell(struct service_table *t, const char *address)
 {
-	CLEANUP(json_decref) json_t *service = json_loads(
-		"{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\",\"uid\":\"s\"},\"spec\":{\"clusterIP\":\"10.96.0.1\","
-		"\"clusterIPs\":[\"10.96.0.1\"],\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\"}]}}", 0, NULL);
-	CLEANUP(json_decref) json_t *slice = json_pack(
-		"{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:[s],s:{s:b}}],s:[{s:s,s:i,s:s}]}", "metadata", "name", "kubernetes", "namespace",
-		"default", "labels", "kubernetes.io/service-name", "kubernetes", "addressType", "IPv4", "endpoints", "addresses",
-		address, "conditions", "ready", 1, "ports", "name", "https", "port", 6443, "protocol", "TCP");
-	struct kube_service *decoded;
-	struct kube_slice *e;
-	struct err err = {0};
-
-	cr_assert_eq(kube_service_decode(service, &decoded, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert(t, decoded), 0);
-	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert_slice(t, e), 0);
+	told_apiserver(t, address);
 	cr_assert_eq(servers_update(&s, t), 0);
 }
 

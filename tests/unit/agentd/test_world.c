@@ -6,8 +6,7 @@
 #include "agentd/world.h"
 #include "json/json.h"
 #include "kube/decode_node.h"
-#include "kube/decode_service.h"
-#include "kube/decode_slice.h"
+#include "told.h"
 
 enum { OWN = 300 };
 
@@ -47,25 +46,6 @@ static void add_node(const char *text)
 	cr_assert(doc);
 	cr_assert_eq(kube_node_decode(doc, &n, &err), 0, "%s", err.text);
 	cr_assert_eq(node_table_set(w->nodes, n), 0);
-}
-
-static void add_apiserver_at(const char *address)
-{
-	CLEANUP(json_decref) json_t *service = json_loads(
-		"{\"metadata\":{\"name\":\"kubernetes\",\"namespace\":\"default\",\"uid\":\"s\"},\"spec\":{\"clusterIP\":\"10.96.0.1\","
-		"\"clusterIPs\":[\"10.96.0.1\"],\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\"}]}}", 0, NULL);
-	CLEANUP(json_decref) json_t *slice = json_pack(
-		"{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:[s],s:{s:b}}],s:[{s:s,s:i,s:s}]}", "metadata", "name", "kubernetes", "namespace",
-		"default", "labels", "kubernetes.io/service-name", "kubernetes", "addressType", "IPv4", "endpoints", "addresses",
-		address, "conditions", "ready", 1, "ports", "name", "https", "port", 6443, "protocol", "TCP");
-	struct kube_service *s;
-	struct kube_slice *e;
-	struct err err = {0};
-
-	cr_assert_eq(kube_service_decode(service, &s, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert(w->services, s), 0);
-	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
 }
 
 static uint32_t identity_at_ip(const char *text)
@@ -118,7 +98,7 @@ Test(world, addresses_of_a_node, .init = setup, .fini = teardown)
 Test(world, apiserver_that_becomes_a_node, .init = setup, .fini = teardown)
 {
 	add_own_identity();
-	add_apiserver_at("172.18.0.3");
+	told_apiserver(w->services, "172.18.0.3");
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR);
 	add_node(NODE("n1", "172.18.0.3"));
@@ -137,7 +117,7 @@ Test(world, services_alone_change_no_policy, .init = setup, .fini = teardown)
 	add_own_identity();
 	cr_expect_geq(world_update(w), 0);
 	before = policy_generation(w->policies);
-	add_apiserver_at("172.18.0.3");
+	told_apiserver(w->services, "172.18.0.3");
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_eq(policy_generation(w->policies), before);
 }
