@@ -8,30 +8,17 @@
 # until it knows them all, and the time from a write at the API server to the address in each agent's map.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/../cluster" && pwd)
-export MARK=${MARK:-bench$$} BUILD=${BUILD:-$PWD}
-export LAB=${LAB:-${TMPDIR:-/tmp}/$MARK}
+export BUILD=${BUILD:-$PWD}
 EVENTS=500
 
-if [ -z "${STORY_INSIDE:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 2; }
-	"$here/peers.sh" check || exit 2
-	ip netns add "$MARK-outer" && ip -n "$MARK-outer" link set lo up
-	STORY_INSIDE=1 nsenter --net="/run/netns/$MARK-outer" "$0" "$@"
-	status=$?
-	ip netns del "$MARK-outer"
-	exit $status
-fi
-
 . "$here/lib.sh"
+lab_enter "mesh-agentd mesh-join meshctl tests/bench/load tests/bench/latency tests/cluster/peer" "jq" "$@"
 . "$here/story_lib.sh"
 . "$here/story_core.sh"
 export AGENT_FLAGS="--routing-mode=tunnel --tunnel-protocol=vxlan" OPERATOR_FLAGS= CONFIG=
 variant=bench
-down() {
-	"$lab" down
-	rm -rf "$LAB"
-}
-trap 'down; exit 130' INT TERM
+trap lab_leave EXIT
+trap 'exit 130' INT TERM
 
 # the BPF file system of a process, as seen from here
 pins_of() { echo "/proc/$1/root/sys/fs/bpf"; }
@@ -62,5 +49,4 @@ our_pin() { (cd "$(pins_of "$1")" && find . -name mesh_ipcache4 | head -n 1); }
 run "$@" 3>&1 1>&2
 status=$?
 [ $status = 0 ] || echo "not all could be measured" >&2
-down >&2
 exit $status

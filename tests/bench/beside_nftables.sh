@@ -11,21 +11,11 @@
 # with the number of processors: client and server share one, or have one each.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/../cluster" && pwd)
-export MARK=${MARK:-nft$$} BUILD=${BUILD:-$PWD}
-export LAB=${LAB:-${TMPDIR:-/tmp}/$MARK}
+export BUILD=${BUILD:-$PWD}
 PORT=8100 # the next one is allowed to nobody
 
-if [ -z "${STORY_INSIDE:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 2; }
-	"$here/peers.sh" check || exit 2
-	command -v nft >/dev/null || { echo "needs nft (package nftables)" >&2; exit 2; }
-	[ -x "$BUILD/tests/bench/netload" ] || { echo "$BUILD/tests/bench/netload is not built" >&2; exit 2; }
-	ip netns add "$MARK-outer" && ip -n "$MARK-outer" link set lo up
-	STORY_INSIDE=1 nsenter --net="/run/netns/$MARK-outer" "$0" "$@"
-	status=$?
-	ip netns del "$MARK-outer"
-	exit $status
-fi
+. "$here/lib.sh"
+lab_enter "mesh-agentd mesh-join meshctl tests/bench/netload" "nft jq" "$@"
 
 rounds=100 ms=40
 while getopts r:t: option; do
@@ -38,16 +28,12 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- small large
 
-. "$here/lib.sh"
 . "$here/story_lib.sh"
 . "$here/story_core.sh"
 export AGENT_FLAGS="--routing-mode=tunnel --tunnel-protocol=vxlan" OPERATOR_FLAGS= CONFIG=
 variant=bench
-down() {
-	"$lab" down
-	rm -rf "$LAB"
-}
-trap 'down; exit 130' INT TERM
+trap lab_leave EXIT
+trap 'exit 130' INT TERM
 
 # Rules, as the list of `ingress` of a policy, and as an nft set
 
@@ -197,6 +183,4 @@ run() {
 run "$@" 3>&1 1>&2
 status=$?
 [ $status = 0 ] || echo "not all could be measured" >&2
-story_stop
-down >&2
 exit $status

@@ -9,18 +9,10 @@
 # way round in every second turn; TURNS=4 of them. Prints JSON and a table.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/../cluster" && pwd)
-export MARK=${MARK:-benchc$$} BUILD=${BUILD:-$PWD}
-export LAB=${LAB:-${TMPDIR:-/tmp}/$MARK}
+export BUILD=${BUILD:-$PWD}
 TURNS=${TURNS:-4} ROUNDS=${ROUNDS:-25}
 
-if [ -z "${BENCH_INSIDE:-}" ]; then
-	[ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 2; }
-	"$here/peers.sh" check || exit 2
-	for f in mesh-agentd mesh-join meshctl tests/bench/load tests/bench/connect_cost; do
-		[ -x "$BUILD/$f" ] || { echo "$BUILD/$f is not built" >&2; exit 2; }
-	done
-	BENCH_INSIDE=1 exec setsid --wait unshare --net --mount --propagation private "$0" "$@"
-fi
+[ -n "${BENCH_SESSION:-}" ] || BENCH_SESSION=1 exec setsid --wait "$0" "$@"
 
 # Before other work on this machine, if its scheduler makes groups of sessions
 hurry() { # [PID]
@@ -28,15 +20,9 @@ hurry() { # [PID]
 }
 hurry
 . "$here/lib.sh"
+lab_enter "mesh-agentd mesh-join meshctl tests/bench/load tests/bench/connect_cost" jq "$@"
 . "$here/story_lib.sh"
-mount -t tmpfs tmpfs /run
-ip link set lo up
-down() {
-	stop agentd-host1
-	"$lab" down >/dev/null 2>&1
-	rm -rf "$LAB" "$LAB.up"
-}
-trap down EXIT
+trap lab_leave EXIT
 trap 'exit 130' INT TERM
 give_up() { echo "connect.sh: $*" >&2; exit 1; }
 
@@ -94,7 +80,7 @@ table() {
 }
 
 variant=connect
-"$lab" up 1 >"$LAB.up" 2>&1 || { cat "$LAB.up"; give_up "the cluster does not start"; }
+lab_up 1 || give_up "the cluster does not start"
 for f in etcd apiserver node1; do read -r pid _ <"$LAB/pid/$f" && hurry "$pid"; done
 join || give_up "the host does not join: $(tail -2 "$LAB/join.out")"
 made=0

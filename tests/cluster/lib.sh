@@ -12,6 +12,7 @@ NET6=fd00:19            # 172.19.C.D is NET6::C:D too, all of it on the bridge
 POOL6=fd00:244          # nodeN has POOL6:N::/64 too
 ETCD_PORT=${ETCD_PORT:-12379}
 MARK=${MARK:-mesh-lab}  # alias of our bridge; first part of the names of namespaces and cgroups
+cluster_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PATH=$PEERS/bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$LAB/admin.conf
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
@@ -140,3 +141,50 @@ plug() {
 	ip -n "$MARK-$1" addr add "$(six "$2")/64" dev eth0 nodad
 	ip -n "$MARK-$1" route add default via "$(six "$SERVER")"
 }
+
+skip_all() {
+	echo "SKIP the whole suite: $*"
+	echo "0 passed, 0 failed, 1 skipped"
+	exit 77
+}
+
+# How a test or a bench begins: lab_enter PROGRAMS-OF-BUILD COMMANDS "$@". Skips it if something is missing; else runs it once
+# more, in a network and mount namespace of its own with a LAB and a MARK of its own, where this returns.
+lab_enter() {
+	local f rc programs=$1 commands=$2
+	shift 2
+	if [ -n "${LAB_INSIDE:-}" ]; then
+		unset LAB_INSIDE
+		mount -t tmpfs tmpfs /run # namespaces and sockets of this test only
+		ip link set lo up
+		return
+	fi
+	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	"$cluster_dir/peers.sh" check || skip_all "the peers are not built: tests/cluster/peers.sh build"
+	for f in $programs; do [ -x "$BUILD/$f" ] || skip_all "$BUILD/$f is not built"; done
+	for f in $commands; do command -v "$f" >/dev/null || skip_all "needs $f"; done
+	case " $commands " in # Cilium asks for it with IPv6
+	*" ip6tables "*) unshare --net ip6tables -t mangle -L -n >/dev/null 2>&1 || skip_all "ip6tables does not work on this kernel" ;;
+	esac
+	BUILD=$(readlink -f "$BUILD") LAB=$(mktemp -d) MARK=lab$$
+	export BUILD LAB MARK
+	LAB_INSIDE=1 unshare --net --mount --propagation private "$0" "$@" && rc=0 || rc=$?
+	[ $rc = 0 ] || for f in "$LAB"/log/*.log; do [ ! -s "$f" ] || { echo "# ${f##*/}"; tail -n 3 "$f" | cut -c1-300; } >&2; done
+	rm -rf "$LAB"
+	exit $rc
+}
+
+# How it ends: with KEEP=1, when somebody says so; then everything that was started in the background is away.
+# TEXT says what can be done meanwhile.
+lab_leave() { # [TEXT]
+	local p
+	if [ -n "${KEEP:-}" ]; then
+		echo "# the lab stays until $LAB/end exists: nsenter -m -n -t $$${1:+; $1}" >&2
+		until [ -e "$LAB/end" ]; do sleep 1; done
+	fi
+	for p in "$LAB"/pid/agentd-* "$LAB"/pid/hold-* "$LAB"/pid/load-* "$LAB"/pid/serve-*; do [ ! -e "$p" ] || stop "${p##*/}"; done
+	"$cluster_dir/lab.sh" down >/dev/null 2>&1
+}
+
+# lab_up NODES: what it says is shown if it fails.
+lab_up() { "$cluster_dir/lab.sh" up "$1" >"$LAB/up.log" 2>&1 || { cat "$LAB/up.log"; return 1; }; }

@@ -44,14 +44,19 @@ within() { # SECONDS COMMAND...
 }
 now_ms() { date +%s%3N; }
 
-# Places: a node, a host, or pod:NAME of the namespace default. Needs no API server.
+# Places: a node, a host, pod:NAME of the namespace default, or pod:NAMESPACE/NAME. Needs no API server.
 at() {
 	local place=$1
 	shift
 	case $place in
-	pod:*) place_exec "${pod_node[${place#pod:}]}" nsenter --net="/run/netns/$MARK-pod-default-${place#pod:}" "$@" ;;
+	pod:*) place_exec "${pod_node[${place#pod:}]}" nsenter --net="$(pod_netns "$place")" "$@" ;;
 	*) place_exec "$place" "$@" ;;
 	esac
+}
+pod_netns() {
+	local name=${1#pod:}
+	[[ $name = */* ]] || name=default/$name
+	echo "/run/netns/$MARK-pod-${name/\//-}"
 }
 # The same for what goes on in the background: NAME, PLACE, COMMAND...
 background() {
@@ -59,7 +64,7 @@ background() {
 	shift 2
 	mkdir -p "$LAB/log" "$LAB/pid"
 	case $place in
-	pod:*) set -- "${pod_node[${place#pod:}]}" nsenter --net="/run/netns/$MARK-pod-default-${place#pod:}" "$@" ;;
+	pod:*) set -- "${pod_node[${place#pod:}]}" nsenter --net="$(pod_netns "$place")" "$@" ;;
 	*) set -- "$place" "$@" ;;
 	esac
 	setsid "$lab" exec "$@" >"$LAB/log/$name.log" 2>&1 </dev/null &
@@ -154,11 +159,11 @@ service() { # NAMESPACE NAME SELECTOR-JSON TARGET-PORT ANNOTATIONS-JSON
 
 cluster_up() {
 	local p pods
-	"$lab" up 2 >"$LAB.up" 2>&1 || { cat "$LAB.up"; return 1; }
-	rm -f "$LAB.up"
+	lab_up 2 || return 1
 	"$lab" host add crait $OTHER && "$lab" host add world $WORLD || return 1
 	for p in resistance empire; do
 		pod_ip[$p]=$("$lab" pod add "${pod_node[$p]}" default $p "org=$p") || return 1
+		pod_ip[$p]=${pod_ip[$p]%%$'\n'*} # IPv4
 		background serve-$p pod:$p "$peer" serve 8080 $p
 		at world ip route replace "${pod_ip[$p]}" via "172.19.0.1${pod_node[$p]#node}"
 	done
@@ -177,9 +182,4 @@ cluster_up() {
 	for p in $pods crait world node1 node2; do
 		wait_for 10 reaches $p $HOST 80 host1 || { echo "$p does not reach the host before anything is done"; return 1; }
 	done
-}
-
-story_stop() {
-	local p
-	for p in "$LAB"/pid/agentd-* "$LAB"/pid/hold-* "$LAB"/pid/serve-*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 }

@@ -5,43 +5,20 @@
 # the peers (peers.sh), ip6tables (Cilium asks for it with IPv6), python3, jq, and the built programs in BUILD.
 # PODS=0 leaves out what needs pods: their compiler takes minutes on a busy machine.
 # NODES=1 makes do with one node on a busy machine.
-# KEEP=1 stays in the lab with a shell when done.
+# KEEP=1 keeps the lab when done, and says how to enter and end it.
 set -uo pipefail
-HERE=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$PWD} FAMILIES=dual
 passed=0 failed=0 skipped=0 mode=tunnel
 
-skip_all() { echo "SKIP all: $*"; echo "0 passed, 0 failed, 1 skipped"; exit 77; }
-
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] || skip_all "needs root"
-	"$HERE/peers.sh" check || skip_all "the peers are not built: tests/cluster/peers.sh build"
-	for p in ip6tables python3 jq ip getent; do command -v $p >/dev/null || skip_all "$p is not installed"; done
-	[ -e /proc/net/if_inet6 ] || skip_all "this kernel has no IPv6"
-	unshare --net ip6tables -t mangle -L -n >/dev/null 2>&1 || skip_all "ip6tables does not work on this kernel"
-	for p in mesh-agentd mesh-join meshctl tests/lib/stream; do
-		[ -x "$BUILD/$p" ] || skip_all "$BUILD/$p is not built"
-	done
-	LAB=$(mktemp -d) MARK=mesh-s$$
-	export LAB MARK
-	unshare --net --mount --propagation private "$0" inside && rc=0 || rc=$?
-	rm -rf "$LAB" "$LAB.up"
-	exit $rc
-fi
-
-. "$HERE/lib.sh"
-mount -t tmpfs tmpfs /run # namespaces and sockets of this test only
-ip link set lo up
-lab() { "$HERE/lab.sh" "$@"; }
-finish() {
-	local p
-	for p in "$LAB"/pid/bg-*; do [ ! -e "$p" ] || stop "${p##*/}"; done
-	lab down >/dev/null 2>&1
-}
-trap finish EXIT
+. "$here/lib.sh"
+[ -e /proc/net/if_inet6 ] || skip_all "this kernel has no IPv6"
+lab_enter "mesh-agentd mesh-join meshctl tests/lib/stream" "ip6tables python3 jq ip getent" "$@"
+lab() { "$here/lab.sh" "$@"; }
+trap lab_leave EXIT
 trap 'exit 130' INT TERM
 
-peer=$HERE/peer6.py stream=$BUILD/tests/lib/stream
+peer=$here/peer6.py stream=$BUILD/tests/lib/stream
 H4=172.19.100.2 H6=fd00:19::100:2 C4=172.19.100.3 C6=fd00:19::100:3 W4=172.19.100.50 W6=fd00:19::100:50
 X6=fd00:19::100:60 # a second address of the strange machine
 
@@ -75,13 +52,13 @@ at() {
 PODS=${PODS:-1} NODES=${NODES:-2} last=node${NODES:-2} last6=fd00:19::1${NODES:-2}
 declare -A node_of=([luke]=node1 [vader]=$last) pod4=() pod6=()
 bg() { # NAME PLACE COMMAND...
-	local name=bg-$1 place=$2
+	local name=serve-$1 place=$2
 	shift 2
 	case $place in
 	pod:*) set -- "${node_of[${place#pod:}]}" nsenter --net="/run/netns/$MARK-pod-default-${place#pod:}" "$@" ;;
 	*) set -- "$place" "$@" ;;
 	esac
-	run_in_background "$name" "$HERE/lab.sh" exec "$@"
+	run_in_background "$name" "$here/lab.sh" exec "$@"
 }
 ask() { at "$1" "$peer" ask "$2" "$3" "${4:-8080}"; }
 # both protocols, and the far end is the one that was meant and sees the address that was meant
@@ -127,7 +104,7 @@ in_ipcache() { at "$1" cilium-dbg bpf ipcache list | grep "^$2/[0-9]* .*identity
 
 cluster() {
 	local p
-	lab up "$NODES" >"$LAB.up" 2>&1 || { cat "$LAB.up"; return 1; }
+	lab_up "$NODES" || return 1
 	lab host add world $W4 && lab host add crait $C4 || return 1
 	ip -n "$MARK-world" addr add $X6/64 dev eth0 nodad preferred_lft 0 # by request only
 	for p in luke vader; do
@@ -316,7 +293,7 @@ t_restart() {
 	at pod:luke "$stream" send $H6 7000 2500 2000 >"$LAB/in6" 2>&1 & local in6=$!
 	at host1 "$stream" send "${pod6[luke]}" 7000 2500 2000 >"$LAB/out6" 2>&1 & local out6=$!
 	sleep 1
-	read -r pid _ <"$LAB/pid/bg-agentd-host1"
+	read -r pid _ <"$LAB/pid/serve-agentd-host1"
 	kill -9 "$pid"
 	sleep 1
 	ok "without the daemon the other pod is kept out, IPv6" silent pod:vader $H6 8080
@@ -345,7 +322,7 @@ t_one_family() {
 	ok "policy: and out of reach over it" silent hoth $W6 8080
 	ok "policy: pods are let in over the other" reaches pod:luke 172.19.100.4 8080 hoth
 	no_policy
-	stop bg-agentd-hoth
+	stop serve-agentd-hoth
 }
 
 begin=$SECONDS
@@ -361,9 +338,8 @@ if cluster; then
 	[ "$PODS" = 0 ] || t_restart
 	t_one_family
 else
-	failed=$((failed + 1)); echo "FAIL $mode: the cluster starts"; tail -n 3 "$LAB"/log/*.log
+	failed=$((failed + 1)); echo "FAIL $mode: the cluster starts"
 fi
 echo "# $mode: $((SECONDS - begin)) s"
-[ -z "${KEEP:-}" ] || bash
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -2,26 +2,14 @@
 # The lab itself: two nodes, pods in three namespaces that reach each other, a policy that the peers enforce,
 # and nothing left behind. Everything in a network and mount namespace, beside whatever else runs here.
 set -euo pipefail
-HERE=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
 
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
-	"$HERE/peers.sh" check || { echo "skipped: the peers are not built: tests/cluster/peers.sh build"; exit 77; }
-	LAB=$(mktemp -d) MARK=mesh-t$$
-	export LAB MARK
-	unshare --net --mount --propagation private "$0" inside && rc=0 || rc=$?
-	[ $rc = 0 ] || tail -n 3 "$LAB"/log/*.log
-	rm -rf "$LAB"
-	exit $rc
-fi
-
-. "$HERE/lib.sh"
-lab() { "$HERE/lab.sh" "$@"; }
+. "$here/lib.sh"
+lab_enter "" "" "$@"
+lab() { "$here/lab.sh" "$@"; }
 fail() { echo "not ok: $*"; exit 1; }
 reach() { lab pod exec "$1" "$2" ping -c 1 -W 2 "$3" >/dev/null; }
 
-mount -t tmpfs tmpfs /run # namespaces and sockets of this test only
-ip link set lo up
 trap 'lab down || true' EXIT
 start=$SECONDS
 lab up 2

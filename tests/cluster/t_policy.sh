@@ -13,37 +13,11 @@ export BUILD=${BUILD:-$PWD}
 SEED=${SEED:-7} FROM=${FROM:-0} RANDOM_SETS=${RANDOM_SETS:-60} CASES=${CASES:-50}
 [ "$CASES" != all ] || CASES=100000
 
-skip_all() { echo "SKIP all: $*"; echo "0 passed, 0 failed, 1 skipped"; exit 77; }
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] || skip_all "needs root"
-	"$here/peers.sh" check || skip_all "the peers are not built: tests/cluster/peers.sh build"
-	for f in mesh-agentd mesh-join meshctl tests/cluster/policy_diff; do
-		[ -x "$BUILD/$f" ] || skip_all "$BUILD/$f is not built"
-	done
-	command -v jq >/dev/null || skip_all "jq is not installed"
-	LAB=$(mktemp -d) MARK=mesh-d$$
-	export LAB MARK
-	unshare --net --mount --propagation private "$0" inside && rc=0 || rc=$?
-	[ $rc = 0 ] || for f in "$LAB"/log/*.log; do echo "# ${f##*/}"; tail -n 3 "$f" | cut -c1-300; done
-	rm -rf "$LAB"
-	exit $rc
-fi
-
 . "$here/lib.sh"
+lab_enter "mesh-agentd mesh-join meshctl tests/cluster/policy_diff" jq "$@"
 . "$here/story_lib.sh"
-mount -t tmpfs tmpfs /run # namespaces and sockets of this test only
-ip link set lo up
 give_up() { echo "FAIL policy: $*"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
-finish() {
-	local p
-	if [ -n "${KEEP:-}" ]; then
-		echo "# the lab stays until $LAB/end exists: nsenter -m -n -t $$, and $LAB/again runs policy_diff"
-		until [ -e "$LAB/end" ]; do sleep 1; done
-	fi
-	for p in "$LAB"/pid/agentd-*; do [ ! -e "$p" ] || stop "${p##*/}"; done
-	"$lab" down >/dev/null 2>&1
-}
-trap finish EXIT
+trap 'lab_leave "$LAB/again runs policy_diff"' EXIT
 trap 'exit 130' INT TERM
 
 # The names and labels are those of tests/unit/policy/fixture.c: A, B, P, Q are pods, C another joined host,
@@ -71,8 +45,7 @@ cluster() {
 	export AGENT_FLAGS="--routing-mode=tunnel --tunnel-protocol=vxlan --cluster-name=c1
 		--policy-trigger-interval=10ms $flags"
 	export OPERATOR_FLAGS=--cluster-name=c1 CONFIG="cluster-name=c1 ${OPTIONS:-}"
-	"$lab" up 2 >"$LAB.up" 2>&1 || { cat "$LAB.up"; give_up "the cluster does not start"; }
-	rm -f "$LAB.up"
+	lab_up 2 || give_up "the cluster does not start"
 	"$lab" host add crait $OTHER && "$lab" host add world $WORLD || give_up "no machines"
 	for r in $outside; do
 		at world ip route add local "$r" dev lo
