@@ -429,7 +429,7 @@ tests_netns_test_net_LDADD = $(MESH_LIBS)
 # cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
 	tests/cluster/t_ipv6.sh tests/cluster/t_migrate.sh tests/cluster/t_oracle.sh tests/cluster/t_policy.sh \
-	tests/cluster/t_coredns.sh
+	tests/cluster/t_coredns.sh tests/cluster/t_services.sh
 cluster_programs = tests/cluster/dns_diff tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
@@ -450,6 +450,7 @@ tests_cluster_oracle_sets_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppf
 tests_cluster_oracle_sets_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/bench/connect.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
+	tests/cluster/load_lib.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/dns.allowed tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 
@@ -507,7 +508,7 @@ tests/lib/clock.so: tests/lib/clock.c
 	$(preload) $(srcdir)/tests/lib/clock.c
 tests/lib/nomem.so: tests/lib/nomem.c
 	$(preload) $(srcdir)/tests/lib/nomem.c
-tests_netns_story_peer_SOURCES = tests/netns/story_peer.c
+tests_netns_story_peer_SOURCES = tests/netns/story_peer.c tests/netns/story_web.c tests/netns/story_web.h
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh \
 	tests/netns/story_clone.sh tests/netns/story_docs.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \

@@ -19,7 +19,7 @@ usage() {
 	       lab.sh exec NODE-OR-HOST COMMAND...
 	       lab.sh kubectl ARGUMENT...
 	       lab.sh status
-	PORTS (JSON) are the ports of the pod that "pod add" makes.
+	PORTS (JSON) are the ports of the pod that "pod add" makes; READY=False if it is not ready yet.
 	APISERVER_FLAGS, OPERATOR_FLAGS, AGENT_FLAGS (replaces the flags of tunnel mode) and CONFIG (key=value ...
 	of cilium-config) change what "up" and "node add" start.
 	U
@@ -249,11 +249,12 @@ pod_add() {
 	  "containers": [{"name": "c", "image": "none", "ports": $ports}]}}
 	Y
 	ip netns add "$MARK-pod-$ns-$name" 2>/dev/null || true # there already
+	ip -n "$MARK-pod-$ns-$name" link set lo up
 	address=$(cni "$node" ADD "$ns" "$name" | jq -r '.ips[].address' | cut -d/ -f1 | LC_ALL=C sort) # IPv4 first
 	[ -n "$address" ] || die "the CNI plugin gave pod $ns/$name no address: $LAB/log/cni.log"
 	kubectl -n "$ns" patch pod "$name" --subresource=status --type=merge -p '{"status": {"phase": "Running",
 		"podIP": "'"${address%%$'\n'*}"'", "podIPs": ['"$(printf '{"ip": "%s"},' $address | sed 's/,$//')"'], "conditions": [{"type": "Ready",
-		"status": "True", "lastTransitionTime": "'"$(date -u +%FT%TZ)"'"}]}}' >/dev/null
+		"status": "'"${READY:-True}"'", "lastTransitionTime": "'"$(date -u +%FT%TZ)"'"}]}}' >/dev/null
 	echo "$address"
 }
 

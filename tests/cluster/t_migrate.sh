@@ -5,48 +5,22 @@
 # and vanishes. Not one request may fail that the pod itself did not spoil. Needs root, the peers (peers.sh), and the
 # built programs.
 #   BUILD      where mesh-agentd, mesh-join, meshctl and the test programs are
-#   KEEP=1     leave the lab running (LAB and MARK tell where)
+#   KEEP=1     keep the lab when done, and say how to enter and end it
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-export MARK=${MARK:-move$$} BUILD=${BUILD:-$PWD}
-export LAB=${LAB:-${TMPDIR:-/tmp}/$MARK}
-
-skip_all() {
-	echo "SKIP the whole suite: $*"
-	echo "0 passed, 0 failed, 1 skipped"
-	exit 77
-}
-
-if [ -z "${MOVE_INSIDE:-}" ]; then
-	[ "$(id -u)" = 0 ] || skip_all "needs root"
-	"$here/peers.sh" check || skip_all "the peers are not built: $here/peers.sh build"
-	for f in mesh-agentd mesh-join meshctl tests/cluster/peer tests/netns/story_peer; do
-		[ -x "$BUILD/$f" ] || skip_all "$BUILD/$f is not built"
-	done
-	for f in jq curl openssl; do command -v $f >/dev/null || skip_all "needs $f"; done
-	BUILD=$(readlink -f "$BUILD")
-	ip netns add "$MARK-outer" || exit 1
-	ip -n "$MARK-outer" link set lo up
-	MOVE_INSIDE=1 nsenter --net="/run/netns/$MARK-outer" "$0" "$@"
-	status=$?
-	[ -n "${KEEP:-}" ] || ip netns del "$MARK-outer"
-	exit $status
-fi
+export BUILD=${BUILD:-$PWD}
 
 . "$here/lib.sh"
+lab_enter "mesh-agentd mesh-join meshctl tests/cluster/peer tests/netns/story_peer" "jq curl openssl" "$@"
 . "$here/story_lib.sh"
+. "$here/load_lib.sh"
 variant=migrate
 export AGENT_FLAGS="--routing-mode=tunnel --tunnel-protocol=vxlan --bpf-lb-algorithm=maglev" CONFIG=bpf-lb-algorithm=maglev
-lab_down() {
-	[ -z "${KEEP:-}" ] || return 0
-	"$lab" down
-	if [ "$failed" -eq 0 ]; then rm -rf "$LAB"; else echo "# logs: $LAB/log"; fi
-}
-trap 'lab_down; exit 130' INT TERM
+trap lab_leave EXIT
+trap 'exit 130' INT TERM
 
 # Machines that are busy answer late now and then, which is not what this is about.
 move() { ctl host1 migrate ahch-to --max-latency-factor 100 "$@"; }
-asker=$BUILD/tests/netns/story_peer
 migration() { ctl host1 migrate status ahch-to -o json | jq -r ".[0] | $1"; }
 migration_is() { is "$(migration .state)" "$1" || { migration '.reason // .waiting'; return 1; }; }
 is_at() { is "$(migration '"\(.state) \(.step) \(.restarts)"')" "$1"; }
@@ -56,29 +30,9 @@ conditions_are() {
 }
 backend_is() { at "${2:-node1}" cilium-dbg service list | grep -F "$HOST:80/TCP ($1)"; } # STATE [NODE]
 
-# The clients: a pod by the ClusterIP, a machine outside by a node port. What each has counted since mark.
-CLIENTS="inside outside"
-declare -A from=()
-count() { tail -n +"${from[$1]}" "$LAB/log/load-$1.log" | tr ';' '\n' | awk -F= -v k="$2" 'index($1, k) == 1 { n += $2 } END { print n + 0 }'; }
-mark() { local c; for c in $CLIENTS; do from[$c]=$(($(wc -l <"$LAB/log/load-$c.log") + 1)); done; }
-nothing_failed() {
-	local c
-	for c in $CLIENTS; do
-		[ "$(count $c failed)" -eq 0 ] && [ $(($(count $c host1) + $(count $c council))) -gt 50 ] ||
-			{ echo "$c: $(count $c failed) failed, $(count $c host1) at the host, $(count $c council) at the pod"; return 1; }
-	done
-}
+# The clients: a pod by the ClusterIP, a machine outside by a node port
 reaches_both() { [ "$(count "$1" failed)" -eq 0 ] && [ "$(count "$1" host1)" -gt 0 ] && [ "$(count "$1" council)" -gt 0 ] || { tail -n 2 "$LAB/log/load-$1.log"; return 1; }; }
-share() { local h p; h=$(count "$1" host1) p=$(count "$1" council); echo $((100 * h / (h + p + (h + p == 0)))); } # of the host, in percent
-between() { [ "$1" -ge "$2" ] && [ "$1" -le "$3" ] || { echo "$1, not $2 to $3"; return 1; }; }
-all_at() { # NAME: in the last second, of all clients
-	local c other=host1
-	[ "$1" = host1 ] && other=council
-	for c in $CLIENTS; do
-		tail -n 1 "$LAB/log/load-$c.log" | tr ';' '\n' | awk -F= -v k="$other" 'index($1, k) == 1 && $2 > 0 { bad = 1 } END { exit bad }' ||
-			{ tail -n 1 "$LAB/log/load-$c.log"; return 1; }
-	done
-}
+of_host() { share "$1" host1; }
 
 begin() {
 	check "the cluster is set up" admin cluster setup
@@ -93,20 +47,18 @@ begin() {
 	check "Cilium has it as a backend" soon backend_is active
 	check "without pods there is nobody to move to" exits_with 1 ctl host1 migrate ahch-to --to pods --dry-run
 	PORTS='[{"name": "http", "containerPort": 80}]' "$lab" pod add node2 legacy council jedi=luke >"$LAB/pod.ip" || return 1
-	setsid "$lab" exec node2 nsenter --net="/run/netns/$MARK-pod-legacy-council" env FAIL_IF="$LAB/fail" \
-		"$asker" serve 80 council >"$LAB/log/serve-council.log" 2>&1 </dev/null &
-	echo "$! $(started_at $!)" >"$LAB/pid/serve-council"
-	disown
-	background load-inside pod:resistance "$asker" load "$(kubectl -n legacy get service ahch-to -o 'jsonpath={.spec.clusterIP}')" 80
-	background load-outside world "$asker" load 172.19.0.11 "$(kubectl -n legacy get service ahch-to -o 'jsonpath={.spec.ports[0].nodePort}')"
-	wait_for 10 test -s "$LAB/log/load-inside.log" -a -s "$LAB/log/load-outside.log"
+	pod_node[legacy/council]=node2
+	background serve-council pod:legacy/council env FAIL_IF="$LAB/fail" "$asker" serve 80 council
+	load inside pod:resistance "$(kubectl -n legacy get service ahch-to -o 'jsonpath={.spec.clusterIP}')" 80
+	load outside world 172.19.0.11 "$(kubectl -n legacy get service ahch-to -o 'jsonpath={.spec.ports[0].nodePort}')"
+	CLIENTS="inside outside"
 	wait_for 15 eval '[ "$(tail -n 1 "$LAB/log/load-inside.log" | tr ";" "\n" | grep -c "^host1\|^council")" = 2 ]'
 	mark
 	sleep 4
 	check "the client outside reaches the host and the pod" reaches_both outside
 	reaches_both outside >/dev/null || CLIENTS=inside
 	check "the one inside, too" reaches_both inside
-	check "the one inside evenly ($(share inside)% at the host)" between "$(share inside)" 35 65
+	check "the one inside evenly ($(of_host inside)% at the host)" between "$(of_host inside)" 35 65
 }
 
 there() {
@@ -143,7 +95,7 @@ and_back() {
 	check "not one has failed" nothing_failed
 	mark
 	sleep 5
-	check "clients share evenly ($(share inside)% at the host)" between "$(share inside)" 35 65
+	check "clients share evenly ($(of_host inside)% at the host)" between "$(of_host inside)" 35 65
 }
 
 # What a share is worth: half of an even one, for both clients
@@ -154,8 +106,8 @@ shares() {
 	sleep 1
 	mark
 	sleep 31
-	check "by turns, the client inside sends 25% to the host ($(share inside)%)" between "$(share inside)" 18 32
-	check "and the one outside ($(share outside)%)" between "$(share outside)" 17 33
+	check "by turns, the client inside sends 25% to the host ($(of_host inside)%)" between "$(of_host inside)" 18 32
+	check "and the one outside ($(of_host outside)%)" between "$(of_host outside)" 17 33
 	check "not one has failed" nothing_failed
 	ctl host1 migrate abort ahch-to >/dev/null
 	check "aborted, the host is ready" soon conditions_are "true true false"
@@ -168,8 +120,8 @@ shares() {
 	sleep 2
 	mark
 	sleep 15
-	check "by weights, the client outside sends 25% to the host ($(share outside)%)" between "$(share outside)" 17 33
-	check "the one inside half ($(share inside)%)" between "$(share inside)" 40 60
+	check "by weights, the client outside sends 25% to the host ($(of_host outside)%)" between "$(of_host outside)" 17 33
+	check "the one inside half ($(of_host inside)%)" between "$(of_host inside)" 40 60
 	check "not one has failed" nothing_failed
 	ctl host1 migrate abort ahch-to >/dev/null
 	check "aborted, the weight is gone" soon eval '! kubectl -n legacy get endpointslice ahch-to-mesh-ahch-to -o yaml | grep cilium.io/weight'
@@ -202,7 +154,6 @@ end() {
 	for c in inside outside; do stop load-$c; done
 	check "the host leaves" ctl host1 leave --yes
 	check "its slice is gone" is "$(kubectl -n legacy get endpointslices -l mesh-external-agent.io/host=ahch-to -o name)" ''
-	for p in "$LAB"/pid/agentd-* "$LAB"/pid/serve-*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 }
 
 begin=$SECONDS
@@ -214,6 +165,5 @@ else
 	fail "the cluster starts"
 fi
 echo "# $variant: $((SECONDS - begin)) s"
-lab_down
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

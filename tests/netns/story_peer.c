@@ -14,7 +14,8 @@
  *   story_peer serve PORT TEXT                     HTTP: every request is answered with TEXT, or with status 500 while
  *                                                  the file $FAIL_IF is there
  *   story_peer load ADDRESS PORT                   HTTP: a request each 10 ms, a new connection each; a line a second
- *                                                  says how many failed, and how many gave which answer
+ *                                                  says how many failed and why, and how many gave which answer.
+ *                                                  A name is asked for each time, and any of its addresses taken
  *   story_peer late PORT FILE                      one connection; says "late" when there is a FILE
  */
 #include <arpa/inet.h>
@@ -34,15 +35,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "story_web.h"
+
 enum { VXLAN_LEN = 8, ETHER_LEN = 14, INNER = VXLAN_LEN + ETHER_LEN, IP_LEN = 20, UDP_LEN = 8, ROOM = 65536, SEEN_MAX = 64, GENEVE_PORT = 6081 };
 
-static int fail(const char *what)
+int fail(const char *what)
 {
 	perror(what);
 	return 1;
 }
 
-static unsigned long number(const char *text, unsigned long max)
+unsigned long number(const char *text, unsigned long max)
 {
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
@@ -266,136 +269,14 @@ static int run_sink(char **argv)
 	}
 }
 
-static int tcp_listener(const char *port)
-{
-	struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, UINT16_MAX))};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 || listen(fd, 16) < 0)
-		return -1;
-	return fd;
-}
-
-static int run_late(char **argv)
-{
-	int fd = tcp_listener(argv[0]), c = fd < 0 ? -1 : accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-
-	if (c < 0)
-		return fail("story_peer: listen");
-	while (access(argv[1], F_OK) < 0)
-		(void)poll(NULL, 0, 50);
-	if (send(c, "late\n", 5, MSG_NOSIGNAL) < 0)
-		return fail("story_peer: send");
-	(void)recv(c, argv[0], 1, 0); /* until the other side ends it */
-	return 0;
-}
-
-static int run_serve(char **argv)
-{
-	struct timeval patience = {.tv_sec = 2};
-	int fd = tcp_listener(argv[0]);
-	const char *fail_if = getenv("FAIL_IF");
-	char request[4096], reply[512];
-
-	if (fd < 0)
-		return fail("story_peer: listen");
-	(void)snprintf(reply, sizeof(reply), "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n%s\n",
-		       strlen(argv[1]) + 1, argv[1]);
-	for (;;) {
-		int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-
-		if (c < 0)
-			continue; /* the client was gone already */
-		(void)setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)); /* a silent client costs 2 s */
-		if (recv(c, request, sizeof(request), 0) > 0) {
-			const char *text = fail_if && access(fail_if, F_OK) == 0 ? "HTTP/1.0 500 Oh no\r\n\r\n" : reply;
-
-			(void)send(c, text, strlen(text), MSG_NOSIGNAL); /* the client sees what is missing */
-		}
-		(void)close(c);
-	}
-}
-
-enum { LOAD_EVERY_US = 10 * 1000, LOAD_ANSWERS = 8 };
-
-/* The text of the answer; NULL if there was none. */
-static const char *ask(const struct sockaddr_in *to, char *room, size_t size)
-{
-	static const char request[] = "GET / HTTP/1.0\r\n\r\n";
-	struct timeval patience = {.tv_sec = 2};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	size_t len = 0;
-	ssize_t n = -1;
-	char *text;
-
-	if (fd < 0)
-		exit(fail("story_peer: socket"));
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)); /* without, a failure is told later */
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0 &&
-	    send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) == (ssize_t)sizeof(request) - 1)
-		while (len < size - 1 && (n = recv(fd, room + len, size - 1 - len, 0)) > 0)
-			len += (size_t)n;
-	(void)close(fd);
-	room[len] = '\0';
-	text = strstr(room, "\r\n\r\n");
-	if (n != 0 || !text || strncmp(room + 8, " 200 ", 5) != 0)
-		return NULL;
-	text += 4;
-	text[strcspn(text, "\r\n")] = '\0';
-	return text;
-}
-
-static int run_load(char **argv)
-{
-	struct sockaddr_in to = address(argv[0], (uint16_t)number(argv[1], UINT16_MAX));
-	static struct {
-		char text[64];
-		unsigned n;
-	} answers[LOAD_ANSWERS];
-	static char room[4096];
-	struct timespec now, last;
-	unsigned failed = 0;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &last); /* a valid clock */
-	for (;;) {
-		const char *text = ask(&to, room, sizeof(room));
-
-		failed += text == NULL;
-		for (size_t i = 0; text && i < LOAD_ANSWERS; i++) {
-			if (!answers[i].text[0])
-				(void)snprintf(answers[i].text, sizeof(answers[i].text), "%s", text);
-			if (strncmp(answers[i].text, text, sizeof(answers[i].text) - 1) == 0) {
-				answers[i].n++;
-				break;
-			}
-		}
-		(void)usleep(LOAD_EVERY_US);
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-		if (now.tv_sec == last.tv_sec)
-			continue;
-		last = now;
-		(void)printf("failed=%u", failed);
-		failed = 0;
-		for (size_t i = 0; i < LOAD_ANSWERS && answers[i].text[0]; i++) {
-			(void)printf(";%s=%u", answers[i].text, answers[i].n);
-			answers[i].n = 0;
-		}
-		(void)putchar('\n');
-		if (fflush(stdout) != 0)
-			return fail("story_peer: output");
-	}
-}
-
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		int args;
 		int (*run)(char **argv);
-	} commands[] = {{"node", 4, run_node}, {"spoof", 8, run_spoof}, {"plain", 4, run_plain}, {"serve", 2, run_serve},
-		      {"sink", 1, run_sink}, {"late", 2, run_late}, {"load", 2, run_load}};
+	} commands[] = {{"node", 4, run_node}, {"spoof", 8, run_spoof}, {"plain", 4, run_plain}, {"serve", 2, web_serve},
+		      {"sink", 1, run_sink}, {"late", 2, web_late}, {"load", 2, web_load}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0 && argc == commands[i].args + 2)
