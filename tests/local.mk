@@ -433,7 +433,8 @@ CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t
 cluster_programs = tests/cluster/dns_diff tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
-tests_cluster_dns_diff_SOURCES = tests/cluster/dns_ask.c tests/cluster/dns_ask.h tests/cluster/dns_diff.c \
+tests_cluster_dns_diff_SOURCES = tests/cluster/dns_ask.c tests/cluster/dns_ask.h tests/cluster/dns_cases.c \
+	tests/cluster/dns_cases.h tests/cluster/dns_diff.c \
 	tests/cluster/dns_objects.c tests/cluster/dns_objects.h tests/cluster/dns_questions.c tests/cluster/dns_questions.h \
 	tests/cluster/dns_random.h
 tests_cluster_dns_diff_LDADD = $(MESH_LIBS)
@@ -450,7 +451,7 @@ tests_cluster_oracle_sets_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppf
 tests_cluster_oracle_sets_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/bench/connect.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
-	tests/cluster/load_lib.sh \
+	tests/cluster/load_lib.sh tests/cluster/service_cases.jq tests/cluster/service_cases.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/dns.allowed tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)
 

@@ -96,7 +96,7 @@ static char *rr_text(ldns_rr *rr)
 	return text;
 }
 
-static char *set_text(const ldns_rr_list *l)
+char *dns_set_text(const ldns_rr_list *l)
 {
 	size_t n = l ? ldns_rr_list_rr_count(l) : 0;
 	CLEANUP(free) char **lines = calloc(n + 1, sizeof(*lines));
@@ -139,9 +139,9 @@ static void read_answer(const struct dns_question *q, const uint8_t *data, size_
 	rcode = ldns_pkt_rcode2str(ldns_pkt_get_rcode(p));
 	ret->is_truncated = ldns_pkt_tc(p);
 	ret->field[FIELD_RCODE] = str_printf("%s%s", ldns_pkt_edns_extended_rcode(p) ? "extended-" : "", rcode);
-	ret->field[FIELD_ANSWER] = set_text(ldns_pkt_answer(p));
-	ret->field[FIELD_AUTHORITY] = set_text(ldns_pkt_authority(p));
-	ret->field[FIELD_ADDITIONAL] = set_text(ldns_pkt_additional(p));
+	ret->field[FIELD_ANSWER] = dns_set_text(ldns_pkt_answer(p));
+	ret->field[FIELD_AUTHORITY] = dns_set_text(ldns_pkt_authority(p));
+	ret->field[FIELD_ADDITIONAL] = dns_set_text(ldns_pkt_additional(p));
 	ret->field[FIELD_FLAGS] = flags_text(p, q->udp_size > DNS_UDP_MAX);
 	ret->field[FIELD_QUESTION] = strdup(ldns_pkt_qdcount(p) == 0 ? "none" :
 					    len >= LDNS_HEADER_SIZE + question_len &&

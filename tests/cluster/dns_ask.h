@@ -2,6 +2,7 @@
 /* One question to one server, by UDP or TCP, and the answer in a form that can be compared. */
 #pragma once
 
+#include <ldns/ldns.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -31,5 +32,8 @@ struct dns_said {
 /* `address` is that of the server. Ends the program without memory or sockets. The content of *ret is the caller's. */
 void dns_ask(const struct sockaddr_storage *address, socklen_t len, const struct dns_question *q, bool by_tcp, struct dns_said *ret);
 void dns_said_done(struct dns_said *s);
+
+/* Records as the fields have them; owned by the caller. They become canonical. */
+char *dns_set_text(const ldns_rr_list *l);
 
 const char *dns_field_name(enum dns_field f);

@@ -3,6 +3,7 @@
  * Asks this host's DNS server and another one the same questions and compares the answers.
  *   dns_diff make SEED SERVICES                              prints objects for kubectl
  *   dns_diff knows SERVER NAME                               ends with 0 if the server has an address for the name
+ *   dns_diff cases CASES SERVER                              asks those of tests/data/dns/cases.json
  *   dns_diff ask OBJECTS SEED FROM COUNT OURS THEIRS ALLOWED   addresses with port; objects as kubectl lists them
  * Ends with 0 if the answers are equal but for what the file ALLOWED has, and all that it has was met.
  */
@@ -20,6 +21,7 @@
 #include "dns/dns_msg.h"
 #include "dns/dns_sock.h"
 #include "dns_ask.h"
+#include "dns_cases.h"
 #include "dns_objects.h"
 #include "dns_questions.h"
 
@@ -226,14 +228,26 @@ static int knows(char **arg)
 	return r;
 }
 
+static int cases(char **arg)
+{
+	struct server server = server_of(arg[1]);
+	int r = dns_cases_run(arg[0], &server.address, server.len);
+
+	if (r < 0)
+		fail(arg[0], "holds no cases");
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && str_eq(argv[1], "make"))
 		return make(argv + 2);
 	if (argc == 4 && str_eq(argv[1], "knows"))
 		return knows(argv + 2);
+	if (argc == 4 && str_eq(argv[1], "cases"))
+		return cases(argv + 2);
 	if (argc == 9 && str_eq(argv[1], "ask"))
 		return ask(argv + 2);
-	(void)fprintf(stderr, "usage: dns_diff make SEED SERVICES | knows SERVER NAME | ask OBJECTS SEED FROM COUNT OURS THEIRS ALLOWED\n");
+	(void)fprintf(stderr, "usage: dns_diff make SEED SERVICES | knows SERVER NAME | cases CASES SERVER | ask OBJECTS SEED FROM COUNT OURS THEIRS ALLOWED\n");
 	return 2;
 }

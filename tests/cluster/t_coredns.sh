@@ -3,7 +3,7 @@
 # The names of a cluster as CoreDNS answers them: Services, slices and Namespaces of every kind on a real API server,
 # a joined host's DNS server and the real CoreDNS on them, and questions to both, whose answers must be equal.
 # dns.allowed has the exceptions. Then the frontends and backends that the host has of the same Services, and those that the
-# real Cilium of a node has.
+# real Cilium of a node has; and all cases of tests/data/dns and tests/data/service on that API server.
 #   QUESTIONS=10000 SERVICES=200   how much
 #   SEED=N FROM=N                  the objects, and the question to begin with; the seed is printed
 #   KEEP=1                         keeps the lab when done, and says how to enter and end it
@@ -14,39 +14,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$PWD} FAMILIES=dual
 SEED=${SEED:-7} FROM=${FROM:-0} QUESTIONS=${QUESTIONS:-10000} SERVICES=${SERVICES:-200}
 
-skip_all() { echo "SKIP all: $*"; echo "0 passed, 0 failed, 1 skipped"; exit 77; }
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] || skip_all "needs root"
-	"$here/peers.sh" check || skip_all "the peers are not built: tests/cluster/peers.sh build"
-	"$here/peers.sh" check coredns || skip_all "CoreDNS is not built: tests/cluster/peers.sh build coredns"
-	for f in mesh-agentd mesh-join meshctl tests/cluster/dns_diff; do
-		[ -x "$BUILD/$f" ] || skip_all "$BUILD/$f is not built"
-	done
-	for p in ip6tables jq; do command -v $p >/dev/null || skip_all "$p is not installed"; done
-	unshare --net ip6tables -t mangle -L -n >/dev/null 2>&1 || skip_all "ip6tables does not work on this kernel"
-	LAB=$(mktemp -d) MARK=mesh-c$$
-	export LAB MARK
-	unshare --net --mount --propagation private "$0" inside && rc=0 || rc=$?
-	[ $rc = 0 ] || for f in "$LAB"/log/*.log; do echo "# ${f##*/}"; tail -n 3 "$f" | cut -c1-300; done
-	rm -rf "$LAB"
-	exit $rc
-fi
-
 . "$here/lib.sh"
+"$here/peers.sh" check coredns || skip_all "CoreDNS is not built: tests/cluster/peers.sh build coredns"
+lab_enter "mesh-agentd mesh-join meshctl tests/cluster/dns_diff" "ip6tables jq" "$@"
 . "$here/story_lib.sh"
-mount -t tmpfs tmpfs /run # namespaces and sockets of this test only
-ip link set lo up
+. "$here/service_cases.sh"
 give_up() { echo "FAIL coredns: $*"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
-finish() {
-	local p
-	if [ -n "${KEEP:-}" ]; then
-		echo "# the lab stays until $LAB/end exists: nsenter -m -n -t $$, and $LAB/again FROM COUNT asks"
-		until [ -e "$LAB/end" ]; do sleep 1; done
-	fi
-	for p in agentd-host1 coredns; do stop $p; done
-	"$lab" down >/dev/null 2>&1
-}
-trap finish EXIT
+trap 'lab_leave "$LAB/again FROM COUNT asks"' EXIT
 trap 'exit 130' INT TERM
 
 OURS=127.18.53.53 THEIRS=127.0.0.10 UPSTREAM=127.0.0.9
@@ -85,7 +59,7 @@ coredns_start() {
 	alias.example.com. CNAME api.example.com.
 	8.8.8.8.in-addr.arpa. PTR dns.example.com.
 	Z
-	background coredns host1 coredns -conf "$LAB/Corefile"
+	background serve-coredns host1 coredns -conf "$LAB/Corefile"
 	wait_for 30 at host1 curl -sf http://127.0.0.10:8181/ready
 }
 
@@ -154,7 +128,7 @@ early_is_there() { is "$(kubectl -n prod get endpointslices -l kubernetes.io/ser
 
 join() {
 	host_dir host1
-	printf 'dns: { upstreams = [ "%s" ]; };\n' $UPSTREAM >>"$(conf_of host1)"
+	printf 'zone = "%s";\ndns: { upstreams = [ "%s" ]; };\n' $CASE_ZONE $UPSTREAM >>"$(conf_of host1)"
 	admin cluster setup >/dev/null || return 1
 	kubectl create namespace legacy >/dev/null
 	service legacy ahch-to '{"jedi": "luke"}' 80 '{"io.cilium/portal": "true"}' # which the host itself stands behind
@@ -171,8 +145,7 @@ is_known() { # SERVER
 
 variant=coredns start=$SECONDS
 export CONFIG="enable-ipv6=true"
-"$lab" up 1 >"$LAB.up" 2>&1 || { cat "$LAB.up"; rm -f "$LAB.up"; give_up "the cluster does not start"; }
-rm -f "$LAB.up"
+lab_up 1 || give_up "the cluster does not start"
 objects_make && load_balancers_make || give_up "the objects are not made"
 check "the slices of the cluster's controller are there" soon early_is_there
 coredns_start || give_up "CoreDNS does not start"
@@ -196,5 +169,6 @@ echo "# questions: $((SECONDS - start)) s"
 if [ "$status" = 0 ]; then pass "$(tail -1 "$LAB/result")"; else fail "the answers differ: $(tail -1 "$LAB/result")"; fi
 check "the host has the frontends and backends that Cilium has" soon frontends_are_equal
 echo "# $(wc -l <"$LAB/frontends.ours") frontends"
+service_cases
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
