@@ -108,8 +108,11 @@ static json_t *notes_json(const struct migrating_facts *f, const struct migratio
 		note(notes, "the Service has no TCP port: nothing is checked but whether endpoints are ready");
 	else if (!f->check.probe)
 		note(notes, "no health probe of type http or tcp is about a port of this Service: it is only checked whether TCP connects");
-	if (s->affinity_s)
-		note(notes, "the Service has session affinity: clients that are known stay where they are for its time");
+	if (s->affinity_s) {
+		(void)err_set(&text, 0, "the Service has session affinity: a client of this host moves to a pod when it first stands by, and "
+			      "stays there, also when it is taken back, until it has not come for %u s", s->affinity_s);
+		note(notes, text.text);
+	}
 	if (s->has_traffic_distribution)
 		note(notes, "the Service has a trafficDistribution: clients near to some endpoints see other shares");
 	if (s->is_internal_local || s->is_external_local)

@@ -199,6 +199,15 @@ affinity() {
 	mark
 	sleep 3
 	check "each stays at one again" sticks
+	check "the plan says what that means" eval 'move sticky --to pods --dry-run | grep "session affinity.* until it has not come for 10800 s"'
+	check "the Service begins to move to the pods" move sticky --to pods --step 10% --interval 6s --no-wait
+	check "with the first turn of the pods all are there" wait_for 30 all_at "${pods[@]}"
+	check "it is taken back" ctl host1 migrate abort sticky
+	sleep 3
+	check "they stay there" all_at "${pods[@]}"
+	check "not one request has failed" nothing_failed
+	sleep 1
+	mark
 	check "the Service moves to the pods" move sticky --to pods --step 100% --interval 3s
 	check "all are at pods" soon all_at "${pods[@]}"
 	check "not one request has failed" nothing_failed
