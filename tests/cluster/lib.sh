@@ -182,8 +182,10 @@ lab_leave() { # [TEXT]
 		echo "# the lab stays until $LAB/end exists: nsenter -m -n -t $$${1:+; $1}" >&2
 		until [ -e "$LAB/end" ]; do sleep 1; done
 	fi
+	trap '' INT TERM # also if it is told to stop twice
 	for p in "$LAB"/pid/agentd-* "$LAB"/pid/hold-* "$LAB"/pid/load-* "$LAB"/pid/serve-*; do [ ! -e "$p" ] || stop "${p##*/}"; done
 	"$cluster_dir/lab.sh" down >/dev/null 2>&1
+	trap 'exit 130' INT TERM
 }
 
 # lab_up NODES: what it says is shown if it fails.

@@ -70,7 +70,7 @@ pod_start() { # NAME NODE [LABELS]
 }
 pod_stop() { # NAME [SECONDS]: gracefully
 	kubectl -n legacy delete pod "$1" --grace-period=60 --wait=false >/dev/null || return 1
-	sleep "${2:-5}"
+	sleep "${2:-3}"
 	pod_kill "$1"
 }
 pod_kill() { # NAME: at once
