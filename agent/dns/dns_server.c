@@ -386,12 +386,25 @@ static void sub_query(const struct dns_query *q, const struct dns_name *target,
 	ret->question_len = 0;
 }
 
+/* The next provider from *i on whose zone has the name; NULL at the end. */
+static const struct dns_provider *provider_next(const struct dns_server *s, const struct dns_name *name, size_t *i)
+{
+	while (*i < s->n_providers) {
+		const struct dns_provider *p = &s->providers[(*i)++];
+
+		if (dns_name_below(name, &p->apex))
+			return p;
+	}
+	return NULL;
+}
+
 /* Looks for a chased name in the other providers and the cache; 0 = ask an upstream. */
 static size_t chase_here(struct dns_server *s, const struct dns_query *q,
 			 const struct dns_name *target,
 			 uint8_t *buf, size_t cap)
 {
 	uint8_t question[DNS_NAME_MAX + 4];
+	const struct dns_provider *p;
 	struct dns_query sub;
 	struct dns_writer w;
 
@@ -400,12 +413,9 @@ static size_t chase_here(struct dns_server *s, const struct dns_query *q,
 	memcpy(question + target->len, q->question + q->question_len - 4, 4);
 	sub.question = question;
 	sub.question_len = (size_t)target->len + 4;
-	for (size_t i = 0; i < s->n_providers; i++) {
-		const struct dns_provider *p = &s->providers[i];
+	for (size_t i = 0; (p = provider_next(s, target, &i));) {
 		struct dns_result res = {.rcode = DNS_NOERROR};
 
-		if (!dns_name_below(target, &p->apex))
-			continue;
 		dns_writer_begin(&w, &sub, buf, cap, cap);
 		switch (p->answer(p->ctx, &sub, &w, &res)) {
 		case DNS_VERDICT_ANSWER:
@@ -455,17 +465,13 @@ static size_t chase(struct dns_server *s, const struct dns_query *q,
 static size_t resume_chase(struct dns_server *s, const struct dns_pending *p, const uint8_t *msg,
 			   size_t len, uint8_t *buf)
 {
+	const struct dns_provider *pr;
 	struct dns_writer w;
 
 	dns_writer_begin(&w, &p->q, buf, DNS_MSG_MAX, limit_of(&p->q, &p->client));
-	for (size_t i = 0; i < s->n_providers; i++) {
-		const struct dns_provider *pr = &s->providers[i];
+	for (size_t i = 0; (pr = provider_next(s, &p->q.name, &i));) {
 		struct dns_result res = {.rcode = DNS_NOERROR};
-		enum dns_verdict v;
-
-		if (!dns_name_below(&p->q.name, &pr->apex))
-			continue;
-		v = pr->answer(pr->ctx, &p->q, &w, &res);
+		enum dns_verdict v = pr->answer(pr->ctx, &p->q, &w, &res);
 		if (v == DNS_VERDICT_ANSWER)
 			return end(s, &w, res.rcode, true);
 		if (v == DNS_VERDICT_CHASE)
@@ -579,6 +585,7 @@ static bool answer_fixed(const struct dns_query *q, struct dns_writer *w, int *r
 static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
 		     const struct dns_client *client, uint8_t *buf, size_t cap, struct dns_query *q)
 {
+	const struct dns_provider *p;
 	struct dns_writer w;
 	int r = dns_query_parse(msg, len, q), rcode;
 
@@ -594,14 +601,11 @@ static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
 		s->counts.refused += rcode == DNS_REFUSED;
 		return end(s, &w, rcode, false);
 	}
-	for (size_t i = 0; i < s->n_providers && (!client->asked.port || client->asked.is_cluster); i++) {
-		const struct dns_provider *p = &s->providers[i];
+	if (client->asked.port && !client->asked.is_cluster)
+		return outside(s, q, client, buf, cap);
+	for (size_t i = 0; (p = provider_next(s, &q->name, &i));) {
 		struct dns_result res = {.rcode = DNS_NOERROR};
-		enum dns_verdict v;
-
-		if (!dns_name_below(&q->name, &p->apex))
-			continue;
-		v = p->answer(p->ctx, q, &w, &res);
+		enum dns_verdict v = p->answer(p->ctx, q, &w, &res);
 		if (v != DNS_VERDICT_PASS && !gate_admits(s, q, client, true))
 			return dns_error_build(q, s->gate.refuse_rcode, buf);
 		q->source = DNS_SOURCE_ZONE;

@@ -305,19 +305,19 @@ static bool put_addresses(struct dns_zone *z, const struct dns_name *owner, uint
 static enum dns_verdict answer_address(struct dns_zone *z, const struct dns_query *q,
 				       struct dns_writer *w, struct dns_result *ret)
 {
-	struct dns_name at = q->name, target;
-	struct dns_name *chain = NULL;
+	const struct dns_name *at = &q->name;
+	CLEANUP(free) struct dns_name *chain = NULL; /* the names up to `at`, which is the last of them */
+	struct dns_name target;
 	enum zone_found found;
-	CLEANUP(free) struct dns_name *owned = NULL;
 
 	ret->rcode = DNS_NOERROR;
 	for (size_t depth = 0;; depth++) {
-		found = zone_find(z, &at, &target);
+		found = zone_find(z, at, &target);
 		if (found == ZONE_FAILED) {
 			ret->rcode = DNS_SERVFAIL;
 			return DNS_VERDICT_ANSWER;
 		}
-		if (found == ZONE_ITEMS && put_addresses(z, &at, q->qtype, w))
+		if (found == ZONE_ITEMS && put_addresses(z, at, q->qtype, w))
 			return DNS_VERDICT_ANSWER;
 		if (found != ZONE_CNAME)
 			return zone_negative(z, &z->apex,
@@ -325,19 +325,19 @@ static enum dns_verdict answer_address(struct dns_zone *z, const struct dns_quer
 										  : DNS_NOERROR,
 					     w, ret);
 		if (!chain) {
-			chain = owned = calloc(CHAIN_MAX, sizeof(*chain));
+			chain = calloc(CHAIN_MAX + 1, sizeof(*chain));
 			if (!chain) {
 				ret->rcode = DNS_SERVFAIL;
 				return DNS_VERDICT_ANSWER;
 			}
+			chain[0] = q->name;
 		}
 		if (depth == CHAIN_MAX)
 			return zone_negative(z, &z->apex, DNS_NOERROR, w, ret);
-		chain[depth] = at;
 		for (size_t i = 0; i <= depth; i++)
 			if (dns_name_eq(&chain[i], &target))
 				return zone_negative(z, &z->apex, DNS_NOERROR, w, ret);
-		(void)dns_put_name(w, DNS_ANSWER, &at, DNS_CNAME, z->opt.ttl, &target); /* TC if full */
+		(void)dns_put_name(w, DNS_ANSWER, at, DNS_CNAME, z->opt.ttl, &target); /* TC if full */
 		if (!dns_name_below(&target, &z->apex)) {
 			ret->target = target;
 			ret->apex = &z->apex;
@@ -345,7 +345,8 @@ static enum dns_verdict answer_address(struct dns_zone *z, const struct dns_quer
 			ret->serial = zone_serial(z);
 			return DNS_VERDICT_CHASE;
 		}
-		at = target;
+		chain[depth + 1] = target;
+		at = &chain[depth + 1];
 	}
 }
 
