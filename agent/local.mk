@@ -194,7 +194,7 @@ agent_libmesh_a_SOURCES += \
 	agent/dns/dns_msg.c agent/dns/dns_msg.h agent/dns/dns_name.c agent/dns/dns_write.c \
 	agent/dns/dns_provider.h \
 	agent/dns/dns_response.c agent/dns/dns_response.h \
-	agent/dns/dns_server.c agent/dns/dns_server.h agent/dns/dns_server_private.h \
+	agent/dns/dns_handle.c agent/dns/dns_server.c agent/dns/dns_server.h agent/dns/dns_server_private.h \
 	agent/dns/dns_sock.c agent/dns/dns_sock.h \
 	agent/dns/dns_text.c agent/dns/dns_text.h agent/dns/dns_trace.c \
 	agent/dns/dns_tcp.c agent/dns/dns_udp.c \

@@ -115,7 +115,7 @@ bool dns_hold(struct dns_server *s, const struct dns_client *client, const uint8
 /* Forgets those for a connection; NULL = all. */
 void dns_holds_forget(struct dns_server *s, const struct dns_conn *conn);
 
-/* Forgets the queries of a connection that went. */
+/* Forgets the queries of a connection that went, and answers for it that are held back; NULL = all. */
 void dns_server_forget_conn(struct dns_server *s, const struct dns_conn *c);
 
 int dns_udp_open(struct dns_listener *l, uint16_t port, uint16_t *ret_port);
