@@ -62,11 +62,14 @@ pod_ready() { # NAME True|False
 	kubectl -n legacy patch pod "$1" --subresource=status --type=merge \
 		-p '{"status": {"conditions": [{"type": "Ready", "status": "'"$2"'"}]}}' >/dev/null
 }
-pod_start() { # NAME NODE [LABELS]
-	READY=False "$lab" pod add "$2" legacy "$1" "${3:-app=web}" >"$LAB/pod.$1" || return 1
-	pod_node[legacy/$1]=$2
-	background "serve-pod-$1" "pod:legacy/$1" "$peer" serve 8080 "$1"
-	wait_for 10 at "pod:legacy/$1" curl -sf -m 1 http://127.0.0.1:8080/ && pod_ready "$1" True
+pod_start() { # NAME NODE [LABELS [PROGRAM...]]
+	local name=$1 labels=${3:-app=web}
+	READY=False "$lab" pod add "$2" legacy "$name" "$labels" >"$LAB/pod.$name" || return 1
+	pod_node[legacy/$name]=$2
+	shift $(($# > 3 ? 3 : $#))
+	[ $# -gt 0 ] || set -- "$peer"
+	background "serve-pod-$name" "pod:legacy/$name" "$@" serve 8080 "$name"
+	wait_for 10 at "pod:legacy/$name" curl -sf -m 1 http://127.0.0.1:8080/ && pod_ready "$name" True
 }
 pod_stop() { # NAME [SECONDS]: gracefully
 	kubectl -n legacy delete pod "$1" --grace-period=60 --wait=false >/dev/null || return 1

@@ -307,6 +307,29 @@ migrate() {
 	counted
 }
 
+# One of several pods answers 500, when the migration has begun.
+spoiled() {
+	check "one pod more" pod_start rotten node1 app=web env FAIL_IF="$LAB/rotten" "$asker"
+	mark
+	check "each client reaches it" soon each_reaches rotten
+	check "the Service begins to move to the pods" move web --to pods --step 10% --interval 60s --no-wait
+	check "a step is taken" wait_for 40 eval '[ "$(migration web .step)" -ge 1 ]'
+	check "not one request has failed" nothing_failed
+	mark
+	touch "$LAB/rotten"
+	check "one pod of four answers 500: it is taken back" soon migration_is web rolled-back
+	check "which says why" eval 'migration web .reason | grep "the pods: .*status 500"'
+	check "the host is ready in both families" soon conditions_are web "true true false"
+	check "no more have failed than asked that pod" few_failed 50
+	counted
+	rm "$LAB/rotten"
+	check "the pod goes" pod_stop rotten
+	mark
+	sleep 2
+	check "nothing fails any more" nothing_failed
+	check "the trouble is forgotten" ctl host1 migrate abort web
+}
+
 # Clients by name: from a host, which asks for each connection.
 headless() {
 	load names crait names.legacy.svc.cluster.local 8080
@@ -331,7 +354,7 @@ headless() {
 start=$SECONDS
 if cluster_up; then
 	begin
-	for part in ${PARTS:-comes_and_goes rollout vanishing affinity probe drain migrate headless}; do $part; done
+	for part in ${PARTS:-comes_and_goes rollout vanishing affinity probe drain migrate spoiled headless}; do $part; done
 else
 	fail "the cluster starts"
 fi
