@@ -31,7 +31,7 @@ names_are_as_wanted() { at host1 "$BUILD/tests/cluster/dns_diff" cases "$data/dn
 # What EHOSTUNREACH says: a connection that nobody could answer is not begun.
 has_no_route() {
 	# shellcheck disable=SC2016 # it is the inner shell's
-	at host1 timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/80"' "$1" 2>&1 | grep -i 'no route to host'
+	{ ! at host1 timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/80"' "$1"; } 2>&1 | grep -i 'no route to host'
 }
 
 service_cases() {
