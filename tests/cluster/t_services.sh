@@ -72,6 +72,8 @@ join() { # PLACE NAME ADDRESSES ARGUMENT...
 	daemon "$place"
 	check "$name is well" wait_for 40 state_is "$place" ok
 }
+WELL=9999 # a port of the host that tells of its health, and is no port of a Service
+is_well() { background serve-host1-well host1 "$peer" serve $WELL well; }
 serve_host() { background serve-host1-8080 host1 "$peer" serve 8080 host1; }
 conditions_are() { # SERVICE "READY SERVING TERMINATING": in both families
 	local f
@@ -94,17 +96,16 @@ begin() {
 	local i port
 	check "the cluster is set up" admin cluster setup
 	services
-	touch "$LAB/well"
+	is_well
 	sed -i '/^health-probes/d' "$(conf_of host1)"
 	cat >>"$(conf_of host1)" <<-C
 	health-probes = (
 	  { service = "web"; type = "http"; port = 8080; path = "/"; interval = 1; failures = 1; },
-	  { service = "web"; type = "exec"; command = [ "/usr/bin/test", "-e", "$LAB/well" ]; interval = 1; failures = 1; },
+	  { service = "web"; type = "tcp"; port = $WELL; interval = 1; failures = 1; },
 	  { service = "sticky"; type = "http"; port = 8080; path = "/"; interval = 1; failures = 1; },
 	  { service = "names"; type = "http"; port = 8080; path = "/"; interval = 1; failures = 1; }
 	);
 	C
-	chmod 755 "$LAB" # commands run as nobody
 	join host1 ahch-to $HOST,$HOST6 --labels app=web --serve web --serve sticky --serve names --serve solo
 	join crait crait $OTHER,fd00:19::100:9 --labels app=client
 	printf 'nameserver 127.18.53.53\n' >"$LAB/host/resolv.conf"
@@ -237,12 +238,12 @@ affinity() {
 
 probe() {
 	mark
-	rm "$LAB/well"
+	stop serve-host1-well
 	check "the host's probe fails: it is not ready" soon conditions_are web "false false false"
 	check "all are at pods" soon all_at "${pods[@]}"
 	check "not one request has failed" nothing_failed
 	counted
-	touch "$LAB/well"
+	is_well
 	mark
 	check "it is well again: each client reaches it" soon each_reaches host1
 	check "not one request has failed" nothing_failed
