@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The process without the rights and the one that holds them: the first reads and writes maps, attaches and changes links
- * and routes as before, and can have nothing done that is not the agent's, whatever it sends.
+ * and routes as before, and can have nothing done that is not the agent's, whatever it sends: `test_priv 1000000` sends
+ * as many messages that mean harm.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +28,7 @@
 #include "priv/priv_sock.h"
 #include "recon/recon_net.h"
 
-enum { ENTRIES = 5000, HOSTILE = 200000 };
+enum { ENTRIES = 5000, HOSTILE = 20000 };
 
 static struct conf *configuration(const struct lab *l, const char *group)
 {
@@ -267,14 +268,14 @@ static uint32_t below(uint32_t bound)
 }
 
 /* Anything at all, most of it with a head that is known. Nothing of it may harm the process or what is not the agent's. */
-static void hostile(const struct bpfobj *o)
+static void hostile(const struct bpfobj *o, unsigned count)
 {
 	static unsigned char bytes[PRIV_BYTES];
 	static unsigned char out[PRIV_BYTES];
 	unsigned n_good = 0;
 	size_t n = 0;
 
-	for (unsigned i = 0; i < HOSTILE; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		struct priv_answer a = {.out = out, .out_max = sizeof(out)};
 		uint32_t code = below(PRIV_CODES + 2);
 		size_t len = below(4) ? below(300) : below(sizeof(bytes));
@@ -303,7 +304,7 @@ static void hostile(const struct bpfobj *o)
 		close_fd(a.fds[0]);
 		close_fd(a.fds[1]);
 	}
-	CHECK(n_good > HOSTILE / 100);
+	CHECK(n_good > count / 100);
 	CHECK_EQ(bpfmap_count(o, BPFOBJ_IPCACHE4, &n), 0); /* it still answers */
 	CHECK(if_nametoindex("eth0") && !if_nametoindex("mesh7"));
 	lab_sh("ip route show 10.9.0.0/16 | grep -q eth0");
@@ -311,7 +312,7 @@ static void hostile(const struct bpfobj *o)
 }
 
 /* In a process of its own, whose rights are gone at the end. */
-static int without_rights(struct conf *conf, const char *group)
+static int without_rights(struct conf *conf, const char *group, unsigned count)
 {
 	static char arg[] = "test_priv, with room for the title", *argv[] = {arg, NULL};
 	struct err err = {0};
@@ -327,7 +328,7 @@ static int without_rights(struct conf *conf, const char *group)
 	attaching(o, group);
 	links();
 	sockets();
-	hostile(o);
+	hostile(o, count);
 	CHECK_EQ(bpfobj_unpin(o), 0);
 	bpfobj_free(o);
 	CHECK_EQ(priv_ask(PRIV_BPF_IS_ATTACHED, &(struct bpfwire_if){.ifindex = 1}, sizeof(struct bpfwire_if), NULL, 0, NULL), -EINVAL);
@@ -335,14 +336,17 @@ static int without_rights(struct conf *conf, const char *group)
 	return harness_done();
 }
 
-int main(void)
+int main(int argc, char **args)
 {
+	uint64_t count = HOSTILE;
 	struct lab lab;
 	char group[128];
 	struct conf *conf;
 	int status = -1;
 	pid_t pid;
 
+	if (argc > 1 && str_to_u64(args[1], UINT32_MAX, &count) < 0)
+		return 2;
 	lab_open(&lab);
 	lab_sh("ip link set lo up; ip link add eth0 type veth peer name far && ip link set eth0 up && ip link set far up");
 	lab_sh("ip address add 192.0.2.7/24 dev eth0 && ip route add 10.9.0.0/16 via 192.0.2.1");
@@ -354,7 +358,7 @@ int main(void)
 	(void)fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		status = without_rights(conf, group);
+		status = without_rights(conf, group, (unsigned)count);
 		(void)fflush(stdout);
 		_exit(status); /* who looks for leaks traces, which is one of the rights */
 	}
