@@ -18,7 +18,11 @@
 #include "base/log.h"
 #include "priv/priv.h"
 
-enum { UPKEEP_S = 30, RELEASE_S = 1 };
+enum {
+	UPKEEP_S = 30,
+	AUDIT_EVERY = 2, /* upkeeps: once a minute, without a wake-up of its own */
+	RELEASE_S = 1,
+};
 
 void agent_out_of_memory(void *arg)
 {
@@ -96,6 +100,8 @@ static void on_upkeep(void *arg)
 		tell_ready(a); /* a host whose interfaces cannot be read for so long is not better off without network */
 	if (a->keeping)
 		keeping_look(a->keeping);
+	if (a->datapath && ++a->n_upkeeps % AUDIT_EVERY == 0)
+		datapath_audit(a->datapath);
 	agent_follow_resolvers(a);
 	if (a->resolver)
 		resolver_look(a->resolver);

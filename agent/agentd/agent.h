@@ -71,6 +71,7 @@ struct agent {
 	struct source *apply;	/* deferred: recompute and write */
 	struct source *apply_later;
 	struct source *upkeep;
+	unsigned n_upkeeps;
 	struct source *signals[3];
 	struct source *privileged; /* the other process is gone */
 	struct ctl_call *leaving;

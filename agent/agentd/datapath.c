@@ -9,7 +9,6 @@
 #include "recon/recon_flows.h"
 
 enum {
-	AUDIT_S = 60,
 	GRACE_US = 2000, /* longer than a packet can be in the programs */
 };
 
@@ -188,14 +187,6 @@ void datapath_audit(struct datapath *d)
 	recon_net_audit(d->net);
 }
 
-static void on_audit(void *arg)
-{
-	struct datapath *d = arg;
-
-	datapath_audit(d);
-	(void)source_arm(d->audit, AUDIT_S * USEC_PER_SEC, AUDIT_S / 10 * USEC_PER_SEC); /* was armed before */
-}
-
 /* A map that is taken up keeps its size, and with it all that it holds. */
 static void tell_kept_sizes(struct datapath *d)
 {
@@ -278,10 +269,6 @@ int datapath_new(struct loop *loop, const struct conf *conf, struct health *heal
 	r = recon_net_new(loop, &net, d, &d->net);
 	if (r == 0)
 		r = recon_net_set_patterns(d->net, &conf->interfaces);
-	if (r == 0)
-		r = loop_add_timer(loop, on_audit, d, &d->audit);
-	if (r == 0)
-		r = source_arm(d->audit, AUDIT_S * USEC_PER_SEC, 0);
 	if (r < 0)
 		return err_set(reterr, -r, "datapath: cannot watch interfaces: %s", err_name(r));
 	*ret = TAKE_PTR(d);
@@ -292,7 +279,6 @@ void datapath_free(struct datapath *d)
 {
 	if (!d)
 		return;
-	source_free(d->audit);
 	recon_net_free(d->net);
 	recon_sock_free(d->sock);
 	recon_service_free(d->service);

@@ -107,7 +107,7 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own);
  */
 uint64_t datapath_wait_us(const struct datapath *d);
 
-/* Others may take our programs off: looks, and puts them back. Done each minute. */
+/* Others may take our programs off: looks, and puts them back. To be done each minute. */
 void datapath_audit(struct datapath *d);
 
 /* True once everything was applied for the first time and the programs are attached. */

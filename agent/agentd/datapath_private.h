@@ -19,7 +19,6 @@ struct datapath {
 	struct recon_service *service;
 	struct recon_sock *sock;
 	struct world *world;
-	struct source *audit;
 	struct failsafe_list failsafe;
 	uint64_t committed_us; /* when the last policy came into force */
 	uint64_t shadow;       /* MESH_STATE_SHADOW bits of the policy in force */

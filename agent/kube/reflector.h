@@ -90,7 +90,10 @@ bool reflector_get_doubt(const struct reflector *r, struct reflector_doubt *ret)
 /* The server that was asked last; NULL = none yet. It lives as long as the client. */
 const char *reflector_server(const struct reflector *r);
 
-/* CLOCK_BOOTTIME of the last proof that the copy is fresh; 0 = none yet. */
+/*
+ * CLOCK_BOOTTIME of the last proof that the copy is fresh; 0 = none yet. Of a watch that is open: its last event, as a
+ * quiet one says nothing; of one that ended: its end, which for a peer that vanished is when that was noticed.
+ */
 uint64_t reflector_fresh_us(const struct reflector *r);
 
 /* Objects in the copy, and full lists and events so far, for status and tests. */

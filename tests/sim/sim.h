@@ -84,7 +84,7 @@ struct sim {
 	bool has_slices, has_restored;
 	/* the wire */
 	struct kube_op *ops;
-	bool has_faults, has_watchlist;
+	bool has_faults, has_watchlist, has_bookmarks;
 	unsigned fault_rate; /* of a thousand requests */
 	unsigned fault_kinds; /* bits */
 	uint64_t outage_until_us;

@@ -91,6 +91,7 @@ static void play(void)
 {
 	sim->has_slices = sim_chance(25);
 	sim->has_watchlist = sim_chance(60);
+	sim->has_bookmarks = sim_chance(50);
 	sim->fault_rate = sim_chance(80) ? sim_below(400) : 0;
 	sim->fault_kinds = sim_chance(50) ? ~0u : sim_below(1u << 16);
 	server_begin();

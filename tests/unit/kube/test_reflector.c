@@ -271,6 +271,62 @@ Test(reflector, resumes_after_a_cut, .init = setup, .fini = teardown)
 	cr_expect_eq(reflector_get_stats(reflector).lists, 1, "it goes on where it stopped");
 }
 
+/* A bookmark wakes the host: only a watch that would be dear to list anew has them. */
+Test(reflector, bookmarks_for_many_objects_only)
+{
+	static const char *const args[] = {"--no-watchlist", "--bookmarks", "50ms", NULL};
+	enum { MANY = 260 };
+	uint64_t fresh;
+
+	setup_with(args);
+	put(1, 1);
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+	put(2, 1);
+	AWAIT_ALONE(is_equal());
+	fresh = reflector_fresh_us(reflector);
+	run_for(500 * USEC_PER_MSEC);
+	cr_expect_eq(reflector_fresh_us(reflector), fresh, "nothing happened, and nothing came");
+	for (unsigned i = 0; i < MANY; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "n%u", i);
+		want_code(&w, 201, "POST", config_map(name, "x", "1"), MAPS, w.ns);
+	}
+	AWAIT_ALONE(reflector_get_stats(reflector).objects >= MANY);
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT_ALONE(copy.has_waited);
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	put(3, 1);
+	AWAIT_ALONE(is_equal());
+	run_for(100 * USEC_PER_MSEC);
+	fresh = reflector_fresh_us(reflector);
+	AWAIT_ALONE(reflector_fresh_us(reflector) > fresh);
+	cr_expect_eq(reflector_get_stats(reflector).lists, 1, "a bookmark is a place to go on from");
+	teardown();
+}
+
+/* While it was open it was fresh, however little there was to say: an outage begins when it breaks. */
+Test(reflector, a_watch_that_breaks_was_fresh, .init = setup_pages, .fini = teardown)
+{
+	uint64_t before;
+
+	put(1, 1);
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	run_for(100 * USEC_PER_MSEC);
+	before = clock_boot_us();
+	cr_expect_lt(reflector_fresh_us(reflector), before);
+	fault("[{\"action\":\"status\",\"status\":503,\"match\":{\"pathPrefix\":\"/api/v1/namespaces\"},\"count\":100000}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT_ALONE(reflector_is_failing(reflector));
+	cr_expect_geq(reflector_fresh_us(reflector), before);
+	before = reflector_fresh_us(reflector);
+	run_for(2 * USEC_PER_SEC);
+	cr_expect_eq(reflector_fresh_us(reflector), before, "what fails proves nothing");
+	want_code(&w, 200, "DELETE", NULL, "/test/faults");
+}
+
 /* Too old to resume, as a status and as an event: it lists again. */
 Test(reflector, gone, .init = setup, .fini = teardown)
 {
