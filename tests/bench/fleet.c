@@ -2,26 +2,30 @@
 /*
  * Many hosts in one process, each with the client, reflectors and tables of the daemon, none with a kernel:
  *
- *	fleet KUBECONFIG HOSTS SECONDS
+ *	fleet KUBECONFIG HOSTS SECONDS [TOKENS]
  *
- * Prints a line of JSON each second: requests begun in it, and how many hosts watch all kinds; at the end what the
- * process has used. SIGTERM ends it early. What a host writes (its objects, its Lease) is not part of it.
+ * Prints a line of JSON each second, or later if there was too much to do: the seconds since it started, requests begun
+ * since the last line, and how many hosts watch all kinds; at the end what the process has used. TOKENS has a host's
+ * token in each line, up to a comma. SIGTERM ends it early. What a host writes (its objects, its Lease) is not part of it.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "agentd/sync.h"
 #include "agentd/world.h"
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "json/json.h"
 #include "kube/kubeconfig.h"
 
-enum { HOSTS_MAX = 5000, FILES_PER_HOST = 16 };
+enum { HOSTS_MAX = 5000, FILES_PER_HOST = 16, TOKENS_MAX = 1 << 20 };
 
 struct fleet;
 
@@ -38,7 +42,7 @@ struct fleet {
 	struct source *tick;
 	struct host *hosts;
 	size_t n;
-	uint64_t started_us, seconds, t;
+	uint64_t started_us, seconds;
 };
 
 static uint64_t requests;
@@ -82,7 +86,19 @@ static void on_resumed(void *arg)
 		h->is_asking = kube_start(h->client, &req, NULL) == 0;
 }
 
-static int host_start(struct fleet *f, struct host *h, const struct kubeconfig *config, struct err *reterr)
+/* Takes a line off `tokens`: what is before its comma. */
+static const char *next_token(char **tokens)
+{
+	char *token = *tokens, *end = token ? strchr(token, '\n') : NULL;
+
+	if (!end)
+		return NULL;
+	*tokens = end + 1;
+	token[strcspn(token, ",\n")] = '\0';
+	return token;
+}
+
+static int host_start(struct fleet *f, struct host *h, const struct kubeconfig *config, const char *token, struct err *reterr)
 {
 	const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = ignore_namespace, .on_config = ignore_config,
 						 .on_unauthorized = ignore, .on_memory = ignore, .on_resumed = on_resumed, .arg = h};
@@ -97,6 +113,8 @@ static int host_start(struct fleet *f, struct host *h, const struct kubeconfig *
 		r = world_new(&cilium, "fleet", 300, &conf, &h->world);
 	if (r == 0)
 		r = kubeconfig_client(config, f->loop, &h->client, reterr);
+	if (r == 0 && token)
+		r = kube_client_set_token(h->client, token);
 	if (r < 0)
 		return r;
 	tables = (struct sync_tables){.identities = h->world->identities, .policies = h->world->gate,
@@ -122,6 +140,11 @@ static bool is_watching(const struct host *h)
 	return true;
 }
 
+static uint64_t age_us(const struct fleet *f)
+{
+	return clock_boot_us() - f->started_us;
+}
+
 static void on_tick(void *arg)
 {
 	struct fleet *f = arg;
@@ -129,14 +152,14 @@ static void on_tick(void *arg)
 
 	for (size_t i = 0; i < f->n; i++)
 		watching += is_watching(&f->hosts[i]);
-	(void)printf("{\"t\": %llu, \"requests\": %llu, \"watching\": %zu}\n", (unsigned long long)++f->t,
+	(void)printf("{\"t\": %.1f, \"requests\": %llu, \"watching\": %zu}\n", (double)age_us(f) / USEC_PER_SEC,
 		     (unsigned long long)requests, watching);
 	(void)fflush(stdout);
 	requests = 0;
-	if (f->t == f->seconds)
+	if (age_us(f) >= f->seconds * USEC_PER_SEC)
 		loop_exit(f->loop, 0);
 	else
-		(void)source_arm(f->tick, f->started_us + (f->t + 1) * USEC_PER_SEC - clock_boot_us(), 0); /* a live timer */
+		(void)source_arm(f->tick, USEC_PER_SEC - age_us(f) % USEC_PER_SEC, 0); /* a live timer */
 }
 
 static void on_term(void *arg)
@@ -150,7 +173,7 @@ static void tell_usage(const struct fleet *f)
 
 	(void)getrusage(RUSAGE_SELF, &u); /* cannot fail for ourselves */
 	(void)printf("{\"hosts\": %zu, \"seconds\": %llu, \"cpu_ms\": %ld, \"wakeups\": %ld, \"rss_kb\": %ld}\n", f->n,
-		     (unsigned long long)f->t,
+		     (unsigned long long)(age_us(f) / USEC_PER_SEC),
 		     (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000, u.ru_nvcsw,
 		     u.ru_maxrss);
 }
@@ -159,15 +182,17 @@ int main(int argc, char **argv)
 {
 	CLEANUP(kubeconfig_done) struct kubeconfig config = {0};
 	CLEANUP(loop_free) struct loop *loop = NULL;
+	CLEANUP(buf_done) struct buf tokens = {0};
 	struct rlimit files = {0};
 	struct source *term = NULL;
 	struct fleet f = {0};
 	struct err err = {0};
 	uint64_t n;
+	char *token;
 	int r;
 
-	if (argc != 4 || str_to_u64(argv[2], HOSTS_MAX, &n) < 0 || !n || str_to_u64(argv[3], 86400, &f.seconds) < 0 || !f.seconds) {
-		(void)fprintf(stderr, "usage: fleet KUBECONFIG HOSTS SECONDS\n");
+	if (argc < 4 || argc > 5 || str_to_u64(argv[2], HOSTS_MAX, &n) < 0 || !n || str_to_u64(argv[3], 86400, &f.seconds) < 0 || !f.seconds) {
+		(void)fprintf(stderr, "usage: fleet KUBECONFIG HOSTS SECONDS [TOKENS]\n");
 		return 2;
 	}
 	log_set_level(LOG_CRIT);
@@ -178,6 +203,9 @@ int main(int argc, char **argv)
 	r = f.hosts ? kubeconfig_load(argv[1], NULL, &config, &err) : -ENOMEM;
 	if (r == 0)
 		r = loop_new(&loop);
+	if (r == 0 && argc == 5)
+		r = file_read(argv[4], TOKENS_MAX, &tokens);
+	token = tokens.data;
 	f.loop = loop;
 	f.started_us = clock_boot_us();
 	if (r == 0)
@@ -187,7 +215,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = source_arm(f.tick, USEC_PER_SEC, 0);
 	for (; r == 0 && f.n < n; f.n++)
-		r = host_start(&f, &f.hosts[f.n], &config, &err);
+		r = host_start(&f, &f.hosts[f.n], &config, next_token(&token), &err);
 	if (r == 0)
 		r = loop_run(loop);
 	else
