@@ -185,6 +185,14 @@ tests_sim_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_boot_us -Wl,--wrap=rng_by
 	-Wl,--wrap=reallocarray -Wl,--wrap=strdup -Wl,--wrap=strndup
 tests_sim_sim_LDADD = $(MESH_LIBS)
 
+# churn: no memory is kept, however many events there were
+check_PROGRAMS += tests/sim/churn
+TESTS += tests/sim/churn
+tests_sim_churn_SOURCES = tests/sim/churn.c tests/sim/env.c tests/sim/objects.c tests/sim/sim.h $(result_sources)
+tests_sim_churn_CPPFLAGS = $(tests_sim_sim_CPPFLAGS)
+tests_sim_churn_LDFLAGS = $(tests_sim_sim_LDFLAGS)
+tests_sim_churn_LDADD = $(MESH_LIBS)
+
 # unit: identity, policy
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/identity/identity_tests tests/unit/policy/policy_tests
