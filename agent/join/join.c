@@ -267,9 +267,10 @@ static int make_state(const struct join_session *s, const struct join_token *t, 
 
 enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, struct err *reterr)
 {
-	CLEANUP(join_state_done) struct join_state state = {0};
+	CLEANUP(join_state_done) struct join_state state = {0}, old = {0};
 	CLEANUP(secret_free) char *token = NULL;
 	CLEANUP(free) char *secret = str_printf("/api/v1/namespaces/%s/secrets/%s-join", MESH_NAMESPACE, t->host);
+	bool is_again = join_state_load(dir, &old, NULL) == 0; /* of this host, see join_check_state() */
 	enum join_exit code = mint(s, t, &token, reterr);
 	int r;
 
@@ -289,6 +290,12 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 	if (kube_client_set_token(s->client, token) < 0)
 		return no_memory(reterr);
 	r = kube_call(s->loop, s->client, "DELETE", secret, NULL, NULL, reterr);
+	if (r == -ENOENT && !is_again) { /* it was there when the token was, so it is gone by somebody else's hand */
+		(void)join_state_remove(dir, NULL); /* what stays is refused as that of a copied machine */
+		(void)err_set(reterr, EEXIST, "another machine used this join token at the same time, and is %s now: if it should not be, "
+			      "run `meshctl host remove %s` as the cluster's admin, then `meshctl host add`", t->host, t->host);
+		return JOIN_USED;
+	}
 	if (r < 0 && r != -ENOENT)
 		return code_of(r) == JOIN_USED ? JOIN_DENIED : code_of(r);
 	state.is_complete = true;

@@ -64,7 +64,8 @@ enum join_exit join_check_state(const char *dir, const struct join_token *t, enu
 
 /*
  * Mints the host's own token, stores it and then the state, then kills the join token. A run may stop
- * after each of these: the next one with the same token goes on, with join_resume() if the token is dead.
+ * after each of these: the next one with the same token goes on, with join_resume() if the token is dead. Of several
+ * machines with one token, however close, one joins: the one that kills it. JOIN_USED, and nothing stays, on the others.
  */
 enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, struct err *reterr);
 

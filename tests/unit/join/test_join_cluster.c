@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -185,6 +186,76 @@ Test(join, the_answer_to_the_deletion_is_lost)
 	want_code(&cluster, 404, "GET", NULL, SECRETS);
 	expect_run(JOIN_OK);
 	expect_complete(true);
+}
+
+/* Somebody else has killed the token since it was minted with: that one is the host. */
+Test(join, another_machine_was_first)
+{
+	CLEANUP(join_state_done) struct join_state s = {0};
+	struct err err = {0};
+
+	cluster_fault("DELETE", SECRETS, 404);
+	cr_expect_eq(run(&err), JOIN_USED);
+	cr_expect(strstr(err.text, "another machine"), "%s", err.text);
+	cr_expect_eq(join_state_load(dir, &s, &err), -ENOENT);
+	expect_run(JOIN_OK); /* as it was only made believe */
+	expect_complete(true);
+}
+
+/* One of those that hurry: its status is what it came to. */
+static pid_t racer(const int start[2])
+{
+	pid_t pid = fork();
+	char own[] = "/tmp/mesh-race-XXXXXX";
+	enum join_exit code;
+	struct err err;
+	char c;
+
+	if (pid != 0)
+		return pid;
+	memcpy(dir, mkdtemp(own), sizeof(dir));
+	(void)close(start[1]);
+	(void)!read(start[0], &c, 1); /* the end of the file is the start */
+	code = run(&err);
+	(void)join_state_remove(dir, NULL); /* only this process knows of it */
+	(void)rmdir(dir);
+	_exit(code);
+}
+
+/* However close together they are, and wherever each is when the token dies. */
+Test(join, of_many_machines_one_joins)
+{
+	enum { ROUNDS = 25, RACERS = 4 };
+	const struct enrolment again = {0};
+	unsigned late = 0;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct err err = {0};
+		unsigned joined = 0;
+		int start[2], status;
+
+		if (round) {
+			enrol_result_done(&enrolled);
+			cr_assert_eq(cluster_enrol("ahch-to", &again, &enrolled, &err), 0, "%s", err.text);
+		}
+		cr_assert_eq(pipe(start), 0);
+		for (unsigned i = 0; i < RACERS; i++) {
+			pid_t pid = racer(start);
+
+			cr_assert_geq(pid, 0);
+		}
+		(void)close(start[0]);
+		(void)close(start[1]);
+		for (unsigned i = 0; i < RACERS; i++) {
+			cr_assert_geq(wait(&status), 0);
+			cr_expect(WIFEXITED(status) && (WEXITSTATUS(status) == JOIN_OK || WEXITSTATUS(status) == JOIN_USED), "%x", status);
+			joined += WIFEXITED(status) && WEXITSTATUS(status) == JOIN_OK;
+		}
+		cr_expect_eq(joined, 1, "%u joined in round %u", joined, round);
+		late += RACERS - joined;
+		want_code(&cluster, 404, "GET", NULL, SECRETS);
+	}
+	cr_expect_eq(late, ROUNDS * (RACERS - 1));
 }
 
 Test(join, it_ends_before_the_mark)
