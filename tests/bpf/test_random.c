@@ -2,7 +2,7 @@
 /*
  * Random policies, from objects through tables and maps to the shipped programs, and random flows through those:
  * each packet's fate is what the rules say, read by the model that walks them, and what a list of flows says. Each
- * set changes while its flows live. The seed is fixed; MESH_TEST_ROUNDS asks for more sets, MESH_TEST_SEED for others.
+ * set changes while its flows live; whatever it says, the failsafe set's port stays open. The seed is fixed; MESH_TEST_ROUNDS asks for more sets, MESH_TEST_SEED for others.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -15,7 +15,7 @@
 #include "recon/recon_policy.h"
 #include "unit/policy/random_set.h"
 
-enum { ROUNDS = 150, STEPS = 3, FRAMES = 34, FLOWS = STEPS * FRAMES, ADDRESSES_MAX = 64 };
+enum { ROUNDS = 150, STEPS = 3, FRAMES = 34, FLOWS = STEPS * FRAMES, ADDRESSES_MAX = 64, ADMIN_PORT = 65022 };
 
 static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6};
 
@@ -37,7 +37,7 @@ struct run {
 	struct flow flows[FLOWS];
 	unsigned n_flows;
 	uint64_t expected[MESH_REASON_MAX]; /* since the programs were loaded */
-	uint64_t frames, replies, denied, established;
+	uint64_t frames, replies, denied, established, admins;
 };
 
 /* Each identity has one address of each family, for good. */
@@ -84,7 +84,7 @@ static struct flow *new_flow(struct run *r)
 	else
 		cr_assert(inet_ntop(fl->peer.ip.family, fl->peer.ip.b, fl->address, sizeof(fl->address)));
 	fl->dir = random_chance(50) ? POLICY_INGRESS : POLICY_EGRESS;
-	fl->port = (uint16_t)(random_chance(90) ? random_below(64) : random_below(65536));
+	fl->port = (uint16_t)(random_chance(90) ? random_below(64) : random_below(ADMIN_PORT));
 	fl->other = (uint16_t)(1024 + r->n_flows); /* two flows are never one */
 	if (fl->proto == IPPROTO_ICMP)
 		fl->port = 8; /* others have no flow, or are about another packet */
@@ -119,6 +119,19 @@ static int fate(struct run *r, struct flow *fl, bool is_reply)
 	return reason;
 }
 
+/* What the programs say of the packet. */
+static int run_packet(struct run *r, const struct pkt_spec *s, bool is_in)
+{
+	uint8_t frame[PKT_MAX], out[PKT_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_out = out, .data_size_out = sizeof(out),
+		    .repeat = 1);
+
+	opts.data_size_in = (uint32_t)pkt_build(s, frame);
+	cr_assert_eq(bpf_prog_test_run_opts(
+			     bpfobj_prog_fd(r->h.obj, is_in ? BPFOBJ_NIC_INGRESS : BPFOBJ_NIC_EGRESS), &opts), 0);
+	return (int)opts.retval;
+}
+
 static void run_frame(struct run *r, struct flow *fl, bool is_reply)
 {
 	bool is_in = (fl->dir == POLICY_INGRESS) != is_reply;
@@ -132,26 +145,42 @@ static void run_frame(struct run *r, struct flow *fl, bool is_reply)
 			     .tcp_flags = PKT_ACK,
 			     .icmp_type = (uint8_t)fl->port,
 			     .payload_bytes = 20};
-	int want = fate(r, fl, is_reply);
-	uint8_t frame[PKT_MAX], out[PKT_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_out = out, .data_size_out = sizeof(out),
-		    .repeat = 1);
+	int want = fate(r, fl, is_reply), got;
 
 	if (is_reply && is_icmp)
 		s.icmp_type = fl->is_v6 ? 129 : 0;
-	opts.data_size_in = (uint32_t)pkt_build(&s, frame);
-	cr_assert_eq(bpf_prog_test_run_opts(
-			     bpfobj_prog_fd(r->h.obj, is_in ? BPFOBJ_NIC_INGRESS : BPFOBJ_NIC_EGRESS), &opts), 0);
+	got = run_packet(r, &s, is_in);
 	r->frames++;
 	r->expected[want]++;
 	r->replies += is_reply;
 	r->denied += want >= MESH_DROP_FIRST;
 	r->established += want == MESH_PASS_ESTABLISHED;
-	if ((int)opts.retval == (want >= MESH_DROP_FIRST ? 2 : -1))
+	if (got == (want >= MESH_DROP_FIRST ? 2 : -1))
 		return;
-	CHECK_EQ((int)opts.retval, want >= MESH_DROP_FIRST ? 2 : -1);
+	CHECK_EQ(got, want >= MESH_DROP_FIRST ? 2 : -1);
 	(void)fprintf(stderr, "  %s -> %s proto %u %u -> %u: %s expected\n", s.src, s.dst, s.proto, s.sport, s.dport,
 		      bpfmap_reason_name((unsigned)want));
+}
+
+/* Any peer comes to the admin's port, and is answered. */
+static void try_admin(struct run *r)
+{
+	struct fixture_peer peer = frame_peer(r);
+	bool is_v6 = peer.has_identity ? random_chance(50) : peer.ip.family == AF_INET6;
+	const char *own = is_v6 ? "fd00::1" : "10.0.0.1";
+	uint16_t port = (uint16_t)(20000 + r->admins++ % 40000); /* of no other flow */
+	char address[INET6_ADDRSTRLEN];
+
+	if (peer.has_identity)
+		address_of(peer.identity, is_v6, address);
+	else
+		cr_assert(inet_ntop(peer.ip.family, peer.ip.b, address, sizeof(address)));
+	CHECK_EQ(run_packet(r, &(struct pkt_spec){.src = address, .dst = own, .proto = IPPROTO_TCP, .sport = port, .dport = ADMIN_PORT,
+						  .tcp_flags = PKT_SYN}, true), -1);
+	CHECK_EQ(run_packet(r, &(struct pkt_spec){.src = own, .dst = address, .proto = IPPROTO_TCP, .sport = ADMIN_PORT, .dport = port,
+						  .tcp_flags = PKT_SYN | PKT_ACK}, false), -1);
+	r->expected[MESH_PASS_FAILSAFE]++;
+	r->expected[MESH_PASS_REPLY]++;
 }
 
 /* Not only how many passed: each for its reason. */
@@ -193,6 +222,7 @@ static void run_set(struct run *r, uint64_t round)
 	cr_assert_eq(recon_policy_new(r->h.obj, r->h.conf, &r->recon), 0);
 	for (unsigned step = 0; step < STEPS; step++) {
 		change(r);
+		try_admin(r);
 		for (unsigned i = 0; i < FRAMES; i++) {
 			struct flow *fl = r->n_flows && random_chance(45) ? &r->flows[random_below(r->n_flows)]
 									  : new_flow(r);
@@ -217,12 +247,14 @@ int main(void)
 	harness_open(&r.h, &sizes);
 	harness_reset(&r.h);
 	put_addresses(&r.h);
+	harness_failsafe(&r.h, MESH_INGRESS, IPPROTO_TCP, ADMIN_PORT, "0.0.0.0", 96, 3);
+	harness_failsafe(&r.h, MESH_INGRESS, IPPROTO_TCP, ADMIN_PORT, "::", 0, 3);
 	random_seed(random_env("MESH_TEST_SEED", 20));
 	for (i = 0; i < rounds && harness_failures == 0; i++)
 		run_set(&r, i);
-	(void)printf("%llu sets, %llu frames: %llu denied, %llu established, %llu replies\n", (unsigned long long)i,
+	(void)printf("%llu sets, %llu frames: %llu denied, %llu established, %llu replies; the admin got in %llu times\n", (unsigned long long)i,
 		     (unsigned long long)r.frames, (unsigned long long)r.denied, (unsigned long long)r.established,
-		     (unsigned long long)r.replies);
+		     (unsigned long long)r.replies, (unsigned long long)r.admins);
 	CHECK(r.denied > r.frames / 20 && r.established > r.frames / 100 && r.replies > r.frames / 100);
 	harness_close(&r.h);
 	return harness_done();
