@@ -95,6 +95,7 @@ void host_start(void)
 		host_stop();
 		memset(sim->namespaces, 0, sizeof(sim->namespaces));
 		memset(sim->seen, 0, sizeof(sim->seen));
+		memset(sim->pace, 0, sizeof(sim->pace)); /* the unit waits between starts, which is not simulated */
 		sim->config = 0;
 		sim->is_changed = sim->is_lost = false;
 		sim->is_unverified = sim->is_frozen = sim->is_foreign; /* that is asked before anything else */

@@ -38,6 +38,7 @@ enum sim_kind {
 
 enum {
 	SIM_OBJECTS = 20, /* of a kind, at most */
+	SIM_PACE = 40,	  /* requests of a kind in a minute, at most */
 	SIM_EVENTS = 600, /* of a universe, at most */
 	SIM_OWN = 300,	  /* our identity */
 	SIM_FOREIGN = 100, /* added to the numbers of objects of another cluster */
@@ -67,6 +68,10 @@ struct sim_universe {
 
 struct kube_op;
 
+struct sim_pace {
+	uint64_t at_us[SIM_PACE], n; /* when the last requests began, and how many there were */
+};
+
 struct sim {
 	/* chance and time */
 	uint64_t random, now_us;
@@ -88,6 +93,7 @@ struct sim {
 	unsigned fault_rate; /* of a thousand requests */
 	unsigned fault_kinds; /* bits */
 	uint64_t outage_until_us;
+	struct sim_pace pace[SIM_KINDS + 1];
 	bool has_lied[SIM_KINDS]; /* the last list was a lie: the next one is not */
 	/* the host */
 	struct world *world;

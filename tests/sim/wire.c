@@ -24,7 +24,7 @@ enum fault {
 	FAULTS,
 };
 
-enum { PAGE_ALL = 0, BOOKMARK_S = 60, TIMEOUT_S = 32, SILENT_S = 600 };
+enum { BOOKMARK_S = 60, TIMEOUT_S = 32, SILENT_S = 600, PACE_S = 60 };
 
 struct kube_op {
 	struct kube_request req;
@@ -107,6 +107,20 @@ static void finish(struct kube_op *op, int r, long status, const char *message)
 	sim->in_host = false;
 }
 
+/*
+ * However badly the server behaves, a host does not hurry: of a kind it asks no more than SIM_PACE times a minute, pages
+ * of one list not counted.
+ */
+static void check_pace(const struct kube_op *op)
+{
+	struct sim_pace *p = &sim->pace[op->kind];
+	uint64_t *at = &p->at_us[p->n++ % SIM_PACE];
+
+	if (p->n > SIM_PACE && sim->now_us - *at < PACE_S * USEC_PER_SEC)
+		sim_fail("%s: more than %d requests in a minute", sim_path_of(op->kind)->name, SIM_PACE);
+	*at = sim->now_us;
+}
+
 int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, struct kube_op **ret)
 {
 	struct kube_op *op = calloc(1, sizeof(*op));
@@ -136,6 +150,9 @@ int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, str
 				  : sim->now_us + TIMEOUT_S * USEC_PER_SEC;
 	op->due_us = sim->now_us + latency_us();
 	sim->count.requests++;
+	sim_say("%s: asks: %s", sim_path_of(op->kind)->name, req->path);
+	if (!token)
+		check_pace(op);
 	DL_APPEND(sim->ops, op);
 	if (ret)
 		*ret = op;
