@@ -396,7 +396,7 @@ tests_bpf_test_model_LDADD = $(MESH_LIBS)
 tests_bpf_test_priv_SOURCES = tests/bpf/test_priv.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_priv_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_priv_LDADD = $(MESH_LIBS)
-tests_bpf_test_random_SOURCES = tests/bpf/test_random.c tests/bpf/alone/criterion/criterion.h \
+tests_bpf_test_random_SOURCES = $(result_sources) tests/bpf/test_random.c tests/bpf/alone/criterion/criterion.h \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h tests/unit/policy/random_set.c \
 	tests/unit/policy/random_set.h $(bpf_test_common)
 tests_bpf_test_random_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
@@ -569,8 +569,8 @@ TESTS += tests/unit/hardening.sh
 # lint
 AM_TESTS_ENVIRONMENT = srcdir='$(srcdir)'; export srcdir; builddir='$(builddir)'; export builddir; \
 	MESH_RESULTS='$(abs_builddir)/results'; export MESH_RESULTS;
-dist_check_SCRIPTS += tests/lint/layers tests/lint/banned
-TESTS += tests/lint/layers tests/lint/banned
+dist_check_SCRIPTS += tests/lint/layers tests/lint/banned tests/lint/faults
+TESTS += tests/lint/layers tests/lint/banned tests/lint/faults
 # static analysis, on demand: it takes minutes
 EXTRA_DIST += tests/lint/analyze tests/lint/cppcheck.cfg tests/lint/cppcheck.supp
 analyze: $(BUILT_SOURCES)

@@ -12,6 +12,7 @@
 
 #include "base/macro.h"
 #include "bpf/harness.h"
+#include "lib/result.h"
 #include "recon/recon_policy.h"
 #include "unit/policy/random_set.h"
 
@@ -255,6 +256,8 @@ int main(void)
 	(void)printf("%llu sets, %llu frames: %llu denied, %llu established, %llu replies; the admin got in %llu times\n", (unsigned long long)i,
 		     (unsigned long long)r.frames, (unsigned long long)r.denied, (unsigned long long)r.established,
 		     (unsigned long long)r.replies, (unsigned long long)r.admins);
+	result_add("frames", json_pack("{s:s, s:I, s:I, s:I, s:I}", "what", "random policies", "sets", (json_int_t)i, "frames",
+				       (json_int_t)r.frames, "admin", (json_int_t)r.admins, "different", (json_int_t)harness_failures));
 	CHECK(r.denied > r.frames / 20 && r.established > r.frames / 100 && r.replies > r.frames / 100);
 	harness_close(&r.h);
 	return harness_done();
