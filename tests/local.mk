@@ -553,7 +553,8 @@ check-vm: all $(SYSTEM_TESTS) $(story_needs) deb rpm
 .PHONY: check-vm
 
 # report: what the runs left in this build directory, as a page and as JSON
-EXTRA_DIST += tests/sim/README.md tests/report/README.md tests/report/faults.json tests/report/gather tests/report/page.jq
+EXTRA_DIST += tests/sim/README.md tests/report/README.md tests/report/budgets.jq tests/report/faults.json \
+	tests/report/gather tests/report/page.jq
 report:
 	$(srcdir)/tests/report/gather $(srcdir) . results/report.json
 	jq -r -f $(srcdir)/tests/report/page.jq results/report.json >results/report.html

@@ -93,3 +93,4 @@ for n in ${*:-10 1000 10000}; do
 	measure "$n"
 done
 table
+[ -z "${MESH_RESULTS:-}" ] || { mkdir -p "$MESH_RESULTS" && cat "$LAB/results" >>"$MESH_RESULTS/connect.jsonl"; }

@@ -195,3 +195,4 @@ for w in cluster negative cached; do # of Services; that do not exist; of others
 	done
 done
 table
+[ -z "${MESH_RESULTS:-}" ] || { mkdir -p "$MESH_RESULTS" && cat "$dir/results" >>"$MESH_RESULTS/dns.jsonl"; }

@@ -13,7 +13,7 @@ def when: todate | sub("T"; " ") | sub("Z"; " UTC");
 def bars(is_log):
   (map(.value) | max) as $max |
   def width: if $max <= 0 or . <= 0 then 0 elif is_log then (log10 / ($max | log10) * 420) else (. / $max * 420) end;
-  "<svg viewBox='0 0 800 \(length * 22 + 6)' role='img'>" +
+  "<svg viewBox='0 0 960 \(length * 22 + 6)' role='img'>" +
   (to_entries | map(.key as $i | .value |
     "<text x='230' y='\($i * 22 + 16)' text-anchor='end'>\(.name | @html)</text>" +
     "<rect x='240' y='\($i * 22 + 4)' width='\([.value | width, 1] | max | rounded)' height='15' class='bar'/>" +
@@ -31,27 +31,31 @@ def suites:
   | table(["suite", "passed", "failed", "skipped", "not run", "last run"]);
 
 def sum(file; key): .results[file] // [] | map(.[key] // 0) | add // 0;
+# What was summed, in words.
+def words: {"admin": "times the admin got in", "out_of_memory": "times out of memory", "frames": "frames against the model", "events": "events", "histories": "histories",
+  "faults": "faults", "lies": "lists that lied", "executions": "executions"}[.] // .;
 
 # What a fault's own numbers are: sums of runs, places of the daemon's work, attacks, verifier.
 def figure($f): [
-  (if $f.sum then sum($f.sum[0]; $f.sum[1]) as $n | if $n > 0 then "\($n | number) \($f.sum[1] | sub("_"; " ") | sub("_"; " "))" else empty end else empty end),
+  (if $f.sum then sum($f.sum[0]; $f.sum[1]) as $n | if $n > 0 then "\($n | number) \($f.sum[1] | words)" else empty end else empty end),
   ((.results.torture // [])[] | select(.change as $c | ($f.torture // []) | any(. == $c)) | . ) ] as $all |
   ($all | map(select(type == "string"))) +
   (if $f.torture then
      ($all | map(select(type == "object")) | map(select(if $f.id == "R14" then .torture == "nomem" else .torture == "crash" end)) |
       if length == 0 then [] else ["\(map(.reached) | add) places, \(map(select(.failed)) | length) with a fault, \(map(.packets) | add | number) packets"] end)
    else [] end) +
+  (if $f.oracle and (.oracle | length) > 0 then ["\(.oracle | map(.sets) | add | number) sets, \(.oracle | map(.checks) | add | number) verdicts, \(.oracle | map(.different) | add) different"] else [] end) +
   (if $f.attacks and (.attacks | length) > 0 then ["\(.attacks | map(.refused_as_expected) | add | number) writes as expected, \(.attacks | map(.not) | add) not"] else [] end) +
   (if $f.verifier and (.verifier | length) > 0 then ["\(.verifier | map(.kernel) | unique | length) kernels, at most \(.verifier | map(.instructions) | max | number) instructions"] else [] end)
   | join("; ");
 
 def faults:
   . as $all | .faults | map(. as $f |
-    ($f.tests | map(. as $t | [$all.tests[] | select(.test == $t)] | if length == 0 then {test: $t, result: null} else max_by(.time // 0) end)) as $tests |
-    [$f.id, ($f.fault | text), ($f.promise | text),
-     (if ($tests | length) == 0 then "<span class=none>no test</span>" else ($tests | map("\(.test | text): \(.result | state)") | join("<br>")) end),
+    ($f.tests | map(. as [$t, $word] | [$all.tests[] | select(.test == $t)] | if length == 0 then {test: $t, result: null} else max_by(.time // 0) end) | unique_by(.test)) as $tests |
+    [$f.id, ($f.fault | text), "\($f.promise | text)<br><span class=target>\($f.target | text)</span>\(if $f.open then "<br><span class=none>open: \($f.open | text)</span>" else "" end)",
+     ($tests | map("<span class=one>\(.test | text) \(.result | state)</span>") | join("<br>")),
      ($all | figure($f) | text)])
-  | table(["", "fault", "what holds", "tests", "figures of the runs here"]);
+  | table(["", "fault", "what holds, and by which figure", "tests", "figures of the runs here"]);
 
 def verifier:
   if length == 0 then not_run else
@@ -79,15 +83,33 @@ def beside:
           map({name: .[0], value: ($peer[.[1]] / ([$us[.[1]], 0.01] | max)), label: "\($peer[.[1]]) / \($us[.[1]]) = \($peer[.[1]] / ([$us[.[1]], 0.01] | max) | rounded)"}) | bars(false))
       else "" end) | join("\n") end;
 
+# Three digits that count.
+def short: if . == null then "" elif type != "number" then tostring elif . >= 100 or . == floor then (round | number) elif . >= 1 then (. * 100 | round / 100 | tostring) else (. * 1000 | round / 1000 | tostring) end;
+def interval: "\(.value | short)" + if .low then " (\(.low | short) to \(.high | short))" else "" end;
+# What filters cost traffic: rates as shares of that without one.
+def traffic:
+  ([.results | to_entries[] | select(.key | startswith("beside_nftables")) | .value[] | select(.test and .by_clock)] | group_by([.processors, .test]) |
+   map(group_by(.target) | map(last) | map(select(.target != "none")))) as $groups |
+  if ($groups | length) == 0 then not_run else
+    $groups | map("<h3>\({"rr": "TCP_RR", "crr": "TCP_CRR", "stream": "TCP stream", "udp": "UDP, 64 bytes", "denied": "UDP, denied"}[.[0].test] // .[0].test | text), \(if .[0].processors == 1 then "one processor" else "a processor each" end)</h3>" +
+      (map({name: ({"again": "no filter again", "mesh": "mesh-agentd", "cilium": "cilium host firewall"}[.target] // .target), value: .by_clock.ratio,
+            label: "\(.by_clock | {value: .ratio, low, high} | interval)"}) | bars(false))) | join("\n") end;
+
+def budgets:
+  .budgets | map([(.what | text), (.budget | text),
+    (if has("value") then "<b>\(interval) \(.unit | text)</b>" else "" end),
+    (if has("value") | not then "<span class=none>not run</span>" elif .is_kept then "<span class=good>kept</span>" else "<span class=bad>not kept</span>" end),
+    (.beside // [] | map("\(.who | text) \(interval)") | join("<br>"))]) | table(["", "budget", "measured", "", "beside it, in the same run"]);
+
 def fleet:
   (.results.fleet // [] | group_by(.hosts) | map(max_by(.time))) as $runs |
   if ($runs | length) == 0 then not_run else
     $runs | map("<h3>\(.hosts | number) hosts, \(.endpoints | number) endpoints</h3>" + ([
-      ["from nothing until all watch", "\(.start.seconds) s", (.start.requests | number), "\(.start.server_cpu_ms) ms"],
-      ["while nothing happens", "\(.idle.seconds) s", (.idle.requests | number), "\(.idle.server_cpu_ms) ms"],
+      ["from nothing until all watch", "\(.start.seconds) s", (.start.requests | number), (.start.most_in_a_second | number), (.start.refused | number), "\(.start.server_cpu_ms | number) ms"],
+      ["while nothing happens, \(.idle.watches | number) watches", "\(.idle.seconds) s", (.idle.requests | number), "", "", "\(.idle.server_cpu_ms | number) ms"],
       ["after \(.restart.away_s) s without server, until half / 99 % / all watch", "\(.restart.half_back_s) / \(.restart.most_back_s) / \(.restart.all_back_s) s",
-       "\(.restart.requests | number), at most \(.restart.most_in_a_second | number) in a second", "\(.restart.server_cpu_ms) ms"]] |
-      table(["", "time", "requests", "CPU of the server"]))) | join("\n") end;
+       (.restart.requests | number), (.restart.most_in_a_second | number), (.restart.refused | number), "\(.restart.server_cpu_ms | number) ms"]] |
+      table(["", "time", "requests", "at most in a second", "refused (429)", "CPU of the server"]))) | join("\n") end;
 
 def idle:
   (.results.idle // []) as $runs |
@@ -97,26 +119,29 @@ def idle:
 
 # Whatever else left lines of JSON: the last ones, as they are.
 def others:
-  .results | to_entries | map(select(.key | IN("sim", "torture", "fuzz", "fleet", "idle") or startswith("beside_cilium") | not)) |
+  .results | to_entries | map(select(.key | IN("sim", "churn", "frames", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy") or startswith("beside_") | not)) |
   if length == 0 then "" else map("<h2>\(.key | text)</h2>" + (.value[-40:] as $v | ($v | map(keys_unsorted) | add | unique) as $k |
     $v | map(. as $o | $k | map($o[.] | rounded | text)) | table($k))) | join("\n") end;
 
 "<!DOCTYPE html>
 <html lang=en><meta charset=utf-8><title>mesh-external-agent: what the runs say</title>
 <style>
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 68em; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: .6em 0 } td, th { border-bottom: 1px solid #ddd; padding: .25em .7em; text-align: left; vertical-align: top }
-svg { width: 100%; max-width: 50em; font-size: 13px } .bar { fill: #4477aa }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 78em; margin: 2em auto; padding: 0 1em; color: #222 }
+h2 { margin-top: 1.8em; border-bottom: 2px solid #4477aa } .target { color: #4477aa } .one { white-space: nowrap }
+table { border-collapse: collapse; margin: .6em 0; width: 100% } td, th { border-bottom: 1px solid #ddd; padding: .25em .7em; text-align: left; vertical-align: top }
+svg { width: 100%; max-width: 60em; font-size: 13px } .bar { fill: #4477aa }
 .good { color: #117733 } .bad { color: #cc3311; font-weight: bold } .none { color: #777; font-style: italic }
 </style>
 <h1>mesh-external-agent: what the runs say</h1>
 <p>Version \(.commit | text); made \(.made | when) on \(.machine.cpus) × \(.machine.cpu | text), kernel \(.machine.kernel | text).
 Everything here comes from what the runs in one build directory left behind; what was not run there says so.</p>
-<h2>Tests</h2>" + suites +
+<h2>Budgets</h2>" + budgets +
+"<h2>Tests</h2>" + suites +
 "<h2>Faults</h2>" + faults +
 "<h2>Simulated API servers</h2>" + (if (.results.sim // [] | length) == 0 then not_run else
   "<p>\(sum("sim"; "histories") | number) histories, \(sum("sim"; "requests") | number) requests, \(sum("sim"; "faults") | number) faults, \(sum("sim"; "lies") | number) lists that lied, \(sum("sim"; "out_of_memory") | number) times out of memory; \(.results.sim | map(select(.failed)) | length) histories failed.</p>" end) +
 "<h2>Beside Cilium</h2>" + beside +
+"<h2>Traffic, as shares of what it is without a filter</h2>" + traffic +
 "<h2>Many hosts, one API server</h2>" + fleet +
 "<h2>Idle</h2>" + idle +
 "<h2>Fuzzing</h2>" + fuzz +
