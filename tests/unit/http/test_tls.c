@@ -13,11 +13,14 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/macro.h"
 #include "base/str.h"
 #include "http/http.h"
@@ -42,6 +45,7 @@ struct tls_case {
 	int version_max;    /* of TLS; 0 = all */
 	const char *ciphers;
 	const char *answer; /* NULL = 200 */
+	size_t answer_len;  /* 0 = it is text */
 	bool is_plain;	    /* no TLS at all */
 	const char *host;   /* of the URL; NULL = 127.0.0.1 */
 	bool is_taken;	    /* the answer must come */
@@ -241,6 +245,7 @@ static void note(int fd, char what)
 static void serve(const struct tls_case *c, const struct identity *id, int fd, int seen)
 {
 	const char *answer = c->answer ? c->answer : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+	int answer_len = (int)(c->answer_len ? c->answer_len : strlen(answer));
 	SSL_CTX *ctx = server_context(c, id);
 	char buf[4096];
 	int conn, n;
@@ -261,7 +266,7 @@ static void serve(const struct tls_case *c, const struct identity *id, int fd, i
 		if (SSL_accept(ssl) == 1 && (n = SSL_read(ssl, buf, sizeof(buf))) > 0) {
 			if (memmem(buf, (size_t)n, TOKEN, strlen(TOKEN)))
 				note(seen, 'x');
-			(void)SSL_write(ssl, answer, (int)strlen(answer));
+			(void)SSL_write(ssl, answer, answer_len);
 			(void)SSL_shutdown(ssl);
 		}
 		SSL_free(ssl);
@@ -352,6 +357,59 @@ Test(tls, who_is_taken_for_the_server, .init = setup, .timeout = 120)
 		refused += a.r < 0 && seen == 0;
 	}
 	cr_expect_geq(refused, 40);
+}
+
+/* Bits of a deflate stream, the lowest first. */
+static void put_bits(struct buf *b, unsigned *used, unsigned bits, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++, bits >>= 1) {
+		if (*used % 8 == 0)
+			cr_assert_eq(buf_add(b, "", 1), 0);
+		if (bits & 1)
+			b->data[b->len - 1] = (char)(b->data[b->len - 1] | 1 << *used % 8);
+		++*used;
+	}
+}
+
+/* One letter, and then so often the last 258 again (RFC 1951, fixed codes). */
+static void put_deflated(struct buf *b, unsigned times)
+{
+	unsigned used = 0;
+
+	put_bits(b, &used, 3, 3);	 /* the last block, fixed codes */
+	put_bits(b, &used, 0x89, 8); /* 'a', whose code is 10010001 */
+	for (unsigned i = 0; i < times; i++)
+		put_bits(b, &used, 0xa3, 13); /* length 258: 11000101, distance 1: 00000 */
+	put_bits(b, &used, 0, 7);
+}
+
+static long peak_kib(void)
+{
+	struct rusage u;
+
+	(void)getrusage(RUSAGE_SELF, &u); /* cannot fail for ourselves */
+	return u.ru_maxrss;
+}
+
+/* 600 KiB that are 92 MiB: what comes out of them counts, and no more of it is held than of any answer. */
+Test(tls, an_answer_that_grows, .init = setup, .timeout = 60)
+{
+	CLEANUP(buf_done) struct buf answer = {.max = 1 << 20};
+	struct tls_case c = {.what = "a gzip bomb"};
+	long before;
+	struct answer a;
+	size_t seen;
+
+	cr_assert_eq(buf_addf(&answer, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"), 0);
+	cr_assert_eq(buf_add(&answer, "\x1f\x8b\x08\0\0\0\0\0\0\x03", 10), 0);
+	put_deflated(&answer, 375000);
+	c.answer = answer.data;
+	c.answer_len = answer.len;
+	before = peak_kib();
+	a = ask(&c, &seen);
+	cr_expect_eq(a.r, -E2BIG, "%d", a.r);
+	cr_expect_eq(seen, 1);
+	cr_expect_lt(peak_kib() - before, 3L * LIMIT_RESPONSE_BYTES / 1024, "%ld KiB more", peak_kib() - before);
 }
 
 /* Nobody is sent elsewhere: not with the credential, and not without. */
