@@ -66,7 +66,7 @@ struct reflector {
 	bool has_synced;
 	bool no_watchlist;  /* this server refused it */
 	bool is_replacing;  /* between on_replace_begin and its end */
-	bool is_probed;	    /* the server's version is not older than ours */
+	bool is_probed;	    /* just now: the server's version is not older than ours */
 	bool is_confirming; /* waits for a list that says the same */
 	bool is_absent;	    /* the kind does not exist */
 	struct doubt doubt; /* the last lists were not believed */
@@ -105,6 +105,7 @@ static void wait_as(struct reflector *r, bool is_confirming, uint64_t delay_us, 
 	int e = source_arm(r->timer, delay_us, delay_us / 8);
 
 	r->is_confirming = is_confirming;
+	r->is_probed = false;
 	r->must_probe |= r->phase == PHASE_WATCH;
 	if (e < 0)
 		log_event(LOG_ERR, "reflector.timer", "cannot arm the retry timer", F_STR("kind", r->conf.name),
@@ -224,7 +225,7 @@ static void list_done(struct reflector *r)
 
 static void watch_lasted(struct reflector *r)
 {
-	r->is_new_list = false;
+	r->is_new_list = r->is_probed = false;
 	r->n_refused = 0;
 	backoff_reset(&r->backoff);
 }
@@ -323,6 +324,7 @@ static int on_object(const json_t *doc, void *arg)
 		return 0;
 	r->fresh_us = clock_boot_us();
 	r->event = EVENT_NONE;
+	r->is_probed &= event == EVENT_ERROR; /* a version after the one that was asked about */
 	switch (event) {
 	case EVENT_BOOKMARK:
 		return on_bookmark(r, doc);
@@ -583,7 +585,6 @@ static void begin(struct reflector *r)
 	if (resume) {
 		/* A watch from a version that is yet to come is silent, and misses what happened before it comes. */
 		r->phase = r->must_probe ? PHASE_PROBE : PHASE_WATCH;
-		r->is_probed = false;
 		r->next_version[0] = '\0';
 	} else if (r->page_token) {
 		r->phase = PHASE_LIST;

@@ -220,6 +220,16 @@ static bool is_equal(void)
 	return equal;
 }
 
+/* Requests for ConfigMaps that are no watches. */
+static json_int_t n_lists(void)
+{
+	json_t *stats = want(&w, 200, "GET", NULL, "/test/stats");
+	json_int_t n = json_integer_value(json_object_get(json_object_get(stats, "requests"), "list configmaps"));
+
+	json_decref(stats);
+	return n;
+}
+
 static size_t n_objects(void)
 {
 	size_t n = 0;
@@ -342,6 +352,26 @@ Test(reflector, gone, .init = setup, .fini = teardown)
 	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
 	put(12, 1);
 	AWAIT(is_equal() && reflector_get_stats(reflector).lists >= 3);
+}
+
+/* After a break it asks how new the server is, and not once more when the version turns out to be too old. */
+Test(reflector, one_question_after_a_break, .init = setup, .fini = teardown)
+{
+	json_int_t before;
+
+	put(1, 1);
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT_ALONE(copy.has_waited);
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	run_for(2500 * USEC_PER_MSEC); /* a watch that lasts */
+	before = n_lists();
+	fault("[{\"action\":\"gone\",\"match\":{\"watch\":true},\"count\":1}]");
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
+	AWAIT(reflector_get_stats(reflector).lists == 2);
+	cr_expect_eq(n_lists(), before + 1);
+	cr_expect(is_equal());
 }
 
 /* A server for which no version is new enough must not be listed in a loop. */
