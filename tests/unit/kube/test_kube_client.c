@@ -18,6 +18,7 @@
 
 #define DEAD	   "https://127.0.0.1:1" /* nothing listens on port 1 */
 #define NAMESPACES "/api/v1/namespaces"
+#define MAPS	   NAMESPACES "/%s/configmaps"
 
 static struct world w;
 static struct loop *loop;
@@ -324,4 +325,91 @@ Test(refusal, counts_runs_only)
 	refusal_note(&f, false, 402 * USEC_PER_SEC);
 	cr_expect_eq(refusal_lasts_us(&f, 402 * USEC_PER_SEC), 0);
 	cr_expect_eq(f.since_us, 0);
+}
+
+/* Requests that end, are cancelled in each other's callbacks, or by the end of their client. */
+
+static void run_for(uint64_t us)
+{
+	uint64_t end = clock_boot_us() + us;
+
+	while (clock_boot_us() < end)
+		(void)loop_once(loop, 5000);
+}
+
+static struct kube_op *op_a, *op_b;
+static unsigned n_done;
+
+static void on_first_done(const struct kube_result *res, void *arg)
+{
+	struct kube_op **other = arg;
+
+	(void)res;
+	n_done++;
+	kube_cancel(*other);
+	*other = NULL;
+}
+
+Test(kube_client, cancelled_in_callbacks, .init = setup, .fini = teardown)
+{
+	make_client(w.api->url, NULL);
+	for (unsigned i = 0; i < 50; i++) {
+		struct kube_request a = {.path = "/api/v1/namespaces", .on_done = on_first_done, .arg = &op_b};
+		struct kube_request b = {.path = "/api/v1/services", .on_done = on_first_done, .arg = &op_a};
+		uint64_t end = clock_boot_us() + 5 * USEC_PER_SEC;
+
+		n_done = 0;
+		cr_assert_eq(kube_start(client, &a, &op_a), 0);
+		cr_assert_eq(kube_start(client, &b, &op_b), 0);
+		if (i % 5 == 0) {
+			kube_cancel(op_a);
+			op_a = NULL;
+		}
+		while (!n_done && clock_boot_us() < end)
+			(void)loop_once(loop, 5000);
+		run_for(2000);
+		cr_assert_eq(n_done, 1, "the other was cancelled");
+	}
+	kube_client_free(client);
+	make_client(w.api->url, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		struct kube_request a = {.path = "/api/v1/namespaces", .on_done = on_first_done, .arg = &op_b};
+
+		op_b = NULL;
+		cr_assert_eq(kube_start(client, &a, NULL), 0);
+		run_for(i * 700);
+		kube_client_free(client);
+		make_client(w.api->url, NULL);
+	}
+}
+
+Test(kube_client, results, .init = setup, .fini = teardown)
+{
+	static const struct {
+		int status, r;
+	} cases[] = {{401, -EACCES}, {403, -EPERM}, {404, -ENOENT}, {410, -ESTALE}, {400, -EINVAL},
+		     {415, -EINVAL}, {422, -EINVAL}, {429, -EBUSY}, {500, -EIO}, {503, -EIO}};
+	CLEANUP(json) json_t *body = NULL;
+	CLEANUP(free) char *path = str_printf(MAPS, w.ns);
+	struct err err = {0};
+
+	make_client(w.api->url, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(free) char *text = str_printf("[{\"action\":\"status\",\"status\":%d,\"count\":1}]", cases[i].status);
+
+		fault(text);
+		cr_expect_eq(kube_call(loop, client, "GET", "/api/v1/namespaces", NULL, NULL, &err), cases[i].r, "%d",
+			     cases[i].status);
+		cr_expect(strstr(err.text, "/api/v1/namespaces"), "%s", err.text);
+	}
+	want_code(&w, 201, "POST", config_map("m1", "x", "1"), MAPS, w.ns);
+	body = config_map("m1", "x", "1");
+	cr_expect_eq(kube_call(loop, client, "POST", path, body, NULL, &err), -EEXIST);
+	fault("[{\"action\":\"cut\",\"after_bytes\":20,\"count\":1}]");
+	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), -ECONNRESET);
+	fault("[{\"action\":\"garbage\",\"after_bytes\":20,\"count\":1}]");
+	cr_expect_lt(kube_call(loop, client, "GET", path, NULL, NULL, &err), 0);
+	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), 0, "%s", err.text);
+	cr_assert_eq(kube_client_set_token(client, "no-such-token"), 0);
+	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), -EACCES);
 }
