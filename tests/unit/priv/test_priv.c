@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -280,6 +281,40 @@ Test(priv, the_daemon_gives_up_what_it_does_not_need)
 Test(priv, the_other_one_can_do_nothing_else)
 {
 	cr_expect_eq(in_child(with_rights), 0);
+}
+
+/* Whether a process with this filter gets as far as the call, with arguments that are none. */
+static bool lets_through(int (*filter)(struct err *), long call)
+{
+	int status = -1;
+	pid_t pid = fork();
+	struct err err;
+
+	if (pid == 0) {
+		(void)alarm(2); /* some calls wait */
+		if (filter(&err) < 0)
+			_exit(99);
+		_exit(syscall(call, -1L, -1L, -1L, -1L, -1L, -1L) == -1 && errno == EPERM ? 1 : 0);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 99);
+	return !WIFEXITED(status) || WEXITSTATUS(status) != 1;
+}
+
+/* Every number that a call has: what is not named in the filter of the one with the rights is refused there. */
+Test(priv, of_all_calls_few_are_left, .timeout = 120)
+{
+	enum { CALLS = 470, FEW = 80 };
+	unsigned privileged = 0, unprivileged = 0;
+
+	for (long call = 0; call < CALLS; call++) {
+		privileged += lets_through(priv_filter_privileged, call);
+		unprivileged += lets_through(priv_filter_unprivileged, call);
+	}
+	(void)fprintf(stderr, "%u of %d calls are left to the process with the rights, %u to the daemon\n", privileged, CALLS, unprivileged);
+	cr_expect_leq(privileged, FEW);
+	cr_expect_gt(unprivileged, privileged);
+	cr_expect_lt(unprivileged, CALLS);
 }
 
 /* What is done with a descriptor that the daemon lends: asked for through the table, as the other process would. */
