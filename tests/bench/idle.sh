@@ -9,12 +9,13 @@ seconds=${1:-600}
 [ -n "${STORY_INSIDE:-}" ] || BUILD=$(readlink -f "$BUILD")
 story_enter "$0" "$@"
 
-# fields of /proc: wake-ups, CPU in ticks, bytes received, bytes sent
+# fields of /proc: wake-ups and CPU in ticks of the daemon's processes, bytes received, bytes sent
 look() {
-	local pid
+	local pid all
 	pid=$(cat "$T/ahch-to/pid")
-	echo "$(awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }' /proc/"$pid"/task/*/status)" \
-		"$(awk '{ print $14 + $15 }' "/proc/$pid/stat")" \
+	all="$pid $(pgrep -P "$pid")"
+	echo "$(for pid in $all; do cat /proc/"$pid"/task/*/status; done | awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }')" \
+		"$(for pid in $all; do cat "/proc/$pid/stat"; done | awk '{ n += $14 + $15 } END { print n }')" \
 		"$(ip netns exec ahch-to awk '/eth0:/ { sub(/.*:/, ""); print $1, $9 }' /proc/net/dev)"
 }
 
