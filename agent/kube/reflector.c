@@ -17,7 +17,8 @@ enum {
 	WATCH_SPREAD_S = 300,
 	WATCH_GUARD_S = 30,
 	FORBIDDEN_RETRY_S = 60, /* RBAC may arrive */
-	ABSENT_RETRY_S = 60,	/* CRDs are installed by the operator */
+	ABSENT_RETRY_S = 60,	/* CRDs are installed by the operator, soon after it starts; */
+	ABSENT_TIMES = 5,	/* what stays away is asked for less and less, down to so seldom */
 	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
 	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
 	CONFIRM_LISTS = 2,
@@ -84,6 +85,7 @@ struct reflector {
 	uint64_t opened_us;  /* when its answer began; 0 = not yet */
 	uint64_t seen;	     /* in the list being read */
 	unsigned n_refused;  /* 401 in a row */
+	unsigned n_absent;   /* 404 in a row */
 	struct reflector_stats stats;
 };
 
@@ -416,7 +418,8 @@ static bool handle_refusal(struct reflector *r, const struct kube_result *res)
 		r->is_absent = r->conf.is_optional && r->stats.objects == 0;
 		if (r->is_absent)
 			r->fresh_us = clock_boot_us();
-		wait_for(r, ABSENT_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
+		r->n_absent = MIN(r->n_absent + 1, (unsigned)ABSENT_TIMES);
+		wait_for(r, r->n_absent * ABSENT_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
 		return true;
 	case -EPERM:
 		wait_for(r, FORBIDDEN_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
@@ -480,8 +483,10 @@ static void on_done(const struct kube_result *res, void *arg)
 
 	r->op = NULL;
 	r->server = res->server;
-	if (res->r != -ENOENT)
+	if (res->r != -ENOENT) {
 		r->is_absent = false;
+		r->n_absent = 0;
+	}
 	if (r->phase == PHASE_WATCH && r->opened_us) {
 		r->fresh_us = clock_boot_us(); /* until now the server would have said what changed */
 		if (r->fresh_us - r->opened_us >= SHORT_WATCH_S * USEC_PER_SEC)

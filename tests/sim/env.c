@@ -194,6 +194,7 @@ void timers_run(void)
 		if (s->due_us > sim->now_us)
 			continue;
 		s->due_us = UINT64_MAX;
+		sim->count.woken++;
 		sim->in_host = true;
 		s->fn(s->arg);
 		sim->in_host = false;

@@ -105,6 +105,7 @@ struct sim {
 	uint32_t seen[SIM_OBJECTS]; /* payload of each endpoint when the tables were last applied */
 	struct sim_count {
 		uint64_t requests, faults, lies, applied, restarts, changes, out_of_memory;
+		uint64_t woken; /* timers, and what came from the server */
 	} count;
 	bool is_verbose;
 	char failure[512];

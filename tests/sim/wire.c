@@ -102,6 +102,7 @@ static void finish(struct kube_op *op, int r, long status, const char *message)
 		sim_say("%s: ends: %s", sim_path_of(op->kind)->name, message);
 	op_free(op);
 	req.path = NULL;
+	sim->count.woken++;
 	sim->in_host = true;
 	req.on_done(&res, req.arg);
 	sim->in_host = false;
@@ -369,6 +370,7 @@ static bool open_op(struct kube_op *op)
 		return false;
 	op->is_open = true;
 	op->bookmark_us = sim->now_us + BOOKMARK_S * USEC_PER_SEC;
+	sim->count.woken++;
 	sim->in_host = true;
 	if (op->req.on_open)
 		op->req.on_open(op->req.arg);
@@ -399,6 +401,7 @@ static int hand_over(struct kube_op *op, const char *data, size_t n)
 {
 	int r;
 
+	sim->count.woken++;
 	sim->in_host = true;
 	r = op->req.on_data(data, n, op->req.arg);
 	sim->in_host = false;
