@@ -289,6 +289,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/forwarding.c agent/agentd/forwarding.h \
 	agent/agentd/fqdn.c agent/agentd/fqdn.h \
 	agent/agentd/fqdn_server.c agent/agentd/fqdn_server.h \
+	agent/agentd/filling.c agent/agentd/filling.h \
 	agent/agentd/guarding.c agent/agentd/guarding.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/keeping.c agent/agentd/keeping.h \

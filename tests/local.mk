@@ -366,8 +366,8 @@ bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
-	tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon \
-	tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
+	tests/bpf/test_filling tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_priv \
+	tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -384,6 +384,9 @@ tests_bpf_test_cases_LDADD = $(MESH_LIBS)
 tests_bpf_test_datapath_SOURCES = tests/bpf/test_datapath.c $(bpf_test_common)
 tests_bpf_test_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_datapath_LDADD = $(MESH_LIBS)
+tests_bpf_test_filling_SOURCES = tests/bpf/test_filling.c $(bpf_test_common)
+tests_bpf_test_filling_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_filling_LDADD = $(MESH_LIBS)
 tests_bpf_test_flood_SOURCES = tests/bpf/test_flood.c $(bpf_test_common)
 tests_bpf_test_flood_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_flood_LDADD = $(MESH_LIBS)

@@ -100,8 +100,10 @@ static void on_upkeep(void *arg)
 		tell_ready(a); /* a host whose interfaces cannot be read for so long is not better off without network */
 	if (a->keeping)
 		keeping_look(a->keeping);
-	if (a->datapath && ++a->n_upkeeps % AUDIT_EVERY == 0)
+	if (a->datapath && ++a->n_upkeeps % AUDIT_EVERY == 0) {
 		datapath_audit(a->datapath);
+		filling_look(&a->filling, datapath_obj(a->datapath), a->n_applied, a->health);
+	}
 	agent_follow_resolvers(a);
 	if (a->resolver)
 		resolver_look(a->resolver);

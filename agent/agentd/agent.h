@@ -4,6 +4,7 @@
 
 #include "agentd/datapath.h"
 #include "agentd/dns_redirect.h"
+#include "agentd/filling.h"
 #include "agentd/fqdn.h"
 #include "agentd/guarding.h"
 #include "agentd/health.h"
@@ -72,6 +73,8 @@ struct agent {
 	struct source *apply_later;
 	struct source *upkeep;
 	unsigned n_upkeeps;
+	struct filling filling;
+	uint64_t n_applied; /* times that the tables were written to the kernel */
 	struct source *signals[3];
 	struct source *privileged; /* the other process is gone */
 	struct ctl_call *leaving;

@@ -211,6 +211,7 @@ void apply_now(void *arg)
 	}
 	if (r < 0)
 		return; /* raised as a condition; the next change or the upkeep timer tries again */
+	a->n_applied++;
 	if (a->import_zone && sync_has_imports(a->sync))
 		dns_zone_set_synced(a->import_zone);
 	keeping_settled(a->keeping);
