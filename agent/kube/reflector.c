@@ -70,6 +70,8 @@ struct reflector {
 	bool is_probed;	    /* just now: the server's version is not older than ours */
 	bool is_confirming; /* waits for a list that says the same */
 	bool is_absent;	    /* the kind does not exist */
+	bool is_at_other;   /* path */
+	bool has_turned;    /* to the other path, and was not answered since */
 	struct doubt doubt; /* the last lists were not believed */
 	bool must_relist;   /* after an ERROR event or 410 */
 	bool must_probe;    /* nothing was watched for a while: the server may have gone back in time meanwhile */
@@ -378,6 +380,7 @@ static void on_open(void *arg)
 
 	r->opened_us = clock_boot_us();
 	r->is_absent = false;
+	r->has_turned = false;
 	if (r->phase == PHASE_PROBE) {
 		/* it says nothing of objects yet */
 	} else if (r->phase != PHASE_WATCH) {
@@ -411,6 +414,13 @@ static bool handle_refusal(struct reflector *r, const struct kube_result *res)
 		begin(r);
 		return true;
 	case -ENOENT:
+		if (r->conf.other_path && !r->has_turned) {
+			r->has_turned = true;
+			r->is_at_other = !r->is_at_other;
+			begin(r);
+			return true;
+		}
+		r->has_turned = false; /* neither is there: the next attempt asks for both again */
 		if (r->conf.is_optional && !r->has_synced) {
 			replace_begin(r);
 			(void)replace_end(r, ""); /* an empty list against nothing known is never suspicious */
@@ -528,6 +538,7 @@ static void on_done(const struct kube_result *res, void *arg)
 
 static int build_path(struct reflector *r, struct buf *path)
 {
+	const char *of = r->is_at_other ? r->conf.other_path : r->conf.path;
 	const char *query = r->conf.query ? r->conf.query : "";
 	const char *amp = r->conf.query ? "&" : "";
 	unsigned timeout_s = WATCH_MIN_S + rng_below(WATCH_SPREAD_S);
@@ -535,21 +546,21 @@ static int build_path(struct reflector *r, struct buf *path)
 
 	switch (r->phase) {
 	case PHASE_PROBE:
-		return buf_addf(path, "%s?limit=1%s%s", r->conf.path, amp, query);
+		return buf_addf(path, "%s?limit=1%s%s", of, amp, query);
 	case PHASE_WATCHLIST:
 		return buf_addf(path,
 				"%s?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
 				"&resourceVersion=&allowWatchBookmarks=true&timeoutSeconds=%u%s%s",
-				r->conf.path, timeout_s, amp, query);
+				of, timeout_s, amp, query);
 	case PHASE_LIST:
-		e = buf_addf(path, "%s?limit=%d%s%s", r->conf.path, PAGE, amp, query);
+		e = buf_addf(path, "%s?limit=%d%s%s", of, PAGE, amp, query);
 		if (e == 0 && r->page_token)
 			e = buf_addf(path, "&continue=");
 		if (e == 0 && r->page_token)
 			e = buf_add_escaped(path, r->page_token);
 		return e;
 	case PHASE_WATCH:
-		return buf_addf(path, "%s?watch=1&resourceVersion=%s%s&timeoutSeconds=%u%s%s", r->conf.path, r->version,
+		return buf_addf(path, "%s?watch=1&resourceVersion=%s%s&timeoutSeconds=%u%s%s", of, r->version,
 				r->stats.objects > BOOKMARKS_FROM ? "&allowWatchBookmarks=true" : "", timeout_s, amp, query);
 	}
 	return -EINVAL;

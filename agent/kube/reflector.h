@@ -41,6 +41,7 @@ enum reflector_state {
 struct reflector_conf {
 	const char *name; /* for logs and status: "ciliumendpoints" */
 	const char *path; /* "/apis/cilium.io/v2/ciliumendpoints" */
+	const char *other_path; /* of another version of the same kind, where the first is not served; NULL = none */
 	const char *query; /* escaped selectors, "labelSelector=..."; NULL = none */
 	bool is_optional;  /* the kind may not exist in the cluster: then the copy is empty and complete */
 	bool is_guarded;   /* without its objects the host is open: empty lists count only if they go on for two minutes */

@@ -666,6 +666,52 @@ Test(reflector, absent_kind, .init = setup, .fini = teardown)
 	cr_expect(reflector_is_failing(reflector));
 }
 
+static const char ELSEWHERE[] = "/apis/cilium.io/v2/nosuchthings";
+
+static void start_other(const char *first, const char *other, bool is_optional)
+{
+	struct reflector_conf conf = {.name = "configmaps", .path = first, .other_path = other, .ops = &ops, .on_state = on_state,
+				      .is_optional = is_optional, .confirm_us = confirm_us};
+
+	reflector_free(reflector);
+	memset(&copy, 0, sizeof(copy));
+	cr_assert_eq(reflector_new(loop, client, &conf, 0, &reflector), 0);
+}
+
+/* A version that is not served: the other is read, whichever of the two it is, and goes on to be when the first goes away. */
+Test(reflector, served_in_another_version, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *gone = NULL;
+
+	(void)snprintf(path, sizeof(path), MAPS, w.ns);
+	put(1, 1);
+	start_other(ELSEWHERE, path, false);
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+	cr_expect_not(copy.has_waited, "the other is asked at once");
+	put(2, 1);
+	AWAIT(is_equal());
+
+	start_other(path, ELSEWHERE, true);
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+	/* for one exchange the server says that there is no such version: the other has none either, and the copy stays */
+	gone = str_printf("[{\"action\":\"status\",\"status\":404,\"match\":{\"pathPrefix\":\"%s\",\"watch\":true},\"count\":1}]", path);
+	fault(gone);
+	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", path), "/test/cut");
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_WAITING);
+	cr_expect(is_equal());
+	cr_expect(reflector_is_failing(reflector) && !reflector_is_absent(reflector), "what is known is not absent");
+	reflector_kick(reflector); /* the other first, now */
+	AWAIT(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+}
+
+Test(reflector, served_in_no_version, .init = setup, .fini = teardown)
+{
+	start_other(ELSEWHERE, "/apis/cilium.io/v1/nosuchthings", true);
+	AWAIT_ALONE(reflector_has_synced(reflector) && reflector_get_state(reflector) == REFLECTOR_WAITING);
+	cr_expect(reflector_is_absent(reflector));
+	cr_expect_not(reflector_is_failing(reflector), "nothing is wrong");
+}
+
 /* Random histories on one server with random faults. */
 static void history(bool is_fresh)
 {
