@@ -10,8 +10,39 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "json/json.h"
+#include "kube/cilium_fit.h"
 
 enum { OUTAGE_S = 60 }; /* shorter ones are nothing to report */
+
+void apply_note_masquerade(struct agent *a)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	const char *key = NULL;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < a->own.n; i++) {
+		const struct cidr address = {.ip = a->own.v[i], .len = ip_bits(&a->own.v[i])};
+		const char *excluding = cilium_masquerades(&a->config, &address);
+		char name[IP_STRLEN];
+
+		if (!excluding)
+			continue;
+		key = excluding;
+		r = buf_addf(&text, "%s%s", text.len ? " and " : "nodes masquerade pods towards ", ip_str(&address.ip, name));
+	}
+	if (r == 0 && key)
+		r = buf_addf(&text, ": they are seen with the address of their node, and what policies say of pods does not find them (%s)", key);
+	if (r < 0)
+		return; /* out of memory: it is told when the addresses change */
+	if (!key)
+		health_clear(a->health, "cluster.masquerade");
+	else if (a->config.has_masquerade_list) /* which may hold it */
+		health_raise(a->health, HEALTH_INFO, "cluster.masquerade", text.data,
+			     "the address must be in the list of the ip-masq-agent, if it is not yet");
+	else
+		health_raise(a->health, HEALTH_WARNING, "cluster.masquerade", text.data,
+			     "make that range of cilium-config hold the address, too, or add it to the list of the ip-masq-agent");
+}
 
 /* The addresses we are known by, after a look at what the host has now. */
 static int pick_addresses(struct agent *a)
@@ -36,6 +67,7 @@ static int pick_addresses(struct agent *a)
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = ARRAY_ADD(&a->own, picked[i]);
 	a->world->routes_dirty = true; /* their source address is ours */
+	apply_note_masquerade(a);
 	return r;
 }
 
@@ -220,7 +252,7 @@ void apply_now(void *arg)
 	if (lease_get_state(a->lease) != LEASE_HELD)
 		return; /* another machine may be this host; comes again when the Lease is ours */
 	ports = serving_named_ports(a->conf);
-	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .named_ports = ports};
+	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .has_ipv6_underlay = a->config.has_ipv6_underlay, .named_ports = ports};
 	r = registration_set(a->registration, &info);
 	watch_own(a);
 	if (r == 0)

@@ -18,3 +18,9 @@ int apply_servers(struct agent *a);
 
 /* An outage of the API, or lists that are not believed, change nothing here, but a person should know of them. */
 void apply_note_outage(struct agent *a);
+
+/*
+ * Tells a person where nodes put their own address in place of a pod's on the way to this host, as no rule of a policy
+ * finds the pod then. For when the host's addresses change.
+ */
+void apply_note_masquerade(struct agent *a);

@@ -115,6 +115,8 @@ static int start_world(struct agent *a, struct err *reterr)
 				      .services = a->world->services, .imports = a->world->imports,
 				      .endpoints = a->world->endpoints, .ports = a->world->ports, .nodes = a->world->nodes,
 				      .cilium_namespace = a->join.cilium_namespace,
+				      .ignores_knp = a->config.ignores_knp, .ignores_cnp = a->config.ignores_cnp,
+				      .ignores_ccnp = a->config.ignores_ccnp,
 				      .has_node_labels = a->config.has_node_selector_labels};
 	r = migrating_new(a, &a->migrating, reterr);
 	if (r < 0)

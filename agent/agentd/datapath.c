@@ -404,16 +404,15 @@ struct targets {
 	struct ip v[TARGETS_MAX];
 	size_t n;
 	bool has_v6;
+	bool has_ipv6_underlay;
 };
 
-/* Where tunnel packets to the node go, IPv4 first. Any IPv6 one tells of the larger overhead. */
+/* Where tunnel packets to the node go. Any IPv6 one tells of the larger overhead. */
 static int add_target(const struct kube_node *node, void *arg)
 {
 	struct targets *t = arg;
-	const struct ip *ip = kube_node_underlay(node, AF_INET);
+	const struct ip *ip = kube_node_tunnel(node, t->has_ipv6_underlay);
 
-	if (!ip)
-		ip = kube_node_underlay(node, AF_INET6);
 	if (!ip || str_eq(node->name, t->host))
 		return 0;
 	if (t->n < TARGETS_MAX)
@@ -430,7 +429,7 @@ static int apply_net(struct datapath *d, const struct ip *own, size_t n_own)
 	struct route_list routes = {0};
 	struct net_desired want = {.tunnel = {.port = c->tunnel_port, .mtu = (uint32_t)d->conf->mtu},
 				   .underlay_mtu = c->mtu, .nic_patterns = &d->conf->interfaces};
-	struct targets targets = {.host = d->world->host};
+	struct targets targets = {.host = d->world->host, .has_ipv6_underlay = c->has_ipv6_underlay};
 	struct err err = {0};
 	int r;
 

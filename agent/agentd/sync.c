@@ -470,6 +470,15 @@ static int upsert_keyed(struct feed *f, const json_t *doc, const char *ns, const
 	}
 }
 
+/* Cilium was told not to read such policies: they are read here, so that nothing waits for them, and left out. */
+static bool is_ignored(const struct feed *f)
+{
+	const struct sync_tables *t = &f->sync->t;
+
+	return (f->kind == KIND_KNP && t->ignores_knp) || (f->kind == KIND_CNP && t->ignores_cnp) ||
+	       (f->kind == KIND_CCNP && t->ignores_ccnp);
+}
+
 static void on_keyed(bool is_deleted, const json_t *doc, void *arg)
 {
 	struct feed *f = arg;
@@ -478,6 +487,8 @@ static void on_keyed(bool is_deleted, const json_t *doc, void *arg)
 	struct err err = {0};
 	int r;
 
+	if (is_ignored(f))
+		return;
 	if (is_deleted) {
 		key_set_remove(f->keys, ns, name);
 		remove_keyed(ns, name, f);
@@ -532,6 +543,7 @@ static const struct {
 	bool is_optional;
 	const struct reflector_ops *ops;
 	bool is_guarded;
+	const char *other_path;
 } kinds[KINDS] = {
 	[KIND_CONFIG] = {"ConfigMap", NULL /* of Cilium's namespace */, "fieldSelector=metadata.name%3D" CILIUM_CONFIG_NAME, false,
 			 &config_ops},
@@ -542,7 +554,8 @@ static const struct {
 	[KIND_CNP] = {"CiliumNetworkPolicy", "/apis/cilium.io/v2/ciliumnetworkpolicies", NULL, false, &keyed_ops, true},
 	[KIND_CCNP] = {"CiliumClusterwideNetworkPolicy", "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies", NULL,
 		       false, &keyed_ops, true},
-	[KIND_CIDR_GROUP] = {"CiliumCIDRGroup", "/apis/cilium.io/v2/ciliumcidrgroups", NULL, true, &keyed_ops},
+	[KIND_CIDR_GROUP] = {"CiliumCIDRGroup", "/apis/cilium.io/v2/ciliumcidrgroups", NULL, true, &keyed_ops, false,
+			     "/apis/cilium.io/v2alpha1/ciliumcidrgroups" /* before Cilium 1.18 */},
 	[KIND_KNP] = {"NetworkPolicy", "/apis/networking.k8s.io/v1/networkpolicies", NULL, false, &keyed_ops, true},
 	[KIND_SERVICE] = {"Service", "/api/v1/services", NULL, false, &keyed_ops},
 	[KIND_SLICE] = {"EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", NULL, false, &keyed_ops},
@@ -581,6 +594,7 @@ static int start_feed(struct sync *s, struct loop *loop, struct kube_client *cli
 	struct reflector_conf conf = {
 		.name = kinds[kind].name,
 		.path = kinds[kind].path,
+		.other_path = kinds[kind].other_path,
 		.query = kinds[kind].query,
 		.is_optional = kinds[kind].is_optional,
 		.is_guarded = kinds[kind].is_guarded,

@@ -25,6 +25,7 @@ struct sync_tables {
 	struct endpoint_table *endpoints;
 	struct port_claims *ports;
 	struct node_table *nodes;
+	bool ignores_knp, ignores_cnp, ignores_ccnp; /* as in struct cilium_config */
 	bool has_node_labels; /* policies may select nodes by label */
 	const char *cilium_namespace; /* where cilium-config is; NULL = CILIUM_NAMESPACE */
 };

@@ -106,10 +106,8 @@ static struct inner inner_of(const struct kube_node *n, size_t kind)
 
 static void claim_inner(struct world *w, const struct kube_node *n, uint32_t number, uint8_t flags)
 {
-	const struct ip direct = {0}, *via = kube_node_underlay(n, AF_INET);
+	const struct ip direct = {0}, *via = kube_node_tunnel(n, w->config.has_ipv6_underlay);
 
-	if (!via)
-		via = kube_node_underlay(n, AF_INET6);
 	for (size_t k = 0; via && k < ARRAY_LEN(inner_addresses); k++) {
 		struct inner in = inner_of(n, k);
 

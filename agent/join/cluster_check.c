@@ -7,7 +7,7 @@
 #include "join/manifests.h"
 #include "json/json.h"
 
-enum { KUBERNETES_MINOR = 30, SCHEMA_1_14 = 27, SCHEMA_1_18 = 31, SCHEMA_1_20 = 33 };
+enum { KUBERNETES_MINOR = 30, SCHEMA_1_14 = 27, SCHEMA_1_18 = 31, SCHEMA_1_20 = 33, NAMES_MAX = 5 };
 
 static const char VERSION_KEY[] = "Kubernetes version";
 static const char SCHEMA_LABEL[] = "io.cilium.k8s.crd.schema.version"; /* its minor number rises with each minor of Cilium */
@@ -57,14 +57,55 @@ int cluster_check_version(json_t *findings, const json_t *version)
 	if (major < 1 || (major == 1 && minor < KUBERNETES_MINOR))
 		return add(findings, CILIUM_REFUSED, VERSION_KEY, text,
 			   "1.30 or newer is needed: before it has no ValidatingAdmissionPolicy, and the credential of a host could do too much");
-	return add(findings, CILIUM_FITS, VERSION_KEY, text, "it limits what a host may write");
+	return add(findings, CILIUM_FITS, VERSION_KEY, text, "1.30 or newer");
+}
+
+int cluster_check_admission(json_t *findings, const json_t *resources)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(json_at(resources, "resources"), i, v)
+		if (str_eq(json_str(v, "name", ""), "validatingadmissionpolicies"))
+			return add(findings, CILIUM_FITS, "ValidatingAdmissionPolicy", "v1", "it limits what a host may write");
+	return add(findings, CILIUM_REFUSED, "ValidatingAdmissionPolicy", "",
+		   "the API server does not serve its version v1, without which the credential of a host could do too much");
+}
+
+int cluster_check_node_configs(json_t *findings, const json_t *configs)
+{
+	CLEANUP(free) char *names = NULL;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)configs, i, v)
+	{
+		char *more = str_printf("%s%s%s", names ? names : "", names ? ", " : "", json_str(v, "metadata.name", "?"));
+
+		free(names);
+		names = more;
+		if (!names)
+			return -ENOMEM;
+		if (i == NAMES_MAX - 1)
+			break;
+	}
+	return names ? add(findings, CILIUM_DEGRADED, "CiliumNodeConfig", names,
+			   "it changes cilium-config for some nodes; hosts go by cilium-config itself") :
+		       0;
+}
+
+static const char *value_of(const json_t *configmap, const char *key)
+{
+	const char *s = json_string_value(json_object_get(json_object_get(configmap, "data"), key));
+
+	return s ? s : "";
 }
 
 /* What is as it should be, for the person who compares. */
 static int add_fitting(json_t *findings, const json_t *configmap, const struct cilium_config *c)
 {
 	static const char *const routing[] = {[CILIUM_VXLAN] = "tunnel, vxlan", [CILIUM_GENEVE] = "tunnel, geneve", [CILIUM_NATIVE] = "native"};
-	const char *ipam = json_string_value(json_object_get(json_object_get(configmap, "data"), "ipam"));
+	const char *ipam = value_of(configmap, "ipam"), *management = value_of(configmap, "identity-management-mode");
 	const char *families = c->has_ipv4 && c->has_ipv6 ? "IPv4, IPv6" : c->has_ipv6 ? "IPv6" : "IPv4";
 	int r = add(findings, CILIUM_FITS, "cluster-name", c->cluster_name, "it becomes part of the identity of each host");
 
@@ -76,7 +117,12 @@ static int add_fitting(json_t *findings, const json_t *configmap, const struct c
 		r = add(findings, CILIUM_FITS, "enable-cilium-endpoint-slice", c->has_slices ? "true" : "false",
 			c->has_slices ? "a new host is known to others once the operator has put it into a slice" :
 					"a new host is known to others at once");
-	if (r == 0 && ipam && (str_eq(ipam, "cluster-pool") || str_eq(ipam, "multi-pool")))
+	if (r == 0 && c->routing != CILIUM_NATIVE)
+		r = add(findings, CILIUM_FITS, "underlay-protocol", c->has_ipv6_underlay ? "ipv6" : "ipv4",
+			"of the tunnel's outer packets: each host needs such an address");
+	if (r == 0 && *management)
+		r = add(findings, CILIUM_FITS, "identity-management-mode", management, "identities of hosts are made by host add, in each mode");
+	if (r == 0 && (str_eq(ipam, "cluster-pool") || str_eq(ipam, "multi-pool")))
 		r = add(findings, CILIUM_FITS, "ipam", ipam, "the operator may set a pod CIDR of the pool aside for each host, which uses none of it");
 	return r;
 }
@@ -152,6 +198,7 @@ int cluster_check_crds(json_t *findings, const json_t *crds, bool has_slices)
 		enum cilium_fit fit;
 		const char *why;
 		bool is_for_slices;
+		const char *other; /* version that will do */
 	} needed[] = {
 		{"ciliumidentities.cilium.io", "v2", CILIUM_REFUSED, "without it a host can have no identity"},
 		{"ciliumnodes.cilium.io", "v2", CILIUM_REFUSED, "without it a host cannot be registered"},
@@ -159,12 +206,13 @@ int cluster_check_crds(json_t *findings, const json_t *crds, bool has_slices)
 		{"ciliumnetworkpolicies.cilium.io", "v2", CILIUM_REFUSED, "hosts wait for policies before they enforce any"},
 		{"ciliumclusterwidenetworkpolicies.cilium.io", "v2", CILIUM_REFUSED, "hosts wait for policies before they enforce any"},
 		{"ciliumendpointslices.cilium.io", "v2alpha1", CILIUM_REFUSED, "enable-cilium-endpoint-slice is true, and peers are in slices", true},
-		{"ciliumcidrgroups.cilium.io", "v2", CILIUM_DEGRADED, "rules that name a CiliumCIDRGroup match nothing on hosts"},
+		{"ciliumcidrgroups.cilium.io", "v2", CILIUM_DEGRADED, "rules that name a CiliumCIDRGroup match nothing on hosts", false, "v2alpha1"},
 	};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(needed); i++)
-		if ((has_slices || !needed[i].is_for_slices) && !serves(find_crd(crds, needed[i].name), needed[i].version)) {
+		if ((has_slices || !needed[i].is_for_slices) && !serves(find_crd(crds, needed[i].name), needed[i].version) &&
+		    !(needed[i].other && serves(find_crd(crds, needed[i].name), needed[i].other))) {
 			CLEANUP(free) char *value = str_printf("no %s", needed[i].version);
 
 			r = value ? add(findings, needed[i].fit, needed[i].name, value, needed[i].why) : -ENOMEM;
@@ -190,31 +238,80 @@ static int read_config(const struct kube_session *s, const char *given, json_t *
 	return r == -ENOENT ? 0 : r; /* the finding says it */
 }
 
+/* The API server of a mesh of clusters; others of the mesh are in its store, not in the API. */
+static int check_mesh(const struct kube_session *s, const char *namespace, json_t *findings, struct err *reterr)
+{
+	int r = kube_get(s, "Service", namespace ? namespace : CILIUM_NAMESPACE, "clustermesh-apiserver", NULL, reterr);
+
+	if (r == -ENOENT)
+		return 0;
+	return r < 0 ? r : add(findings, CILIUM_DEGRADED, "Service clustermesh-apiserver", "",
+			       "hosts know pods of this cluster only, not those of other clusters of the mesh");
+}
+
+static int collect_all(const json_t *object, void *arg)
+{
+	return json_array_append(arg, (json_t *)object) < 0 ? -ENOMEM : 0;
+}
+
+/* What is there, as the parts above want it. */
+struct cluster {
+	json_t *version, *admission, *config, *crds, *node_configs;
+};
+
+static void cluster_done(struct cluster *c)
+{
+	json_decref(c->version);
+	json_decref(c->admission);
+	json_decref(c->config);
+	json_decref(c->crds);
+	json_decref(c->node_configs);
+}
+DEFINE_CLEANUP_DONE(struct cluster, cluster_done)
+
+static int read_cluster(const struct kube_session *s, const char *cilium_namespace, struct cluster *c, struct err *reterr)
+{
+	int r;
+
+	c->crds = json_array();
+	c->node_configs = json_array();
+	if (!c->crds || !c->node_configs)
+		return err_set(reterr, ENOMEM, "out of memory");
+	r = kube_call(s->loop, s->client, "GET", "/version", NULL, &c->version, reterr);
+	if (r == 0)
+		r = kube_call(s->loop, s->client, "GET", "/apis/admissionregistration.k8s.io/v1", NULL, &c->admission, reterr);
+	r = r == -ENOENT ? 0 : r; /* the finding says it */
+	if (r == 0)
+		r = read_config(s, cilium_namespace, &c->config, reterr);
+	if (r == 0)
+		r = kube_each(s, "CustomResourceDefinition", NULL, NULL, collect, c->crds, reterr);
+	if (r == 0)
+		r = kube_each(s, "CiliumNodeConfig", NULL, NULL, collect_all, c->node_configs, reterr);
+	return r == -ENOENT ? 0 : r; /* before Cilium 1.16 there is no v2 of the last */
+}
+
 int cluster_check(const struct kube_session *s, const char *cilium_namespace, json_t **ret, struct err *reterr)
 {
 	CLEANUP(json_decref) json_t *findings = json_array();
-	CLEANUP(json_decref) json_t *crds = json_array();
-	CLEANUP(json_decref) json_t *version = NULL;
-	CLEANUP(json_decref) json_t *config = NULL;
-	const char *slices;
-	int r = findings && crds ? 0 : err_set(reterr, ENOMEM, "out of memory");
+	CLEANUP(cluster_done) struct cluster c = {0};
+	int r = findings ? read_cluster(s, cilium_namespace, &c, reterr) : err_set(reterr, ENOMEM, "out of memory");
 
-	if (r == 0)
-		r = kube_call(s->loop, s->client, "GET", "/version", NULL, &version, reterr);
-	if (r == 0)
-		r = read_config(s, cilium_namespace, &config, reterr);
-	if (r == 0)
-		r = kube_each(s, "CustomResourceDefinition", NULL, NULL, collect, crds, reterr);
 	if (r < 0)
 		return r;
-	slices = json_string_value(json_object_get(json_object_get(config, "data"), "enable-cilium-endpoint-slice"));
-	r = cluster_check_version(findings, version);
+	r = cluster_check_version(findings, c.version);
 	if (r == 0)
-		r = cluster_check_config(findings, config);
+		r = cluster_check_admission(findings, c.admission);
 	if (r == 0)
-		r = cluster_check_crds(findings, crds, slices && str_eq(slices, "true"));
+		r = cluster_check_config(findings, c.config);
+	if (r == 0)
+		r = cluster_check_crds(findings, c.crds, str_eq(value_of(c.config, "enable-cilium-endpoint-slice"), "true"));
+	if (r == 0)
+		r = cluster_check_node_configs(findings, c.node_configs);
 	if (r < 0)
 		return err_set(reterr, -r, "%s", err_name(r));
+	r = check_mesh(s, c.config ? json_str(c.config, "metadata.namespace", NULL) : NULL, findings, reterr);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(findings);
 	return 0;
 }

@@ -26,3 +26,9 @@ int cluster_check_config(json_t *findings, const json_t *configmap);
 
 /* All CustomResourceDefinitions of cilium.io that there are, an array; `has_slices` as in struct cilium_config. */
 int cluster_check_crds(json_t *findings, const json_t *crds, bool has_slices);
+
+/* What the API server answers to /apis/admissionregistration.k8s.io/v1; NULL = it has no such group. */
+int cluster_check_admission(json_t *findings, const json_t *resources);
+
+/* CiliumNodeConfigs that there are, an array. */
+int cluster_check_node_configs(json_t *findings, const json_t *configs);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json/json.h"
+#include "kube/cilium_fit.h"
 
 void cluster_info_done(struct cluster_info *c)
 {
@@ -58,19 +59,16 @@ int cluster_info_read(const json_t *config_map, struct cluster_info *ret, struct
 
 int cluster_info_warn_masquerade(struct cluster_info *c, const struct cidr *addresses, size_t n)
 {
-	const struct cilium_config *k = &c->cilium;
-
-	if (k->routing != CILIUM_NATIVE || !k->has_masquerade)
-		return 0;
 	for (size_t i = 0; i < n; i++) {
+		const char *key = cilium_masquerades(&c->cilium, &addresses[i]);
 		CLEANUP(free) char *text = NULL;
 		char name[CIDR_STRLEN];
 
-		if (addresses[i].ip.family != AF_INET || (k->has_native_cidr && cidr_contains(&k->native_cidr, &addresses[i])))
+		if (!key)
 			continue;
 		text = str_printf("nodes masquerade pods towards %s, so that the host sees nodes instead of pods: put this range into "
-				  "ipv4-native-routing-cidr or into the list of the ip-masq-agent",
-				  cidr_str(&addresses[i], name));
+				  "%s or into the list of the ip-masq-agent",
+				  cidr_str(&addresses[i], name), key);
 		if (!text || strv_add(&c->warnings, text) < 0)
 			return -ENOMEM;
 	}

@@ -31,6 +31,7 @@ struct registration {
 	uint64_t failing_us; /* since when passes fail; 0 = they do not */
 	bool is_lost;  /* the lists no longer have our node, and no pass has shown the contrary */
 	struct ip address[FAMILIES]; /* IPv4, IPv6; family 0 = none */
+	bool has_ipv6_underlay;
 	json_t *named_ports;
 	char *path; /* of the object at hand */
 	char error[256];
@@ -64,7 +65,9 @@ static char *path_of(const struct registration *r, enum step step)
 
 static const char *node_address(const struct registration *r, char buf[IP_STRLEN])
 {
-	return ip_str(r->address[0].family ? &r->address[0] : &r->address[1], buf);
+	bool is_six = r->address[1].family && (r->has_ipv6_underlay || !r->address[0].family);
+
+	return ip_str(&r->address[is_six ? 1 : 0], buf);
 }
 
 static json_t *networking(const struct registration *r)
@@ -356,11 +359,13 @@ int registration_set(struct registration *r, const struct registration_info *inf
 		return -ENOMEM;
 	for (size_t i = info->n_addresses; i > 0; i--)
 		address[info->addresses[i - 1].family == AF_INET ? 0 : 1] = info->addresses[i - 1];
-	if (r->is_set && memcmp(address, r->address, sizeof(address)) == 0 && same_or_absent(ports, r->named_ports)) {
+	if (r->is_set && memcmp(address, r->address, sizeof(address)) == 0 && r->has_ipv6_underlay == info->has_ipv6_underlay &&
+	    same_or_absent(ports, r->named_ports)) {
 		json_decref(ports);
 		return 0;
 	}
 	memcpy(r->address, address, sizeof(address));
+	r->has_ipv6_underlay = info->has_ipv6_underlay;
 	json_decref(r->named_ports);
 	r->named_ports = ports;
 	r->is_set = true;

@@ -15,6 +15,7 @@ struct registration;
 struct registration_info {
 	const struct ip *addresses; /* at most one of each family is published, the first */
 	size_t n_addresses;
+	bool has_ipv6_underlay; /* others send tunnel packets to the IPv6 one, if there is one */
 	const json_t *named_ports; /* array of {name, port, protocol}; NULL = none */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/macro.h"
 #include "json/json.h"
 #include "kube/cilium_fit.h"
 #include "kube/kube_object.h"
@@ -101,8 +102,25 @@ static int read_cluster(const json_t *map, struct cilium_config *c, struct err *
 
 static int read_policy(const json_t *map, struct cilium_config *c, struct err *reterr)
 {
+	const struct {
+		const char *key;
+		bool *to;
+	} counted[] = {
+		{"enable-k8s-networkpolicy", &c->ignores_knp},
+		{"enable-cilium-network-policy", &c->ignores_cnp},
+		{"enable-cilium-clusterwide-network-policy", &c->ignores_ccnp},
+	};
 	const char *mode = value_of(map, "enable-policy", "default");
 	const char *cidr_mode = value_of(map, "policy-cidr-match-mode", "");
+
+	for (size_t i = 0; i < ARRAY_LEN(counted); i++) {
+		bool is_counted = true;
+		int r = read_bool(map, counted[i].key, true, &is_counted, reterr);
+
+		if (r < 0)
+			return r;
+		*counted[i].to = !is_counted;
+	}
 
 	if (str_eq(mode, "default"))
 		c->policy_mode = CILIUM_POLICY_DEFAULT;
@@ -171,6 +189,9 @@ static int read_switches(const json_t *map, struct cilium_config *c, struct err 
 		{"enable-cilium-endpoint-slice", false, &c->has_slices},
 		{"enable-wireguard", false, &c->has_wireguard},
 		{"enable-ipv4-masquerade", true, &c->has_masquerade},
+		{"enable-ipv6-masquerade", true, &c->has_masquerade6},
+		{"enable-bpf-masquerade", false, &c->has_bpf_masquerade},
+		{"enable-ip-masq-agent", false, &c->has_masquerade_list},
 		{"policy-default-local-cluster", true, &c->is_local_cluster_default},
 		{"enable-icmp-rules", true, &c->has_icmp_rules},
 		{"enable-sctp", false, &c->has_sctp},
@@ -203,10 +224,32 @@ static int read_replacement(const json_t *map, struct cilium_config *c, struct e
 	return r;
 }
 
+static int read_range(const json_t *map, const char *key, int family, bool *ret_has, struct cidr *ret, struct err *reterr)
+{
+	const char *text = value_of(map, key, NULL);
+
+	if (!text)
+		return 0;
+	if (cidr_parse(text, true, ret) < 0 || ret->ip.family != family)
+		return err_set(reterr, EINVAL, "cilium-config: %s \"%.60s\" is no IPv%d range", key, text, family == AF_INET ? 4 : 6);
+	*ret_has = true;
+	return 0;
+}
+
+/* "ipv4" was the default up to Cilium 1.19, which needs IPv4 then; "auto" is that where there is IPv4. */
+static int read_underlay(const json_t *map, struct cilium_config *c, struct err *reterr)
+{
+	const char *protocol = value_of(map, "underlay-protocol", "auto");
+
+	if (!str_eq(protocol, "ipv4") && !str_eq(protocol, "ipv6") && !str_eq(protocol, "auto"))
+		return err_set(reterr, EINVAL, "cilium-config: underlay-protocol \"%.40s\" is not known", protocol);
+	c->has_ipv6_underlay = str_eq(protocol, "ipv6") || !c->has_ipv4;
+	return 0;
+}
+
 int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, struct err *reterr)
 {
 	struct cilium_config c;
-	const char *native;
 	int r;
 
 	memset(&c, 0, sizeof(c)); /* padding too: cilium_config_same() compares bytes */
@@ -221,15 +264,14 @@ int cilium_config_parse(const json_t *configmap, struct cilium_config *ret, stru
 		r = read_names(configmap, &c, reterr);
 	if (r == 0)
 		r = read_replacement(configmap, &c, reterr);
+	if (r == 0)
+		r = read_range(configmap, "ipv4-native-routing-cidr", AF_INET, &c.has_native_cidr, &c.native_cidr, reterr);
+	if (r == 0)
+		r = read_range(configmap, "ipv6-native-routing-cidr", AF_INET6, &c.has_native_cidr6, &c.native_cidr6, reterr);
+	if (r == 0)
+		r = read_underlay(configmap, &c, reterr);
 	if (r < 0)
 		return r;
-	native = value_of(configmap, "ipv4-native-routing-cidr", NULL);
-	if (native) {
-		if (cidr_parse(native, true, &c.native_cidr) < 0)
-			return err_set(reterr, EINVAL, "cilium-config: ipv4-native-routing-cidr \"%.60s\" is no range",
-				       native);
-		c.has_native_cidr = true;
-	}
 	memcpy(ret, &c, sizeof(c));
 	return 0;
 }

@@ -26,10 +26,14 @@ struct cilium_config {
 	bool has_ipv4, has_ipv6;
 	bool has_slices; /* peers are in CiliumEndpointSlices */
 	bool has_wireguard;
-	bool has_native_cidr;
-	struct cidr native_cidr; /* ipv4-native-routing-cidr */
-	bool has_masquerade;
+	bool has_native_cidr, has_native_cidr6;
+	struct cidr native_cidr, native_cidr6; /* ipv4-native-routing-cidr, ipv6-native-routing-cidr */
+	bool has_masquerade, has_masquerade6;
+	bool has_bpf_masquerade;  /* else by iptables, which leaves what goes to the address of a CiliumNode as it is */
+	bool has_masquerade_list; /* the ip-masq-agent's, of ranges that are left out, too */
+	bool has_ipv6_underlay;	  /* the tunnel's outer packets are IPv6 */
 	enum cilium_policy_mode policy_mode;
+	bool ignores_knp, ignores_cnp, ignores_ccnp; /* policies of that kind count for nothing */
 	bool is_local_cluster_default;
 	bool cidr_matches_nodes, cidr_matches_pods;
 	bool has_icmp_rules, has_sctp, has_extended_protocols, has_non_default_deny;

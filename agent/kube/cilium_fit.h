@@ -14,6 +14,12 @@ struct cilium_finding {
 };
 
 /*
+ * The key of cilium-config by which nodes would leave a pod's address as it is on the way to all of `range`, where
+ * they put their own in its place (bpf/lib/nat.h, __snat_v4_needs_masquerade()); NULL where they do not.
+ */
+const char *cilium_masquerades(const struct cilium_config *c, const struct cidr *range);
+
+/*
  * Calls `fn` for each, refusals first. `c` is what cilium_config_parse() made of `configmap`. A value of `fn` other than 0
  * ends it and is returned, else 0.
  */

@@ -150,6 +150,13 @@ const struct ip *kube_node_underlay(const struct kube_node *n, int family)
 	return NULL;
 }
 
+const struct ip *kube_node_tunnel(const struct kube_node *n, bool has_ipv6_underlay)
+{
+	const struct ip *four = kube_node_underlay(n, AF_INET), *six = kube_node_underlay(n, AF_INET6);
+
+	return six && (has_ipv6_underlay || !four) ? six : four;
+}
+
 static bool same_bytes(const void *a, size_t n, const void *b, size_t m, size_t size)
 {
 	return n == m && (n == 0 || memcmp(a, b, n * size) == 0);

@@ -38,8 +38,11 @@ int kube_node_read_labels(struct kube_node *n, const json_t *obj);
 void kube_node_free(struct kube_node *n);
 DEFINE_CLEANUP(struct kube_node *, kube_node_free)
 
-/* The address of a family that others send tunnel packets to; NULL if it has none. */
+/* Its address of a family in the underlay; NULL if it has none. */
 const struct ip *kube_node_underlay(const struct kube_node *n, int family);
+
+/* Where tunnel packets to it go: to the address of the underlay's family, or else of the other. NULL if it has none. */
+const struct ip *kube_node_tunnel(const struct kube_node *n, bool has_ipv6_underlay);
 
 /* True if both say the same. */
 bool kube_node_same(const struct kube_node *a, const struct kube_node *b);

@@ -19,6 +19,7 @@ static const struct kind {
 	{"CiliumEndpoint", "cilium.io/v2", "ciliumendpoints", true},
 	{"CiliumIdentity", "cilium.io/v2", "ciliumidentities", false},
 	{"CiliumNode", "cilium.io/v2", "ciliumnodes", false},
+	{"CiliumNodeConfig", "cilium.io/v2", "ciliumnodeconfigs", true},
 	{"ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", false},
 	{"ClusterRoleBinding", "rbac.authorization.k8s.io/v1", "clusterrolebindings", false},
 	{"ConfigMap", "v1", "configmaps", true},

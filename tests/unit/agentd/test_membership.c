@@ -154,6 +154,29 @@ Test(boot, what_is_degraded, .init = setup, .fini = teardown)
 	cr_expect_not(health_has(agent.health, "cluster.degraded"));
 }
 
+/* Pods that are not seen as pods: told with the key that decides, unless the ip-masq-agent may leave the host out. */
+Test(boot, masquerading, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *map = json_pack("{s:{s:s, s:s, s:s}}", "data", "routing-mode", "native", "enable-bpf-masquerade", "true",
+					      "ipv4-native-routing-cidr", "10.244.0.0/16");
+	struct ip own;
+
+	cr_assert_eq(cilium_config_parse(map, &agent.config, NULL), 0);
+	cr_assert_eq(ip_parse("172.19.100.2", &own), 0);
+	cr_assert_eq(ARRAY_ADD(&agent.own, own), 0);
+	apply_note_masquerade(&agent);
+	cr_expect_eq(health_worst(agent.health), HEALTH_WARNING);
+	cr_expect(strstr(text_of("cluster.masquerade"), "172.19.100.2"), "%s", text_of("cluster.masquerade"));
+	cr_expect(strstr(text_of("cluster.masquerade"), "ipv4-native-routing-cidr"), "%s", text_of("cluster.masquerade"));
+	agent.config.has_masquerade_list = true;
+	apply_note_masquerade(&agent);
+	cr_expect_eq(health_worst(agent.health), HEALTH_INFO, "the list may hold it");
+	cr_assert_eq(ip_parse("10.244.100.2", &agent.own.v[0]), 0);
+	apply_note_masquerade(&agent);
+	cr_expect_not(health_has(agent.health, "cluster.masquerade"));
+	ARRAY_DONE(&agent.own);
+}
+
 /* Reading */
 
 static unsigned n_resumed;
@@ -173,7 +196,8 @@ static void start_sync(void)
 	cr_assert_eq(world_new(&agent.config, "me", 300, &conf, &agent.world), 0);
 	t = (struct sync_tables){.identities = agent.world->identities, .policies = agent.world->gate,
 				 .services = agent.world->services, .imports = agent.world->imports, .endpoints = agent.world->endpoints,
-				 .nodes = agent.world->nodes};
+				 .nodes = agent.world->nodes, .ignores_knp = agent.config.ignores_knp,
+				 .ignores_cnp = agent.config.ignores_cnp, .ignores_ccnp = agent.config.ignores_ccnp};
 	cr_assert_eq(sync_new(agent.loop, agent.client, false, &t, &callbacks, &agent.sync), 0);
 }
 
@@ -208,6 +232,34 @@ Test(sync, what_fails, .init = setup_server, .fini = teardown_server)
 		(void)loop_once(agent.loop, 10000);
 	cr_expect(sync_failing(agent.sync, &n));
 	cr_expect_eq(n_resumed, 0, "vain attempts are no recovery");
+	sync_free(agent.sync);
+	world_free(agent.world);
+}
+
+/* Policies of a kind that Cilium was told not to read count for nothing here, too; without them the host does not wait. */
+Test(sync, policies_that_count_for_nothing, .init = setup_server, .fini = teardown_server)
+{
+	CLEANUP(free) char *path = str_printf("/apis/cilium.io/v2/namespaces/%s/ciliumnetworkpolicies", w.ns);
+	CLEANUP(free) char *kept = str_printf("/apis/networking.k8s.io/v1/namespaces/%s/networkpolicies", w.ns);
+	CLEANUP(json) json_t *list = NULL;
+	size_t n = 0;
+
+	want_code(&w, 201, "POST",
+		  json_pack("{s:s,s:s,s:{s:s},s:{s:{},s:[{}]}}", "apiVersion", "cilium.io/v2", "kind", "CiliumNetworkPolicy",
+			    "metadata", "name", "p", "spec", "endpointSelector", "ingress"),
+		  "%s", path);
+	want_code(&w, 201, "POST",
+		  json_pack("{s:s,s:s,s:{s:s},s:{s:{},s:[{}]}}", "apiVersion", "networking.k8s.io/v1", "kind", "NetworkPolicy",
+			    "metadata", "name", "k", "spec", "podSelector", "ingress"),
+		  "%s", kept);
+	agent.config.ignores_cnp = true;
+	start_sync();
+	AWAIT(sync_is_complete(agent.sync));
+	list = policy_gate_snapshot(agent.world->gate);
+	cr_assert(list);
+	cr_expect_eq(json_array_size(list), 1);
+	cr_expect_str_eq(text_at(json_array_get(list, 0), "kind", NULL), "NetworkPolicy");
+	cr_expect_null(sync_failing(agent.sync, &n));
 	sync_free(agent.sync);
 	world_free(agent.world);
 }

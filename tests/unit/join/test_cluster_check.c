@@ -70,19 +70,39 @@ Test(cluster_check, configuration)
 	} cases[] = {
 		{"{}", "", CILIUM_FITS},
 		{"{\"ipam\":\"cluster-pool\",\"routing-mode\":\"tunnel\",\"tunnel-protocol\":\"geneve\"}", "", CILIUM_FITS},
-		{"{\"identity-allocation-mode\":\"doublewrite-readcrd\"}", "", CILIUM_FITS},
+		{"{\"identity-allocation-mode\":\"doublewrite-readcrd\"}",
+		 "degraded identity-allocation-mode=doublewrite-readcrd", CILIUM_DEGRADED},
+		{"{\"identity-management-mode\":\"operator\"}", "", CILIUM_FITS},
+		{"{\"mesh-auth-enabled\":\"true\"}", "", CILIUM_FITS},
+		{"{\"enable-high-scale-ipcache\":\"true\"}", "refused enable-high-scale-ipcache=true", CILIUM_REFUSED},
+		{"{\"enable-policy\":\"never\",\"enable-k8s-networkpolicy\":\"false\",\"enable-k8s-cluster-network-policy\":\"true\"}",
+		 "degraded enable-policy=never; degraded enable-k8s-networkpolicy=false; degraded enable-k8s-cluster-network-policy=true",
+		 CILIUM_DEGRADED},
+		{"{\"enable-cilium-network-policy\":\"false\",\"enable-cilium-clusterwide-network-policy\":\"false\"}",
+		 "degraded enable-cilium-network-policy=false; degraded enable-cilium-clusterwide-network-policy=false", CILIUM_DEGRADED},
+		{"{\"underlay-protocol\":\"ipv6\",\"enable-ipv6\":\"true\"}", "", CILIUM_FITS},
+		{"{\"underlay-protocol\":\"none\"}", "refused cilium-config=", CILIUM_REFUSED},
 		{"{\"identity-allocation-mode\":\"kvstore\"}", "refused identity-allocation-mode=kvstore", CILIUM_REFUSED},
-		{"{\"enable-ipsec\":\"true\",\"mesh-auth-enabled\":\"true\",\"ces-controller-mode\":\"slim\"}",
-		 "refused enable-ipsec=true; refused ces-controller-mode=slim; degraded mesh-auth-enabled=true", CILIUM_REFUSED},
+		{"{\"enable-ipsec\":\"true\",\"mesh-auth-mutual-enabled\":\"true\",\"ces-controller-mode\":\"slim\","
+		 "\"enable-cilium-endpoint-slice\":\"true\"}",
+		 "refused ces-controller-mode=slim; refused enable-ipsec=true; degraded mesh-auth-mutual-enabled=true", CILIUM_REFUSED},
+		{"{\"ces-controller-mode\":\"slim\"}", "", CILIUM_FITS},
 		{"{\"enable-cilium-node-crd\":\"false\",\"disable-endpoint-crd\":\"true\"}",
 		 "refused disable-endpoint-crd=true; refused enable-cilium-node-crd=false", CILIUM_REFUSED},
 		{"{\"enable-wireguard\":\"true\"}", "refused enable-wireguard=true", CILIUM_REFUSED},
 		{"{\"enable-wireguard\":\"true\",\"routing-mode\":\"native\",\"enable-ipv4-masquerade\":\"false\"}",
 		 "degraded enable-wireguard=true", CILIUM_DEGRADED},
-		{"{\"routing-mode\":\"native\",\"ipv4-native-routing-cidr\":\"10.0.0.0/8\"}",
+		{"{\"enable-wireguard\":\"true\",\"routing-mode\":\"native\",\"enable-encryption-strict-mode\":\"true\","
+		 "\"enable-encryption-strict-mode-ingress\":\"true\"}",
+		 "degraded enable-wireguard=true; degraded enable-encryption-strict-mode=true; "
+		 "degraded enable-encryption-strict-mode-ingress=true", CILIUM_DEGRADED},
+		{"{\"routing-mode\":\"native\",\"ipv4-native-routing-cidr\":\"10.0.0.0/8\",\"enable-bpf-masquerade\":\"true\"}",
 		 "degraded ipv4-native-routing-cidr=10.0.0.0/8", CILIUM_DEGRADED},
-		{"{\"routing-mode\":\"native\"}", "degraded ipv4-native-routing-cidr=", CILIUM_DEGRADED},
-		{"{\"routing-mode\":\"native\",\"ipv4-native-routing-cidr\":\"0.0.0.0/0\"}", "", CILIUM_FITS},
+		{"{\"routing-mode\":\"native\",\"enable-bpf-masquerade\":\"true\",\"enable-ipv6\":\"true\"}",
+		 "degraded ipv4-native-routing-cidr=; degraded ipv6-native-routing-cidr=", CILIUM_DEGRADED},
+		{"{\"routing-mode\":\"native\"}", "", CILIUM_FITS},
+		{"{\"routing-mode\":\"native\",\"ipv4-native-routing-cidr\":\"0.0.0.0/0\",\"enable-bpf-masquerade\":\"true\"}", "",
+		 CILIUM_FITS},
 		{"{\"ipam\":\"eni\",\"policy-audit-mode\":\"true\",\"enable-ztunnel\":\"true\"}",
 		 "degraded policy-audit-mode=true; degraded enable-ztunnel=true; degraded ipam=eni", CILIUM_DEGRADED},
 		{"{\"cluster-id\":\"many\"}", "refused cilium-config=", CILIUM_REFUSED},
@@ -140,7 +160,7 @@ static json_t *crds_of(const char *schema, const char *without)
 {
 	static const struct {
 		const char *plural, *version;
-	} all[] = {{"ciliumidentities", "v2"}, {"ciliumnodes", "v2"},		  {"ciliumendpoints", "v2"},
+	} all[] = {{"ciliumidentities", "v2"}, {"ciliumnodes", "v2"}, {"ciliumendpoints", "v2"},
 		   {"ciliumnetworkpolicies", "v2"}, {"ciliumclusterwidenetworkpolicies", "v2"}, {"ciliumcidrgroups", "v2"},
 		   {"ciliumendpointslices", "v2alpha1"}};
 	json_t *crds = json_array();
@@ -178,6 +198,57 @@ Test(cluster_check, resources)
 		cr_assert_eq(cluster_check_crds(findings, crds, cases[i].has_slices), 0);
 		expect(findings, cases[i].differs, cases[i].worst);
 	}
+}
+
+/* Cilium before 1.18 has address groups in an older version. */
+Test(cluster_check, older_groups)
+{
+	CLEANUP(json_decref) json_t *findings = json_array();
+	CLEANUP(json_decref) json_t *crds = crds_of("1.28.3", "ciliumcidrgroups");
+
+	add_crd(crds, "ciliumcidrgroups", "v2alpha1", true, "1.28.3");
+	cr_assert_eq(cluster_check_crds(findings, crds, false), 0);
+	expect(findings, "degraded " SCHEMA "=1.28.3 (Cilium 1.15)", CILIUM_DEGRADED);
+}
+
+Test(cluster_check, admission)
+{
+	static const struct {
+		const char *resources;
+		enum cilium_fit worst;
+	} cases[] = {
+		{"{\"resources\":[{\"name\":\"mutatingwebhookconfigurations\"},{\"name\":\"validatingadmissionpolicies\"}]}", CILIUM_FITS},
+		{"{\"resources\":[{\"name\":\"mutatingwebhookconfigurations\"}]}", CILIUM_REFUSED},
+		{"null", CILIUM_REFUSED},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *findings = json_array();
+		CLEANUP(json_decref) json_t *resources = json_loads(cases[i].resources, JSON_DECODE_ANY, NULL);
+
+		cr_assert_eq(cluster_check_admission(findings, resources), 0);
+		expect(findings, cases[i].worst == CILIUM_FITS ? "" : "refused ValidatingAdmissionPolicy=", cases[i].worst);
+	}
+	{
+		CLEANUP(json_decref) json_t *findings = json_array();
+
+		cr_assert_eq(cluster_check_admission(findings, NULL), 0);
+		cr_expect_eq(cluster_check_worst(findings), CILIUM_REFUSED);
+	}
+}
+
+/* A few of many are named. */
+Test(cluster_check, node_configs)
+{
+	CLEANUP(json_decref) json_t *findings = json_array();
+	CLEANUP(json_decref) json_t *configs = json_array();
+
+	cr_assert_eq(cluster_check_node_configs(findings, configs), 0);
+	expect(findings, "", CILIUM_FITS);
+	for (unsigned i = 0; i < 7; i++)
+		cr_assert_eq(json_array_append_new(configs, json_pack("{s:{s:o}}", "metadata", "name", json_sprintf("c%u", i))), 0);
+	cr_assert_eq(cluster_check_node_configs(findings, configs), 0);
+	expect(findings, "degraded CiliumNodeConfig=c0, c1, c2, c3, c4", CILIUM_DEGRADED);
 }
 
 /* A version that is there but not served is none. */

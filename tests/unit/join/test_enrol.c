@@ -81,7 +81,8 @@ Test(cluster, what_is_refused)
 
 Test(cluster, masquerading_is_told)
 {
-	CLEANUP(json_decref) json_t *cm = config_map("{\"routing-mode\":\"native\",\"ipv4-native-routing-cidr\":\"10.0.0.0/8\"}");
+	CLEANUP(json_decref) json_t *cm = config_map("{\"routing-mode\":\"native\",\"ipv4-native-routing-cidr\":\"10.0.0.0/8\","
+						       "\"enable-bpf-masquerade\":\"true\"}");
 	CLEANUP(cluster_info_done) struct cluster_info c = {0};
 	struct cidr in, out;
 	size_t before;

@@ -127,6 +127,33 @@ Test(register, fills_in_and_leaves, .init = setup, .fini = teardown)
 	cr_expect_null(json_object_get(json_object_get(left, "status"), "networking"));
 }
 
+/* The node of the endpoint is where others send tunnel packets to. */
+Test(register, underlay, .init = setup, .fini = teardown)
+{
+	struct ip addresses[2];
+	struct registration_info info = {.addresses = addresses, .n_addresses = 2};
+
+	cr_assert_eq(ip_parse("10.9.0.1", &addresses[0]), 0);
+	cr_assert_eq(ip_parse("fd00::9", &addresses[1]), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		const char *want_node = i == 1 ? "fd00::9" : "10.9.0.1";
+		CLEANUP(json) json_t *endpoint = NULL;
+		const char *node = "";
+
+		info.has_ipv6_underlay = i > 0;
+		info.n_addresses = i == 2 ? 1 : 2;
+		cr_assert_eq(registration_set(registration, &info), 0);
+		for (unsigned n = 0; n < 500 && !str_eq(node, want_node); n++) {
+			(void)loop_once(loop, 10000);
+			json_decref(endpoint);
+			endpoint = want(&w, 200, "GET", NULL, ENDPOINT, w.ns);
+			node = text_at(endpoint, "status", "networking", "node", NULL);
+			node = node ? node : "";
+		}
+		cr_expect_str_eq(node, want_node);
+	}
+}
+
 Test(register, an_object_is_gone, .init = setup, .fini = teardown)
 {
 	join_cluster();

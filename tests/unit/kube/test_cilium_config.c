@@ -5,6 +5,7 @@
 #include "base/macro.h"
 #include "json/json.h"
 #include "kube/cilium_config.h"
+#include "kube/cilium_fit.h"
 
 /* A ConfigMap from "key", "value" pairs ended by NULL. */
 static json_t *config(const char *const *pairs)
@@ -37,7 +38,9 @@ Test(cilium_config, defaults)
 	cr_expect_eq(c.tunnel_port, 8472);
 	cr_expect(c.has_ipv4 && !c.has_ipv6 && !c.has_slices && !c.has_wireguard && c.has_masquerade);
 	cr_expect_eq(c.policy_mode, CILIUM_POLICY_DEFAULT);
-	cr_expect(!c.cidr_matches_nodes && !c.cidr_matches_pods && !c.has_native_cidr);
+	cr_expect(!c.cidr_matches_nodes && !c.cidr_matches_pods && !c.has_native_cidr && !c.has_native_cidr6);
+	cr_expect(!c.has_bpf_masquerade && !c.has_masquerade_list && c.has_masquerade6);
+	cr_expect(!c.ignores_knp && !c.ignores_cnp && !c.ignores_ccnp && !c.has_ipv6_underlay);
 	cr_assert_eq(cilium_config_parse(nothing, &d, NULL), 0);
 	cr_expect(cilium_config_same(&c, &d));
 }
@@ -135,7 +138,9 @@ Test(cilium_config, what_cannot_be_understood)
 		{"mtu", "99999"},		    {"enable-policy", "sometimes"},
 		{"ipv4-native-routing-cidr", "x"},  {"ipv4-native-routing-cidr", "10.0.0.0/33"},
 		{"cluster-name", "0123456789012345678901234567890123456789012345678901234567890123"},
-		{"policy-audit-mode", "on"},
+		{"policy-audit-mode", "on"},	    {"enable-bpf-masquerade", "yes"},
+		{"ipv4-native-routing-cidr", "fd00::/8"}, {"ipv6-native-routing-cidr", "10.0.0.0/8"},
+		{"underlay-protocol", "ipx"},	    {"enable-k8s-networkpolicy", "no"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -163,11 +168,16 @@ Test(cilium_config, check)
 		{{"enable-ipsec", "true"}, "enable-ipsec", 0},
 		{{"enable-ipsec", "false"}, NULL, 0},
 		{{"disable-endpoint-crd", "true"}, "disable-endpoint-crd", 0},
-		{{"ces-controller-mode", "slim"}, "ces-controller-mode", 0},
+		{{"ces-controller-mode", "slim", "enable-cilium-endpoint-slice", "true"}, "ces-controller-mode", 0},
+		{{"ces-controller-mode", "slim"}, NULL, 0},
+		{{"enable-high-scale-ipcache", "true"}, "enable-high-scale-ipcache", 0},
+		{{"enable-k8s-cluster-network-policy", "true"}, NULL, 1},
 		{{"ces-controller-mode", "default"}, NULL, 0},
 		{{"enable-cilium-node-crd", "false"}, "enable-cilium-node-crd", 0},
 		{{"enable-wireguard", "true"}, "enable-wireguard", 0},
 		{{"enable-wireguard", "true", "routing-mode", "native"}, NULL, 1},
+		{{"enable-wireguard", "true", "routing-mode", "native", "enable-encryption-strict-mode-egress", "true"}, NULL, 2},
+		{{"enable-encryption-strict-mode-egress", "true"}, NULL, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -181,5 +191,75 @@ Test(cilium_config, check)
 		if (cases[i].text)
 			cr_expect(strstr(err.text, cases[i].text), "%s", err.text);
 		cr_expect_eq(warnings.n, cases[i].warnings, "case %zu", i);
+	}
+}
+
+/* Only BPF masquerading of native routing takes a pod's address away on the way to a host. */
+Test(cilium_config, masquerading)
+{
+	static const struct {
+		const char *pairs[11], *range, *key;
+	} cases[] = {
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true"}, "172.19.100.2/32", "ipv4-native-routing-cidr"},
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true", "ipv4-native-routing-cidr", "172.16.0.0/12"},
+		 "172.19.100.2/32", NULL},
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true", "ipv4-native-routing-cidr", "172.19.100.0/25"},
+		 "172.19.100.0/24", "ipv4-native-routing-cidr"},
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true", "enable-ipv4-masquerade", "false"}, "172.19.100.2/32", NULL},
+		{{"routing-mode", "native"}, "172.19.100.2/32", NULL},
+		{{"routing-mode", "tunnel", "enable-bpf-masquerade", "true"}, "172.19.100.2/32", NULL},
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true"}, "fd00::2/128", NULL},
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true", "enable-ipv6", "true"}, "fd00::2/128",
+		 "ipv6-native-routing-cidr"},
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true", "enable-ipv6", "true", "ipv6-native-routing-cidr", "fd00::/16"},
+		 "fd00::2/128", NULL},
+		{{"routing-mode", "native", "enable-bpf-masquerade", "true", "enable-ipv6", "true", "enable-ipv6-masquerade", "false"},
+		 "fd00::2/128", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cilium_config c;
+		struct cidr range;
+		struct err err = {0};
+		const char *key;
+
+		cr_assert_eq(parse(cases[i].pairs, &c, &err), 0, "%s", err.text);
+		cr_assert_eq(cidr_parse(cases[i].range, true, &range), 0);
+		key = cilium_masquerades(&c, &range);
+		cr_expect_eq(!key, !cases[i].key, "case %zu", i);
+		if (key && cases[i].key)
+			cr_expect_str_eq(key, cases[i].key, "case %zu", i);
+	}
+}
+
+Test(cilium_config, policies_that_count_for_nothing)
+{
+	static const char *const pairs[] = {"enable-k8s-networkpolicy", "false", "enable-cilium-network-policy", "false",
+					    "enable-cilium-clusterwide-network-policy", "false", NULL};
+	struct cilium_config c;
+
+	cr_assert_eq(parse(pairs, &c, NULL), 0);
+	cr_expect(c.ignores_knp && c.ignores_cnp && c.ignores_ccnp);
+}
+
+Test(cilium_config, underlay)
+{
+	static const struct {
+		const char *pairs[7];
+		bool is_six;
+	} cases[] = {
+		{{NULL}, false},
+		{{"underlay-protocol", "ipv4"}, false},
+		{{"underlay-protocol", "ipv6", "enable-ipv6", "true"}, true},
+		{{"underlay-protocol", "auto", "enable-ipv6", "true"}, false},
+		{{"underlay-protocol", "auto", "enable-ipv6", "true", "enable-ipv4", "false"}, true},
+		{{"enable-ipv6", "true", "enable-ipv4", "false"}, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cilium_config c;
+
+		cr_assert_eq(parse(cases[i].pairs, &c, NULL), 0);
+		cr_expect_eq(c.has_ipv6_underlay, cases[i].is_six, "case %zu", i);
 	}
 }

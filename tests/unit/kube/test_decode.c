@@ -270,10 +270,29 @@ Test(decode_node, as_stock_cilium_writes_it)
 	cr_assert_eq(n->node_ips.n, 3);
 	cr_expect_str_eq(ip_str(kube_node_underlay(n, AF_INET), text), "172.18.0.3", "internal before external");
 	cr_expect_str_eq(ip_str(kube_node_underlay(n, AF_INET6), text), "fd00::3");
+	cr_expect_str_eq(ip_str(kube_node_tunnel(n, false), text), "172.18.0.3");
+	cr_expect_str_eq(ip_str(kube_node_tunnel(n, true), text), "fd00::3");
 	cr_assert_eq(n->internal_ips.n, 1);
 	cr_assert_eq(n->pod_cidrs.n, 3);
 	cr_expect_str_eq(cidr_str(&n->pod_cidrs.v[0], text), "10.244.1.0/24");
 	cr_expect_str_eq(cidr_str(&n->pod_cidrs.v[2], text), "10.99.0.0/27");
+}
+
+/* Where a node has only one address, tunnel packets go there, whatever the underlay. */
+Test(decode_node, of_one_family)
+{
+	static const char *const addresses[] = {"172.18.0.3", "fd00::3"};
+
+	for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+		CLEANUP(free) char *json = str_printf("{\"metadata\":{\"name\":\"w1\"},\"spec\":{\"addresses\":[{\"ip\":\"%s\",\"type\":"
+						      "\"InternalIP\"}]}}", addresses[i]);
+		CLEANUP(kube_node_free) struct kube_node *n = node(json, 0);
+		char text[IP_STRLEN];
+
+		cr_assert(n);
+		cr_expect_str_eq(ip_str(kube_node_tunnel(n, false), text), addresses[i]);
+		cr_expect_str_eq(ip_str(kube_node_tunnel(n, true), text), addresses[i]);
+	}
 }
 
 Test(decode_node, refused)
