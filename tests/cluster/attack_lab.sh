@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # A real control plane (etcd, kube-apiserver, kube-controller-manager) on loopback only, with the
 # Cilium CRDs: enough for enrolment and admission tests. Needs no root and no bridge.
-#   PEERS  directory with bin/{etcd,kube-apiserver,kube-controller-manager,kubectl}
+#   K8S, PEERS  see lib.sh
 #   LAB    state directory          PORT  API server port (26443)
 #   CRDS   directory with the Cilium CRD manifests (v2/ and v2alpha1/); PEERS/crds
 # Usage: attack_lab.sh up|down|wipe
 set -euo pipefail
-PEERS=${PEERS:-$HOME/.cache/mesh-lab/peers}
 LAB=${LAB:-/tmp/enrol-lab}
+. "$(cd "$(dirname "$0")" && pwd)/lib.sh"
 PORT=${PORT:-26443}
 ETCD=${ETCD:-22379}
 CRDS=${CRDS:-$PEERS/crds}
-export PATH=$PEERS/bin:$PATH
 
 pki() {
 	mkdir -p "$LAB/pki"

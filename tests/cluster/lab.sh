@@ -21,7 +21,8 @@ usage() {
 	       lab.sh status
 	PORTS (JSON) are the ports of the pod that "pod add" makes; READY=False if it is not ready yet.
 	APISERVER_FLAGS, OPERATOR_FLAGS, AGENT_FLAGS (replaces the flags of tunnel mode) and CONFIG (key=value ...
-	of cilium-config) change what "up" and "node add" start.
+	of cilium-config) change what "up" and "node add" start. With CRDS (a folder that peers.sh crds printed) there is no
+	operator, but these resource definitions: for clusters without nodes.
 	U
 	exit 2
 }
@@ -141,8 +142,16 @@ cilium_config() {
 		-p "$(printf '%s\n' $CONFIG | jq -Rn '{data: ([inputs | split("=") | {(.[0]): .[1]}] | add)}')" >/dev/null
 }
 
+# In place of an operator: the resource definitions of some version of Cilium, marked as the operator does.
+crds_up() {
+	kubectl apply -f "$CRDS/v2" -f "$CRDS/v2alpha1" >/dev/null &&
+		kubectl label crd --all --overwrite "io.cilium.k8s.crd.schema.version=$(cat "$CRDS/schema-version")" >/dev/null &&
+		kubectl wait --for=condition=Established --timeout=60s crd --all >/dev/null || die "the API server does not take $CRDS"
+}
+
 operator_up() {
 	local gc=${GC:-30s}
+	if [ -n "${CRDS:-}" ]; then crds_up; return; fi
 	mkdir -p /run/cilium # each program of Cilium gets one of its own in this place
 	# shellcheck disable=SC2086
 	run_in_background operator unshare --mount sh -c 'mount -t tmpfs tmpfs /run/cilium && exec "$@"' sh \

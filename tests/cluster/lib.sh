@@ -1,7 +1,14 @@
 # Shared by the scripts of this folder; sourced, not run.
 # LAB: state of one cluster. PEERS: the built programs. One cluster runs in a network namespace; others
 # beside it need a LAB and a MARK of their own.
-PEERS=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/peers}
+# K8S, CILIUM: their versions; others than these have a folder of their own.
+K8S_DEFAULT=1.36.3 CILIUM_DEFAULT=1.20.2
+K8S=${K8S:-$K8S_DEFAULT} CILIUM=${CILIUM:-$CILIUM_DEFAULT}
+PEERS_DEFAULT=${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/peers
+case $K8S/$CILIUM in
+"$K8S_DEFAULT/$CILIUM_DEFAULT") PEERS=${PEERS:-$PEERS_DEFAULT} ;;
+*) PEERS=${PEERS:-$PEERS_DEFAULT-$K8S-$CILIUM} ;;
+esac
 LAB=${LAB:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-lab/run}
 BRIDGE=${BRIDGE:-br0}
 NET=172.19              # underlay 172.19.0.0/16, all of it on the bridge

@@ -1,19 +1,44 @@
 #!/bin/bash
 # Builds the real peers from Go modules: peers.sh build|check [coredns]. Needs Go 1.26; 20 minutes on two cores, seconds
 # when there.
+#   K8S=1.32.13 CILIUM=1.19.0   other versions, into a folder of their own; where one of the two is the usual one, it
+#                               is that of the usual folder, if that is built
+# peers.sh crds VERSION: prints a folder with the resource definitions of that Cilium, which needs no build.
 # peers.sh oracle: the policy code of Cilium as a program, from the sources in oracle/.
 set -euo pipefail
 . "$(cd "$(dirname "$0")" && pwd)/lib.sh"
-K8S=${K8S:-1.36.3}
-CILIUM=${CILIUM:-1.20.2}
 COREDNS=${COREDNS:-1.15.0}
 PROGRAMS="hyperkube cilium-agent cilium-operator cilium-dbg cilium-cni clustermesh-apiserver"
 
 module_dir() { go mod download -json "$1" | jq -r .Dir; }
 
+# replacements FOLDER: those of its go.mod, which hold for the main module only
+replacements() {
+	go mod edit -json "$1/go.mod" | jq -r '.Replace[]? | "replace \(.Old.Path) \(.Old.Version // "") => \(.New.Path) \(.New.Version // "")"'
+}
+
+# staged NAME: the line of go.mod for one of them. No program needs the samples. Module proxies do not have each patch
+# of the others: the one before is that of the same minor.
+staged() {
+	local version=v0.${K8S#1.} before
+	case $1 in
+	sample-*)
+		mkdir -p "$1"
+		printf 'module k8s.io/%s\n\ngo 1.23\n' "$1" >"$1/go.mod"
+		printf 'replace k8s.io/%s => ./%s\n' "$1" "$1"
+		return
+		;;
+	esac
+	if ! go mod download "k8s.io/$1@$version" 2>/dev/null; then
+		before=$(go list -m -versions "k8s.io/$1" | tr ' ' '\n' | grep -F "${version%.*}." | grep -v -- - | tail -n 1)
+		version=${before:?no version of k8s.io/$1}
+	fi
+	printf 'replace k8s.io/%s => k8s.io/%s %s\n' "$1" "$1" "$version"
+}
+
 # One program for all of Kubernetes and etcd: they share most of their code.
 build_kubernetes() {
-	local src version=k8s.io/component-base/version minor=${K8S#*.}
+	local src p version=k8s.io/component-base/version minor=${K8S#*.}
 	mkdir -p "$PEERS/k8s"
 	cd "$PEERS/k8s"
 	cat >main.go <<-'G'
@@ -51,9 +76,10 @@ build_kubernetes() {
 	# the staging folders of its tree are published as modules of their own
 	{
 		printf 'module peers\n\ngo 1.26.0\n\nrequire k8s.io/kubernetes v%s\n' "$K8S"
-		sed -n '/^godebug/,/)/p' "$src/go.mod"
-		sed -n 's|^\t*\(replace \)\{0,1\}\(k8s.io/[^ ]*\) => \./staging/.*|replace \2 => \2 v0.'"${K8S#1.}"'|p' "$src/go.mod"
-	} >go.mod
+		grep '^godebug' "$src/go.mod"
+		for p in $(sed -n 's|^\t*\(replace \)\{0,1\}k8s.io/\([^ ]*\) => \./staging/.*|\2|p' "$src/go.mod"); do staged "$p"; done
+	} >go.mod.new
+	mv go.mod.new go.mod
 	install -m 644 "$src/go.sum" go.sum
 	go mod tidy
 	go build -trimpath -o "$PEERS/bin/hyperkube" \
@@ -78,7 +104,7 @@ build_cilium() {
 	} >tools.go
 	{
 		printf 'module peers\n\ngo 1.26.0\n\nrequire github.com/cilium/cilium v%s\n\n' "$CILIUM"
-		grep '^replace' "$src/go.mod" || true
+		replacements "$src"
 		printf 'replace sigs.k8s.io/mcs-api/controllers => ./mcs\n'
 		printf 'replace github.com/osrg/gobgp/v4 => github.com/osrg/gobgp/v4 v4.8.0\n'
 	} >go.mod
@@ -110,7 +136,7 @@ build_coredns() {
 	} >main.go
 	{
 		printf 'module peers\n\ngo 1.26.0\n\nrequire github.com/coredns/coredns v%s\n\n' "$COREDNS"
-		grep '^replace' "$src/go.mod" || true
+		replacements "$src"
 	} >go.mod
 	install -m 644 "$src/go.sum" go.sum
 	go mod tidy
@@ -138,6 +164,23 @@ copy_crds() {
 	mv "$PEERS/crds.new" "$PEERS/crds"
 }
 
+crds() { # VERSION
+	local to=$PEERS_DEFAULT/crds-$1 src
+	if [ ! -d "$to" ]; then
+		mkdir -p "$PEERS_DEFAULT/modules"
+		cd "$PEERS_DEFAULT/modules"
+		[ -e go.mod ] || printf 'module peers\n\ngo 1.26.0\n' >go.mod
+		src=$(module_dir "github.com/cilium/cilium@v$1")
+		rm -rf "$to.new"
+		cp -r "$src/pkg/k8s/apis/cilium.io/client/crds" "$to.new"
+		chmod -R u+w "$to.new"
+		grep -rhs --include=register.go 'CustomResourceDefinitionSchemaVersion = ' "$src/pkg/k8s/apis/cilium.io" |
+			sed 's/.*"\(.*\)"/\1/' >"$to.new/schema-version"
+		mv "$to.new" "$to"
+	fi
+	echo "$to"
+}
+
 oracle() {
 	local source
 	source=$(cd "$(dirname "$0")" && pwd)/oracle/main.go
@@ -156,9 +199,24 @@ check() {
 
 check_coredns() { [ -x "$PEERS/bin/coredns" ] && [ -e "$PEERS/coredns/serviceimports.yaml" ]; }
 
+# What is of the usual version is not built again.
+borrow() {
+	local usual=$PEERS_DEFAULT n
+	[ "$PEERS" != "$usual" ] || return 0
+	[ "$K8S" != "$K8S_DEFAULT" ] || link_from "$usual" bin/hyperkube
+	[ "$CILIUM" != "$CILIUM_DEFAULT" ] || for n in bpf crds bin/{cilium-{agent,operator,dbg,cni},clustermesh-apiserver}; do
+		link_from "$usual" "$n"
+	done
+	for n in coredns bin/coredns; do link_from "$usual" "$n"; done
+}
+link_from() { # FOLDER NAME
+	[ ! -e "$1/$2" ] || [ -e "$PEERS/$2" ] || ln -sfn "$1/$2" "$PEERS/$2"
+}
+
 build() {
 	local n
 	mkdir -p "$PEERS/bin"
+	borrow
 	[ -x "$PEERS/bin/hyperkube" ] || build_kubernetes
 	for n in etcd kube-apiserver kube-controller-manager kubectl; do ln -sf hyperkube "$PEERS/bin/$n"; done
 	for n in $PROGRAMS; do [ -x "$PEERS/bin/$n" ] || { build_cilium; break; }; done
@@ -172,5 +230,6 @@ build() {
 case ${*} in
 build | check | oracle) "$1" ;;
 "build coredns" | "check coredns") "$1_coredns" ;;
-*) echo "usage: peers.sh build|check [coredns], or oracle" >&2; exit 2 ;;
+"crds "[0-9]*.[0-9]*.[0-9]*) crds "$2" ;;
+*) echo "usage: peers.sh build|check [coredns], or oracle, or crds VERSION" >&2; exit 2 ;;
 esac

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # The acceptance test: hosts join a real cluster (kube-apiserver, controller manager, Cilium), and every
 # promise of the product is one counted check. Needs root, the peers (peers.sh), and the built programs.
-#   story.sh [VARIANT...]   vxlan (everything), ces and native (joining, policy, services); all by default
+#   story.sh [VARIANT...]   vxlan (everything); ces, identities, native (joining, policy, services); native-outside
+#                           (what masquerading leaves); all by default
+#   K8S, CILIUM  other versions of the peers, see peers.sh
 #   BUILD      where mesh-agentd, mesh-join, meshctl and the test programs are
 #   LONG=1     outages and garbage collection for minutes instead of seconds
 #   KEEP=1     keep the last lab when done, and say how to enter and end it
@@ -10,7 +12,7 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$PWD}
-variants=${*:-vxlan ces native}
+variants=${*:-vxlan ces identities native native-outside}
 
 . "$here/lib.sh"
 lab_enter "mesh-agentd mesh-join meshctl tests/cluster/peer tests/lib/stream" "jq curl bpftool openssl" "$@"
@@ -20,6 +22,8 @@ lab_enter "mesh-agentd mesh-join meshctl tests/cluster/peer tests/lib/stream" "j
 
 trap lab_leave EXIT
 trap 'exit 130' INT TERM
+
+has_management() { case $CILIUM in 1.1[4567].*) return 1 ;; esac; }
 
 TUNNEL="--routing-mode=tunnel --tunnel-protocol=vxlan"
 run_variant() {
@@ -33,13 +37,26 @@ run_variant() {
 		OPERATOR_FLAGS=--enable-cilium-endpoint-slice=true
 		CONFIG=enable-cilium-endpoint-slice=true
 		;;
+	identities) # of pods are made by the operator
+		AGENT_FLAGS="$TUNNEL --identity-management-mode=operator"
+		OPERATOR_FLAGS=--identity-management-mode=operator
+		CONFIG=identity-management-mode=operator
+		;;
 	native)
 		# one range that holds pods and hosts: else their packets to each other are masqueraded
 		AGENT_FLAGS="--routing-mode=native --auto-direct-node-routes=true --ipv4-native-routing-cidr=0.0.0.0/0"
 		CONFIG="routing-mode=native ipv4-native-routing-cidr=0.0.0.0/0"
 		;;
+	native-outside)
+		AGENT_FLAGS="--routing-mode=native --auto-direct-node-routes=true --ipv4-native-routing-cidr=$CLUSTER_POOL.0.0/16"
+		CONFIG="routing-mode=native ipv4-native-routing-cidr=$CLUSTER_POOL.0.0/16"
+		;;
 	*) die "no variant '$variant'" ;;
 	esac
+	if [ "$variant" = identities ] && ! has_management; then
+		skip "Cilium $CILIUM has no identity-management-mode"
+		return
+	fi
 	echo "# $variant: starting the cluster"
 	if ! cluster_up; then
 		fail "the cluster starts"
@@ -47,6 +64,12 @@ run_variant() {
 	fi
 	if ! story_join; then
 		skip "everything that needs a joined host"
+		return
+	fi
+	if [ "$variant" = native-outside ]; then
+		story_masquerade
+		story_stop
+		echo "# $variant: $((SECONDS - begin)) s"
 		return
 	fi
 	story_reach

@@ -178,7 +178,7 @@ cluster_up() {
 	service legacy crait '{"jedi": "rey"}' 80 '{}'
 	for p in host1 crait; do host_dir $p; done
 	# with native routing the answer to a pod finds its way once the host has joined
-	[ "$variant" = native ] && pods= || pods="pod:resistance pod:empire"
+	case $variant in native*) pods= ;; *) pods="pod:resistance pod:empire" ;; esac
 	for p in $pods crait world node1 node2; do
 		wait_for 10 reaches $p $HOST 80 host1 || { echo "$p does not reach the host before anything is done"; return 1; }
 	done

@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The API that each version of Cilium brings, without its nodes: its resource definitions in a real API server, and a host
+# that is checked for, enrolled, published, and finds its policies in them. Needs root, the peers (peers.sh), Go or the
+# sources of the versions from before, and the built programs in BUILD.
+#   VERSIONS="1.15.19 ..."   of Cilium, or "all"; none of them is built
+#   K8S=1.32.13              of the API server
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+export BUILD=${BUILD:-$PWD}
+VERSIONS=${VERSIONS:-1.15.19 1.18.2}
+[ "$VERSIONS" != all ] || VERSIONS="1.14.12 1.15.19 1.16.6 1.17.6 1.18.2 1.19.0 1.20.2"
+
+skip_all() { echo "SKIP the whole suite: $*"; echo "0 passed, 0 failed, 1 skipped"; exit 77; }
+if [ "${1:-}" != inside ]; then
+	[ "$(id -u)" = 0 ] || skip_all "needs root"
+	"$here/peers.sh" check || skip_all "the peers are not built: $here/peers.sh build"
+	for f in mesh-agentd mesh-join meshctl; do [ -x "$BUILD/$f" ] || skip_all "$BUILD/$f is not built"; done
+	command -v jq >/dev/null || skip_all "needs jq"
+	LAB=$(mktemp -d) MARK=mesh-v$$
+	export LAB MARK
+	unshare --net --mount --propagation private "$0" inside && rc=0 || rc=$?
+	if [ $rc = 0 ]; then rm -rf "$LAB"; else echo "# logs: $LAB/log"; fi
+	exit $rc
+fi
+
+. "$here/lib.sh"
+. "$here/story_lib.sh"
+mount -t tmpfs tmpfs /run # namespaces and sockets of this test only
+ip link set lo up
+finish() {
+	[ ! -e "$LAB/pid/agentd-host1" ] || stop agentd-host1
+	"$lab" down >/dev/null 2>&1
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+cluster_is_judged() { # TEXT: "fit key" of what does not fit, one a line
+	is "$(admin cluster check -o json | jq -r '.[] | select(.fit != "fits") | "\(.fit) \(.key)"')" "$1"
+}
+enrolled() { admin host add ahch-to --namespace legacy --labels jedi=luke --address $HOST --serve ahch-to >"$LAB/token.ahch-to"; }
+joins() { at host1 "$BUILD/mesh-join" --no-start --config "$(conf_of host1)" --token "$(token_in "$LAB/token.ahch-to")"; }
+endpoint() { kubectl -n legacy get ciliumendpoint ahch-to -o json | jq -c '[.status.state, .status.networking.node, .status.networking.addressing[0].ipv4]'; }
+endpoint_is() { is "$(endpoint)" "$1"; }
+node_has() { is "$(kubectl get ciliumnode ahch-to -o json | jq -r '[.spec.addresses[]? | .ip] | join(",")')" "$1"; }
+slice_is_there() { kubectl -n legacy get endpointslice ahch-to-mesh-ahch-to; }
+passes() { ctl host1 policy why --peer-ip "$1" --direction ingress --protocol tcp --port 80; }
+denied() { exits_with 1 passes "$1"; }
+
+# The version that this Cilium serves groups in
+group() { # ADDRESS
+	kubectl apply -f - >/dev/null <<-Y
+	apiVersion: cilium.io/$1
+	kind: CiliumCIDRGroup
+	metadata: {name: office}
+	spec: {externalCIDRs: ["$2"]}
+	Y
+}
+
+story() { # VERSION
+	local groups=v2 judged=''
+	case $1 in
+	1.1[4567].*) groups=v2alpha1 judged="degraded io.cilium.k8s.crd.schema.version" ;;
+	esac
+	kubectl create namespace legacy >/dev/null
+	service legacy ahch-to '{"jedi": "luke"}' 80 '{"io.cilium/portal": "true"}'
+	host_dir host1
+	background serve-host1-80 host1 "$BUILD/tests/cluster/peer" serve 80 host1
+	check "cluster check knows the version" cluster_is_judged "$judged"
+	check "the cluster is set up" admin cluster setup
+	check "the host is enrolled" enrolled
+	check "the host joins" joins
+	daemon host1
+	check "it is well" soon state_is host1 ok
+	check "its endpoint is as the schema has it" endpoint_is "[\"ready\",\"$HOST\",\"$HOST\"]"
+	check "its node has the address" node_has $HOST
+	check "it stands behind its service" soon slice_is_there
+	check "without a policy all passes" passes 192.0.2.7
+	group $groups 192.0.2.0/24
+	policy_of_group
+	check "a group of addresses is found in version $groups" soon denied 198.51.100.7
+	check "and what it holds is let in" passes 192.0.2.7
+	group $groups 198.51.100.0/24
+	check "and a change of it is" soon passes 198.51.100.7
+	check "and what it no longer holds is kept out" denied 192.0.2.7
+	check "it leaves" ctl host1 leave --yes
+	check "its endpoint is disconnected" endpoint_is '["disconnected",null,null]'
+	check "it is removed" admin host remove ahch-to
+	stop agentd-host1
+	stop serve-host1-80
+}
+policy_of_group() {
+	kubectl apply -f - >/dev/null <<-Y
+	apiVersion: cilium.io/v2
+	kind: CiliumNetworkPolicy
+	metadata: {name: office, namespace: legacy}
+	spec: {endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromCIDRSet: [{cidrGroupRef: office}]}]}
+	Y
+}
+
+for v in $VERSIONS; do
+	variant="Cilium $v, Kubernetes $K8S"
+	if ! CRDS=$("$here/peers.sh" crds "$v"); then
+		skip "its sources are not to be had"
+		continue
+	fi
+	export CRDS
+	if "$lab" up 0 >"$LAB.up" 2>&1; then
+		story "$v"
+	else
+		cat "$LAB.up"
+		fail "the API server starts with its resource definitions"
+	fi
+	"$lab" down >/dev/null 2>&1
+	rm -f "$LAB.up"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
