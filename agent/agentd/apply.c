@@ -14,7 +14,8 @@
 
 enum { OUTAGE_S = 60 }; /* shorter ones are nothing to report */
 
-void apply_note_masquerade(struct agent *a)
+/* Where nodes put their own address in place of a pod's, no rule of a policy finds the pod. */
+static void note_masquerade(struct agent *a)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	const char *key = NULL;
@@ -44,6 +45,29 @@ void apply_note_masquerade(struct agent *a)
 			     "make that range of cilium-config hold the address, too, or add it to the list of the ip-masq-agent");
 }
 
+/* A host of the other family has no place in the tunnel: nodes have no address to send its packets to. */
+static void note_underlay(struct agent *a)
+{
+	int family = a->config.has_ipv6_underlay ? AF_INET6 : AF_INET;
+	bool has_it = a->config.routing == CILIUM_NATIVE;
+
+	for (size_t i = 0; i < a->own.n; i++)
+		has_it = has_it || a->own.v[i].family == family;
+	if (has_it)
+		health_clear(a->health, "cluster.underlay");
+	else
+		health_raise(a->health, HEALTH_ERROR, "cluster.underlay",
+			     family == AF_INET6 ? "the tunnel's outer packets are IPv6, and this host is enrolled with no IPv6 address: no pod reaches it" :
+						  "the tunnel's outer packets are IPv4, and this host is enrolled with no IPv4 address: no pod reaches it",
+			     "give the host such an address, and enrol it anew with: meshctl host add --address");
+}
+
+void apply_note_addresses(struct agent *a)
+{
+	note_masquerade(a);
+	note_underlay(a);
+}
+
 /* The addresses we are known by, after a look at what the host has now. */
 static int pick_addresses(struct agent *a)
 {
@@ -67,7 +91,7 @@ static int pick_addresses(struct agent *a)
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = ARRAY_ADD(&a->own, picked[i]);
 	a->world->routes_dirty = true; /* their source address is ours */
-	apply_note_masquerade(a);
+	apply_note_addresses(a);
 	return r;
 }
 

@@ -21,6 +21,6 @@ void apply_note_outage(struct agent *a);
 
 /*
  * Tells a person where nodes put their own address in place of a pod's on the way to this host, as no rule of a policy
- * finds the pod then. For when the host's addresses change.
+ * finds the pod then; and where the tunnel cannot reach this host's addresses. For when they change.
  */
-void apply_note_masquerade(struct agent *a);
+void apply_note_addresses(struct agent *a);

@@ -188,7 +188,7 @@ int address_check(const struct kube_session *s, const char *host, const struct a
 		r = kube_each(s, "Service", NULL, NULL, check_service, &c, reterr);
 	if (r < 0)
 		return r;
-	if (cluster_info_warn_masquerade(info, l->v, l->n) < 0)
+	if (cluster_info_warn_addresses(info, l->v, l->n) < 0)
 		return err_set(reterr, ENOMEM, "out of memory");
 	return 0;
 }

@@ -57,7 +57,20 @@ int cluster_info_read(const json_t *config_map, struct cluster_info *ret, struct
 	return 0;
 }
 
-int cluster_info_warn_masquerade(struct cluster_info *c, const struct cidr *addresses, size_t n)
+static int warn_underlay(struct cluster_info *c, const struct cidr *addresses, size_t n)
+{
+	int family = c->cilium.has_ipv6_underlay ? AF_INET6 : AF_INET;
+
+	if (c->cilium.routing == CILIUM_NATIVE)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (addresses[i].ip.family == family)
+			return 0;
+	return strv_add(&c->warnings, family == AF_INET6 ? "the tunnel's outer packets are IPv6: without an IPv6 address no pod reaches the host" :
+							   "the tunnel's outer packets are IPv4: without an IPv4 address no pod reaches the host");
+}
+
+int cluster_info_warn_addresses(struct cluster_info *c, const struct cidr *addresses, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const char *key = cilium_masquerades(&c->cilium, &addresses[i]);
@@ -72,5 +85,5 @@ int cluster_info_warn_masquerade(struct cluster_info *c, const struct cidr *addr
 		if (!text || strv_add(&c->warnings, text) < 0)
 			return -ENOMEM;
 	}
-	return 0;
+	return warn_underlay(c, addresses, n);
 }

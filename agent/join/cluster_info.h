@@ -25,5 +25,8 @@ DEFINE_CLEANUP_DONE(struct cluster_info, cluster_info_done)
  */
 int cluster_info_read(const json_t *config_map, struct cluster_info *ret, struct err *reterr);
 
-/* Adds a warning if the cluster will masquerade pods towards one of these addresses. 0 or -ENOMEM. */
-int cluster_info_warn_masquerade(struct cluster_info *c, const struct cidr *addresses, size_t n);
+/*
+ * Adds warnings if the cluster will masquerade pods towards one of these addresses, or if none is of the family of the
+ * tunnel's outer packets. 0 or -ENOMEM.
+ */
+int cluster_info_warn_addresses(struct cluster_info *c, const struct cidr *addresses, size_t n);

@@ -5,11 +5,17 @@
 # the peers (peers.sh), ip6tables (Cilium asks for it with IPv6), python3, jq, and the built programs in BUILD.
 # PODS=0 leaves out what needs pods: their compiler takes minutes on a busy machine.
 # NODES=1 makes do with one node on a busy machine.
+# UNDERLAY=ipv6 has the tunnel's outer packets in IPv6 (Cilium 1.18 and newer).
 # KEEP=1 keeps the lab when done, and says how to enter and end it.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$PWD} FAMILIES=dual
 passed=0 failed=0 skipped=0 mode=tunnel
+
+if [ "${UNDERLAY:-ipv4}" = ipv6 ]; then
+	mode="tunnel over IPv6"
+	export AGENT_FLAGS="--routing-mode=tunnel --tunnel-protocol=vxlan --underlay-protocol=ipv6" CONFIG=underlay-protocol=ipv6
+fi
 
 . "$here/lib.sh"
 [ -e /proc/net/if_inet6 ] || skip_all "this kernel has no IPv6"
@@ -305,6 +311,16 @@ t_restart() {
 	no_policy
 }
 
+# A host that has no address for the tunnel is told so, and there is nothing more to see.
+t_no_underlay() {
+	lab host add hoth 172.19.100.4
+	ok "a host joins with an IPv4 address only" enrol hoth hoth 172.19.100.4 --labels jedi=luke
+	start hoth
+	no_underlay() { is "$(ctl hoth status -o json | jq -r '[.. | objects | select(.name? == "cluster.underlay") | .severity] | first')" error; }
+	ok "its status says that the tunnel does not reach it" soon no_underlay
+	stop bg-agentd-hoth
+}
+
 # A host of which the cluster knows one family only. Its packets of the other are the world's.
 t_one_family() {
 	lab host add hoth 172.19.100.4
@@ -336,7 +352,7 @@ if cluster; then
 	t_cidr
 	t_egress
 	[ "$PODS" = 0 ] || t_restart
-	t_one_family
+	if [ "${UNDERLAY:-ipv4}" = ipv6 ]; then t_no_underlay; else t_one_family; fi
 else
 	failed=$((failed + 1)); echo "FAIL $mode: the cluster starts"
 fi

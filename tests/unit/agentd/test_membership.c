@@ -164,17 +164,41 @@ Test(boot, masquerading, .init = setup, .fini = teardown)
 	cr_assert_eq(cilium_config_parse(map, &agent.config, NULL), 0);
 	cr_assert_eq(ip_parse("172.19.100.2", &own), 0);
 	cr_assert_eq(ARRAY_ADD(&agent.own, own), 0);
-	apply_note_masquerade(&agent);
+	apply_note_addresses(&agent);
 	cr_expect_eq(health_worst(agent.health), HEALTH_WARNING);
 	cr_expect(strstr(text_of("cluster.masquerade"), "172.19.100.2"), "%s", text_of("cluster.masquerade"));
 	cr_expect(strstr(text_of("cluster.masquerade"), "ipv4-native-routing-cidr"), "%s", text_of("cluster.masquerade"));
 	agent.config.has_masquerade_list = true;
-	apply_note_masquerade(&agent);
+	apply_note_addresses(&agent);
 	cr_expect_eq(health_worst(agent.health), HEALTH_INFO, "the list may hold it");
 	cr_assert_eq(ip_parse("10.244.100.2", &agent.own.v[0]), 0);
-	apply_note_masquerade(&agent);
+	apply_note_addresses(&agent);
 	cr_expect_not(health_has(agent.health, "cluster.masquerade"));
 	ARRAY_DONE(&agent.own);
+}
+
+/* An address of the other family than the tunnel's outer packets is none in the tunnel. */
+Test(boot, underlay, .init = setup, .fini = teardown)
+{
+	static const struct {
+		const char *address;
+		bool is_six, is_native, is_told;
+	} cases[] = {
+		{"172.19.100.2", false, false, false}, {"fd00::2", false, false, true}, {"172.19.100.2", true, false, true},
+		{"fd00::2", true, false, false},       {"fd00::2", false, true, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct ip own;
+
+		cr_assert_eq(ip_parse(cases[i].address, &own), 0);
+		cr_assert_eq(ARRAY_ADD(&agent.own, own), 0);
+		agent.config.has_ipv6_underlay = cases[i].is_six;
+		agent.config.routing = cases[i].is_native ? CILIUM_NATIVE : CILIUM_VXLAN;
+		apply_note_addresses(&agent);
+		cr_expect_eq(health_has(agent.health, "cluster.underlay"), cases[i].is_told, "case %zu", i);
+		ARRAY_DONE(&agent.own);
+	}
 }
 
 /* Reading */

@@ -91,11 +91,36 @@ Test(cluster, masquerading_is_told)
 	cr_assert_eq(cidr_parse("10.1.2.3", true, &in), 0);
 	cr_assert_eq(cidr_parse("192.0.2.3", true, &out), 0);
 	before = c.warnings.n;
-	cr_assert_eq(cluster_info_warn_masquerade(&c, &in, 1), 0);
+	cr_assert_eq(cluster_info_warn_addresses(&c, &in, 1), 0);
 	cr_expect_eq(c.warnings.n, before);
-	cr_assert_eq(cluster_info_warn_masquerade(&c, &out, 1), 0);
+	cr_assert_eq(cluster_info_warn_addresses(&c, &out, 1), 0);
 	cr_assert_eq(c.warnings.n, before + 1);
 	cr_expect_neq(strstr(c.warnings.v[before], "192.0.2.3/32"), NULL);
+}
+
+Test(cluster, an_address_that_the_tunnel_cannot_use_is_told)
+{
+	static const struct {
+		const char *config, *address;
+		bool is_told;
+	} cases[] = {
+		{"{\"enable-ipv6\":\"true\"}", "192.0.2.3", false},
+		{"{\"enable-ipv6\":\"true\"}", "fd00::3", true},
+		{"{\"enable-ipv6\":\"true\",\"underlay-protocol\":\"ipv6\"}", "192.0.2.3", true},
+		{"{\"enable-ipv6\":\"true\",\"underlay-protocol\":\"ipv6\"}", "fd00::3", false},
+		{"{\"enable-ipv6\":\"true\",\"routing-mode\":\"native\"}", "fd00::3", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *cm = config_map(cases[i].config);
+		CLEANUP(cluster_info_done) struct cluster_info c = {0};
+		struct cidr address;
+
+		cr_assert_eq(cluster_info_read(cm, &c, NULL), 0);
+		cr_assert_eq(cidr_parse(cases[i].address, true, &address), 0);
+		cr_assert_eq(cluster_info_warn_addresses(&c, &address, 1), 0);
+		cr_expect_eq(c.warnings.n, cases[i].is_told ? 1 : 0, "case %zu", i);
+	}
 }
 
 Test(identity, labels_are_as_for_a_pod)
