@@ -68,6 +68,37 @@ Test(cluster, is_checked, .init = cluster_start, .fini = cluster_stop)
 	cr_expect_eq(cluster_check_worst(elsewhere), CILIUM_REFUSED, "it is not found");
 }
 
+/* "" if there is no such finding. */
+static const char *fit_of(const json_t *findings, const char *key)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach((json_t *)findings, i, v)
+		if (str_eq(text_at(v, "key", NULL), key))
+			return text_at(v, "fit", NULL);
+	return "";
+}
+
+/* What no key of cilium-config tells: the API of policies, a mesh of clusters. */
+Test(cluster, is_checked_beyond_its_configuration, .init = cluster_start, .fini = cluster_stop)
+{
+	CLEANUP(json) json_t *before = NULL, *after = NULL, *old = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(cluster_check(&admin, NULL, &before, &err), 0, "%s", err.text);
+	cr_expect_str_eq(fit_of(before, "ValidatingAdmissionPolicy"), "fits");
+	cr_expect_str_eq(fit_of(before, "Service clustermesh-apiserver"), "");
+	want_code(&cluster, 201, "POST",
+		  json_pack("{s:{s:s}, s:{s:[{s:i}]}}", "metadata", "name", "clustermesh-apiserver", "spec", "ports", "port", 2379),
+		  "/api/v1/namespaces/kube-system/services");
+	cr_assert_eq(cluster_check(&admin, NULL, &after, &err), 0, "%s", err.text);
+	cr_expect_str_eq(fit_of(after, "Service clustermesh-apiserver"), "degraded");
+	cluster_fault("GET", ADMISSION, 404);
+	cr_assert_eq(cluster_check(&admin, NULL, &old, &err), 0, "%s", err.text);
+	cr_expect_str_eq(fit_of(old, "ValidatingAdmissionPolicy"), "refused");
+}
+
 Test(cluster, limits_come_before_rights, .init = cluster_start, .fini = cluster_stop)
 {
 	struct err err = {0};
