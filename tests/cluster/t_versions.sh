@@ -8,31 +8,13 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$PWD}
-VERSIONS=${VERSIONS:-1.15.19 1.18.2}
+VERSIONS=${VERSIONS:-1.15.19}
 [ "$VERSIONS" != all ] || VERSIONS="1.14.12 1.15.19 1.16.6 1.17.6 1.18.2 1.19.0 1.20.2"
 
-skip_all() { echo "SKIP the whole suite: $*"; echo "0 passed, 0 failed, 1 skipped"; exit 77; }
-if [ "${1:-}" != inside ]; then
-	[ "$(id -u)" = 0 ] || skip_all "needs root"
-	"$here/peers.sh" check || skip_all "the peers are not built: $here/peers.sh build"
-	for f in mesh-agentd mesh-join meshctl; do [ -x "$BUILD/$f" ] || skip_all "$BUILD/$f is not built"; done
-	command -v jq >/dev/null || skip_all "needs jq"
-	LAB=$(mktemp -d) MARK=mesh-v$$
-	export LAB MARK
-	unshare --net --mount --propagation private "$0" inside && rc=0 || rc=$?
-	if [ $rc = 0 ]; then rm -rf "$LAB"; else echo "# logs: $LAB/log"; fi
-	exit $rc
-fi
-
 . "$here/lib.sh"
+lab_enter "mesh-agentd mesh-join meshctl tests/cluster/peer" "jq openssl" "$@"
 . "$here/story_lib.sh"
-mount -t tmpfs tmpfs /run # namespaces and sockets of this test only
-ip link set lo up
-finish() {
-	[ ! -e "$LAB/pid/agentd-host1" ] || stop agentd-host1
-	"$lab" down >/dev/null 2>&1
-}
-trap finish EXIT
+trap lab_leave EXIT
 trap 'exit 130' INT TERM
 
 cluster_is_judged() { # TEXT: "fit key" of what does not fit, one a line

@@ -29,6 +29,7 @@ static void on_document(const json_t *doc, void *arg)
 	for (size_t i = 0; i < n->node_ips.n; i++)
 		CHECK(!ip_is_special(&n->node_ips.v[i]));
 	(void)kube_node_underlay(n, AF_INET); /* either answer is fine */
+	(void)kube_node_tunnel(n, true);      /* likewise */
 	CHECK(kube_node_decode(doc, &again, NULL) == 0 && kube_node_same(n, again));
 	kube_node_free(again);
 	r = kube_node_read_labels(n, doc);
