@@ -36,6 +36,7 @@ struct http {
 	void (*on_connect)(const struct ip *ip, uint16_t port, void *arg);
 	void *connect_arg;
 	unsigned depth; /* > 0 while curl is on the stack */
+	bool is_reset;	/* just now: curl does not know yet that its connections are no good */
 };
 
 struct http_op {
@@ -306,7 +307,10 @@ static void settle(struct http *h)
 
 static void on_sweep(void *arg)
 {
-	settle(arg);
+	struct http *h = arg;
+
+	h->is_reset = false; /* what begins from here on comes after the ends that the sockets have told */
+	settle(h);
 }
 
 static void drive(struct http *h, curl_socket_t fd, int mask)
@@ -563,6 +567,8 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 	set_options(op, req->method, req->url);
 	if (h->is_probing)
 		set_probe_options(op->easy);
+	else if (h->is_reset)
+		(void)curl_easy_setopt(op->easy, CURLOPT_FRESH_CONNECT, 1L);
 	op->req.method = op->req.url = op->req.bearer = op->req.accept = op->req.content_type = NULL;
 	op->req.body = NULL;
 	r = source_trigger(h->sweep);
@@ -593,6 +599,8 @@ void http_reset_connections(struct http *h)
 {
 	for (size_t i = 0; i < h->sockets.n; i++)
 		(void)shutdown(h->sockets.v[i], SHUT_RDWR); /* curl sees the end and closes it */
+	h->is_reset = true;
+	(void)source_trigger(h->sweep); /* the loop lives as long as its exchanges */
 }
 
 void http_forget_connections(struct http *h)

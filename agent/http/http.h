@@ -85,7 +85,7 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 /* Ends an exchange without calling on_done. May be called from any callback, also its own. */
 void http_cancel(struct http_op *op);
 
-/* Breaks all connections, as when the address that they came from is gone. Exchanges fail at once. */
+/* Breaks all connections, as when the address that they came from is gone. Exchanges fail at once; later ones have new connections. */
 void http_reset_connections(struct http *h);
 
 /* Drops the pooled connections, for a change of server or credential. Exchanges under way end first. */
