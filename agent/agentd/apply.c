@@ -72,13 +72,14 @@ void apply_note_addresses(struct agent *a)
 static int pick_addresses(struct agent *a)
 {
 	struct ip picked[2];
+	struct err why;
 	size_t n = own_address_pick(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, a->own.v, a->own.n,
 				    picked);
 	int r = 0;
 
 	if (n == 0) {
-		health_raise(a->health, HEALTH_ERROR, "register.address",
-			     "none of this host's addresses is inside the ranges that it was enrolled with",
+		own_address_complain(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, a->own.v, a->own.n, &why);
+		health_raise(a->health, HEALTH_ERROR, "register.address", why.text,
 			     "give the host such an address, or enrol it anew with: meshctl host add --address");
 		return a->own.n ? 0 : -EADDRNOTAVAIL; /* an address may come back */
 	}

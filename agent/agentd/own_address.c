@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/own_address.h"
 
+#include <errno.h>
 #include <linux/if_addr.h>
+#include <stdio.h>
+
+#include "base/str.h"
+
+enum { LIST_LEN = 120 };
 
 static bool is_enrolled(const struct join_state *join, const struct ip *ip)
 {
@@ -55,4 +61,33 @@ size_t own_address_pick(const struct nl_addrs *all, const struct join_state *joi
 		if (best[i].rank)
 			ret[n++] = *best[i].ip;
 	return n;
+}
+
+static void add(char list[LIST_LEN], const char *text)
+{
+	size_t len = strlen(list);
+
+	if (len + strlen(text) + sizeof(", ...") <= LIST_LEN)
+		(void)snprintf(list + len, LIST_LEN - len, "%s%s", len ? ", " : "", text); /* fits */
+	else if (!str_has_suffix(list, "..."))
+		(void)snprintf(list + len, LIST_LEN - len, "..."); /* fits, by the room kept above */
+}
+
+void own_address_complain(const struct nl_addrs *all, const struct join_state *join, const struct conf *conf, const struct ip *now,
+			  size_t n_now, struct err *reterr)
+{
+	char has[LIST_LEN] = "", enrolled[LIST_LEN] = "", configured[LIST_LEN] = "", is[LIST_LEN] = "", text[IP_STRLEN];
+
+	for (size_t i = 0; i < all->n; i++)
+		if (!ip_is_special(&all->v[i].ip) && nl_addr_is_usable(&all->v[i]))
+			add(has, ip_str(&all->v[i].ip, text));
+	for (size_t i = 0; i < join->addresses.n; i++)
+		add(enrolled, join->addresses.v[i]);
+	for (size_t i = 0; i < conf->addresses.n; i++)
+		add(configured, ip_str(&conf->addresses.v[i], text));
+	for (size_t i = 0; i < n_now; i++)
+		add(is, ip_str(&now[i], text));
+	(void)err_set(reterr, EADDRNOTAVAIL, "this host has %s, and is enrolled for %s only%s%s%s%s", *has ? has : "no address", enrolled,
+		      *configured ? ", and configured for " : "", configured, *is ? "; the cluster still knows it by " : "",
+		      is); /* the text is what counts */
 }

@@ -2,6 +2,7 @@
 /* By which of its addresses the host is known to the cluster. Pure. */
 #pragma once
 
+#include "base/err.h"
 #include "conf/conf.h"
 #include "join/join_state.h"
 #include "netlink/nl_addr.h"
@@ -13,3 +14,10 @@
  */
 size_t own_address_pick(const struct nl_addrs *all, const struct join_state *join, const struct conf *conf,
 			const struct ip *now, size_t n_now, struct ip ret[2]);
+
+/*
+ * In words that none fits: which the host has, which it may have, and by which it is still known. A list that is too long ends
+ * with "...".
+ */
+void own_address_complain(const struct nl_addrs *all, const struct join_state *join, const struct conf *conf, const struct ip *now,
+			  size_t n_now, struct err *reterr);

@@ -69,3 +69,29 @@ Test(own_address, temporary_and_deprecated_last, .init = setup)
 	expect(v, ARRAY_LEN(v), "fd00::2", "fd00::2");
 	expect(second, ARRAY_LEN(second), NULL, "10.9.0.2");
 }
+
+Test(own_address, says_why_not, .init = setup)
+{
+	struct nl_addr v[] = {addr("127.0.0.1", 0), addr("10.8.0.1", 0), addr("10.8.0.2", 0)};
+	struct nl_addrs all = {.v = v, .n = ARRAY_LEN(v)};
+	struct err err;
+
+	own_address_complain(&all, &join, &conf, NULL, 0, &err);
+	cr_expect_str_eq(err.text, "this host has 10.8.0.1, 10.8.0.2, and is enrolled for 10.9.0.0/24, fd00::/64 only");
+	own_address_complain(&(struct nl_addrs){0}, &join, &conf, &v[1].ip, 1, &err);
+	cr_expect_str_eq(err.text, "this host has no address, and is enrolled for 10.9.0.0/24, fd00::/64 only; the cluster still knows it by 10.8.0.1");
+	cr_assert_eq(ARRAY_ADD(&conf.addresses, v[1].ip), 0);
+	own_address_complain(&all, &join, &conf, NULL, 0, &err);
+	cr_expect_str_eq(err.text, "this host has 10.8.0.1, 10.8.0.2, and is enrolled for 10.9.0.0/24, fd00::/64 only, and configured for 10.8.0.1");
+}
+
+Test(own_address, a_long_list_is_cut, .init = setup)
+{
+	struct nl_addr v[64];
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		v[i] = addr("10.8.100.200", 0);
+	own_address_complain(&(struct nl_addrs){.v = v, .n = ARRAY_LEN(v)}, &join, &conf, NULL, 0, &err);
+	cr_expect(strstr(err.text, "10.8.100.200, 10.8.100.200..., and is enrolled for"), "%s", err.text);
+}
