@@ -306,6 +306,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/shadowing.c agent/agentd/shadowing.h \
 	agent/agentd/stand_down.c agent/agentd/stand_down.h \
 	agent/agentd/sync.c agent/agentd/sync.h \
+	agent/agentd/tunnel_watch.c agent/agentd/tunnel_watch.h \
 	agent/agentd/view.c \
 	agent/agentd/dns_redirect.c agent/agentd/dns_redirect.h \
 	agent/agentd/resolved.c agent/agentd/resolved.h \

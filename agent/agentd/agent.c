@@ -104,6 +104,8 @@ static void on_upkeep(void *arg)
 		datapath_audit(a->datapath);
 		filling_look(&a->filling, datapath_obj(a->datapath), a->n_applied, a->health);
 	}
+	if (a->datapath)
+		datapath_look_at_tunnel(a->datapath);
 	agent_follow_resolvers(a);
 	if (a->resolver)
 		resolver_look(a->resolver);

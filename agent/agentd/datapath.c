@@ -187,6 +187,11 @@ void datapath_audit(struct datapath *d)
 	recon_net_audit(d->net);
 }
 
+void datapath_look_at_tunnel(struct datapath *d)
+{
+	tunnel_watch_look(d->tunnel_watch, ntohs(bpfconfig_get(d->config)->tunnel_port));
+}
+
 /* A map that is taken up keeps its size, and with it all that it holds. */
 static void tell_kept_sizes(struct datapath *d)
 {
@@ -269,6 +274,8 @@ int datapath_new(struct loop *loop, const struct conf *conf, struct health *heal
 	r = recon_net_new(loop, &net, d, &d->net);
 	if (r == 0)
 		r = recon_net_set_patterns(d->net, &conf->interfaces);
+	if (r == 0)
+		r = tunnel_watch_new(health, d->obj, d->net, &d->tunnel_watch);
 	if (r < 0)
 		return err_set(reterr, -r, "datapath: cannot watch interfaces: %s", err_name(r));
 	*ret = TAKE_PTR(d);
@@ -280,6 +287,7 @@ void datapath_free(struct datapath *d)
 	if (!d)
 		return;
 	recon_net_free(d->net);
+	tunnel_watch_free(d->tunnel_watch);
 	recon_sock_free(d->sock);
 	recon_service_free(d->service);
 	recon_addr_free(d->addr);

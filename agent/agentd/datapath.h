@@ -110,6 +110,9 @@ uint64_t datapath_wait_us(const struct datapath *d);
 /* Others may take our programs off: looks, and puts them back. To be done each minute. */
 void datapath_audit(struct datapath *d);
 
+/* Whether packets of the tunnel get in, by what came since the last look: see tunnel_watch.h. */
+void datapath_look_at_tunnel(struct datapath *d);
+
 /* True once everything was applied for the first time and the programs are attached. */
 bool datapath_is_ready(const struct datapath *d);
 

@@ -4,6 +4,7 @@
 
 #include "agentd/datapath.h"
 #include "agentd/failsafe.h"
+#include "agentd/tunnel_watch.h"
 
 struct datapath {
 	struct loop *loop;
@@ -14,6 +15,7 @@ struct datapath {
 	struct bpfconfig *config;
 	struct bpfevents *events;
 	struct recon_net *net;
+	struct tunnel_watch *tunnel_watch;
 	struct recon_policy *policy;
 	struct recon_addr *addr;
 	struct recon_service *service;

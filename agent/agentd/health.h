@@ -18,7 +18,7 @@ DEFINE_CLEANUP(struct health *, health_free)
 
 /*
  * Raises condition `name` ("api.unreachable"), or changes its text; logged when it is new or its text
- * differs. `remedy` may be NULL. Lack of memory only costs the entry in the status.
+ * differs. `remedy` is borrowed for as long as the condition is there, and may be NULL. Lack of memory only costs the entry in the status.
  */
 void health_raise(struct health *h, enum health_severity severity, const char *name, const char *text,
 		  const char *remedy);

@@ -7,6 +7,7 @@
 #include <linux/ip.h>
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -299,6 +300,26 @@ int nl_link_get(struct nl *nl, const char *name, const struct nl_reply *reply)
 	/* Without asking to skip the statistics: kernels before 5.12 then leave out addr_gen_mode, too. */
 	mnl_attr_put_strz(&b.hdr, IFLA_IFNAME, name);
 	return nl_request(nl, &b.hdr, reply);
+}
+
+int nl_link_received(const struct nlmsghdr *msg, uint64_t *ret)
+{
+	const struct nlattr *tb[IFLA_STATS64 + 1];
+	/* kernels differ in how many follow */
+	const size_t at = offsetof(struct rtnl_link_stats64, rx_packets);
+	int r;
+
+	if (msg->nlmsg_type != RTM_NEWLINK)
+		return -ENOMSG;
+	r = nl_attr_index(msg, sizeof(struct ifinfomsg), tb, IFLA_STATS64);
+	if (r < 0)
+		return r;
+	if (!tb[IFLA_STATS64])
+		return -ENOMSG;
+	if (mnl_attr_get_payload_len(tb[IFLA_STATS64]) < at + sizeof(*ret))
+		return -EBADMSG;
+	memcpy(ret, (const char *)mnl_attr_get_payload(tb[IFLA_STATS64]) + at, sizeof(*ret));
+	return 0;
 }
 
 const char *nl_tunnel_kind_str(enum nl_tunnel_kind kind)

@@ -70,8 +70,11 @@ DEFINE_CLEANUP_DONE(struct nl_links, nl_links_done)
 /* All interfaces, one part each, without counters. As nl_request(). */
 int nl_link_dump(struct nl *nl, const struct nl_reply *reply);
 
-/* One interface by name. The kernel answers -ENODEV if there is none. -EINVAL for a bad name. */
+/* One interface by name, with its counters. The kernel answers -ENODEV if there is none. -EINVAL for a bad name. */
 int nl_link_get(struct nl *nl, const char *name, const struct nl_reply *reply);
+
+/* How many packets it has received, of such an answer. 0; -ENOMSG if that does not tell; -EBADMSG if malformed. */
+int nl_link_received(const struct nlmsghdr *msg, uint64_t *ret);
 
 enum nl_tunnel_kind { NL_TUNNEL_NONE, NL_TUNNEL_VXLAN, NL_TUNNEL_GENEVE };
 

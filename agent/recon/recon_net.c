@@ -520,6 +520,11 @@ void recon_net_audit(struct recon_net *n)
 	mark_dirty(n);
 }
 
+int recon_net_get_tunnel(struct recon_net *n, const struct nl_reply *reply)
+{
+	return nl_link_get(n->nl, n->tunnel.name, reply);
+}
+
 const struct net_status *recon_net_status(const struct recon_net *n)
 {
 	return &n->status;

@@ -113,6 +113,9 @@ int recon_net_clear(struct recon_net *n);
 /* Reads everything anew and compares: for the slow audit. */
 void recon_net_audit(struct recon_net *n);
 
+/* Asks the kernel for the tunnel device as it is now, as nl_link_get(). The answers end with the recon_net. */
+int recon_net_get_tunnel(struct recon_net *n, const struct nl_reply *reply);
+
 const struct net_status *recon_net_status(const struct recon_net *n);
 
 /* What is known now; empty before the first read. Borrowed until the next loop iteration. */

@@ -39,10 +39,12 @@ static void take(struct tables *t, const struct nlmsghdr *h)
 	struct nl_route x, y;
 	struct nl_sock sock;
 	struct nl_link old;
+	uint64_t n;
 	int r;
 
 	if (nl_links_apply(&t->links, h, &old) > 0)
 		check_links(&t->links);
+	CHECK(nl_link_received(h, &n) <= 0);
 	if (nl_addrs_apply(&t->addrs, h) > 0)
 		for (size_t i = 0; i < t->addrs.n; i++) {
 			const struct nl_addr *a = &t->addrs.v[i];

@@ -45,6 +45,25 @@ static struct nlmsghdr *vxlan_link(union nl_buf *b)
 	return h;
 }
 
+Test(nl_link, received_packets)
+{
+	const struct rtnl_link_stats64 stats = {.rx_packets = 77, .tx_packets = 5};
+	uint64_t n = 0;
+	union nl_buf b;
+	struct nlmsghdr *h = vxlan_link(&b);
+
+	cr_expect_eq(nl_link_received(h, &n), -ENOMSG);
+	mnl_attr_put(h, IFLA_STATS64, sizeof(stats.rx_packets) - 1, &stats);
+	cr_expect_eq(nl_link_received(h, &n), -EBADMSG);
+	cr_expect_eq(n, 0);
+	h = vxlan_link(&b);
+	mnl_attr_put(h, IFLA_STATS64, sizeof(stats), &stats);
+	cr_assert_eq(nl_link_received(h, &n), 0);
+	cr_expect_eq(n, 77);
+	h->nlmsg_type = RTM_DELLINK;
+	cr_expect_eq(nl_link_received(h, &n), -ENOMSG);
+}
+
 Test(nl_link, decodes_a_tunnel)
 {
 	union nl_buf b;
