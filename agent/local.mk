@@ -16,6 +16,7 @@ agent_libmesh_a_SOURCES += \
 	agent/base/limits.h \
 	agent/base/log.c agent/base/log.h \
 	agent/base/macro.h \
+	agent/base/reverse_zone.c agent/base/reverse_zone.h \
 	agent/base/rng.c agent/base/rng.h \
 	agent/base/str.c agent/base/str.h \
 	agent/base/u32map.c agent/base/u32map.h \
@@ -312,6 +313,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/resolved.c agent/agentd/resolved.h \
 	agent/agentd/resolver.c agent/agentd/resolver.h \
 	agent/agentd/resolver_delegate.c agent/agentd/resolver_delegate.h \
+	agent/agentd/resolver_domains.c agent/agentd/resolver_domains.h \
 	agent/agentd/resolver_file.c agent/agentd/resolver_file.h \
 	agent/agentd/resolver_host.c agent/agentd/resolver_host.h \
 	agent/agentd/resolver_nm.c agent/agentd/resolver_nm.h \

@@ -3,12 +3,10 @@
 #include "agentd/apply.h"
 #include "agentd/resolv_conf.h"
 #include "agentd/resolved.h"
+#include "agentd/resolver_domains.h"
 #include "base/macro.h"
 
 enum { DNS_PORT = 53, UPSTREAMS_MAX = 8 };
-
-#define CLUSTER_ZONE RESOLVED_DOMAIN
-#define IMPORT_ZONE  "clusterset.local"
 
 struct upstreams {
 	const struct conf *conf;
@@ -90,9 +88,10 @@ int names_start(struct agent *a, struct err *reterr)
 {
 	struct dns_upstream upstreams[UPSTREAMS_MAX];
 	struct dns_server_options opt = {.cache_entries = (size_t)a->conf->dns.cache_size};
-	struct dns_zone_options zone = {.apex = CLUSTER_ZONE, .ns_ips = a->conf->dns.listen.v,
-					.n_ns_ips = a->conf->dns.listen.n};
-	struct dns_zone_options imports = {.apex = IMPORT_ZONE, .is_multicluster = true, .ns_ips = zone.ns_ips,
+	struct dns_zone_options zone = {.apex = DOMAIN_CLUSTER, .ns_ips = a->conf->dns.listen.v,
+					.n_ns_ips = a->conf->dns.listen.n, .reverse = a->conf->dns.reverse.v,
+					.n_reverse = a->conf->dns.reverse.n};
+	struct dns_zone_options imports = {.apex = DOMAIN_CLUSTERSET, .is_multicluster = true, .ns_ips = zone.ns_ips,
 					   .n_ns_ips = zone.n_ns_ips};
 	struct dns_provider forward, reverse, imported;
 	int r;

@@ -198,11 +198,29 @@ static int tell_server(struct resolved *d)
 	return r;
 }
 
+/* They are routed to the link, and no others. */
+static int tell_domains(struct resolved *d)
+{
+	sd_bus_message *m = NULL;
+	int r = begin(d, "SetLinkDomains", &m);
+
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "(sb)");
+	for (size_t i = 0; r >= 0 && i < d->s.domains->n; i++)
+		r = sd_bus_message_append(m, "(sb)", d->s.domains->v[i], 1);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	if (r >= 0)
+		r = sd_bus_send(d->bus, m, NULL);
+	sd_bus_message_unref(m);
+	return r;
+}
+
 /* The server comes last: before that the link is of no use to anyone, so no name goes astray. */
 static int tell(struct resolved *d)
 {
 	static const char *const without[] = {"SetLinkLLMNR", "SetLinkMulticastDNS", "SetLinkDNSOverTLS", "SetLinkDNSSEC"};
-	int r = tell_value(d, "SetLinkDomains", "a(sb)", 1, d->s.domain, 1); /* routed to the link, and no others */
+	int r = tell_domains(d);
 
 	if (r >= 0)
 		r = tell_value(d, "SetLinkDefaultRoute", "b", 0); /* older ones than 240 do not know it, nor need it */

@@ -9,11 +9,11 @@
 #include "agentd/health.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "base/str.h"
 #include "event/loop.h"
 
 #define RESOLVED_DEVICE	 "mesh_dns"
 #define RESOLVED_ALIAS	 "mesh-external-agent DNS" /* not that of the tunnel: of that there is only one */
-#define RESOLVED_DOMAIN	 "cluster.local"
 #define RESOLVED_ADDRESS "198.18.53.53" /* of the range for tests of devices (RFC 2544): nobody's */
 
 /* Makes the link, before the server listens there. 0 or -errno with text. */
@@ -26,7 +26,7 @@ struct resolved;
 struct resolved_setup {
 	struct loop *loop;
 	struct health *health;
-	const char *domain; /* "cluster.local" */
+	const struct strv *domains; /* see resolver_domains.h */
 	struct ip ip;	    /* of the server */
 	int ifindex;	    /* of the link */
 	bool is_asking;	    /* first of all whether it knows already */
@@ -37,7 +37,7 @@ struct resolved_setup {
 
 /*
  * Tells systemd-resolved, now and whenever it starts again; while it is away it is tried again. Pointers are borrowed,
- * `domain` too. 0, -ENOMEM or errno of a timer.
+ * `domains` too. 0, -ENOMEM or errno of a timer.
  */
 int resolved_new(const struct resolved_setup *setup, struct resolved **ret);
 /* Whether it asks us, as far as it said so. */

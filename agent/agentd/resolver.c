@@ -9,6 +9,7 @@
 #include "agentd/dns_wiring.h"
 #include "agentd/resolved.h"
 #include "agentd/resolver_delegate.h"
+#include "agentd/resolver_domains.h"
 #include "agentd/resolver_program.h"
 #include "agentd/resolver_wire.h"
 #include "base/file.h"
@@ -22,6 +23,7 @@ enum { DNS_PORT = 53, PATIENCE = 2 /* looks, of some 30 s each */ };
 struct resolver {
 	struct resolver_setup s;
 	struct resolver_host host;
+	struct strv domains; /* of resolver_domains() */
 	enum resolver_method method;
 	const char *why; /* as resolver_choose() gives it for `host` */
 	struct resolved *resolved;
@@ -85,7 +87,7 @@ static int tell_resolved(struct resolver *r)
 {
 	const struct resolved_setup setup = {.loop = r->s.loop,
 					     .health = r->s.health,
-					     .domain = RESOLVED_DOMAIN,
+					     .domains = &r->domains,
 					     .ip = r->ip,
 					     .ifindex = r->ifindex,
 					     .on_refused = on_refused,
@@ -201,6 +203,10 @@ int resolver_new(const struct resolver_setup *setup, struct resolver **ret)
 	if (!r)
 		return -ENOMEM;
 	r->s = *setup;
+	if (resolver_domains(setup->conf, &r->domains) < 0) {
+		free(r);
+		return -ENOMEM;
+	}
 	choose(r);
 	/* of an earlier run that crashed */
 	if (r->method == RESOLVER_LEAVE)
@@ -219,6 +225,11 @@ enum resolver_method resolver_state(const struct resolver *r, struct resolver_ho
 	return r->method;
 }
 
+const struct strv *resolver_asked_for(const struct resolver *r)
+{
+	return &r->domains;
+}
+
 bool resolver_is_told(const struct resolver *r)
 {
 	return r->resolved && resolved_is_told(r->resolved);
@@ -229,5 +240,6 @@ void resolver_free(struct resolver *r)
 	if (!r)
 		return;
 	stop(r);
+	strv_done(&r->domains);
 	free(r);
 }

@@ -30,6 +30,8 @@ int resolver_new(const struct resolver_setup *setup, struct resolver **ret);
 void resolver_look(struct resolver *r);
 /* What was found, and what is done about it; *ret_why as in resolver_choose(). */
 enum resolver_method resolver_state(const struct resolver *r, struct resolver_host *ret, const char **ret_why);
+/* The names that the host's resolver is to ask the agent for: see resolver_domains.h. */
+const struct strv *resolver_asked_for(const struct resolver *r);
 /* Whether systemd-resolved says that it asks the agent. */
 bool resolver_is_told(const struct resolver *r);
 /* The host's resolver is to forget the agent. NULL is fine. */

@@ -2,10 +2,10 @@
 #include "agentd/resolver_delegate.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/macro.h"
@@ -54,17 +54,22 @@ static int failed(struct err *reterr, int r)
 	return err_set(reterr, -r, "a delegate of systemd-resolved, %s: %s", RESOLVER_DELEGATE, err_name(r));
 }
 
-static int write_file(const struct ip *server, const char *domain)
+static int write_file(const struct ip *server, const struct strv *domains)
 {
-	char text[256], address[IP_STRLEN];
-	int n = snprintf(text, sizeof(text), "# mesh-external-agent: the names of the cluster\n[Delegate]\nDNS=%s\nDomains=~%.63s\n",
-			 ip_str(server, address), domain); /* fits */
-	int r = file_mkdirs("/run/systemd/dns-delegate.d", 0755);
+	CLEANUP(buf_done) struct buf text = {0};
+	char address[IP_STRLEN];
+	int r = buf_addf(&text, "# mesh-external-agent: the names of the cluster\n[Delegate]\nDNS=%s\nDomains=", ip_str(server, address));
 
-	return r < 0 ? r : file_replace(RESOLVER_DELEGATE, text, (size_t)n, 0644);
+	for (size_t i = 0; r >= 0 && i < domains->n; i++)
+		r = buf_addf(&text, "%s~%s", i ? " " : "", domains->v[i]);
+	if (r >= 0)
+		r = buf_addf(&text, "\n");
+	if (r >= 0)
+		r = file_mkdirs("/run/systemd/dns-delegate.d", 0755);
+	return r < 0 ? r : file_replace(RESOLVER_DELEGATE, text.data, text.len, 0644);
 }
 
-int resolver_delegate_take(const struct ip *server, const char *domain, struct err *reterr)
+int resolver_delegate_take(const struct ip *server, const struct strv *domains, struct err *reterr)
 {
 	sd_bus *bus = NULL;
 	int r;
@@ -75,7 +80,7 @@ int resolver_delegate_take(const struct ip *server, const char *domain, struct e
 	if (r >= 0)
 		r = has_delegates(bus) ? 0 : -EOPNOTSUPP;
 	if (r >= 0)
-		r = write_file(server, domain);
+		r = write_file(server, domains);
 	if (r >= 0)
 		r = reload(bus);
 	sd_bus_close_unref(bus);

@@ -202,7 +202,7 @@ static enum resolver_method choose_for(const struct resolver_host *h, const char
 		*ret_why = "to split names, " RESOLVER_CONF " must lead to /run/systemd/resolve/stub-resolv.conf";
 		break;
 	case RESOLVER_LOCAL:
-		*ret_why = "make that resolver ask the agent for cluster.local; dnsmasq: server=/cluster.local/ with an address of dns.listen";
+		*ret_why = "make that resolver ask the agent for cluster.local and clusterset.local; dnsmasq: server=/cluster.local/clusterset.local/ with an address of dns.listen";
 		break;
 	case RESOLVER_OTHER:
 		*ret_why = "make whatever writes " RESOLVER_CONF " name the agent first";

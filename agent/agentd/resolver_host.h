@@ -14,6 +14,7 @@
 #define RESOLVER_BACKUP "/etc/resolv.conf.mesh-external-agent" /* the file of before */
 #define RESOLVER_MARK	"# mesh-external-agent: "		       /* begins a file of ours */
 #define RESOLVER_RECORD "lo.mesh"				       /* our record in resolvconf: "lo." comes first there */
+#define RESOLVER_PRIVATE "mesh-names"				       /* the private one in openresolv: with its metric it comes last */
 
 enum resolver_kind {
 	RESOLVER_FILE,	     /* a file, written by an admin or a DHCP client */

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <systemd/sd-bus.h>
 
 #include "base/clock.h"
@@ -109,36 +108,73 @@ static int add_section(sd_bus_message *m, const char *name, const char *types, .
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int add_connection(sd_bus_message *m, const char *device, const struct ip *server, const char *domain)
+/* With "~" before them they are routed, and not searched. */
+static int add_domains(sd_bus_message *m, const struct strv *domains)
 {
-	char address[IP_STRLEN], routed[80];
+	int r = sd_bus_message_open_container(m, 'e', "sv");
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "dns-search");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "as");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < domains->n; i++) {
+		CLEANUP(free) char *routed = str_printf("~%s", domains->v[i]);
+
+		r = routed ? sd_bus_message_append(m, "s", routed) : -ENOMEM;
+	}
+	for (int i = 0; r >= 0 && i < 3; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+static int add_ipv4(sd_bus_message *m, const struct ip *server, const struct strv *domains)
+{
+	char address[IP_STRLEN];
 	uint32_t dns;
-	int r = sd_bus_message_open_container(m, 'a', "{sa{sv}}");
+	int r = sd_bus_message_open_container(m, 'e', "sa{sv}");
 
 	(void)ip_str(server, address);
-	(void)snprintf(routed, sizeof(routed), "~%.63s", domain); /* fits */
-	(void)inet_pton(AF_INET, address, &dns);		  /* a legal address of IPv4 */
+	(void)inet_pton(AF_INET, address, &dns); /* a legal address of IPv4 */
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", "ipv4");
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "{sv}");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "method", "s", "manual", "address-data", "aa{sv}", 1, 2, "address", "s",
+					  address, "prefix", "u", (uint32_t)32, "dns", "au", 1, dns, "dns-priority", "i", PRIORITY,
+					  "never-default", "b", 1);
+	if (r >= 0)
+		r = add_domains(m, domains);
+	for (int i = 0; r >= 0 && i < 2; i++)
+		r = sd_bus_message_close_container(m);
+	return r;
+}
+
+static int add_connection(sd_bus_message *m, const char *device, const struct ip *server, const struct strv *domains)
+{
+	int r = sd_bus_message_open_container(m, 'a', "{sa{sv}}");
+
 	if (r >= 0)
 		r = add_section(m, "connection", "a{sv}", 5, "id", "s", ID, "uuid", "s", UUID, "type", "s", "dummy", "interface-name", "s",
 				device, "autoconnect", "b", 0);
 	if (r >= 0)
 		r = add_section(m, "dummy", "a{sv}", 0);
 	if (r >= 0)
-		r = add_section(m, "ipv4", "a{sv}", 6, "method", "s", "manual", "address-data", "aa{sv}", 1, 2, "address", "s", address,
-				"prefix", "u", (uint32_t)32, "dns", "au", 1, dns, "dns-search", "as", 1, routed, "dns-priority", "i", PRIORITY,
-				"never-default", "b", 1);
+		r = add_ipv4(m, server, domains);
 	if (r >= 0)
 		r = add_section(m, "ipv6", "a{sv}", 1, "method", "s", "disabled");
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int activate(struct bus *bus, const char *device, const struct ip *server, const char *domain)
+static int activate(struct bus *bus, const char *device, const struct ip *server, const struct strv *domains)
 {
 	sd_bus_message *m = NULL;
 	int r = sd_bus_message_new_method_call(bus->b, &m, NM, NM_PATH, NM, "AddAndActivateConnection2");
 
 	if (r >= 0)
-		r = add_connection(m, device, server, domain);
+		r = add_connection(m, device, server, domains);
 	if (r >= 0)
 		r = sd_bus_message_append(m, "ooa{sv}", "/", "/", 1, "persist", "s", "volatile");
 	if (r >= 0)
@@ -157,7 +193,7 @@ static int delete_connection(struct bus *bus)
 	return r < 0 ? r : r > 0;
 }
 
-int resolver_nm_take(const char *device, const struct ip *server, const char *domain, struct err *reterr)
+int resolver_nm_take(const char *device, const struct ip *server, const struct strv *domains, struct err *reterr)
 {
 	CLEANUP(bus_done) struct bus bus = {0};
 	int r = open_bus(&bus);
@@ -172,7 +208,7 @@ int resolver_nm_take(const char *device, const struct ip *server, const char *do
 	if (r >= 0)
 		r = delete_connection(&bus); /* of an earlier attempt */
 	if (r >= 0)
-		r = activate(&bus, device, server, domain);
+		r = activate(&bus, device, server, domains);
 	return r < 0 ? complain(&bus, r, "activate a connection for the agent", reterr) : 1;
 }
 

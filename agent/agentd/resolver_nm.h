@@ -8,11 +8,12 @@
 
 #include "base/err.h"
 #include "base/ip.h"
+#include "base/str.h"
 
 /*
  * Activates the connection on the device, which must be there with `server` on it, unless it is active. 1 if something was
  * changed, 0; -errno with text.
  */
-int resolver_nm_take(const char *device, const struct ip *server, const char *domain, struct err *reterr);
+int resolver_nm_take(const char *device, const struct ip *server, const struct strv *domains, struct err *reterr);
 /* Deletes it, if it is there and NetworkManager runs. Likewise. */
 int resolver_nm_give_back(struct err *reterr);

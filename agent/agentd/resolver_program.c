@@ -2,25 +2,38 @@
 #include "agentd/resolver_program.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agentd/resolver_domains.h"
+#include "base/buf.h"
 #include "base/macro.h"
 #include "base/str.h"
 
 static const char PROGRAM[] = "/sbin/resolvconf";
 
-/* Where the two keep it. */
-static const char *const records[] = {"/run/resolvconf/interface/" RESOLVER_RECORD, "/run/resolvconf/interfaces/" RESOLVER_RECORD};
+/* Where the two keep them. */
+static const struct {
+	const char *path, *name;
+} records[] = {
+	{"/run/resolvconf/interface/" RESOLVER_RECORD, RESOLVER_RECORD},
+	{"/run/resolvconf/interfaces/" RESOLVER_RECORD, RESOLVER_RECORD},
+	{"/run/resolvconf/interfaces/" RESOLVER_PRIVATE, RESOLVER_PRIVATE},
+};
+
+/* The name of the record that is there; NULL = none. */
+static const char *find(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(records); i++)
+		if (access(records[i].path, F_OK) == 0)
+			return records[i].name;
+	return NULL;
+}
 
 bool resolver_program_has(void)
 {
-	for (size_t i = 0; i < ARRAY_LEN(records); i++)
-		if (access(records[i], F_OK) == 0)
-			return true;
-	return false;
+	return find() != NULL;
 }
 
 /* Text to read from the start, that nobody else sees. */
@@ -67,25 +80,33 @@ static int run(char *const argv[], const char *text, bool is_taking, struct err 
 		       WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
 }
 
-int resolver_program_take(const struct resolver_host *h, const struct ip *server, const char *domain, struct err *reterr)
+int resolver_program_take(const struct resolver_host *h, const struct ip *server, const struct strv *domains,
+			  struct err *reterr)
 {
 	bool is_private = resolver_is_splitting(h, RESOLVER_BY_PROGRAM);
-	char *const private[] = {(char *)"resolvconf", (char *)"-p", (char *)"-a", (char *)RESOLVER_RECORD, NULL};
+	/* the zones of a private record are searched by programs: after all others */
+	char *const private[] = {(char *)"resolvconf", (char *)"-p", (char *)"-m", (char *)"9999", (char *)"-a", (char *)RESOLVER_PRIVATE, NULL};
 	char *const plain[] = {(char *)"resolvconf", (char *)"-a", (char *)RESOLVER_RECORD, NULL};
-	char text[128], address[IP_STRLEN];
+	CLEANUP(buf_done) struct buf text = {0};
+	char address[IP_STRLEN];
+	int r = 0;
 
 	if (resolver_program_has())
 		return 0;
 	if (is_private)
-		(void)snprintf(text, sizeof(text), "domain %.63s\nnameserver %s\n", domain, ip_str(server, address)); /* fits */
-	else
-		(void)snprintf(text, sizeof(text), "nameserver %s\n", ip_str(server, address)); /* fits */
-	return run(is_private ? private : plain, text, true, reterr);
+		r = buf_addf(&text, "search");
+	for (size_t i = 0; is_private && r >= 0 && i < domains->n; i++)
+		if (!resolver_domain_is_reverse(domains->v[i]))
+			r = buf_addf(&text, " %s", domains->v[i]);
+	if (r >= 0)
+		r = buf_addf(&text, "%snameserver %s\n", is_private ? "\n" : "", ip_str(server, address));
+	return r < 0 ? err_set(reterr, -r, "%s: %s", PROGRAM, err_name(r)) : run(is_private ? private : plain, text.data, true, reterr);
 }
 
 int resolver_program_give_back(struct err *reterr)
 {
-	char *const argv[] = {(char *)"resolvconf", (char *)"-d", (char *)RESOLVER_RECORD, NULL};
+	const char *name = find();
+	char *const argv[] = {(char *)"resolvconf", (char *)"-d", (char *)name, NULL};
 
-	return resolver_program_has() ? run(argv, "", false, reterr) : 0;
+	return name ? run(argv, "", false, reterr) : 0;
 }

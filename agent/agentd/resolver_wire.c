@@ -10,6 +10,7 @@
 
 #include "agentd/resolved.h"
 #include "agentd/resolver_delegate.h"
+#include "agentd/resolver_domains.h"
 #include "agentd/resolver_file.h"
 #include "agentd/resolver_host.h"
 #include "agentd/resolver_nm.h"
@@ -42,9 +43,9 @@ static bool is_wanted(const char *wish)
 }
 
 /* What resolved.h does, and to the end. */
-static int tell_resolved(const struct ip *ip, struct err *reterr)
+static int tell_resolved(const struct ip *ip, const struct strv *domains, struct err *reterr)
 {
-	struct resolved_setup setup = {.domain = RESOLVED_DOMAIN, .ip = *ip, .ifindex = (int)if_nametoindex(RESOLVED_DEVICE),
+	struct resolved_setup setup = {.domains = domains, .ip = *ip, .ifindex = (int)if_nametoindex(RESOLVED_DEVICE),
 				       .is_asking = true};
 	uint64_t end_us = clock_boot_us() + TELL_S * USEC_PER_SEC;
 	CLEANUP(loop_free) struct loop *loop = NULL;
@@ -66,21 +67,24 @@ static int tell_resolved(const struct ip *ip, struct err *reterr)
 }
 
 /* A delegate, where it knows them; else the link, for a daemon that may not tell it. */
-static int take_resolved(const struct conf *conf, const struct ip *link, struct err *reterr)
+static int take_resolved(const struct conf *conf, const struct ip *link, const struct strv *domains, struct err *reterr)
 {
 	int r = -EOPNOTSUPP;
 
 	if (conf->dns.listen.n && conf->dns.port == DNS_PORT)
-		r = resolver_delegate_take(&conf->dns.listen.v[0], RESOLVED_DOMAIN, reterr);
+		r = resolver_delegate_take(&conf->dns.listen.v[0], domains, reterr);
 	if (r != -EOPNOTSUPP)
 		return r;
-	return if_nametoindex(RESOLVED_DEVICE) ? tell_resolved(link, reterr) : 0;
+	return if_nametoindex(RESOLVED_DEVICE) ? tell_resolved(link, domains, reterr) : 0;
 }
 
 static int take(enum resolver_method method, const struct resolver_host *h, const struct conf *conf, struct err *reterr)
 {
+	CLEANUP(strv_done) struct strv domains = {0};
 	struct ip ip;
 
+	if (resolver_domains(conf, &domains) < 0)
+		return err_set(reterr, ENOMEM, "out of memory");
 	(void)ip_parse(RESOLVED_ADDRESS, &ip); /* a legal address */
 	switch (method) {
 	case RESOLVER_BY_FILE:
@@ -88,13 +92,13 @@ static int take(enum resolver_method method, const struct resolver_host *h, cons
 			return err_set(reterr, EINVAL, RESOLVER_CONF " can name only port %d: set dns.port", DNS_PORT);
 		return resolver_file_take("", &conf->dns.listen.v[0], reterr);
 	case RESOLVER_BY_LINK:
-		return take_resolved(conf, &ip, reterr);
+		return take_resolved(conf, &ip, &domains, reterr);
 	case RESOLVER_BY_NM:
 	case RESOLVER_BY_PROGRAM:
 		if (!if_nametoindex(RESOLVED_DEVICE))
 			return 0; /* the daemon stops just now */
-		return method == RESOLVER_BY_NM ? resolver_nm_take(RESOLVED_DEVICE, &ip, RESOLVED_DOMAIN, reterr) :
-						  resolver_program_take(h, &ip, RESOLVED_DOMAIN, reterr);
+		return method == RESOLVER_BY_NM ? resolver_nm_take(RESOLVED_DEVICE, &ip, &domains, reterr) :
+						  resolver_program_take(h, &ip, &domains, reterr);
 	case RESOLVER_LEAVE:
 		break;
 	}

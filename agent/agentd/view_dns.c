@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "agentd/resolver_domains.h"
 #include "base/clock.h"
 #include "dns/dns_sock.h"
 #include "json/json.h"
@@ -112,6 +113,21 @@ static json_t *wiring_view(const struct agent *a)
 	return json_pack("{s:s, s:s, s:s}", "method", w.method, "state", states[w.state], "text", w.text);
 }
 
+/* What it asks the agent for; NULL where that is everything, or nothing. */
+static json_t *domains_view(const struct agent *a, const struct resolver_host *host, enum resolver_method method)
+{
+	const struct strv *domains = resolver_asked_for(a->resolver);
+	json_t *list;
+
+	if (!resolver_is_splitting(host, method))
+		return NULL;
+	list = json_array();
+	for (size_t i = 0; i < domains->n; i++)
+		if (method != RESOLVER_BY_PROGRAM || !resolver_domain_is_reverse(domains->v[i]))
+			(void)json_array_append_new(list, json_string(domains->v[i])); /* out of memory: missing */
+	return list;
+}
+
 static json_t *resolver_view(const struct agent *a)
 {
 	enum resolver_method method;
@@ -121,8 +137,8 @@ static json_t *resolver_view(const struct agent *a)
 	if (!a->resolver)
 		return NULL;
 	method = resolver_state(a->resolver, &host, &why);
-	return json_pack("{s:s, s:s, s:b, s:s*}", "found", resolver_kind_text(host.kind), "method", resolver_method_name(method), "splits",
-			 resolver_is_splitting(&host, method), "reason", why);
+	return json_pack("{s:s, s:s, s:b, s:o*, s:s*}", "found", resolver_kind_text(host.kind), "method", resolver_method_name(method), "splits",
+			 resolver_is_splitting(&host, method), "domains", domains_view(a, &host, method), "reason", why);
 }
 
 int view_dns_status(void *arg, const json_t *args, json_t **ret, struct err *reterr)

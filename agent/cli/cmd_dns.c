@@ -83,8 +83,8 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 		      {"Misses:", "cache.misses"},     {"Evictions:", "cache.evictions"},
 		      {"Wiring:", "wiring.state"},     {"", "wiring.text"},
 		      {"Resolver:", "host_resolver.found"}, {"Done by:", "host_resolver.method"},
-		      {"", "host_resolver.reason"},    {"Test:", "test.state"},
-		      {"", "test.text"}};
+		      {"", "host_resolver.reason"},    {"Names:", "host_resolver.domains"},
+		      {"Test:", "test.state"},	       {"", "test.text"}};
 	CLEANUP(json_decref) json_t *data = NULL;
 	int code = cli_call(cli, CTL_VERB_DNS_STATUS, NULL, &data), r = 0;
 

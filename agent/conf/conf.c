@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/reverse_zone.h"
 #include "conf/conf_schema.h"
 
 void conf_free(struct conf *c)
@@ -129,6 +130,25 @@ static int check_forwards(const struct conf *c, const char *file, struct err *re
 	return 0;
 }
 
+/* Each zone is told to the host's resolver. */
+static int check_reverse(const struct conf *c, const char *file, struct err *reterr)
+{
+	char text[CIDR_STRLEN];
+	size_t n = 0, more;
+
+	for (size_t i = 0; i < c->dns.reverse.n; i++) {
+		more = reverse_zones(&c->dns.reverse.v[i]);
+		if (!more)
+			return err_set(reterr, EINVAL, "%s: dns.reverse: %s is too much; allowed: ranges of at most /%d, with IPv6 /%d", file,
+				       cidr_str(&c->dns.reverse.v[i], text), REVERSE_ZONE_MIN_V4, REVERSE_ZONE_MIN_V6);
+		n += more;
+	}
+	if (n > REVERSE_ZONES_MAX)
+		return err_set(reterr, EINVAL, "%s: dns.reverse: these are %zu reverse zones, at most %d are allowed: give ranges that end at a "
+			       "whole number of an address, as /16 or /24", file, n, REVERSE_ZONES_MAX);
+	return 0;
+}
+
 /* Rules between keys. */
 static int check(struct conf *c, const char *file, struct err *reterr)
 {
@@ -142,6 +162,8 @@ static int check(struct conf *c, const char *file, struct err *reterr)
 	if (conf_probe_resolve(c, reterr) < 0)
 		return err_prefix(reterr, -EINVAL, "%s", file);
 	if (check_forwards(c, file, reterr) < 0)
+		return -EINVAL;
+	if (check_reverse(c, file, reterr) < 0)
 		return -EINVAL;
 	if (c->dns.is_enabled && !c->dns.listen.n)
 		return err_set(reterr, EINVAL, "%s: dns.listen: needs an address while dns.enabled is true",

@@ -108,6 +108,7 @@ struct conf {
 		ARRAY(struct ip) listen;
 		uint64_t port;
 		ARRAY(struct ip) upstreams; /* empty = from /etc/resolv.conf */
+		ARRAY(struct cidr) reverse; /* whose reverse names are the cluster's */
 		uint64_t cache_size;	    /* answers */
 		enum conf_resolver host_resolver;
 	} dns;

@@ -81,6 +81,8 @@ const struct conf_key conf_keys[] = {
 	{"dns.port", CONF_INT, AT(dns.port), "53", .is_restart = true, .min = 1, .max = 65535, .doc = "UDP and TCP port of it"},
 	{"dns.upstreams", CONF_IPS, AT(dns.upstreams), "[ ]", .is_restart = true, .max = 8,
 	 .doc = "Servers for all other names; empty: those of /etc/resolv.conf"},
+	{"dns.reverse", CONF_CIDRS, AT(dns.reverse), "[ ]", .is_restart = true, .max = 16,
+	 .doc = "Ranges of the cluster's services and pods: names of their addresses are the agent's"},
 	{"dns.cache-size", CONF_INT, AT(dns.cache_size), "10000", .is_restart = true, .max = 1000000,
 	 .doc = "Answers of other servers to keep"},
 	{"dns.host-resolver", CONF_CHOICE, AT(dns.host_resolver), "\"split\"", .choices = resolvers, .is_restart = true,

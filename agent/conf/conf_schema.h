@@ -15,6 +15,7 @@ enum conf_type {
 	CONF_DEVICE,	 /* network device name */
 	CONF_DEVICES,	 /* list of patterns of them */
 	CONF_IPS,	 /* list of addresses */
+	CONF_CIDRS,	 /* list of prefixes */
 	CONF_FAILSAFES,	 /* list of groups */
 	CONF_NAMED_PORTS, /* list of groups */
 	CONF_PROBES,	  /* list of groups */

@@ -17,6 +17,7 @@ static const struct {
 		 {"icmp", IPPROTO_ICMP}, {"icmpv6", IPPROTO_ICMPV6}};
 
 typedef ARRAY(struct ip) ip_array;
+typedef ARRAY(struct cidr) cidr_array;
 typedef ARRAY(struct conf_failsafe) failsafe_array;
 typedef ARRAY(struct conf_named_port) named_port_array;
 typedef ARRAY(struct conf_probe) probe_array;
@@ -54,6 +55,8 @@ int conf_value_allowed(const struct conf_key *k, struct buf *buf)
 		return buf_addf(buf, "a list of device names like [ \"eth0\", \"ens*\" ]");
 	case CONF_IPS:
 		return buf_addf(buf, "a list of at most %" PRIu64 " addresses like [ \"192.0.2.1\" ]", k->max);
+	case CONF_CIDRS:
+		return buf_addf(buf, "a list of at most %" PRIu64 " prefixes like [ \"10.96.0.0/12\" ]", k->max);
 	case CONF_FAILSAFES:
 		return buf_addf(buf,
 				"a list of at most %" PRIu64 " groups like "
@@ -213,6 +216,25 @@ static int read_ips(struct conf *c, const struct conf_key *k, const config_setti
 			if (ip_eq(&at->v[j], &ip))
 				return refuse(k, reterr, "an address is there twice");
 		r = ARRAY_ADD(at, ip);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_cidrs(struct conf *c, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
+{
+	cidr_array *at = member(c, k);
+	int n = config_setting_length(s), r;
+
+	ARRAY_DONE(at);
+	for (int i = 0; i < n; i++) {
+		const char *text = conf_value_text(config_setting_get_elem(s, (unsigned)i));
+		struct cidr cidr;
+
+		if (!text || cidr_parse(text, false, &cidr) < 0)
+			return refuse(k, reterr, "an element is not a prefix");
+		r = ARRAY_ADD(at, cidr);
 		if (r < 0)
 			return r;
 	}
@@ -408,6 +430,7 @@ int conf_value_read(struct conf *c, const struct conf_key *k, const config_setti
 		return read_text(c, k, s, reterr);
 	case CONF_DEVICES:
 	case CONF_IPS:
+	case CONF_CIDRS:
 	case CONF_FAILSAFES:
 	case CONF_NAMED_PORTS:
 	case CONF_PROBES:
@@ -422,6 +445,8 @@ int conf_value_read(struct conf *c, const struct conf_key *k, const config_setti
 		return read_devices(c, k, s, reterr);
 	if (k->type == CONF_IPS)
 		return read_ips(c, k, s, reterr);
+	if (k->type == CONF_CIDRS)
+		return read_cidrs(c, k, s, reterr);
 	return read_groups(c, k, s, reterr);
 }
 
@@ -442,13 +467,15 @@ static int print_list(const struct conf *c, const struct conf_key *k, struct buf
 			 k->type == CONF_FORWARDS;
 	const struct strv *names = member(c, k);
 	const ip_array *ips = member(c, k);
+	const cidr_array *cidrs = member(c, k);
 	const failsafe_array *failsafes = member(c, k);
 	const named_port_array *ports = member(c, k);
 	const probe_array *probes = member(c, k);
 	const forward_array *forwards = member(c, k);
-	char text[IP_STRLEN];
+	char text[CIDR_STRLEN];
 	size_t n = k->type == CONF_DEVICES ? names->n
 		   : k->type == CONF_IPS   ? ips->n
+		   : k->type == CONF_CIDRS ? cidrs->n
 		   : k->type == CONF_FAILSAFES ? failsafes->n
 		   : k->type == CONF_PROBES    ? probes->n
 		   : k->type == CONF_FORWARDS  ? forwards->n : ports->n;
@@ -461,6 +488,8 @@ static int print_list(const struct conf *c, const struct conf_key *k, struct buf
 			r = buf_addf(buf, "%s\"%s\"", sep, names->v[i]);
 		else if (k->type == CONF_IPS)
 			r = buf_addf(buf, "%s\"%s\"", sep, ip_str(&ips->v[i], text));
+		else if (k->type == CONF_CIDRS)
+			r = buf_addf(buf, "%s\"%s\"", sep, cidr_str(&cidrs->v[i], text));
 		else if (k->type == CONF_FAILSAFES)
 			r = print_failsafe(&failsafes->v[i], i == 0, buf);
 		else if (k->type == CONF_PROBES || k->type == CONF_FORWARDS) {
@@ -495,6 +524,7 @@ int conf_value_print(const struct conf *c, const struct conf_key *k, struct buf 
 		return buf_addf(buf, "\"%s\"", *(char *const *)member(c, k));
 	case CONF_DEVICES:
 	case CONF_IPS:
+	case CONF_CIDRS:
 	case CONF_FAILSAFES:
 	case CONF_NAMED_PORTS:
 	case CONF_PROBES:
@@ -518,6 +548,9 @@ void conf_value_done(struct conf *c, const struct conf_key *k)
 		break;
 	case CONF_IPS:
 		ARRAY_DONE((ip_array *)member(c, k));
+		break;
+	case CONF_CIDRS:
+		ARRAY_DONE((cidr_array *)member(c, k));
 		break;
 	case CONF_FAILSAFES:
 		ARRAY_DONE((failsafe_array *)member(c, k));

@@ -114,8 +114,8 @@
  *     "services": COUNT, "records": COUNT of addresses and aliases under their names,
  *     "wiring": {"method": "resolv.conf" | "systemd-resolved" | "none", "state": "ok" | "off" | "unknown", "text"},
  *     "host_resolver"?: {"found": text, "method": "none" | "systemd-resolved" | "networkmanager" | "resolvconf" | "resolv.conf",
- *                        "splits": bool: it asks the agent for names of the cluster only, "reason"?: text why it is left
- *                        alone} }
+ *                        "splits": bool: it asks the agent for names of the cluster only, "domains"?: [ZONE...], those names,
+ *                        "reason"?: text why it is left alone} }
  *   With "host_resolver" meshctl tests it, and -o json adds
  *     "test": {"name", "state": "ok" | "failed", "client"?: address from which the agent was asked, "time_us": COUNT, "text"}.
  * dns.query {"name", "type": "A" | "SRV" | ..., "port"?: COUNT, "id"?: COUNT} -> why the DNS server answers as it does.

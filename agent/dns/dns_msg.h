@@ -130,6 +130,8 @@ bool dns_name_eq(const struct dns_name *a, const struct dns_name *b);
 void dns_name_reverse(const struct ip *ip, struct dns_name *ret);
 /* The address of a complete reverse name. -EINVAL for any other name. */
 int dns_name_to_ip(const struct dns_name *n, struct ip *ret);
+/* The range of a reverse name of one or more labels, complete or not. -EINVAL for any other name. */
+int dns_name_to_prefix(const struct dns_name *n, struct cidr *ret);
 
 /* "A", "SRV" ... and "TYPE123" (RFC 3597). */
 const char *dns_type_str(uint16_t type, char buf[16]);

@@ -199,34 +199,57 @@ static int label_to_nibble(const uint8_t *label, uint8_t *ret)
 	return 0;
 }
 
-int dns_name_to_ip(const struct dns_name *n, struct ip *ret)
+static bool ends_with(const struct dns_name *n, const void *end, size_t len)
 {
-	struct ip ip = {0};
-	size_t at = 0;
-	uint8_t lo, hi;
+	return n->len > len && memcmp(n->b + n->len - len, end, len) == 0;
+}
 
-	if (n->len > sizeof(in_addr_arpa) &&
-	    memcmp(n->b + n->len - sizeof(in_addr_arpa), in_addr_arpa, sizeof(in_addr_arpa)) == 0) {
-		ip.family = AF_INET;
-		for (int i = 3; i >= 0; i--) {
-			if (label_to_byte(n->b + at, &ip.b[i]) < 0)
-				return -EINVAL;
-			at += (size_t)n->b[at] + 1;
-		}
-		if (at + sizeof(in_addr_arpa) != n->len)
+/* Up to `max` labels of `n` before `end`, the first of which is the last of the address; how many in *ret. */
+static int read_labels(const struct dns_name *n, size_t end, size_t max, uint8_t v[32], size_t *ret)
+{
+	bool is_v4 = max == 4;
+	size_t count = 0, at;
+
+	for (at = 0; at < end; at += (size_t)n->b[at] + 1, count++)
+		if (count == max || (is_v4 ? label_to_byte(n->b + at, &v[count]) : label_to_nibble(n->b + at, &v[count])) < 0)
 			return -EINVAL;
-	} else if (n->len == 64 + sizeof(ip6_arpa) &&
-		   memcmp(n->b + 64, ip6_arpa, sizeof(ip6_arpa)) == 0) {
-		ip.family = AF_INET6;
-		for (int i = 15; i >= 0; i--, at += 4) {
-			if (label_to_nibble(n->b + at, &lo) < 0 ||
-			    label_to_nibble(n->b + at + 2, &hi) < 0)
-				return -EINVAL;
-			ip.b[i] = (uint8_t)(hi << 4 | lo);
-		}
+	*ret = count;
+	return at == end ? 0 : -EINVAL; /* the end must begin at a label, not within one */
+}
+
+int dns_name_to_prefix(const struct dns_name *n, struct cidr *ret)
+{
+	struct cidr c = {0};
+	uint8_t v[32];
+	size_t count;
+
+	if (ends_with(n, in_addr_arpa, sizeof(in_addr_arpa))) {
+		if (read_labels(n, n->len - sizeof(in_addr_arpa), 4, v, &count) < 0)
+			return -EINVAL;
+		c.ip.family = AF_INET;
+		for (size_t i = 0; i < count; i++)
+			c.ip.b[i] = v[count - 1 - i];
+		c.len = (uint8_t)(count * 8);
+	} else if (ends_with(n, ip6_arpa, sizeof(ip6_arpa))) {
+		if (read_labels(n, n->len - sizeof(ip6_arpa), 32, v, &count) < 0)
+			return -EINVAL;
+		c.ip.family = AF_INET6;
+		for (size_t i = 0; i < count; i++)
+			c.ip.b[i / 2] |= (uint8_t)(i % 2 ? v[count - 1 - i] : v[count - 1 - i] << 4);
+		c.len = (uint8_t)(count * 4);
 	} else {
 		return -EINVAL;
 	}
-	*ret = ip;
+	*ret = c;
+	return 0;
+}
+
+int dns_name_to_ip(const struct dns_name *n, struct ip *ret)
+{
+	struct cidr c;
+
+	if (dns_name_to_prefix(n, &c) < 0 || c.len != ip_bits(&c.ip))
+		return -EINVAL;
+	*ret = c.ip;
 	return 0;
 }

@@ -378,20 +378,39 @@ static int reverse_endpoint(const struct kube_slice *s, const struct kube_slice_
 	return 0;
 }
 
-/* The apex of our reverse zone around an address: whole labels of the range that holds it. */
-static bool reverse_apex(const struct dns_zone *z, const struct dns_name *n, const struct ip *ip,
-			 struct dns_name *ret)
+static void drop_label(struct dns_name *n)
 {
+	size_t len = (size_t)n->b[0] + 1;
+
+	n->len = (uint8_t)(n->len - len);
+	memmove(n->b, n->b + len, n->len);
+}
+
+/*
+ * The apex of our reverse zone that a name is in: whole labels of the range. What is no address is in it as well, as nobody
+ * else is asked for it.
+ */
+static bool reverse_apex(const struct dns_zone *z, const struct dns_name *n, struct dns_name *ret)
+{
+	struct dns_name tail = *n;
+	struct cidr p;
+
+	if (!z->reverse.n)
+		return false;
+	while (dns_name_to_prefix(&tail, &p) < 0) {
+		if (tail.len <= 1)
+			return false;
+		drop_label(&tail);
+	}
 	for (size_t i = 0; i < z->reverse.n; i++) {
 		const struct cidr *c = &z->reverse.v[i];
-		size_t bits = ip->family == AF_INET ? 8 : 4, skip = 0;
+		size_t bits = p.ip.family == AF_INET ? 8 : 4;
 
-		if (!cidr_contains_ip(c, ip))
+		if (!cidr_contains(c, &p))
 			continue;
-		for (size_t left = (ip_bits(ip) - c->len + bits - 1) / bits; left > 0; left--)
-			skip += (size_t)n->b[skip] + 1;
-		ret->len = (uint8_t)(n->len - skip);
-		memcpy(ret->b, n->b + skip, ret->len);
+		for (size_t left = p.len / bits - (c->len + bits - 1) / bits; left > 0; left--)
+			drop_label(&tail);
+		*ret = tail;
 		return true;
 	}
 	return false;
@@ -404,12 +423,15 @@ enum dns_verdict zone_answer_reverse(void *ctx, const struct dns_query *q, struc
 	struct reverse rv = {.z = z, .q = q, .w = w};
 	const struct kube_service *s;
 	struct dns_name apex, target;
+	struct cidr part;
 	struct ip ip;
-	bool is_ours;
+	bool is_ours = reverse_apex(z, &q->name, &apex);
 
-	if (dns_name_to_ip(&q->name, &ip) < 0)
-		return DNS_VERDICT_PASS;
-	is_ours = reverse_apex(z, &q->name, &ip, &apex);
+	if (dns_name_to_ip(&q->name, &ip) < 0) {
+		if (!is_ours)
+			return DNS_VERDICT_PASS;
+		return zone_negative(z, &apex, dns_name_to_prefix(&q->name, &part) < 0 ? DNS_NXDOMAIN : DNS_NOERROR, w, ret);
+	}
 	ret->rcode = DNS_NOERROR;
 	if (!z->is_synced) {
 		ret->rcode = DNS_SERVFAIL;

@@ -3,6 +3,7 @@
  * Bytes as a name in a message, as the text of one, and as a pattern with a name: forms agree with each
  * other.
  */
+#include "base/reverse_zone.h"
 #include "base/str.h"
 #include "dns/dns_msg.h"
 #include "policy/policy.h"
@@ -14,6 +15,8 @@ static void check_name(const struct dns_name *n)
 {
 	char text[DNS_TEXT_MAX];
 	struct dns_name again, reverse;
+	char zone[REVERSE_ZONE_STRLEN];
+	struct cidr range;
 	struct ip ip;
 
 	CHECK(n->len >= 1 && n->b[n->len - 1] == 0 && dns_name_below(n, n) && dns_name_eq(n, n));
@@ -23,6 +26,10 @@ static void check_name(const struct dns_name *n)
 	if (dns_name_to_ip(n, &ip) == 0) {
 		dns_name_reverse(&ip, &reverse);
 		CHECK(dns_name_eq(n, &reverse));
+	}
+	if (dns_name_to_prefix(n, &range) == 0 && reverse_zones(&range)) {
+		CHECK(reverse_zones(&range) == 1 && dns_name_parse(reverse_zone_str(&range, 0, zone), &again) == 0);
+		CHECK(dns_name_eq(n, &again));
 	}
 }
 

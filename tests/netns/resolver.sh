@@ -43,14 +43,14 @@ own() {
 }
 names() { getent ahostsv4 "$1" | awk 'NR == 1 { print $1 }'; }
 servers() { awk '$1 == "nameserver" { printf "%s%s", s, $2; s = " " }' /etc/resolv.conf; }
-conf() { printf 'runtime-dir = "/run/mesh"; dns: { host-resolver = "%s"; };\n' "$1" >/run/agent.conf; }
+conf() { printf 'runtime-dir = "/run/mesh"; dns: { host-resolver = "%s"; reverse = [ "10.96.0.0/15" ]; };\n' "$1" >/run/agent.conf; }
 wire() { "$BUILD/mesh-agentd" --config /run/agent.conf "--${1:-wire}-resolver"; }
 wish() { : >/run/mesh/resolver; }
 picture() { ls -li --time-style=full-iso /etc/resolv.conf* | sed 's/^\([0-9]*\) /\1 /' && cat /etc/resolv.conf && (cd /run && find resolvconf -type f ! -name run-lock ! -name lock -exec md5sum {} + 2>/dev/null | sort); }
 content() { readlink /etc/resolv.conf; cat /etc/resolv.conf; (cd /run && find resolvconf -type f ! -name '*lock*' -exec md5sum {} + 2>/dev/null | sort); }
 
 agent_up() { # the address; it answers for the cluster, and passes on the rest
-	printf '%s\n' 'temple.legacy.svc.cluster.local 5 10.96.0.80' 'www.host.example 5 10.0.0.99' >/run/agent.zone
+	printf '%s\n' 'temple.legacy.svc.cluster.local 5 10.96.0.80' 'www.host.example 5 10.0.0.99' 'temple.legacy.svc.clusterset.local 5 10.97.0.80' >/run/agent.zone
 	"$BUILD/tests/netns/story_dns" "$1" /run/agent.zone >/run/agent.asked 2>&1 &
 	agent=$!
 	for _ in 1 2 3 4 5 6 7 8 9 10; do # until it listens
@@ -197,14 +197,16 @@ openresolv() {
 	conf split
 	wish
 	check "openresolv with dnsmasq, split" wire
-	is "openresolv with dnsmasq: it asks the agent for the names of the cluster" "server=/cluster.local/$LINK" "$(grep cluster /run/dnsmasq.conf)"
+	is "openresolv with dnsmasq: it asks the agent for the names of the cluster" "server=/cluster.local/$LINK server=/clusterset.local/$LINK" "$(grep -E "cluster|arpa" /run/dnsmasq.conf | paste -sd " ")"
 	is "openresolv with dnsmasq: and others for the rest" "nameserver $UPSTREAM" "$(grep nameserver /run/dnsmasq.resolv)"
 	is "openresolv with dnsmasq: programs ask it as before" 127.0.0.1 "$(servers)"
+	is "openresolv with dnsmasq: the search list" "search host.example cluster.local clusterset.local" "$(grep -E '^(search|domain)' /etc/resolv.conf)"
 	check "openresolv with dnsmasq: given back" wire unwire
 	is "openresolv with dnsmasq: all is as before" "$before" "$(content)"
 	is "openresolv with dnsmasq: it asks the agent for nothing" '' "$(grep $LINK /run/dnsmasq.conf)"
 }
 
+reversed() { sed -n 's/.*80\.0\.\([0-9]*\)\.10\.in-addr\.arpa.*/\1/p' "/run/$1.asked" | sort -u | paste -sd ' '; }
 resolved() {
 	local before
 	own resolved systemd-resolved && network || return 1
@@ -228,6 +230,9 @@ resolved() {
 	is "systemd-resolved: a name of the cluster" 10.96.0.80 "$(names temple.legacy.svc.cluster.local)"
 	is "systemd-resolved: a name of the host" 10.0.0.99 "$(names www.host.example)"
 	is "systemd-resolved: who is asked for what" "cluster 1 host 0 cluster 0 host 1" "cluster $(grep -c temple /run/agent.asked) host $(grep -c www /run/agent.asked) cluster $(grep -c temple /run/upstream.asked) host $(grep -c www /run/upstream.asked)"
+	is "systemd-resolved: a name of the cluster set" 10.97.0.80 "$(names temple.legacy.svc.clusterset.local)"
+	getent hosts 10.96.0.80 10.97.0.80 10.98.0.80
+	is "systemd-resolved: names of addresses: who is asked for what" "agent 96 97 others 98" "agent $(reversed agent) others $(reversed upstream)"
 	check "systemd-resolved: once more" wire
 	is "systemd-resolved: is told only once" 1 "$(grep -c 'set DNS server list' /run/resolved.log)"
 	agent_down

@@ -7,9 +7,10 @@
 
 #include "agentd/resolved.h"
 #include "base/clock.h"
+#include "base/macro.h"
 #include "fake_resolved.h"
 
-static const char all[] = "SetLinkDomains 7 cluster.local:1\nSetLinkDefaultRoute 7 0\nSetLinkLLMNR 7 no\n"
+static const char all[] = "SetLinkDomains 7 cluster.local:1 clusterset.local:1 96.10.in-addr.arpa:1\nSetLinkDefaultRoute 7 0\nSetLinkLLMNR 7 no\n"
 			  "SetLinkMulticastDNS 7 no\nSetLinkDNSOverTLS 7 no\nSetLinkDNSSEC 7 no\nSetLinkDNS 7 198.18.53.53\n";
 
 struct lab {
@@ -46,7 +47,9 @@ static void note_refused(void *arg)
 
 static void start(struct lab *l)
 {
-	struct resolved_setup s = {.loop = l->loop, .health = l->health, .domain = "cluster.local", .ifindex = 7,
+	static char *names[] = {(char *)"cluster.local", (char *)"clusterset.local", (char *)"96.10.in-addr.arpa"};
+	static const struct strv domains = {names, ARRAY_LEN(names)};
+	struct resolved_setup s = {.loop = l->loop, .health = l->health, .domains = &domains, .ifindex = 7,
 				    .is_asking = l->is_asking,
 				    .on_refused = l->refused ? note_refused : NULL, .arg = l->refused};
 

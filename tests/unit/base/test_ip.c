@@ -4,6 +4,7 @@
 
 #include "base/ip.h"
 #include "base/macro.h"
+#include "base/reverse_zone.h"
 #include "base/rng.h"
 
 Test(ip, parse)
@@ -180,4 +181,39 @@ Test(ip, order)
 	cr_expect_lt(cidr_cmp(&b, &c), 0);
 	cr_expect_eq(cidr_cmp(&a, &a), 0);
 	cr_expect_str_eq(ip_str(&none, text), "-");
+}
+
+Test(reverse_zone, names)
+{
+	static const struct {
+		const char *range;
+		size_t n;
+		const char *first, *last;
+	} cases[] = {
+		{"10.0.0.0/8", 1, "10.in-addr.arpa", "10.in-addr.arpa"},
+		{"10.96.0.0/12", 16, "96.10.in-addr.arpa", "111.10.in-addr.arpa"},
+		{"10.244.0.0/16", 1, "244.10.in-addr.arpa", "244.10.in-addr.arpa"},
+		{"192.0.2.64/26", 64, "64.2.0.192.in-addr.arpa", "127.2.0.192.in-addr.arpa"},
+		{"192.0.2.1/32", 1, "1.2.0.192.in-addr.arpa", "1.2.0.192.in-addr.arpa"},
+		{"fd00:10:96::/112", 1, "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.9.0.0.0.1.0.0.0.0.d.f.ip6.arpa",
+		 "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.9.0.0.0.1.0.0.0.0.d.f.ip6.arpa"},
+		{"2001:db8::/46", 4, "0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", "3.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"},
+		{"2001:db8::/45", 8, "0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", "7.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"},
+		{"fd00::1/128", 1, NULL, NULL},
+		{"10.0.0.0/7", 0, NULL, NULL},
+		{"0.0.0.0/0", 0, NULL, NULL},
+		{"fc00::/15", 0, NULL, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[REVERSE_ZONE_STRLEN];
+		struct cidr c;
+
+		cr_assert_eq(cidr_parse(cases[i].range, false, &c), 0);
+		cr_assert_eq(reverse_zones(&c), cases[i].n, "%s", cases[i].range);
+		if (!cases[i].first)
+			continue;
+		cr_expect_str_eq(reverse_zone_str(&c, 0, text), cases[i].first);
+		cr_expect_str_eq(reverse_zone_str(&c, cases[i].n - 1, text), cases[i].last);
+	}
 }

@@ -75,7 +75,7 @@ Test(conf, values_read_back)
 		"forwards = ( { port = 90; service = \"a\"; }, { port = 90; address = \"::1\"; service = \"a\"; service-port = 8; } );\n"
 		"failsafe: { inbound = ( { protocol = \"any\"; cidr = \"192.0.2.7/24\"; } ); outbound = "
 		"( { protocol = \"icmpv6\"; }, { protocol = \"tcp\"; port = 443; cidr = \"2001:db8::1\"; } ); };\n"
-		"dns: { upstreams = ( \"192.0.2.53\" ); cache-size = 0; };\n"
+		"dns: { upstreams = ( \"192.0.2.53\" ); cache-size = 0; reverse = [ \"10.96.0.0/12\", \"fd00:10::/108\" ]; };\n"
 		"datapath: { ct-max-entries = 4096L; };");
 
 	cr_assert_str_eq(c->control_socket, "/run/x/control.sock");
@@ -124,6 +124,9 @@ static const struct {
 	{"addresses = [ \"1.2.3.4\", \"1.2.3.4\" ];", "t.conf:1:", "twice", "addresses like"},
 	{"addresses = [ \"127.0.0.1\" ];", "t.conf:", "addresses:", "loopback"},
 	{"dns: { listen = [ ]; };", "t.conf:", "dns.listen:", "needs an address"},
+	{"dns: { reverse = [ \"10.96.0.1\" ]; };", "t.conf:1:", "dns.reverse: an element is not a prefix", "10.96.0.0/12"},
+	{"dns: { reverse = [ \"0.0.0.0/0\" ]; };", "t.conf:", "dns.reverse: 0.0.0.0/0 is too much", "at most /8"},
+	{"dns: { reverse = [ \"10.96.0.0/12\", \"172.16.0.0/9\" ]; };", "t.conf:", "dns.reverse: these are 144 reverse zones", "at most 64"},
 	{"dns: { upstreams = [ \"127.18.53.53\" ]; };", "t.conf:", "dns.upstreams:", "ask itself"},
 	{"dns: { enabled = 1; };", "t.conf:1:", "dns.enabled:", "true or false"},
 	{"dns: {\nport = 0;\n};", "t.conf:2:", "dns.port:", "from 1 to 65535"},

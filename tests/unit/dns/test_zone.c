@@ -146,6 +146,37 @@ Test(zone, servfail_until_synced)
 	fixture_done(&f);
 }
 
+/* The host's resolver asks us alone for these zones: what is passed on from there would come back. */
+Test(zone, reverse_names_that_are_no_address)
+{
+	static const struct {
+		const char *name;
+		ldns_pkt_rcode rcode;
+	} cases[] = {
+		{"96.10.in-addr.arpa.", LDNS_RCODE_NOERROR}, {"0.96.10.in-addr.arpa.", LDNS_RCODE_NOERROR},
+		{"9.9.96.10.in-addr.arpa.", LDNS_RCODE_NXDOMAIN}, {"5.9.9.96.10.in-addr.arpa.", LDNS_RCODE_NXDOMAIN},
+		{"300.96.10.in-addr.arpa.", LDNS_RCODE_NXDOMAIN}, {"x.96.10.in-addr.arpa.", LDNS_RCODE_NXDOMAIN},
+		{"97.10.in-addr.arpa.", LDNS_RCODE_REFUSED}, {"10.in-addr.arpa.", LDNS_RCODE_REFUSED},
+		{"x.10.in-addr.arpa.", LDNS_RCODE_REFUSED}, {"d.f.ip6.arpa.", LDNS_RCODE_REFUSED},
+	};
+	struct fixture f;
+
+	fixture_init(&f, NULL, 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		ldns_pkt *p = ask(&f, cases[i].name, DNS_PTR, 0);
+
+		cr_expect_eq(ldns_pkt_get_rcode(p), cases[i].rcode, "%s", cases[i].name);
+		if (cases[i].rcode != LDNS_RCODE_REFUSED) {
+			char *owner = ldns_rdf2str(ldns_rr_owner(ldns_rr_list_rr(ldns_pkt_authority(p), 0)));
+
+			cr_expect_str_eq(owner, "96.10.in-addr.arpa.");
+			free(owner);
+		}
+		ldns_pkt_free(p);
+	}
+	fixture_done(&f);
+}
+
 Test(zone, namespaces_come_and_go)
 {
 	struct strv visible = {0};
