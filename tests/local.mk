@@ -530,11 +530,11 @@ tests_netns_story_peer_SOURCES = tests/netns/story_peer.c tests/netns/story_web.
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh \
 	tests/netns/story_clone.sh tests/netns/story_docs.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
-	tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh tests/netns/story_services.sh \
-	tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
+	tests/netns/story_life.sh tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
+	tests/netns/story_services.sh tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
-	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
+	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_life.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
 	tests/netns/story_torture.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/netns/resolver.sh
 story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
@@ -547,12 +547,12 @@ endif
 .PHONY: demo
 
 # vm: the package in virtual machines; needs root. Other kernels: make check-vm KERNELS='5.10 6.12'. What takes longer, on
-# demand: make check-vm VM_TESTS=tests/vm/t_resolver.sh
+# demand: make check-vm VM_TESTS="tests/vm/t_resolver.sh tests/vm/t_life.sh"
 KERNELS = 6.1
 VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
 PACKAGE_TESTS = tests/vm/t_deb.sh tests/vm/t_rpm.sh
-EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_resolver.sh \
-	tests/vm/vm.sh $(PACKAGE_TESTS) $(VM_TESTS)
+EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_life.sh \
+	tests/vm/t_resolver.sh tests/vm/vm.sh $(PACKAGE_TESTS) $(VM_TESTS)
 check-vm: all $(SYSTEM_TESTS) $(story_needs) deb rpm
 	@failed=0; $(run_suite) 1 $(PACKAGE_TESTS:%='$(srcdir)'/%) || failed=1; \
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_suite) 1 $(VM_TESTS:%='$(srcdir)'/%) || failed=1; done; exit $$failed

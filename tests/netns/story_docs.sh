@@ -194,7 +194,9 @@ standing_behind() {
 configuration() {
 	local n
 	n=$(cat "$SOURCE"/man/*.[0-9] | grep -c '^\.Bd -literal')
-	is "all longer texts of the manual pages are looked at here" 4 "$n" # one is of commands
+	is "all longer texts of the manual pages are looked at here" 5 "$n" # two are of commands
+	elsewhere "firewall-cmd --permanent --add-port=8472/udp" tests/vm/t_life.sh '^	.*guest firewall-cmd --permanent --add-port=8472/udp'
+	elsewhere "firewall-cmd --reload" tests/vm/t_life.sh '^	.*guest firewall-cmd --reload'
 	literal mesh-external-agent.conf.5 2 >"$T/two.conf"
 	literal mesh-external-agent.conf.5 3 >>"$T/two.conf"
 	check "the examples of the configuration are valid, together" in_place ahch-to meshctl config check "$T/two.conf"
