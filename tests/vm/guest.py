@@ -58,7 +58,7 @@ def reply(replies):
 
 
 def run(machine, command, data):
-    pid = request(machine, "guest-exec", path="/usr/bin/env", arg=["-C", "/root", "HOME=/root", *command],
+    pid = request(machine, "guest-exec", path="/usr/bin/env", arg=["-C", "/var/local", "HOME=/var/local", *command],
                   **{"input-data": base64.b64encode(data).decode(), "capture-output": True})["pid"]
     pause = 0.05
     while True:

@@ -14,7 +14,7 @@ vm up kernel 172.19.100.2/24 "$KERNEL" || die "the machine does not start"
 echo "# $(vm exec kernel uname -r), booted in $((SECONDS - began)) s"
 mkdir "$T/tests"
 for p in $PROGRAMS; do strip -o "$T/tests/${p##*/}" "$BUILD/tests/$p" || die "$p: build it first"; done
-vm copy kernel "$T/tests" /root || die "the programs cannot be copied"
+vm copy kernel "$T/tests" /var/local || die "the programs cannot be copied"
 for p in $PROGRAMS; do
 	p=${p##*/}
 	first=
@@ -24,7 +24,7 @@ for p in $PROGRAMS; do
 		vm exec kernel ip route flush default
 		;;
 	esac
-	vm exec kernel env $first timeout 300 "/root/tests/$p" >"$T/out" 2>&1
+	vm exec kernel env $first timeout 300 "/var/local/tests/$p" >"$T/out" 2>&1
 	status=$?
 	if [ $status = 77 ]; then
 		skipped=$((skipped + 1))

@@ -25,6 +25,7 @@ usage() {
 		vm.sh up NAME ADDRESS/LEN KERNEL    # starts a machine and waits until it has booted
 		vm.sh exec NAME COMMAND...          # with this standard input; its output and exit status
 		vm.sh copy NAME FILE... DIRECTORY   # into the machine
+		vm.sh plug NAME BRIDGE              # a second network card, into the running machine; once
 		vm.sh reboot|crash|down NAME        # orderly; as by a power failure; for good
 	U
 	exit 2
@@ -132,7 +133,7 @@ start() { # NAME
 		-nodefaults -display none -daemonize -pidfile "$dir/pid" -kernel "$image/vmlinuz" -initrd "$image/initrd" \
 		-append "root=/dev/vda rw console=ttyS0 quiet panic=1 mitigations=off net.ifnames=0 systemd.hostname=$name ip=${address%/*}::$GATEWAY:${address#*/}::eth0:none ip=off" \
 		-drive "file=$dir/disk,if=virtio,cache=writeback" -nic "tap,model=virtio-net-pci,ifname=$tap,script=no,downscript=no,mac=$mac" \
-		-device virtio-rng-pci -chardev "file,id=console,path=$dir/console,append=on" -serial chardev:console \
+		-monitor "unix:$dir/monitor,server=on,wait=off" -device virtio-rng-pci -chardev "file,id=console,path=$dir/console,append=on" -serial chardev:console \
 		-device virtio-serial -chardev "socket,id=agent,path=$dir/agent,server=on,wait=off" \
 		-device virtserialport,chardev=agent,name=org.qemu.guest_agent.0
 }
@@ -169,6 +170,23 @@ up() { # NAME ADDRESS/LEN KERNEL
 	booted
 }
 
+# It is gone with the next start.
+plug() { # NAME BRIDGE
+	local tap=vm2-$1
+	is_on || die "$1 is off"
+	ip tuntap add "$tap" mode tap && ip link set "$tap" master "$2" up || die "no tap for $1"
+	python3 - "$dir/monitor" "netdev_add tap,id=more,ifname=$tap,script=no,downscript=no" "device_add virtio-net-pci,netdev=more,id=more,mac=52:54:00:00:00:02" <<-'P'
+		import socket, sys, time
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		for line in sys.argv[2:]:
+		    s.sendall(line.encode() + b"\n")
+		    time.sleep(0.5)
+		said = s.recv(65536).decode()
+		sys.exit("vm.sh: " + said if "rror" in said else 0)
+	P
+}
+
 down() { # NAME
 	local end=$((SECONDS + 30))
 	if is_on && guest systemctl poweroff </dev/null; then
@@ -176,6 +194,7 @@ down() { # NAME
 	fi
 	power_off
 	ip link del "vm-$1" 2>/dev/null || true
+	ip link del "vm2-$1" 2>/dev/null || true
 	rm -rf "$dir"
 }
 
@@ -193,6 +212,7 @@ case $command in
 	up) [ $# = 3 ] || usage; up "$@" ;;
 	exec) [ $# -ge 2 ] || usage; machine "$1"; shift; guest "$@" ;;
 	copy) [ $# -ge 3 ] || usage; machine "$1"; shift; copy "$@" ;;
+	plug) [ $# = 2 ] || usage; machine "$1"; plug "$@" ;;
 	reboot)
 		machine "$1"
 		id=$(boot_id)
