@@ -562,6 +562,15 @@ static const struct {
 	[KIND_IMPORT] = {"ServiceImport", "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports", NULL, true, &keyed_ops},
 };
 
+/* One cut connection ends the watches of all kinds: that is told of the first. */
+static bool is_told(const struct sync *s, const char *reason)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (s->feeds[i].is_waiting && str_eq(reflector_error(s->feeds[i].reflector), reason))
+			return true;
+	return false;
+}
+
 static void on_state(struct reflector *r, void *arg)
 {
 	struct feed *f = arg;
@@ -569,9 +578,9 @@ static void on_state(struct reflector *r, void *arg)
 	enum reflector_state state = reflector_get_state(r);
 
 	if (reflector_is_failing(r) && !f->is_waiting) {
-		f->is_waiting = true;
-		log_event(LOG_WARNING, "sync.waiting", "cannot read from the API server, will try again",
+		log_event(is_told(s, reflector_error(r)) ? LOG_DEBUG : LOG_WARNING, "sync.waiting", "cannot read from the API server, will try again",
 			  F_STR("kind", reflector_name(r)), F_STR("reason", reflector_error(r)));
+		f->is_waiting = true;
 	} else if (reflector_has_synced(r) &&
 		   (state == REFLECTOR_SYNCING || (state == REFLECTOR_SYNCED && f->is_waiting))) {
 		s->cb.on_resumed(s->cb.arg);
