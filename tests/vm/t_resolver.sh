@@ -16,8 +16,8 @@ lookup() { guest timeout 30 getent ahostsv4 "$1" 2>/dev/null | awk 'NR == 1 { pr
 knows() { [ "$(lookup "$1")" = "$2" ]; }
 servers() { guest awk '$1 == "nameserver" { printf "%s%s", s, $2; s = " " }' /etc/resolv.conf; }
 dns() { guest meshctl dns status -o json | jq -r "$1"; }
-leaked() { grep -c cluster.local "$T/log/dns"; }
-conf() { guest sh -c 'sed -i "/^dns:/d" "$0" && printf "dns: { host-resolver = \"%s\"; };\n" "$1" >>"$0"' /etc/mesh-external-agent/mesh-external-agent.conf "$1"; }
+leaked() { grep -cE "cluster(set)?\.local|96\.10\.in-addr\.arpa" "$T/log/dns"; }
+conf() { guest sh -c 'sed -i "/^dns:/d" "$0" && printf "dns: { host-resolver = \"%s\"; reverse = [ \"10.96.0.0/12\" ]; };\n" "$1" >>"$0"' /etc/mesh-external-agent/mesh-external-agent.conf "$1"; }
 agent_up() { check "$1: the agent comes up" wait_for 60 is_running ahch-to; }
 # What the resolver of the machine is like. The tunnel is the agent's, and stays when that stops.
 picture() {
@@ -30,6 +30,8 @@ pictured() { same_file "$1: the resolver is as before" "$T/picture-$2" "$T/pictu
 as_ever() { # when
 	check "$1: a name of the cluster" wait_for 45 knows $TEMPLE 10.96.0.80
 	is "$1: a name of the host" 172.19.100.99 "$(lookup www.host.example)"
+	is "$1: the name of a service's address" $TEMPLE "$(guest timeout 30 getent hosts 10.96.0.80 | awk '{ print $2 }')"
+	lookup temple.legacy.svc.clusterset.local >/dev/null # nobody has it; leaked() tells who was asked
 }
 told() { # when, what, how
 	is "$1: meshctl dns status tells what is there and how it is done" "$2 $3" "$(dns '.host_resolver | "\(.found) \(.method)"')"
@@ -47,6 +49,7 @@ machine() {
 	agent_up "joined"
 	is "without a resolver nothing is done" "none none" "$(dns '.wiring.method + " " + .host_resolver.method')"
 	guest systemctl stop mesh-external-agent
+	conf split
 }
 
 resolved() {
@@ -58,6 +61,7 @@ resolved() {
 	agent_up "systemd-resolved"
 	as_ever "systemd-resolved"
 	told "systemd-resolved" systemd-resolved systemd-resolved
+	is "systemd-resolved: for which names" "cluster.local clusterset.local 96.10.in-addr.arpa 18" "$(dns '.host_resolver.domains | "\(.[:3] | join(" ")) \(length)"')"
 	is "systemd-resolved: no condition is raised" '' "$(status ahch-to '.conditions[]? | select(.severity != "info") | .text')"
 	is "systemd-resolved: no name of the cluster went elsewhere" 0 "$(leaked)"
 	guest systemctl kill -s KILL mesh-external-agent
