@@ -552,7 +552,7 @@ KERNELS = 6.1
 VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
 PACKAGE_TESTS = tests/vm/t_deb.sh tests/vm/t_rpm.sh
 EXTRA_DIST += tests/vm/README.md tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/run tests/vm/state.sh tests/vm/t_life.sh \
-	tests/vm/t_resolver.sh tests/vm/vm.sh $(PACKAGE_TESTS) $(VM_TESTS)
+	tests/vm/tag.bpf.c tests/vm/t_resolver.sh tests/vm/vm.sh $(PACKAGE_TESTS) $(VM_TESTS)
 check-vm: all $(SYSTEM_TESTS) $(story_needs) deb rpm
 	@failed=0; $(run_suite) 1 $(PACKAGE_TESTS:%='$(srcdir)'/%) || failed=1; \
 	for KERNEL in $(KERNELS); do export KERNEL; $(run_suite) 1 $(VM_TESTS:%='$(srcdir)'/%) || failed=1; done; exit $$failed

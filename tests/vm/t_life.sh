@@ -62,15 +62,23 @@ renaming() {
 	in_force "the name of before"
 }
 
-# A second network, in which a machine tries from the first packet on.
+# A second network, in which machines try from the first packet on, one of them in VLAN 10.
+neighbour() { # name, address
+	ip netns add "$1" && mkdir -p "$CG/$1"
+	ip link add "to-$1" type veth peer name eth0 netns "$1" && ip link set "to-$1" master br1 up
+	ip -n "$1" link set lo up && ip -n "$1" addr add "$2/24" dev eth0 && ip -n "$1" link set eth0 up
+}
+tag() { # port of the bridge
+	clang -O2 -target bpf -I"/usr/include/$(uname -m)-linux-gnu" -c "$HERE/tag.bpf.c" -o "$T/tag.o" && tc qdisc add dev "$1" clsact &&
+		tc filter add dev "$1" ingress bpf da obj "$T/tag.o" sec in && tc filter add dev "$1" egress bpf da obj "$T/tag.o" sec out
+}
 second_card() {
 	ip link add br1 type bridge && ip link set br1 up
-	ip netns add outside && mkdir -p "$CG/outside"
-	ip link add to-outside type veth peer name eth0 netns outside && ip link set to-outside master br1 up
-	ip -n outside link set lo up && ip -n outside addr add $OUTSIDE/24 dev eth0 && ip -n outside link set eth0 up
-	ip -n outside link add link eth0 name eth0.10 type vlan id 10 && ip -n outside addr add $OUTSIDE_TAGGED/24 dev eth0.10 && ip -n outside link set eth0.10 up
+	neighbour outside $OUTSIDE
+	neighbour tagged $OUTSIDE_TAGGED
+	tag to-tagged || die "no VLAN"
 	intrude outside $SECOND
-	intrude outside $TAGGED
+	intrude tagged $TAGGED
 	vm plug ahch-to br1 || die "no second card"
 	check "a second card appears" wait_for 20 guest test -e /sys/class/net/eth1
 	guest sh -c "ip link set eth1 up && ip addr add $SECOND/24 dev eth1"
@@ -84,7 +92,7 @@ second_card() {
 	stopped "a bond: who is not allowed does not get in" outside $SECOND 80
 	guest sh -c "ip link add link bond0 name bond0.10 type vlan id 10 && ip link set bond0.10 up && ip addr add $TAGGED/24 dev bond0.10"
 	check "a VLAN on it: it works" wait_for 10 guest ping -c 1 -W 2 $OUTSIDE_TAGGED
-	stopped "a VLAN on it: who is not allowed does not get in" outside $TAGGED 80
+	stopped "a VLAN on it: who is not allowed does not get in" tagged $TAGGED 80
 	in_force "a bond and a VLAN"
 	guest sh -c 'ip link del bond0.10; ip link del bond0; ip link set eth1 down'
 	in_force "without the bond"
