@@ -45,6 +45,6 @@ int privileged_start(const struct conf *conf, char **argv, struct err *reterr)
 	tables[1] = (struct priv_table){.ops = nlserve_ops, .n = nlserve_n_ops, .arg = &netlink};
 	tables[2] = priv_sock_table;
 	if (r == 0)
-		r = priv_start(tables, ARRAY_LEN(tables), argv, "mesh-agentd: privileged");
+		r = priv_start(tables, ARRAY_LEN(tables), argv, "mesh-privileged");
 	return r < 0 ? err_set(reterr, -r, "cannot start the process that writes to the kernel: %s", err_name(r)) : 0;
 }

@@ -88,7 +88,7 @@ static void set_title(char **argv, const char *title)
 		last = *argv + strlen(*argv);
 	memset(begin, 0, (size_t)(last - begin));
 	(void)snprintf(begin, (size_t)(last - begin) + 1, "%s", title); /* cut if need be */
-	(void)prctl(PR_SET_NAME, "mesh-privileged");			/* for people only */
+	(void)prctl(PR_SET_NAME, title);				 /* for people only */
 }
 
 /* Keeps those capabilities that are in `mask` and are there, for good and for everything that is started. */

@@ -226,7 +226,7 @@ events() {
 rights() { awk '/^(CapPrm|NoNewPrivs|Seccomp):/ { printf "%s ", $2 }' "/proc/$1/status"; }
 privileges() {
 	local daemon other
-	daemon=$(cat "$T/ahch-to/pid") other=$(pgrep -P "$(cat "$T/ahch-to/pid")" -f '^mesh-agentd: privileged')
+	daemon=$(cat "$T/ahch-to/pid") other=$(pgrep -P "$(cat "$T/ahch-to/pid")" -f '^mesh-privileged')
 	is "the daemon has no capabilities, and a filter" "0000000000000000 1 2 " "$(rights "$daemon")"
 	is "the other process has four, and another filter" "000000c000001400 1 2 " "$(rights "$other")"
 	exits "one of them does not trace the other" 1 setpriv --reuid=$UNIT_USER --regid=$UNIT_USER --clear-groups cat "/proc/$other/environ"

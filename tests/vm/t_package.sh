@@ -59,7 +59,7 @@ joining() {
 	is "of four capabilities" 000000c000001400 "$(guest sed -n 's/^CapBnd:\t//p' "/proc/$pid/status")"
 	is "it has none" 0000000000000000 "$(guest sed -n 's/^CapPrm:\t//p' "/proc/$pid/status")"
 	is "the process beside it has them" 000000c000001400 \
-		"$(guest sed -n 's/^CapPrm:\t//p' "/proc/$(guest pgrep -P "$pid" -f '^mesh-agentd: privileged')/status")"
+		"$(guest sed -n 's/^CapPrm:\t//p' "/proc/$(guest pgrep -P "$pid" -f '^mesh-privileged')/status")"
 	is "what mesh-join wrote as root is the daemon's" "mesh-agent 600 mesh-agent 600" \
 		"$(guest stat -c '%U %a' /var/lib/mesh-external-agent/joined.json /var/lib/mesh-external-agent/token | paste -sd' ')"
 	is "nobody else reads what is pinned" 700 "$(guest stat -c %a /sys/fs/bpf/mesh-external-agent)"
