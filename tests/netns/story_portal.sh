@@ -223,10 +223,12 @@ events() {
 }
 
 # who holds the rights, and what is left without either
+private_kib() { awk '/^RssAnon:/ { print $2 }' "/proc/$1/status"; }
 rights() { awk '/^(CapPrm|NoNewPrivs|Seccomp):/ { printf "%s ", $2 }' "/proc/$1/status"; }
 privileges() {
 	local daemon other
 	daemon=$(cat "$T/ahch-to/pid") other=$(pgrep -P "$(cat "$T/ahch-to/pid")" -f '^mesh-privileged')
+	echo "# private memory: the daemon $(private_kib "$daemon") KiB, the other process $(private_kib "$other") KiB, of which they share some"
 	is "the daemon has no capabilities, and a filter" "0000000000000000 1 2 " "$(rights "$daemon")"
 	is "the other process has four, and another filter" "000000c000001400 1 2 " "$(rights "$other")"
 	exits "one of them does not trace the other" 1 setpriv --reuid=$UNIT_USER --regid=$UNIT_USER --clear-groups cat "/proc/$other/environ"
