@@ -83,6 +83,7 @@ static const char *const prog_names[BPFOBJ_PROGS] = {
 };
 
 DEFINE_CLEANUP(struct mesh_tc_bpf *, mesh_tc_bpf__destroy)
+DEFINE_CLEANUP(struct mesh_sock_bpf *, mesh_sock_bpf__destroy)
 
 /* libbpf has one print function per process and no argument for it. */
 static char last_warning[384];
@@ -168,76 +169,98 @@ static int map_prepare(struct bpfobj *o, struct bpf_map *map, const struct map_d
 	return 0;
 }
 
-static int tc_load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
+static int keep(int fd, int *ret)
 {
-	int r;
+	*ret = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return *ret < 0 ? -errno : 0;
+}
 
-	o->tc = mesh_tc_bpf__open();
-	if (!o->tc)
-		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
+/* All that is kept of a loaded object: libbpf's copy of it is as large as the rest of the process. */
+static int keep_fds(struct bpfobj *o, const struct bpf_object *object, struct err *reterr)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < BPFOBJ_MAPS && r == 0; i++) {
+		const struct bpf_map *map = bpf_object__find_map_by_name(object, map_descs[i].name);
+
+		if (map && o->map_fds[i] < 0)
+			r = keep(bpf_map__fd(map), &o->map_fds[i]);
+	}
+	for (unsigned i = 0; i < BPFOBJ_PROGS && r == 0; i++) {
+		const struct bpf_program *prog = bpf_object__find_program_by_name(object, prog_names[i]);
+
+		if (prog && bpf_program__fd(prog) >= 0 && i != BPFOBJ_L3_INGRESS && i != BPFOBJ_L3_EGRESS)
+			r = keep(bpf_program__fd(prog), &o->prog_fds[i]);
+	}
+	return r < 0 ? err_set(reterr, -r, "descriptors: %s", err_name(r)) : 0;
+}
+
+/* Maps that another object has made are used, the others made or taken up. */
+static int prepare_maps(struct bpfobj *o, const struct bpf_object *object, const struct bpfobj_sizes *sizes, struct err *reterr)
+{
 	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
-		struct bpf_map *map =
-			bpf_object__find_map_by_name(o->tc->obj, map_descs[i].name);
+		struct bpf_map *map = bpf_object__find_map_by_name(object, map_descs[i].name);
+		int r = 0;
 
-		if (!map)
-			continue;
-		o->maps[i] = map;
-		r = map_prepare(o, map, &map_descs[i], sizes, reterr);
+		if (map && o->map_fds[i] >= 0) {
+			r = bpf_map__reuse_fd(map, o->map_fds[i]);
+			if (r < 0)
+				return err_set(reterr, -r, "%s: %s", map_descs[i].name, err_name(r));
+		} else if (map) {
+			r = map_prepare(o, map, &map_descs[i], sizes, reterr);
+		}
 		if (r < 0)
 			return r;
 	}
-	r = mesh_tc_bpf__load(o->tc);
-	return r < 0 ? err_set(reterr, -r, "loading the tc programs: %s (%s)", err_name(r),
-			       last_warning) : 0;
+	return 0;
+}
+
+static int tc_load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	CLEANUP(mesh_tc_bpf__destroy) struct mesh_tc_bpf *tc = mesh_tc_bpf__open();
+	int r;
+
+	if (!tc)
+		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
+	r = prepare_maps(o, tc->obj, sizes, reterr);
+	if (r < 0)
+		return r;
+	r = mesh_tc_bpf__load(tc);
+	if (r < 0)
+		return err_set(reterr, -r, "loading the tc programs: %s (%s)", err_name(r), last_warning);
+	return keep_fds(o, tc->obj, reterr);
 }
 
 static int sock_load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
 {
+	CLEANUP(mesh_sock_bpf__destroy) struct mesh_sock_bpf *sock = mesh_sock_bpf__open();
 	int r;
 
-	o->sock = mesh_sock_bpf__open();
-	if (!o->sock)
+	if (!sock)
 		return err_set(reterr, errno, "opening the socket programs: %s", last_warning);
-	o->sock->rodata->has_set_retval = o->features.has_set_retval;
-	r = bpf_program__set_autoload(o->sock->progs.mesh_sock_release, o->features.has_sock_release);
+	sock->rodata->has_set_retval = o->features.has_set_retval;
+	r = bpf_program__set_autoload(sock->progs.mesh_sock_release, o->features.has_sock_release);
 	if (r < 0)
 		return err_set(reterr, -r, "choosing the socket programs: %s", err_name(r));
-	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
-		struct bpf_map *map =
-			bpf_object__find_map_by_name(o->sock->obj, map_descs[i].name);
-
-		if (!map)
-			continue;
-		if (o->maps[i]) {
-			r = bpf_map__reuse_fd(map, bpf_map__fd(o->maps[i]));
-			if (r < 0)
-				return err_set(reterr, -r, "%s: %s", map_descs[i].name, err_name(r));
-			continue;
-		}
-		o->maps[i] = map;
-		r = map_prepare(o, map, &map_descs[i], sizes, reterr);
-		if (r < 0)
-			return r;
-	}
-	r = mesh_sock_bpf__load(o->sock);
-	return r < 0 ? err_set(reterr, -r, "loading the socket programs: %s (%s)", err_name(r),
-			       last_warning) : 0;
+	r = prepare_maps(o, sock->obj, sizes, reterr);
+	if (r < 0)
+		return r;
+	r = mesh_sock_bpf__load(sock);
+	if (r < 0)
+		return err_set(reterr, -r, "loading the socket programs: %s (%s)", err_name(r), last_warning);
+	return keep_fds(o, sock->obj, reterr);
 }
 
-static int find_all(struct bpfobj *o, struct err *reterr)
+static int find_all(const struct bpfobj *o, struct err *reterr)
 {
 	for (unsigned i = 0; i < BPFOBJ_MAPS; i++)
-		if (!o->maps[i])
+		if (o->map_fds[i] < 0)
 			return err_set(reterr, ENOENT, "the BPF objects lack map %s",
 				       map_descs[i].name);
 	for (unsigned i = 0; i < BPFOBJ_PROGS; i++) {
-		if (i == BPFOBJ_L3_INGRESS || i == BPFOBJ_L3_EGRESS)
+		if (i == BPFOBJ_L3_INGRESS || i == BPFOBJ_L3_EGRESS || (i == BPFOBJ_SOCK_RELEASE && !o->features.has_sock_release))
 			continue;
-		o->progs[i] = bpf_object__find_program_by_name(o->tc->obj, prog_names[i]);
-		if (!o->progs[i])
-			o->progs[i] =
-				bpf_object__find_program_by_name(o->sock->obj, prog_names[i]);
-		if (!o->progs[i])
+		if (o->prog_fds[i] < 0)
 			return err_set(reterr, ENOENT, "the BPF objects lack program %s",
 				       prog_names[i]);
 	}
@@ -285,7 +308,8 @@ static struct bpfobj *obj_new(const char *pin_dir)
 
 	if (!o)
 		return NULL;
-	o->l3_fds[MESH_INGRESS] = o->l3_fds[MESH_EGRESS] = -1;
+	memset(o->map_fds, 0xff, sizeof(o->map_fds)); /* -1 */
+	memset(o->prog_fds, 0xff, sizeof(o->prog_fds));
 	o->remote_fds[0] = o->remote_fds[1] = -1;
 	o->pin_dir = str_printf("%s", pin_dir);
 	o->write_errors = calloc(BPFOBJ_MAPS, sizeof(*o->write_errors));
@@ -300,7 +324,7 @@ static void learn_maps(struct bpfobj *o)
 		uint32_t len = sizeof(info);
 
 		/* on failure all stays zero, which callers refuse */
-		if (bpf_obj_get_info_by_fd(bpf_map__fd(o->maps[i]), &info, &len) < 0)
+		if (bpf_obj_get_info_by_fd(o->map_fds[i], &info, &len) < 0)
 			continue;
 		o->infos[i].type = info.type;
 		o->infos[i].key_size = info.key_size;
@@ -358,7 +382,7 @@ int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
 
 	if (o->is_remote)
 		return bpfremote_load_l3(reterr);
-	if (o->l3_fds[MESH_EGRESS] >= 0)
+	if (o->prog_fds[BPFOBJ_L3_EGRESS] >= 0)
 		return 0;
 	tc = mesh_tc_bpf__open();
 	if (!tc)
@@ -373,15 +397,13 @@ int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
 		struct bpf_map *map = bpf_object__find_map_by_name(tc->obj, map_descs[i].name);
 
 		if (map)
-			r = bpf_map__reuse_fd(map, bpf_map__fd(o->maps[i]));
+			r = bpf_map__reuse_fd(map, o->map_fds[i]);
 	}
 	if (r == 0)
 		r = mesh_tc_bpf__load(tc);
 	for (unsigned dir = 0; dir < 2 && r == 0; dir++) {
-		close_fd(o->l3_fds[dir]); /* of a try that failed halfway */
-		o->l3_fds[dir] = fcntl(bpf_program__fd(progs[dir]), F_DUPFD_CLOEXEC, 0);
-		if (o->l3_fds[dir] < 0)
-			r = -errno;
+		close_fd(o->prog_fds[BPFOBJ_L3_INGRESS + dir]); /* of a try that failed halfway */
+		r = keep(bpf_program__fd(progs[dir]), &o->prog_fds[BPFOBJ_L3_INGRESS + dir]);
 	}
 	return r < 0 ? err_set(reterr, -r, "loading the tc programs without link header: %s (%s)", err_name(r),
 			       last_warning) : 0;
@@ -393,10 +415,10 @@ void bpfobj_free(struct bpfobj *o)
 		return;
 	if (o->is_remote)
 		bpfremote_close(o);
-	mesh_sock_bpf__destroy(o->sock);
-	mesh_tc_bpf__destroy(o->tc);
-	close_fd(o->l3_fds[MESH_INGRESS]);
-	close_fd(o->l3_fds[MESH_EGRESS]);
+	for (unsigned i = 0; i < BPFOBJ_MAPS; i++)
+		close_fd(o->map_fds[i]);
+	for (unsigned i = 0; i < BPFOBJ_PROGS; i++)
+		close_fd(o->prog_fds[i]);
 	free(o->pin_dir);
 	free(o->write_errors);
 	free(o);
@@ -405,15 +427,13 @@ void bpfobj_free(struct bpfobj *o)
 int bpfobj_map_fd(const struct bpfobj *o, enum bpfobj_map map)
 {
 	if (!o->is_remote)
-		return bpf_map__fd(o->maps[map]);
+		return o->map_fds[map];
 	return map == BPFOBJ_CONFIG ? o->remote_fds[0] : map == BPFOBJ_EVENTS ? o->remote_fds[1] : -1;
 }
 
 int bpfobj_prog_fd(const struct bpfobj *o, enum bpfobj_prog prog)
 {
-	if (prog == BPFOBJ_L3_INGRESS || prog == BPFOBJ_L3_EGRESS)
-		return o->l3_fds[prog - BPFOBJ_L3_INGRESS];
-	return bpf_program__fd(o->progs[prog]);
+	return o->prog_fds[prog];
 }
 
 const char *bpfobj_map_name(enum bpfobj_map map)

@@ -4,11 +4,6 @@
 
 #include "bpf/bpf_obj.h"
 
-struct mesh_tc_bpf;
-struct mesh_sock_bpf;
-struct bpf_map;
-struct bpf_program;
-
 /* What does not change of a map; key_size is 0 if the kernel does not tell. */
 struct bpfobj_map_info {
 	uint32_t type, key_size, value_size, max_entries;
@@ -23,9 +18,5 @@ struct bpfobj {
 	uint64_t *write_errors; /* by map, of this process */
 	int remote_fds[2];	/* of the maps that are mapped: BPFOBJ_CONFIG, BPFOBJ_EVENTS */
 
-	struct mesh_tc_bpf *tc;
-	struct mesh_sock_bpf *sock;
-	struct bpf_map *maps[BPFOBJ_MAPS];
-	struct bpf_program *progs[BPFOBJ_PROGS];
-	int l3_fds[2]; /* all that is kept of the second copy of the tc programs */
+	int map_fds[BPFOBJ_MAPS], prog_fds[BPFOBJ_PROGS]; /* -1 = not loaded */
 };

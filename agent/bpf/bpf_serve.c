@@ -2,6 +2,7 @@
 #include "bpf/bpf_serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "base/macro.h"
@@ -18,6 +19,7 @@ static int on_open(struct priv_request *q, void *arg)
 	bpfobj_free(s->obj); /* of an earlier membership */
 	s->obj = NULL;
 	r = bpfobj_open(&s->opt, &s->obj, &q->err);
+	(void)malloc_trim(0); /* loading took far more than what is kept */
 	if (r < 0)
 		return r;
 	memset(opened, 0, sizeof(*opened));
