@@ -246,7 +246,7 @@ draining() {
 	(host ahch-to drain >"$T/out" 2>&1) &
 	drain=$!
 	within 2 "drain: terminating first, and still serving" mixed "false true true"
-	check "drain: new clients go to the pod" wait_for 3 only "Greetings from the pod leia"
+	check "drain: new clients go to the pod" wait_for 10 only "Greetings from the pod leia"
 	wait $drain
 	is "drain: it says so" 1 "$(grep -c 'stands behind no Service' "$T/out")"
 	is "drain: then gone" gone "$(conditions mixed)"
