@@ -12,7 +12,7 @@ static const char *value_of(const json_t *map, const char *key, const char *othe
 }
 
 #define NO_INSTANCE "the operator reports an error for each host, which is no instance that it manages"
-#define STRICT	    "nodes drop what is not encrypted where this mode asks for it, and traffic with hosts is not"
+#define STRICT	    "nodes drop what is not encrypted where this mode asks for it, and traffic with hosts has no encryption"
 
 /* One value of one key. */
 static const struct cilium_finding plain[] = {
