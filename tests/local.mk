@@ -147,7 +147,7 @@ tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_membership
 TESTS += tests/unit/agentd/test_membership
-tests_unit_agentd_test_membership_SOURCES = tests/unit/agentd/ignoring.h tests/unit/agentd/test_imports.c \
+tests_unit_agentd_test_membership_SOURCES = tests/lib/ignoring.h tests/unit/agentd/test_imports.c \
 	tests/unit/agentd/test_membership.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
@@ -188,7 +188,7 @@ tests_sim_sim_LDADD = $(MESH_LIBS)
 # churn: no memory is kept, however many events there were
 check_PROGRAMS += tests/sim/churn
 TESTS += tests/sim/churn
-tests_sim_churn_SOURCES = tests/sim/churn.c tests/sim/env.c tests/sim/objects.c tests/sim/sim.h $(result_sources)
+tests_sim_churn_SOURCES = tests/lib/ignoring.h tests/sim/churn.c tests/sim/env.c tests/sim/objects.c tests/sim/sim.h $(result_sources)
 tests_sim_churn_CPPFLAGS = $(tests_sim_sim_CPPFLAGS)
 tests_sim_churn_LDFLAGS = $(tests_sim_sim_LDFLAGS)
 tests_sim_churn_LDADD = $(MESH_LIBS)
@@ -601,7 +601,8 @@ tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(MESH_LIBS)
 EXTRA_PROGRAMS += tests/bench/fleet
 CLEANFILES += tests/bench/fleet
-tests_bench_fleet_SOURCES = tests/bench/fleet.c
+tests_bench_fleet_SOURCES = tests/bench/fleet.c tests/lib/ignoring.h
+tests_bench_fleet_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_bench_fleet_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kube_start
 tests_bench_fleet_LDADD = $(MESH_LIBS)
 EXTRA_DIST += tests/bench/fleet.sh tests/bench/idle.sh

@@ -24,6 +24,7 @@
 #include "base/str.h"
 #include "json/json.h"
 #include "kube/kubeconfig.h"
+#include "lib/ignoring.h"
 
 enum { HOSTS_MAX = 5000, FILES_PER_HOST = 16, TOKENS_MAX = 1 << 20 };
 
@@ -56,21 +57,6 @@ int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, str
 	return __real_kube_start(c, req, ret);
 }
 
-static void ignore(void *arg)
-{
-	(void)arg;
-}
-
-static void ignore_namespace(const char *name, bool exists, void *arg)
-{
-	(void)name, (void)exists, (void)arg;
-}
-
-static void ignore_config(const json_t *configmap, void *arg)
-{
-	(void)configmap, (void)arg;
-}
-
 static void on_asked(const struct kube_result *res, void *arg)
 {
 	(void)res;
@@ -100,14 +86,16 @@ static const char *next_token(char **tokens)
 
 static int host_start(struct fleet *f, struct host *h, const struct kubeconfig *config, const char *token, struct err *reterr)
 {
-	const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = ignore_namespace, .on_config = ignore_config,
-						 .on_unauthorized = ignore, .on_memory = ignore, .on_resumed = on_resumed, .arg = h};
+	struct sync_callbacks callbacks = ignoring;
 	static struct conf conf;
 	CLEANUP(json_decref) json_t *map = json_object();
 	struct cilium_config cilium;
 	struct sync_tables tables;
 	int r = cilium_config_parse(map, &cilium, reterr);
 
+	callbacks.on_memory = ignore;
+	callbacks.on_resumed = on_resumed;
+	callbacks.arg = h;
 	h->fleet = f;
 	if (r == 0)
 		r = world_new(&cilium, "fleet", 300, &conf, &h->world);

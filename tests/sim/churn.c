@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "json/json.h"
 #include "kube/kube_client.h"
+#include "lib/ignoring.h"
 #include "lib/result.h"
 
 enum { DEFAULT_EVENTS = 200000, ROUNDS = 10, OBJECTS = 100, PAYLOADS = 9000, APPLY_EVERY = 50, BREAK_EVERY = 1000 };
@@ -209,31 +210,16 @@ static void apply(struct world *w)
 		sim_fail("the tables cannot be applied: %d", r);
 }
 
-static void ignore(void *arg)
-{
-	(void)arg;
-}
-
-static void ignore_namespace(const char *name, bool exists, void *arg)
-{
-	(void)name, (void)exists, (void)arg;
-}
-
-static void ignore_config(const json_t *configmap, void *arg)
-{
-	(void)configmap, (void)arg;
-}
-
 static int start(void)
 {
-	static const struct sync_callbacks callbacks = {.on_change = ignore, .on_namespace = ignore_namespace, .on_config = ignore_config,
-							.on_unauthorized = ignore, .on_memory = ignore, .on_resumed = ignore};
+	struct sync_callbacks callbacks = ignoring;
 	static struct conf conf;
 	CLEANUP(json_decref) json_t *map = json_object();
 	struct cilium_config config;
 	struct sync_tables tables;
 	int r = cilium_config_parse(map, &config, NULL);
 
+	callbacks.on_memory = ignore;
 	if (r == 0)
 		r = world_new(&config, "me", 5000, &conf, &sim->world);
 	if (r < 0)
