@@ -48,6 +48,7 @@ struct json_stream {
 	size_t path_len;
 	size_t object_bytes; /* fed since an object was last complete */
 	bool is_over;	     /* a list is one value, and it was there */
+	bool is_pending;     /* a watch's object is complete, its event is not */
 };
 
 static int fail(struct json_stream *s, int r)
@@ -84,15 +85,23 @@ static int object_begin(struct json_stream *s)
 	return 1;
 }
 
-static int object_end(struct json_stream *s)
+static int hand_over(struct json_stream *s)
 {
-	int r = s->ops->on_object(s->place == PLACE_DOCUMENT ? s->root : NULL, s->arg);
+	int r = s->ops->on_object(s->root, s->arg);
 
 	json_decref(s->root);
 	s->root = NULL;
-	s->place = PLACE_ENVELOPE;
+	s->is_pending = false;
 	s->object_bytes = 0;
 	return r < 0 ? fail(s, r) : 1;
+}
+
+/* An event counts once it is whole: what a broken connection leaves of it may look like a smaller object. */
+static int object_end(struct json_stream *s)
+{
+	s->place = PLACE_ENVELOPE;
+	s->is_pending = s->envelope == JSON_WATCH;
+	return s->is_pending ? 1 : hand_over(s);
 }
 
 /*
@@ -265,7 +274,7 @@ static int container_begin(struct json_stream *s, bool is_array)
 		if (s->depth == 0 && (is_array || s->is_over))
 			return fail(s, -EBADMSG);
 		if (is_object_place(s)) {
-			if (is_array)
+			if (is_array || s->is_pending)
 				return fail(s, -EBADMSG);
 			if (!object_begin(s))
 				return 0;
@@ -290,7 +299,7 @@ static int container_end(struct json_stream *s)
 		s->path_len = l.path_len;
 		s->path[s->path_len] = '\0';
 		s->is_over = s->depth == 0 && s->envelope == JSON_LIST;
-		return 1;
+		return s->depth == 0 && s->is_pending ? hand_over(s) : 1;
 	}
 	if (s->place == PLACE_PICK && !pick(s, l.node, false, JSON_END, false, NULL, 0))
 		return 0;

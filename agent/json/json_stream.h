@@ -48,16 +48,12 @@ struct json_pick {
  */
 typedef int (*json_pick_fn)(const struct json_pick *pick, void *arg);
 
-/*
- * The events above the objects. `on_value` is called when the value at `level` levels below the top
- * starts; see json_stream_new().
- */
 struct json_stream;
 
 struct json_stream_ops {
 	/*
-	 * A value of interest was complete: in document mode `doc` is it (borrowed), in pick mode
-	 * NULL. In its texts U+FFFD stands for NUL. Negative return ends the stream.
+	 * An object is complete, and of a watch the event around it, too: in document mode `doc` is it
+	 * (borrowed), in pick mode NULL. In its texts U+FFFD stands for NUL. Negative return ends the stream.
 	 */
 	int (*on_object)(const json_t *doc, void *arg);
 	/* A scalar of the envelope, by path ("type", "metadata.resourceVersion"). Negative ends. */

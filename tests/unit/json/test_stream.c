@@ -128,7 +128,7 @@ static const struct {
 	 "object {\"a\":[1,2.5,true,null,\"\\n\",{\"b\":{}},[]]}\nobject {}\nmetadata.resourceVersion=1\n"},
 	{"documents of a watch", JSON_WATCH, false, NULL,
 	 "{\"object\":{\"x\":9223372036854775807},\"type\":\"ADDED\"}  {\"type\":\"MODIFIED\",\"object\":{}}", 0,
-	 "object {\"x\":9223372036854775807}\ntype=ADDED\ntype=MODIFIED\nobject {}\n"},
+	 "type=ADDED\nobject {\"x\":9223372036854775807}\ntype=MODIFIED\nobject {}\n"},
 	{"nothing at all", JSON_WATCH, true, NULL, "", 0, ""},
 	{"only space", JSON_WATCH, true, NULL, " \n\t", 0, ""},
 	{"a list without items", JSON_LIST, true, NULL, "{\"items\":null}", 0, "items=null\n"},
@@ -139,6 +139,13 @@ static const struct {
 
 	{"cut in an object", JSON_WATCH, true, NULL, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\"", -EBADMSG,
 	 "type=ADDED\nbegin\npick 1 =a\n"},
+	{"cut in the event of an object", JSON_WATCH, true, NULL,
+	 "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\"}}", -EBADMSG, "type=ADDED\nbegin\npick 1 =a\n"},
+	/* the brace that follows is of something else, and makes the beginning of an object look like a whole one */
+	{"an object that garbage closes", JSON_WATCH, true, NULL,
+	 "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\"}}]", -EBADMSG, "type=ADDED\nbegin\npick 1 =a\n"},
+	{"a document that garbage closes", JSON_WATCH, false, NULL, "{\"object\":{\"metadata\":{}}<", -EBADMSG, ""},
+	{"two objects in one event", JSON_WATCH, false, NULL, "{\"object\":{},\"object\":{}}", -EBADMSG, ""},
 	{"cut before the close", JSON_LIST, false, NULL, "{\"items\":[{}]", -EBADMSG, "object {}\n"},
 	{"cut in a word", JSON_WATCH, true, NULL, "{}\ntru", -EBADMSG, ""},
 	{"a number at the top", JSON_WATCH, true, NULL, "1 ", -EBADMSG, ""},
