@@ -19,6 +19,7 @@ enum {
 	GC_DELAY_US = 50000,
 	CONNECTION_MEMORY = 128 * 1024, /* also bounds what one write of a stream takes */
 	CONNECTIONS_MAX = 2048,
+	IDLE_S = 90, /* as kube-apiserver; libmicrohttpd frees what is closed in the order of the last activity */
 };
 
 const char *req_query(const struct req *q, const char *name)
@@ -399,7 +400,8 @@ static int daemon_start(struct server *s, int fd)
 		keys_ca(s->keys), MHD_OPTION_HTTPS_PRIORITIES,
 		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", MHD_OPTION_NOTIFY_COMPLETED,
 		on_completed, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)IDLE_S, MHD_OPTION_END);
 
 	if (!d) {
 		close_fd(fd);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only the in-tree server has: injected faults, levers, options. */
+#include <curl/curl.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <time.h>
@@ -403,5 +405,54 @@ Test(apiserver_faults, only_the_admin_has_levers)
 	cr_assert_eq(
 		api_request_as(w.api, &(struct api_call){.token = ""}, "GET", "/test/stats", NULL),
 		401);
+	world_stop(&w);
+}
+
+static size_t ignore(char *data, size_t size, size_t n, void *arg)
+{
+	(void)data;
+	(void)arg;
+	return size * n;
+}
+
+static int n_fds(const struct world *w)
+{
+	CLEANUP(free) char *path = must_printf("/proc/%d/fd", (int)w->api->pid);
+	DIR *d = must(opendir(path));
+	int n = 0;
+
+	while (readdir(d))
+		n++;
+	(void)closedir(d);
+	return n;
+}
+
+/* A fleet that comes and goes, beside a client that was there before and goes on, does not use up the connections. */
+Test(apiserver_faults, connections_of_clients_that_left)
+{
+	struct api_stream *streams[12];
+	CURL *old = must(curl_easy_init());
+	struct world w;
+	int before;
+
+	ONLY_OURS();
+	world_start(&w, NULL);
+	cr_assert_eq(curl_easy_setopt(old, CURLOPT_URL, w.api->url) | curl_easy_setopt(old, CURLOPT_CAINFO, w.api->ca_path) |
+		     curl_easy_setopt(old, CURLOPT_PROXY, "") | curl_easy_setopt(old, CURLOPT_WRITEFUNCTION, ignore), 0);
+	cr_assert_eq(curl_easy_perform(old), 0);
+	want_code(&w, 201, "POST", config_map("a", "x", "1"), maps, w.ns);
+	before = n_fds(&w);
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+		streams[i] = open_watch(&w, "/api/v1/namespaces/%s/configmaps?watch=1&labelSelector=app%%3Dx", w.ns);
+		json_decref(want_event(streams[i], "ADDED", "a"));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++)
+		api_stream_close(streams[i]);
+	for (unsigned i = 0; i < 500 && n_fds(&w) > before; i++) {
+		cr_assert_eq(curl_easy_perform(old), 0);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	cr_expect_leq(n_fds(&w), before);
+	curl_easy_cleanup(old);
 	world_stop(&w);
 }
