@@ -333,7 +333,9 @@ int agent_run(struct agent *a)
 		if (r == 0)
 			r = start_joined(a, &err);
 	} else if (r == -ENOENT) {
-		if (stand_down_rest(a->conf, &err) < 0) /* a leave may have been cut short */
+		/* a leave may have been cut short */
+		r = stand_down_rest(a->conf, &err);
+		if (join_state_finish_removal(a->conf->state_dir, r < 0 ? NULL : &err) < 0 || r < 0)
 			log_event(LOG_WARNING, "leave.rest", "not all that an earlier membership left is taken down",
 				  F_STR("reason", err.text));
 		health_raise(a->health, HEALTH_INFO, "join.none", "this host has not joined a cluster",

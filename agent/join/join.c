@@ -279,7 +279,9 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 	if (!secret || make_state(s, t, &state) < 0)
 		return no_memory(reterr);
 	/* The credential first: a state without one would keep the daemon from starting. */
-	r = join_state_save_token(dir, token, reterr);
+	r = join_state_finish_removal(dir, reterr); /* or a daemon that starts just now would take it for the old one */
+	if (r == 0)
+		r = join_state_save_token(dir, token, reterr);
 	if (r == 0)
 		r = join_state_save(dir, &state, reterr);
 	if (r == 0)

@@ -2,6 +2,7 @@
 #include "join/join_state.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 #include "join/checksum.h"
 #include "join/state_file.h"
 #include "json/json.h"
+
+#define MARK "left.json" /* what joined.json becomes while the rest is removed */
 
 enum { STATE_VERSION = 1 };
 
@@ -144,6 +147,8 @@ int join_state_load_token(const char *dir, char **ret, struct err *reterr)
 	struct jwt_claims claims;
 	int r = path ? file_read(path, LIMIT_TOKEN_BYTES, &text) : -ENOMEM;
 
+	if (r == -ENOENT)
+		return err_set(reterr, ENOENT, "%s is gone: run mesh-join with a new join token", path);
 	if (r < 0)
 		return err_set(reterr, -r, "%s/token: %s", dir, err_name(r));
 	if (!text.data || strlen(text.data) != text.len || jwt_read(text.data, &claims) < 0)
@@ -161,18 +166,35 @@ int join_state_save_token(const char *dir, const char *token, struct err *reterr
 	return state_file_write(dir, "token", token, strlen(token), reterr);
 }
 
+/* The host is no member from the first step on, and until the last one its mark says that there is more to do. */
 int join_state_remove(const char *dir, struct err *reterr)
 {
 	static const char *const names[] = {"token", JOIN_STATE_IN_FORCE, "guard.json", "shadow.json", "migrations.json",
-					    JOIN_STATE_COPY, "joined.json"};
+					    JOIN_STATE_COPY, MARK};
+	CLEANUP(free) char *joined = path_of(dir, "joined.json");
+	CLEANUP(free) char *mark = path_of(dir, MARK);
 
+	if (!joined || !mark)
+		return err_set(reterr, ENOMEM, "out of memory");
+	if (rename(joined, mark) < 0 && errno != ENOENT)
+		return err_set(reterr, errno, "%s: %s", joined, err_name(errno));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		CLEANUP(free) char *path = path_of(dir, names[i]);
+		int r = state_file_remove(dir, names[i], reterr);
 
-		if (!path)
-			return err_set(reterr, ENOMEM, "out of memory");
-		if (unlink(path) < 0 && errno != ENOENT)
-			return err_set(reterr, errno, "%s: %s", path, err_name(errno));
+		if (r < 0)
+			return r;
 	}
 	return 0;
+}
+
+int join_state_finish_removal(const char *dir, struct err *reterr)
+{
+	CLEANUP(free) char *joined = path_of(dir, "joined.json");
+	CLEANUP(free) char *mark = path_of(dir, MARK);
+
+	if (!joined || !mark)
+		return err_set(reterr, ENOMEM, "out of memory");
+	if (access(joined, F_OK) == 0) /* joined since, by a version that knows no mark */
+		return state_file_remove(dir, MARK, reterr);
+	return access(mark, F_OK) == 0 ? join_state_remove(dir, reterr) : 0;
 }

@@ -48,5 +48,9 @@ int join_state_save(const char *dir, const struct join_state *s, struct err *ret
 int join_state_load_token(const char *dir, char **ret, struct err *reterr);
 int join_state_save_token(const char *dir, const char *token, struct err *reterr);
 
-/* Removes both and what else is kept for a member, the credential first. What is gone already is fine. */
+/*
+ * Removes both and what else is kept for a member. What is gone already is fine. Whenever it is cut short, the host is a
+ * member as before or none; join_state_finish_removal() does the rest then, and else nothing. -errno with a text.
+ */
 int join_state_remove(const char *dir, struct err *reterr);
+int join_state_finish_removal(const char *dir, struct err *reterr);

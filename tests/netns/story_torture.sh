@@ -83,6 +83,7 @@ tend() {
 		sleep 0.05
 	done
 	echo "not as it should be after 30 s: $*: $(host ahch-to status 2>&1 | head -n 3 | tr '\n' ' ')$(differences)"
+	echo "daemon: $(agent_pid | tr '\n' ' ')$(tail -n 12 "$T/log/ahch-to-agent")"
 }
 
 # Each change: before_X, make_X with the torture, is_X once it has come about, after_X. Those of a running daemon are

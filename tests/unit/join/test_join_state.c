@@ -102,6 +102,46 @@ Test(join_state, not_joined)
 	cr_expect_eq(join_state_remove(state_dir, &err), 0);
 }
 
+static bool is_there(const char *name)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", state_dir, name);
+	return access(path, F_OK) == 0;
+}
+
+/* Never a state without its credential, which no daemon could start with; and what is left is known to be. */
+Test(join_state, removal_that_is_cut_short)
+{
+	CLEANUP(join_state_done) struct join_state s, back = {0};
+	struct err err = {0};
+	char path[128];
+
+	make(&s);
+	cr_assert_eq(join_state_save_token(state_dir, "a.b.c", NULL), 0);
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	cr_expect_eq(join_state_finish_removal(state_dir, &err), 0);
+	cr_expect(is_there("joined.json") && is_there("token"), "a member's state stays");
+
+	(void)snprintf(path, sizeof(path), "%s/token", state_dir);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(mkdir(path, 0700), 0); /* the first step fails */
+	cr_expect_lt(join_state_remove(state_dir, &err), 0);
+	cr_expect_neq(strstr(err.text, path), NULL, "%s", err.text);
+	cr_expect_eq(join_state_load(state_dir, &back, &err), -ENOENT);
+	cr_expect_lt(join_state_finish_removal(state_dir, &err), 0);
+	cr_assert_eq(rmdir(path), 0);
+	cr_assert_eq(join_state_save_token(state_dir, "a.b.c", NULL), 0);
+	cr_expect_eq(join_state_finish_removal(state_dir, &err), 0, "%s", err.text);
+	cr_expect_not(is_there("token"));
+	cr_expect_eq(rmdir(state_dir), 0, "nothing is left");
+
+	/* a token that is there alone is of a mesh-join that is under way */
+	cr_assert_eq(join_state_save_token(state_dir, "a.b.c", NULL), 0);
+	cr_expect_eq(join_state_finish_removal(state_dir, &err), 0);
+	cr_expect(is_there("token"));
+}
+
 Test(join_state, damage_is_noticed)
 {
 	CLEANUP(join_state_done) struct join_state s, back = {0};
