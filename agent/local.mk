@@ -77,7 +77,7 @@ agent_libmesh_a_SOURCES += \
 
 # bpf
 agent_libmesh_a_SOURCES += \
-	agent/bpf/bpf_adopt.c agent/bpf/bpf_adopt.h \
+	agent/bpf/bpf_others.c agent/bpf/bpf_others.h \
 	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h \
 	agent/bpf/bpf_call.c agent/bpf/bpf_call.h \
 	agent/bpf/bpf_clsact.c agent/bpf/bpf_clsact.h \

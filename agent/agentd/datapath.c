@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "bpf/bpf_adopt.h"
+#include "bpf/bpf_others.h"
 #include "recon/recon_flows.h"
 
 enum {
@@ -105,7 +105,7 @@ static void remove_others(struct datapath *d)
 
 	if (d->is_alone || !d->is_ready || !d->is_complete || !d->has_cgroup || !recon_net_status(d->net)->is_applied)
 		return;
-	r = bpfattach_remove_others(d->obj, &err);
+	r = bpfothers_remove(d->obj, &err);
 	if (r < 0) {
 		health_raise(d->health, HEALTH_WARNING, "datapath.versions", err.text,
 			     "programs of another version still enforce its policy; a reboot ends them");
@@ -527,7 +527,7 @@ static int apply_maps(struct datapath *d)
 static void keep_connections(struct datapath *d)
 {
 	size_t n = 0;
-	int r = bpfadopt_flows(d->obj, bpfconfig_generation(d->config) - 1, &n);
+	int r = bpfothers_adopt_flows(d->obj, bpfconfig_generation(d->config) - 1, &n);
 
 	if (r < 0)
 		log_event(LOG_WARNING, "datapath.versions", "the flows of another version are not known; a policy may end those that it allows",

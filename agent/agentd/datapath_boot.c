@@ -5,7 +5,7 @@
 
 #include "agentd/datapath_private.h"
 #include "base/clock.h"
-#include "bpf/bpf_adopt.h"
+#include "bpf/bpf_others.h"
 
 /*
  * Flags that belong to the state in force. Audit mode depends on more than that, and when a host boots nobody
@@ -22,7 +22,7 @@ bool datapath_is_in_force(const struct datapath *d)
 
 bool datapath_other_is_in_force(const struct datapath *d)
 {
-	return bpfadopt_is_in_force(d->obj);
+	return bpfothers_in_force(d->obj);
 }
 
 bool datapath_enforces(const struct datapath *d, enum mesh_dir dir)

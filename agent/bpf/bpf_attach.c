@@ -217,7 +217,7 @@ int bpfattach_if(struct bpfobj *o, int ifindex, enum bpfattach_kind kind,
 	return 0;
 }
 
-static int link_remove(const char *path)
+int bpfattach_remove_link(const char *path)
 {
 	CLEANUP(close_fd) int fd = bpf_obj_get(path);
 
@@ -239,7 +239,7 @@ int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr)
 	for (unsigned dir = 0; dir < 2; dir++) {
 		r = tcx_pin_path(o, ifindex, dir, path);
 		if (r == 0)
-			r = link_remove(path);
+			r = bpfattach_remove_link(path);
 		else if (r == -ENOENT)
 			r = 0;
 		if (r == 0)
@@ -397,7 +397,7 @@ static int cgroup_attach_one(const struct bpfobj *o, unsigned i, int cgroup_fd, 
 	fd = bpf_link_create(prog_fd, cgroup_fd, cgroup_hooks[i].type, NULL);
 	if (fd < 0)
 		return fd;
-	r = link_remove(path);
+	r = bpfattach_remove_link(path);
 	return r < 0 ? r : bpf_obj_pin(fd, path);
 }
 
@@ -464,78 +464,12 @@ int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr)
 		if (r == -ENOENT)
 			return 0;
 		if (r == 0)
-			r = link_remove(path);
+			r = bpfattach_remove_link(path);
 		if (r < 0 && !first)
 			first = err_set(reterr, -r, "detaching %s: %s",
 					bpfobj_prog_name(cgroup_hooks[i].prog), err_name(r));
 	}
 	return first;
-}
-
-/* "v7" */
-static bool is_version(const char *name)
-{
-	uint64_t n;
-
-	return name[0] == 'v' && str_to_u64(name + 1, UINT32_MAX, &n) == 0;
-}
-
-/* Detaches every link of a pin directory and removes it. */
-static int remove_version(const char *dir)
-{
-	struct dirent *e;
-	int r, first = 0;
-	DIR *d = opendir(dir);
-
-	if (!d)
-		return -errno;
-	while ((e = readdir(d))) {
-		CLEANUP(free) char *path = NULL;
-
-		if (e->d_name[0] == '.')
-			continue;
-		path = str_printf("%s/%s", dir, e->d_name);
-		r = path ? link_remove(path) : -ENOMEM; /* detaching what is no link does nothing */
-		if (r < 0 && !first)
-			first = r;
-	}
-	(void)closedir(d); /* only fails for a bad stream */
-	if (rmdir(dir) < 0 && !first)
-		first = -errno;
-	return first;
-}
-
-int bpfattach_remove_others(const struct bpfobj *o, struct err *reterr)
-{
-	CLEANUP(free) char *root = str_printf("%s", bpfobj_pin_dir(o));
-	char *own = root ? strrchr(root, '/') : NULL;
-	int r, n = 0, first = 0;
-	struct dirent *e;
-	DIR *d;
-
-	if (o->is_remote)
-		return bpfremote_remove_others(reterr);
-	if (!root)
-		return -ENOMEM;
-	if (!own || !is_version(own + 1))
-		return 0;
-	*own++ = '\0';
-	d = opendir(root);
-	if (!d)
-		return err_set(reterr, errno, "%s: %s", root, err_name(errno));
-	while ((e = readdir(d))) {
-		CLEANUP(free) char *path = NULL;
-
-		if (!is_version(e->d_name) || str_eq(e->d_name, own))
-			continue;
-		path = str_printf("%s/%s", root, e->d_name);
-		r = path ? remove_version(path) : -ENOMEM;
-		if (r < 0 && !first)
-			first = err_set(reterr, -r, "%s/%s: %s", root, e->d_name, err_name(r));
-		n += r == 0;
-	}
-	(void)closedir(d); /* only fails for a bad stream */
-	return first ? first : n;
 }
 
 int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr)

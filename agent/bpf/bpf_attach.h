@@ -43,12 +43,5 @@ int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err
 bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path);
 int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr);
 
-/*
- * Detaches and removes what other versions of the agent pinned next to our pin directory: their programs
- * would go on to enforce the policy of their last day. Only when ours are in force. Does nothing where pin
- * directories are not called v<number>. The number of directories removed, or the first -errno with text.
- */
-int bpfattach_remove_others(const struct bpfobj *o, struct err *reterr);
-
 /* Everything off, every link unpinned: for leaving the cluster. Goes on after failures, returns the first. */
 int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr);

@@ -20,3 +20,6 @@ struct bpfobj {
 
 	int map_fds[BPFOBJ_MAPS], prog_fds[BPFOBJ_PROGS]; /* -1 = not loaded */
 };
+
+/* Detaches a pinned link and removes its pin; what is no link is only removed, and what is gone is fine. 0 or -errno. */
+int bpfattach_remove_link(const char *path);

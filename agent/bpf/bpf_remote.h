@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The functions of bpf_obj.h, bpf_call.h, bpf_attach.h and bpf_adopt.h in a process without the rights: it asks (priv.h). */
+/* The functions of bpf_obj.h, bpf_call.h, bpf_attach.h and bpf_others.h in a process without the rights: it asks (priv.h). */
 #pragma once
 
 #include "bpf/bpf_attach.h"

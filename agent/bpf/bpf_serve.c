@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/macro.h"
-#include "bpf/bpf_adopt.h"
+#include "bpf/bpf_others.h"
 #include "bpf/bpf_attach.h"
 #include "bpf/bpf_wire.h"
 
@@ -225,7 +225,7 @@ static int on_remove_others(struct priv_request *q, void *arg)
 {
 	const struct bpfserve *s = arg;
 
-	return s->obj ? bpfattach_remove_others(s->obj, &q->err) : no_obj(q);
+	return s->obj ? bpfothers_remove(s->obj, &q->err) : no_obj(q);
 }
 
 static int on_adopt(struct priv_request *q, void *arg)
@@ -234,7 +234,7 @@ static int on_adopt(struct priv_request *q, void *arg)
 	const struct bpfwire_adopt *in = q->in;
 	struct bpfwire_adopted *adopted = q->out;
 	size_t n = 0;
-	int r = s->obj ? bpfadopt_flows(s->obj, in->generation, &n) : no_obj(q);
+	int r = s->obj ? bpfothers_adopt_flows(s->obj, in->generation, &n) : no_obj(q);
 
 	adopted->n = n;
 	q->out_len = sizeof(*adopted);
@@ -245,7 +245,7 @@ static int on_others_in_force(struct priv_request *q, void *arg)
 {
 	const struct bpfserve *s = arg;
 
-	return s->obj ? bpfadopt_is_in_force(s->obj) : no_obj(q);
+	return s->obj ? bpfothers_in_force(s->obj) : no_obj(q);
 }
 
 const struct priv_op bpfserve_ops[] = {

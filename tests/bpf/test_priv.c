@@ -18,7 +18,7 @@
 #include "agentd/datapath.h"
 #include "agentd/privileged.h"
 #include "base/str.h"
-#include "bpf/bpf_adopt.h"
+#include "bpf/bpf_others.h"
 #include "bpf/bpf_call.h"
 #include "bpf/bpf_wire.h"
 #include "bpf/harness.h"
@@ -169,9 +169,9 @@ static void attaching(struct bpfobj *o, const char *cgroup)
 	CHECK(!bpfattach_cgroup_is_ok(o, cgroup));
 	CHECK_EQ(bpfattach_cgroup(o, "/nowhere", &err), 0); /* it is not asked where */
 	CHECK(bpfattach_cgroup_is_ok(o, cgroup));
-	CHECK_EQ(bpfattach_remove_others(o, &err), 0);
-	CHECK(!bpfadopt_is_in_force(o));
-	CHECK_EQ(bpfadopt_flows(o, 1, &n), 0);
+	CHECK_EQ(bpfothers_remove(o, &err), 0);
+	CHECK(!bpfothers_in_force(o));
+	CHECK_EQ(bpfothers_adopt_flows(o, 1, &n), 0);
 	CHECK_EQ(bpfobj_load_l3(o, &err), 0);
 	CHECK_EQ(bpfattach_detach_all(o, &err), 0);
 	CHECK(!bpfattach_cgroup_is_ok(o, cgroup));

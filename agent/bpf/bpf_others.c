@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bpf/bpf_adopt.h"
+#include "bpf/bpf_others.h"
 
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -15,6 +15,51 @@
 #include "bpf/bpf_remote.h"
 
 enum { BATCH = 512, VALUE_MAX = 256 };
+
+typedef int (*other_fn)(const char *dir, void *arg);
+
+/* "v7" */
+static bool is_version(const char *name)
+{
+	uint64_t n;
+
+	return name[0] == 'v' && str_to_u64(name + 1, UINT32_MAX, &n) == 0;
+}
+
+/* Calls fn for the pin directory of every other version, even after a failure. How many it did; or the first -errno, with text. */
+static int each_other(const struct bpfobj *o, other_fn fn, void *arg, struct err *reterr)
+{
+	CLEANUP(free) char *root = str_printf("%s", bpfobj_pin_dir(o));
+	char *own = root ? strrchr(root, '/') : NULL;
+	int first = 0, n = 0;
+	struct dirent *e;
+	DIR *d;
+
+	if (!root)
+		return -ENOMEM;
+	if (!own || !is_version(own + 1))
+		return 0;
+	*own++ = '\0';
+	d = opendir(root);
+	if (!d)
+		return err_set(reterr, errno, "%s: %s", root, err_name(errno));
+	while ((e = readdir(d))) {
+		CLEANUP(free) char *dir = NULL;
+		int r;
+
+		if (!is_version(e->d_name) || str_eq(e->d_name, own))
+			continue;
+		dir = str_printf("%s/%s", root, e->d_name);
+		r = dir ? fn(dir, arg) : -ENOMEM;
+		if (r < 0 && first == 0)
+			first = err_set(reterr, -r, "%s/%s: %s", root, e->d_name, err_name(r));
+		n += r == 0;
+	}
+	(void)closedir(d); /* only fails for a bad stream */
+	return first ? first : n;
+}
+
+/* Flows */
 
 struct adoption {
 	const struct bpfobj *obj;
@@ -93,41 +138,6 @@ static int adopt_pinned(struct adoption *a, const char *dir)
 	return adopt_map(a, fd);
 }
 
-typedef int (*other_fn)(const char *dir, void *arg);
-
-/* Calls fn for every version that is pinned next to ours, even after a failure. The first -errno. */
-static int each_other(const struct bpfobj *o, other_fn fn, void *arg)
-{
-	CLEANUP(free) char *root = str_printf("%s", bpfobj_pin_dir(o));
-	char *own = root ? strrchr(root, '/') : NULL;
-	struct dirent *e;
-	int first = 0;
-	DIR *d;
-
-	if (!root)
-		return -ENOMEM;
-	if (!own || own[1] != 'v')
-		return 0;
-	*own++ = '\0';
-	d = opendir(root);
-	if (!d)
-		return -errno;
-	while ((e = readdir(d))) {
-		CLEANUP(free) char *dir = NULL;
-		uint64_t version;
-		int r;
-
-		if (e->d_name[0] != 'v' || str_to_u64(e->d_name + 1, UINT32_MAX, &version) < 0 || str_eq(e->d_name, own))
-			continue;
-		dir = str_printf("%s/%s", root, e->d_name);
-		r = dir ? fn(dir, arg) : -ENOMEM;
-		if (first == 0)
-			first = r;
-	}
-	(void)closedir(d); /* only fails for a bad stream */
-	return first;
-}
-
 static int adopt_version(const char *dir, void *arg)
 {
 	struct adoption *a = arg;
@@ -139,17 +149,19 @@ static int adopt_version(const char *dir, void *arg)
 	return r < 0 ? r : adopt_pinned(a, dir);
 }
 
-int bpfadopt_flows(const struct bpfobj *o, uint32_t generation, size_t *ret_n)
+int bpfothers_adopt_flows(const struct bpfobj *o, uint32_t generation, size_t *ret_n)
 {
 	struct adoption a = {.obj = o, .generation = generation};
 	int r;
 
 	if (o->is_remote)
 		return bpfremote_adopt(generation, ret_n);
-	r = each_other(o, adopt_version, &a);
+	r = each_other(o, adopt_version, &a, NULL);
 	*ret_n = a.n;
-	return r;
+	return r < 0 ? r : 0;
 }
+
+/* What they enforce, and its end */
 
 static int look_at_version(const char *dir, void *arg)
 {
@@ -173,12 +185,43 @@ static int look_at_version(const char *dir, void *arg)
 	return 0;
 }
 
-bool bpfadopt_is_in_force(const struct bpfobj *o)
+bool bpfothers_in_force(const struct bpfobj *o)
 {
 	bool is_in_force = false;
 
 	if (o->is_remote)
 		return bpfremote_others_in_force();
-	(void)each_other(o, look_at_version, &is_in_force); /* what cannot be read is not in force */
+	(void)each_other(o, look_at_version, &is_in_force, NULL); /* what cannot be read is not in force */
 	return is_in_force;
+}
+
+/* Detaches every link of a pin directory and removes it. */
+static int remove_version(const char *dir, void *arg)
+{
+	struct dirent *e;
+	int r, first = 0;
+	DIR *d = opendir(dir);
+
+	(void)arg;
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		CLEANUP(free) char *path = NULL;
+
+		if (e->d_name[0] == '.')
+			continue;
+		path = str_printf("%s/%s", dir, e->d_name);
+		r = path ? bpfattach_remove_link(path) : -ENOMEM; /* detaching what is no link does nothing */
+		if (r < 0 && !first)
+			first = r;
+	}
+	(void)closedir(d); /* only fails for a bad stream */
+	if (rmdir(dir) < 0 && !first)
+		first = -errno;
+	return first;
+}
+
+int bpfothers_remove(const struct bpfobj *o, struct err *reterr)
+{
+	return o->is_remote ? bpfremote_remove_others(reterr) : each_other(o, remove_version, NULL, reterr);
 }
