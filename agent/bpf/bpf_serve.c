@@ -10,6 +10,11 @@
 #include "bpf/bpf_attach.h"
 #include "bpf/bpf_wire.h"
 
+/* The answers of fixed size; the others look first. */
+_Static_assert(sizeof(struct bpfwire_opened) <= PRIV_BYTES && sizeof(struct bpfwire_adopted) <= PRIV_BYTES &&
+		       sizeof(int) * BPFATTACH_INTERFACES_MAX <= PRIV_BYTES,
+	       "fit into one message");
+
 static int on_open(struct priv_request *q, void *arg)
 {
 	struct bpfserve *s = arg;
@@ -61,11 +66,17 @@ static const struct bpfobj_map_info *map_of(const struct bpfserve *s, const stru
 	return info->key_size && q->in_len == sizeof(*m) + m->n * bytes ? info : NULL;
 }
 
-/* Those that are mapped are written there; the ring by the programs alone. */
-static bool is_for_writing(uint32_t map)
-{
-	return map != BPFOBJ_CONFIG && map != BPFOBJ_EVENTS;
-}
+/*
+ * What user space decides. The rest is what the programs note, of which some says what else may be done: only a connection
+ * in BPFOBJ_SOCK_REV is ended for the daemon. Nor do the messages have the values that maps with one for each CPU want.
+ * BPFOBJ_CONFIG is mapped into the daemon.
+ */
+static const bool is_for_writing[BPFOBJ_MAPS] = {
+	[BPFOBJ_IPCACHE4] = true,     [BPFOBJ_IPCACHE6] = true,	  [BPFOBJ_CIDR4] = true,  [BPFOBJ_CIDR6] = true,
+	[BPFOBJ_NODES] = true,	      [BPFOBJ_CLASS] = true,	  [BPFOBJ_SHADOW] = true, [BPFOBJ_POLICY_ROW] = true,
+	[BPFOBJ_POLICY_PORT] = true,  [BPFOBJ_FAILSAFE] = true,	  [BPFOBJ_CT4] = true,	  [BPFOBJ_CT6] = true,
+	[BPFOBJ_POLICY_RANGE] = true, [BPFOBJ_SVC] = true,	  [BPFOBJ_DNS] = true,	  [BPFOBJ_SVC_SLOT] = true,
+};
 
 static int on_get(struct priv_request *q, void *arg)
 {
@@ -92,7 +103,7 @@ static int on_put(struct priv_request *q, void *arg)
 	size_t done = 0;
 	int r;
 
-	if (!info || !is_for_writing(m->map))
+	if (!info || !is_for_writing[m->map])
 		return -EINVAL;
 	r = bpfcall_put(s->obj, (enum bpfobj_map)m->map, m + 1, (const char *)(m + 1) + (size_t)m->n * info->key_size, m->n,
 			m->is_new, &done);
@@ -107,7 +118,7 @@ static int on_del(struct priv_request *q, void *arg)
 	size_t done = 0;
 	int r;
 
-	if (!map_of(s, q, false) || !is_for_writing(m->map))
+	if (!map_of(s, q, false) || !is_for_writing[m->map])
 		return -EINVAL;
 	r = bpfcall_del(s->obj, (enum bpfobj_map)m->map, m + 1, m->n, &done);
 	q->value = (uint32_t)done;

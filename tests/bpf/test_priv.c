@@ -141,10 +141,24 @@ static void mapped(const struct bpfobj *o)
 	CHECK(have.state & MESH_STATE_ACTIVE);
 	bpfconfig_commit(c, 0, 0);
 	bpfconfig_free(c);
-	CHECK_EQ(bpfmap_put(o, BPFOBJ_CONFIG, &zero, &have), -EINVAL);
 	CHECK(bpfobj_map_fd(o, BPFOBJ_IPCACHE4) < 0);
 	CHECK_EQ(syscall(SYS_bpf, 1, NULL, 0), -1);
 	CHECK_EQ(errno, EPERM);
+}
+
+/* What the programs note is theirs: user space reads it, and neither makes nor removes any of it. */
+static void kept_by_programs(const struct bpfobj *o)
+{
+	static const enum bpfobj_map maps[] = {BPFOBJ_CONFIG,	BPFOBJ_FRAGS,	    BPFOBJ_COUNTERS, BPFOBJ_EVENT_RATE, BPFOBJ_SOCK_REV,
+					       BPFOBJ_AFFINITY, BPFOBJ_FAILSAFE_HITS, BPFOBJ_SHADOW_FLOWS};
+	const unsigned char key[64] = {0}, value[sizeof(struct mesh_config)] = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
+		CHECK(bpfmap_value_size(o, maps[i]) <= sizeof(value));
+		CHECK_EQ(bpfmap_put(o, maps[i], key, value), -EINVAL);
+		CHECK_EQ(bpfmap_add(o, maps[i], key, value), -EINVAL);
+		CHECK_EQ(bpfmap_del(o, maps[i], key), -EINVAL);
+	}
 }
 
 static void attaching(struct bpfobj *o, const char *cgroup)
@@ -213,6 +227,9 @@ static void links(void)
 	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_ADD, .route = route_to("10.7.0.0/16", own)}), 0);
 	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_ADD, .route = route_to("10.7.0.0/16", own)}), -EEXIST);
 	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_ADD, .route = route_to("0.0.0.0/0", own)}), -EPERM);
+	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_ADD, .route = route_to("128.0.0.0/1", own)}), -EPERM); /* half of one */
+	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_REPLACE, .route = route_to("::/7", own)}), -EPERM);
+	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_ADD, .route = route_to("127.8.0.0/16", own)}), -EPERM);
 	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_DEL, .route = route_to("10.9.0.0/16", 0)}), -ESRCH); /* another's */
 	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_ROUTE_DEL, .route = route_to("10.7.0.0/16", own)}), 0);
 	CHECK_EQ(change((struct nl_change){.kind = NL_CHANGE_LINK_DEL, .ifindex = own}), 0);
@@ -227,7 +244,7 @@ static void links(void)
 }
 
 /* A connection that is nobody's business is not ended; low ports can be had. */
-static void sockets(void)
+static void sockets(const struct bpfobj *o)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
@@ -236,6 +253,9 @@ static void sockets(void)
 	socklen_t len = sizeof(own);
 	uint64_t cookie = 0;
 	socklen_t cookie_len = sizeof(cookie);
+	struct mesh_sock_rev_key noted = {.proto = IPPROTO_TCP, .port = sa.sin_port};
+	const struct mesh_sock_rev rev = {.service_id = 7};
+	struct ip peer = ip_from_bytes(AF_INET, &sa.sin_addr);
 
 	CHECK_EQ(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), -1);
 	CHECK_EQ(priv_bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
@@ -247,6 +267,10 @@ static void sockets(void)
 	c.sock.id = (struct inet_diag_sockid){.idiag_sport = own.sin_port, .idiag_dport = sa.sin_port,
 					      .idiag_src = {own.sin_addr.s_addr}, .idiag_dst = {sa.sin_addr.s_addr},
 					      .idiag_cookie = {(uint32_t)cookie, (uint32_t)(cookie >> 32)}};
+	CHECK_EQ(change(c), -EPERM);
+	noted.cookie = cookie; /* nor if it is told that the programs had sent it somewhere */
+	ip_mapped(&peer, noted.addr);
+	CHECK_EQ(bpfmap_put(o, BPFOBJ_SOCK_REV, &noted, &rev), -EINVAL);
 	CHECK_EQ(change(c), -EPERM);
 	CHECK_EQ(send(client, "x", 1, MSG_NOSIGNAL), 1);
 	CHECK_EQ(priv_set_mark(client, MESH_DNS_MARK), 0);
@@ -325,9 +349,10 @@ static int without_rights(struct conf *conf, const char *group, unsigned count)
 	o = open_obj(conf);
 	maps(o);
 	mapped(o);
+	kept_by_programs(o);
 	attaching(o, group);
 	links();
-	sockets();
+	sockets(o);
 	hostile(o, count);
 	CHECK_EQ(bpfobj_unpin(o), 0);
 	bpfobj_free(o);
