@@ -138,19 +138,35 @@ static _Noreturn void serve(int fd, const struct priv_table *tables, size_t n, c
 	_exit(0);
 }
 
+/*
+ * One datagram of the longest kind fits, with what the kernel adds, also where net.core.wmem_default is small. A host
+ * whose net.core.wmem_max is small, too, needs the right that we still have.
+ */
+static int open_channel(int ret_ends[2])
+{
+	const int size = 2 * PRIV_BYTES;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_ends) < 0)
+		return -errno;
+	for (unsigned i = 0; i < 2; i++)
+		if (setsockopt(ret_ends[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+			(void)setsockopt(ret_ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* cut to what is allowed */
+	return 0;
+}
+
 int priv_start(const struct priv_table *tables, size_t n, char **argv, const char *title)
 {
-	int ends[2];
+	int ends[2], r;
 	pid_t pid;
 
 	if (channel >= 0)
 		return -EALREADY;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return -errno;
+	r = open_channel(ends);
+	if (r < 0)
+		return r;
 	pid = fork();
 	if (pid < 0) {
-		int r = -errno;
-
+		r = -errno;
 		close_fd(ends[0]);
 		close_fd(ends[1]);
 		return r;

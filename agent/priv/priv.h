@@ -85,8 +85,8 @@ struct priv_request {
 	const void *in;
 	size_t in_len;
 	int fd; /* -1 = none; closed after the call */
-	void *out;
-	size_t out_len; /* PRIV_BYTES at most; 0 at first */
+	void *out;	/* room for PRIV_BYTES, which a function sees to itself */
+	size_t out_len; /* 0 at first */
 	uint32_t value;
 	int fds[PRIV_FDS]; /* lent; -1 = none */
 	struct err err;

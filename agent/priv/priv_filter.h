@@ -13,5 +13,8 @@
  */
 int priv_filter_unprivileged(struct err *reterr);
 
-/* The process with the rights: nothing but what bpf/ and netlink/ need, no program to start, nobody to connect to. */
+/*
+ * The process with the rights: nothing but what bpf/ and netlink/ need, no program to start, nobody to connect to. Anything
+ * else is answered as by a kernel that does not know it, so that a newer C library takes the older call instead.
+ */
 int priv_filter_privileged(struct err *reterr);

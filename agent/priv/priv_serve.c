@@ -22,7 +22,6 @@ int priv_handle(const struct priv_table *tables, size_t n, uint32_t code, struct
 	CLEANUP(close_fd) int fd = q->fd;
 	void *arg;
 	const struct priv_op *op = find_op(tables, n, code, &arg);
-	int r;
 
 	if (!op)
 		return err_set(&q->err, EOPNOTSUPP, "no such call: %u", code);
@@ -30,19 +29,15 @@ int priv_handle(const struct priv_table *tables, size_t n, uint32_t code, struct
 		return err_set(&q->err, EBADMSG, "call %u with %zu bytes, not %zu", code, q->in_len, op->size);
 	if (op->has_fd != (fd >= 0))
 		return err_set(&q->err, EBADMSG, "call %u %s a descriptor", code, op->has_fd ? "needs" : "takes no");
-	r = op->fn(q, arg);
-	if (q->out_len > PRIV_BYTES) /* cannot be: no function writes beyond its room */
-		return -EPROTO;
-	return r;
+	return op->fn(q, arg);
 }
 
-static void answer(int fd, const struct priv_request *q, int result)
+static int answer(int fd, const struct priv_request *q, int result)
 {
 	const struct priv_reply head = {.result = result, .value = q->value, .err = q->err};
 	const struct iovec body = {.iov_base = q->out, .iov_len = q->out_len};
 
-	/* a failure means that the other end is closed, which the next read says, too */
-	(void)priv_send(fd, &head, sizeof(head), &body, 1, q->fds);
+	return priv_send(fd, &head, sizeof(head), &body, 1, q->fds);
 }
 
 void priv_serve(int fd, const struct priv_table *tables, size_t n)
@@ -60,6 +55,7 @@ void priv_serve(int fd, const struct priv_table *tables, size_t n)
 		q.fd = fds[0];
 		close_fd(fds[1]); /* no call takes two */
 		r = r < 0 ? err_set(&q.err, EBADMSG, "a cut message") : priv_handle(tables, n, head.code, &q);
-		answer(fd, &q, r);
+		if (answer(fd, &q, r) < 0) /* closed, or out of memory: the other one would wait for ever */
+			return;
 	}
 }

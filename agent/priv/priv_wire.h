@@ -23,5 +23,5 @@ struct priv_reply {
 int priv_send(int fd, const void *head, size_t head_len, const struct iovec *body, size_t n, const int fds[PRIV_FDS]);
 int priv_recv(int fd, void *ret_head, size_t head_len, void *ret_body, size_t max, int ret_fds[PRIV_FDS]);
 
-/* Answers questions on `fd` until the other end is closed. */
+/* Answers questions on `fd` until the other end is closed or an answer cannot be sent. */
 void priv_serve(int fd, const struct priv_table *tables, size_t n);
