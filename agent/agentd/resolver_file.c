@@ -19,12 +19,14 @@ static const char SELINUX[] = "security.selinux";
 
 struct files {
 	char conf[PATH_LEN], backup[PATH_LEN];
+	char unfinished[PATH_LEN]; /* of file_write_atomic() */
 };
 
 static void name_files(const char *root, struct files *ret)
 {
 	(void)snprintf(ret->conf, sizeof(ret->conf), "%s" RESOLVER_CONF, root);	     /* a cut name is no file */
 	(void)snprintf(ret->backup, sizeof(ret->backup), "%s" RESOLVER_BACKUP, root); /* likewise */
+	(void)snprintf(ret->unfinished, sizeof(ret->unfinished), "%s" RESOLVER_CONF ".new", root); /* likewise */
 }
 
 /* A plain file and its text, which is empty if the file is. 0, -ENOENT, -EINVAL if it is none, errno of reading. */
@@ -168,6 +170,16 @@ static int strip(const struct files *f, const struct buf *now, mode_t mode)
 	return r < 0 ? r : put(f->conf, f->conf, &rest, mode);
 }
 
+/* A run that ended while it wrote. */
+static void remove_unfinished(const struct files *f)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	struct stat st;
+
+	if (read_plain(f->unfinished, &text, &st) == 0 && is_ours(&text))
+		(void)unlink(f->unfinished); /* nobody reads it */
+}
+
 int resolver_file_give_back(const char *root, struct err *reterr)
 {
 	CLEANUP(buf_done) struct buf now = {0};
@@ -176,6 +188,7 @@ int resolver_file_give_back(const char *root, struct err *reterr)
 	int r;
 
 	name_files(root, &f);
+	remove_unfinished(&f);
 	r = read_plain(f.conf, &now, &st);
 	if (r < 0 || !is_ours(&now)) {
 		if (r != -ENOENT || access(f.backup, F_OK) < 0) { /* theirs is newer */

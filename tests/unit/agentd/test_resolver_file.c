@@ -141,6 +141,26 @@ Test(resolver_file, without_the_file_of_before)
 	expect(conf, "nameserver 10.0.0.1\n");
 }
 
+/* Ended while it wrote: ours goes, and only ours. */
+Test(resolver_file, a_write_that_was_cut_short)
+{
+	char unfinished[80];
+
+	(void)snprintf(unfinished, sizeof(unfinished), "%s.new", conf);
+	write_conf("nameserver 10.0.0.1\n");
+	take(1);
+	cr_assert_eq(rename(conf, unfinished), 0);
+	cr_assert_eq(link(backup, conf), 0);
+	give_back(0);
+	expect(conf, "nameserver 10.0.0.1\n");
+	cr_expect_eq(access(unfinished, F_OK), -1);
+	cr_expect_eq(access(backup, F_OK), -1);
+	cr_assert_eq(file_replace(unfinished, "nameserver 10.0.0.2\n", 20, 0644), 0);
+	give_back(0);
+	expect(unfinished, "nameserver 10.0.0.2\n");
+	cr_assert_eq(unlink(unfinished), 0);
+}
+
 Test(resolver_file, a_link_is_left_alone)
 {
 	cr_assert_eq(symlink("/run/elsewhere", conf), 0);
