@@ -301,13 +301,20 @@ static bool is_dead(enum join_exit code)
 	return code == JOIN_USED || code == JOIN_EXPIRED;
 }
 
-/* Before the daemon starts: its first policy is the change that has to be confirmed. */
+/* The daemon's first policy is the change that has to be confirmed. Off without --confirm. */
+static int make_guard(const struct options *o, struct guard *ret, struct err *reterr)
+{
+	int r = o->confirm_us ? guard_arm_open(ret, o->confirm_us) : 0;
+
+	return r < 0 ? err_set(reterr, -r, "%s", err_name(r)) : 0;
+}
+
 static int arm_guard(const struct options *o, const char *dir, struct err *reterr)
 {
 	CLEANUP(guard_done) struct guard guard = {0};
-	int r = guard_arm_open(&guard, o->confirm_us);
+	int r = make_guard(o, &guard, reterr);
 
-	return r < 0 ? err_set(reterr, -r, "%s", err_name(r)) : guard_file_save(dir, &guard, reterr);
+	return r < 0 ? r : guard_file_save(dir, &guard, reterr);
 }
 
 /*
@@ -318,14 +325,16 @@ static int resume(const struct options *o, const struct join_token *t, const cha
 		  const char *text)
 {
 	struct err err = {0};
-	enum join_exit resumed = join_resume(dir, o->is_dry_run, &err);
+	enum join_exit resumed;
 
+	/* before the state is complete: a run that ends in between leaves what this one has found */
+	if (!o->is_dry_run && progress != JOIN_COMPLETE && o->confirm_us && arm_guard(o, dir, &err) < 0)
+		return print_end(o, t, NULL, err.text, JOIN_LOCAL);
+	resumed = join_resume(dir, o->is_dry_run, &err);
 	if (resumed == JOIN_USED)
 		return print_end(o, t, NULL, text, code);
 	if (resumed != JOIN_OK)
 		return print_end(o, t, NULL, err.text, resumed);
-	if (!o->is_dry_run && progress != JOIN_COMPLETE && o->confirm_us && arm_guard(o, dir, &err) < 0)
-		return print_end(o, t, NULL, err.text, JOIN_LOCAL);
 	if (!o->is_dry_run)
 		return start_service(o, t, NULL);
 	return print_end(o, t, NULL,
@@ -355,6 +364,7 @@ static int run(const struct options *o, const struct join_token *t, const struct
 	const char *dir = o->state_dir ? o->state_dir : conf->state_dir;
 	CLEANUP(join_session_done) struct join_session session = {0};
 	CLEANUP(json_decref) json_t *rows = NULL;
+	CLEANUP(guard_done) struct guard guard = {0};
 	enum preflight_state worst;
 	struct err err = {0};
 	struct preflight preflight = {.token = t, .conf = conf, .address = o->address.family ? &o->address : NULL};
@@ -384,11 +394,11 @@ static int run(const struct options *o, const struct join_token *t, const struct
 		return print_end(o, t, rows, "this machine is not ready; nothing was changed and the token is still good", JOIN_PREFLIGHT);
 	if (o->is_dry_run)
 		return print_end(o, t, rows, "This machine could join (dry run); nothing was changed and the token is still good.", JOIN_OK);
-	code = join_finish(&session, t, dir, &err);
+	if (make_guard(o, &guard, &err) < 0)
+		return print_end(o, t, rows, err.text, JOIN_LOCAL);
+	code = join_finish(&session, t, dir, &guard, &err);
 	if (progress != JOIN_NONE && is_dead(code)) /* servers remember tokens for some seconds */
 		return resume(o, t, dir, progress, code, err.text);
-	if (code == JOIN_OK && o->confirm_us && arm_guard(o, dir, &err) < 0)
-		code = JOIN_LOCAL;
 	return code == JOIN_OK ? start_service(o, t, rows) : print_end(o, t, rows, err.text, code);
 }
 

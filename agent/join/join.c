@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "crypto/secret.h"
+#include "join/guard_file.h"
 #include "join/label_check.h"
 #include "join/names.h"
 #include "join/state_file.h"
@@ -265,7 +266,8 @@ static int make_state(const struct join_session *s, const struct join_token *t, 
 		       0;
 }
 
-enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, struct err *reterr)
+enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, const struct guard *guard,
+			   struct err *reterr)
 {
 	CLEANUP(join_state_done) struct join_state state = {0}, old = {0};
 	CLEANUP(secret_free) char *token = NULL;
@@ -282,6 +284,8 @@ enum join_exit join_finish(struct join_session *s, const struct join_token *t, c
 	r = join_state_finish_removal(dir, reterr); /* or a daemon that starts just now would take it for the old one */
 	if (r == 0)
 		r = join_state_save_token(dir, token, reterr);
+	if (r == 0 && (guard->state != GUARD_OFF || !is_again))
+		r = guard_file_save(dir, guard, reterr);
 	if (r == 0)
 		r = join_state_save(dir, &state, reterr);
 	if (r == 0)

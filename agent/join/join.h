@@ -8,6 +8,7 @@
 #include "join/join_state.h"
 #include "join/join_token.h"
 #include "kube/kube_client.h"
+#include "policy/guard.h"
 
 /* Exit codes of mesh-join; the man page lists them. */
 enum join_exit {
@@ -63,11 +64,12 @@ enum join_progress {
 enum join_exit join_check_state(const char *dir, const struct join_token *t, enum join_progress *ret, struct err *reterr);
 
 /*
- * Mints the host's own token, stores it and then the state, then kills the join token. A run may stop
- * after each of these: the next one with the same token goes on, with join_resume() if the token is dead. Of several
+ * Mints the host's own token, stores it, then the guard, then the state, then kills the join token. A guard that is off
+ * leaves that of a member alone, and removes what an earlier run, of a host that was none, has left. A run may stop after each of these: the next one with the same token goes on, with join_resume() if the token is dead. Of several
  * machines with one token, however close, one joins: the one that kills it. JOIN_USED, and nothing stays, on the others.
  */
-enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, struct err *reterr);
+enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, const struct guard *guard,
+			   struct err *reterr);
 
 /*
  * For a token that is dead: asks with the stored credential, and marks the state as complete if the server

@@ -9,9 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "crypto/secret.h"
+#include "join/guard_file.h"
 #include "join/join.h"
 #include "join/manifests.h"
 
@@ -31,6 +33,7 @@ time_t time(time_t *ret)
 
 static char dir[] = "/tmp/mesh-join-XXXXXX";
 static struct enrol_result enrolled;
+static struct guard guard; /* what mesh-join --confirm asks for */
 
 static void setup(void)
 {
@@ -63,7 +66,7 @@ static enum join_exit run(struct err *err)
 		code = join_connect(&enrolled.token, &s, err);
 	if (code == JOIN_USED && progress != JOIN_NONE)
 		return join_resume(dir, false, err);
-	return code == JOIN_OK ? join_finish(&s, &enrolled.token, dir, err) : code;
+	return code == JOIN_OK ? join_finish(&s, &enrolled.token, dir, &guard, err) : code;
 }
 
 static void expect_run(enum join_exit want_code)
@@ -124,7 +127,7 @@ Test(join, cilium_may_be_elsewhere)
 	cr_assert_eq(join_connect(&enrolled.token, &s, &err), JOIN_OK, "%s", err.text);
 	cr_assert(s.cilium_config);
 	cr_expect_str_eq(text_at(s.cilium_config, "metadata", "namespace", NULL), "cilium");
-	cr_assert_eq(join_finish(&s, &enrolled.token, dir, &err), JOIN_OK, "%s", err.text);
+	cr_assert_eq(join_finish(&s, &enrolled.token, dir, &guard, &err), JOIN_OK, "%s", err.text);
 	cr_assert_eq(join_state_load(dir, &state, &err), 0, "%s", err.text);
 	cr_expect_str_eq(state.cilium_namespace, "cilium");
 }
@@ -166,6 +169,40 @@ Test(join, it_ends_between_credential_and_state)
 	expect_daemon_can_start();
 	expect_run(JOIN_OK);
 	expect_complete(true);
+}
+
+static void expect_guard(enum guard_state want)
+{
+	CLEANUP(guard_done) struct guard g = {0};
+	struct err err = {0};
+
+	cr_expect_eq(guard_file_load(dir, clock_boot_us(), &g, &err), 0, "%s", err.text);
+	cr_expect_eq(g.state, want, "%s", guard_state_str(g.state));
+}
+
+/* A machine that loses power there does not boot as a member whose first policy nobody has to confirm. */
+Test(join, the_guard_is_there_before_the_state)
+{
+	const struct enrolment again = {0};
+	struct err err = {0};
+
+	cr_assert_eq(guard_arm_open(&guard, 60 * USEC_PER_SEC), 0);
+	obstruct("joined.json.new", true);
+	expect_run(JOIN_LOCAL);
+	expect_guard(GUARD_ARMED);
+	obstruct("joined.json.new", false);
+	guard_done(&guard);
+	expect_run(JOIN_OK); /* the last command decides */
+	expect_guard(GUARD_OFF);
+
+	/* that which a member has armed stays, when it joins anew */
+	cr_assert_eq(guard_arm(&guard, 60 * USEC_PER_SEC, 7, json_array(), &err), 0);
+	cr_assert_eq(guard_file_save(dir, &guard, &err), 0, "%s", err.text);
+	guard_done(&guard);
+	enrol_result_done(&enrolled);
+	cr_assert_eq(cluster_enrol("ahch-to", &again, &enrolled, &err), 0, "%s", err.text);
+	expect_run(JOIN_OK);
+	expect_guard(GUARD_ARMED);
 }
 
 Test(join, the_secret_cannot_be_deleted)
