@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/macro.h"
 #include "dns/dns_answer.h"
+#include "join/join_state.h"
 #include "policy/policy_dns.h"
 #include "recon/ct_walk.h"
 
@@ -385,7 +386,7 @@ int fqdn_new(const struct fqdn_setup *setup, struct fqdn **ret)
 	f->s.n_upstreams = MIN(setup->n_upstreams, (size_t)UPSTREAMS_MAX);
 	for (size_t i = 0; i < f->s.n_upstreams; i++)
 		f->upstreams[i] = setup->upstreams[i];
-	f->path = str_printf("%s/learned-names", setup->state_dir);
+	f->path = str_printf("%s/" JOIN_STATE_LEARNED, setup->state_dir);
 	if (!f->path)
 		return -ENOMEM;
 	r = make_learned(f, &f->learned);

@@ -69,20 +69,39 @@ static int sync_parent(const char *path)
 	return 0;
 }
 
-static int replace(const char *path, const void *data, size_t len, mode_t mode, bool is_synced)
+static int name_unfinished(const char *path, char ret[PATH_MAX])
+{
+	return (size_t)snprintf(ret, PATH_MAX, "%s.new", path) < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/* How a file is to be; an owner of -1 is that of the process. */
+struct looks {
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+};
+
+static int give_looks(int fd, const struct looks *l)
+{
+	if (l->uid != (uid_t)-1 && fchown(fd, l->uid, l->gid) < 0)
+		return -errno;
+	return fchmod(fd, l->mode) < 0 ? -errno : 0;
+}
+
+static int replace(const char *path, const void *data, size_t len, const struct looks *looks, bool is_synced)
 {
 	char tmp[PATH_MAX];
-	int r;
+	int r = name_unfinished(path, tmp);
 
-	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.new", path) >= sizeof(tmp))
-		return -ENAMETOOLONG;
+	if (r < 0)
+		return r;
 	(void)unlink(tmp); /* a leftover of an interrupted write; the open below reports other errors */
-	CLEANUP(close_fd) int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	CLEANUP(close_fd) int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, looks->mode);
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, data, len);
-	if (r == 0 && fchmod(fd, mode) < 0)
-		r = -errno;
+	if (r == 0)
+		r = give_looks(fd, looks);
 	if (r == 0 && is_synced && fsync(fd) < 0)
 		r = -errno;
 	if (r == 0 && rename(tmp, path) < 0)
@@ -96,12 +115,29 @@ static int replace(const char *path, const void *data, size_t len, mode_t mode, 
 
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode)
 {
-	return replace(path, data, len, mode, true);
+	return file_write_atomic_for(path, data, len, mode, (uid_t)-1, (gid_t)-1);
+}
+
+int file_write_atomic_for(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid)
+{
+	return replace(path, data, len, &(struct looks){.mode = mode, .uid = uid, .gid = gid}, true);
 }
 
 int file_replace(const char *path, const void *data, size_t len, mode_t mode)
 {
-	return replace(path, data, len, mode, false);
+	return replace(path, data, len, &(struct looks){.mode = mode, .uid = (uid_t)-1}, false);
+}
+
+int file_remove(const char *path)
+{
+	char tmp[PATH_MAX];
+	int r = name_unfinished(path, tmp);
+
+	if (r == 0 && unlink(path) < 0 && errno != ENOENT)
+		r = -errno;
+	if (r == 0 && unlink(tmp) < 0 && errno != ENOENT)
+		r = -errno;
+	return r;
 }
 
 int file_mkdirs(const char *path, mode_t mode)

@@ -18,11 +18,17 @@ int file_read(const char *path, size_t max, struct buf *ret);
  */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode);
 
+/* The same with another owner, from the start: what has the name belongs to it. For root. */
+int file_write_atomic_for(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid);
+
 /*
  * The same without waiting for the disk: whoever reads finds the old or the new content, but after
  * power loss it may be cut. For what can be checked, and done without.
  */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode);
+
+/* Removes `path`, and what a write of it that was cut short may have left. 0 also if there is none; errno of unlink(2). */
+int file_remove(const char *path);
 
 /* Creates a directory and its parents. An existing one is fine and keeps its mode. */
 int file_mkdirs(const char *path, mode_t mode);

@@ -18,6 +18,9 @@
 /* What was in force, for the next boot; the daemon writes it. */
 #define JOIN_STATE_IN_FORCE "in-force"
 
+/* Addresses of the names that programs have asked for; the daemon writes it. */
+#define JOIN_STATE_LEARNED "learned-names"
+
 /* This machine is a copy of another one that is the member: until it joins, whatever becomes of that one. */
 #define JOIN_STATE_COPY "copy.json"
 

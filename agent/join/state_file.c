@@ -22,10 +22,13 @@ int state_file_write(const char *dir, const char *name, const void *data, size_t
 {
 	CLEANUP(free) char *path = path_of(dir, name);
 	struct stat st;
-	int r = path ? file_write_atomic(path, data, len, 0600) : -ENOMEM;
+	int r = path ? 0 : -ENOMEM;
 
-	if (r == 0 && geteuid() == 0 && (stat(dir, &st) < 0 || lchown(path, st.st_uid, st.st_gid) < 0))
+	if (r == 0 && stat(dir, &st) < 0)
 		r = -errno;
+	if (r == 0)
+		r = geteuid() == 0 ? file_write_atomic_for(path, data, len, 0600, st.st_uid, st.st_gid) :
+				     file_write_atomic(path, data, len, 0600);
 	return r < 0 ? err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r)) : 0;
 }
 
@@ -62,10 +65,7 @@ int state_file_load(const char *dir, const char *name, json_t **ret, struct err 
 int state_file_remove(const char *dir, const char *name, struct err *reterr)
 {
 	CLEANUP(free) char *path = path_of(dir, name);
+	int r = path ? file_remove(path) : -ENOMEM;
 
-	if (!path)
-		return err_set(reterr, ENOMEM, "out of memory");
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_set(reterr, errno, "%s: %s", path, err_name(errno));
-	return 0;
+	return r < 0 ? err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r)) : 0;
 }

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../crypto/certs.h"
 #include "base/file.h"
 #include "crypto/secret.h"
 #include "join/join_state.h"
+#include "join/state_file.h"
 #include "json/json.h"
 
 static char dir[] = "/tmp/mesh-state-XXXXXX";
@@ -136,10 +143,67 @@ Test(join_state, removal_that_is_cut_short)
 	cr_expect_not(is_there("token"));
 	cr_expect_eq(rmdir(state_dir), 0, "nothing is left");
 
+	/* what a write that was cut short has left, and what was learned while a member, too */
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	cr_assert_eq(state_file_write(state_dir, "token.new", "a.b.", 4, &err), 0);
+	cr_assert_eq(state_file_write(state_dir, JOIN_STATE_LEARNED, "x", 1, &err), 0);
+	cr_expect_eq(join_state_remove(state_dir, &err), 0, "%s", err.text);
+	cr_expect_eq(rmdir(state_dir), 0, "nothing is left");
+
 	/* a token that is there alone is of a mesh-join that is under way */
 	cr_assert_eq(join_state_save_token(state_dir, "a.b.c", NULL), 0);
 	cr_expect_eq(join_state_finish_removal(state_dir, &err), 0);
 	cr_expect(is_there("token"));
+}
+
+/* Writes the state, and ends where the first file changes hands. */
+static void write_without_chown(void)
+{
+	const struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchown, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchownat, 1, 0),
+#ifdef SYS_lchown
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_lchown, 0, 1),
+#else
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchown, 0, 1),
+#endif
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {.len = sizeof(f) / sizeof(*f), .filter = (struct sock_filter *)(uintptr_t)f};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
+		_exit(1);
+	_exit(join_state_save_token(state_dir, "new.n.n", NULL) == 0 ? 0 : 2);
+}
+
+/* mesh-join is run by root: a daemon that starts in the middle, or after a crash there, can read what it finds. */
+Test(join_state, belongs_to_the_owner_of_the_directory)
+{
+	enum { OWNER = 31415 };
+	struct stat st;
+	char path[128];
+	int status = -1;
+	pid_t pid;
+
+	(void)snprintf(path, sizeof(path), "%s/token", state_dir);
+	cr_assert_eq(join_state_save_token(state_dir, "old.o.o", NULL), 0);
+	if (geteuid() != 0)
+		cr_skip_test("only root gives files away");
+	cr_assert_eq(chown(state_dir, OWNER, OWNER), 0);
+	cr_assert_eq(join_state_save_token(state_dir, "old.o.o", NULL), 0);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_uid, OWNER);
+	cr_expect_eq(st.st_gid, OWNER);
+	cr_expect_eq(st.st_mode & 07777, 0600);
+	pid = fork();
+	if (pid == 0)
+		write_without_chown();
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect(WIFSIGNALED(status), "%x", status);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_uid, OWNER);
 }
 
 Test(join_state, damage_is_noticed)
