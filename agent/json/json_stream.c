@@ -48,6 +48,7 @@ struct json_stream {
 	size_t path_len;
 	size_t object_bytes; /* fed since an object was last complete */
 	bool is_over;	     /* a list is one value, and it was there */
+	bool has_type;	     /* of the event of a watch */
 	bool is_pending;     /* a watch's object is complete, its event is not */
 };
 
@@ -87,11 +88,15 @@ static int object_begin(struct json_stream *s)
 
 static int hand_over(struct json_stream *s)
 {
-	int r = s->ops->on_object(s->root, s->arg);
+	int r;
+
+	if (s->envelope == JSON_WATCH && !s->is_pending)
+		return fail(s, -EBADMSG); /* an event of nothing: its type would be taken for that of the next */
+	r = s->ops->on_object(s->root, s->arg);
 
 	json_decref(s->root);
 	s->root = NULL;
-	s->is_pending = false;
+	s->has_type = s->is_pending = false;
 	s->object_bytes = 0;
 	return r < 0 ? fail(s, r) : 1;
 }
@@ -183,6 +188,15 @@ static int pick(struct json_stream *s, int node, bool is_any, enum json_what wha
 	return r < 0 ? fail(s, r) : 1;
 }
 
+/* One for each event; what is picked depends on it, so it comes first then. */
+static int type_begin(struct json_stream *s)
+{
+	if (s->has_type || (s->is_pending && s->paths))
+		return fail(s, -EBADMSG);
+	s->has_type = true;
+	return 1;
+}
+
 static int scalar(struct json_stream *s, const char *text, size_t len, bool is_string, json_t *doc)
 {
 	struct level *l = top(s);
@@ -198,6 +212,8 @@ static int scalar(struct json_stream *s, const char *text, size_t len, bool is_s
 			return fail(s, -EBADMSG);
 		if (l->is_array)
 			return 1;
+		if (s->envelope == JSON_WATCH && strcmp(s->path, "type") == 0 && !type_begin(s))
+			return 0;
 		r = s->ops->on_envelope(s->path, text, len, s->arg);
 		return r < 0 ? fail(s, r) : 1;
 	}
@@ -238,6 +254,8 @@ static int on_number(void *arg, const char *text, size_t len)
 			doc = json_integer(i);
 		else
 			doc = json_real(strtod(copy, NULL));
+		if (!doc)
+			return fail(s, -EBADMSG); /* larger than any number; or no memory */
 	}
 	return scalar(s, text, len, false, doc);
 }
@@ -299,7 +317,7 @@ static int container_end(struct json_stream *s)
 		s->path_len = l.path_len;
 		s->path[s->path_len] = '\0';
 		s->is_over = s->depth == 0 && s->envelope == JSON_LIST;
-		return s->depth == 0 && s->is_pending ? hand_over(s) : 1;
+		return s->depth == 0 && s->envelope == JSON_WATCH ? hand_over(s) : 1;
 	}
 	if (s->place == PLACE_PICK && !pick(s, l.node, false, JSON_END, false, NULL, 0))
 		return 0;

@@ -64,7 +64,7 @@ struct json_stream_ops {
 };
 
 enum json_envelope {
-	JSON_WATCH, /* {"type": T, "object": O} {"type": ... */
+	JSON_WATCH, /* {"type": T, "object": O} {"type": ..., each of both once */
 	JSON_LIST,  /* {"metadata": {...}, "items": [O, O, ...]} */
 };
 

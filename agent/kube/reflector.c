@@ -590,6 +590,7 @@ static int start(struct reflector *r)
 	r->started_us = clock_boot_us();
 	r->opened_us = 0;
 	r->event_error[0] = '\0';
+	r->event = EVENT_NONE; /* of one that was cut */
 	return kube_start(r->client, &req, &r->op);
 }
 
