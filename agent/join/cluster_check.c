@@ -117,8 +117,9 @@ static int add_fitting(json_t *findings, const json_t *configmap, const struct c
 		r = add(findings, CILIUM_FITS, "enable-cilium-endpoint-slice", c->has_slices ? "true" : "false",
 			c->has_slices ? "a new host is known to others once the operator has put it into a slice" :
 					"a new host is known to others at once");
-	if (r == 0 && c->routing != CILIUM_NATIVE && !c->has_ipv6_underlay)
-		r = add(findings, CILIUM_FITS, "underlay-protocol", "ipv4", "of the tunnel's outer packets: each host needs such an address");
+	if (r == 0 && c->routing != CILIUM_NATIVE)
+		r = add(findings, CILIUM_FITS, "underlay-protocol", c->has_ipv6_underlay ? "ipv6" : "ipv4",
+			"of the tunnel's outer packets: each host needs such an address");
 	if (r == 0 && *management)
 		r = add(findings, CILIUM_FITS, "identity-management-mode", management, "identities of hosts are made by host add, in each mode");
 	if (r == 0 && (str_eq(ipam, "cluster-pool") || str_eq(ipam, "multi-pool")))

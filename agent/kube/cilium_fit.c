@@ -34,7 +34,6 @@ static const struct cilium_finding plain[] = {
 	{CILIUM_DEGRADED, "enable-k8s-cluster-network-policy", "true",
 	 "ClusterNetworkPolicies are not enforced on external hosts", true},
 	{CILIUM_DEGRADED, "enable-ztunnel", "true", "pods of namespaces that use ztunnel cannot be reached from external hosts"},
-	{CILIUM_DEGRADED, "underlay-protocol", "ipv6", "a tunnel over IPv6 is not what releases are tested with"},
 	{CILIUM_DEGRADED, "ipam", "eni", NO_INSTANCE},
 	{CILIUM_DEGRADED, "ipam", "azure", NO_INSTANCE},
 	{CILIUM_DEGRADED, "ipam", "alibabacloud", NO_INSTANCE},

@@ -80,7 +80,7 @@ Test(cluster_check, configuration)
 		 CILIUM_DEGRADED},
 		{"{\"enable-cilium-network-policy\":\"false\",\"enable-cilium-clusterwide-network-policy\":\"false\"}",
 		 "degraded enable-cilium-network-policy=false; degraded enable-cilium-clusterwide-network-policy=false", CILIUM_DEGRADED},
-		{"{\"underlay-protocol\":\"ipv6\",\"enable-ipv6\":\"true\"}", "degraded underlay-protocol=ipv6", CILIUM_DEGRADED},
+		{"{\"underlay-protocol\":\"ipv6\",\"enable-ipv6\":\"true\"}", "", CILIUM_FITS},
 		{"{\"underlay-protocol\":\"none\"}", "refused cilium-config=", CILIUM_REFUSED},
 		{"{\"identity-allocation-mode\":\"kvstore\"}", "refused identity-allocation-mode=kvstore", CILIUM_REFUSED},
 		{"{\"enable-ipsec\":\"true\",\"mesh-auth-mutual-enabled\":\"true\",\"ces-controller-mode\":\"slim\","
