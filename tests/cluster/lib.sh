@@ -195,5 +195,18 @@ lab_leave() { # [TEXT]
 	trap 'exit 130' INT TERM
 }
 
+# What came of it, for the report: the counts since the last that was told.
+told=0/0/0
+lab_told() { # TEST [WHAT]: what of Cilium was there, if not its nodes
+	local p f s line
+	IFS=/ read -r p f s <<<"$told"
+	told=$passed/$failed/${skipped:=0}
+	[ -n "${MESH_RESULTS:-}" ] || return 0
+	line=$(printf '{"test": "%s", "kubernetes": "%s", "cilium": "%s", "by": "%s", "passed": %d, "failed": %d, "skipped": %d, "kernel": "%s", "time": %d}' \
+		"$1" "$K8S" "$CILIUM" "${2:-nodes}" $((passed - p)) $((failed - f)) $((skipped - s)) \
+		"$(uname -r)" "$(date +%s)")
+	mkdir -p "$MESH_RESULTS" && printf '%s\n' "$line" >>"$MESH_RESULTS/versions.jsonl"
+}
+
 # lab_up NODES: what it says is shown if it fails.
 lab_up() { "$cluster_dir/lab.sh" up "$1" >"$LAB/up.log" 2>&1 || { cat "$LAB/up.log"; return 1; }; }

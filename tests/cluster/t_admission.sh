@@ -36,5 +36,6 @@ suite "two hosts are enrolled" "$here/attack.sh" fixture "$LAB/admin.conf" "$tok
 suite "what a host's credential may write" "$here/attack.sh" "$LAB/admin.conf" "$token" ahch-to crait legacy
 suite "the same by the admission policies alone" "$here/attack.sh" -w "$LAB/admin.conf" "$token" ahch-to crait legacy
 suite "enrolling and joining" "$here/enrol.sh" "$LAB/admin.conf" "$BUILD/meshctl" "$BUILD/mesh-join" "$BUILD/tests/cluster/enrol_daemon"
+lab_told t_admission.sh definitions
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -24,5 +24,6 @@ for t in $TESTS; do
 		failed=$((failed + 1)) && echo "FAIL against kube-apiserver: $t"
 	fi
 done
+lab_told t_client.sh definitions
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

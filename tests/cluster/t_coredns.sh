@@ -170,5 +170,6 @@ if [ "$status" = 0 ]; then pass "$(tail -1 "$LAB/result")"; else fail "the answe
 check "the host has the frontends and backends that Cilium has" soon frontends_are_equal
 echo "# $(wc -l <"$LAB/frontends.ours") frontends"
 service_cases
+lab_told t_coredns.sh
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -84,6 +84,10 @@ silent() { # FROM ADDRESS PORT
 	done
 }
 pings() { at "$1" ping -c 1 -W 1 "$2"; }
+# As large as the tunnel takes, and no larger: the far end has to have the same idea of it.
+pings_full() { # FROM ADDRESS HEADERS
+	at "$1" ping -c 1 -W 1 -M do -s $(($(at "$1" ip -j link show dev mesh0 | jq '.[0].mtu') - $3)) "$2"
+}
 no_ping() { ! at "$1" ping -c 1 -W 1 "$2"; }
 
 # Hosts
@@ -166,6 +170,8 @@ t_reach() {
 		ok "pod $p to host, IPv4" soon reaches pod:$p $H4 8080 "host1 sees ${pod4[$p]}"
 		ok "pod $p to host, IPv6" soon reaches pod:$p $H6 8080 "host1 sees ${pod6[$p]}"
 		ok "ping of pod $p, IPv6" pings host1 "${pod6[$p]}"
+		ok "large packets to pod $p and back, IPv4" pings_full host1 "${pod4[$p]}" 28
+		ok "large packets to pod $p and back, IPv6" pings_full host1 "${pod6[$p]}" 48
 	done
 	ok "host to node, IPv6" reaches host1 fd00:19::11 8080 "node1 sees $H6"
 	ok "node to host, IPv6" reaches "$last" $H6 8080 "host1 sees $last6"
@@ -357,5 +363,6 @@ else
 	failed=$((failed + 1)); echo "FAIL $mode: the cluster starts"
 fi
 echo "# $mode: $((SECONDS - begin)) s"
+lab_told "t_ipv6.sh${UNDERLAY:+ UNDERLAY=$UNDERLAY}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

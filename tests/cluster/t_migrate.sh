@@ -165,5 +165,6 @@ else
 	fail "the cluster starts"
 fi
 echo "# $variant: $((SECONDS - begin)) s"
+lab_told t_migrate.sh
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

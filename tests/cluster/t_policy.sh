@@ -133,5 +133,6 @@ start=$SECONDS
 status=${PIPESTATUS[0]}
 echo "# policies: $((SECONDS - start)) s"
 if [ "$status" = 0 ]; then pass "$(tail -2 "$LAB/result" | head -1)"; else fail "pod and host differ"; fi
+lab_told t_policy.sh
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

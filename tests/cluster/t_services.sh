@@ -360,5 +360,6 @@ else
 	fail "the cluster starts"
 fi
 echo "# $variant: $((SECONDS - start)) s"
+lab_told t_services.sh
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -95,6 +95,7 @@ for v in $VERSIONS; do
 	fi
 	"$lab" down >/dev/null 2>&1
 	rm -f "$LAB.up"
+	CILIUM=$v lab_told t_versions.sh definitions
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

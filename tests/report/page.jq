@@ -95,6 +95,20 @@ def traffic:
       (map({name: ({"again": "no filter again", "mesh": "mesh-agentd", "cilium": "cilium host firewall"}[.target] // .target), value: .by_clock.ratio,
             label: "\(.by_clock | {value: .ratio, low, high} | interval)"}) | bars(false))) | join("\n") end;
 
+# The last run of each test against each pair of versions, beside what the README says of them.
+def pair: {kubernetes, cilium, by};
+def version: split(".") | map(tonumber);
+def versions:
+  (.results.versions // []) as $runs | .claimed as $claimed |
+  [$claimed[], ($runs[] | pair)] | unique | sort_by([.by, (.cilium | version), (.kubernetes | version)]) | reverse | map(. as $p |
+    ($runs | map(select(pair == $p)) | group_by(.test) | map(max_by(.time))) as $last |
+    [(.kubernetes | text), (.cilium | text), ({"nodes": "its nodes", "definitions": "its resource definitions"}[.by] // .by | text),
+     (if ($last | length) == 0 then "<span class=none>not run here</span>" else
+        $last | map("<span class=one>\(.test | text) " + (if .failed > 0 then "<span class=bad>\(.failed) failed</span>, " else "" end) +
+          "<span class=good>\(.passed) passed</span>\(if .skipped > 0 then ", \(.skipped) skipped" else "" end), \(.time | when)</span>") | join("<br>") end),
+     (if any($claimed[]; . == $p) then "yes" else "<span class=none>no</span>" end)])
+  | if length == 0 then not_run else table(["Kubernetes", "Cilium", "of it there are", "last run of each test", "in the README"]) end;
+
 def budgets:
   .budgets | map([(.what | text), (.budget | text),
     (if has("value") then "<b>\(interval) \(.unit | text)</b>" else "" end),
@@ -119,7 +133,7 @@ def idle:
 
 # Whatever else left lines of JSON: the last ones, as they are.
 def others:
-  .results | to_entries | map(select(.key | IN("sim", "churn", "frames", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy") or startswith("beside_") | not)) |
+  .results | to_entries | map(select(.key | IN("sim", "churn", "frames", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy", "versions") or startswith("beside_") | not)) |
   if length == 0 then "" else map("<h2>\(.key | text)</h2>" + (.value[-40:] as $v | ($v | map(keys_unsorted) | add | unique) as $k |
     $v | map(. as $o | $k | map($o[.] | rounded | text)) | table($k))) | join("\n") end;
 
@@ -137,6 +151,7 @@ svg { width: 100%; max-width: 60em; font-size: 13px } .bar { fill: #4477aa }
 Everything here comes from what the runs in one build directory left behind; what was not run there says so.</p>
 <h2>Budgets</h2>" + budgets +
 "<h2>Tests</h2>" + suites +
+"<h2>Versions of the peers</h2>" + versions +
 "<h2>Faults</h2>" + faults +
 "<h2>Simulated API servers</h2>" + (if (.results.sim // [] | length) == 0 then not_run else
   "<p>\(sum("sim"; "histories") | number) histories, \(sum("sim"; "requests") | number) requests, \(sum("sim"; "faults") | number) faults, \(sum("sim"; "lies") | number) lists that lied, \(sum("sim"; "out_of_memory") | number) times out of memory; \(.results.sim | map(select(.failed)) | length) histories failed.</p>" end) +
