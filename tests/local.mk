@@ -25,6 +25,7 @@ tests_lib_mesh_test_apiserver_SOURCES = \
 	tests/lib/apiserver_discovery.c \
 	tests/lib/apiserver_faults.c tests/lib/apiserver_faults.h \
 	tests/lib/apiserver_gc.c \
+	tests/lib/apiserver_gzip.c tests/lib/apiserver_gzip.h \
 	tests/lib/apiserver_http.c tests/lib/apiserver_server.h \
 	tests/lib/apiserver_keys.c tests/lib/apiserver_keys.h \
 	tests/lib/apiserver_kind.c tests/lib/apiserver_kind.h \

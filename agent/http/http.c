@@ -508,7 +508,7 @@ static void set_options(struct http_op *op, const char *method, const char *url)
 	(void)curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, op->http);
 	(void)curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
 	(void)curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, op->http);
-	(void)curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+	(void)curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, op->req.is_uncompressed ? "identity" : "");
 	(void)curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);

@@ -48,6 +48,11 @@ struct http_request {
 	const void *body;
 	size_t body_len;
 	uint64_t timeout_us; /* whole exchange; 0 = no limit, for streams */
+	/*
+	 * No compression is asked for. libcurl (7.88) ends a gzip body with its first member, with an error, and a watch that
+	 * begins with a list is a member for each flush in Kubernetes 1.37 (WatchListCompression; RFC 1952, 2.2 allows it).
+	 */
+	bool is_uncompressed;
 	size_t body_max;     /* 0 = LIMIT_RESPONSE_BYTES */
 
 	/* The head of the response is there; called once. May be NULL. */

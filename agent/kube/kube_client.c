@@ -305,6 +305,7 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 		.timeout_us = req->timeout_us < 0 ? 0
 			      : req->timeout_us	  ? (uint64_t)req->timeout_us
 						  : UNARY_TIMEOUT_S * USEC_PER_SEC,
+		.is_uncompressed = req->is_watch,
 		.on_head = on_http_head,
 		.on_data = req->on_data ? on_http_data : NULL,
 		.on_done = on_http_done,

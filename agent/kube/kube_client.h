@@ -84,7 +84,8 @@ struct kube_request {
 	const char *path;	  /* "/api/v1/..." with an escaped query */
 	const char *content_type; /* NULL = application/json */
 	const json_t *body;	  /* NULL = none */
-	int64_t timeout_us;	  /* 0 = 32 s; -1 = none, for watches */
+	int64_t timeout_us;	  /* 0 = 32 s; -1 = none */
+	bool is_watch;		  /* with on_data: its parts come as they are sent */
 	const char *bearer;	  /* used instead of the client's token; NULL = the client's */
 
 	void (*on_open)(void *arg); /* a 2xx answer begins, before its body. May be NULL */

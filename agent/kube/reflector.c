@@ -587,6 +587,7 @@ static int start(struct reflector *r)
 	req.path = path.data;
 	req.timeout_us = is_list ? 0
 				 : (int64_t)((WATCH_MIN_S + WATCH_SPREAD_S + WATCH_GUARD_S) * USEC_PER_SEC);
+	req.is_watch = !is_list;
 	r->started_us = clock_boot_us();
 	r->opened_us = 0;
 	r->event_error[0] = '\0';

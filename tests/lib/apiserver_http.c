@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include "apiserver_gzip.h"
 #include "apiserver_keys.h"
 #include "apiserver_status.h"
 #include "apiserver_util.h"
@@ -196,8 +197,12 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *data, size_t max)
 	(void)pos; /* q->out holds what comes next */
 	if (q->is_gone || q->is_cut || q->srv->is_stopping)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (q->out.len == 0 && (!q->watch || !watch_fill(q)))
-		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (q->out.len == 0) {
+		if (!q->watch || !watch_fill(q))
+			return MHD_CONTENT_READER_END_OF_STREAM;
+		if (q->is_gzip)
+			gzip_each_line(&q->out);
+	}
 	if (q->out.len == 0)
 		return stream_wait(q);
 	if (q->fault)
@@ -235,6 +240,8 @@ static enum MHD_Result req_send(struct req *q)
 	(void)MHD_add_response_header(
 		r, "Content-Type", q->is_plain ? "text/plain; charset=utf-8" : "application/json");
 	(void)MHD_add_response_header(r, "Cache-Control", "no-cache, private");
+	if (q->is_gzip)
+		(void)MHD_add_response_header(r, "Content-Encoding", "gzip");
 	if (q->has_retry_after) {
 		(void)snprintf(number, sizeof(number), "%u", q->retry_after_s);
 		(void)MHD_add_response_header(r, "Retry-After", number);

@@ -85,6 +85,7 @@ struct req {
 	int code;
 	struct buf out; /* body still to be sent */
 	bool has_retry_after, is_plain;
+	bool is_gzip; /* of a watch: what watch_fill() adds is sent so */
 	unsigned retry_after_s;
 	struct watch *watch;
 	/* pacing */

@@ -2,6 +2,7 @@
 /* Watches: a position in the event history that moves as fast as the client reads. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "apiserver_list.h"
 #include "apiserver_status.h"
@@ -221,6 +222,7 @@ void watch_handle(struct req *q)
 	w->next_rv = has_initial || rv == 0 ? st->rv + 1 : rv + 1;
 	w->initial_rv = st->rv;
 	w->wants_end_mark = is_list && w->has_bookmarks;
+	q->is_gzip = is_list && strstr(req_header(q, "Accept-Encoding"), "gzip"); /* as Kubernetes 1.37 */
 	q->code = 200;
 	if (rv > 0 && !has_initial && rv < st->floor)
 		add_error(q, status_new(410, "Expired", NULL,
