@@ -186,17 +186,19 @@ node_object() { # NAME ADDRESS POD-RANGE NUMBER
 		"lastHeartbeatTime": "'"$now"'", "lastTransitionTime": "'"$now"'"}]}}' >/dev/null
 }
 
-# Cilium compiles its programs on the node; it looks for "clang" in PATH.
+# Cilium compiles its programs on the node; it looks for "clang" in PATH. Every warning is an error to it, and to clang 19
+# more of what is in older ones is worth a warning.
 compiler_dir() {
-	local c
+	local c versions="19 20 18 17"
+	case $CILIUM in 1.1[4567].*) versions="16 17 15 14" ;; esac
 	mkdir -p "$LAB/compiler"
-	for c in 19 20 18 17; do
+	for c in $versions; do
 		command -v "clang-$c" >/dev/null || continue
 		ln -sf "$(command -v "clang-$c")" "$LAB/compiler/clang"
 		! command -v "llc-$c" >/dev/null || ln -sf "$(command -v "llc-$c")" "$LAB/compiler/llc"
 		return 0
 	done
-	die "no clang 17 to 20: apt install clang-19 llvm-19"
+	die "Cilium $CILIUM needs clang, one of $versions: apt install clang-${versions%% *} llvm-${versions%% *}"
 }
 
 node_add() {
