@@ -215,6 +215,7 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_flows.c agent/recon/recon_flows.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h \
 	agent/recon/recon_service.c agent/recon/recon_service.h \
+	agent/recon/recon_service_internal.h agent/recon/recon_service_queue.c \
 	agent/recon/recon_sock.c agent/recon/recon_sock.h \
 	agent/recon/recon_snapshot.c agent/recon/recon_snapshot.h \
 	agent/recon/recon_net.c agent/recon/recon_net.h agent/recon/recon_net_internal.h \

@@ -24,7 +24,7 @@ int bpfremote_open(struct bpfobj *o, struct err *reterr)
 	int r = priv_call(PRIV_BPF_OPEN, NULL, 0, -1, &a);
 
 	memcpy(o->remote_fds, a.fds, sizeof(o->remote_fds));
-	if (r == 0 && (a.out_len != sizeof(opened) || a.fds[0] < 0 || a.fds[1] < 0))
+	if (r >= 0 && (a.out_len != sizeof(opened) || a.fds[0] < 0 || a.fds[1] < 0))
 		r = -EPROTO;
 	if (r < 0)
 		return err_set(reterr, -r, "%s", a.err.text[0] ? a.err.text : err_name(r));

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "bpf/harness.h"
+#include "json/json.h"
 #include "recon/recon_addr.h"
 #include "recon/recon_policy.h"
 #include "recon/recon_service.h"
@@ -259,7 +260,7 @@ static void services(struct service_table *t, unsigned from, unsigned to, bool t
 		json_t *doc;
 
 		(void)snprintf(name, sizeof(name), "s%u", i);
-		(void)snprintf(ip, sizeof(ip), "10.96.0.%u", i + 1);
+		(void)snprintf(ip, sizeof(ip), "10.96.%u.%u", (i + 1) / 256, (i + 1) % 256);
 		if (!there) {
 			service_table_remove(t, "n", name);
 			continue;
@@ -300,6 +301,76 @@ static void test_services(struct harness *h)
 	services(t, 4, SMALL + 4, false);
 	CHECK_EQ(recon_service_apply(r), 0);
 	CHECK_EQ(entries(h, BPFOBJ_SVC), 0);
+	recon_service_free(r);
+	service_table_free(t);
+}
+
+static void backends(struct service_table *t, unsigned i, unsigned n)
+{
+	CLEANUP(json_decref) json_t *list = json_array(), *doc = NULL;
+	struct err err = {0};
+	struct kube_slice *s;
+	char name[16], ip[16];
+
+	(void)snprintf(name, sizeof(name), "s%u", i);
+	for (unsigned k = 0; k < n; k++) {
+		(void)snprintf(ip, sizeof(ip), "10.%u.%u.%u", n, i / 250, i % 250 + 1 + k);
+		CHECK_EQ(json_array_append_new(list, json_pack("{s:[s]}", "addresses", ip)), 0);
+	}
+	doc = json_pack("{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:s,s:i}],s:O}", "metadata", "name", name, "namespace", "n", "labels",
+			"kubernetes.io/service-name", name, "addressType", "IPv4", "ports", "name", "http", "port", 8080, "endpoints", list);
+	CHECK_EQ(kube_slice_decode(doc, &s, &err), 0);
+	CHECK_EQ(service_table_upsert_slice(t, s), 0);
+}
+
+/* More than is written at once, and what comes, goes, and changes hands in between: of each set that a frontend had, nothing stays. */
+static void test_many_services(struct harness *h)
+{
+	enum { MANY = 700, STEP = 7 };
+	const struct service_options opt = {.node = "h"};
+	unsigned slots = 0;
+	struct service_table *t;
+	struct recon_service *r;
+	uint64_t writes;
+
+	harness_reset(h);
+	CHECK_EQ(service_table_new(&opt, &t), 0);
+	CHECK_EQ(recon_service_new(h->obj, t, &r), 0);
+	services(t, 0, MANY, true);
+	for (unsigned i = 0; i < MANY; i++) {
+		backends(t, i, i % 4);
+		slots += i % 4;
+	}
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), MANY);
+	CHECK_EQ(entries(h, BPFOBJ_SVC_SLOT), slots);
+	writes = recon_service_get_stats(r).writes;
+	CHECK_EQ(writes, MANY + slots);
+
+	for (unsigned i = 0; i < MANY; i += STEP) {
+		services(t, i, i + 1, false);
+		slots -= i % 4;
+		backends(t, i + 1, 5);
+		slots += 5 - (i + 1) % 4;
+	}
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), MANY - MANY / STEP);
+	CHECK_EQ(entries(h, BPFOBJ_SVC_SLOT), slots);
+	CHECK_EQ(recon_service_get_stats(r).writes, writes + MANY / STEP * 6);
+
+	/* an address that was free, and two that change hands at once */
+	services(t, 0, 2, false);
+	services(t, 0, 2, true);
+	services(t, STEP, STEP + 1, true);
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), MANY - MANY / STEP + 2);
+	slots += STEP % 4; /* its backends were there all the time */
+	CHECK_EQ(entries(h, BPFOBJ_SVC_SLOT), slots);
+
+	services(t, 0, MANY, false);
+	CHECK_EQ(recon_service_apply(r), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC), 0);
+	CHECK_EQ(entries(h, BPFOBJ_SVC_SLOT), 0);
 	recon_service_free(r);
 	service_table_free(t);
 }
@@ -364,7 +435,7 @@ static void test_node_ports(struct harness *h)
 
 int main(void)
 {
-	const struct bpfobj_sizes sizes = {.ipcache = SMALL, .classes = SMALL, .services = SMALL};
+	const struct bpfobj_sizes sizes = {.ipcache = SMALL, .classes = SMALL, .services = SMALL}, usual = {0};
 	struct harness h;
 
 	harness_open(&h, &sizes);
@@ -373,6 +444,9 @@ int main(void)
 	test_names(&h);
 	test_services(&h);
 	test_node_ports(&h);
+	harness_close(&h);
+	harness_open(&h, &usual);
+	test_many_services(&h);
 	harness_close(&h);
 	return harness_done();
 }
