@@ -25,7 +25,7 @@ static int on_open(struct priv_request *q, void *arg)
 	s->obj = NULL;
 	r = bpfobj_open(&s->opt, &s->obj, &q->err);
 	(void)malloc_trim(0); /* loading took far more than what is kept */
-	if (r < 0)
+	if (!s->obj)
 		return r;
 	memset(opened, 0, sizeof(*opened));
 	opened->features = s->obj->features;

@@ -84,11 +84,13 @@ static void set_title(char **argv, const char *title)
 {
 	char *begin = argv[0], *last = argv[0];
 
+	(void)prctl(PR_SET_NAME, title); /* for people only */
+	if (!begin)
+		return;
 	for (; *argv; argv++)
 		last = *argv + strlen(*argv);
 	memset(begin, 0, (size_t)(last - begin));
 	(void)snprintf(begin, (size_t)(last - begin) + 1, "%s", title); /* cut if need be */
-	(void)prctl(PR_SET_NAME, title);				 /* for people only */
 }
 
 /* Keeps those capabilities that are in `mask` and are there, for good and for everything that is started. */
