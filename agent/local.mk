@@ -52,6 +52,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/conf/conf.c agent/conf/conf.h \
 	agent/conf/conf_forward.c \
+	agent/conf/conf_list.c \
 	agent/conf/conf_probe.c \
 	agent/conf/conf_schema.c agent/conf/conf_schema.h \
 	agent/conf/conf_value.c

@@ -5,8 +5,10 @@
 
 #include "conf/conf_schema.h"
 
-void conf_forward_done(struct conf_forward *f)
+void conf_forward_done(void *forward)
 {
+	struct conf_forward *f = forward;
+
 	free(f->service);
 	*f = (struct conf_forward){0};
 }
@@ -37,8 +39,10 @@ static int read_member(struct conf_forward *f, const struct conf_key *k, const c
 	return conf_value_refuse(k, reterr, name, "is unknown");
 }
 
-int conf_forward_read(struct conf_forward *f, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
+int conf_forward_read(void *forward, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
 {
+	struct conf_forward *f = forward;
+
 	for (int i = 0; i < config_setting_length(s); i++) {
 		int r = read_member(f, k, config_setting_get_elem(s, (unsigned)i), reterr);
 
@@ -52,8 +56,9 @@ int conf_forward_read(struct conf_forward *f, const struct conf_key *k, const co
 	return 0;
 }
 
-int conf_forward_print(const struct conf_forward *f, struct buf *buf)
+int conf_forward_print(const void *forward, struct buf *buf)
 {
+	const struct conf_forward *f = forward;
 	char text[IP_STRLEN];
 	int r = buf_addf(buf, "{ port = %u; ", f->port);
 

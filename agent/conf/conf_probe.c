@@ -191,8 +191,9 @@ static int check(struct conf_probe *p, const struct conf_key *k, struct err *ret
 	return 0;
 }
 
-int conf_probe_read(struct conf_probe *p, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
+int conf_probe_read(void *probe, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
 {
+	struct conf_probe *p = probe;
 	bool has_type = false;
 	int r;
 
@@ -224,8 +225,9 @@ static int print_command(const struct strv *command, struct buf *buf)
 	return r < 0 ? r : buf_addf(buf, " ]; ");
 }
 
-int conf_probe_print(const struct conf_probe *p, struct buf *buf)
+int conf_probe_print(const void *probe, struct buf *buf)
 {
+	const struct conf_probe *p = probe;
 	char text[IP_STRLEN];
 	int r = buf_addf(buf, "{ service = \"%s\"; type = \"%s\"; ", p->service, types[p->type]);
 

@@ -44,7 +44,7 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Group whose members may ask, but change nothing; empty: root only"},
 	{"log-level", CONF_CHOICE, AT(log_level), "\"info\"", .choices = log_levels,
 	 .doc = "Least severe messages that are logged"},
-	{"interfaces", CONF_DEVICES, AT(interfaces), "[ ]",
+	{"interfaces", CONF_DEVICES, AT(interfaces), "[ ]", .max = 64,
 	 .doc = "External network devices, * at the end matches the rest; empty: found by routes"},
 	{"addresses", CONF_IPS, AT(addresses), "[ ]", .max = 16,
 	 .doc = "Addresses to register; empty: those of the devices that the enrolment allows"},

@@ -8,25 +8,7 @@
 #include "base/macro.h"
 #include "conf/conf_schema.h"
 
-enum { DEVICE_MAX = 15, INTERFACES_MAX = 64 };
-
-static const struct {
-	const char *name;
-	uint8_t number;
-} protocols[] = {{"any", 0}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"sctp", IPPROTO_SCTP},
-		 {"icmp", IPPROTO_ICMP}, {"icmpv6", IPPROTO_ICMPV6}};
-
-typedef ARRAY(struct ip) ip_array;
-typedef ARRAY(struct cidr) cidr_array;
-typedef ARRAY(struct conf_failsafe) failsafe_array;
-typedef ARRAY(struct conf_named_port) named_port_array;
-typedef ARRAY(struct conf_probe) probe_array;
-typedef ARRAY(struct conf_forward) forward_array;
-
-static void *member(const struct conf *c, const struct conf_key *k)
-{
-	return (char *)(uintptr_t)c + k->offset;
-}
+enum { DEVICE_MAX = 15 };
 
 int conf_value_allowed(const struct conf_key *k, struct buf *buf)
 {
@@ -128,7 +110,7 @@ bool conf_value_is_printable(const char *s)
 }
 
 /* Names that the kernel takes (dev_valid_name), less those with odd characters; `*` may end a pattern. */
-static bool is_device(const char *s, bool is_pattern)
+bool conf_value_is_device(const char *s, bool is_pattern)
 {
 	size_t len = strlen(s);
 
@@ -146,7 +128,7 @@ static bool is_device(const char *s, bool is_pattern)
 static int read_text(struct conf *c, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
 {
 	const char *text = conf_value_text(s);
-	char **at = member(c, k), *copy;
+	char **at = conf_member(c, k), *copy;
 
 	if (!text)
 		return refuse(k, reterr, "not text in quotes");
@@ -156,7 +138,7 @@ static int read_text(struct conf *c, const struct conf_key *k, const config_sett
 		return refuse(k, reterr, "not an absolute path");
 	if (k->type == CONF_TEXT && strlen(text) > k->max)
 		return refuse(k, reterr, "too long");
-	if (k->type == CONF_DEVICE && !is_device(text, false))
+	if (k->type == CONF_DEVICE && !conf_value_is_device(text, false))
 		return refuse(k, reterr, "not a device name");
 	copy = strdup(text);
 	if (!copy)
@@ -173,95 +155,10 @@ static int read_choice(struct conf *c, const struct conf_key *k, const config_se
 
 	for (const struct conf_choice *ch = k->choices; text && ch->name; ch++)
 		if (str_eq(text, ch->name)) {
-			*(int *)member(c, k) = ch->value;
+			*(int *)conf_member(c, k) = ch->value;
 			return 0;
 		}
 	return refuse(k, reterr, "unknown value");
-}
-
-static int read_devices(struct conf *c, const struct conf_key *k, const config_setting_t *s,
-			struct err *reterr)
-{
-	struct strv *at = member(c, k);
-	int n = config_setting_length(s), r;
-
-	strv_done(at);
-	if (n > INTERFACES_MAX)
-		return refuse(k, reterr, "too many");
-	for (int i = 0; i < n; i++) {
-		const char *text = conf_value_text(config_setting_get_elem(s, (unsigned)i));
-
-		if (!text || !is_device(text, true))
-			return refuse(k, reterr, "an element is not a device name");
-		r = strv_add(at, text);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int read_ips(struct conf *c, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
-{
-	ip_array *at = member(c, k);
-	int n = config_setting_length(s), r;
-
-	ARRAY_DONE(at);
-	for (int i = 0; i < n; i++) {
-		const char *text = conf_value_text(config_setting_get_elem(s, (unsigned)i));
-		struct ip ip;
-
-		if (!text || ip_parse(text, &ip) < 0)
-			return refuse(k, reterr, "an element is not an address");
-		for (size_t j = 0; j < at->n; j++)
-			if (ip_eq(&at->v[j], &ip))
-				return refuse(k, reterr, "an address is there twice");
-		r = ARRAY_ADD(at, ip);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int read_cidrs(struct conf *c, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
-{
-	cidr_array *at = member(c, k);
-	int n = config_setting_length(s), r;
-
-	ARRAY_DONE(at);
-	for (int i = 0; i < n; i++) {
-		const char *text = conf_value_text(config_setting_get_elem(s, (unsigned)i));
-		struct cidr cidr;
-
-		if (!text || cidr_parse(text, false, &cidr) < 0)
-			return refuse(k, reterr, "an element is not a prefix");
-		r = ARRAY_ADD(at, cidr);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static bool protocol_of(const char *text, uint8_t *ret)
-{
-	for (size_t i = 0; text && i < ARRAY_LEN(protocols); i++)
-		if (str_eq(text, protocols[i].name)) {
-			*ret = protocols[i].number;
-			return true;
-		}
-	return false;
-}
-
-static const char *protocol_name(uint8_t number)
-{
-	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
-		if (protocols[i].number == number)
-			return protocols[i].name;
-	return "any";
-}
-
-static bool has_ports(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
 }
 
 /* One member of a group: 0, or refused with its name. */
@@ -273,153 +170,16 @@ int conf_value_refuse(const struct conf_key *k, struct err *reterr, const char *
 	return refuse(k, reterr, text);
 }
 
-static int read_failsafe(struct conf_failsafe *f, const struct conf_key *k, const config_setting_t *s,
-			 struct err *reterr)
-{
-	uint64_t port = 0;
-	bool has_protocol = false;
-
-	*f = (struct conf_failsafe){0};
-	for (int i = 0; i < config_setting_length(s); i++) {
-		const config_setting_t *m = config_setting_get_elem(s, (unsigned)i);
-		const char *name = config_setting_name(m), *text = conf_value_text(m);
-
-		if (str_eq(name, "protocol")) {
-			if (!protocol_of(text, &f->protocol))
-				return conf_value_refuse(k, reterr, name,
-						     "is not any, tcp, udp, sctp, icmp or icmpv6");
-			has_protocol = true;
-		} else if (str_eq(name, "port")) {
-			if (!conf_value_number(m, 0, 65535, &port))
-				return conf_value_refuse(k, reterr, name, "is not from 0 to 65535");
-		} else if (str_eq(name, "cidr")) {
-			if (!text || cidr_parse(text, true, &f->cidr) < 0)
-				return conf_value_refuse(k, reterr, name, "is not an address or prefix");
-		} else {
-			return conf_value_refuse(k, reterr, name, "is unknown");
-		}
-	}
-	if (!has_protocol)
-		return refuse(k, reterr, "protocol is missing");
-	if (port && !has_ports(f->protocol))
-		return refuse(k, reterr, "port needs protocol tcp, udp or sctp");
-	f->port = (uint16_t)port;
-	return 0;
-}
-
-/* IANA service name as Kubernetes checks it: letters, digits, single hyphens inside, one letter. */
-bool conf_value_is_port_name(const char *s)
-{
-	size_t len = strlen(s);
-	bool has_letter = false;
-
-	if (len < 1 || len > 15 || s[0] == '-' || s[len - 1] == '-' || strstr(s, "--"))
-		return false;
-	for (; *s; s++) {
-		if (!(*s >= 'a' && *s <= 'z') && !(*s >= '0' && *s <= '9') && *s != '-')
-			return false;
-		has_letter |= *s >= 'a' && *s <= 'z';
-	}
-	return has_letter;
-}
-
-static int read_named_port(struct conf_named_port *p, const struct conf_key *k, const config_setting_t *s,
-			   struct err *reterr)
-{
-	uint64_t port = 0;
-
-	*p = (struct conf_named_port){.protocol = IPPROTO_TCP};
-	for (int i = 0; i < config_setting_length(s); i++) {
-		const config_setting_t *m = config_setting_get_elem(s, (unsigned)i);
-		const char *name = config_setting_name(m), *text = conf_value_text(m);
-
-		if (str_eq(name, "name")) {
-			if (!text || !conf_value_is_port_name(text))
-				return conf_value_refuse(k, reterr, name,
-						     "is not 1 to 15 of a-z, 0-9 and - with a letter");
-			(void)snprintf(p->name, sizeof(p->name), "%s", text); /* length checked above */
-		} else if (str_eq(name, "port")) {
-			if (!conf_value_number(m, 1, 65535, &port))
-				return conf_value_refuse(k, reterr, name, "is not from 1 to 65535");
-		} else if (str_eq(name, "protocol")) {
-			if (!protocol_of(text, &p->protocol) || !has_ports(p->protocol))
-				return conf_value_refuse(k, reterr, name, "is not tcp, udp or sctp");
-		} else {
-			return conf_value_refuse(k, reterr, name, "is unknown");
-		}
-	}
-	if (!p->name[0] || !port)
-		return refuse(k, reterr, "name and port are needed");
-	p->port = (uint16_t)port;
-	return 0;
-}
-
-static int read_groups(struct conf *c, const struct conf_key *k, const config_setting_t *s,
-		       struct err *reterr)
-{
-	int n = config_setting_length(s), r;
-
-	conf_value_done(c, k);
-	for (int i = 0; i < n; i++) {
-		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-
-		if (config_setting_type(e) != CONFIG_TYPE_GROUP)
-			return refuse(k, reterr, "an element is not a group");
-		if (k->type == CONF_FAILSAFES) {
-			failsafe_array *at = member(c, k);
-			struct conf_failsafe f;
-
-			r = read_failsafe(&f, k, e, reterr);
-			if (r >= 0)
-				r = ARRAY_ADD(at, f);
-		} else if (k->type == CONF_PROBES) {
-			probe_array *at = member(c, k);
-			struct conf_probe p = {0};
-
-			r = conf_probe_read(&p, k, e, reterr);
-			if (r >= 0)
-				r = ARRAY_ADD(at, p);
-			if (r < 0)
-				conf_probe_done(&p);
-		} else if (k->type == CONF_FORWARDS) {
-			forward_array *at = member(c, k);
-			struct conf_forward f = {0};
-
-			r = conf_forward_read(&f, k, e, reterr);
-			for (size_t j = 0; r >= 0 && j < at->n; j++)
-				if (at->v[j].port == f.port && ip_eq(&at->v[j].address, &f.address))
-					r = conf_value_refuse(k, reterr, "port", "is there twice");
-			if (r >= 0)
-				r = ARRAY_ADD(at, f);
-			if (r < 0)
-				conf_forward_done(&f);
-		} else {
-			named_port_array *at = member(c, k);
-			struct conf_named_port p;
-
-			r = read_named_port(&p, k, e, reterr);
-			for (size_t j = 0; r >= 0 && j < at->n; j++)
-				if (str_eq(at->v[j].name, p.name) && at->v[j].protocol == p.protocol)
-					r = conf_value_refuse(k, reterr, p.name, "is there twice");
-			if (r >= 0)
-				r = ARRAY_ADD(at, p);
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 int conf_value_read(struct conf *c, const struct conf_key *k, const config_setting_t *s, struct err *reterr)
 {
 	switch (k->type) {
 	case CONF_BOOL:
 		if (config_setting_type(s) != CONFIG_TYPE_BOOL)
 			return refuse(k, reterr, "not a truth value");
-		*(bool *)member(c, k) = config_setting_get_bool(s);
+		*(bool *)conf_member(c, k) = config_setting_get_bool(s);
 		return 0;
 	case CONF_INT:
-		if (!conf_value_number(s, k->min, k->max, member(c, k)))
+		if (!conf_value_number(s, k->min, k->max, conf_member(c, k)))
 			return refuse(k, reterr, "not a number in range");
 		return 0;
 	case CONF_CHOICE:
@@ -441,87 +201,25 @@ int conf_value_read(struct conf *c, const struct conf_key *k, const config_setti
 		return refuse(k, reterr, "not a list");
 	if (k->max && config_setting_length(s) > (int)k->max)
 		return refuse(k, reterr, "too many");
-	if (k->type == CONF_DEVICES)
-		return read_devices(c, k, s, reterr);
-	if (k->type == CONF_IPS)
-		return read_ips(c, k, s, reterr);
-	if (k->type == CONF_CIDRS)
-		return read_cidrs(c, k, s, reterr);
-	return read_groups(c, k, s, reterr);
-}
-
-static int print_failsafe(const struct conf_failsafe *f, bool is_first, struct buf *buf)
-{
-	char cidr[CIDR_STRLEN];
-	int r = buf_addf(buf, "%s{ protocol = \"%s\"; port = %u; ", is_first ? " " : ", ",
-			 protocol_name(f->protocol), f->port);
-
-	if (r >= 0 && f->cidr.ip.family)
-		r = buf_addf(buf, "cidr = \"%s\"; ", cidr_str(&f->cidr, cidr));
-	return r < 0 ? r : buf_addf(buf, "}");
-}
-
-static int print_list(const struct conf *c, const struct conf_key *k, struct buf *buf)
-{
-	bool is_groups = k->type == CONF_FAILSAFES || k->type == CONF_NAMED_PORTS || k->type == CONF_PROBES ||
-			 k->type == CONF_FORWARDS;
-	const struct strv *names = member(c, k);
-	const ip_array *ips = member(c, k);
-	const cidr_array *cidrs = member(c, k);
-	const failsafe_array *failsafes = member(c, k);
-	const named_port_array *ports = member(c, k);
-	const probe_array *probes = member(c, k);
-	const forward_array *forwards = member(c, k);
-	char text[CIDR_STRLEN];
-	size_t n = k->type == CONF_DEVICES ? names->n
-		   : k->type == CONF_IPS   ? ips->n
-		   : k->type == CONF_CIDRS ? cidrs->n
-		   : k->type == CONF_FAILSAFES ? failsafes->n
-		   : k->type == CONF_PROBES    ? probes->n
-		   : k->type == CONF_FORWARDS  ? forwards->n : ports->n;
-	int r = buf_addf(buf, "%c", is_groups ? '(' : '[');
-
-	for (size_t i = 0; r >= 0 && i < n; i++) {
-		const char *sep = i ? ", " : " ";
-
-		if (k->type == CONF_DEVICES)
-			r = buf_addf(buf, "%s\"%s\"", sep, names->v[i]);
-		else if (k->type == CONF_IPS)
-			r = buf_addf(buf, "%s\"%s\"", sep, ip_str(&ips->v[i], text));
-		else if (k->type == CONF_CIDRS)
-			r = buf_addf(buf, "%s\"%s\"", sep, cidr_str(&cidrs->v[i], text));
-		else if (k->type == CONF_FAILSAFES)
-			r = print_failsafe(&failsafes->v[i], i == 0, buf);
-		else if (k->type == CONF_PROBES || k->type == CONF_FORWARDS) {
-			r = buf_addf(buf, "%s", sep);
-			if (r >= 0)
-				r = k->type == CONF_PROBES ? conf_probe_print(&probes->v[i], buf)
-							   : conf_forward_print(&forwards->v[i], buf);
-		}
-		else
-			r = buf_addf(buf, "%s{ name = \"%s\"; port = %u; protocol = \"%s\"; }", sep,
-				     ports->v[i].name, ports->v[i].port,
-				     protocol_name(ports->v[i].protocol));
-	}
-	return r < 0 ? r : buf_addf(buf, " %c", is_groups ? ')' : ']');
+	return conf_list_read(c, k, s, reterr);
 }
 
 int conf_value_print(const struct conf *c, const struct conf_key *k, struct buf *buf)
 {
 	switch (k->type) {
 	case CONF_BOOL:
-		return buf_addf(buf, "%s", *(const bool *)member(c, k) ? "true" : "false");
+		return buf_addf(buf, "%s", *(const bool *)conf_member(c, k) ? "true" : "false");
 	case CONF_INT:
-		return buf_addf(buf, "%" PRIu64, *(const uint64_t *)member(c, k));
+		return buf_addf(buf, "%" PRIu64, *(const uint64_t *)conf_member(c, k));
 	case CONF_CHOICE:
 		for (const struct conf_choice *ch = k->choices; ch->name; ch++)
-			if (ch->value == *(const int *)member(c, k))
+			if (ch->value == *(const int *)conf_member(c, k))
 				return buf_addf(buf, "\"%s\"", ch->name);
 		return -EINVAL;
 	case CONF_PATH:
 	case CONF_TEXT:
 	case CONF_DEVICE:
-		return buf_addf(buf, "\"%s\"", *(char *const *)member(c, k));
+		return buf_addf(buf, "\"%s\"", *(char *const *)conf_member(c, k));
 	case CONF_DEVICES:
 	case CONF_IPS:
 	case CONF_CIDRS:
@@ -529,7 +227,7 @@ int conf_value_print(const struct conf *c, const struct conf_key *k, struct buf 
 	case CONF_NAMED_PORTS:
 	case CONF_PROBES:
 	case CONF_FORWARDS:
-		return print_list(c, k, buf);
+		return conf_list_print(c, k, buf);
 	}
 	return -EINVAL;
 }
@@ -540,33 +238,17 @@ void conf_value_done(struct conf *c, const struct conf_key *k)
 	case CONF_PATH:
 	case CONF_TEXT:
 	case CONF_DEVICE:
-		free(*(char **)member(c, k));
-		*(char **)member(c, k) = NULL;
+		free(*(char **)conf_member(c, k));
+		*(char **)conf_member(c, k) = NULL;
 		break;
 	case CONF_DEVICES:
-		strv_done(member(c, k));
-		break;
 	case CONF_IPS:
-		ARRAY_DONE((ip_array *)member(c, k));
-		break;
 	case CONF_CIDRS:
-		ARRAY_DONE((cidr_array *)member(c, k));
-		break;
 	case CONF_FAILSAFES:
-		ARRAY_DONE((failsafe_array *)member(c, k));
-		break;
 	case CONF_NAMED_PORTS:
-		ARRAY_DONE((named_port_array *)member(c, k));
-		break;
 	case CONF_PROBES:
-		for (size_t i = 0; i < ((probe_array *)member(c, k))->n; i++)
-			conf_probe_done(&((probe_array *)member(c, k))->v[i]);
-		ARRAY_DONE((probe_array *)member(c, k));
-		break;
 	case CONF_FORWARDS:
-		for (size_t i = 0; i < ((forward_array *)member(c, k))->n; i++)
-			conf_forward_done(&((forward_array *)member(c, k))->v[i]);
-		ARRAY_DONE((forward_array *)member(c, k));
+		conf_list_done(c, k);
 		break;
 	case CONF_BOOL:
 	case CONF_INT:
