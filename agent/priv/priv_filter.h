@@ -8,7 +8,7 @@
 #include "base/err.h"
 
 /*
- * The daemon: none that load programs into the kernel, trace, mount, enter namespaces, keep keys or set the machine up;
+ * The daemon: none that load programs into the kernel, trace, mount, make or enter namespaces, keep keys or set the machine up;
  * sockets of IP, UNIX, routes and socket lists only. What it starts (health probes) inherits that. 0 or -errno with text.
  */
 int priv_filter_unprivileged(struct err *reterr);
