@@ -269,6 +269,19 @@ static void cluster_done(struct cluster *c)
 }
 DEFINE_CLEANUP_DONE(struct cluster, cluster_done)
 
+/* Before Cilium 1.16 in v2alpha1 only. */
+static int read_node_configs(const struct kube_session *s, json_t *configs, struct err *reterr)
+{
+	CLEANUP(json_decref) json_t *list = NULL;
+	int r = kube_each(s, "CiliumNodeConfig", NULL, NULL, collect_all, configs, reterr);
+
+	if (r == -ENOENT)
+		r = kube_call(s->loop, s->client, "GET", "/apis/cilium.io/v2alpha1/ciliumnodeconfigs", NULL, &list, reterr);
+	if (r == 0 && list && json_array_extend(configs, json_object_get(list, "items")) < 0)
+		return err_set(reterr, EBADMSG, "the list of CiliumNodeConfigs has no items");
+	return r == -ENOENT ? 0 : r; /* nobody needs them */
+}
+
 static int read_cluster(const struct kube_session *s, const char *cilium_namespace, struct cluster *c, struct err *reterr)
 {
 	int r;
@@ -286,8 +299,8 @@ static int read_cluster(const struct kube_session *s, const char *cilium_namespa
 	if (r == 0)
 		r = kube_each(s, "CustomResourceDefinition", NULL, NULL, collect, c->crds, reterr);
 	if (r == 0)
-		r = kube_each(s, "CiliumNodeConfig", NULL, NULL, collect_all, c->node_configs, reterr);
-	return r == -ENOENT ? 0 : r; /* before Cilium 1.16 there is no v2 of the last */
+		r = read_node_configs(s, c->node_configs, reterr);
+	return r;
 }
 
 int cluster_check(const struct kube_session *s, const char *cilium_namespace, json_t **ret, struct err *reterr)

@@ -40,7 +40,8 @@ group() { # ADDRESS
 }
 
 story() { # VERSION
-	local groups=v2 judged=''
+	local groups=v2 configs=v2 judged=''
+	case $1 in 1.1[45].*) configs=v2alpha1 ;; esac
 	case $1 in
 	1.1[4567].*) groups=v2alpha1 judged="degraded io.cilium.k8s.crd.schema.version" ;;
 	esac
@@ -49,6 +50,7 @@ story() { # VERSION
 	host_dir host1
 	background serve-host1-80 host1 "$BUILD/tests/cluster/peer" serve 80 host1
 	check "cluster check knows the version" cluster_is_judged "$judged"
+	check "it finds settings for some nodes in version $configs" node_config_is_told $configs
 	check "the cluster is set up" admin cluster setup
 	check "the host is enrolled" enrolled
 	check "the host joins" joins
@@ -70,6 +72,14 @@ story() { # VERSION
 	check "it is removed" admin host remove ahch-to
 	stop agentd-host1
 	stop serve-host1-80
+}
+node_config_is_told() { # VERSION
+	kubectl apply -f - <<-Y || return 1
+	{"apiVersion": "cilium.io/$1", "kind": "CiliumNodeConfig", "metadata": {"name": "edge", "namespace": "kube-system"},
+	 "spec": {"nodeSelector": {"matchLabels": {"edge": "yes"}}, "defaults": {"mtu": "1400"}}}
+	Y
+	is "$(admin cluster check -o json | jq -r '.[] | select(.key == "CiliumNodeConfig").value')" edge &&
+		kubectl -n kube-system delete "ciliumnodeconfigs.$1.cilium.io" edge
 }
 policy_of_group() {
 	kubectl apply -f - >/dev/null <<-Y

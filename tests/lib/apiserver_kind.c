@@ -57,6 +57,7 @@ const struct kind kinds[] = {
 	{CIL, "ciliumcidrgroups", "ciliumcidrgroup", "CiliumCIDRGroup", CR, "ccg"},
 	{"cilium.io", "v2alpha1", "ciliumendpointslices", "ciliumendpointslice",
 	 "CiliumEndpointSlice", CR, "ces"},
+	{"cilium.io", "v2alpha1", "ciliumnodeconfigs", "ciliumnodeconfig", "CiliumNodeConfig", NS | CR}, /* as before Cilium 1.16 */
 	{"multicluster.x-k8s.io", "v1alpha1", "serviceimports", "serviceimport", "ServiceImport",
 	 NS | CR | ST, "svcim"},
 	{AUTHZ, "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview",

@@ -92,8 +92,14 @@ Test(cluster, is_checked_beyond_its_configuration, .init = cluster_start, .fini 
 	want_code(&cluster, 201, "POST",
 		  json_pack("{s:{s:s}, s:{s:[{s:i}]}}", "metadata", "name", "clustermesh-apiserver", "spec", "ports", "port", 2379),
 		  "/api/v1/namespaces/kube-system/services");
+	cr_expect_str_eq(fit_of(before, "CiliumNodeConfig"), "");
+	want_code(&cluster, 201, "POST",
+		  json_pack("{s:s, s:s, s:{s:s}, s:{s:{}, s:{s:s}}}", "apiVersion", "cilium.io/v2alpha1", "kind", "CiliumNodeConfig",
+			    "metadata", "name", "old", "spec", "nodeSelector", "defaults", "mtu", "1400"),
+		  "/apis/cilium.io/v2alpha1/namespaces/kube-system/ciliumnodeconfigs");
 	cr_assert_eq(cluster_check(&admin, NULL, &after, &err), 0, "%s", err.text);
 	cr_expect_str_eq(fit_of(after, "Service clustermesh-apiserver"), "degraded");
+	cr_expect_str_eq(fit_of(after, "CiliumNodeConfig"), "degraded");
 	cluster_fault("GET", ADMISSION, 404);
 	cr_assert_eq(cluster_check(&admin, NULL, &old, &err), 0, "%s", err.text);
 	cr_expect_str_eq(fit_of(old, "ValidatingAdmissionPolicy"), "refused");

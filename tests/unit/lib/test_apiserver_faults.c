@@ -235,7 +235,8 @@ Test(apiserver_faults, bookmarks_come_by_themselves)
 Test(apiserver_faults, options_of_old_servers)
 {
 	static const char *const args[] = {"--no-watchlist", "--without",
-					   "ciliumendpointslices.cilium.io", NULL};
+					   "ciliumendpointslices.cilium.io", "--without",
+					   "ciliumnodeconfigs.cilium.io", NULL};
 	struct world w;
 
 	ONLY_OURS();
