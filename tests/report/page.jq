@@ -63,6 +63,16 @@ def verifier:
       (map({name: .program, value: .instructions, label: (.instructions | number)}) | bars(false)) +
       "<p>allowed: \(map(.budget) | max | number) each</p>") | join("\n") end;
 
+# What was run on which kernel: the tests in virtual machines, and those of this machine's own.
+def kernels:
+  . as $all |
+  ([.kernels[] | .kernel as $k | ["\($k | text)<br><span class=target>\(.release // "" | text)</span>"] +
+    [.tests[] | (.result | state) + (if .passed then "<br>\(.passed) checks, \(.failed) failed, \(.skipped) skipped" else "" end) + (if .time then "<br>\(.time | when)" else "" end)] +
+    [[$all.verifier[] | select(.kernel == $k).instructions] | if length == 0 then not_run else "\(length) programs, at most \(max | number) instructions" end]]
+   | table(["kernel"] + [$all.kernels[0].tests[].test] + ["verifier"])) +
+  ([.tests[] | select(.suite == "check-system" and .kernel)] | group_by(.kernel) | map("<p>Kernel \(.[0].kernel | text), not in a virtual machine: check-system, " +
+    "\(map(select(.result == 0)) | length) passed, \(map(select(.result != 0 and .result != 77)) | length) failed, \(map(select(.result == 77)) | length) skipped; \(map(.time) | max | when)</p>") | join("\n"));
+
 def fuzz:
   (.results.fuzz // [] | group_by(.target) | map({name: .[0].target, value: (map(.executions) | add), found: (map(.found) | add)})) as $runs |
   ([.tests[] | select(.executions)] | map({name: (.test | sub("^fuzz_"; "")), value: .executions})) as $replay |
@@ -160,6 +170,7 @@ Everything here comes from what the runs in one build directory left behind; wha
 "<h2>Many hosts, one API server</h2>" + fleet +
 "<h2>Idle</h2>" + idle +
 "<h2>Fuzzing</h2>" + fuzz +
+"<h2>Kernels</h2>" + kernels +
 "<h2>Verifier</h2>" + (.verifier | verifier) +
 "<h2>Attacks on the API server with a host's credential</h2>" + (if (.attacks | length) == 0 then not_run else
   .attacks | map([(.what | text), (.refused_as_expected | number), .not]) | table(["", "as expected", "not"]) end) +
