@@ -447,7 +447,7 @@ tests_netns_test_net_LDADD = $(MESH_LIBS)
 # cluster: need root and the built peers; run by `make check-cluster`
 CLUSTER_TESTS = tests/cluster/t_lab.sh tests/cluster/t_client.sh tests/cluster/t_admission.sh tests/cluster/story.sh \
 	tests/cluster/t_ipv6.sh tests/cluster/t_migrate.sh tests/cluster/t_oracle.sh tests/cluster/t_policy.sh \
-	tests/cluster/t_coredns.sh tests/cluster/t_services.sh tests/cluster/t_versions.sh
+	tests/cluster/t_clone.sh tests/cluster/t_coredns.sh tests/cluster/t_services.sh tests/cluster/t_versions.sh
 cluster_programs = tests/cluster/dns_diff tests/cluster/oracle_sets tests/cluster/peer tests/cluster/policy_diff tests/lib/stream
 EXTRA_PROGRAMS += $(cluster_programs)
 CLEANFILES += $(cluster_programs)
