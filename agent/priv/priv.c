@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -125,8 +126,10 @@ static int limit_caps(uint64_t mask, struct err *reterr)
 static _Noreturn void serve(int fd, const struct priv_table *tables, size_t n, char **argv, const char *title)
 {
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
 	struct err err = {0};
 
+	(void)setrlimit(RLIMIT_MEMLOCK, &all); /* kernels before 5.11 charge maps to it; the unit has done so, and we may not */
 	(void)sigaction(SIGTERM, &ignore, NULL); /* known signals */
 	(void)sigaction(SIGINT, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
