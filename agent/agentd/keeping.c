@@ -18,7 +18,8 @@ enum {
 	PAUSE_US = 5 * 1000 * 1000,
 	PAUSE_TIMES = 100, /* where writing takes long, it does so for this part of the time, */
 	PAUSE_MAX_US = 30 * 1000 * 1000, /* but no state gets older */
-	RETRY_US = 60 * 1000 * 1000,
+	RETRY_MIN_US = 2 * 1000 * 1000, /* twice as long after each failure */
+	RETRY_MAX_US = 60 * 1000 * 1000,
 	DAY_S = 24 * 60 * 60,
 	AGE_MAX_DAYS = 30, /* addresses that the cluster had then have other owners now */
 };
@@ -33,6 +34,7 @@ struct keeping {
 	uint64_t saved_changes; /* datapath_changes() of the file; 0 = there is none of this run */
 	uint64_t saved_us;
 	uint64_t next_us; /* not before */
+	uint64_t retry_us; /* after the last failure; 0 = it was none */
 	bool is_armed;
 	bool is_settled; /* the datapath has what the API server says */
 	bool is_over;
@@ -59,12 +61,16 @@ static void save(struct keeping *k)
 	if (r < 0) {
 		(void)err_set(&text, -r, "what is in force cannot be saved for the next boot: %.300s", why.text); /* known */
 		health_raise(k->health, HEALTH_WARNING, "boot.save", text.text,
-			     "make the state directory writable: a boot would begin with an older state");
-		k->next_us = clock_boot_us() + RETRY_US;
+			     r == -ENOMEM ? "none: it is tried again, but a boot would begin with an older state" :
+					    "make the state directory writable: a boot would begin with an older state");
+		k->retry_us = MIN(MAX(2 * k->retry_us, (uint64_t)RETRY_MIN_US), (uint64_t)RETRY_MAX_US);
+		k->next_us = clock_boot_us() + k->retry_us;
+		keeping_look(k);
 		return;
 	}
 	health_clear(k->health, "boot.save");
 	health_clear(k->health, "boot.state");
+	k->retry_us = 0;
 	k->saved_changes = changes;
 	k->saved_us = clock_boot_us();
 	took = k->saved_us - began;
