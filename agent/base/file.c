@@ -128,16 +128,25 @@ int file_replace(const char *path, const void *data, size_t len, mode_t mode)
 	return replace(path, data, len, &(struct looks){.mode = mode, .uid = (uid_t)-1}, false);
 }
 
+/* 1, or 0 if there is none. */
+static int remove_name(const char *path)
+{
+	return unlink(path) == 0 ? 1 : errno == ENOENT ? 0 : -errno;
+}
+
 int file_remove(const char *path)
 {
 	char tmp[PATH_MAX];
-	int r = name_unfinished(path, tmp);
+	int r = name_unfinished(path, tmp), unfinished;
 
-	if (r == 0 && unlink(path) < 0 && errno != ENOENT)
-		r = -errno;
-	if (r == 0 && unlink(tmp) < 0 && errno != ENOENT)
-		r = -errno;
-	return r;
+	if (r == 0)
+		r = remove_name(path);
+	if (r < 0)
+		return r;
+	unfinished = remove_name(tmp);
+	if (unfinished < 0)
+		return unfinished;
+	return r || unfinished ? sync_parent(path) : 0;
 }
 
 int file_mkdirs(const char *path, mode_t mode)

@@ -27,7 +27,10 @@ int file_write_atomic_for(const char *path, const void *data, size_t len, mode_t
  */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode);
 
-/* Removes `path`, and what a write of it that was cut short may have left. 0 also if there is none; errno of unlink(2). */
+/*
+ * Removes `path`, and what a write of it that was cut short may have left, so that neither is there again after power
+ * loss. 0 also if there is none; errno of unlink(2), open(2) and fsync(2).
+ */
 int file_remove(const char *path);
 
 /* Creates a directory and its parents. An existing one is fine and keeps its mode. */

@@ -3,10 +3,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -43,6 +49,49 @@ static size_t entries(void)
 		n++;
 	(void)closedir(d);
 	return n - 2;
+}
+
+/* Ends the process where it would wait for the disk. */
+static void remove_without_fsync(const char *path)
+{
+	const struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {.len = sizeof(f) / sizeof(*f), .filter = (struct sock_filter *)(uintptr_t)f};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
+		_exit(1);
+	_exit(file_remove(path) == 0 ? 0 : 2);
+}
+
+/* What is removed does not come back with the next boot, if the power goes; nor does what a cut write has left stay. */
+Test(file, removal_lasts, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *path = str_printf("%s/f", dir), *unfinished = str_printf("%s/f.new", dir);
+	int status = -1;
+	pid_t pid;
+
+	cr_assert_eq(file_replace(path, "x", 1, 0600), 0);
+	cr_assert_eq(file_replace(unfinished, "x", 1, 0600), 0);
+	cr_expect_eq(file_remove(path), 0);
+	cr_expect_eq(entries(), 0);
+	cr_expect_eq(file_remove(path), 0, "there is none");
+	cr_assert_eq(mkdir(path, 0700), 0);
+	cr_expect_lt(file_remove(path), 0);
+	cr_assert_eq(rmdir(path), 0);
+
+	cr_assert_eq(file_replace(path, "x", 1, 0600), 0);
+	for (int round = 0; round < 2; round++) {
+		pid = fork();
+		if (pid == 0)
+			remove_without_fsync(path);
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_expect_eq(WIFSIGNALED(status), round == 0, "%d: %x", round, status); /* there is nothing to wait for then */
+		cr_expect_eq(entries(), 0);
+	}
 }
 
 Test(file, replace_is_whole_too, .init = setup, .fini = teardown)
