@@ -4,8 +4,10 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "bpf/bpf_call.h"
 #include "bpf/bpf_private.h"
 
@@ -98,7 +100,7 @@ int bpfmap_read(const struct bpfobj *o, enum bpfobj_map map, bpfmap_portion_fn f
 	CLEANUP(free) char *mem = NULL;
 	int r = 0;
 
-	if (!keys)
+	if (!keys || !values)
 		return -EBADF;
 	mem = calloc(1, keys + values);
 	if (!mem)
@@ -176,61 +178,48 @@ int bpfmap_clear(const struct bpfobj *o, enum bpfobj_map map)
 	return bpfmap_each(o, map, clear_one, &c);
 }
 
-int bpfmap_counters(const struct bpfobj *o, struct mesh_counter counters[MESH_REASON_MAX * 2])
-{
-	int cpus = libbpf_num_possible_cpus();
-	CLEANUP(free) struct mesh_counter *per_cpu = NULL;
-	int r;
+/* Sums over CPUs: entry i has `words` numbers from v[i * words] on. */
+struct sums {
+	uint64_t *v;
+	size_t n, words, cpus;
+};
 
-	if (cpus < 0)
-		return cpus;
-	per_cpu = calloc((size_t)cpus, sizeof(*per_cpu));
-	if (!per_cpu)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < MESH_REASON_MAX * 2; i++) {
-		r = bpfmap_get(o, BPFOBJ_COUNTERS, &i, per_cpu);
-		if (r < 0)
-			return r;
-		counters[i] = (struct mesh_counter){0};
-		for (int cpu = 0; cpu < cpus; cpu++) {
-			counters[i].packets += per_cpu[cpu].packets;
-			counters[i].bytes += per_cpu[cpu].bytes;
-		}
-	}
+static int add_cpus(const void *key, const void *value, void *arg)
+{
+	const struct sums *s = arg;
+	const uint64_t *per_cpu = value;
+	uint32_t i;
+
+	memcpy(&i, key, sizeof(i));
+	for (size_t at = 0; i < s->n && at < s->cpus * s->words; at++)
+		s->v[i * s->words + at % s->words] += per_cpu[at];
 	return 0;
 }
 
-/* Sums of `n` per-CPU counters. */
-static int per_cpu_sums(const struct bpfobj *o, enum bpfobj_map map, uint64_t *sums, uint32_t n)
+/* All entries at once: one after the other they would be many calls. */
+static int add_up(const struct bpfobj *o, enum bpfobj_map map, uint64_t *v, size_t n)
 {
-	int cpus = libbpf_num_possible_cpus();
-	CLEANUP(free) uint64_t *per_cpu = NULL;
-	int r;
+	size_t words = o->infos[map].value_size / sizeof(*v);
+	struct sums s = {.v = v, .n = n, .words = words, .cpus = bpfcall_value_bytes(o, map) / MAX(o->infos[map].value_size, 1U)};
 
-	if (cpus < 0)
-		return cpus;
-	per_cpu = calloc((size_t)cpus, sizeof(*per_cpu));
-	if (!per_cpu)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		r = bpfmap_get(o, map, &i, per_cpu);
-		if (r < 0)
-			return r;
-		sums[i] = 0;
-		for (int cpu = 0; cpu < cpus; cpu++)
-			sums[i] += per_cpu[cpu];
-	}
-	return 0;
+	memset(v, 0, n * words * sizeof(*v));
+	return bpfmap_each(o, map, add_cpus, &s);
+}
+
+int bpfmap_counters(const struct bpfobj *o, struct mesh_counter counters[MESH_REASON_MAX * 2])
+{
+	_Static_assert(sizeof(*counters) == 2 * sizeof(uint64_t), "nothing but numbers");
+	return add_up(o, BPFOBJ_COUNTERS, (uint64_t *)(void *)counters, (size_t)MESH_REASON_MAX * 2);
 }
 
 int bpfmap_failsafe_hits(const struct bpfobj *o, uint64_t hits[MESH_FAILSAFE_MAX])
 {
-	return per_cpu_sums(o, BPFOBJ_FAILSAFE_HITS, hits, MESH_FAILSAFE_MAX);
+	return add_up(o, BPFOBJ_FAILSAFE_HITS, hits, MESH_FAILSAFE_MAX);
 }
 
 int bpfmap_shadow_flows(const struct bpfobj *o, uint64_t flows[2])
 {
-	return per_cpu_sums(o, BPFOBJ_SHADOW_FLOWS, flows, 2);
+	return add_up(o, BPFOBJ_SHADOW_FLOWS, flows, 2);
 }
 
 const char *bpfmap_reason_name(unsigned reason)
