@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/macro.h"
 #include "bpf/bpf_call.h"
 #include "bpf/bpf_private.h"
 
@@ -200,8 +199,11 @@ static int add_cpus(const void *key, const void *value, void *arg)
 static int add_up(const struct bpfobj *o, enum bpfobj_map map, uint64_t *v, size_t n)
 {
 	size_t words = o->infos[map].value_size / sizeof(*v);
-	struct sums s = {.v = v, .n = n, .words = words, .cpus = bpfcall_value_bytes(o, map) / MAX(o->infos[map].value_size, 1U)};
+	struct sums s = {.v = v, .n = n, .words = words};
 
+	if (!words)
+		return -EBADF;
+	s.cpus = bpfcall_value_bytes(o, map) / sizeof(*v) / words;
 	memset(v, 0, n * words * sizeof(*v));
 	return bpfmap_each(o, map, add_cpus, &s);
 }

