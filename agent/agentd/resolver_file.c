@@ -17,16 +17,17 @@ static const char NOTE[] = RESOLVER_MARK "it answers for the cluster, and asks t
 			   "# The file of before is " RESOLVER_BACKUP "; it is put back when the agent stops.\n";
 static const char SELINUX[] = "security.selinux";
 
+#define UNFINISHED ".new" /* of file_write_atomic() */
+
 struct files {
-	char conf[PATH_LEN], backup[PATH_LEN];
-	char unfinished[PATH_LEN]; /* of file_write_atomic() */
+	char conf[PATH_LEN], backup[PATH_LEN], unfinished[PATH_LEN];
 };
 
 static void name_files(const char *root, struct files *ret)
 {
 	(void)snprintf(ret->conf, sizeof(ret->conf), "%s" RESOLVER_CONF, root);	     /* a cut name is no file */
 	(void)snprintf(ret->backup, sizeof(ret->backup), "%s" RESOLVER_BACKUP, root); /* likewise */
-	(void)snprintf(ret->unfinished, sizeof(ret->unfinished), "%s" RESOLVER_CONF ".new", root); /* likewise */
+	(void)snprintf(ret->unfinished, sizeof(ret->unfinished), "%s" RESOLVER_CONF UNFINISHED, root); /* likewise */
 }
 
 /* A plain file and its text, which is empty if the file is. 0, -ENOENT, -EINVAL if it is none, errno of reading. */
@@ -103,20 +104,38 @@ static int compose(const char *before, const struct ip *server, struct buf *ret)
 	return r;
 }
 
-/* The mode and the label of SELinux are those of before. */
-static int put(const char *path, const char *like, const struct buf *text, mode_t mode)
+/* Of a run that ended while it wrote, or before it reached the disk. */
+static void remove_unfinished(const struct files *f)
+{
+	CLEANUP(buf_done) struct buf text = {0};
+	struct stat st;
+
+	if (read_plain(f->unfinished, &text, &st) == 0 && (text.len == 0 || is_ours(&text)))
+		(void)unlink(f->unfinished); /* nobody reads it */
+}
+
+/* The mode and the label of SELinux are those of before. -EEXIST if somebody else has a file where ours is made. */
+static int put(const struct files *f, const char *like, const struct buf *text, mode_t mode)
 {
 	char label[LABEL_MAX];
 	ssize_t n = lgetxattr(like, SELINUX, label, sizeof(label));
-	int r = file_write_atomic(path, text->data, text->len, mode & 0777);
+	struct stat st;
+	int r;
 
+	remove_unfinished(f);
+	if (lstat(f->unfinished, &st) == 0)
+		return -EEXIST;
+	r = file_write_atomic(f->conf, text->data, text->len, mode & 0777);
 	if (r == 0 && n > 0)
-		(void)lsetxattr(path, SELINUX, label, (size_t)n, 0); /* without SELinux there is none */
+		(void)lsetxattr(f->conf, SELINUX, label, (size_t)n, 0); /* without SELinux there is none */
 	return r;
 }
 
 static int failed(struct err *reterr, int r)
 {
+	if (r == -EEXIST)
+		return err_set(reterr, EEXIST, "cannot change " RESOLVER_CONF ": " RESOLVER_CONF UNFINISHED " is there, and not of the agent; "
+			       "remove or rename it");
 	return err_set(reterr, -r, "cannot change " RESOLVER_CONF ": %s", err_name(r));
 }
 
@@ -149,7 +168,7 @@ int resolver_file_take(const char *root, const struct ip *server, struct err *re
 	if (r == 0 && str_eq(text_of(&now), text_of(&want)))
 		return 0;
 	if (r == 0)
-		r = put(f.conf, f.backup, &want, st.st_mode);
+		r = put(&f, f.backup, &want, st.st_mode);
 	if (r < 0 && !is_ours(&now))
 		(void)unlink(f.backup); /* a second name of what is still there */
 	return r < 0 ? failed(reterr, r) : 1;
@@ -167,17 +186,7 @@ static int strip(const struct files *f, const struct buf *now, mode_t mode)
 		text += *text == '\n';
 	}
 	r = buf_addf(&rest, "%s", text);
-	return r < 0 ? r : put(f->conf, f->conf, &rest, mode);
-}
-
-/* A run that ended while it wrote. */
-static void remove_unfinished(const struct files *f)
-{
-	CLEANUP(buf_done) struct buf text = {0};
-	struct stat st;
-
-	if (read_plain(f->unfinished, &text, &st) == 0 && is_ours(&text))
-		(void)unlink(f->unfinished); /* nobody reads it */
+	return r < 0 ? r : put(f, f->conf, &rest, mode);
 }
 
 int resolver_file_give_back(const char *root, struct err *reterr)

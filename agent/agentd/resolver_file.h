@@ -10,7 +10,8 @@
 #include "base/ip.h"
 
 /*
- * Puts `server` first. What names it first already, or is no plain file, is left alone. 1 if something was changed, 0; -errno with text. `root` as in
+ * Puts `server` first. What names it first already, or is no plain file, is left alone. 1 if something was changed, 0;
+ * -errno with text: -EEXIST if /etc/resolv.conf.new, by which name ours is made, is somebody else's. `root` as in
  * resolver_host.h.
  */
 int resolver_file_take(const char *root, const struct ip *server, struct err *reterr);

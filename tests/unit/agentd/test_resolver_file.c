@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A resolv.conf with the agent in front, and the way back. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -156,9 +157,14 @@ Test(resolver_file, a_write_that_was_cut_short)
 	cr_expect_eq(access(unfinished, F_OK), -1);
 	cr_expect_eq(access(backup, F_OK), -1);
 	cr_assert_eq(file_replace(unfinished, "nameserver 10.0.0.2\n", 20, 0644), 0);
+	take(-EEXIST);
 	give_back(0);
+	expect(conf, "nameserver 10.0.0.1\n");
 	expect(unfinished, "nameserver 10.0.0.2\n");
-	cr_assert_eq(unlink(unfinished), 0);
+	cr_assert_eq(file_replace(unfinished, "", 0, 0644), 0); /* nothing had reached the disk */
+	take(1);
+	give_back(1);
+	cr_expect_eq(access(unfinished, F_OK), -1);
 }
 
 Test(resolver_file, a_link_is_left_alone)
