@@ -89,12 +89,12 @@ story_outage() {
 	check "the stock agent follows the API server again, too" peers_follow
 }
 
-# Peers wait longer and longer before they ask again: what they know of a new pod tells that they do.
+# Peers wait longer and longer before they ask again: what they know of a new pod tells that they do. Its own node may be
+# late, too; a kubelet would try again.
 peers_follow() {
-	local address
-	address=$("$lab" pod add node2 default probe) || return 1
-	wait_for 90 peer_knows "$address" && "$lab" pod del default probe
+	wait_for 90 probe_is_added && wait_for 90 peer_knows "$(<"$LAB/probe")" && "$lab" pod del default probe
 }
+probe_is_added() { "$lab" pod add node2 default probe >"$LAB/probe"; }
 peer_knows() { at node1 cilium-dbg bpf ipcache list | grep "^$1/32 .*tunnelendpoint=172.19.0.12"; }
 
 story_collect() {
