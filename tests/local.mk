@@ -480,7 +480,7 @@ STORY_JOBS = 3
 check-system: all $(SYSTEM_TESTS) $(story_needs)
 	@failed=0; $(run_suite) 1 $(SYSTEM_TESTS:%=./%) || failed=1; \
 	$(run_suite) $(STORY_JOBS) $(SYSTEM_STORIES:%='$(srcdir)'/%) || failed=1; exit $$failed
-check-cluster: all $(cluster_programs) tests/netns/story_peer
+check-cluster: all $(cluster_programs) tests/netns/story_peer tests/unit/kube/test_reflector tests/unit/lib/test_apiserver
 	$(srcdir)/tests/cluster/peers.sh build
 	@$(run_suite) 1 $(CLUSTER_TESTS:%='$(srcdir)'/%)
 .PHONY: check-system check-cluster
