@@ -7,7 +7,7 @@
 #include "join/manifests.h"
 #include "json/json.h"
 
-enum { KUBERNETES_MINOR = 30, SCHEMA_1_14 = 27, SCHEMA_1_18 = 31, SCHEMA_1_20 = 33, NAMES_MAX = 5 };
+enum { KUBERNETES_MINOR = 30, SCHEMA_1_14 = 27, SCHEMA_1_15 = 28, SCHEMA_1_20 = 33, NAMES_MAX = 5 };
 
 static const char VERSION_KEY[] = "Kubernetes version";
 static const char SCHEMA_LABEL[] = "io.cilium.k8s.crd.schema.version"; /* its minor number rises with each minor of Cilium */
@@ -171,6 +171,9 @@ static bool serves(const json_t *crd, const char *version)
 	return false;
 }
 
+/* With the nodes of both; of those between, with the resource definitions. */
+#define TESTED "releases are tested with Cilium 1.15, the oldest, and 1.20, the newest"
+
 static int check_schema(json_t *findings, const json_t *crds)
 {
 	const json_t *labels = json_at(find_crd(crds, "ciliumnodes.cilium.io"), "metadata.labels");
@@ -180,15 +183,15 @@ static int check_schema(json_t *findings, const json_t *crds)
 
 	if (minor < SCHEMA_1_14)
 		return add(findings, CILIUM_DEGRADED, SCHEMA_LABEL, schema ? schema : "",
-			   "the version of Cilium cannot be told, or is older than 1.14; known are 1.14 to 1.20");
+			   "the version of Cilium cannot be told, or is older than 1.14; " TESTED);
 	text = str_printf("%s (Cilium 1.%d)", schema, minor - SCHEMA_1_14 + 14);
 	if (!text)
 		return -ENOMEM;
 	if (minor > SCHEMA_1_20)
-		return add(findings, CILIUM_DEGRADED, SCHEMA_LABEL, text, "newer than those that are known, 1.14 to 1.20");
-	if (minor < SCHEMA_1_18)
-		return add(findings, CILIUM_DEGRADED, SCHEMA_LABEL, text, "1.18 or newer is what releases are tested with");
-	return add(findings, CILIUM_FITS, SCHEMA_LABEL, text, "releases are tested with it");
+		return add(findings, CILIUM_DEGRADED, SCHEMA_LABEL, text, "newer than what is known; " TESTED);
+	if (minor < SCHEMA_1_15)
+		return add(findings, CILIUM_DEGRADED, SCHEMA_LABEL, text, "older than what hosts are known to work with; " TESTED);
+	return add(findings, CILIUM_FITS, SCHEMA_LABEL, text, TESTED);
 }
 
 int cluster_check_crds(json_t *findings, const json_t *crds, bool has_slices)

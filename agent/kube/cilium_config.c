@@ -57,6 +57,9 @@ static int read_routing(const json_t *map, struct cilium_config *c, struct err *
 	uint64_t port;
 	int r;
 
+	if (value_of(map, "tunnel", NULL) && !value_of(map, "routing-mode", NULL))
+		return err_set(reterr, EINVAL, "cilium-config: \"tunnel\" in place of \"routing-mode\" is of Cilium before 1.14, "
+			       "and 1.15 is the oldest that hosts are known to work with");
 	if (str_eq(mode, "native"))
 		c->routing = CILIUM_NATIVE;
 	else if (str_eq(mode, "tunnel") && str_eq(protocol, "vxlan"))

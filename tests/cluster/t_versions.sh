@@ -9,7 +9,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export BUILD=${BUILD:-$PWD}
 VERSIONS=${VERSIONS:-1.15.19}
-[ "$VERSIONS" != all ] || VERSIONS="1.14.12 1.15.19 1.16.6 1.17.6 1.18.2 1.19.0 1.20.2"
+[ "$VERSIONS" != all ] || VERSIONS="1.15.19 1.16.6 1.17.6 1.18.2 1.19.0 1.20.2"
 
 . "$here/lib.sh"
 lab_enter "mesh-agentd mesh-join meshctl tests/cluster/peer" "jq openssl" "$@"
@@ -42,9 +42,8 @@ group() { # ADDRESS
 story() { # VERSION
 	local groups=v2 configs=v2 judged=''
 	case $1 in 1.1[45].*) configs=v2alpha1 ;; esac
-	case $1 in
-	1.1[4567].*) groups=v2alpha1 judged="degraded io.cilium.k8s.crd.schema.version" ;;
-	esac
+	case $1 in 1.1[4567].*) groups=v2alpha1 ;; esac
+	case $1 in 1.14.*) judged="degraded io.cilium.k8s.crd.schema.version" ;; esac
 	kubectl create namespace legacy >/dev/null
 	service legacy ahch-to '{"jedi": "luke"}' 80 '{"io.cilium/portal": "true"}'
 	host_dir host1

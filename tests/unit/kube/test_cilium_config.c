@@ -141,6 +141,7 @@ Test(cilium_config, what_cannot_be_understood)
 		{"policy-audit-mode", "on"},	    {"enable-bpf-masquerade", "yes"},
 		{"ipv4-native-routing-cidr", "fd00::/8"}, {"ipv6-native-routing-cidr", "10.0.0.0/8"},
 		{"underlay-protocol", "ipx"},	    {"enable-k8s-networkpolicy", "no"},
+		{"tunnel", "disabled"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -162,6 +163,7 @@ Test(cilium_config, check)
 	} cases[] = {
 		{{NULL}, NULL, 0},
 		{{"identity-allocation-mode", "crd"}, NULL, 0},
+		{{"tunnel", "disabled", "routing-mode", "native"}, NULL, 0}, /* Cilium 1.14 had both */
 		{{"identity-allocation-mode", "doublewrite-readcrd"}, NULL, 0},
 		{{"identity-allocation-mode", "kvstore"}, "identity-allocation-mode", 0},
 		{{"identity-allocation-mode", "doublewrite-readkvstore"}, "identity-allocation-mode", 0},
