@@ -116,7 +116,7 @@ def versions:
      (if ($last | length) == 0 then "<span class=none>not run here</span>" else
         $last | map("<span class=one>\(.test | text) " + (if .failed > 0 then "<span class=bad>\(.failed) failed</span>, " else "" end) +
           "<span class=good>\(.passed) passed</span>\(if .skipped > 0 then ", \(.skipped) skipped" else "" end), \(.time | when)</span>") | join("<br>") end),
-     (if any($claimed[]; . == $p) then "yes" else "<span class=none>no</span>" end)])
+     (if any($claimed[]; . == $p or . == ($p | .by = "nodes")) then "yes" else "<span class=none>no</span>" end)])
   | if length == 0 then not_run else table(["Kubernetes", "Cilium", "of it there are", "last run of each test", "in the README"]) end;
 
 def budgets:
