@@ -608,7 +608,7 @@ tests_bench_fleet_SOURCES = tests/bench/fleet.c tests/lib/ignoring.h
 tests_bench_fleet_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_bench_fleet_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=kube_start
 tests_bench_fleet_LDADD = $(MESH_LIBS)
-EXTRA_DIST += tests/bench/fleet.sh tests/bench/idle.sh
+EXTRA_DIST += tests/bench/fleet.sh tests/bench/idle.sh tests/bench/scale.sh
 EXTRA_PROGRAMS += tests/bench/bench_sync tests/bench/latency
 CLEANFILES += tests/bench/bench_sync tests/bench/latency
 EXTRA_PROGRAMS += tests/bench/connect_cost tests/bench/dns_latency

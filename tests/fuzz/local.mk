@@ -31,10 +31,10 @@ fuzz_targets = \
 	tests/fuzz/fuzz_yaml
 fuzz_libs = $(MESH_LIBS) $(FUZZ_LIBS)
 if FUZZING
-fuzz_main = tests/fuzz/fuzz.h
+fuzz_main = tests/fuzz/fuzz.h tests/fuzz/text.h
 noinst_PROGRAMS += $(fuzz_targets)
 else
-fuzz_main = tests/fuzz/fuzz.h tests/fuzz/replay_main.c
+fuzz_main = tests/fuzz/fuzz.h tests/fuzz/text.h tests/fuzz/replay_main.c
 check_PROGRAMS += $(fuzz_targets)
 TESTS += $(fuzz_targets)
 endif
