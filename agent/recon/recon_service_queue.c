@@ -23,6 +23,17 @@ void svc_queue_clear(struct recon_service *r)
 	r->queue.n = r->queued_slots = 0;
 }
 
+/* The end of a batch, of which collecting ended with `e`: it is written unless that failed, and counted. The first failure. */
+static int finish(struct recon_service *r, struct map_batch *b, int e)
+{
+	if (e == 0)
+		e = map_batch_flush(b);
+	r->stats.writes += b->n_put;
+	r->stats.deletes += b->n_del;
+	map_batch_done(b);
+	return e;
+}
+
 /* The backends of the changes, of which nobody knows yet. */
 static int write_slots(struct recon_service *r, const struct svc_change *c, size_t n)
 {
@@ -36,11 +47,7 @@ static int write_slots(struct recon_service *r, const struct svc_change *c, size
 
 			e = map_batch_put(&b, &key, &c[i].p.slots[k]);
 		}
-	if (e == 0)
-		e = map_batch_flush(&b);
-	r->stats.writes += b.n_put;
-	map_batch_done(&b);
-	return e;
+	return finish(r, &b, e);
 }
 
 static int put_frontends(struct recon_service *r, struct svc_change *c, size_t n)
@@ -53,13 +60,10 @@ static int put_frontends(struct recon_service *r, struct svc_change *c, size_t n
 	for (size_t i = 0; e == 0 && i < n; i++)
 		if (!c[i].is_removal)
 			e = map_batch_put(&b, &c[i].p.key, &c[i].p.value);
-	if (e == 0)
-		e = map_batch_flush(&b);
+	e = finish(r, &b, e);
 	for (size_t i = 0; i < n; i++)
 		if (!c[i].is_removal)
 			c[i].is_done = done++ < b.n_put;
-	r->stats.writes += b.n_put;
-	map_batch_done(&b);
 	return e;
 }
 
@@ -73,12 +77,9 @@ static int delete_frontends(struct recon_service *r, struct svc_change *c, size_
 	for (size_t i = 0; e == 0 && i < n; i++)
 		if (c[i].is_removal)
 			e = map_batch_del(&b, &c[i].e->key);
-	if (e == 0)
-		e = map_batch_flush(&b);
+	e = finish(r, &b, e);
 	for (size_t i = 0; i < n; i++)
 		c[i].is_done |= c[i].is_removal && e == 0;
-	r->stats.deletes += b.n_del;
-	map_batch_done(&b);
 	return e;
 }
 
@@ -97,11 +98,7 @@ static int delete_slots(struct recon_service *r, const struct svc_change *c, siz
 		for (size_t k = 0; e == 0 && k < n_slots; k++)
 			e = map_batch_del(&b, &(struct mesh_svc_slot_key){.set = set, .slot = numbers[k]});
 	}
-	if (e == 0)
-		e = map_batch_flush(&b);
-	r->stats.deletes += b.n_del;
-	map_batch_done(&b);
-	return e;
+	return finish(r, &b, e);
 }
 
 /* The entry becomes what the maps have. */
@@ -122,7 +119,6 @@ static void settle(struct recon_service *r, struct svc_change *c, bool is_clean)
 	c->e->is_claimed = true;
 }
 
-/* Backends are there before their frontends, and go after them. */
 static int write_changes(struct recon_service *r, struct svc_change *c, size_t n)
 {
 	int rc = write_slots(r, c, n), e;
