@@ -177,3 +177,10 @@ bool ip_is_special(const struct ip *ip)
 	return (memcmp(b, zero, 15) == 0 && b[15] <= 1) || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
 	       b[0] == 0xff || memcmp(b, mapped_prefix, sizeof(mapped_prefix)) == 0;
 }
+
+bool cidr_is_routable(const struct cidr *c)
+{
+	enum { SHORTEST = 8 };
+
+	return c->len >= SHORTEST && !ip_is_special(&c->ip);
+}

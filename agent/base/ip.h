@@ -82,3 +82,9 @@ bool ip_is_loopback(const struct ip *ip);
  * address a second time): never a peer's or our own cluster address.
  */
 bool ip_is_special(const struct ip *ip);
+
+/*
+ * True of a range that a node of a cluster may have: of no special address, and not shorter than eight bits, which
+ * would take most of what a host sends.
+ */
+bool cidr_is_routable(const struct cidr *c);

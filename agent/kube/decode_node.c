@@ -55,8 +55,7 @@ static int add_cidrs(struct kube_node *n, const json_t *list)
 		struct cidr c;
 		int r;
 
-		/* A range of everything would swallow the default route. */
-		if (!text || cidr_parse(text, false, &c) < 0 || c.len < 8 || ip_is_special(&c.ip))
+		if (!text || cidr_parse(text, false, &c) < 0 || !cidr_is_routable(&c))
 			continue;
 		if (n->pod_cidrs.n >= POD_CIDRS_MAX)
 			return -EINVAL;

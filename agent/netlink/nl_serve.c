@@ -63,15 +63,7 @@ static int check_sock(const struct nlserve *s, const struct nl_change *c, struct
 	return 0;
 }
 
-/* Shorter ones take most of what the host sends: no node of a cluster has such a range, nor one of these addresses. */
-static int check_route(const struct nl_route *x, struct err *reterr)
-{
-	enum { SHORTEST = 8 }; /* as in kube/decode_node.c */
-
-	return x->dst.len < SHORTEST || ip_is_special(&x->dst.ip) ? err_set(reterr, EPERM, "such routes are not the agent's") : 0;
-}
-
-/* Routes need no more than that and what nl_change_put() makes of them: our protocol, the main table. */
+/* Routes are to ranges of nodes. They need no more than that and what nl_change_put() makes of them: our protocol, the main table. */
 static int check(struct nlserve *s, const struct nl_change *c, struct err *reterr)
 {
 	switch ((enum nl_change_kind)c->kind) {
@@ -88,7 +80,7 @@ static int check(struct nlserve *s, const struct nl_change *c, struct err *reter
 	case NL_CHANGE_ROUTE_ADD:
 	case NL_CHANGE_ROUTE_REPLACE:
 	case NL_CHANGE_ROUTE_DEL:
-		return check_route(&c->route, reterr);
+		return cidr_is_routable(&c->route.dst) ? 0 : err_set(reterr, EPERM, "such routes are not the agent's");
 	case NL_CHANGE_SOCK_DESTROY:
 		return check_sock(s, c, reterr);
 	}

@@ -167,6 +167,25 @@ Test(ip, special)
 	}
 }
 
+Test(cidr, routable)
+{
+	static const struct {
+		const char *text;
+		bool yes;
+	} cases[] = {
+		{"10.0.0.0/8", true},	{"10.244.1.0/24", true}, {"192.0.2.1/32", true}, {"fd00::/8", true}, {"2001:db8::1/128", true},
+		{"10.0.0.0/7", false},	{"128.0.0.0/1", false},	 {"0.0.0.0/0", false},	 {"fc00::/7", false}, {"::/0", false},
+		{"127.8.0.0/16", false}, {"224.0.0.0/8", false}, {"fe80::/64", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cidr c;
+
+		cr_assert_eq(cidr_parse(cases[i].text, false, &c), 0, "%s", cases[i].text);
+		cr_expect_eq(cidr_is_routable(&c), cases[i].yes, "%s", cases[i].text);
+	}
+}
+
 Test(ip, order)
 {
 	struct cidr a, b, c;
