@@ -17,8 +17,6 @@ static const char NOTE[] = RESOLVER_MARK "it answers for the cluster, and asks t
 			   "# The file of before is " RESOLVER_BACKUP "; it is put back when the agent stops.\n";
 static const char SELINUX[] = "security.selinux";
 
-#define UNFINISHED ".new" /* of file_write_atomic() */
-
 struct files {
 	char conf[PATH_LEN], backup[PATH_LEN], unfinished[PATH_LEN];
 };
@@ -27,7 +25,7 @@ static void name_files(const char *root, struct files *ret)
 {
 	(void)snprintf(ret->conf, sizeof(ret->conf), "%s" RESOLVER_CONF, root);	     /* a cut name is no file */
 	(void)snprintf(ret->backup, sizeof(ret->backup), "%s" RESOLVER_BACKUP, root); /* likewise */
-	(void)snprintf(ret->unfinished, sizeof(ret->unfinished), "%s" RESOLVER_CONF UNFINISHED, root); /* likewise */
+	(void)snprintf(ret->unfinished, sizeof(ret->unfinished), "%s" RESOLVER_CONF FILE_UNFINISHED, root); /* likewise */
 }
 
 /* A plain file and its text, which is empty if the file is. 0, -ENOENT, -EINVAL if it is none, errno of reading. */
@@ -134,7 +132,7 @@ static int put(const struct files *f, const char *like, const struct buf *text, 
 static int failed(struct err *reterr, int r)
 {
 	if (r == -EEXIST)
-		return err_set(reterr, EEXIST, "cannot change " RESOLVER_CONF ": " RESOLVER_CONF UNFINISHED " is there, and not of the agent; "
+		return err_set(reterr, EEXIST, "cannot change " RESOLVER_CONF ": " RESOLVER_CONF FILE_UNFINISHED " is there, and not of the agent; "
 			       "remove or rename it");
 	return err_set(reterr, -r, "cannot change " RESOLVER_CONF ": %s", err_name(r));
 }

@@ -71,7 +71,7 @@ static int sync_parent(const char *path)
 
 static int name_unfinished(const char *path, char ret[PATH_MAX])
 {
-	return (size_t)snprintf(ret, PATH_MAX, "%s.new", path) < PATH_MAX ? 0 : -ENAMETOOLONG;
+	return (size_t)snprintf(ret, PATH_MAX, "%s" FILE_UNFINISHED, path) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 /* How a file is to be; an owner of -1 is that of the process. */

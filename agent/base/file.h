@@ -12,6 +12,9 @@
  */
 int file_read(const char *path, size_t max, struct buf *ret);
 
+/* What a write of a file adds to the name meanwhile; a write that was cut short may leave that. */
+#define FILE_UNFINISHED ".new"
+
 /*
  * Replaces `path` by `data` so that after power loss the old or the new content is there, whole:
  * temporary file, fsync, rename, fsync of the directory. Any errno of these; the old file then stands.
