@@ -65,8 +65,9 @@ enum join_exit join_check_state(const char *dir, const struct join_token *t, enu
 
 /*
  * Mints the host's own token, stores it, then the guard, then the state, then kills the join token. A guard that is off
- * leaves that of a member alone, and removes what an earlier run, of a host that was none, has left. A run may stop after each of these: the next one with the same token goes on, with join_resume() if the token is dead. Of several
- * machines with one token, however close, one joins: the one that kills it. JOIN_USED, and nothing stays, on the others.
+ * leaves that of a member alone, and removes what an earlier run, of a host that was none, has left. A run may stop after
+ * each of these: the next one with the same token goes on, with join_resume() if the token is dead. Of several machines
+ * with one token, however close, one joins: the one that kills it. JOIN_USED, and nothing stays, on the others.
  */
 enum join_exit join_finish(struct join_session *s, const struct join_token *t, const char *dir, const struct guard *guard,
 			   struct err *reterr);

@@ -25,7 +25,8 @@ enum { KILLED = 137, SETUP_FAILED = 126 };
 
 static const long calls[] = {
 	SYS_bpf, SYS_write, SYS_pwrite64, SYS_writev, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_renameat2, SYS_unlinkat,
-	SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_mkdirat, SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_linkat, SYS_symlinkat, SYS_connect,
+	SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_mkdirat, SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat,
+	SYS_linkat, SYS_symlinkat, SYS_connect,
 #ifdef SYS_rename
 	SYS_rename, SYS_unlink, SYS_mkdir, SYS_rmdir, SYS_chmod, SYS_link, SYS_symlink,
 #endif
