@@ -54,8 +54,9 @@ APISERVER_LIB = tests/lib/libapiserver.a
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/lib/test_apiserver
 TESTS += tests/unit/lib/test_apiserver
-tests_unit_lib_test_apiserver_SOURCES = tests/unit/lib/test_apiserver.c tests/unit/lib/test_apiserver_auth.c \
-	tests/unit/lib/test_apiserver_faults.c tests/unit/lib/helpers.c tests/unit/lib/helpers.h
+tests_unit_lib_test_apiserver_SOURCES = tests/unit/lib/test_apiserver.c tests/unit/lib/test_apiserver_auth.c tests/unit/lib/test_gzip.c \
+	tests/unit/lib/test_apiserver_faults.c tests/unit/lib/helpers.c tests/unit/lib/helpers.h \
+	tests/lib/apiserver_gzip.c tests/lib/apiserver_gzip.h tests/lib/apiserver_util.c tests/lib/apiserver_util.h
 tests_unit_lib_test_apiserver_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_lib_test_apiserver_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_lib_test_apiserver_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)

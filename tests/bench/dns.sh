@@ -36,7 +36,7 @@ ready() { # ADDRESS: it has an address for the first Service
 		dnsperf -s "$1" -d "$dir/one" -n 1 -c 1 -q 1 -t 1 2>/dev/null | grep -q 'NOERROR 1 ' && return 0
 		sleep 0.1
 	done
-	die "no server at $1: $(tail -3 "$dir"/*.log)"
+	die "no server at $1: $(tail -n 3 "$dir"/*.log)"
 }
 
 write_names() {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apiserver_gzip.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -27,6 +28,15 @@ static void add_number(struct buf *b, uint32_t v, unsigned bytes)
 	must_add(b, le, bytes);
 }
 
+static void add_block(struct buf *b, bool is_last, const char *data, size_t len)
+{
+	add_number(b, is_last, 1);
+	add_number(b, (uint32_t)len, 2);
+	add_number(b, ~(uint32_t)len, 2);
+	if (len)
+		must_add(b, data, len);
+}
+
 static void add_member(struct buf *b, const char *data, size_t len)
 {
 	static const unsigned char head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
@@ -35,12 +45,12 @@ static void add_member(struct buf *b, const char *data, size_t len)
 	for (size_t at = 0; at < len;) {
 		size_t n = MIN(len - at, (size_t)BLOCK_MAX);
 
-		add_number(b, at + n == len, 1); /* the last one is marked */
-		add_number(b, (uint32_t)n, 2);
-		add_number(b, ~(uint32_t)n, 2);
-		must_add(b, data + at, n);
+		add_block(b, false, data + at, n);
 		at += n;
 	}
+	/* As a flush, and then the end: Go's reader keeps what comes with an end until it knows what is behind that. */
+	add_block(b, false, NULL, 0);
+	add_block(b, true, NULL, 0);
 	add_number(b, crc_of(data, len), 4);
 	add_number(b, (uint32_t)len, 4);
 }
