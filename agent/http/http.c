@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "crypto/x509.h"
 #include "http/http_head.h"
+#include "http/http_socket.h"
 
 enum { CONNECT_TIMEOUT_S = 10, KEEPALIVE_S = 30, DEAD_PEER_MS = 30000 };
 
@@ -26,6 +27,8 @@ struct http {
 	struct loop *loop;
 	CURLM *multi;
 	struct source *timer;
+	uint64_t received; /* bytes of bodies */
+	unsigned bulk;	   /* exchanges whose pieces may wait */
 	struct source *sweep; /* runs what could not be done inside a curl callback */
 	STACK_OF(X509) *ca;
 	X509 *cert;
@@ -51,12 +54,6 @@ struct http_op {
 	struct http_head head;
 	bool has_head, is_added, is_cancelled, is_done;
 	struct http_op *prev, *next;
-};
-
-struct watched {
-	struct http *http;
-	struct source *io;
-	curl_socket_t fd;
 };
 
 static int certs_parse(const char *pem, STACK_OF(X509) * *ret)
@@ -162,6 +159,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
 	if (op->is_cancelled)
 		return 0;
+	op->http->received += len;
 	(void)curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &status); /* cannot fail here */
 	if (op->req.on_data && status < 300)
 		op->data_r = op->req.on_data(data, len, op->req.arg);
@@ -197,6 +195,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 
 static void op_free(struct http_op *op)
 {
+	http_bulk_over(op);
 	DL_DELETE(op->http->ops, op);
 	if (op->is_added)
 		(void)curl_multi_remove_handle(op->http->multi, op->easy); /* it is in there */
@@ -340,9 +339,8 @@ static int set_timer(CURLM *multi, long ms, void *arg)
 	return source_arm(h->timer, (uint64_t)ms * USEC_PER_MSEC, 0);
 }
 
-static void on_io(uint32_t events, void *arg)
+static void on_ready(int fd, uint32_t events, void *arg)
 {
-	struct watched *w = arg;
 	int mask = 0;
 
 	if (events & (EPOLLIN | EPOLLHUP))
@@ -351,39 +349,31 @@ static void on_io(uint32_t events, void *arg)
 		mask |= CURL_CSELECT_OUT;
 	if (events & EPOLLERR)
 		mask |= CURL_CSELECT_ERR;
-	drive(w->http, w->fd, mask);
+	drive(arg, fd, mask);
 }
 
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct http *h = arg;
-	struct watched *w = socket_arg;
+	struct http_socket *s = socket_arg;
 	uint32_t events = 0;
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
-		if (w) {
-			source_free(w->io);
-			free(w);
-		}
+		http_socket_free(s);
 		return 0;
 	}
 	if (what & CURL_POLL_IN)
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
-	if (w)
-		return source_set_events(w->io, events);
-	w = calloc(1, sizeof(*w));
-	if (!w)
+	if (s)
+		return http_socket_set_events(s, events);
+	if (http_socket_new(h->loop, fd, events,
+			    &(struct http_socket_conf){.on_ready = on_ready, .arg = h, .received = &h->received, .bulk = &h->bulk},
+			    &s) < 0)
 		return -1;
-	w->http = h;
-	w->fd = fd;
-	if (loop_add_io(h->loop, fd, events, on_io, w, &w->io) < 0) {
-		free(w);
-		return -1;
-	}
-	(void)curl_multi_assign(h->multi, fd, w); /* fd is one of curl's own */
+	(void)curl_multi_assign(h->multi, fd, s); /* fd is one of curl's own */
 	return 0;
 }
 
@@ -553,6 +543,7 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 	op->head.retry_after_s = -1;
 	op->collected.max = req->body_max ? req->body_max : LIMIT_RESPONSE_BYTES;
 	DL_APPEND(h->ops, op);
+	h->bulk += req->is_bulk;
 	r = add_headers(op, req);
 	op->easy = curl_easy_init();
 	if (req->body) {
@@ -593,6 +584,12 @@ void http_cancel(struct http_op *op)
 		return;
 	op->is_cancelled = true;
 	(void)source_trigger(op->http->sweep); /* the loop lives as long as its exchanges */
+}
+
+void http_bulk_over(struct http_op *op)
+{
+	op->http->bulk -= op->req.is_bulk;
+	op->req.is_bulk = false;
 }
 
 void http_reset_connections(struct http *h)

@@ -54,6 +54,7 @@ struct http_request {
 	 */
 	bool is_uncompressed;
 	size_t body_max;     /* 0 = LIMIT_RESPONSE_BYTES */
+	bool is_bulk;	     /* pieces of answers, also of others, may come some ms late meanwhile; see http_bulk_over() */
 
 	/* The head of the response is there; called once. May be NULL. */
 	void (*on_head)(long status, void *arg);
@@ -89,6 +90,9 @@ int http_start(struct http *h, const struct http_request *req, struct http_op **
 
 /* Ends an exchange without calling on_done. May be called from any callback, also its own. */
 void http_cancel(struct http_op *op);
+
+/* Pieces of the answer are wanted as they come, from now on. */
+void http_bulk_over(struct http_op *op);
 
 /* Breaks all connections, as when the address that they came from is gone. Exchanges fail at once; later ones have new connections. */
 void http_reset_connections(struct http *h);

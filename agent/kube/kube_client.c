@@ -306,6 +306,7 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 			      : req->timeout_us	  ? (uint64_t)req->timeout_us
 						  : UNARY_TIMEOUT_S * USEC_PER_SEC,
 		.is_uncompressed = req->is_watch,
+		.is_bulk = req->is_bulk,
 		.on_head = on_http_head,
 		.on_data = req->on_data ? on_http_data : NULL,
 		.on_done = on_http_done,
@@ -331,6 +332,11 @@ void kube_cancel(struct kube_op *op)
 	http_cancel(op->http);
 	DL_DELETE(op->client->ops, op);
 	free(op);
+}
+
+void kube_bulk_over(struct kube_op *op)
+{
+	http_bulk_over(op->http);
 }
 
 struct waiting {

@@ -86,6 +86,7 @@ struct kube_request {
 	const json_t *body;	  /* NULL = none */
 	int64_t timeout_us;	  /* 0 = 32 s; -1 = none */
 	bool is_watch;		  /* with on_data: its parts come as they are sent */
+	bool is_bulk;		  /* they may come some ms late, together; see kube_bulk_over() */
 	const char *bearer;	  /* used instead of the client's token; NULL = the client's */
 
 	void (*on_open)(void *arg); /* a 2xx answer begins, before its body. May be NULL */
@@ -100,6 +101,9 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 
 /* Without calling on_done. May be called from any callback of another request, not once its own on_done began. */
 void kube_cancel(struct kube_op *op);
+
+/* From now on parts of the answer are wanted as they are sent. */
+void kube_bulk_over(struct kube_op *op);
 
 /*
  * The same for programs that have nothing else to do: runs the loop until the answer is there. A server that

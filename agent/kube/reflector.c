@@ -224,6 +224,8 @@ static void list_done(struct reflector *r)
 	r->must_relist = r->must_probe = false;
 	r->is_new_list = true;
 	r->n_refused = 0;
+	if (r->op)
+		kube_bulk_over(r->op); /* from now on each event counts */
 	set_state(r, REFLECTOR_SYNCED, "");
 }
 
@@ -588,6 +590,7 @@ static int start(struct reflector *r)
 	req.timeout_us = is_list ? 0
 				 : (int64_t)((WATCH_MIN_S + WATCH_SPREAD_S + WATCH_GUARD_S) * USEC_PER_SEC);
 	req.is_watch = !is_list;
+	req.is_bulk = r->phase == PHASE_LIST || r->phase == PHASE_WATCHLIST;
 	r->started_us = clock_boot_us();
 	r->opened_us = 0;
 	r->event_error[0] = '\0';

@@ -44,6 +44,7 @@ struct kube_op {
 
 int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, struct kube_op **ret);
 void __wrap_kube_cancel(struct kube_op *op);
+void __wrap_kube_bulk_over(struct kube_op *op);
 
 static uint64_t latency_us(void)
 {
@@ -167,6 +168,11 @@ void __wrap_kube_cancel(struct kube_op *op)
 {
 	if (op)
 		op_free(op);
+}
+
+void __wrap_kube_bulk_over(struct kube_op *op)
+{
+	op->req.is_bulk = false;
 }
 
 /* A lie must be one that no client has to believe: less than half, or nothing, of what it knows; and the first to say so. */
@@ -408,6 +414,8 @@ static int hand_over(struct kube_op *op, const char *data, size_t n)
 	sim->in_host = true;
 	r = op->req.on_data(data, n, op->req.arg);
 	sim->in_host = false;
+	if (r == 0 && op->is_watch && op->req.is_bulk == (reflector_get_state(sync_reflector(sim->sync, op->kind)) == REFLECTOR_SYNCED))
+		sim_fail("%s: parts may wait: %d", sim_path_of(op->kind)->name, op->req.is_bulk);
 	return r;
 }
 
