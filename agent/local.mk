@@ -46,6 +46,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/json/json.c agent/json/json.h \
 	agent/json/json_paths.c agent/json/json_paths.h \
+	agent/json/json_scan.c agent/json/json_scan.h \
 	agent/json/json_stream.c agent/json/json_stream.h
 
 # conf, obs
@@ -372,7 +373,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/verdict_objects.c agent/cli/verdict_objects.h
 
 MESH_LIBS = agent/libmesh.a $(LIBBPF_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SYSTEMD_LIBS) $(LIBCONFIG_LIBS) \
-	$(JANSSON_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
+	$(JANSSON_LIBS) $(YAML_LIBS) $(MNL_LIBS) $(SMARTCOLS_LIBS) $(LDNS_LIBS)
 
 # programs
 sbin_PROGRAMS += mesh-agentd

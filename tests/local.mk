@@ -85,7 +85,7 @@ tests_unit_http_test_http_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_http_test_http_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/json/test_json
 TESTS += tests/unit/json/test_json
-tests_unit_json_test_json_SOURCES = tests/unit/json/test_json.c \
+tests_unit_json_test_json_SOURCES = tests/unit/json/test_json.c tests/unit/json/test_scan.c \
 	tests/unit/json/test_stream.c
 tests_unit_json_test_json_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_json_test_json_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
@@ -587,7 +587,7 @@ EXTRA_DIST += tests/lint/analyze tests/lint/cppcheck.cfg tests/lint/cppcheck.sup
 analyze: $(BUILT_SOURCES)
 	@srcdir='$(srcdir)' ANALYZE_CFLAGS='-I$(abs_top_srcdir)/agent -I$(abs_top_srcdir)/bpf/include -I$(abs_top_builddir)/bpf \
 		-D_GNU_SOURCE -DPACKAGE_VERSION_TEXT="" -DMESH_SYSCONFDIR="/etc" -DMESH_DATADIR="/usr" $(LIBBPF_CFLAGS) \
-		$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(SYSTEMD_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) \
+		$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(SYSTEMD_CFLAGS) $(LIBCONFIG_CFLAGS) $(JANSSON_CFLAGS) $(YAML_CFLAGS) \
 		$(MNL_CFLAGS) $(SMARTCOLS_CFLAGS)' $(srcdir)/tests/lint/analyze
 .PHONY: analyze
 

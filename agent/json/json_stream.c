@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <yajl/yajl_parse.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
 #include "json/json_paths.h"
+#include "json/json_scan.h"
 
 enum {
 	ENVELOPE_PATH_MAX = 256,
@@ -30,7 +30,7 @@ struct level {
 };
 
 struct json_stream {
-	yajl_handle yajl;
+	struct json_scan *scan;
 	enum json_envelope envelope;
 	const struct json_paths *paths;
 	const struct json_stream_ops *ops;
@@ -51,13 +51,6 @@ struct json_stream {
 	bool has_type;	     /* of the event of a watch */
 	bool is_pending;     /* a watch's object is complete, its event is not */
 };
-
-static int fail(struct json_stream *s, int r)
-{
-	if (s->r == 0)
-		s->r = r;
-	return 0; /* stops yajl */
-}
 
 static struct level *top(struct json_stream *s)
 {
@@ -81,9 +74,9 @@ static int object_begin(struct json_stream *s)
 		int r = s->ops->on_begin(s->arg);
 
 		if (r < 0)
-			return fail(s, r);
+			return r;
 	}
-	return 1;
+	return 0;
 }
 
 static int hand_over(struct json_stream *s)
@@ -91,14 +84,14 @@ static int hand_over(struct json_stream *s)
 	int r;
 
 	if (s->envelope == JSON_WATCH && !s->is_pending)
-		return fail(s, -EBADMSG); /* an event of nothing: its type would be taken for that of the next */
+		return -EBADMSG; /* an event of nothing: its type would be taken for that of the next */
 	r = s->ops->on_object(s->root, s->arg);
 
 	json_decref(s->root);
 	s->root = NULL;
 	s->has_type = s->is_pending = false;
 	s->object_bytes = 0;
-	return r < 0 ? fail(s, r) : 1;
+	return r;
 }
 
 /* An event counts once it is whole: what a broken connection leaves of it may look like a smaller object. */
@@ -106,7 +99,7 @@ static int object_end(struct json_stream *s)
 {
 	s->place = PLACE_ENVELOPE;
 	s->is_pending = s->envelope == JSON_WATCH;
-	return s->is_pending ? 1 : hand_over(s);
+	return s->is_pending ? 0 : hand_over(s);
 }
 
 /*
@@ -144,10 +137,10 @@ static int doc_add(struct json_stream *s, json_t *v)
 	int r;
 
 	if (!v)
-		return fail(s, -ENOMEM);
+		return -ENOMEM;
 	if (s->depth == s->object_depth) {
 		s->root = v;
-		return 1;
+		return 0;
 	}
 	if (l->is_array) {
 		r = json_array_append_new(l->doc, v);
@@ -156,7 +149,7 @@ static int doc_add(struct json_stream *s, json_t *v)
 		free(s->doc_key);
 		s->doc_key = NULL;
 	}
-	return r < 0 ? fail(s, -EBADMSG) : 1; /* a key that is not UTF-8; or no memory */
+	return r < 0 ? -EBADMSG : 0; /* a key that is not UTF-8; or no memory */
 }
 
 /* The trie node of the value that starts now, JSON_PATH_NONE if nothing in it is wanted. */
@@ -176,170 +169,161 @@ static int pick(struct json_stream *s, int node, bool is_any, enum json_what wha
 {
 	int id = node == JSON_PATH_NONE ? -1 : json_paths_id(s->paths, node);
 	struct json_pick p = {.id = id, .what = what, .is_string = is_string, .text = text, .text_len = len};
-	int r;
 
 	if (id < 0)
-		return 1;
+		return 0;
 	if (is_any) {
 		p.key = s->key.data;
 		p.key_len = s->key.len;
 	}
-	r = s->ops->on_pick(&p, s->arg);
-	return r < 0 ? fail(s, r) : 1;
+	return s->ops->on_pick(&p, s->arg);
 }
 
 /* One for each event; what is picked depends on it, so it comes first then. */
 static int type_begin(struct json_stream *s)
 {
 	if (s->has_type || (s->is_pending && s->paths))
-		return fail(s, -EBADMSG);
+		return -EBADMSG;
 	s->has_type = true;
-	return 1;
+	return 0;
 }
 
-static int scalar(struct json_stream *s, const char *text, size_t len, bool is_string, json_t *doc)
+static int envelope_scalar(struct json_stream *s, const char *text, size_t len)
 {
-	struct level *l = top(s);
-	int r;
+	const struct level *l = top(s);
+
+	if (!l || is_object_place(s))
+		return -EBADMSG;
+	if (l->is_array)
+		return 0;
+	if (s->envelope == JSON_WATCH && strcmp(s->path, "type") == 0) {
+		int r = type_begin(s);
+
+		if (r < 0)
+			return r;
+	}
+	return s->ops->on_envelope(s->path, text, len, s->arg);
+}
+
+static json_t *number_document(const char *text, size_t len)
+{
+	char copy[64], *end;
+	long long i;
+
+	if (len >= sizeof(copy))
+		return NULL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	errno = 0;
+	i = strtoll(copy, &end, 10);
+	if (errno == 0 && *end == '\0')
+		return json_integer(i);
+	return json_real(strtod(copy, NULL));
+}
+
+/* NULL: no text of documents, as a number above all or a string that is not UTF-8; or no memory. */
+static json_t *scalar_document(enum json_kind kind, const char *text, size_t len)
+{
+	CLEANUP(free) char *copy = NULL;
+
+	switch (kind) {
+	case JSON_KIND_STRING:
+		if (!memchr(text, 0, len))
+			return json_stringn(text, len);
+		copy = copy_text(text, len, &len);
+		return copy ? json_stringn(copy, len) : NULL;
+	case JSON_KIND_NUMBER:
+		return number_document(text, len);
+	case JSON_KIND_TRUE:
+		return json_true();
+	case JSON_KIND_FALSE:
+		return json_false();
+	case JSON_KIND_NULL:
+		return json_null();
+	}
+	return NULL;
+}
+
+static int on_scalar(enum json_kind kind, const char *text, size_t len, void *arg)
+{
+	struct json_stream *s = arg;
+	const struct level *l = top(s);
+	json_t *v;
 
 	switch (s->place) {
 	case PLACE_DOCUMENT:
-		return doc_add(s, doc);
+		v = scalar_document(kind, text, len);
+		return v ? doc_add(s, v) : -EBADMSG;
 	case PLACE_PICK:
-		return pick(s, value_node(s), l && !l->is_array && l->is_any, JSON_SCALAR, is_string, text, len);
+		return pick(s, value_node(s), !l->is_array && l->is_any, JSON_SCALAR, kind == JSON_KIND_STRING, text, len);
 	case PLACE_ENVELOPE:
-		if (!l || is_object_place(s))
-			return fail(s, -EBADMSG);
-		if (l->is_array)
-			return 1;
-		if (s->envelope == JSON_WATCH && strcmp(s->path, "type") == 0 && !type_begin(s))
-			return 0;
-		r = s->ops->on_envelope(s->path, text, len, s->arg);
-		return r < 0 ? fail(s, r) : 1;
+		return envelope_scalar(s, text, len);
 	}
-	return 1;
+	return 0;
 }
 
-static int on_null(void *arg)
+static int on_begin(bool is_array, void *arg)
 {
 	struct json_stream *s = arg;
-
-	return scalar(s, "null", 4, false, s->place == PLACE_DOCUMENT ? json_null() : NULL);
-}
-
-static int on_boolean(void *arg, int value)
-{
-	struct json_stream *s = arg;
-
-	return scalar(s, value ? "true" : "false", value ? 4 : 5, false,
-		      s->place == PLACE_DOCUMENT ? json_boolean(value) : NULL);
-}
-
-static int on_number(void *arg, const char *text, size_t len)
-{
-	struct json_stream *s = arg;
-	json_t *doc = NULL;
-
-	if (s->place == PLACE_DOCUMENT) {
-		char copy[64], *end;
-		long long i;
-
-		if (len >= sizeof(copy))
-			return fail(s, -EBADMSG);
-		memcpy(copy, text, len);
-		copy[len] = '\0';
-		errno = 0;
-		i = strtoll(copy, &end, 10);
-		if (errno == 0 && *end == '\0')
-			doc = json_integer(i);
-		else
-			doc = json_real(strtod(copy, NULL));
-		if (!doc)
-			return fail(s, -EBADMSG); /* larger than any number; or no memory */
-	}
-	return scalar(s, text, len, false, doc);
-}
-
-static int on_string(void *arg, const unsigned char *text, size_t len)
-{
-	struct json_stream *s = arg;
-	json_t *doc = NULL;
-
-	if (s->place == PLACE_DOCUMENT) {
-		if (memchr(text, 0, len)) {
-			CLEANUP(free) char *copy = copy_text((const char *)text, len, &len);
-
-			if (!copy)
-				return fail(s, -ENOMEM);
-			doc = json_stringn(copy, len);
-		} else {
-			doc = json_stringn((const char *)text, len);
-		}
-		if (!doc)
-			return fail(s, -EBADMSG); /* not UTF-8 */
-	}
-	return scalar(s, (const char *)text, len, true, doc);
-}
-
-static int container_begin(struct json_stream *s, bool is_array)
-{
 	struct level l = {.is_array = is_array, .node = JSON_PATH_NONE, .value_node = JSON_PATH_NONE,
 			  .path_len = s->path_len};
+	int r = 0;
 
-	if (s->depth == LIMIT_JSON_DEPTH)
-		return fail(s, -E2BIG);
 	if (s->place == PLACE_ENVELOPE) {
 		if (s->depth == 0 && (is_array || s->is_over))
-			return fail(s, -EBADMSG);
-		if (is_object_place(s)) {
-			if (is_array || s->is_pending)
-				return fail(s, -EBADMSG);
-			if (!object_begin(s))
-				return 0;
-		}
+			return -EBADMSG;
+		if (is_object_place(s))
+			r = is_array || s->is_pending ? -EBADMSG : object_begin(s);
 	}
-	if (s->place == PLACE_PICK)
+	if (r == 0 && s->place == PLACE_PICK) {
 		l.node = value_node(s);
-	if (s->place == PLACE_DOCUMENT) {
-		l.doc = is_array ? json_array() : json_object();
-		if (!doc_add(s, l.doc))
-			return 0;
+		if (l.node == JSON_PATH_NONE)
+			return JSON_SCAN_SKIP;
 	}
+	if (r == 0 && s->place == PLACE_DOCUMENT) {
+		l.doc = is_array ? json_array() : json_object();
+		r = doc_add(s, l.doc);
+	}
+	if (r < 0)
+		return r;
 	s->levels[s->depth++] = l;
-	return 1;
+	return 0;
 }
 
-static int container_end(struct json_stream *s)
+static int on_end(void *arg)
 {
+	struct json_stream *s = arg;
 	struct level l = s->levels[--s->depth];
 
 	if (s->place == PLACE_ENVELOPE) {
 		s->path_len = l.path_len;
 		s->path[s->path_len] = '\0';
 		s->is_over = s->depth == 0 && s->envelope == JSON_LIST;
-		return s->depth == 0 && s->envelope == JSON_WATCH ? hand_over(s) : 1;
+		return s->depth == 0 && s->envelope == JSON_WATCH ? hand_over(s) : 0;
 	}
-	if (s->place == PLACE_PICK && !pick(s, l.node, false, JSON_END, false, NULL, 0))
-		return 0;
-	return s->depth == s->object_depth ? object_end(s) : 1;
+	if (s->place == PLACE_PICK) {
+		int r = pick(s, l.node, false, JSON_END, false, NULL, 0);
+
+		if (r < 0)
+			return r;
+	}
+	return s->depth == s->object_depth ? object_end(s) : 0;
 }
 
-static int on_map_start(void *arg)
+static int envelope_key(struct json_stream *s, const char *text, size_t len)
 {
-	return container_begin(arg, false);
+	s->path_len = top(s)->path_len;
+	if (s->path_len + len + 2 > sizeof(s->path) || memchr(text, 0, len))
+		return -EBADMSG;
+	if (s->path_len)
+		s->path[s->path_len++] = '.';
+	memcpy(s->path + s->path_len, text, len);
+	s->path_len += len;
+	s->path[s->path_len] = '\0';
+	return 0;
 }
 
-static int on_array_start(void *arg)
-{
-	return container_begin(arg, true);
-}
-
-static int on_end(void *arg)
-{
-	return container_end(arg);
-}
-
-static int on_key(void *arg, const unsigned char *text, size_t len)
+static int on_key(const char *text, size_t len, void *arg)
 {
 	struct json_stream *s = arg;
 	struct level *l = top(s);
@@ -347,47 +331,29 @@ static int on_key(void *arg, const unsigned char *text, size_t len)
 	switch (s->place) {
 	case PLACE_DOCUMENT:
 		free(s->doc_key);
-		s->doc_key = copy_text((const char *)text, len, &len);
-		return s->doc_key ? 1 : fail(s, -ENOMEM);
+		s->doc_key = copy_text(text, len, &len);
+		return s->doc_key ? 0 : -ENOMEM;
 	case PLACE_PICK:
-		if (l->node == JSON_PATH_NONE)
-			return 1;
-		l->value_node = json_paths_key(s->paths, l->node, (const char *)text, len, &l->is_any);
-		if (l->value_node != JSON_PATH_NONE && l->is_any) {
-			buf_clear(&s->key);
-			return buf_add(&s->key, text, len) < 0 ? fail(s, -ENOMEM) : 1;
-		}
-		return 1;
+		l->value_node = json_paths_key(s->paths, l->node, text, len, &l->is_any);
+		if (l->value_node == JSON_PATH_NONE)
+			return JSON_SCAN_SKIP;
+		if (!l->is_any)
+			return 0;
+		buf_clear(&s->key);
+		return buf_add(&s->key, text, len);
 	case PLACE_ENVELOPE:
-		s->path_len = l->path_len;
-		if (s->path_len + len + 2 > sizeof(s->path) || memchr(text, 0, len))
-			return fail(s, -EBADMSG);
-		if (s->path_len)
-			s->path[s->path_len++] = '.';
-		memcpy(s->path + s->path_len, text, len);
-		s->path_len += len;
-		s->path[s->path_len] = '\0';
-		return 1;
+		return envelope_key(s, text, len);
 	}
-	return 1;
+	return 0;
 }
 
-static const yajl_callbacks callbacks = {
-	.yajl_null = on_null,
-	.yajl_boolean = on_boolean,
-	.yajl_number = on_number,
-	.yajl_string = on_string,
-	.yajl_start_map = on_map_start,
-	.yajl_map_key = on_key,
-	.yajl_end_map = on_end,
-	.yajl_start_array = on_array_start,
-	.yajl_end_array = on_end,
-};
+static const struct json_scan_ops scan_ops = {.on_scalar = on_scalar, .on_key = on_key, .on_begin = on_begin, .on_end = on_end};
 
 int json_stream_new(enum json_envelope envelope, const struct json_paths *paths,
 		    const struct json_stream_ops *ops, void *arg, struct json_stream **ret)
 {
 	struct json_stream *s = calloc(1, sizeof(*s));
+	int r;
 
 	if (!s)
 		return -ENOMEM;
@@ -396,14 +362,11 @@ int json_stream_new(enum json_envelope envelope, const struct json_paths *paths,
 	s->ops = ops;
 	s->arg = arg;
 	s->key.max = 2 * LIMIT_OBJECT_BYTES; /* no key of an object that fits is longer */
-	s->yajl = yajl_alloc(&callbacks, NULL, s);
-	if (!s->yajl) {
+	r = json_scan_new(&scan_ops, s, &s->scan);
+	if (r < 0) {
 		free(s);
-		return -ENOMEM;
+		return r;
 	}
-	(void)yajl_config(s->yajl, yajl_allow_multiple_values, 1);
-	/* What is kept is checked where it is used; documents are checked by jansson. */
-	(void)yajl_config(s->yajl, yajl_dont_validate_strings, 1);
 	*ret = s;
 	return 0;
 }
@@ -412,7 +375,7 @@ void json_stream_free(struct json_stream *s)
 {
 	if (!s)
 		return;
-	yajl_free(s->yajl);
+	json_scan_free(s->scan);
 	json_decref(s->root);
 	free(s->doc_key);
 	buf_done(&s->key);
@@ -426,15 +389,10 @@ void json_stream_want_document(struct json_stream *s)
 
 static int feed_slice(struct json_stream *s, const char *data, size_t len)
 {
-	yajl_status status;
-
 	s->object_bytes += len;
 	if (s->object_bytes > LIMIT_OBJECT_BYTES + len)
 		return s->r = -E2BIG;
-	status = yajl_parse(s->yajl, (const unsigned char *)data, len);
-	if (s->r < 0)
-		return s->r;
-	return status == yajl_status_ok ? 0 : (s->r = -EBADMSG);
+	return s->r = json_scan_feed(s->scan, data, len);
 }
 
 int json_stream_feed(struct json_stream *s, const char *data, size_t len)
@@ -452,7 +410,7 @@ int json_stream_feed(struct json_stream *s, const char *data, size_t len)
 
 int json_stream_end(struct json_stream *s)
 {
-	if (s->r == 0 && s->depth)
-		s->r = -EBADMSG;
-	return json_stream_feed(s, " ", 1); /* ends a word or number, which is not in place here */
+	if (s->r == 0)
+		s->r = json_scan_end(s->scan);
+	return s->r;
 }

@@ -2,7 +2,7 @@
 # Shared by tests/demo/run and tests/run; sourced at the top of the source tree. bash.
 PACKAGES="autoconf automake bpftool ca-certificates clang curl gcc iproute2 jq libbpf-dev libc6-dev libconfig-dev
 	libcriterion-dev libcurl4-openssl-dev libgnutls28-dev libjansson-dev libldns-dev libmicrohttpd-dev
-	libmnl-dev libsmartcols-dev libssl-dev libsystemd-dev libyajl-dev libyaml-dev llvm make mandoc
+	libmnl-dev libsmartcols-dev libssl-dev libsystemd-dev libyaml-dev llvm make mandoc
 	pkg-config procps util-linux uthash-dev"
 
 # Installs what is missing of them.

@@ -12,7 +12,7 @@ BOOT_S=${VM_BOOT_S:-240}
 # What the package depends on is there, so that it installs without a network; and a real sshd.
 PACKAGES=initramfs-tools,systemd-sysv,udev,dbus,qemu-guest-agent,iproute2,iputils-ping,procps,curl,jq,openssh-server
 PACKAGES+=,bpftool,nftables,ca-certificates
-PACKAGES+=,libbpf1,libconfig9,libcurl4,libjansson4,libldns3,libmnl0,libsmartcols1,libssl3,libsystemd0,libyajl2,libyaml-0-2
+PACKAGES+=,libbpf1,libconfig9,libcurl4,libjansson4,libldns3,libmnl0,libsmartcols1,libssl3,libsystemd0,libyaml-0-2
 # What else manages a host's network, in an image of its own; none of it runs until a test starts it.
 NETWORK_PACKAGES=systemd-resolved,polkitd,network-manager,dnsmasq-base,firewalld,docker.io,iptables,busybox-static
 NETWORK_SERVICES=(systemd-resolved NetworkManager NetworkManager-wait-online NetworkManager-dispatcher firewalld
