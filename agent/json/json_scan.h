@@ -2,8 +2,8 @@
 /*
  * An incremental JSON scanner (RFC 8259): text in pieces of any size, a call for each value. Parts that nobody wants are
  * passed over with a look at their form only. Texts are as sent: whether they are UTF-8 is for who keeps them to check.
- * Of its own because decoding decides what a host pays for a large cluster: it takes an eighth of the instructions of
- * yajl, which it took the place of.
+ * Of its own because decoding decides what a host pays for a large cluster: for a CiliumEndpoint it takes half of the
+ * instructions of yajl, whose place it took.
  */
 #pragma once
 
