@@ -153,6 +153,7 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_index.c agent/policy/policy_index.h \
 	agent/policy/policy_local.c agent/policy/policy_local.h \
 	agent/policy/policy_model.c agent/policy/policy_model.h \
+	agent/policy/policy_near.c agent/policy/policy_near.h \
 	agent/policy/policy_explain.c agent/policy/policy_explain.h \
 	agent/policy/policy_options.c agent/policy/policy_options.h \
 	agent/policy/policy_parse.c agent/policy/policy_parse.h \

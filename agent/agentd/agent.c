@@ -300,6 +300,7 @@ void agent_free(struct agent *a)
 	datapath_free(a->datapath);
 	guarding_free(a->guarding);
 	shadowing_free(a->shadowing);
+	agent_forget_isolation(a);
 	world_free(a->world);
 	kube_client_free(a->client);
 	join_state_done(&a->join);

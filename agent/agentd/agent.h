@@ -35,6 +35,12 @@ enum agent_state {
 	AGENT_CHANGED, /* the cluster has enrolled us anew: until we join with that, what is in force stays */
 };
 
+/* What view_monitor.c remembers of the policies, since they change less often than packets are dropped. */
+struct view_isolation {
+	json_t *by[POLICY_DIRS]; /* as "isolated_by" of an event */
+	uint64_t generation;	 /* of the policies */
+};
+
 struct agent {
 	struct loop *loop;
 	struct conf *conf;
@@ -74,6 +80,7 @@ struct agent {
 	struct source *upkeep;
 	unsigned n_upkeeps;
 	struct filling filling;
+	struct view_isolation isolation;
 	uint64_t n_applied; /* times that the tables were written to the kernel */
 	struct source *signals[3];
 	struct source *privileged; /* the other process is gone */
@@ -138,3 +145,5 @@ extern const struct ctl_verb agent_verbs[];
 extern const size_t agent_n_verbs;
 /* Turns an event of the datapath into one of the topic "monitor". */
 void agent_publish_event(struct agent *a, const struct mesh_event *ev);
+/* Frees what that has remembered; when the policies go. */
+void agent_forget_isolation(struct agent *a);

@@ -7,6 +7,7 @@
 #include "bpf/bpf_map.h"
 #include "ctl/ctl_verbs.h"
 #include "plan/plan_service.h"
+#include "policy/policy_explain.h"
 
 static void set(json_t *o, const char *key, json_t *value)
 {
@@ -38,6 +39,29 @@ static void set_rule(const struct agent *a, json_t *o, uint32_t rule)
 	if (r && *origin.ns)
 		set(r, "namespace", json_string(origin.ns));
 	set(o, "rule", r);
+}
+
+void agent_forget_isolation(struct agent *a)
+{
+	for (unsigned dir = 0; dir < POLICY_DIRS; dir++)
+		json_decref(a->isolation.by[dir]);
+	a->isolation = (struct view_isolation){0};
+}
+
+/* Whose default deny it is. */
+static void set_isolation(struct agent *a, json_t *o, enum policy_dir dir)
+{
+	uint64_t generation = a->world ? policy_generation(a->world->policies) : 0;
+
+	if (!a->world)
+		return;
+	if (generation != a->isolation.generation)
+		agent_forget_isolation(a);
+	a->isolation.generation = generation;
+	if (!a->isolation.by[dir] && policy_explain_isolation(a->world->policies, dir, &a->isolation.by[dir]) < 0)
+		return; /* out of memory: the member is missing */
+	if (json_array_size(a->isolation.by[dir]))
+		set(o, "isolated_by", json_incref(a->isolation.by[dir]));
 }
 
 static void set_peer(const struct agent *a, json_t *o, const struct mesh_event *ev)
@@ -97,6 +121,8 @@ void agent_publish_event(struct agent *a, const struct mesh_event *ev)
 		set(o, "icmp_type", json_integer(ev->tcp_flags));
 	set_peer(a, o, ev);
 	set_rule(a, o, ev->rule);
+	if (ev->reason == MESH_DROP_POLICY || ((ev->flags & MESH_EV_AUDIT) && !ev->rule))
+		set_isolation(a, o, ev->dir == MESH_INGRESS ? POLICY_INGRESS : POLICY_EGRESS);
 	(void)ctl_publish(a->ctl, CTL_TOPIC_MONITOR, o); /* out of memory: one event less */
 	json_decref(o);
 }

@@ -32,10 +32,24 @@ static const struct out_col rule_cols[] = {
 	{.heading = "PATH", .key = "path"},
 };
 
+static int format_differs(const json_t *row, struct buf *text)
+{
+	return buf_addf(text, "another %s", str_eq(json_str(row, "differs", ""), "peer") ? "peer" : "port");
+}
+
+/* What would have allowed it, if it were not for one thing. */
+static const struct out_col near_cols[] = {
+	{.heading = "FOR", .format = format_differs},
+	{.heading = "KIND", .key = "kind"},
+	{.heading = "NAMESPACE", .key = "namespace"},
+	{.heading = "NAME", .key = "name"},
+	{.heading = "PATH", .key = "path"},
+};
+
 int cmd_policy_print(const struct cli *cli, const json_t *answer)
 {
 	CLEANUP(buf_done) struct buf text = {0};
-	const json_t *rules = json_at(answer, "rules");
+	const json_t *rules = json_at(answer, "rules"), *near = json_at(answer, "near");
 	int r = out_clean(&text, json_str(answer, "verdict", "-"));
 
 	if (r == 0)
@@ -44,7 +58,13 @@ int cmd_policy_print(const struct cli *cli, const json_t *answer)
 		r = out_clean(&text, json_str(answer, "reason", "-"));
 	if (r == 0 && fprintf(cli->out, "%s\n", text.data) < 0)
 		r = -EIO;
-	return r == 0 && json_array_size(rules) ? out_rows(cli, rules, rule_cols, ARRAY_LEN(rule_cols)) : r;
+	if (r == 0 && json_array_size(rules))
+		r = out_rows(cli, rules, rule_cols, ARRAY_LEN(rule_cols));
+	if (r < 0 || !json_array_size(near))
+		return r;
+	if (fprintf(cli->out, "rules that would allow it for another peer or port:\n") < 0)
+		return -EIO;
+	return out_rows(cli, near, near_cols, ARRAY_LEN(near_cols));
 }
 
 const struct cmd cmd_policy_table[] = {

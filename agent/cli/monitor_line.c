@@ -10,6 +10,8 @@
 #include "cli/out.h"
 #include "json/json.h"
 
+enum { NAMED_MAX = 3 }; /* policies in a line; the JSON has all */
+
 static bool is_address(const json_t *event, const char *path, const struct ip *want)
 {
 	struct ip ip;
@@ -133,7 +135,28 @@ static int add_rule(struct buf *text, const json_t *event)
 		r = add_string(text, " ", event, "rule.namespace");
 	if (r >= 0)
 		r = add_string(text, json_str(event, "rule.namespace", NULL) ? "/" : " ", event, "rule.name");
-	return r < 0 ? r : add_number(text, "#", event, "rule.index");
+	return r < 0 ? r : add_string(text, " ", event, "rule.path");
+}
+
+/* ", not allowed by legacy/strict, calm and 4 more" */
+static int add_isolators(struct buf *text, const json_t *event)
+{
+	const json_t *list = json_at(event, "isolated_by"), *policy;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(list, i, policy) {
+		if (r < 0 || i == NAMED_MAX)
+			break;
+		r = buf_addf(text, "%s", i ? ", " : ", not allowed by ");
+		if (r >= 0)
+			r = add_string(text, "", policy, "namespace");
+		if (r >= 0)
+			r = add_string(text, *json_str(policy, "namespace", "") ? "/" : "", policy, "name");
+	}
+	if (r >= 0 && json_array_size(list) > NAMED_MAX)
+		r = buf_addf(text, " and %zu more", json_array_size(list) - NAMED_MAX);
+	return r;
 }
 
 int monitor_line(const json_t *event, int64_t offset_us, struct buf *text)
@@ -158,6 +181,8 @@ int monitor_line(const json_t *event, int64_t offset_us, struct buf *text)
 		r = add_peer(text, event);
 	if (r >= 0)
 		r = add_rule(text, event);
+	if (r >= 0)
+		r = add_isolators(text, event);
 	if (r >= 0)
 		r = add_string(text, ", ", event, "interface");
 	if (r >= 0 && json_int(event, "suppressed", 0) > 0)

@@ -56,8 +56,11 @@
  *   { "verdict": "allow" | "deny", "reason": text,
  *     "rules": [{"kind", "namespace", "name", "path": "spec.ingress[0]",
  *                "action": "allow" | "deny" | "auth" | "proxy"}],
+ *     "isolated_by": [{"kind", "namespace", "name"}], "near": [{"kind", "namespace", "name", "path", "differs": "peer" | "port"}],
  *     "shadow"?: {"verdict", "reason", "rules"} with the shadow policies in force,
  *     "identity": COUNT, "labels": LABELS, "failsafe": bool, "enforcement" of the direction as in status }
+ *   Where no rule allows it, "isolated_by" are the policies that deny by default, and "near" the rules that would allow it
+ *   of another peer, or to another port; else they are empty.
  *   The rules are all that match; "failsafe" says that the failsafe set lets the packet through before
  *   any policy is asked; the verdict is then "allow". In audit mode the verdict is that of the
  *   policies. not-found for an unknown identity.
@@ -173,7 +176,9 @@
  *     "source": ip, "source_port"?: COUNT, "destination": ip, "destination_port"?: COUNT,
  *     "protocol": "tcp", "tcp_flags"?: "S", "icmp_type"?: COUNT, "bytes": COUNT,
  *     "peer": {"identity": COUNT, "labels": LABELS, "name"?: "namespace/name"},
- *     "rule"?: {"kind", "namespace"?, "name", "index"?: COUNT}, "suppressed": COUNT }
+ *     "rule"?: {"kind", "namespace"?, "name", "path": "spec.ingress[0]"},
+ *     "isolated_by"?: [{"kind", "namespace", "name"}] where no rule allows it: the policies that deny by default,
+ *     "suppressed": COUNT }
  *   "suppressed" is how many events of that CPU the datapath's rate limit held back before this one.
  */
 #pragma once

@@ -8,7 +8,10 @@
 
 #include "base/macro.h"
 #include "json/json.h"
+#include "policy/policy_near.h"
 #include "policy/policy_rule.h"
+
+enum { NAMED_MAX = 3 }; /* policies in a sentence; the lists have all */
 
 /* Words of the question */
 
@@ -140,6 +143,47 @@ static bool is_about_names(const struct policy_repo *r, uint32_t rule)
 	return false;
 }
 
+static int origin_cmp(const void *pa, const void *pb)
+{
+	const struct policy_origin *a = pa, *b = pb;
+	int r = (int)a->kind - (int)b->kind;
+
+	if (r == 0)
+		r = strcmp(a->ns, b->ns);
+	if (r == 0)
+		r = strcmp(a->name, b->name);
+	return r ? r : strverscmp(a->path, b->path); /* [10] comes after [9] */
+}
+
+/* Where the rules that deny by default come from, in order; on the heap. NULL when out of memory. */
+static struct policy_origin *isolators_of(const struct policy_repo *r, const struct policy_why *w, size_t *ret_n)
+{
+	struct policy_origin *v = calloc(w->n_isolators + 1, sizeof(*v));
+	size_t n = 0;
+
+	for (size_t i = 0; v && i < w->n_isolators; i++)
+		if (policy_origin(r, w->isolators[i], &v[n]) == 0)
+			n++;
+	if (v)
+		qsort(v, n, sizeof(*v), origin_cmp);
+	*ret_n = n;
+	return v;
+}
+
+/* " by CiliumNetworkPolicy legacy/strict, ... and 4 more" */
+static int say_isolators(const struct policy_repo *r, const struct policy_why *w, struct buf *out)
+{
+	size_t n;
+	CLEANUP(free) struct policy_origin *v = isolators_of(r, w, &n);
+	int err = v ? 0 : -ENOMEM;
+
+	for (size_t i = 0; err == 0 && i < n && i < NAMED_MAX; i++)
+		err = buf_addf(out, "%s%s %s%s%s", i ? ", " : " by ", policy_kind_str(v[i].kind), v[i].ns, *v[i].ns ? "/" : "", v[i].name);
+	if (err == 0 && n > NAMED_MAX)
+		err = buf_addf(out, " and %zu more", n - NAMED_MAX);
+	return err;
+}
+
 static int say_default(const struct policy_repo *r, const struct policy_why *w, enum policy_dir dir, struct buf *out)
 {
 	bool has_restricted = false, has_names = false;
@@ -155,6 +199,8 @@ static int say_default(const struct policy_repo *r, const struct policy_why *w, 
 	}
 	err = buf_addf(out, "no rule allows it, and %s is denied by default%s", dir_str(dir),
 		       r->options.mode == POLICY_MODE_ALWAYS ? ": enable-policy is always" : "");
+	if (err == 0 && r->options.mode != POLICY_MODE_ALWAYS)
+		err = say_isolators(r, w, out);
 	if (err == 0 && has_restricted)
 		err = buf_addf(out, "; a rule that matches needs an L7 proxy, which this host has not");
 	if (err == 0 && has_names)
@@ -185,14 +231,8 @@ struct told {
 static int told_cmp(const void *pa, const void *pb)
 {
 	const struct told *a = pa, *b = pb;
-	int r = (int)a->origin.kind - (int)b->origin.kind;
+	int r = origin_cmp(&a->origin, &b->origin);
 
-	if (r == 0)
-		r = strcmp(a->origin.ns, b->origin.ns);
-	if (r == 0)
-		r = strcmp(a->origin.name, b->origin.name);
-	if (r == 0)
-		r = strverscmp(a->origin.path, b->origin.path); /* [10] comes after [9] */
 	return r ? r : (a->match->rule > b->match->rule) - (a->match->rule < b->match->rule);
 }
 
@@ -219,17 +259,76 @@ static json_t *rules_json(const struct policy_repo *r, const struct policy_why *
 	return TAKE_PTR(list);
 }
 
+static json_t *isolators_json(const struct policy_repo *r, const struct policy_why *w)
+{
+	CLEANUP(json_decref) json_t *list = json_array();
+	size_t n;
+	CLEANUP(free) struct policy_origin *v = isolators_of(r, w, &n);
+
+	if (!list || !v)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "kind", policy_kind_str(v[i].kind), "namespace", v[i].ns,
+							  "name", v[i].name)) < 0)
+			return NULL;
+	return TAKE_PTR(list);
+}
+
+int policy_explain_isolation(const struct policy_repo *r, enum policy_dir dir, json_t **ret)
+{
+	CLEANUP(policy_why_done) struct policy_why why = {0};
+	struct policy_numbers numbers = {0};
+	int err = policy_isolators(r, dir, false, &numbers);
+
+	why.isolators = numbers.v;
+	why.n_isolators = numbers.n;
+	if (err < 0)
+		return err;
+	*ret = isolators_json(r, &why);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* A rule that would have allowed it, and what it lacks for that. */
+struct near_told {
+	struct policy_origin origin; /* first, for origin_cmp() */
+	const char *differs;
+};
+
+static json_t *near_json(const struct policy_repo *r, const struct policy_why *w)
+{
+	CLEANUP(json_decref) json_t *list = json_array();
+	CLEANUP(free) struct near_told *v = calloc(w->n_near + 1, sizeof(*v));
+	size_t n = 0;
+
+	if (!list || !v)
+		return NULL;
+	for (size_t i = 0; i < w->n_near; i++) {
+		if (policy_origin(r, w->near[i].rule, &v[n].origin) < 0)
+			continue;
+		v[n++].differs = w->near[i].is_other_peer ? "peer" : "port";
+	}
+	qsort(v, n, sizeof(*v), origin_cmp);
+	for (size_t i = 0; i < n; i++)
+		if (json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", policy_kind_str(v[i].origin.kind),
+							  "namespace", v[i].origin.ns, "name", v[i].origin.name, "path",
+							  v[i].origin.path, "differs", v[i].differs)) < 0)
+			return NULL;
+	return TAKE_PTR(list);
+}
+
 int policy_explain(struct policy_repo *r, const struct policy_why *why, enum policy_dir dir, json_t **ret)
 {
 	CLEANUP(buf_done) struct buf reason = {0};
-	json_t *rules = rules_json(r, why), *o;
+	json_t *rules = rules_json(r, why), *isolators = isolators_json(r, why), *near = near_json(r, why), *o;
 
-	if (!rules || say(r, why, dir, &reason) < 0) {
+	if (!rules || !isolators || !near || say(r, why, dir, &reason) < 0) {
 		json_decref(rules);
+		json_decref(isolators);
+		json_decref(near);
 		return -ENOMEM;
 	}
-	o = json_pack("{s:s, s:s, s:o}", "verdict", why->verdict.action == POLICY_ALLOW ? "allow" : "deny", "reason",
-		      reason.data, "rules", rules);
+	o = json_pack("{s:s, s:s, s:o, s:o, s:o}", "verdict", why->verdict.action == POLICY_ALLOW ? "allow" : "deny", "reason",
+		      reason.data, "rules", rules, "isolated_by", isolators, "near", near);
 	if (!o)
 		return -ENOMEM;
 	*ret = o;

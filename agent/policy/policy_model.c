@@ -97,6 +97,23 @@ static bool match_l4(const struct question *q, const struct policy_entry *e, str
 	return f->plain || f->restricted;
 }
 
+bool policy_entry_has_l4(struct policy_repo *r, const struct policy_entry *e, const struct policy_model_question *asked)
+{
+	const struct question q = {.repo = r, .peer = asked->peer, .dir = asked->dir, .proto = asked->proto,
+				   .port = asked->port, .is_default_deny = true};
+	struct found f;
+
+	return match_l4(&q, e, &f) && f.plain;
+}
+
+bool policy_entry_is_plain(const struct policy_entry *e)
+{
+	for (size_t i = 0; i < e->l4.n; i++)
+		if (!e->l4.v[i].is_restricted)
+			return true;
+	return e->has_any_l4;
+}
+
 static bool is_selected(const struct policy_repo *r, const struct selector *s,
 			const struct policy_model_peer *peer)
 {

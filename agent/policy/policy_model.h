@@ -29,5 +29,11 @@ struct policy_model_question {
 	bool has_shadow; /* with the shadow policies in force */
 };
 
-/* `ret` as in policy_why(). -ENOMEM, -ENOSPC. */
+/* Whether L4 of an entry grants what is asked by itself, without a proxy. */
+bool policy_entry_has_l4(struct policy_repo *r, const struct policy_entry *e, const struct policy_model_question *asked);
+
+/* Whether an entry grants anything without a proxy. */
+bool policy_entry_is_plain(const struct policy_entry *e);
+
+/* `ret` as in policy_why(), without isolators and near. -ENOMEM, -ENOSPC. */
 int policy_model(struct policy_repo *r, const struct policy_model_question *asked, struct policy_why *ret);

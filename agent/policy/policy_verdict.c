@@ -4,6 +4,7 @@
 #include "base/macro.h"
 #include "identity/named_port.h"
 #include "policy/policy_model.h"
+#include "policy/policy_near.h"
 #include "policy/policy_rule.h"
 #include "policy/policy_shadow.h"
 
@@ -156,6 +157,21 @@ static int peer_labels(struct policy_repo *r, const struct policy_peer *peer,
 	return err < 0 ? err : label_builder_take(&b, ret);
 }
 
+/* The verdict, and what the packet lacks. Those of shadow policies are asked about by the thousand, for the verdict alone. */
+static int answer(struct policy_repo *r, const struct policy_model_question *q, struct policy_why *ret)
+{
+	CLEANUP(policy_why_done) struct policy_why why = {0};
+	int err = policy_model(r, q, &why);
+
+	if (err == 0 && !q->has_shadow && why.verdict.action == POLICY_DENY_DEFAULT)
+		err = policy_near(r, q, &why);
+	if (err < 0)
+		return err;
+	*ret = why;
+	why = (struct policy_why){0};
+	return 0;
+}
+
 /* Settles who the peer is, and asks. */
 static int ask(struct policy_repo *r, const struct policy_peer *peer, struct policy_model_question q,
 	       struct policy_why *ret)
@@ -167,7 +183,7 @@ static int ask(struct policy_repo *r, const struct policy_peer *peer, struct pol
 
 	q.peer = &settled;
 	if (peer->is_unknown)
-		return policy_model(r, &q, ret);
+		return answer(r, &q, ret);
 	if (!peer->labels && !peer->ip.family)
 		return -EINVAL;
 	err = peer_labels(r, peer, &labels);
@@ -178,7 +194,7 @@ static int ask(struct policy_repo *r, const struct policy_peer *peer, struct pol
 		settled.labels = labels;
 		settled.flags = identity_flags_of(r->labels, labels);
 		settled.ports = ports;
-		err = policy_model(r, &q, ret);
+		err = answer(r, &q, ret);
 	}
 	named_ports_free(r->labels, ports);
 	label_set_free(r->labels, labels);
@@ -201,5 +217,7 @@ int policy_why_shadow(struct policy_repo *r, const struct policy_peer *peer, enu
 void policy_why_done(struct policy_why *w)
 {
 	free(w->matches);
+	free(w->isolators);
+	free(w->near);
 	*w = (struct policy_why){0};
 }

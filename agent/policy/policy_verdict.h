@@ -26,12 +26,23 @@ struct policy_match {
 	bool needs_auth;
 };
 
+/* A rule that allows the same of another peer, or to another port or protocol. */
+struct policy_near {
+	uint32_t rule;
+	bool is_other_peer;
+};
+
 struct policy_why {
 	struct policy_verdict verdict;
 	bool is_enforced;     /* some policy selects us in that direction */
 	bool is_default_deny; /* what no rule allows is dropped */
 	struct policy_match *matches;
 	size_t n_matches;
+	/* Of policy_why() with the verdict POLICY_DENY_DEFAULT, in no order: */
+	uint32_t *isolators; /* one rule of each object that denies that direction by default */
+	size_t n_isolators;
+	struct policy_near *near;
+	size_t n_near;
 };
 
 /* Evaluated from the rules themselves, no table needed. -EINVAL without labels and address;

@@ -8,6 +8,7 @@
 #include "json/json.h"
 
 enum { OWN = 300, PEER = 301 };
+#define BY_DEFAULT "no rule allows it, and ingress is denied by default by CiliumNetworkPolicy ext/both, CiliumNetworkPolicy ext/in"
 
 static struct conf conf;
 static struct agent agent;
@@ -101,13 +102,37 @@ Test(view_policy, answers)
 {
 	expect(question("ingress", "10.244.1.5", "80"), "allow", "allowed by CiliumNetworkPolicy ext/in, spec.ingress[0]", PEER);
 	expect(question("ingress", "192.0.2.7", "22"), "allow", "allowed by CiliumNetworkPolicy ext/in, spec.ingress[1]", 0);
-	expect(question("ingress", "192.0.2.7", "23"), "deny", "no rule allows it, and ingress is denied by default", 0);
-	expect(question("ingress", "198.51.100.1", "22"), "deny", "no rule allows it, and ingress is denied by default",
-	       IDENTITY_WORLD);
+	expect(question("ingress", "192.0.2.7", "23"), "deny", BY_DEFAULT, 0);
+	expect(question("ingress", "198.51.100.1", "22"), "deny", BY_DEFAULT, IDENTITY_WORLD);
 	expect(question("egress", "198.51.100.1", "22"), "deny",
 	       "denied by CiliumNetworkPolicy ext/both, spec.egressDeny[0]", IDENTITY_WORLD);
 	expect(json_pack("{s:s, s:s, s:s, s:i}", "direction", "ingress", "protocol", "icmp", "icmp_type", "8", "identity", PEER),
 	       "allow", "allowed by CiliumNetworkPolicy ext/in, spec.ingress[0]", PEER);
+}
+
+/* "path differs, ..." of the rules that would nearly have allowed it */
+static void expect_near(json_t *args, const char *near)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	CLEANUP(buf_done) struct buf text = {0};
+	struct err err = {0};
+	json_t *v;
+	size_t i;
+
+	cr_assert_eq(call(CTL_VERB_POLICY_WHY, args, &answer, &err), 0, "%s", err.text);
+	json_array_foreach(json_at(answer, "near"), i, v)
+		cr_assert_eq(buf_addf(&text, "%s%s/%s %s %s", i ? ", " : "", json_str(v, "namespace", "?"), json_str(v, "name", "?"),
+				      json_str(v, "path", "?"), json_str(v, "differs", "?")), 0);
+	cr_expect_str_eq(text.data ? text.data : "", near);
+	cr_expect_eq(json_array_size(json_at(answer, "isolated_by")), *near ? 2 : 0);
+}
+
+Test(view_policy, tells_what_was_missing)
+{
+	expect_near(question("ingress", "192.0.2.7", "23"), "ext/in spec.ingress[0] peer, ext/in spec.ingress[1] port");
+	expect_near(question("ingress", "198.51.100.1", "22"), "ext/in spec.ingress[0] peer, ext/in spec.ingress[1] peer");
+	expect_near(question("ingress", "10.244.1.5", "80"), "");
+	expect_near(question("egress", "198.51.100.1", "22"), "");
 }
 
 static void expect_error(json_t *args, int r, const char *text)

@@ -179,6 +179,8 @@ has "l7?[31m"
 run 1 --socket "$sock" policy why --peer-ip 10.244.1.9 --direction ingress --protocol tcp --port 80
 has "deny: denied by CiliumNetworkPolicy legacy/luke, spec.ingressDeny[0]"
 has "peer: identity 16802, k8s:sith=vader"
+has "another peer  CiliumNetworkPolicy  legacy     friends  spec.ingress[1]"
+has "another port  NetworkPolicy        legacy     ports    spec.ingress[0]"
 has "audit mode"
 run 1 --socket "$sock" policy why --identity 16802 --direction egress --protocol udp --port 53 -o json
 [ "$out" = "$("$fake" --print "$here/data/fixture.json" policy.why)" ] || fail "policy.why -o json: $out"
@@ -252,9 +254,10 @@ done
 run 0 --socket "$sock" leave --yes
 has "programs detached"
 
-run 0 --socket "$sock" monitor --count 3
-has "drop ingress (Policy denied) deny 10.244.1.9:40000 -> 172.19.100.2:80 tcp S 60B, peer 16802 empire/vader [k8s:sith=vader], rule CiliumNetworkPolicy legacy/luke#0, mesh0, held back before: 2"
+run 0 --socket "$sock" monitor --count 4
+has "drop ingress (Policy denied) deny 10.244.1.9:40000 -> 172.19.100.2:80 tcp S 60B, peer 16802 empire/vader [k8s:sith=vader], rule CiliumNetworkPolicy legacy/luke spec.ingressDeny[0], mesh0, held back before: 2"
 has "verdict egress (Policy allowed) allow [fd00::2]:50000 -> [fd00::9]:443 tcp 80B, peer 2 [reserved:world]"
+has "172.19.100.2 icmp type 8 84B, peer 16802 [k8s:sith=vader], not allowed by calm, legacy/a, legacy/b and 1 more"
 has "drop egress (?]0;evil?)"
 run 0 --socket "$sock" monitor -n 1 --drop --peer 172.19.100.2 --identity 16802 --direction ingress --json
 [ "$(printf '%s\n' "$out" | wc -l)" = 1 ] || fail "monitor --json: $out"

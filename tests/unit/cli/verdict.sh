@@ -154,7 +154,7 @@ says "document 2 is no object"
 
 # nothing, from nowhere
 run 0 -o json "$@"
-same '{"verdict":"allow","reason":"nopolicyisaboutthesubject'"'"'singress:everythingisallowed","rules":[],"rejected":[]}'
+same '{"verdict":"allow","reason":"nopolicyisaboutthesubject'"'"'singress:everythingisallowed","rules":[],"isolated_by":[],"near":[],"rejected":[]}'
 run 0 "$@" --objects /dev/null
 has "allow: no policy is about"
 
@@ -210,7 +210,8 @@ spec: {endpointSelector: {}, enableDefaultDeny: {ingress: false}, ingressDeny: [
 {metadata: {name: what}}
 YAML
 run 1 "$@" -f "$tmp/all.yaml"
-has "deny: no rule allows it, and ingress is denied by default"
+has "deny: no rule allows it, and ingress is denied by default by "
+has "another peer  "
 has "spec.ingress[0].fromEntities[0]: \"bogus\" is no entity"
 has "apps/v1 Deployment has no meaning here"
 has "crd.projectcalico.org/v1 NetworkPolicy has no meaning here"
@@ -227,7 +228,7 @@ run 1 "$@" -f "$tmp/all.yaml" --peer app=shop,io.kubernetes.pod.namespace=web,io
 has "deny: denied by CiliumClusterwideNetworkPolicy no-telnet, spec.ingressDeny[0]"
 printf 'kind: CiliumClusterwideNetworkPolicy\nmetadata: {name: x}\nspec: {endpointSelector: {}, ingress: [{fromEntities: [world]}]}\n' >"$tmp/x.yaml"
 out=$("$ctl" policy verdict "$@" -o json -f - <"$tmp/x.yaml") || fail "the standard input: $out"
-same '{"verdict":"allow","reason":"allowedbyCiliumClusterwideNetworkPolicyx,spec.ingress[0]","rules":[{"kind":"CiliumClusterwideNetworkPolicy","namespace":"","name":"x","path":"spec.ingress[0]","action":"allow"}],"rejected":[]}'
+same '{"verdict":"allow","reason":"allowedbyCiliumClusterwideNetworkPolicyx,spec.ingress[0]","rules":[{"kind":"CiliumClusterwideNetworkPolicy","namespace":"","name":"x","path":"spec.ingress[0]","action":"allow"}],"isolated_by":[],"near":[],"rejected":[]}'
 # toServices, CIDR groups; the order of files does not count
 run 0 "$@" -f "$tmp/all.yaml" --direction egress --peer-ip 192.0.2.9
 run 2 "$@" --peer-ip
