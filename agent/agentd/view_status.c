@@ -159,6 +159,27 @@ static json_t *packets_view(const struct agent *a, unsigned first, unsigned last
 	return json_pack("{s:I, s:I}", "ingress", packets[MESH_INGRESS], "egress", packets[MESH_EGRESS]);
 }
 
+/* What was dropped, by reason and direction; reasons that nothing was dropped for are left out. */
+static json_t *drop_reasons_view(const struct agent *a)
+{
+	struct mesh_counter c[MESH_REASON_MAX * 2];
+	json_t *list = json_array();
+
+	if (!a->datapath || bpfmap_counters(datapath_obj(a->datapath), c) < 0)
+		return list;
+	for (unsigned i = MESH_DROP_FIRST * 2; i < MESH_REASON_MAX * 2; i++) {
+		const char *text = bpfmap_reason_text(i / 2);
+
+		if (c[i].packets)
+			(void)json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:I, s:I}", "direction",
+								    i % 2 == MESH_INGRESS ? "ingress" : "egress", "reason",
+								    text ? text : "unknown", "reason_code", (int)(i / 2), "packets",
+								    (json_int_t)c[i].packets, "bytes",
+								    (json_int_t)c[i].bytes)); /* as in set() */
+	}
+	return list;
+}
+
 static int count_policy(const struct policy_status *st, void *arg)
 {
 	json_int_t *n = arg;
@@ -243,6 +264,7 @@ int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 	if (a->guarding)
 		set(o, "guard", guarding_json(a->guarding));
 	set(o, "drops", packets_view(a, MESH_DROP_FIRST, MESH_REASON_MAX - 1));
+	set(o, "drop_reasons", drop_reasons_view(a));
 	set(o, "audited", packets_view(a, MESH_PASS_AUDIT, MESH_PASS_AUDIT));
 	set(o, "shadow_drops", packets_view(a, MESH_PASS_SHADOW, MESH_PASS_SHADOW));
 	set(o, "conditions", health_json(a->health));

@@ -143,6 +143,25 @@ static int print_datapath(const struct cli *cli, const json_t *d)
 	return 0;
 }
 
+static int print_drop_reasons(const struct cli *cli, const json_t *d)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(json_at(d, "drop_reasons"), i, v) {
+		CLEANUP(buf_done) struct buf text = {0};
+		int r = 0;
+
+		CHAIN(r, piece(&text, v, "", "direction", " "));
+		CHAIN(r, piece(&text, v, "", "packets", ": "));
+		CHAIN(r, piece(&text, v, "", "reason", ""));
+		if (r < 0)
+			return r;
+		line(cli, "", &text);
+	}
+	return 0;
+}
+
 static int print_counts(const struct cli *cli, const json_t *d)
 {
 	CLEANUP(buf_done) struct buf policies = {0}, services = {0}, dns = {0}, guard = {0};
@@ -244,6 +263,7 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 		if (json_truth(d, "joined", 0)) {
 			CHAIN(r, print_api(cli, d));
 			CHAIN(r, print_datapath(cli, d));
+			CHAIN(r, print_drop_reasons(cli, d));
 			CHAIN(r, print_counts(cli, d));
 			CHAIN(r, print_failsafe(cli, d));
 		} else if (r >= 0) {

@@ -28,7 +28,9 @@
  *     "policies": {"enforced": COUNT, "degraded": COUNT, "rejected": COUNT, "not_selecting": COUNT, "shadow": COUNT},
  *     "guard"?: as policy.guard,
  *     "services": {"services": COUNT, "backends": COUNT},
- *     "drops": DIRECTION of COUNT of packets, "audited": the same of those that audit mode let pass,
+ *     "drops": DIRECTION of COUNT of packets since the boot, or since the host joined; "drop_reasons": [{"direction",
+ *     "reason": text, "reason_code": COUNT, "packets": COUNT, "bytes": COUNT}] of them, without those that nothing was
+ *     dropped for; "audited": DIRECTION of COUNT of those that audit mode let pass,
  *     "shadow_drops": and of those that shadow policies would have dropped,
  *     "conditions": [{"name": "api.unreachable", "severity": "error" | "warning" | "info",
  *                     "text", "remedy"?, "age_ms"?: COUNT}] }

@@ -128,11 +128,13 @@ listing() {
 	says "policy why" '(.verdict == "allow" and .reason and (.rules | all(.kind and .namespace and .name and .path and .action)) and .identity
 		and (.labels | length) > 0 and has("failsafe") and .enforcement == "enforced")' policy why --peer-ip $LEIA --direction ingress --protocol tcp --port 80
 	says "policy why, of what no rule allows" '(.verdict == "deny" and any(.isolated_by[]; .namespace == "legacy" and .name == "listing") and
-		(.near | length == 2 and all(.name == "listing" and .differs == "peer")))' policy why --peer-ip $VADER --direction ingress --protocol tcp --port 80
+		([.near[] | select(.name == "listing").differs] == ["peer", "peer"]))' policy why --peer-ip $VADER --direction ingress --protocol tcp --port 80
 	(become ahch-to timeout 20 "$T/bin/meshctl" -c "$T/ahch-to/agent.conf" monitor --drop --peer $VADER --count 1 -o json) >"$T/log/drop" 2>&1 &
 	wait_for 10 eval '! reaches vader $AHCHTO 80; [ -s "$T/log/drop" ]'
-	is "a drop names the policies that let nothing else in, and the peer" true "$(jq '.isolated_by == [{"kind": "CiliumNetworkPolicy", "namespace": "legacy",
-		"name": "listing"}] and (.peer.labels | index("k8s:sith=vader") != null) and .peer.name == "legacy/vader" and .reason == "no policy allows it"' "$T/log/drop")"
+	says "status tells what was dropped, and why" '(.drop_reasons | any(.direction == "ingress" and .reason == "no policy allows it" and .packets > 0
+		and .bytes > 0)) and (([.drop_reasons[] | select(.direction == "ingress").packets] | add) >= .drops.ingress)' status
+	is "a drop names the policies that let nothing else in, and the peer" true "$(jq '(.isolated_by | any(. == {"kind": "CiliumNetworkPolicy", "namespace": "legacy",
+		"name": "listing"})) and (.peer.labels | index("k8s:sith=vader") != null) and .peer.name == "legacy/vader" and .reason == "no policy allows it"' "$T/log/drop")"
 	says "service list" '(all(has("id") and .namespace and .name and .type and .state) and any(.type == "ClusterIP" and (.frontends | all(.address and .port
 		and .protocol)) and (.backends | all(.address and .port and .protocol and .state))) and any(.type == "portal"))' service list
 	says "ipcache list" '(all(.prefix and .identity and .source and (.labels | length) > 0) and any(.tunnel_endpoint) and any(.name == "legacy/leia"))' ipcache list

@@ -153,6 +153,7 @@ has "warning: the API server does not answer [api.unreachable] for 1m1s"
 has "-> check the route"
 has "7 not selecting this host, 2 in shadow mode"
 has "rolled-back, to be confirmed within 2m, confirmed: 3 policies, waiting: 1"
+has "              ingress 5: no policy allows it"
 has "let pass by audit mode: ingress 4, egress 0; by shadow policies, if enforced: ingress 6, egress 1"
 # JSON is the daemon's data, whatever the command prints for people
 for verb in endpoint.list identity.list node.list policy.list service.list map.list dns.status dns.learned; do
