@@ -12,10 +12,28 @@
 
 static void usage(FILE *f)
 {
-	(void)fprintf(f, "Usage: mesh-agentd [--config FILE] [--log-level LEVEL] [--stand-down]\n"
-			 "                   [--wire-resolver] [--unwire-resolver] [--version] [--help]\n"
-			 "Makes this host a member of the Kubernetes cluster that it joined with mesh-join(8).\n"
+	(void)fprintf(f, "Usage: mesh-agentd [OPTION]...\n"
+			 "Makes this host a member of the Kubernetes cluster that it joined with mesh-join(8). The unit\n"
+			 "mesh-external-agent.service runs it.\n"
+			 "\n"
+			 "  -c, --config FILE      configuration file\n"
+			 "  -l, --log-level LEVEL  error, warning, info or debug, whatever the configuration says\n"
+			 "      --stand-down       take all that is in the kernel down, and exit; keeps the enrolment\n"
+			 "      --wire-resolver    make the host's resolver ask the daemon, if it wants that, and exit\n"
+			 "      --unwire-resolver  take that back, and exit\n"
+			 "  -h, --help             show this\n"
+			 "  -V, --version          show the version\n"
+			 "\n"
 			 "See mesh-agentd(8).\n");
+}
+
+/* What was asked for is on the standard output, or not. */
+static int told(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	(void)fprintf(stderr, "mesh-agentd: the output could not be written\n");
+	return 1;
 }
 
 int main(int argc, char **argv)
@@ -54,10 +72,10 @@ int main(int argc, char **argv)
 			break;
 		case 'V':
 			(void)printf("mesh-agentd %s\n", PACKAGE_VERSION_TEXT);
-			return 0;
+			return told();
 		case 'h':
 			usage(stdout);
-			return 0;
+			return told();
 		default:
 			usage(stderr);
 			return 2;

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-enum { GLOBALS_MAX = 8, LONG_BASE = 256, TIMEOUT_S = 10 };
+enum { GLOBALS_MAX = 8, LONG_BASE = 256, TIMEOUT_S = 10, HELP_COLUMN = 28 };
 
 const struct cmd_opt cmd_global_opts[] = {
 	{"output", 'o', "FORMAT", "table (default) or json", false},
@@ -66,6 +66,15 @@ const char *cmd_opt(const struct cmd_args *args, const char *name)
 	return values->n ? values->v[values->n - 1] : NULL;
 }
 
+/* A line of two columns; what does not fit into the first has it alone. */
+static void print_entry(FILE *out, const char *left, const char *help)
+{
+	if (strlen(left) > HELP_COLUMN)
+		(void)fprintf(out, "  %s\n  %*s %s\n", left, HELP_COLUMN, "", help);
+	else
+		(void)fprintf(out, "  %-*s %s\n", HELP_COLUMN, left, help);
+}
+
 static void print_opts(const struct cmd_opt *opts, FILE *out)
 {
 	for (; opts && opts->name; opts++) {
@@ -74,44 +83,60 @@ static void print_opts(const struct cmd_opt *opts, FILE *out)
 		(void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", opts->letter ? '-' : ' ',
 			       opts->letter ? opts->letter : ' ', opts->letter ? "," : " ", opts->name,
 			       opts->arg ? " " : "", opts->arg ? opts->arg : "");
-		(void)fprintf(out, "  %-28s %s\n", left, opts->help);
+		print_entry(out, left, opts->help);
 	}
+}
+
+static void print_command(const struct cmd *c, FILE *out)
+{
+	char left[96];
+
+	(void)snprintf(left, sizeof(left), "%s%s%s%s%s", c->noun, c->verb ? " " : "", c->verb ? c->verb : "", c->args ? " " : "",
+		       c->args ? c->args : "");
+	print_entry(out, left, c->help);
+}
+
+static void print_one(const struct cmd *c, FILE *out)
+{
+	(void)fprintf(out, "usage: meshctl %s%s%s [options]%s%s\n\n%s.\n\n", c->noun, c->verb ? " " : "", c->verb ? c->verb : "",
+		      c->args ? " " : "", c->args ? c->args : "", c->help);
+	if (c->opts)
+		(void)fprintf(out, "options:\n");
+	print_opts(c->opts, out);
+	if (c->opts)
+		(void)fputc('\n', out);
 }
 
 void cmd_help(const struct cmd *const *tables, const char *noun, const char *verb, FILE *out)
 {
-	const struct cmd *one = NULL;
+	const struct cmd *one = NULL, *alone = NULL; /* `alone` has no verb */
 	size_t n = 0;
 
 	for (const struct cmd *const *t = tables; *t; t++)
 		for (const struct cmd *c = *t; c->noun; c++)
 			if (noun && str_eq(c->noun, noun) && (!verb || (c->verb && str_eq(c->verb, verb)))) {
 				one = c;
+				alone = c->verb ? alone : c;
 				n++;
 			}
 	if (n == 1) {
-		(void)fprintf(out, "usage: meshctl %s%s%s [options]%s%s\n\n%s.\n\n", one->noun,
-			      one->verb ? " " : "", one->verb ? one->verb : "", one->args ? " " : "",
-			      one->args ? one->args : "", one->help);
-		if (one->opts)
-			(void)fprintf(out, "options:\n");
-		print_opts(one->opts, out);
+		print_one(one, out);
 	} else {
-		(void)fprintf(out, "usage: meshctl [options] COMMAND [options] [arguments]\n\ncommands:\n");
+		if (alone)
+			print_one(alone, out);
+		else
+			(void)fprintf(out, "usage: meshctl [options] COMMAND [options] [arguments]\n\n");
+		(void)fprintf(out, "%scommands:\n", alone ? "other " : "");
 		for (const struct cmd *const *t = tables; *t; t++)
-			for (const struct cmd *c = *t; c->noun; c++) {
-				char left[64];
-
-				if (n && !str_eq(c->noun, noun))
-					continue;
-				(void)snprintf(left, sizeof(left), "%s%s%s%s%s", c->noun,
-					       c->verb ? " " : "", c->verb ? c->verb : "",
-					       c->args ? " " : "", c->args ? c->args : "");
-				(void)fprintf(out, "  %-28s %s\n", left, c->help);
-			}
+			for (const struct cmd *c = *t; c->noun; c++)
+				if ((!n || str_eq(c->noun, noun)) && c != alone)
+					print_command(c, out);
+		(void)fputc('\n', out);
 	}
-	(void)fprintf(out, "\noptions of all commands:\n");
+	(void)fprintf(out, "options of all commands:\n");
 	print_opts(cmd_global_opts, out);
+	if (!noun)
+		(void)fprintf(out, "\nThe manual is meshctl(8); what to do when something fails is in mesh-external-agent(7).\n");
 }
 
 static int set_global(struct parsed *p, const char *name, const char *value)
@@ -215,11 +240,12 @@ static const struct cmd *find(const struct cmd *const *tables, const char *noun,
 	return NULL;
 }
 
-static bool has_noun(const struct cmd *const *tables, const char *noun)
+/* `verb` NULL: whether there is such a noun. */
+static bool is_command(const struct cmd *const *tables, const char *noun, const char *verb)
 {
 	for (const struct cmd *const *t = tables; *t; t++)
 		for (const struct cmd *c = *t; c->noun; c++)
-			if (str_eq(c->noun, noun))
+			if (str_eq(c->noun, noun) && (!verb || (c->verb && str_eq(c->verb, verb))))
 				return true;
 	return false;
 }
@@ -231,10 +257,13 @@ static int no_command(const struct cmd *const *tables, const struct parsed *p, c
 
 	for (int i = 0; i < n; i++)
 		wants_help |= str_eq(words[i], "--help") || str_eq(words[i], "-h");
-	if (n && has_noun(tables, words[0]) && wants_help) {
+	if (n && is_command(tables, words[0], NULL) && wants_help) {
 		cmd_help(tables, words[0], NULL, p->cli.out);
 		return CLI_OK;
 	}
+	if (n > 1 && str_eq(words[0], "help") && !is_command(tables, words[1], n > 2 ? words[2] : NULL))
+		return cli_error(CLI_USAGE, "%.64s%s%.64s: no such command; meshctl --help lists them", words[1], n > 2 ? " " : "",
+				 n > 2 ? words[2] : "");
 	if (!n || str_eq(words[0], "help")) {
 		bool is_asked = wants_help || n;
 
@@ -242,7 +271,7 @@ static int no_command(const struct cmd *const *tables, const struct parsed *p, c
 			 is_asked ? p->cli.out : stderr);
 		return is_asked ? CLI_OK : CLI_USAGE;
 	}
-	if (!has_noun(tables, words[0]))
+	if (!is_command(tables, words[0], NULL))
 		return cli_error(CLI_USAGE, "%.64s: no such command; meshctl --help lists them", words[0]);
 	return cli_error(CLI_USAGE, "%.64s%s%.64s: no such command; meshctl %.64s --help lists them", words[0],
 			 n > 1 ? " " : "", n > 1 ? words[1] : "", words[0]);
@@ -271,7 +300,7 @@ static int run(struct parsed *p, const struct cmd *c, int argc, char **argv)
 	return c->run(&p->cli, &p->args);
 }
 
-int cmd_main(const struct cmd *const *tables, int argc, char **argv, FILE *out)
+static int parse_and_run(const struct cmd *const *tables, int argc, char **argv, FILE *out)
 {
 	struct parsed p = {.cli = {.has_headings = true,
 				   .timeout_us = TIMEOUT_S * USEC_PER_SEC,
@@ -295,7 +324,14 @@ int cmd_main(const struct cmd *const *tables, int argc, char **argv, FILE *out)
 	code = run(&p, c, argc - i, argv + i);
 	for (size_t k = 0; k < CMD_OPTS_MAX; k++)
 		strv_done(&p.args.values[k]);
-	if (fflush(out) != 0 || ferror(out))
-		return cli_error(CLI_FAILED, "the output could not be written");
 	return code;
+}
+
+int cmd_main(const struct cmd *const *tables, int argc, char **argv, FILE *out)
+{
+	int code = parse_and_run(tables, argc, argv, out);
+
+	if ((fflush(out) == 0 && !ferror(out)) || code == CLI_FAILED) /* a command that noticed has said so */
+		return code;
+	return cli_error(CLI_FAILED, "the output could not be written");
 }

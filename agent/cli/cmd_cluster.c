@@ -40,7 +40,7 @@ static int print_only(const struct cli *cli, const struct manifests_options *o)
 	int r;
 
 	if (cli->format == CLI_TABLE && !o->cilium_namespace)
-		return fputs(manifests_text(), cli->out) < 0 ? cli_error(CLI_FAILED, "cannot write the output") : CLI_OK;
+		return out_result(fputs(manifests_text(), cli->out) < 0 ? -EIO : 0);
 	r = manifests_read(o, &docs, &err);
 	if (r == 0) {
 		CLEANUP(json_decref) json_t *list = json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", docs);

@@ -81,6 +81,12 @@ static int complain(int code, const char *text)
 	return code;
 }
 
+/* What was printed must have arrived. */
+static int told(int code)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ? code : complain(JOIN_LOCAL, "the output could not be written");
+}
+
 /* Reads a token from a file, or from standard input. */
 static int read_token(const char *path, char **ret, struct err *reterr)
 {
@@ -179,9 +185,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 
 	while ((c = getopt_long(argc, argv, "t:f:l:n:a:o:hV", options, NULL)) != -1) {
 		if (c == 'h')
-			return fputs(HELP, stdout) < 0 ? JOIN_LOCAL : 0;
+			return told(fputs(HELP, stdout) < 0 ? JOIN_LOCAL : 0);
 		if (c == 'V')
-			return puts("mesh-join " PACKAGE_VERSION_TEXT) < 0 ? JOIN_LOCAL : 0;
+			return told(puts("mesh-join " PACKAGE_VERSION_TEXT) < 0 ? JOIN_LOCAL : 0);
 		if (c == '?')
 			return complain(JOIN_USAGE, "see mesh-join --help");
 		if (take_option(c, o, &err) < 0)

@@ -84,6 +84,30 @@ run 0 dns --help
 has "dns status"
 run 0 --version
 has "meshctl "
+# a noun that is a command by itself shows its options and its other commands; what is long has a line of its own
+for asked in "help migrate" "migrate --help"; do
+	run 0 $asked
+	has "usage: meshctl migrate [options] SERVICE"
+	has "--max-latency-factor N"
+	has "migrate pause SERVICE"
+done
+run 0 help policy
+has "  policy shadow [[NAMESPACE/]NAME [on|off|auto]]
+                               What policies"
+for asked in nothing "status nothing" "policy nothing"; do
+	run 2 help $asked
+	says "$asked: no such command"
+done
+for asked in --version --help "help status" "completion bash" "cluster setup --print" "config show $srcdir/packaging/config/mesh-external-agent.conf"; do
+	"$ctl" $asked >/dev/full 2>"$tmp/err"
+	[ $? = 5 ] && [ "$(cat "$tmp/err")" = "meshctl: the output could not be written" ] || fail "$asked on a full device: $(cat "$tmp/err")"
+done
+for program in mesh-join mesh-agentd; do
+	for asked in --version --help; do
+		"$builddir/$program" $asked >/dev/full 2>"$tmp/err" && fail "$program $asked on a full device is no error"
+		grep -q 'could not be written' "$tmp/err" || fail "$program $asked on a full device: $(cat "$tmp/err")"
+	done
+done
 run 2 nothing
 says "no such command"
 run 2 endpoint
