@@ -341,6 +341,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/cli/admin.c agent/cli/admin.h \
 	agent/cli/cmd_cluster.c agent/cli/cmd_host.c \
+	agent/cli/token_read.c agent/cli/token_read.h \
 	agent/cli/preflight.c agent/cli/preflight.h agent/cli/preflight_kernel.c \
 	agent/cli/cli_call.c agent/cli/cli_call.h \
 	agent/cli/cmd.c agent/cli/cmd.h \

@@ -11,7 +11,7 @@ void admin_done(struct admin *a)
 	*a = (struct admin){0};
 }
 
-int admin_error(int r, const struct err *err)
+int admin_error(const struct cli *cli, int r, const struct err *err)
 {
 	static const struct {
 		int r;
@@ -26,11 +26,11 @@ int admin_error(int r, const struct err *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
 		if (codes[i].r == r)
-			return cli_error(codes[i].code, "%s", err->text);
-	return cli_error(CLI_FAILED, "%s", err->text[0] ? err->text : err_name(r));
+			return cli_error(cli, codes[i].code, "%s", err->text);
+	return cli_error(cli, CLI_FAILED, "%s", err->text[0] ? err->text : err_name(r));
 }
 
-int admin_open(const struct cmd_args *args, struct admin *ret)
+int admin_open(const struct cli *cli, const struct cmd_args *args, struct admin *ret)
 {
 	CLEANUP(admin_done) struct admin a = {0};
 	struct err err = {0};
@@ -41,7 +41,7 @@ int admin_open(const struct cmd_args *args, struct admin *ret)
 	if (r == 0)
 		r = kubeconfig_client(&a.kubeconfig, a.loop, &a.client, &err);
 	if (r < 0)
-		return admin_error(r, &err);
+		return admin_error(cli, r, &err);
 	a.session = (struct kube_session){.loop = a.loop, .client = a.client};
 	*ret = a;
 	a = (struct admin){0};

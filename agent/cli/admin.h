@@ -22,7 +22,7 @@ void admin_done(struct admin *a);
 DEFINE_CLEANUP_DONE(struct admin, admin_done)
 
 /* Returns enum cli_exit, the reason printed. */
-int admin_open(const struct cmd_args *args, struct admin *ret);
+int admin_open(const struct cli *cli, const struct cmd_args *args, struct admin *ret);
 
 /* The exit code for -errno of the functions in join/ and kube/; prints the text. */
-int admin_error(int r, const struct err *err);
+int admin_error(const struct cli *cli, int r, const struct err *err);

@@ -101,5 +101,5 @@ int cli_call(const struct cli *cli, const char *verb, json_t *args, json_t **ret
 	struct err err = {0};
 	int code = cli_ask(cli, verb, args, ret_data, &err);
 
-	return code == CLI_OK ? CLI_OK : cli_error((enum cli_exit)code, "%s", err.text);
+	return code == CLI_OK ? CLI_OK : cli_error(cli, (enum cli_exit)code, "%s", err.text);
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/out.h"
+#include "json/json.h"
 
 enum { GLOBALS_MAX = 8, LONG_BASE = 256, TIMEOUT_S = 10, HELP_COLUMN = 28 };
 
@@ -28,19 +30,48 @@ struct parsed {
 	struct cmd_args args;
 };
 
-int cli_error(enum cli_exit code, const char *fmt, ...)
+static void print_error_json(FILE *out, enum cli_exit code, const char *text)
 {
-	va_list ap;
+	CLEANUP(json_decref) json_t *o = json_pack("{s:o, s:i}", "error", out_text(text), "exit", (int)code);
+
+	if (o && json_dumpf(o, out, JSON_COMPACT) == 0) /* cmd_main() looks at the stream at the end */
+		(void)fputc('\n', out);
+}
+
+static int complain(const struct cli *cli, enum cli_exit code, const char *fmt, va_list ap)
+{
 	char text[1024];
 
-	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut text is still text */
-	va_end(ap);
 	for (char *p = text; *p; p++) /* parts of it come from others */
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
 	(void)fprintf(stderr, "meshctl: %s\n", text);
+	if (cli && cli->format == CLI_JSON)
+		print_error_json(cli->out, code, text);
 	return (int)code;
+}
+
+int cli_error(const struct cli *cli, enum cli_exit code, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = complain(cli, code, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int cli_complain(enum cli_exit code, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = complain(NULL, code, fmt, ap);
+	va_end(ap);
+	return r;
 }
 
 static int opt_index(const struct cmd_opt *opts, const char *name)
@@ -149,7 +180,7 @@ static int set_global(struct parsed *p, const char *name, const char *value)
 		else if (str_eq(value, "table"))
 			p->cli.format = CLI_TABLE;
 		else
-			return cli_error(CLI_USAGE, "--output %s: only table and json are known", value);
+			return cli_error(&p->cli, CLI_USAGE, "--output %.40s: only table and json are known", value);
 	} else if (str_eq(name, "no-headings")) {
 		p->cli.has_headings = false;
 	} else if (str_eq(name, "socket")) {
@@ -158,7 +189,7 @@ static int set_global(struct parsed *p, const char *name, const char *value)
 		p->cli.config = value;
 	} else if (str_eq(name, "timeout")) {
 		if (str_to_u64(value, 3600, &seconds) < 0 || !seconds)
-			return cli_error(CLI_USAGE, "--timeout %s: must be 1 to 3600 seconds", value);
+			return cli_error(&p->cli, CLI_USAGE, "--timeout %.40s: must be 1 to 3600 seconds", value);
 		p->cli.timeout_us = seconds * USEC_PER_SEC;
 	} else if (str_eq(name, "help")) {
 		p->is_help = true;
@@ -203,6 +234,7 @@ static int parse_opts(struct parsed *p, int argc, char **argv, bool is_first)
 	struct option longs[GLOBALS_MAX + CMD_OPTS_MAX + 1] = {0};
 	char shorts[2 * (GLOBALS_MAX + CMD_OPTS_MAX) + 2] = "";
 	const int own_base = LONG_BASE + GLOBALS_MAX;
+	bool is_bad = false;
 	size_t n = 0;
 	int val, r;
 
@@ -214,20 +246,22 @@ static int parse_opts(struct parsed *p, int argc, char **argv, bool is_first)
 	while ((val = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		int global, own;
 
-		if (val == '?')
-			return -CLI_USAGE; /* getopt has said why */
+		if (val == '?') {
+			is_bad = true; /* getopt has said why; an --output that comes later counts for what we say */
+			continue;
+		}
 		global = val >= LONG_BASE ? val - LONG_BASE : by_letter(cmd_global_opts, val);
 		own = val >= LONG_BASE ? val - own_base : by_letter(p->args.opts, val);
 		if (own >= 0 && (val >= own_base || val < LONG_BASE)) {
 			if (strv_add(&p->args.values[own], optarg ? optarg : "") < 0)
-				return -cli_error(CLI_FAILED, "out of memory");
+				return -cli_error(&p->cli, CLI_FAILED, "out of memory");
 			continue;
 		}
 		r = set_global(p, cmd_global_opts[global].name, optarg);
 		if (r != CLI_OK)
 			return -r;
 	}
-	return optind;
+	return is_bad ? -cli_error(&p->cli, CLI_USAGE, "the command line is not understood; see meshctl --help, or meshctl COMMAND --help") : optind;
 }
 
 static const struct cmd *find(const struct cmd *const *tables, const char *noun, const char *verb)
@@ -250,30 +284,45 @@ static bool is_command(const struct cmd *const *tables, const char *noun, const 
 	return false;
 }
 
-/* The words around the command are wrong or missing: help if asked for, else what would be right. */
-static int no_command(const struct cmd *const *tables, const struct parsed *p, char **words, int n)
+/* What the options among these words ask for, since no command is there to parse them. */
+static void look_for_options(struct parsed *p, char **words, int n)
 {
-	bool wants_help = p->is_help;
+	for (int i = 0; i < n; i++) {
+		bool is_output = i && (str_eq(words[i - 1], "-o") || str_eq(words[i - 1], "--output"));
 
-	for (int i = 0; i < n; i++)
-		wants_help |= str_eq(words[i], "--help") || str_eq(words[i], "-h");
-	if (n && is_command(tables, words[0], NULL) && wants_help) {
-		cmd_help(tables, words[0], NULL, p->cli.out);
-		return CLI_OK;
+		if (str_eq(words[i], "--help") || str_eq(words[i], "-h"))
+			p->is_help = true;
+		if (str_eq(words[i], "-ojson") || str_eq(words[i], "--output=json") || (is_output && str_eq(words[i], "json")))
+			p->cli.format = CLI_JSON;
 	}
-	if (n > 1 && str_eq(words[0], "help") && !is_command(tables, words[1], n > 2 ? words[2] : NULL))
-		return cli_error(CLI_USAGE, "%.64s%s%.64s: no such command; meshctl --help lists them", words[1], n > 2 ? " " : "",
-				 n > 2 ? words[2] : "");
-	if (!n || str_eq(words[0], "help")) {
-		bool is_asked = wants_help || n;
+}
 
-		cmd_help(tables, n > 1 ? words[1] : NULL, n > 2 ? words[2] : NULL,
-			 is_asked ? p->cli.out : stderr);
-		return is_asked ? CLI_OK : CLI_USAGE;
+static int help(const struct cmd *const *tables, const struct parsed *p, char **words, int n)
+{
+	const char *noun = n > 0 && words[0][0] != '-' ? words[0] : NULL, *verb = noun && n > 1 && words[1][0] != '-' ? words[1] : NULL;
+
+	if (noun && !is_command(tables, noun, verb))
+		return cli_error(&p->cli, CLI_USAGE, "%.64s%s%.64s: no such command; meshctl --help lists them", noun, verb ? " " : "",
+				 verb ? verb : "");
+	cmd_help(tables, noun, verb, p->cli.out);
+	return CLI_OK;
+}
+
+/* The words around the command are wrong or missing: help if asked for, else what would be right. */
+static int no_command(const struct cmd *const *tables, struct parsed *p, char **words, int n)
+{
+	look_for_options(p, words, n);
+	if (n && str_eq(words[0], "help"))
+		return help(tables, p, words + 1, n - 1);
+	if (p->is_help && (!n || is_command(tables, words[0], NULL)))
+		return help(tables, p, words, MIN(n, 1));
+	if (!n) {
+		cmd_help(tables, NULL, NULL, stderr);
+		return CLI_USAGE;
 	}
 	if (!is_command(tables, words[0], NULL))
-		return cli_error(CLI_USAGE, "%.64s: no such command; meshctl --help lists them", words[0]);
-	return cli_error(CLI_USAGE, "%.64s%s%.64s: no such command; meshctl %.64s --help lists them", words[0],
+		return cli_error(&p->cli, CLI_USAGE, "%.64s: no such command; meshctl --help lists them", words[0]);
+	return cli_error(&p->cli, CLI_USAGE, "%.64s%s%.64s: no such command; meshctl %.64s --help lists them", words[0],
 			 n > 1 ? " " : "", n > 1 ? words[1] : "", words[0]);
 }
 
@@ -292,7 +341,7 @@ static int run(struct parsed *p, const struct cmd *c, int argc, char **argv)
 	p->args.argc = argc - first;
 	p->args.argv = argv + first;
 	if (p->args.argc < c->min_args || p->args.argc > c->max_args)
-		return cli_error(CLI_USAGE, "%s%s%s: %s argument; usage: meshctl %s%s%s%s%s", c->noun,
+		return cli_error(&p->cli, CLI_USAGE, "%s%s%s: %s argument; usage: meshctl %s%s%s%s%s", c->noun,
 				 c->verb ? " " : "", c->verb ? c->verb : "",
 				 p->args.argc < c->min_args ? "missing" : "superfluous", c->noun,
 				 c->verb ? " " : "", c->verb ? c->verb : "", c->args ? " " : "",
@@ -333,5 +382,5 @@ int cmd_main(const struct cmd *const *tables, int argc, char **argv, FILE *out)
 
 	if ((fflush(out) == 0 && !ferror(out)) || code == CLI_FAILED) /* a command that noticed has said so */
 		return code;
-	return cli_error(CLI_FAILED, "the output could not be written");
+	return cli_complain(CLI_FAILED, "the output could not be written");
 }

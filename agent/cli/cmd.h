@@ -94,8 +94,14 @@ const char *cmd_opt(const struct cmd_args *args, const char *name);
 /* All its values, in order; never NULL. */
 const struct strv *cmd_opt_all(const struct cmd_args *args, const char *name);
 
-/* Prints "meshctl: text" to stderr and returns `code`. */
-int cli_error(enum cli_exit code, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/*
+ * Prints "meshctl: text" to stderr and returns `code`. With -o json also {"error": text, "exit": code} to `cli->out`: for
+ * commands that have printed nothing yet, or a JSON object a line.
+ */
+int cli_error(const struct cli *cli, enum cli_exit code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* The same to stderr alone, where `cli->out` has what was asked for, or cannot be written. */
+int cli_complain(enum cli_exit code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /*
  * Asks the daemon. `args` is taken, may be NULL. On failure has printed the reason and what to do

@@ -150,7 +150,8 @@ static int collect(struct report *rep, const struct cli *cli)
 	static const char *const verbs[] = {
 		CTL_VERB_STATUS,       CTL_VERB_IDENTITY_LIST, CTL_VERB_NODE_LIST, CTL_VERB_POLICY_LIST,
 		CTL_VERB_SERVICE_LIST, CTL_VERB_IPCACHE_LIST,  CTL_VERB_MAP_LIST,  CTL_VERB_DNS_STATUS,
-		CTL_VERB_MIGRATE_STATUS,
+		CTL_VERB_DNS_LEARNED,  CTL_VERB_POLICY_SHADOW, CTL_VERB_POLICY_GUARD,
+		CTL_VERB_FORWARD_LIST, CTL_VERB_MIGRATE_STATUS,
 	};
 	static const struct {
 		const char *name, *argv[8];
@@ -188,29 +189,49 @@ static int open_tar(const struct cli *cli, const char *file, FILE **ret)
 
 	if (str_eq(file, "-")) {
 		if (isatty(fileno(cli->out)))
-			return cli_error(CLI_USAGE, "bugreport: an archive is nothing for a terminal");
+			return cli_complain(CLI_USAGE, "bugreport: an archive is nothing for a terminal");
 		*ret = cli->out;
 		return CLI_OK;
 	}
 	/* In a directory of others a link must not lead us elsewhere. */
 	fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return cli_error(errno == EACCES ? CLI_DENIED : CLI_FAILED, "%s: %s", file, err_name(errno));
+		return cli_error(cli, errno == EACCES ? CLI_DENIED : CLI_FAILED, "%s: %s", file, err_name(errno));
 	*ret = fdopen(fd, "w");
 	if (!*ret) {
 		close_fd(fd);
-		return cli_error(CLI_FAILED, "out of memory");
+		return cli_error(cli, CLI_FAILED, "out of memory");
 	}
 	return CLI_OK;
 }
 
 /* Half an archive helps nobody, and would be in the way of the next one. Takes `f`. */
-static int discard(FILE *f, const char *file, int r)
+static int discard(const struct cli *cli, FILE *f, const char *file, int r)
 {
 	(void)fclose(f); /* it is lost already */
 	if (unlink(file) < 0)
-		return cli_error(CLI_FAILED, "%s: %s; what is there is not whole", file, err_name(r));
-	return cli_error(CLI_FAILED, "%s: %s", file, err_name(r));
+		return cli_error(cli, CLI_FAILED, "%s: %s; what is there is not whole", file, err_name(r));
+	return cli_error(cli, CLI_FAILED, "%s: %s", file, err_name(r));
+}
+
+/* What became of it: the file's name, for people or as an object, and on stderr what is not as they may think. */
+static int tell(const struct cli *cli, const struct report *rep, const char *file)
+{
+	CLEANUP(json_decref) json_t *o = json_pack("{s:s, s:b, s:I}", "file", file, "whole", rep->errors.len == 0, "redacted",
+						   (json_int_t)rep->n_redacted);
+
+	if (rep->errors.len)
+		(void)fprintf(stderr, "meshctl: some of it could not be collected; see missing.txt inside:\n%s",
+			      rep->errors.data);
+	if (rep->n_redacted)
+		(void)fprintf(stderr, "meshctl: %zu texts that looked like credentials were blotted out\n",
+			      rep->n_redacted);
+	if (rep->tar == cli->out)
+		return CLI_OK;
+	if (cli->format == CLI_JSON)
+		return out_result(cli, o ? out_json(cli, o) : -ENOMEM);
+	(void)fprintf(cli->out, "%s\n", file); /* cmd_main() looks at the stream at the end */
+	return CLI_OK;
 }
 
 static int bugreport(const struct cli *cli, const struct cmd_args *args)
@@ -219,11 +240,11 @@ static int bugreport(const struct cli *cli, const struct cmd_args *args)
 	CLEANUP(close_file) FILE *owned = NULL;
 	struct report rep = {0};
 	const char *file = cmd_opt(args, "file");
-	int r;
+	int r, code;
 
 	if (!file) {
 		if (buf_addf(&name, "mesh-bugreport-%" PRId64 ".tar", clock_wall_s()) < 0)
-			return out_result(-ENOMEM);
+			return out_result(cli, -ENOMEM);
 		file = name.data;
 	}
 	r = open_tar(cli, file, &rep.tar);
@@ -232,16 +253,14 @@ static int bugreport(const struct cli *cli, const struct cmd_args *args)
 	if (rep.tar != cli->out)
 		owned = rep.tar;
 	r = collect(&rep, cli);
-	if (r >= 0 && owned)
-		(void)fprintf(cli->out, "%s\n", file); /* cmd_main() looks at the stream at the end */
-	if (r >= 0 && rep.errors.len)
-		(void)fprintf(stderr, "meshctl: some of it could not be collected; see missing.txt inside:\n%s",
-			      rep.errors.data);
-	if (r >= 0 && rep.n_redacted)
-		(void)fprintf(stderr, "meshctl: %zu texts that looked like credentials were blotted out\n",
-			      rep.n_redacted);
+	if (r >= 0)
+		code = tell(cli, &rep, file);
+	else if (owned)
+		code = discard(cli, TAKE_PTR(owned), file, r);
+	else
+		code = cli_complain(CLI_FAILED, "bugreport: %s", err_name(r));
 	buf_done(&rep.errors);
-	return r < 0 && owned ? discard(TAKE_PTR(owned), file, r) : out_result(r);
+	return code;
 }
 
 static const struct cmd_opt opts[] = {

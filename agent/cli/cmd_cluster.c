@@ -40,14 +40,14 @@ static int print_only(const struct cli *cli, const struct manifests_options *o)
 	int r;
 
 	if (cli->format == CLI_TABLE && !o->cilium_namespace)
-		return out_result(fputs(manifests_text(), cli->out) < 0 ? -EIO : 0);
+		return out_result(cli, fputs(manifests_text(), cli->out) < 0 ? -EIO : 0);
 	r = manifests_read(o, &docs, &err);
 	if (r == 0) {
 		CLEANUP(json_decref) json_t *list = json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List", "items", docs);
 
-		return list ? out_result(out_json(cli, list)) : cli_error(CLI_FAILED, "out of memory");
+		return list ? out_result(cli, out_json(cli, list)) : cli_error(cli, CLI_FAILED, "out of memory");
 	}
-	return admin_error(r, &err);
+	return admin_error(cli, r, &err);
 }
 
 /* Hosts are given the right to read it where it is expected. */
@@ -73,18 +73,18 @@ static int run_setup(const struct cli *cli, const struct cmd_args *args)
 	int r;
 
 	if (!done)
-		return cli_error(CLI_FAILED, "out of memory");
+		return cli_error(cli, CLI_FAILED, "out of memory");
 	if (cmd_opt(args, "print"))
 		return print_only(cli, &o);
-	r = admin_open(args, &a);
+	r = admin_open(cli, args, &a);
 	if (r != CLI_OK)
 		return r;
 	a.session.is_dry_run = s.is_dry_run;
 	warn_config(&a.session, o.cilium_namespace);
 	r = manifests_apply(&a.session, &o, &err);
 	if (r < 0)
-		return admin_error(r, &err);
-	return cli->format == CLI_JSON ? out_result(out_json(cli, done)) : CLI_OK;
+		return admin_error(cli, r, &err);
+	return cli->format == CLI_JSON ? out_result(cli, out_json(cli, done)) : CLI_OK;
 }
 
 /* The exit code tells the worst of what was found. */
@@ -100,14 +100,14 @@ static int run_check(const struct cli *cli, const struct cmd_args *args)
 	CLEANUP(admin_done) struct admin a = {0};
 	CLEANUP(json_decref) json_t *findings = NULL;
 	struct err err = {0};
-	int r = admin_open(args, &a);
+	int r = admin_open(cli, args, &a);
 
 	if (r != CLI_OK)
 		return r;
 	r = cluster_check(&a.session, cmd_opt(args, "cilium-namespace"), &findings, &err);
 	if (r < 0)
-		return admin_error(r, &err);
-	r = out_result(out_rows(cli, findings, cols, ARRAY_LEN(cols)));
+		return admin_error(cli, r, &err);
+	r = out_result(cli, out_rows(cli, findings, cols, ARRAY_LEN(cols)));
 	return r == CLI_OK ? codes[cluster_check_worst(findings)] : r;
 }
 

@@ -149,7 +149,7 @@ static int completion(const struct cli *cli, const struct cmd_args *args)
 	else if (str_eq(what, "words"))
 		print_words(cli);
 	else
-		return cli_error(CLI_USAGE, "completion %.32s: must be bash, zsh or words", what);
+		return cli_error(cli, CLI_USAGE, "completion %.32s: must be bash, zsh or words", what);
 	return CLI_OK; /* cmd_main() looks at the stream at the end */
 }
 

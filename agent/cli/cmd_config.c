@@ -11,14 +11,14 @@ static const char *file_of(const struct cli *cli, const struct cmd_args *args)
 	return args->argc ? args->argv[0] : cli->config ? cli->config : CONF_DEFAULT_PATH;
 }
 
-static int load(const char *file, struct conf **ret)
+static int load(const struct cli *cli, const char *file, struct conf **ret)
 {
 	struct err err = {0};
 	int r = conf_load(file, ret, &err);
 
 	if (r >= 0)
 		return CLI_OK;
-	return cli_error(r == -EACCES ? CLI_DENIED : r == -ENOMEM ? CLI_FAILED : CLI_NEGATIVE, "%s",
+	return cli_error(cli, r == -EACCES ? CLI_DENIED : r == -ENOMEM ? CLI_FAILED : CLI_NEGATIVE, "%s",
 			 err.text[0] ? err.text : err_name(r));
 }
 
@@ -27,13 +27,13 @@ static int check(const struct cli *cli, const struct cmd_args *args)
 	CLEANUP(conf_free) struct conf *conf = NULL;
 	CLEANUP(json_decref) json_t *data = NULL;
 	const char *file = file_of(cli, args);
-	int code = load(file, &conf);
+	int code = load(cli, file, &conf);
 
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON) {
 		data = json_pack("{s:s,s:b}", "file", file, "valid", 1);
-		return out_result(data ? out_json(cli, data) : -ENOMEM);
+		return out_result(cli, data ? out_json(cli, data) : -ENOMEM);
 	}
 	(void)fprintf(cli->out, "%s: valid\n", file); /* cmd_main() looks at the stream at the end */
 	return CLI_OK;
@@ -63,7 +63,7 @@ static int show(const struct cli *cli, const struct cmd_args *args)
 	};
 	CLEANUP(conf_free) struct conf *conf = NULL;
 	CLEANUP(json_decref) json_t *rows = json_array();
-	int code = load(file_of(cli, args), &conf), r = rows ? 0 : -ENOMEM;
+	int code = load(cli, file_of(cli, args), &conf), r = rows ? 0 : -ENOMEM;
 
 	if (code != CLI_OK)
 		return code;
@@ -71,7 +71,7 @@ static int show(const struct cli *cli, const struct cmd_args *args)
 		r = add_row(rows, conf, i);
 	if (r >= 0)
 		r = out_rows(cli, rows, cols, ARRAY_LEN(cols));
-	return out_result(r);
+	return out_result(cli, r);
 }
 
 const struct cmd cmd_config_table[] = {

@@ -94,7 +94,7 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)
-		return out_result(out_json(cli, data));
+		return out_result(cli, out_json(cli, data));
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(fields); i++) {
 		const json_t *value = json_at(data, fields[i].key);
 
@@ -103,7 +103,7 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 	}
 	if (r >= 0 && json_array_size(json_at(data, "upstreams")))
 		r = out_rows(cli, json_at(data, "upstreams"), upstream_cols, ARRAY_LEN(upstream_cols));
-	return out_result(r);
+	return out_result(cli, r);
 }
 
 static const struct out_col record_cols[] = {
@@ -114,36 +114,36 @@ static const struct out_col record_cols[] = {
 };
 
 /* What is to be asked. An address alone is asked for its name. */
-static int read_question(const struct cmd_args *args, struct dns_name *ret_name, uint16_t *ret_type)
+static int read_question(const struct cli *cli, const struct cmd_args *args, struct dns_name *ret_name, uint16_t *ret_type)
 {
 	const char *name = args->argv[0], *type = args->argc > 1 ? args->argv[1] : cmd_opt(args, "type");
 	struct ip ip;
 	bool is_address = ip_parse(name, &ip) == 0;
 
 	if (args->argc > 1 && cmd_opt(args, "type"))
-		return cli_error(CLI_USAGE, "dns query: the type is given twice");
+		return cli_error(cli, CLI_USAGE, "dns query: the type is given twice");
 	if (!type)
 		type = is_address ? "PTR" : "A";
 	if (dns_type_parse(type, ret_type) < 0 || *ret_type == 0 || *ret_type == DNS_OPT ||
 	    (*ret_type >= DNS_IXFR && *ret_type <= DNS_ANY))
-		return cli_error(CLI_USAGE, "%.16s: no type of records that can be asked for, like A, AAAA, SRV, PTR or TXT",
+		return cli_error(cli, CLI_USAGE, "%.16s: no type of records that can be asked for, like A, AAAA, SRV, PTR or TXT",
 				 type);
 	if (is_address && *ret_type == DNS_PTR)
 		dns_name_reverse(&ip, ret_name);
 	else if (dns_name_parse(name, ret_name) < 0)
-		return cli_error(CLI_USAGE, "%.64s: no DNS name", name);
+		return cli_error(cli, CLI_USAGE, "%.64s: no DNS name", name);
 	return CLI_OK;
 }
 
 /* Where the daemon's server listens. */
-static int find_server(const json_t *plan, struct dns_upstream *ret)
+static int find_server(const struct cli *cli, const json_t *plan, struct dns_upstream *ret)
 {
 	const char *text = json_string_value(json_array_get(json_at(plan, "listen"), 0));
 
 	if (!text)
-		return cli_error(CLI_FAILED, "the DNS server of the agent listens nowhere; see: meshctl status");
+		return cli_error(cli, CLI_FAILED, "the DNS server of the agent listens nowhere; see: meshctl status");
 	if (dns_addr_parse(text, &ret->ip, &ret->port) < 0)
-		return cli_error(CLI_FAILED, "the daemon's DNS server has no address that is understood here: %.64s", text);
+		return cli_error(cli, CLI_FAILED, "the daemon's DNS server has no address that is understood here: %.64s", text);
 	return CLI_OK;
 }
 
@@ -241,17 +241,17 @@ static int query(const struct cli *cli, const struct cmd_args *args)
 	struct dns_name name;
 	struct err err = {0};
 	uint16_t type;
-	int code = read_question(args, &name, &type), r;
+	int code = read_question(cli, args, &name, &type), r;
 
 	if (code == CLI_OK)
 		code = cli_call(cli, CTL_VERB_DNS_QUERY, query_args(&name, type, NULL), &plan);
 	if (code == CLI_OK)
-		code = find_server(plan, &server);
+		code = find_server(cli, plan, &server);
 	if (code != CLI_OK)
 		return code;
 	r = dns_ask(&server, &name, type, cli->timeout_us, &reply, &err);
 	if (r < 0)
-		return cli_error(r == -ENOMEM ? CLI_FAILED : CLI_UNREACHABLE, "%s", err.text);
+		return cli_error(cli, r == -ENOMEM ? CLI_FAILED : CLI_UNREACHABLE, "%s", err.text);
 	code = cli_call(cli, CTL_VERB_DNS_QUERY, query_args(&name, type, &reply), &told);
 	r = code == CLI_OK ? join_views(&server, &reply, told, &all) : 0;
 	free(reply.msg);
@@ -259,7 +259,7 @@ static int query(const struct cli *cli, const struct cmd_args *args)
 		return code;
 	if (r == 0)
 		r = cli->format == CLI_JSON ? out_json(cli, all) : print_reply(cli, all);
-	code = out_result(r);
+	code = out_result(cli, r);
 	return code == CLI_OK ? exit_of(all) : code;
 }
 

@@ -48,14 +48,14 @@ static int drain(const struct cli *cli, const struct cmd_args *args)
 	code = cli_call(&patient, CTL_VERB_DRAIN, NULL, &data);
 	if (code != CLI_OK)
 		return code;
-	if (cli->format == CLI_JSON)
-		return out_result(out_json(cli, data));
+	code = cli->format == CLI_JSON ? out_result(cli, out_json(cli, data)) : CLI_OK;
 	n_left = json_int(data, "slices_left", 0);
-	if (n_left)
-		return cli_error(CLI_FAILED, "drain: %d EndpointSlices of this host are left in the API: clients still try it",
+	if (code == CLI_OK && n_left)
+		return cli_complain(CLI_FAILED, "drain: %d EndpointSlices of this host are left in the API: clients still try it",
 				 (int)n_left);
-	(void)fprintf(cli->out, "this host stands behind no Service\n"); /* cmd_main() looks at the stream at the end */
-	return CLI_OK;
+	if (cli->format != CLI_JSON)
+		(void)fprintf(cli->out, "this host stands behind no Service\n"); /* cmd_main() looks at the stream at the end */
+	return code;
 }
 
 static const struct cmd_opt opts[] = {

@@ -86,7 +86,7 @@ static int callers(const struct cli *cli, const struct cmd_args *args)
 	if (code != CLI_OK)
 		return code;
 	r = rows ? flatten(data, rows) : -ENOMEM;
-	return out_result(r < 0 ? r : out_rows(cli, rows, caller_cols, ARRAY_LEN(caller_cols)));
+	return out_result(cli, r < 0 ? r : out_rows(cli, rows, caller_cols, ARRAY_LEN(caller_cols)));
 }
 
 const struct cmd cmd_forward_table[] = {

@@ -98,7 +98,7 @@ static int print_added(const struct cli *cli, const char *host, const struct enr
 			"identity", (json_int_t)res->identity, "is_new", (int)res->is_new, "token", token, "expires",
 			(json_int_t)res->token.expires_s, "changes", to_json(&res->changes), "warnings", to_json(&res->warnings));
 
-		return row ? out_result(out_json(cli, row)) : cli_error(CLI_FAILED, "out of memory");
+		return row ? out_result(cli, out_json(cli, row)) : cli_error(cli, CLI_FAILED, "out of memory");
 	}
 	for (size_t i = 0; i < res->warnings.n; i++)
 		(void)fprintf(stderr, "meshctl: warning: %s\n", res->warnings.v[i]); /* nobody to tell if stderr fails */
@@ -140,12 +140,12 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 	int r = read_arguments(args, &a, &err);
 
 	if (r < 0)
-		return admin_error(r, &err);
-	r = admin_open(args, &admin);
+		return admin_error(cli, r, &err);
+	r = admin_open(cli, args, &admin);
 	if (r != CLI_OK)
 		return r;
 	if (!a.servers.n && strv_add(&a.servers, admin.kubeconfig.server) < 0)
-		return cli_error(CLI_FAILED, "out of memory");
+		return cli_error(cli, CLI_FAILED, "out of memory");
 	admin.session.is_dry_run = cmd_opt(args, "dry-run") != NULL;
 	o = (struct enrol_options){
 		.host = args->argv[0],
@@ -168,7 +168,7 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 	if (r == 0 && !admin.session.is_dry_run)
 		r = join_token_build(&res.token, &token, &err);
 	if (r < 0)
-		return admin_error(r, &err);
+		return admin_error(cli, r, &err);
 	return print_added(cli, o.host, &res, token);
 }
 
@@ -183,12 +183,12 @@ static int run_list(const struct cli *cli, const struct cmd_args *args)
 	CLEANUP(admin_done) struct admin admin = {0};
 	CLEANUP(json_decref) json_t *rows = NULL;
 	struct err err = {0};
-	int r = admin_open(args, &admin);
+	int r = admin_open(cli, args, &admin);
 
 	if (r != CLI_OK)
 		return r;
 	r = enrol_list(&admin.session, &rows, &err);
-	return r < 0 ? admin_error(r, &err) : out_result(out_rows(cli, rows, cols, ARRAY_LEN(cols)));
+	return r < 0 ? admin_error(cli, r, &err) : out_result(cli, out_rows(cli, rows, cols, ARRAY_LEN(cols)));
 }
 
 static int run_remove(const struct cli *cli, const struct cmd_args *args)
@@ -198,18 +198,18 @@ static int run_remove(const struct cli *cli, const struct cmd_args *args)
 	int r = enrol_check_name(args->argv[0], &err);
 
 	if (r < 0)
-		return admin_error(r, &err);
-	r = admin_open(args, &admin);
+		return admin_error(cli, r, &err);
+	r = admin_open(cli, args, &admin);
 	if (r != CLI_OK)
 		return r;
 	admin.session.is_dry_run = cmd_opt(args, "dry-run") != NULL;
 	r = enrol_remove(&admin.session, args->argv[0], &err);
 	if (r < 0)
-		return admin_error(r, &err);
+		return admin_error(cli, r, &err);
 	if (cli->format == CLI_JSON) {
 		CLEANUP(json_decref) json_t *row = json_pack("{s:s}", "removed", args->argv[0]);
 
-		return row ? out_result(out_json(cli, row)) : cli_error(CLI_FAILED, "out of memory");
+		return row ? out_result(cli, out_json(cli, row)) : cli_error(cli, CLI_FAILED, "out of memory");
 	}
 	/* cmd_main() looks at the stream at the end */
 	(void)fprintf(cli->out, "%s %s\n", args->argv[0], admin.session.is_dry_run ? "could be removed (dry run)" : "is removed");

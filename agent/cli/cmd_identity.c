@@ -23,14 +23,14 @@ static int get(const struct cli *cli, const struct cmd_args *args)
 	int code;
 
 	if (str_to_u64(args->argv[0], UINT32_MAX, &id) < 0)
-		return cli_error(CLI_USAGE, "identity get %.64s: must be a number", args->argv[0]);
+		return cli_error(cli, CLI_USAGE, "identity get %.64s: must be a number", args->argv[0]);
 	code = cli_call(cli, CTL_VERB_IDENTITY_GET, json_pack("{s:I}", "id", (json_int_t)id), &row);
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)
-		return out_result(out_json(cli, row));
+		return out_result(cli, out_json(cli, row));
 	rows = json_pack("[O]", row);
-	return out_result(out_rows(cli, rows, cols, ARRAY_LEN(cols)));
+	return out_result(cli, out_rows(cli, rows, cols, ARRAY_LEN(cols)));
 }
 
 const struct cmd cmd_identity_table[] = {

@@ -22,7 +22,7 @@ static int list(const struct cli *cli, const struct cmd_args *args)
 
 	if (args->argc) {
 		if (cidr_parse(args->argv[0], true, &prefix) < 0)
-			return cli_error(CLI_USAGE, "ipcache list %.64s: no prefix like 10.0.0.0/8",
+			return cli_error(cli, CLI_USAGE, "ipcache list %.64s: no prefix like 10.0.0.0/8",
 					 args->argv[0]);
 		filter = json_pack("{s:s}", "prefix", args->argv[0]);
 	}
@@ -36,14 +36,14 @@ static int get(const struct cli *cli, const struct cmd_args *args)
 	int code;
 
 	if (ip_parse(args->argv[0], &ip) < 0)
-		return cli_error(CLI_USAGE, "ipcache get %.64s: no address", args->argv[0]);
+		return cli_error(cli, CLI_USAGE, "ipcache get %.64s: no address", args->argv[0]);
 	code = cli_call(cli, CTL_VERB_IPCACHE_GET, json_pack("{s:s}", "address", args->argv[0]), &row);
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)
-		return out_result(out_json(cli, row));
+		return out_result(cli, out_json(cli, row));
 	rows = json_pack("[O]", row);
-	return out_result(out_rows(cli, rows, cols, ARRAY_LEN(cols)));
+	return out_result(cli, out_rows(cli, rows, cols, ARRAY_LEN(cols)));
 }
 
 const struct cmd cmd_ipcache_table[] = {

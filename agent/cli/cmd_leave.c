@@ -30,9 +30,9 @@ static int leave(const struct cli *cli, const struct cmd_args *args)
 
 	if (!cmd_opt(args, "yes")) {
 		if (!isatty(STDIN_FILENO))
-			return cli_error(CLI_USAGE, "leave: nobody is there to confirm it; give --yes");
+			return cli_error(cli, CLI_USAGE, "leave: nobody is there to confirm it; give --yes");
 		if (!is_confirmed())
-			return cli_error(CLI_NEGATIVE, "leave: not confirmed, nothing was changed");
+			return cli_error(cli, CLI_NEGATIVE, "leave: not confirmed, nothing was changed");
 	}
 	if (patient.timeout_us < LEAVE_US)
 		patient.timeout_us = LEAVE_US; /* the daemon gives up first, and says why */
@@ -40,13 +40,13 @@ static int leave(const struct cli *cli, const struct cmd_args *args)
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)
-		return out_result(out_json(cli, data));
+		return out_result(cli, out_json(cli, data));
 	json_array_foreach(json_at(data, "steps"), i, step) {
 		CLEANUP(buf_done) struct buf text = {0};
 		int r = out_value(&text, step, "");
 
 		if (r < 0)
-			return out_result(r);
+			return out_result(cli, r);
 		(void)fprintf(cli->out, "%s\n", text.data); /* cmd_main() looks at the stream at the end */
 	}
 	return CLI_OK;

@@ -33,13 +33,13 @@ static int parse_percent(const char *text, json_int_t *ret)
 	return 0;
 }
 
-static int bad_option(const char *name, const char *value, const char *allowed)
+static int bad_option(const struct cli *cli, const char *name, const char *value, const char *allowed)
 {
-	return cli_error(CLI_USAGE, "migrate: --%s %.40s: %s", name, value, allowed);
+	return cli_error(cli, CLI_USAGE, "migrate: --%s %.40s: %s", name, value, allowed);
 }
 
 /* The request of migrate.start and migrate.plan. CLI_OK or an exit code with its message. */
-static int read_options(const struct cmd_args *args, json_t **ret)
+static int read_options(const struct cli *cli, const struct cmd_args *args, json_t **ret)
 {
 	static const struct {
 		const char *option, *member;
@@ -61,22 +61,22 @@ static int read_options(const struct cmd_args *args, json_t **ret)
 		json_int_t permille = 0;
 
 		if (text && parse_percent(text, &permille) < 0)
-			return bad_option(percents[i].option, text, "a percentage, as 10%");
+			return bad_option(cli, percents[i].option, text, "a percentage, as 10%");
 		if (text)
 			r |= json_object_set_new(o, percents[i].member, json_integer(permille));
 	}
 	if (interval && (str_to_usec(interval, &number) < 0 || number % USEC_PER_SEC))
-		return bad_option("interval", interval, "a time of whole seconds, as 30s or 5m");
+		return bad_option(cli, "interval", interval, "a time of whole seconds, as 30s or 5m");
 	if (interval)
 		r |= json_object_set_new(o, "interval_s", json_integer((json_int_t)(number / USEC_PER_SEC)));
 	if (factor && str_to_u64(factor, 1000, &number) < 0)
-		return bad_option("max-latency-factor", factor, "a whole number, as 3");
+		return bad_option(cli, "max-latency-factor", factor, "a whole number, as 3");
 	if (factor)
 		r |= json_object_set_new(o, "max_latency_factor", json_integer((json_int_t)number));
 	if (r)
-		return out_result(-ENOMEM);
+		return out_result(cli, -ENOMEM);
 	if (migration_args_read(o, &conf, &err) < 0) /* as the daemon will */
-		return cli_error(CLI_USAGE, "migrate: %s", err.text);
+		return cli_error(cli, CLI_USAGE, "migrate: %s", err.text);
 	*ret = TAKE_PTR(o);
 	return CLI_OK;
 }
@@ -88,15 +88,15 @@ static int dry_run(const struct cli *cli, json_t *request)
 	const char *refusal;
 
 	if (code == CLI_OK)
-		code = out_result(cli->format == CLI_JSON ? out_json(cli, plan) : migrate_print_plan(cli, plan));
+		code = out_result(cli, cli->format == CLI_JSON ? out_json(cli, plan) : migrate_print_plan(cli, plan));
 	refusal = code == CLI_OK ? json_str(plan, "refusal", NULL) : NULL;
-	return refusal ? cli_error(CLI_NEGATIVE, "migrate: it cannot begin: %.400s", refusal) : code;
+	return refusal ? cli_complain(CLI_NEGATIVE, "migrate: it cannot begin: %.400s", refusal) : code;
 }
 
 static int migrate(const struct cli *cli, const struct cmd_args *args)
 {
 	json_t *request, *m = NULL;
-	int code = read_options(args, &request);
+	int code = read_options(cli, args, &request);
 
 	if (code != CLI_OK)
 		return code;
@@ -111,7 +111,7 @@ static int migrate(const struct cli *cli, const struct cmd_args *args)
 				      args->argv[0]); /* cmd_main() looks at the stream at the end */
 		return migrate_follow(cli, args->argv[0], m);
 	}
-	code = out_result(cli->format == CLI_JSON ? out_json(cli, m) : migrate_print_progress(cli, m));
+	code = out_result(cli, cli->format == CLI_JSON ? out_json(cli, m) : migrate_print_progress(cli, m));
 	json_decref(m);
 	return code;
 }
@@ -129,8 +129,8 @@ static int act(const struct cli *cli, const struct cmd_args *args, const char *a
 	int code = cli_call(cli, CTL_VERB_MIGRATE_SET, json_pack("{s:s, s:s}", "service", args->argv[0], "action", action), &m);
 
 	if (code != CLI_OK || cli->format == CLI_JSON)
-		return code != CLI_OK ? code : out_result(out_json(cli, m));
-	return out_result(json_at(m, "state") ? migrate_print_progress(cli, m) : fprintf(cli->out, "forgotten\n") < 0 ? -EIO : 0);
+		return code != CLI_OK ? code : out_result(cli, out_json(cli, m));
+	return out_result(cli, json_at(m, "state") ? migrate_print_progress(cli, m) : fprintf(cli->out, "forgotten\n") < 0 ? -EIO : 0);
 }
 
 static int pause_it(const struct cli *cli, const struct cmd_args *args)

@@ -11,12 +11,12 @@
 #include "ctl/ctl_verbs.h"
 #include "json/json.h"
 
-static int print_event(const struct cli *cli, const json_t *event, bool is_json)
+static int print_event(const struct cli *cli, const json_t *event)
 {
 	CLEANUP(buf_done) struct buf text = {0};
 	int r;
 
-	if (is_json) {
+	if (cli->format == CLI_JSON) {
 		if (json_dumpf(event, cli->out, JSON_COMPACT) < 0 || fputc('\n', cli->out) == EOF)
 			return -EIO;
 	} else {
@@ -31,7 +31,7 @@ static int print_event(const struct cli *cli, const json_t *event, bool is_json)
 	return fflush(cli->out) == 0 ? 0 : -EIO; /* a live view; who reads a pipe wants lines as well */
 }
 
-static int parse_filter(const struct cmd_args *args, struct monitor_filter *f)
+static int parse_filter(const struct cli *cli, const struct cmd_args *args, struct monitor_filter *f)
 {
 	const char *identity = cmd_opt(args, "identity"), *peer = cmd_opt(args, "peer");
 	const char *direction = cmd_opt(args, "direction");
@@ -41,14 +41,14 @@ static int parse_filter(const struct cmd_args *args, struct monitor_filter *f)
 				     .peer = peer,
 				     .direction = direction};
 	if (peer && ip_parse(peer, &ip) < 0)
-		return cli_error(CLI_USAGE, "--peer %.64s: no address", peer);
+		return cli_error(cli, CLI_USAGE, "--peer %.64s: no address", peer);
 	if (identity) {
 		f->has_identity = true;
 		if (str_to_u64(identity, UINT32_MAX, &f->identity) < 0)
-			return cli_error(CLI_USAGE, "--identity %.64s: no number", identity);
+			return cli_error(cli, CLI_USAGE, "--identity %.64s: no number", identity);
 	}
 	if (direction && !str_eq(direction, "ingress") && !str_eq(direction, "egress"))
-		return cli_error(CLI_USAGE, "--direction %.16s: must be ingress or egress", direction);
+		return cli_error(cli, CLI_USAGE, "--direction %.16s: must be ingress or egress", direction);
 	return CLI_OK;
 }
 
@@ -66,8 +66,7 @@ static json_t *filter_args(const struct monitor_filter *f)
 }
 
 /* One message of the stream; counts what was shown. 0, -errno of output, or an enum cli_exit > 0. */
-static int next(const struct cli *cli, struct ctl_client *client, const struct monitor_filter *f,
-		bool is_json, uint64_t *shown)
+static int next(const struct cli *cli, struct ctl_client *client, const struct monitor_filter *f, uint64_t *shown)
 {
 	CLEANUP(json_decref) json_t *event = NULL;
 	uint64_t lost = 0;
@@ -76,45 +75,53 @@ static int next(const struct cli *cli, struct ctl_client *client, const struct m
 
 	if (r < 0) {
 		code = cli_refused(r, CTL_VERB_MONITOR, &err);
-		return cli_error((enum cli_exit)code, "%s", err.text);
+		return cli_error(cli, (enum cli_exit)code, "%s", err.text);
 	}
 	if (lost)
 		(void)fprintf(stderr, "meshctl: %" PRIu64 " events were lost: too slow to read them\n", lost);
 	if (!event || !monitor_matches(f, event))
 		return 0;
 	(*shown)++;
-	return print_event(cli, event, is_json);
+	return print_event(cli, event);
 }
 
-static int monitor(const struct cli *cli, const struct cmd_args *args)
+static int watch(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(ctl_client_free) struct ctl_client *client = NULL;
 	CLEANUP(json_decref) json_t *request = NULL, *data = NULL;
 	const char *count = cmd_opt(args, "count");
-	bool is_json = cmd_opt(args, "json") || cli->format == CLI_JSON;
 	uint64_t limit = UINT64_MAX, shown = 0;
 	struct monitor_filter filter;
 	struct err err = {0};
-	int r = parse_filter(args, &filter);
+	int r = parse_filter(cli, args, &filter);
 
 	if (r != CLI_OK)
 		return r;
 	if (count && (str_to_u64(count, UINT32_MAX, &limit) < 0 || !limit))
-		return cli_error(CLI_USAGE, "--count %.32s: must be a number above 0", count);
+		return cli_error(cli, CLI_USAGE, "--count %.32s: must be a number above 0", count);
 	request = filter_args(&filter);
 	if (!request)
-		return out_result(-ENOMEM);
+		return out_result(cli, -ENOMEM);
 	r = cli_connect(cli, &client, &err);
 	if (r != CLI_OK)
-		return cli_error((enum cli_exit)r, "%s", err.text);
+		return cli_error(cli, (enum cli_exit)r, "%s", err.text);
 	r = ctl_client_call(client, CTL_VERB_MONITOR, request, &data, &err);
 	if (r < 0) {
 		r = cli_refused(r, CTL_VERB_MONITOR, &err);
-		return cli_error((enum cli_exit)r, "%s", err.text);
+		return cli_error(cli, (enum cli_exit)r, "%s", err.text);
 	}
 	for (r = 0; r == 0 && shown < limit;)
-		r = next(cli, client, &filter, is_json, &shown);
-	return r > 0 ? r : out_result(r);
+		r = next(cli, client, &filter, &shown);
+	return r > 0 ? r : out_result(cli, r);
+}
+
+static int monitor(const struct cli *cli, const struct cmd_args *args)
+{
+	struct cli own = *cli;
+
+	if (cmd_opt(args, "json"))
+		own.format = CLI_JSON;
+	return watch(&own, args);
 }
 
 static const struct cmd_opt opts[] = {

@@ -50,11 +50,11 @@ static int ask(const struct cli *cli, const char *verb, json_t *request)
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)
-		return out_result(out_json(cli, data));
+		return out_result(cli, out_json(cli, data));
 	r = cmd_policy_guard_line(data, &text);
 	if (r == 0 && fprintf(cli->out, "guard: %s\n", text.data) < 0)
 		r = -EIO;
-	return out_result(r);
+	return out_result(cli, r);
 }
 
 int cmd_policy_guard(const struct cli *cli, const struct cmd_args *args)
@@ -65,13 +65,13 @@ int cmd_policy_guard(const struct cli *cli, const struct cmd_args *args)
 	json_t *request;
 
 	if (confirm && cmd_opt(args, "off"))
-		return cli_error(CLI_USAGE, "policy guard: give --confirm or --off, not both");
+		return cli_error(cli, CLI_USAGE, "policy guard: give --confirm or --off, not both");
 	if (confirm && guard_parse_timeout(confirm, &timeout_us, &err) < 0)
-		return cli_error(CLI_USAGE, "policy guard: %s", err.text);
+		return cli_error(cli, CLI_USAGE, "policy guard: %s", err.text);
 	if (!confirm && !cmd_opt(args, "off"))
 		return ask(cli, CTL_VERB_POLICY_GUARD, NULL);
 	request = confirm ? json_pack("{s:s}", "confirm", confirm) : json_pack("{s:b}", "off", 1);
-	return request ? ask(cli, CTL_VERB_POLICY_GUARD_SET, request) : out_result(-ENOMEM);
+	return request ? ask(cli, CTL_VERB_POLICY_GUARD_SET, request) : out_result(cli, -ENOMEM);
 }
 
 int cmd_policy_confirm(const struct cli *cli, const struct cmd_args *args)

@@ -100,16 +100,16 @@ static int print_all(const struct cli *cli, const json_t *data)
 }
 
 /* "namespace/name", or the name alone of a cluster-wide policy. */
-static int add_name(json_t *request, const char *text)
+static int add_name(const struct cli *cli, json_t *request, const char *text)
 {
 	const char *slash = strchr(text, '/'), *name = slash ? slash + 1 : text;
 	int r;
 
 	if (!*name || slash == text || strchr(name, '/') || strlen(text) > 2 * LIMIT_NAME)
-		return cli_error(CLI_USAGE, "policy shadow: %.80s: must be NAMESPACE/NAME, or NAME of a cluster-wide policy", text);
+		return cli_error(cli, CLI_USAGE, "policy shadow: %.80s: must be NAMESPACE/NAME, or NAME of a cluster-wide policy", text);
 	r = json_object_set_new(request, "name", json_string(name));
 	r |= json_object_set_new(request, "namespace", json_stringn(text, slash ? (size_t)(slash - text) : 0));
-	return r ? out_result(-ENOMEM) : CLI_OK;
+	return r ? out_result(cli, -ENOMEM) : CLI_OK;
 }
 
 static int choose(const struct cli *cli, json_t *request, const char *mode)
@@ -119,14 +119,14 @@ static int choose(const struct cli *cli, json_t *request, const char *mode)
 	int code;
 
 	if (!str_eq(mode, "on") && !str_eq(mode, "off") && !str_eq(mode, "auto"))
-		return cli_error(CLI_USAGE, "policy shadow: %.40s: must be on, off or auto", mode);
+		return cli_error(cli, CLI_USAGE, "policy shadow: %.40s: must be on, off or auto", mode);
 	if (json_object_set_new(args, "mode", json_string(mode)) < 0)
-		return out_result(-ENOMEM);
+		return out_result(cli, -ENOMEM);
 	code = cli_call(cli, CTL_VERB_POLICY_SHADOW_SET, json_incref(args), &data);
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON)
-		return out_result(out_json(cli, data));
+		return out_result(cli, out_json(cli, data));
 	now = json_str(data, "mode", "");
 	(void)fprintf(cli->out, "%s%s\n", /* cmd_main() looks at the stream at the end */
 		      str_eq(now, "shadow")    ? "in shadow mode on this host: what it would drop is counted and passes"
@@ -139,10 +139,10 @@ static int choose(const struct cli *cli, json_t *request, const char *mode)
 int cmd_policy_shadow(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(json_decref) json_t *request = json_object(), *data = NULL;
-	int code = request ? CLI_OK : out_result(-ENOMEM);
+	int code = request ? CLI_OK : out_result(cli, -ENOMEM);
 
 	if (code == CLI_OK && args->argc > 0)
-		code = add_name(request, args->argv[0]);
+		code = add_name(cli, request, args->argv[0]);
 	if (code != CLI_OK)
 		return code;
 	if (args->argc > 1)
@@ -150,5 +150,5 @@ int cmd_policy_shadow(const struct cli *cli, const struct cmd_args *args)
 	code = cli_call(cli, CTL_VERB_POLICY_SHADOW, TAKE_PTR(request), &data);
 	if (code != CLI_OK)
 		return code;
-	return out_result(cli->format == CLI_JSON ? out_json(cli, data) : print_all(cli, data));
+	return out_result(cli, cli->format == CLI_JSON ? out_json(cli, data) : print_all(cli, data));
 }

@@ -28,9 +28,9 @@ const struct cmd_opt cmd_policy_verdict_opts[] = {
 };
 
 /* Every failure of this command is 2: 1 would say that the packet is denied. */
-static int failed(int r, const struct err *err)
+static int failed(const struct cli *cli, int r, const struct err *err)
 {
-	return cli_error(CLI_USAGE, "policy verdict: %s", err->text[0] ? err->text : err_name(r));
+	return cli_error(cli, CLI_USAGE, "policy verdict: %s", err->text[0] ? err->text : err_name(r));
 }
 
 /* Keys that a verdict can depend on; others are taken, and said to have no effect. */
@@ -227,9 +227,9 @@ int cmd_policy_verdict(const struct cli *cli, const struct cmd_args *args)
 	int r;
 
 	if (!cmd_opt(args, "subject"))
-		return cli_error(CLI_USAGE, "policy verdict: --subject is missing: the labels of who is policed");
+		return cli_error(cli, CLI_USAGE, "policy verdict: --subject is missing: the labels of who is policed");
 	if (!cmd_opt(args, "peer") && !cmd_opt(args, "peer-ip"))
-		return cli_error(CLI_USAGE, "policy verdict: --peer or --peer-ip is missing: who is on the other side");
+		return cli_error(cli, CLI_USAGE, "policy verdict: --peer or --peer-ip is missing: who is on the other side");
 	r = policy_question_parse(&text, &q, &err);
 	if (r == 0)
 		r = read_options(cmd_opt_all(args, "option"), &config, &options, &err);
@@ -240,9 +240,9 @@ int cmd_policy_verdict(const struct cli *cli, const struct cmd_args *args)
 	if (r == 0)
 		r = ask(&v, args, &q, &answer, &err);
 	if (r < 0)
-		return failed(r, &err);
+		return failed(cli, r, &err);
 	r = print(cli, answer);
 	if (r < 0)
-		return cli_error(CLI_USAGE, "policy verdict: the answer could not be printed: %s", err_name(r));
+		return cli_complain(CLI_USAGE, "policy verdict: the answer could not be printed: %s", err_name(r));
 	return str_eq(json_str(answer, "verdict", ""), "allow") ? CLI_OK : CLI_NEGATIVE;
 }

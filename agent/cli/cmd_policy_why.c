@@ -20,7 +20,7 @@ const struct cmd_opt cmd_policy_why_opts[] = {
 	{NULL, 0, NULL, NULL, false},
 };
 
-static int request_of(const struct cmd_args *args, json_t **ret)
+static int request_of(const struct cli *cli, const struct cmd_args *args, json_t **ret)
 {
 	const struct policy_question_text text = {.direction = cmd_opt(args, "direction"),
 						  .protocol = cmd_opt(args, "protocol"),
@@ -33,20 +33,20 @@ static int request_of(const struct cmd_args *args, json_t **ret)
 	uint64_t number;
 
 	if (!ip == !identity)
-		return cli_error(CLI_USAGE, "policy why: give either --peer-ip or --identity: who is on the other side");
+		return cli_error(cli, CLI_USAGE, "policy why: give either --peer-ip or --identity: who is on the other side");
 	if (ip && ip_parse(ip, &address) < 0)
-		return cli_error(CLI_USAGE, "--peer-ip %.60s: no address", ip);
+		return cli_error(cli, CLI_USAGE, "--peer-ip %.60s: no address", ip);
 	if (identity && str_to_u64(identity, UINT32_MAX, &number) < 0)
-		return cli_error(CLI_USAGE, "--identity %.60s: no number", identity);
+		return cli_error(cli, CLI_USAGE, "--identity %.60s: no number", identity);
 	if (policy_question_parse(&text, &q, &err) < 0)
-		return cli_error(CLI_USAGE, "policy why: %s", err.text);
+		return cli_error(cli, CLI_USAGE, "policy why: %s", err.text);
 	*ret = json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "direction", text.direction, "protocol", text.protocol, "port",
 			 text.port, "icmp_type", text.icmp_type, "address", ip);
 	if (*ret && identity && json_object_set_new(*ret, "identity", json_integer((json_int_t)number)) < 0) {
 		json_decref(*ret);
 		*ret = NULL;
 	}
-	return *ret ? CLI_OK : out_result(-ENOMEM);
+	return *ret ? CLI_OK : out_result(cli, -ENOMEM);
 }
 
 static int print(const struct cli *cli, const json_t *answer)
@@ -72,7 +72,7 @@ static int print(const struct cli *cli, const json_t *answer)
 int cmd_policy_why(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(json_decref) json_t *request = NULL, *answer = NULL;
-	int code = request_of(args, &request), r;
+	int code = request_of(cli, args, &request), r;
 
 	if (code == CLI_OK)
 		code = cli_call(cli, CTL_VERB_POLICY_WHY, TAKE_PTR(request), &answer);
@@ -80,6 +80,6 @@ int cmd_policy_why(const struct cli *cli, const struct cmd_args *args)
 		return code;
 	r = cli->format == CLI_JSON ? out_json(cli, answer) : print(cli, answer);
 	if (r < 0)
-		return out_result(r);
+		return out_result(cli, r);
 	return str_eq(json_str(answer, "verdict", ""), "allow") ? CLI_OK : CLI_NEGATIVE;
 }

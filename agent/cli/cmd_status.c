@@ -272,7 +272,7 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 		}
 		CHAIN(r, print_conditions(cli, d));
 	}
-	code = out_result(r);
+	code = out_result(cli, r);
 	return code == CLI_OK && !str_eq(json_str(d, "state", ""), "ok") ? CLI_NEGATIVE : code;
 }
 

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/file.h"
-#include "base/limits.h"
+#include "cli/out.h"
 #include "cli/preflight.h"
+#include "cli/token_read.h"
 #include "conf/conf.h"
 #include "crypto/secret.h"
 #include "join/guard_file.h"
@@ -23,6 +23,7 @@ static const char UNIT[] = "mesh-external-agent.service";
 
 struct options {
 	char *token;
+	const char *token_file; /* the token is still in there */
 	json_t *labels;
 	const char *name, *config, *state_dir;
 	struct ip address; /* family 0 = any */
@@ -72,12 +73,16 @@ static const char HELP[] =
 	"   9  this machine's clock is too far off\n"
 	"  10  this machine is joined already, as another host or to another cluster\n"
 	"  11  the API server refused a step\n"
-	"  12  the state cannot be written\n"
+	"  12  the state, or the output, cannot be written\n"
 	"  13  joined, but the service does not start\n";
 
+/* What comes from the cluster does not control the terminal. */
 static int complain(int code, const char *text)
 {
-	(void)fprintf(stderr, "mesh-join: %s\n", text); /* nobody to tell if stderr fails */
+	CLEANUP(buf_done) struct buf clean = {0};
+
+	(void)out_clean(&clean, text); /* out of memory: it is cut */
+	(void)fprintf(stderr, "mesh-join: %s\n", clean.data ? clean.data : ""); /* nobody to tell if stderr fails */
 	return code;
 }
 
@@ -85,33 +90,6 @@ static int complain(int code, const char *text)
 static int told(int code)
 {
 	return fflush(stdout) == 0 && !ferror(stdout) ? code : complain(JOIN_LOCAL, "the output could not be written");
-}
-
-/* Reads a token from a file, or from standard input. */
-static int read_token(const char *path, char **ret, struct err *reterr)
-{
-	CLEANUP(buf_done) struct buf text = {.max = LIMIT_TOKEN_BYTES};
-	int r;
-
-	if (str_eq(path, "-")) {
-		char chunk[1024];
-		ssize_t n;
-
-		while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) > 0)
-			if (buf_add(&text, chunk, (size_t)n) < 0)
-				return err_set(reterr, E2BIG, "the token is longer than %d bytes", LIMIT_TOKEN_BYTES);
-		if (n < 0)
-			return err_set(reterr, errno, "standard input: %s", err_name(errno));
-	} else {
-		r = file_read(path, LIMIT_TOKEN_BYTES, &text);
-		if (r == -E2BIG)
-			return err_set(reterr, E2BIG, "%s is longer than %d bytes: this is no join token", path, LIMIT_TOKEN_BYTES);
-		if (r < 0)
-			return err_set(reterr, -r, "%s: %s", path, err_name(r));
-	}
-	secret_free(*ret);
-	*ret = strdup(text.data ? text.data : "");
-	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }
 
 /* Takes the token off the process list as soon as it is copied. */
@@ -137,9 +115,11 @@ static int take_option(int c, struct options *o, struct err *reterr)
 {
 	switch (c) {
 	case 't':
+		o->token_file = NULL;
 		return take_token(optarg, &o->token, reterr);
 	case 'f':
-		return read_token(optarg, &o->token, reterr);
+		o->token_file = optarg;
+		return 0;
 	case 'l':
 		json_decref(o->labels);
 		o->labels = NULL;
@@ -195,12 +175,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (optind < argc)
 		return complain(JOIN_USAGE, "there are too many arguments; see mesh-join --help");
-	if (!o->token) {
-		if (isatty(STDIN_FILENO))
-			(void)fputs("Paste the join token and press Enter, then Ctrl-D:\n", stderr); /* only a hint */
-		if (read_token("-", &o->token, &err) < 0)
-			return complain(JOIN_USAGE, err.text);
-	}
+	if (!o->token && !o->token_file)
+		o->token_file = "-";
 	return -1;
 }
 
@@ -239,6 +215,15 @@ static enum join_exit check_writable(const struct options *o, const char *dir, s
 	return JOIN_LOCAL;
 }
 
+/* For people; a text of the cluster is a text. */
+static void print_row(const json_t *row)
+{
+	CLEANUP(buf_done) struct buf detail = {0};
+
+	(void)out_clean(&detail, json_str(row, "detail", "")); /* out of memory: it is cut */
+	(void)printf("%-8s %-20s %s\n", json_str(row, "state", ""), json_str(row, "check", ""), detail.data ? detail.data : "");
+}
+
 static void print_rows(const struct options *o, const json_t *rows)
 {
 	const json_t *v;
@@ -247,23 +232,26 @@ static void print_rows(const struct options *o, const json_t *rows)
 	if (o->is_json)
 		return;
 	json_array_foreach((json_t *)rows, i, v)
-		/* A person who closed the terminal misses nothing: the exit code says it, too. */
-		(void)printf("%-8s %-20s %s\n", json_str(v, "state", ""), json_str(v, "check", ""), json_str(v, "detail", ""));
+		print_row(v);
 }
 
+/* The outcome: with -o json one object on the standard output, whatever it is. `t` and `rows` may be NULL. */
 static int print_end(const struct options *o, const struct join_token *t, json_t *rows, const char *text, int code)
 {
+	CLEANUP(buf_done) struct buf clean = {0};
 	CLEANUP(json_decref) json_t *all = NULL;
 	CLEANUP(free) char *out = NULL;
 
-	if (!o->is_json) {
-		if (code != JOIN_OK)
-			return complain(code, text);
-		return puts(text) < 0 ? JOIN_LOCAL : JOIN_OK;
-	}
-	all = json_pack("{s:i, s:s, s:s?, s:s?, s:O?}", "exit", code, "text", text, "host", t->host, "namespace", t->namespace, "checks", rows);
+	if (!o->is_json && code != JOIN_OK)
+		return complain(code, text);
+	if (out_clean(&clean, text) < 0)
+		return complain(JOIN_LOCAL, "out of memory");
+	if (!o->is_json)
+		return told(puts(clean.data ? clean.data : "") < 0 ? JOIN_LOCAL : JOIN_OK);
+	all = json_pack("{s:i, s:o, s:s?, s:s?, s:O?}", "exit", code, "text", out_text(clean.data ? clean.data : ""), "host",
+			t ? t->host : NULL, "namespace", t ? t->namespace : NULL, "checks", rows);
 	out = all ? json_text(all) : NULL;
-	return out && puts(out) >= 0 ? code : JOIN_LOCAL;
+	return told(out && puts(out) >= 0 ? code : JOIN_LOCAL);
 }
 
 /* Runs systemctl without a shell. 0 if it succeeded. */
@@ -418,9 +406,9 @@ int main(int argc, char **argv)
 
 	if (r >= 0)
 		return r;
-	if (load_conf(&o, &conf, &err) < 0)
-		return complain(JOIN_USAGE, err.text);
+	if ((o.token_file && token_read(o.token_file, &o.token, &err) < 0) || load_conf(&o, &conf, &err) < 0)
+		return print_end(&o, NULL, NULL, err.text, JOIN_USAGE);
 	if (join_token_parse(o.token, &token, &err) < 0)
-		return complain(JOIN_DAMAGED, err.text);
+		return print_end(&o, NULL, NULL, err.text, JOIN_DAMAGED);
 	return run(&o, &token, conf);
 }

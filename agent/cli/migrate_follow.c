@@ -45,13 +45,13 @@ static int tell_end(const struct cli *cli, const json_t *m)
 	int r = cli->format == CLI_JSON ? out_json(cli, m) : 0;
 
 	if (r < 0 || str_eq(json_str(m, "state", ""), "done"))
-		return out_result(r);
+		return out_result(cli, r);
 	r = out_clean(&text, json_str(m, "state", ""));
 	if (r == 0)
 		r = buf_addf(&text, ": ");
 	if (r == 0)
 		r = out_clean(&text, json_str(m, "reason", ""));
-	return r < 0 ? out_result(r) : cli_error(CLI_NEGATIVE, "migrate: %s", text.data);
+	return r < 0 ? out_result(cli, r) : cli_complain(CLI_NEGATIVE, "migrate: %s", text.data);
 }
 
 int migrate_follow(const struct cli *cli, const char *service, json_t *m)
@@ -65,7 +65,7 @@ int migrate_follow(const struct cli *cli, const char *service, json_t *m)
 		CLEANUP(json_decref) json_t *list = NULL;
 
 		if (now && is_news(now, before) && cli->format != CLI_JSON && migrate_print_progress(cli, now) < 0)
-			return out_result(-EIO);
+			return out_result(cli, -EIO);
 		if (now && !json_truth(now, "running", 0))
 			return tell_end(cli, now);
 		if (now) {
@@ -76,7 +76,7 @@ int migrate_follow(const struct cli *cli, const char *service, json_t *m)
 		code = cli_ask(cli, CTL_VERB_MIGRATE_STATUS, json_pack("{s:s}", "service", service), &list, &err);
 		lost = code == CLI_OK ? 0 : lost + 1;
 		if (lost > LOST_MAX)
-			return cli_error((enum cli_exit)code, "%s", err.text);
+			return cli_error(cli, (enum cli_exit)code, "%s", err.text);
 		now = json_incref(json_array_get(list, 0));
 	}
 }

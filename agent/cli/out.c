@@ -62,6 +62,17 @@ int out_value(struct buf *text, const json_t *value, const char *separator)
 	return buf_add(text, "-", 1);
 }
 
+json_t *out_text(const char *s)
+{
+	json_t *text = json_string(s);
+	CLEANUP(free) char *copy = text ? NULL : strdup(s);
+
+	for (char *p = copy; p && *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	return copy ? json_string(copy) : text;
+}
+
 int out_age(struct buf *text, const json_t *age_ms)
 {
 	static const struct {
@@ -175,18 +186,18 @@ int out_rows(const struct cli *cli, const json_t *rows, const struct out_col *co
 	return print_table(cli, rows, cols, n_cols);
 }
 
-int out_result(int r)
+int out_result(const struct cli *cli, int r)
 {
 	switch (-r) {
 	case 0:
 		return CLI_OK;
 	case EIO:
-		return cli_error(CLI_FAILED, "the output could not be written");
+		return cli_complain(CLI_FAILED, "the output could not be written");
 	case EPROTO:
-		return cli_error(CLI_FAILED, "the daemon's answer has not the expected shape: are meshctl and "
+		return cli_error(cli, CLI_FAILED, "the daemon's answer has not the expected shape: are meshctl and "
 					     "the daemon of one version?");
 	}
-	return cli_error(CLI_FAILED, "%s", err_name(r));
+	return cli_error(cli, CLI_FAILED, "%s", err_name(r));
 }
 
 int out_call(const struct cli *cli, const char *verb, json_t *args, const struct out_col *cols, size_t n_cols)
@@ -194,5 +205,5 @@ int out_call(const struct cli *cli, const char *verb, json_t *args, const struct
 	CLEANUP(json_decref) json_t *rows = NULL;
 	int code = cli_call(cli, verb, args, &rows);
 
-	return code == CLI_OK ? out_result(out_rows(cli, rows, cols, n_cols)) : code;
+	return code == CLI_OK ? out_result(cli, out_rows(cli, rows, cols, n_cols)) : code;
 }

@@ -33,11 +33,14 @@ int out_value(struct buf *text, const json_t *value, const char *separator);
 /* Appends without control characters; bad bytes become '?'. */
 int out_clean(struct buf *text, const char *s);
 
+/* A JSON string; what is no UTF-8 becomes '?'. NULL when out of memory. */
+json_t *out_text(const char *s);
+
 /* Appends "3d4h", "5m2s", "120ms". */
 int out_age(struct buf *text, const json_t *age_ms);
 
 /* Turns -errno of the functions above into an exit code, with a message. */
-int out_result(int r);
+int out_result(const struct cli *cli, int r);
 
 /* Asks the daemon and prints the rows; `args` is taken. The exit code of the command. */
 int out_call(const struct cli *cli, const char *verb, json_t *args, const struct out_col *cols,

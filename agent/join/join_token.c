@@ -310,7 +310,7 @@ int join_token_parse(const char *text, struct join_token *ret, struct err *reter
 	while (len && strchr(" \t\r\n", text[len - 1]))
 		len--;
 	if (len == 0)
-		return err_set(reterr, EBADMSG, "the join token is empty");
+		return err_set(reterr, EBADMSG, "the join token is empty: give what `meshctl host add` printed");
 	if (!str_has_prefix(text, PREFIX)) {
 		if (str_has_prefix(text, "mesh") && strspn(text + 4, "0123456789") && text[4 + strspn(text + 4, "0123456789")] == '.')
 			return err_set(reterr, EPROTONOSUPPORT,

@@ -66,6 +66,7 @@ HANDLER(on_migrate_plan, CTL_VERB_MIGRATE_PLAN)
 HANDLER(on_migrate_status, CTL_VERB_MIGRATE_STATUS)
 HANDLER(on_migrate_start, CTL_VERB_MIGRATE_START)
 HANDLER(on_migrate_set, CTL_VERB_MIGRATE_SET)
+HANDLER(on_drain, CTL_VERB_DRAIN)
 HANDLER(on_leave, CTL_VERB_LEAVE)
 
 static const struct ctl_verb verbs[] = {
@@ -92,6 +93,7 @@ static const struct ctl_verb verbs[] = {
 	{CTL_VERB_MIGRATE_STATUS, false, on_migrate_status, NULL},
 	{CTL_VERB_MIGRATE_START, true, on_migrate_start, NULL},
 	{CTL_VERB_MIGRATE_SET, true, on_migrate_set, NULL},
+	{CTL_VERB_DRAIN, true, on_drain, NULL},
 	{CTL_VERB_LEAVE, true, on_leave, NULL},
 };
 static const struct ctl_stream streams[] = {{CTL_VERB_MONITOR, CTL_TOPIC_MONITOR}};

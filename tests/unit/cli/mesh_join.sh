@@ -83,6 +83,57 @@ has "$tmp/big is longer than"
 run 2 "$join" --dry-run --token-file "$tmp/none"
 has "$tmp/none: No such file"
 
+run 6 "$join" --dry-run # nothing on the standard input
+has "the join token is empty"
+
+# with -o json there is one object, whatever the outcome
+is_json() { # CODE TEXT
+	case $out in "{"*'"exit":'*"$1"*"$2"*"}") ;; *) fail "no object with exit $1 and \"$2\": $out" ;; esac
+	[ "$(wc -l <<<"$out")" = 1 ] || fail "more than one line: $out"
+}
+run 2 "$join" -o json --dry-run --token-file "$tmp/none"
+is_json 2 "No such file"
+run 2 "$join" -o json --dry-run --token-file "$tmp/"$'\xff'
+is_json 2 '/?: No such file'
+run 6 "$join" --token "mesh1.${token:20:200}" -o json
+is_json 6 "the join token is damaged"
+run 6 "$join" -o json --token hello
+is_json 6 "must begin with mesh1."
+run 2 "$join" -o json --config "$tmp/none.conf" --token "$token"
+is_json 2 "none.conf"
+run 8 "$join" -o json --dry-run --token "$token" --labels jedi=rey
+is_json 8 '"host":'
+run 12 "$join" -o json --no-start --state-dir "$tmp/big/state" --token "$token"
+is_json 12 "$tmp/big/state"
+is_alive "JSON"
+
+# at a terminal: a line longer than terminals take in their line mode, which is not shown
+if command -v script >/dev/null; then
+	at_terminal() { # KEYS: what is typed when it asks
+		mkfifo "$tmp/keys"
+		script -qec "$join --dry-run --state-dir $tmp/none" /dev/null <"$tmp/keys" >"$tmp/screen" 2>&1 &
+		local pid=$!
+		exec 9>"$tmp/keys"
+		for _ in $(seq 200); do
+			grep -q Paste "$tmp/screen" && break
+			sleep 0.05
+		done
+		printf '%s' "$1" >&9
+		wait $pid
+		got=$?
+		exec 9>&-
+		rm "$tmp/keys"
+		out=$(cat "$tmp/screen")
+	}
+	at_terminal "$(printf '%5000s' "")$token"$'\n'
+	[ $got = 1 ] || fail "a token at a terminal: exit $got: $out"
+	has "accepts the token"
+	case $out in *"$token"*) fail "the token is shown: $out" ;; esac
+	at_terminal $'\003'
+	[ $got = 2 ] || fail "Ctrl-C at a terminal: exit $got: $out"
+	has "interrupted"
+fi
+
 # users
 run 12 user "$join" --state-dir /var/lib/mesh-none --token "$token"
 has "sudo mesh-join"

@@ -157,6 +157,21 @@ says "no name of a Service"
 # a Service whose name is that of a command
 run 3 --socket "$sock" migrate --to pods status
 
+# with -o json an error is an object, too, wherever the option stands; people read the same
+error_json() { # CODE ARGUMENTS...
+	run "$@"
+	[ "$out" = "{\"error\":\"$(printf '%s\n' "$err" | sed -n '$s/^meshctl: //p')\",\"exit\":$1}" ] || fail "meshctl $*: $out, $err"
+}
+export KUBECONFIG="$tmp/none"
+for line in "3 --socket $sock -o json status" "3 --socket $sock monitor -o json" "3 --socket $sock monitor --json" "1 -o json config check $tmp/bad.conf" \
+	"1 host list -o json" "2 nothing -o json" "2 endpoint nothing -o json" "2 help nothing -o json" "2 status superfluous -o json" "2 status --nothing -o json" \
+	"2 identity get 1x -o json" "2 ipcache get x -o json" "2 dns query x AXFR -o json" "2 monitor --peer x -o json" "2 leave -o json" \
+	"2 migrate x --to pods --step 0 -o json" "2 policy verdict -o json" "2 policy why -o json" "2 -o json --timeout 0 status" \
+	"2 host remove --output=json" "2 policy shadow a/b/c -ojson"; do
+	error_json $line
+done
+unset KUBECONFIG
+
 "$fake" "$sock" "$here/data/fixture.json" &
 pid=$!
 n=0
@@ -297,8 +312,15 @@ for name in status.json endpoint.list.json policy.list.json versions.txt mesh-ex
 	case $names in *"mesh-bugreport/$name"*) ;; *) fail "no $name in bugreport: $names" ;; esac
 done
 tar xOf "$tmp/report.tar" mesh-bugreport/status.json | grep -q '"identity": 16801' || fail "bugreport: status"
+for name in dns.learned forward.list policy.guard policy.shadow; do
+	case $names in *"mesh-bugreport/$name.json"*) ;; *) tar xOf "$tmp/report.tar" mesh-bugreport/missing.txt | grep -q "^$name:" || fail "no $name in bugreport" ;; esac
+done
 run 5 --socket "$sock" bugreport --file "$tmp/report.tar"
 says "report.tar"
+run 0 --socket "$sock" -o json bugreport --file "$tmp/report2.tar"
+has "\"file\": \"$tmp/report2.tar\""
+has '"redacted": '
+error_json 5 --socket "$sock" -o json bugreport --file "$tmp/report.tar"
 # a write that fails leaves no half of an archive
 out=$( (
 	trap '' XFSZ
@@ -348,7 +370,7 @@ says "closed the connection"
 cat >"$tmp/fixture.json" <<'JSON'
 {"status": {"version": "0.1.0", "uptime_ms": 5, "joined": false, "state": "not-joined", "labels": [], "conditions": []},
 "policy.list": {"$errno": 107, "text": "x"}, "endpoint.list": {"$errno": 1, "text": "no"}, "node.list": {"$errno": 5, "text": "disk"},
-"policy.why": {"$args": true}, "migrate.plan": {"$args": true}, "map.list": {"$errno": 16, "text": "soon"}, "identity.list": {"$errno": 22, "text": "what"}}
+"policy.why": {"$args": true}, "migrate.plan": {"$args": true}, "map.list": {"$errno": 16, "text": "soon"}, "drain": {"slices_left": 2}, "identity.list": {"$errno": 22, "text": "what"}}
 JSON
 "$fake" "$sock" "$tmp/fixture.json" &
 pid=$!
@@ -370,6 +392,12 @@ run 5 --socket "$sock" map list
 says "try again"
 run 5 --socket "$sock" identity list
 says "what"
+# the exit code does not depend on the format
+for format in table json; do
+	run 5 --socket "$sock" -o $format drain
+	says "2 EndpointSlices"
+done
+[ "$(echo $out)" = '{ "slices_left": 2 }' ] || fail "drain -o json: $out"
 # what is asked of the daemon
 run 1 --socket "$sock" policy why -o json --peer-ip 192.0.2.1 --direction egress --protocol icmp --icmp-type 8
 for part in '"address": "192.0.2.1"' '"direction": "egress"' '"protocol": "icmp"' '"icmp_type": "8"'; do
