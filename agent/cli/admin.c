@@ -26,7 +26,9 @@ int admin_error(const struct cli *cli, int r, const struct err *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
 		if (codes[i].r == r)
-			return cli_error(cli, codes[i].code, "%s", err->text);
+			return cli_error(cli, codes[i].code, "%s%s", err->text,
+					 codes[i].code == CLI_UNREACHABLE && r != -EKEYREJECTED && r != -EKEYEXPIRED ?
+						 "; the kubeconfig names this server: is it the right one, and reachable from here?" : "");
 	return cli_error(cli, CLI_FAILED, "%s", err->text[0] ? err->text : err_name(r));
 }
 

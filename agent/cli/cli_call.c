@@ -68,7 +68,7 @@ int cli_refused(int r, const char *verb, struct err *reterr)
 	case ENOTCONN:
 		(void)err_set(reterr, ENOTCONN,
 			      "%s: this host has not joined a cluster; run the mesh-join line that "
-			      "`meshctl host add` printed", verb);
+			      "`meshctl host add` prints", verb);
 		return CLI_NEGATIVE;
 	case EBUSY:
 		(void)err_set(reterr, EBUSY, "%s: %.300s; try again", verb, text);

@@ -42,6 +42,7 @@ static int complain(const struct cli *cli, enum cli_exit code, const char *fmt, 
 {
 	char text[1024];
 
+	(void)fflush(stdout); /* what both go to has them in order; cmd_main() looks at failures */
 	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut text is still text */
 	for (char *p = text; *p; p++) /* parts of it come from others */
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/admin.h"
 #include "cli/out.h"
 #include "crypto/secret.h"
@@ -90,6 +91,18 @@ static json_t *to_json(const struct strv *l)
 	return TAKE_PTR(array);
 }
 
+/* The command alone is on the standard output, for scripts. */
+static int tell_next(const struct cli *cli, const char *host, int64_t expires_s)
+{
+	CLEANUP(json_decref) json_t *left_ms = json_integer((json_int_t)(expires_s - clock_wall_s()) * 1000);
+	CLEANUP(buf_done) struct buf left = {0};
+
+	(void)fflush(cli->out); /* it comes first where both go to one file; cmd_main() looks at failures */
+	if (out_age(&left, left_ms) == 0)
+		(void)fprintf(stderr, "meshctl: run it as root on %s; the token works once, for %s\n", host, left.data); /* likewise */
+	return CLI_OK;
+}
+
 static int print_added(const struct cli *cli, const char *host, const struct enrol_result *res, const char *token)
 {
 	if (cli->format == CLI_JSON) {
@@ -105,11 +118,12 @@ static int print_added(const struct cli *cli, const char *host, const struct enr
 	for (size_t i = 0; i < res->changes.n; i++)
 		(void)fprintf(stderr, "meshctl: %s %s\n", token ? "changed" : "would change", res->changes.v[i]); /* likewise */
 	/* cmd_main() looks at the stream at the end */
-	if (!token)
+	if (!token) {
 		(void)fprintf(cli->out, "%s/%s could be enrolled (dry run)\n", res->namespace, host);
-	else
-		(void)fprintf(cli->out, "mesh-join --token %s\n", token);
-	return CLI_OK;
+		return CLI_OK;
+	}
+	(void)fprintf(cli->out, "mesh-join --token %s\n", token);
+	return tell_next(cli, host, res->token.expires_s);
 }
 
 /* The kubeconfig of a test cluster often has an address that no other machine reaches. */
@@ -172,13 +186,27 @@ static int run_add(const struct cli *cli, const struct cmd_args *args)
 	return print_added(cli, o.host, &res, token);
 }
 
+/* By this machine's clock; a host whose clock is ahead is just heard of. */
+static int format_heartbeat(const json_t *row, struct buf *text)
+{
+	CLEANUP(json_decref) json_t *age_ms = NULL;
+	int64_t then, now = clock_wall_s();
+	int r;
+
+	if (clock_parse_rfc3339(json_str(row, "heartbeat", ""), &then) < 0)
+		return buf_add(text, "-", 1);
+	age_ms = json_integer(now > then ? (json_int_t)(now - then) * 1000 : 0);
+	r = out_age(text, age_ms);
+	return r < 0 ? r : buf_addf(text, " ago");
+}
+
 static int run_list(const struct cli *cli, const struct cmd_args *args)
 {
 	static const struct out_col cols[] = {
 		{.heading = "NAME", .key = "name"},	      {.heading = "NAMESPACE", .key = "namespace"},
 		{.heading = "STATE", .key = "state"},	      {.heading = "IDENTITY", .key = "identity", .is_right = true},
 		{.heading = "ADDRESSES", .key = "claimed"},   {.heading = "MAY HAVE", .key = "addresses"},
-		{.heading = "LABELS", .key = "labels"},	      {.heading = "LAST HEARTBEAT", .key = "heartbeat"},
+		{.heading = "LABELS", .key = "labels"},	      {.heading = "LAST HEARTBEAT", .format = format_heartbeat, .is_right = true},
 	};
 	CLEANUP(admin_done) struct admin admin = {0};
 	CLEANUP(json_decref) json_t *rows = NULL;
@@ -207,7 +235,8 @@ static int run_remove(const struct cli *cli, const struct cmd_args *args)
 	if (r < 0)
 		return admin_error(cli, r, &err);
 	if (cli->format == CLI_JSON) {
-		CLEANUP(json_decref) json_t *row = json_pack("{s:s}", "removed", args->argv[0]);
+		CLEANUP(json_decref) json_t *row = json_pack("{s:s, s:b}", admin.session.is_dry_run ? "removable" : "removed",
+							   args->argv[0], "dry_run", (int)admin.session.is_dry_run);
 
 		return row ? out_result(cli, out_json(cli, row)) : cli_error(cli, CLI_FAILED, "out of memory");
 	}

@@ -268,7 +268,7 @@ static int status(const struct cli *cli, const struct cmd_args *args)
 			CHAIN(r, print_failsafe(cli, d));
 		} else if (r >= 0) {
 			(void)fprintf(cli->out, "%-13s run the mesh-join line that `meshctl host add` "
-						"printed\n", "Next:");
+						"prints\n", "Next:");
 		}
 		CHAIN(r, print_conditions(cli, d));
 	}

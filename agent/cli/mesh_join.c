@@ -81,6 +81,7 @@ static int complain(int code, const char *text)
 {
 	CLEANUP(buf_done) struct buf clean = {0};
 
+	(void)fflush(stdout); /* what both go to has them in order; told() looks at failures */
 	(void)out_clean(&clean, text); /* out of memory: it is cut */
 	(void)fprintf(stderr, "mesh-join: %s\n", clean.data ? clean.data : ""); /* nobody to tell if stderr fails */
 	return code;
@@ -254,6 +255,14 @@ static int print_end(const struct options *o, const struct join_token *t, json_t
 	return told(out && puts(out) >= 0 ? code : JOIN_LOCAL);
 }
 
+static int print_unreachable(const struct options *o, const struct join_token *t, json_t *rows, const char *text)
+{
+	CLEANUP(free) char *all = str_printf("%s; the token names this server: a route or a firewall may be in the way, and "
+					     "`meshctl host add %s --server URL` makes a token with another address", text, t->host);
+
+	return print_end(o, t, rows, all ? all : text, JOIN_UNREACHABLE);
+}
+
 /* Runs systemctl without a shell. 0 if it succeeded. */
 static int systemctl(const char *verb, const char *option)
 {
@@ -382,6 +391,8 @@ static int run(const struct options *o, const struct join_token *t, const struct
 	if (connected != JOIN_OK && preflight_add(rows, "API server", PREFLIGHT_FAIL, "%s", err.text) < 0)
 		return complain(JOIN_LOCAL, "out of memory");
 	print_rows(o, rows);
+	if (connected == JOIN_UNREACHABLE)
+		return print_unreachable(o, t, rows, err.text);
 	if (connected != JOIN_OK)
 		return print_end(o, t, rows, err.text, connected);
 	if (worst == PREFLIGHT_FAIL)

@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
@@ -250,6 +251,16 @@ static bool is_out_of_time(CURL *easy)
 	return verified == X509_V_ERR_CERT_NOT_YET_VALID || verified == X509_V_ERR_CERT_HAS_EXPIRED;
 }
 
+/* That there is no connection is curl's word; why is the kernel's. */
+static const char *text_of(struct http_op *op, CURLcode code)
+{
+	long e = 0;
+
+	if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(op->easy, CURLINFO_OS_ERRNO, &e) == CURLE_OK && e > 0 && e < INT_MAX)
+		(void)snprintf(op->error_text, sizeof(op->error_text), "cannot connect: %s", err_name((int)-e)); /* fits */
+	return op->error_text[0] ? op->error_text : curl_easy_strerror(code);
+}
+
 static void op_finish(struct http_op *op, CURLcode code)
 {
 	struct http_result res = {.r = error_of(code, op->data_r),
@@ -263,7 +274,7 @@ static void op_finish(struct http_op *op, CURLcode code)
 	(void)curl_easy_getinfo(op->easy, CURLINFO_RESPONSE_CODE, &res.status); /* 0 if none came */
 	(void)curl_easy_getinfo(op->easy, CURLINFO_REQUEST_SIZE, &sent);	/* 0 if it got no connection */
 	res.is_unsent = sent == 0;
-	res.text = op->error_text[0] ? op->error_text : curl_easy_strerror(code);
+	res.text = text_of(op, code);
 	op->is_done = true;
 	if (!op->is_cancelled)
 		op->req.on_done(&res, op->req.arg);

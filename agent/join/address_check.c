@@ -25,7 +25,7 @@ static int add_one(const char *text, struct address_list *l, struct err *reterr)
 	if (cidr_parse(text, true, &c) < 0)
 		return err_set(reterr, EINVAL, "%.80s is no address or address range", text);
 	if (ip_is_special(&c.ip))
-		return err_set(reterr, EINVAL, "%.80s: loopback, link-local and multicast addresses cannot be a host's", text);
+		return err_set(reterr, EINVAL, "%.80s is no address that a host can have: unspecified, loopback, link-local or multicast", text);
 	if (c.len < (c.ip.family == AF_INET ? V4_LEN_MIN : V6_LEN_MIN))
 		return err_set(reterr, EINVAL, "%.80s: a range wider than /%d for one host is refused", text,
 			       c.ip.family == AF_INET ? V4_LEN_MIN : V6_LEN_MIN);

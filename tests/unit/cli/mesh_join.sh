@@ -71,6 +71,9 @@ add() {
 	token=$(sed -n 's/^mesh-join --token //p' <<<"$out")
 }
 add ahch-to -n legacy -l jedi=luke -a 192.0.2.7
+grep -qx 'meshctl: run it as root on ahch-to; the token works once, for 1[45]m[0-9s]*' "$tmp/err" || fail "what to do next: $(cat "$tmp/err")"
+run 0 "$meshctl" host remove ahch-to --dry-run -o json
+[ "$(tr -d ' \n' <<<"$out")" = '{"removable":"ahch-to","dry_run":true}' ] || fail "a dry run says: $out"
 is_alive() { # the Secret is there: nothing was spent
 	curl -sf --cacert "$tmp/api/ca.crt" -H "Authorization: Bearer $(cat "$tmp/api/admin.token")" -o /dev/null \
 		"$(sed -n 's/^ready //p' "$tmp/ready")/api/v1/namespaces/mesh-hosts/secrets/ahch-to-join" || fail "$1: the token was spent"
@@ -174,4 +177,14 @@ run 1 "$join" --no-start --state-dir "$tmp/state" --token "$token"
 has "identity-allocation-mode"
 is_alive "Cilium"
 cilium '"identity-allocation-mode": "crd"'
+
+# nobody answers: why, and what to do next
+kill $server
+wait $server 2>/dev/null
+run 3 "$join" --dry-run --token "$token"
+has "cannot connect: Connection refused; the token names this server"
+[ "$(tail -n 1 <<<"$out" | cut -c1-11)" = "mesh-join: " ] || fail "the message is not below the table: $out"
+run 3 "$meshctl" host list
+has "cannot connect: Connection refused; the kubeconfig names this server"
+server=
 exit $bad
