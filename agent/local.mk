@@ -369,6 +369,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/cmd_status.c \
 	agent/cli/monitor_line.c agent/cli/monitor_line.h \
 	agent/cli/out.c agent/cli/out.h \
+	agent/cli/out_wrap.c agent/cli/out_wrap.h \
 	agent/cli/redact.c agent/cli/redact.h \
 	agent/cli/tar.c agent/cli/tar.h \
 	agent/cli/verdict_labels.c agent/cli/verdict_labels.h \

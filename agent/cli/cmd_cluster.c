@@ -95,7 +95,7 @@ static int run_check(const struct cli *cli, const struct cmd_args *args)
 		{.heading = "FIT", .key = "fit"},
 		{.heading = "KEY", .key = "key"},
 		{.heading = "VALUE", .key = "value"},
-		{.heading = "REASON", .key = "reason"},
+		{.heading = "REASON", .key = "reason", .is_text = true},
 	};
 	CLEANUP(admin_done) struct admin a = {0};
 	CLEANUP(json_decref) json_t *findings = NULL;

@@ -59,7 +59,7 @@ static int show(const struct cli *cli, const struct cmd_args *args)
 	static const struct out_col cols[] = {
 		{.heading = "KEY", .key = "key"},
 		{.heading = "VALUE", .key = "value"},
-		{.heading = "DESCRIPTION", .key = "description"},
+		{.heading = "DESCRIPTION", .key = "description", .is_text = true},
 	};
 	CLEANUP(conf_free) struct conf *conf = NULL;
 	CLEANUP(json_decref) json_t *rows = json_array();

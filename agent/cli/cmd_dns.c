@@ -45,12 +45,17 @@ static int add_error(const json_t *row, struct buf *text)
 	return r < 0 ? r : buf_addf(text, " ago");
 }
 
+static int add_latency(const json_t *row, struct buf *text)
+{
+	return out_latency(text, json_at(row, "latency_us"));
+}
+
 static const struct out_col upstream_cols[] = {
 	{.heading = "UPSTREAM", .key = "address"},
 	{.heading = "STATE", .format = add_up},
 	{.heading = "QUERIES", .key = "queries", .is_right = true},
 	{.heading = "FAILURES", .key = "failures", .is_right = true},
-	{.heading = "LATENCY US", .key = "latency_us", .is_right = true},
+	{.heading = "LATENCY", .format = add_latency, .is_right = true},
 	{.heading = "LAST ERROR", .format = add_error},
 };
 
@@ -199,9 +204,12 @@ static int print_reply(const struct cli *cli, const json_t *o)
 	static const struct {
 		const char *label, *key;
 	} fields[] = {{"Answer:", "rcode"}, {"Flags:", "flags"},  {"Server:", "server"},    {"By:", "transport"},
-		      {"Time us:", "time_us"}, {"From:", "source"}, {"Upstream:", "upstream"}};
-	int r = 0;
+		      {"From:", "source"}, {"Upstream:", "upstream"}};
+	CLEANUP(buf_done) struct buf took = {0};
+	int r = out_latency(&took, json_at(o, "time_us"));
 
+	if (r >= 0 && fprintf(cli->out, "%-12s %s\n", "Time:", took.data) < 0)
+		r = -EIO;
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(fields); i++)
 		if (json_at(o, fields[i].key))
 			r = field(cli, fields[i].label, json_at(o, fields[i].key));
@@ -268,6 +276,13 @@ static const struct cmd_opt query_opts[] = {
 	{NULL, 0, NULL, NULL, false},
 };
 
+static int add_ttl(const json_t *row, struct buf *text)
+{
+	CLEANUP(json_decref) json_t *ms = json_integer(MIN(json_int(row, "ttl_s", 0), INT32_MAX) * 1000);
+
+	return json_int(row, "ttl_s", 0) ? out_age(text, ms) : buf_addf(text, "0s");
+}
+
 static int add_state(const json_t *row, struct buf *text)
 {
 	return buf_addf(text, "%s", json_is_true(json_at(row, "zombie")) ? "zombie" : "live");
@@ -276,7 +291,7 @@ static int add_state(const json_t *row, struct buf *text)
 static const struct out_col learned_cols[] = {
 	{.heading = "NAME", .key = "name"},
 	{.heading = "ADDRESS", .key = "address"},
-	{.heading = "TTL S", .key = "ttl_s", .is_right = true},
+	{.heading = "TTL", .format = add_ttl, .is_right = true},
 	{.heading = "STATE", .format = add_state},
 	{.heading = "SELECTORS", .key = "selectors"},
 };

@@ -35,7 +35,7 @@ static const struct out_col list_cols[] = {
 	{.heading = "ACTIVE", .key = "active", .is_right = true},
 	{.heading = "FAILED", .key = "failed", .is_right = true},
 	{.heading = "CALLERS", .format = format_callers, .is_right = true},
-	{.heading = "REASON", .key = "reason"},
+	{.heading = "REASON", .key = "reason", .is_text = true},
 };
 
 static const struct out_col caller_cols[] = {

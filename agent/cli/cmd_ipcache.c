@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/ip.h"
 #include "base/macro.h"
 #include "cli/out.h"
 #include "ctl/ctl_verbs.h"
 #include "json/json.h"
-
-#include "base/ip.h"
 
 static const struct out_col cols[] = {
 	{.heading = "IP PREFIX/ADDRESS", .key = "prefix"},
@@ -12,13 +14,52 @@ static const struct out_col cols[] = {
 	{.heading = "TUNNEL ENDPOINT", .key = "tunnel_endpoint"},
 	{.heading = "SOURCE", .key = "source"},
 	{.heading = "NAME", .key = "name"},
-	{.heading = "LABELS", .key = "labels"},
+	{.heading = "LABELS", .key = "labels", .is_text = true},
 };
+
+struct entry {
+	struct cidr prefix; /* .ip.family 0 = none that is understood here: they come first */
+	json_t *row;
+};
+
+static int entry_cmp(const void *pa, const void *pb)
+{
+	const struct entry *a = pa, *b = pb;
+
+	return cidr_cmp(&a->prefix, &b->prefix);
+}
+
+/* By address: the daemon gives them in the order of its tables. -ENOMEM, -EPROTO. */
+static int sorted(const json_t *rows, json_t **ret)
+{
+	size_t n = json_array_size(rows), i;
+	CLEANUP(free) struct entry *v = calloc(n + 1, sizeof(*v));
+	CLEANUP(json_decref) json_t *list = json_array();
+	json_t *row;
+
+	if (!json_is_array(rows))
+		return -EPROTO;
+	if (!v || !list)
+		return -ENOMEM;
+	json_array_foreach((json_t *)rows, i, row) {
+		v[i].row = row;
+		if (cidr_parse(json_str(row, "prefix", ""), true, &v[i].prefix) < 0)
+			v[i].prefix = (struct cidr){0};
+	}
+	qsort(v, n, sizeof(*v), entry_cmp);
+	for (i = 0; i < n; i++)
+		if (json_array_append(list, v[i].row) < 0)
+			return -ENOMEM;
+	*ret = TAKE_PTR(list);
+	return 0;
+}
 
 static int list(const struct cli *cli, const struct cmd_args *args)
 {
+	CLEANUP(json_decref) json_t *rows = NULL, *in_order = NULL;
 	struct cidr prefix;
 	json_t *filter = NULL;
+	int code, r;
 
 	if (args->argc) {
 		if (cidr_parse(args->argv[0], true, &prefix) < 0)
@@ -26,7 +67,11 @@ static int list(const struct cli *cli, const struct cmd_args *args)
 					 args->argv[0]);
 		filter = json_pack("{s:s}", "prefix", args->argv[0]);
 	}
-	return out_call(cli, CTL_VERB_IPCACHE_LIST, filter, cols, ARRAY_LEN(cols));
+	code = cli_call(cli, CTL_VERB_IPCACHE_LIST, filter, &rows);
+	if (code != CLI_OK)
+		return code;
+	r = sorted(rows, &in_order);
+	return out_result(cli, r < 0 ? r : out_rows(cli, in_order, cols, ARRAY_LEN(cols)));
 }
 
 static int get(const struct cli *cli, const struct cmd_args *args)

@@ -15,7 +15,7 @@ static const struct out_col cols[] = {
 	{.heading = "STATE", .key = "state"},
 	{.heading = "DIRECTIONS", .key = "directions"},
 	{.heading = "RULES", .key = "rules", .is_right = true},
-	{.heading = "REASON", .key = "reason"},
+	{.heading = "REASON", .key = "reason", .is_text = true},
 };
 
 static int list(const struct cli *cli, const struct cmd_args *args)

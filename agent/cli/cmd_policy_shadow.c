@@ -39,7 +39,7 @@ static const struct out_col cols[] = {
 	{.heading = "FIRST SEEN", .format = first_seen, .is_right = true},
 	{.heading = "LAST SEEN", .format = last_seen, .is_right = true},
 	{.heading = "REASON", .key = "reason"},
-	{.heading = "LABELS", .key = "labels"},
+	{.heading = "LABELS", .key = "labels", .is_text = true},
 };
 
 /* "kind namespace/name (by annotation), ingress" and the statement, then the peers. */

@@ -197,7 +197,7 @@ static const struct out_col rejected_cols[] = {
 	{.heading = "REJECTED", .key = "kind"},
 	{.heading = "NAMESPACE", .key = "namespace"},
 	{.heading = "NAME", .key = "name"},
-	{.heading = "REASON", .key = "error"},
+	{.heading = "REASON", .key = "error", .is_text = true},
 };
 
 static int print(const struct cli *cli, const json_t *answer)

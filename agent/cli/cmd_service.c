@@ -77,7 +77,7 @@ static const struct out_col cols[] = {
 	{.heading = "SERVICE TYPE", .key = "type"},
 	{.heading = "BACKEND", .format = format_backends, .is_lines = true},
 	{.heading = "STATE", .key = "state"},
-	{.heading = "REASON", .key = "reason"},
+	{.heading = "REASON", .key = "reason", .is_text = true},
 };
 
 static int list(const struct cli *cli, const struct cmd_args *args)

@@ -2,6 +2,7 @@
 #include "base/macro.h"
 #include "cli/cmd_policy.h"
 #include "cli/out.h"
+#include "cli/out_wrap.h"
 #include "ctl/ctl_verbs.h"
 #include "json/json.h"
 
@@ -10,18 +11,24 @@
 /* One line "Label:   text"; the text is what `fmt` makes of pieces that are cleaned already. */
 static void line(const struct cli *cli, const char *label, const struct buf *text)
 {
+	const size_t indent = 14, least = 24;
+	size_t columns = out_columns(cli->out);
+	CLEANUP(buf_done) struct buf broken = {0};
+	bool is_whole = !text->len || out_wrap(&broken, text->data, columns ? MAX(columns, indent + least) - indent : 0, indent) < 0;
+
 	/* cmd_main() looks at the stream at the end */
-	(void)fprintf(cli->out, "%-13s %s\n", label, text->len ? text->data : "-");
+	(void)fprintf(cli->out, "%-13s %s\n", label, !text->len ? "-" : is_whole ? text->data : broken.data);
 }
 
-/* Appends "before", the value at the path, "after"; nothing at all without the value. */
+/* Appends "before", the value at the path, "after"; nothing at all without the value, or if it is empty. */
 static int piece(struct buf *text, const json_t *data, const char *before, const char *path,
 		 const char *after)
 {
 	const json_t *value = json_at(data, path);
 	int r;
 
-	if (!value || json_is_null(value))
+	if (!value || json_is_null(value) || (json_is_array(value) && !json_array_size(value)) ||
+	    (json_is_string(value) && !json_string_length(value)))
 		return 0;
 	r = buf_addf(text, "%s", before);
 	if (r >= 0)
@@ -62,7 +69,8 @@ static int print_host(const struct cli *cli, const json_t *d)
 	if (r < 0 || !json_truth(d, "joined", 0))
 		return r;
 	CHAIN(r, piece(&cluster, d, "", "cluster.name", ""));
-	CHAIN(r, piece(&cluster, d, " (id ", "cluster.id", ")"));
+	if (cluster.len) /* not known yet */
+		CHAIN(r, piece(&cluster, d, " (id ", "cluster.id", ")"));
 	CHAIN(r, piece(&host, d, "", "namespace", "/"));
 	CHAIN(r, piece(&host, d, "", "host", ""));
 	CHAIN(r, piece(&host, d, ", identity ", "identity", ""));

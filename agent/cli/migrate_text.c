@@ -91,7 +91,7 @@ const struct out_col migrate_status_cols[MIGRATE_STATUS_COLS] = {
 	{.heading = "CHECKS OF HOST", .format = format_host_checks},
 	{.heading = "CHECKS OF PODS", .format = format_pod_checks},
 	{.heading = "OPEN", .key = "connections", .is_right = true},
-	{.heading = "TEXT", .format = format_text},
+	{.heading = "TEXT", .format = format_text, .is_text = true},
 };
 
 static const struct out_col plan_cols[] = {

@@ -107,21 +107,43 @@ static int add_packet(struct buf *text, const json_t *event)
 	return r < 0 ? r : buf_addf(text, "B");
 }
 
+/* What Cilium adds to every pod's labels tells nobody apart, and a name has its namespace. Where there is nothing else, it stays. */
+static bool is_common(const char *label, bool has_name)
+{
+	return str_has_prefix(label, "k8s:io.cilium.k8s.") || (has_name && str_has_prefix(label, "k8s:io.kubernetes.pod.namespace="));
+}
+
+static int add_labels(struct buf *text, const json_t *labels, bool has_name)
+{
+	const json_t *label;
+	size_t i, n = 0;
+	int r = 0;
+
+	json_array_foreach(labels, i, label) {
+		if (r < 0 || !json_is_string(label) || is_common(json_string_value(label), has_name))
+			continue;
+		r = buf_addf(text, "%s", n++ ? " " : " [");
+		if (r >= 0)
+			r = out_clean(text, json_string_value(label));
+	}
+	if (r < 0 || n)
+		return r < 0 ? r : buf_addf(text, "]");
+	if (!json_array_size(labels))
+		return 0;
+	r = buf_addf(text, " [");
+	if (r >= 0)
+		r = out_value(text, labels, " ");
+	return r < 0 ? r : buf_addf(text, "]");
+}
+
 static int add_peer(struct buf *text, const json_t *event)
 {
-	const json_t *labels = json_at(event, "peer.labels");
+	const char *name = json_str(event, "peer.name", NULL);
 	int r = add_number(text, ", peer ", event, "peer.identity");
 
 	if (r >= 0)
 		r = add_string(text, " ", event, "peer.name");
-	if (r >= 0 && json_array_size(labels)) {
-		r = buf_addf(text, " [");
-		if (r >= 0)
-			r = out_value(text, labels, " ");
-		if (r >= 0)
-			r = buf_addf(text, "]");
-	}
-	return r;
+	return r < 0 ? r : add_labels(text, json_at(event, "peer.labels"), name && *name);
 }
 
 static int add_rule(struct buf *text, const json_t *event)

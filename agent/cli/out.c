@@ -5,7 +5,10 @@
 #include <libsmartcols.h>
 #include <string.h>
 
+#include "cli/out_wrap.h"
 #include "json/json.h"
+
+enum { TEXT_MIN = 24 }; /* columns of a text, however little the others leave */
 
 int out_clean(struct buf *text, const char *s)
 {
@@ -96,6 +99,17 @@ int out_age(struct buf *text, const json_t *age_ms)
 	return 0;
 }
 
+int out_latency(struct buf *text, const json_t *us)
+{
+	json_int_t v = json_integer_value(us);
+
+	if (!json_is_integer(us) || v < 0)
+		return buf_add(text, "-", 1);
+	if (v < 1000)
+		return buf_addf(text, "%" JSON_INTEGER_FORMAT "us", v);
+	return v < 1000000 ? buf_addf(text, "%.1fms", (double)v / 1000) : buf_addf(text, "%.1fs", (double)v / 1000000);
+}
+
 static int add_cell(struct libscols_line *line, size_t i, const struct out_col *col, const json_t *row)
 {
 	CLEANUP(buf_done) struct buf text = {0};
@@ -110,12 +124,13 @@ static int add_cell(struct libscols_line *line, size_t i, const struct out_col *
 static int add_columns(struct libscols_table *table, const struct out_col *cols, size_t n_cols)
 {
 	for (size_t i = 0; i < n_cols; i++) {
-		int flags = (cols[i].is_right ? SCOLS_FL_RIGHT : 0) | (cols[i].is_lines ? SCOLS_FL_WRAP : 0);
+		bool has_lines = cols[i].is_lines || cols[i].is_text;
+		int flags = (cols[i].is_right ? SCOLS_FL_RIGHT : 0) | (has_lines ? SCOLS_FL_WRAP : 0);
 		struct libscols_column *c = scols_table_new_column(table, cols[i].heading, 0, flags);
 
 		if (!c)
 			return -ENOMEM;
-		if (cols[i].is_lines &&
+		if (has_lines &&
 		    (scols_column_set_wrapfunc(c, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL) < 0 ||
 		     scols_column_set_safechars(c, "\n") < 0))
 			return -ENOMEM;
@@ -147,6 +162,42 @@ static int fill(struct libscols_table *table, const struct cli *cli, const json_
 	return r;
 }
 
+/* What the other columns leave of the terminal. 0: no need to break anything. */
+static size_t room_for(struct libscols_table *table, const struct out_col *cols, size_t n_cols, size_t text, size_t columns)
+{
+	size_t others = 2 * (n_cols - 1), n = scols_table_get_nlines(table);
+
+	for (size_t i = 0; i < n_cols; i++) {
+		size_t widest = out_width(cols[i].heading);
+
+		for (size_t k = 0; i != text && k < n; k++)
+			widest = MAX(widest, out_width(scols_cell_get_data(scols_line_get_cell(scols_table_get_line(table, k), i))));
+		others += i == text ? 0 : widest;
+	}
+	return columns > others + TEXT_MIN ? columns - others : TEXT_MIN;
+}
+
+static int break_text(struct libscols_table *table, const struct cli *cli, const struct out_col *cols, size_t n_cols)
+{
+	size_t columns = out_columns(cli->out), text = 0, room;
+	int r = 0;
+
+	while (text < n_cols && !cols[text].is_text)
+		text++;
+	if (!columns || text == n_cols)
+		return 0;
+	room = room_for(table, cols, n_cols, text, columns);
+	for (size_t k = 0; r == 0 && k < scols_table_get_nlines(table); k++) {
+		struct libscols_cell *cell = scols_line_get_cell(scols_table_get_line(table, k), text);
+		CLEANUP(buf_done) struct buf broken = {0};
+
+		r = out_wrap(&broken, scols_cell_get_data(cell), room, 0);
+		if (r == 0)
+			r = scols_cell_set_data(cell, broken.data ? broken.data : "-");
+	}
+	return r;
+}
+
 static int print_table(const struct cli *cli, const json_t *rows, const struct out_col *cols, size_t n_cols)
 {
 	struct libscols_table *table = scols_new_table();
@@ -155,6 +206,8 @@ static int print_table(const struct cli *cli, const json_t *rows, const struct o
 	if (!table)
 		return -ENOMEM;
 	r = fill(table, cli, rows, cols, n_cols);
+	if (r >= 0)
+		r = break_text(table, cli, cols, n_cols);
 	/* The library prints nothing at all for a table without lines. */
 	if (r >= 0 && json_array_size(rows) == 0) {
 		for (size_t i = 0; cli->has_headings && i < n_cols; i++)

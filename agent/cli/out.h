@@ -14,6 +14,7 @@ struct out_col {
 	const char *key; /* dotted path as in json_at(); strings, numbers, lists, null */
 	bool is_right;	 /* numbers */
 	bool is_lines;	 /* a list has one element a line, else "a, b" */
+	bool is_text;	 /* at a terminal it is broken between words, so that the table fits; one of a table */
 	/* Instead of key: appends the cell's text. 0 or -errno. */
 	int (*format)(const json_t *row, struct buf *text);
 };
@@ -38,6 +39,9 @@ json_t *out_text(const char *s);
 
 /* Appends "3d4h", "5m2s", "120ms". */
 int out_age(struct buf *text, const json_t *age_ms);
+
+/* Appends "820us", "12.5ms", "2.1s". */
+int out_latency(struct buf *text, const json_t *us);
 
 /* Turns -errno of the functions above into an exit code, with a message. */
 int out_result(const struct cli *cli, int r);

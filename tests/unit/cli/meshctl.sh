@@ -243,6 +243,16 @@ run 0 --socket "$sock" -o json policy shadow calm off
 run 2 --socket "$sock" policy shadow legacy/strict maybe
 run 2 --socket "$sock" policy shadow /strict
 run 2 --socket "$sock" policy shadow a/b/c on
+# a narrow terminal: no line is longer, words are whole; a pipe gets lines as they are
+if command -v script >/dev/null; then
+	for asked in "status" "config show $srcdir/packaging/config/mesh-external-agent.conf"; do
+		script -qec "stty cols 100; $ctl --socket $sock $asked" /dev/null </dev/null 2>/dev/null | tr -d '\r' >"$tmp/screen"
+		grep -q . "$tmp/screen" || fail "$asked prints nothing at a terminal"
+		awk 'length > 100 { bad = 1 } END { exit bad }' "$tmp/screen" || fail "$asked has longer lines than the terminal: $(cat "$tmp/screen")"
+	done
+	run 0 --socket "$sock" policy list
+	has "spec.ingress[0].toPorts[0].rules.http: not enforced here"
+fi
 run 0 --socket "$sock" policy guard
 has "guard: pending, to be confirmed within 2m, 1m1s left, confirmed: 3 policies"
 run 0 --socket "$sock" -o json policy guard --confirm 90s
@@ -265,10 +275,11 @@ has "cluster.local"
 has "192.0.2.53:53"
 has "names the agent"
 has "no answer in time, 3s ago"
+has "800us"
 run 3 --socket "$sock" dns query x
 says "127.0.0.1:1 does not answer"
 run 0 --socket "$sock" --no-headings dns learned
-[ "$(echo $out)" = "api.example.com 192.0.2.7 30 live *.example.com old.example.com 2001:db8::7 0 zombie -" ] || fail "dns learned: $out"
+[ "$(echo $out)" = "api.example.com 192.0.2.7 30s live *.example.com old.example.com 2001:db8::7 0s zombie -" ] || fail "dns learned: $out"
 run 0 --socket "$sock" --no-headings migrate status
 [ "$(echo $out)" = "council pods turns done 2/2 0.0% 100.0% 12, 0 failed, 0.3 ms 24, 2 failed, 12.3 ms 7 - council pods turns stepping 2/5 20.0% 80.0% 12, 0 failed, 0.3 ms 24, 2 failed, 12.3 ms 7 4 of 5 checks were made" ] ||
 	fail "migrate status: $out"
@@ -370,7 +381,7 @@ says "closed the connection"
 cat >"$tmp/fixture.json" <<'JSON'
 {"status": {"version": "0.1.0", "uptime_ms": 5, "joined": false, "state": "not-joined", "labels": [], "conditions": []},
 "policy.list": {"$errno": 107, "text": "x"}, "endpoint.list": {"$errno": 1, "text": "no"}, "node.list": {"$errno": 5, "text": "disk"},
-"policy.why": {"$args": true}, "migrate.plan": {"$args": true}, "map.list": {"$errno": 16, "text": "soon"}, "drain": {"slices_left": 2}, "identity.list": {"$errno": 22, "text": "what"}}
+"policy.why": {"$args": true}, "migrate.plan": {"$args": true}, "map.list": {"$errno": 16, "text": "soon"}, "drain": {"slices_left": 2}, "ipcache.list": [{"prefix": "fd00::/64"}, {"prefix": "10.10.0.1/32"}, {"prefix": "10.9.0.0/16"}, {"prefix": "10.9.0.0/8"}], "identity.list": {"$errno": 22, "text": "what"}}
 JSON
 "$fake" "$sock" "$tmp/fixture.json" &
 pid=$!
@@ -398,6 +409,9 @@ for format in table json; do
 	says "2 EndpointSlices"
 done
 [ "$(echo $out)" = '{ "slices_left": 2 }' ] || fail "drain -o json: $out"
+# addresses come in order
+run 0 --socket "$sock" --no-headings ipcache list
+[ "$(echo "$out" | awk '{ print $1 }' | paste -sd' ')" = "10.9.0.0/8 10.9.0.0/16 10.10.0.1/32 fd00::/64" ] || fail "ipcache list: $out"
 # what is asked of the daemon
 run 1 --socket "$sock" policy why -o json --peer-ip 192.0.2.1 --direction egress --protocol icmp --icmp-type 8
 for part in '"address": "192.0.2.1"' '"direction": "egress"' '"protocol": "icmp"' '"icmp_type": "8"'; do

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/macro.h"
 #include "cli/monitor_line.h"
 #include "cli/out.h"
+#include "cli/out_wrap.h"
 #include "cli/preflight.h"
 #include "cli/redact.h"
 #include "cli/tar.h"
@@ -53,6 +55,41 @@ Test(out, ages)
 		CLEANUP(buf_done) struct buf text = {0};
 
 		cr_assert_eq(out_age(&text, v), 0);
+		cr_expect_str_eq(text.data, cases[i].text, "%s: %s", cases[i].json, text.data);
+	}
+}
+
+Test(out, breaks_between_words)
+{
+	static const struct {
+		const char *text, *broken;
+		size_t width, indent;
+	} cases[] = {{"", "", 10, 2}, {"one two three", "one two three", 0, 2}, {"one two three", "one two\n  three", 8, 2},
+		     {"one two three", "one two\nthree", 7, 0}, {"a wordthatistoolong b", "a\n wordthatistoolong\n b", 5, 1},
+		     {"\xc3\xa9\xc3\xa9 b", "\xc3\xa9\xc3\xa9 b", 4, 0}, {"  a  b", "  a  b", 6, 0}};
+
+	cr_assert_not_null(setlocale(LC_CTYPE, "C.UTF-8"));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_done) struct buf text = {0};
+
+		cr_assert_eq(out_wrap(&text, cases[i].text, cases[i].width, cases[i].indent), 0);
+		cr_expect_str_eq(text.data ? text.data : "", cases[i].broken);
+	}
+	cr_expect_eq(out_width("ab\nabcd\na"), 4);
+	cr_expect_eq(out_width("\xc3\xa9\xff"), 2);
+}
+
+Test(out, latencies)
+{
+	static const struct {
+		const char *json, *text;
+	} cases[] = {{"0", "0us"}, {"999", "999us"}, {"1000", "1.0ms"}, {"12345", "12.3ms"}, {"2100000", "2.1s"}, {"-1", "-"}, {"null", "-"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *v = j(cases[i].json);
+		CLEANUP(buf_done) struct buf text = {0};
+
+		cr_assert_eq(out_latency(&text, v), 0);
 		cr_expect_str_eq(text.data, cases[i].text, "%s: %s", cases[i].json, text.data);
 	}
 }
