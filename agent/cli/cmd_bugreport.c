@@ -26,6 +26,7 @@ struct report {
 	FILE *tar;
 	struct buf errors; /* what could not be collected, and why */
 	size_t n_redacted;
+	bool is_alone; /* the daemon does not answer, which is said once */
 };
 
 /* Adds a file without credentials. `text` is changed. */
@@ -59,8 +60,12 @@ static int add_verb(struct report *rep, const struct cli *cli, const char *verb,
 	char name[64];
 	int r;
 
-	if (cli_ask(cli, verb, args ? json_deep_copy(args) : NULL, &data, &err) != CLI_OK)
-		return failed(rep, verb, err.text);
+	if (rep->is_alone)
+		return 0;
+	r = cli_ask(cli, verb, args ? json_deep_copy(args) : NULL, &data, &err);
+	rep->is_alone = r == CLI_UNREACHABLE || r == CLI_DENIED;
+	if (r != CLI_OK)
+		return failed(rep, rep->is_alone ? "all that the daemon would tell" : verb, err.text);
 	dump = json_dumps(data, JSON_INDENT(1) | JSON_ENCODE_ANY);
 	if (!dump)
 		return -ENOMEM;

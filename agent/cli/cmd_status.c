@@ -100,7 +100,8 @@ static int print_api(const struct cli *cli, const json_t *d)
 	json_array_foreach(json_at(d, "api.kinds"), i, kind) {
 		CHAIN(r, piece(&kinds, kind, i ? ", " : "", "objects", " "));
 		CHAIN(r, piece(&kinds, kind, "", "kind", ""));
-		if (json_truth(kind, "synced", 0))
+		/* While nobody answers, what was complete is old, which the line above tells, and not less. */
+		if (json_truth(kind, "synced", 0) || json_at(kind, "last_event_age_ms"))
 			n_synced++;
 		else
 			CHAIN(r, buf_addf(&kinds, " (not complete)"));
@@ -124,9 +125,9 @@ static int print_datapath(const struct cli *cli, const json_t *d)
 	CHAIN(r, piece(&path, d, "", "datapath.mode", ""));
 	CHAIN(r, piece(&path, d, " on ", "datapath.device", ""));
 	CHAIN(r, piece(&path, d, ", mtu ", "datapath.mtu", ""));
-	CHAIN(r, piece(&path, d, ", ", "datapath.attach", ""));
+	CHAIN(r, piece(&path, d, path.len ? ", " : "", "datapath.attach", ""));
 	CHAIN(r, piece(&path, d, " on ", "datapath.interfaces", ""));
-	CHAIN(r, piece(&path, d, ", generation ", "datapath.generation", ""));
+	CHAIN(r, piece(&path, d, path.len ? ", generation " : "generation ", "datapath.generation", ""));
 	if (json_int(d, "datapath.planned_generation", 0) != json_int(d, "datapath.generation", 0)) {
 		CHAIN(r, piece(&path, d, " of ", "datapath.planned_generation", ""));
 		CHAIN(r, age(&path, d, ", behind for ", "datapath.pending_age_ms", ""));

@@ -45,8 +45,10 @@ static int add_probe(json_t *rows, const char *what, int supported)
 {
 	if (supported > 0)
 		return preflight_add(rows, what, PREFLIGHT_OK, "supported");
+	if (supported == -EPERM && geteuid() != 0)
+		return preflight_add(rows, what, PREFLIGHT_WARN, "not checked: only root may (sudo mesh-join --dry-run)");
 	if (supported == -EPERM)
-		return preflight_add(rows, what, geteuid() == 0 ? PREFLIGHT_FAIL : PREFLIGHT_WARN, "not permitted; run as root to check");
+		return preflight_add(rows, what, PREFLIGHT_FAIL, "not permitted to root: a container, a locked-down kernel, or no CAP_BPF");
 	return preflight_add(rows, what, PREFLIGHT_FAIL, "this kernel has no %s", what);
 }
 
@@ -63,9 +65,16 @@ static int probe_hook(enum bpf_attach_type type)
 	return fd >= 0 ? 1 : fd == -EPERM ? -EPERM : 0;
 }
 
+/* libbpf does not tell what may not be asked from what there is not. */
+static int may_probe(int supported, int hook)
+{
+	return hook == -EPERM ? -EPERM : supported;
+}
+
 static int add_bpf(json_t *rows)
 {
 	libbpf_print_fn_t old = libbpf_set_print(quiet);
+	int hook = probe_hook(BPF_CGROUP_INET4_GETPEERNAME);
 	const struct {
 		const char *what;
 		int supported;
@@ -76,12 +85,12 @@ static int add_bpf(json_t *rows)
 		{"BPF ring buffer", libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, NULL)},
 		{"BPF boot clock", libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_boot_ns, NULL)},
 		{"BPF netns cookies", libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_get_netns_cookie, NULL)},
-		{"BPF getpeername hook", probe_hook(BPF_CGROUP_INET4_GETPEERNAME)},
+		{"BPF getpeername hook", hook},
 	};
 	int r = 0;
 
 	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]) && r == 0; i++)
-		r = add_probe(rows, probes[i].what, probes[i].supported);
+		r = add_probe(rows, probes[i].what, may_probe(probes[i].supported, hook));
 	(void)libbpf_set_print(old);
 	return r;
 }

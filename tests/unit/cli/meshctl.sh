@@ -54,6 +54,10 @@ run 1 -c "$tmp/bad.conf" leave --yes
 says "bad.conf:1"
 run 1 -c "$tmp/none.conf" monitor --count 1
 says "none.conf"
+# without the daemon a report says so, once
+run 0 --socket "$sock" bugreport -f "$tmp/alone.tar"
+[ "$(printf '%s\n' "$err" | grep -c "does not answer")" = 1 ] || fail "bugreport without a daemon: $err"
+tar tf "$tmp/alone.tar" | grep -q versions.txt || fail "bugreport without a daemon has nothing"
 # the admin's side: what is missing, and the way out
 KUBECONFIG=$tmp/none run 1 host list
 says "there is no kubeconfig $tmp/none: name one with --kubeconfig FILE or in \$KUBECONFIG"
@@ -184,7 +188,8 @@ run 1 --socket "$sock" status
 has "degraded, version 0.1.0, up 3d4h"
 has "legacy/ahch-to, identity 16801"
 has "not connected, last event 1m1s ago"
-has "12 CiliumEndpoint (1 rejected), 0 CiliumNode (not complete)"
+has "12 CiliumEndpoint (1 rejected), 0 CiliumNode (not complete), 4 Service"
+case $out in *"Service (not complete)"*) fail "what was complete is called not complete: $out" ;; esac
 has "vxlan on mesh0, mtu 1450, tcx on eth0, generation 41 of 42, behind for 250ms"
 has "ingress tcp/22 from 0.0.0.0/0 (config), 3 hits"
 has "egress icmp to 192.0.2.1/32 (automatic), 0 hits"
