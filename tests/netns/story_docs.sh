@@ -55,7 +55,7 @@ shopt -s extglob
 machine() {
 	local d
 	mount -t tmpfs layer /mnt || die "cannot mount"
-	for d in etc usr var; do
+	for d in etc usr var root; do
 		mkdir -p "/mnt/$d/upper" "/mnt/$d/work"
 		mount -t overlay -o "lowerdir=/$d,upperdir=/mnt/$d/upper,workdir=/mnt/$d/work" overlay "/$d" || skip_all "everything: needs overlayfs"
 	done
@@ -156,6 +156,26 @@ joining() {
 	is "which has the identity of leia" $LEIA_ID "$(jq .identity "$T/out")"
 }
 
+# what the overview tells an administrator to look at
+looking() {
+	doc ahch-to 0 "meshctl status"
+	doc ahch-to 0 "meshctl dns status"
+	doc ahch-to 0 "ip -details link show mesh0"
+	prints 'vxlan|geneve'
+	doc ahch-to 0 "ip route show proto 155"
+	prints '10\.244\.1\.0/24'
+	printf '%s\n' "$token" >/root/mesh.token
+	doc ahch-to 0 "mesh-join --token-file /root/mesh.token -o json" # it has joined
+	is "which is an object" "ahch-to 0" "$(jq -r '"\(.host) \(.exit)"' "$T/out")"
+	rm /root/mesh.token
+	check "the host comes up once more" wait_for 20 eval 'in_place ahch-to meshctl status >/dev/null'
+	printf '%s\n' "web1 172.19.100.41" "web2 172.19.100.42" >"$T/cwd/hosts"
+	literal mesh-external-agent.7 1 | sed 's/\\e$/\\/' >"$T/cwd/loop"
+	exits "the loop that enrols a list of hosts" 0 in_place api sh -c "cd $T/cwd && . ./loop"
+	is "it leaves a token for each" "mesh1. mesh1." "$(jq -r '.token[0:6]' "$T/cwd/web1.json" "$T/cwd/web2.json" | paste -sd' ')"
+	for h in web1 web2; do exits "$h is removed again" 0 in_place api meshctl host remove $h; done
+}
+
 policies() {
 	block yaml 1 >"$T/policy.yaml"
 	cp "$T/policy.yaml" "$T/cwd/policy.yaml"
@@ -165,6 +185,7 @@ policies() {
 	check "the policy of the README comes into force" wait_for 15 eval "in_place ahch-to meshctl policy list | grep -q ' only-friends .*enforced'"
 	passes "leia gets in" leia $AHCHTO 80
 	stopped "vader does not" vader $AHCHTO 80
+	doc ahch-to 0 "meshctl policy why --peer-ip 10.244.1.17 --direction ingress --protocol tcp --port 80"
 	echo "sudo meshctl monitor --drop" >>"$T/run"
 	(become ahch-to timeout 20 sudo meshctl monitor --drop --count 1) >"$T/monitor" 2>&1 &
 	local monitor=$!
@@ -194,7 +215,7 @@ standing_behind() {
 configuration() {
 	local n
 	n=$(cat "$SOURCE"/man/*.[0-9] | grep -c '^\.Bd -literal')
-	is "all longer texts of the manual pages are looked at here" 5 "$n" # two are of commands
+	is "all longer texts of the manual pages are looked at here" 6 "$n" # two are of commands
 	elsewhere "firewall-cmd --permanent --add-port=8472/udp" tests/vm/t_life.sh '^	.*guest firewall-cmd --permanent --add-port=8472/udp'
 	elsewhere "firewall-cmd --reload" tests/vm/t_life.sh '^	.*guest firewall-cmd --reload'
 	literal mesh-external-agent.conf.5 2 >"$T/two.conf"
@@ -270,6 +291,6 @@ for f in "$T"/later.*; do
 	esac
 done
 pods_start
-for part in joining policies standing_behind configuration leaving; do $part; done
+for part in joining looking policies standing_behind configuration leaving; do $part; done
 is "every command that is printed was run" '' "$(sort -u "$T/printed" | grep -vxFf "$T/run")"
 story_finish

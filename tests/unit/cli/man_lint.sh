@@ -5,7 +5,7 @@ command -v mandoc >/dev/null || {
 	exit 77
 }
 # Pages that are not installed yet cannot be found.
-text=$(mandoc -T lint "$srcdir"/man/*.[58] 2>/dev/null | grep -v 'referenced manual not found')
+text=$(mandoc -T lint "$srcdir"/man/*.[578] 2>/dev/null | grep -v 'referenced manual not found')
 [ -z "$text" ] && exit 0
 echo "FAIL: $text"
 exit 1
