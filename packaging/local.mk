@@ -6,13 +6,17 @@ dist_polkitrules_DATA = packaging/polkit/50-mesh-external-agent.rules
 
 bashcompletiondir = $(datadir)/bash-completion/completions
 zshcompletiondir = $(datadir)/zsh/site-functions
-EXTRA_DIST += packaging/completion/meshctl.bash packaging/completion/meshctl.zsh
+EXTRA_DIST += packaging/completion/mesh-join.bash packaging/completion/mesh-join.zsh packaging/completion/meshctl.bash \
+	packaging/completion/meshctl.zsh
 install-data-local:
 	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)' '$(DESTDIR)$(zshcompletiondir)'
 	$(INSTALL_DATA) $(srcdir)/packaging/completion/meshctl.bash '$(DESTDIR)$(bashcompletiondir)/meshctl'
 	$(INSTALL_DATA) $(srcdir)/packaging/completion/meshctl.zsh '$(DESTDIR)$(zshcompletiondir)/_meshctl'
+	$(INSTALL_DATA) $(srcdir)/packaging/completion/mesh-join.bash '$(DESTDIR)$(bashcompletiondir)/mesh-join'
+	$(INSTALL_DATA) $(srcdir)/packaging/completion/mesh-join.zsh '$(DESTDIR)$(zshcompletiondir)/_mesh-join'
 uninstall-local:
-	rm -f '$(DESTDIR)$(bashcompletiondir)/meshctl' '$(DESTDIR)$(zshcompletiondir)/_meshctl'
+	rm -f '$(DESTDIR)$(bashcompletiondir)/meshctl' '$(DESTDIR)$(zshcompletiondir)/_meshctl' \
+		'$(DESTDIR)$(bashcompletiondir)/mesh-join' '$(DESTDIR)$(zshcompletiondir)/_mesh-join'
 
 # The Debian package, built from what `make dist` would ship, as packaging/debian says. DEB_SUFFIX makes
 # a version of its own, as in `make deb DEB_SUFFIX=+local1`. Its build runs no tests: `make check` does.

@@ -62,13 +62,44 @@ for shell in bash zsh; do
 	"$builddir/meshctl" completion $shell | cmp -s - "$file" ||
 		fail "$file is old; make it anew: meshctl completion $shell >packaging/completion/meshctl.$shell"
 done
+for opt in $("$builddir/mesh-join" --help | grep -oE -e ' --[a-z-]+' | sort -u); do
+	for shell in bash zsh; do
+		grep -qE -e "(^|[^a-z-])${opt# }([^a-z-]|\$)" "$srcdir/packaging/completion/mesh-join.$shell" || fail "completion of mesh-join for $shell: no $opt"
+	done
+done
+# complete WORDS...: what bash offers for the last one
+complete_bash() {
+	bash -c 'compopt() { :; }; . "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); $(complete -p "$1" | sed "s/.*-F \([^ ]*\).*/\1/") "$1" "${@: -1}"
+		printf "%s " "${COMPREPLY[@]}"' "$srcdir/packaging/completion/$1.bash" "$@"
+}
+offers() { # WHAT WORDS...
+	want=$1
+	shift
+	got=$(complete_bash "$@")
+	[ "${got% }" = "$want" ] || fail "bash completion of \"$*\": $got, not $want"
+}
 if command -v bash >/dev/null; then
-	got=$(bash -c '. "$1"; COMP_WORDS=(meshctl -o json ident ""); COMP_WORDS[3]=identity; COMP_CWORD=4; _meshctl
-		echo "${COMPREPLY[*]}"' - "$srcdir/packaging/completion/meshctl.bash")
-	case $got in "list get "*) ;; *) fail "bash completion of identity: $got" ;; esac
-	got=$(bash -c '. "$1"; COMP_WORDS=(meshctl monitor --pe); COMP_CWORD=2; _meshctl; echo "${COMPREPLY[*]}"' - \
-		"$srcdir/packaging/completion/meshctl.bash")
-	[ "$got" = --peer ] || fail "bash completion of --pe: $got"
+	offers "list get" meshctl -o json identity ""
+	offers "--peer" meshctl monitor --pe
+	offers "status pause resume abort" meshctl migrate ""
+	offers "pods host" meshctl migrate council --to ""
+	offers "turns" meshctl migrate council --to pods --by t
+	offers "table json" meshctl status -o ""
+	offers "ingress egress" meshctl policy why --direction ""
+	offers "" meshctl host add -n ""
+	offers "" meshctl host remove ""
+	offers "list get" meshctl help identity ""
+	offers "bash zsh words" meshctl completion ""
+	offers "--kubeconfig" meshctl host list --kube
+	offers "$srcdir/packaging/completion/meshctl.bash" meshctl config check "$srcdir/packaging/completion/meshctl.b"
+	offers "$srcdir/packaging/completion/meshctl.bash" meshctl host list --kubeconfig "$srcdir/packaging/completion/meshctl.b"
+	offers "$srcdir/packaging/completion/meshctl.bash" meshctl policy verdict -f "$srcdir/packaging/completion/meshctl.b"
+	case $(complete_bash meshctl "") in *--*) fail "options are offered before one has typed -" ;; "status "*) ;; *) fail "no nouns" ;; esac
+	offers "--token --token-file" mesh-join --tok
+	offers "table json" mesh-join -o ""
+fi
+if command -v zsh >/dev/null; then
+	for file in meshctl mesh-join; do zsh -n "$srcdir/packaging/completion/$file.zsh" || fail "zsh does not read $file.zsh"; done
 fi
 
 exit $bad
