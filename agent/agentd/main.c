@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 						{"version", no_argument, NULL, 'V'},
 						{"help", no_argument, NULL, 'h'},
 						{0}};
-	const char *path = CONF_DEFAULT_PATH;
+	const char *path = NULL;
 	CLEANUP(agent_free) struct agent *agent = NULL;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct conf *conf;
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	(void)sigaction(SIGPIPE, &ignore, NULL); /* splice() to a closed connection would end the daemon */
-	r = conf_load(path, &conf, &err);
+	r = conf_load_or_default(path, &conf, &err);
 	if (r == 0) {
 		log_set_level(level >= 0 ? level : conf->log_level);
 		if (task) {
@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 		} else {
 			r = privileged_start(conf, argv, &err);
 			if (r == 0)
-				r = agent_new(TAKE_PTR(conf), path, &agent, &err);
+				r = agent_new(TAKE_PTR(conf), path ? path : CONF_DEFAULT_PATH, &agent, &err);
 			conf_free(conf);
 		}
 	}

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/macro.h"
 #include "cli/out.h"
 #include "conf/conf.h"
 #include "json/json.h"
 
+/* NULL: none was named. */
 static const char *file_of(const struct cli *cli, const struct cmd_args *args)
 {
-	return args->argc ? args->argv[0] : cli->config ? cli->config : CONF_DEFAULT_PATH;
+	return args->argc ? args->argv[0] : cli->config;
 }
 
 static int load(const struct cli *cli, const char *file, struct conf **ret)
 {
 	struct err err = {0};
-	int r = conf_load(file, ret, &err);
+	int r = conf_load_or_default(file, ret, &err);
 
 	if (r >= 0)
 		return CLI_OK;
@@ -26,16 +28,18 @@ static int check(const struct cli *cli, const struct cmd_args *args)
 {
 	CLEANUP(conf_free) struct conf *conf = NULL;
 	CLEANUP(json_decref) json_t *data = NULL;
-	const char *file = file_of(cli, args);
-	int code = load(cli, file, &conf);
+	const char *named = file_of(cli, args), *file = named ? named : CONF_DEFAULT_PATH;
+	int code = load(cli, named, &conf);
+	bool is_there = access(file, F_OK) == 0;
 
 	if (code != CLI_OK)
 		return code;
 	if (cli->format == CLI_JSON) {
-		data = json_pack("{s:s,s:b}", "file", file, "valid", 1);
+		data = json_pack("{s:s,s:b,s:b}", "file", file, "valid", 1, "exists", (int)is_there);
 		return out_result(cli, data ? out_json(cli, data) : -ENOMEM);
 	}
-	(void)fprintf(cli->out, "%s: valid\n", file); /* cmd_main() looks at the stream at the end */
+	/* cmd_main() looks at the stream at the end */
+	(void)fprintf(cli->out, "%s: %s\n", file, is_there ? "valid" : "not there, so all keys have their defaults");
 	return CLI_OK;
 }
 

@@ -181,16 +181,6 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-/* That of the option must be there; without one, what the daemon will do decides. */
-static int load_conf(const struct options *o, struct conf **ret, struct err *reterr)
-{
-	const char *path = o->config ? o->config : CONF_DEFAULT_PATH;
-
-	if (!o->config && access(path, F_OK) < 0 && errno == ENOENT)
-		return conf_parse("", 0, "defaults", ret, reterr);
-	return conf_load(path, ret, reterr);
-}
-
 /* Before the token is touched: whoever cannot write here could not keep what it gives. */
 static enum join_exit check_writable(const struct options *o, const char *dir, struct err *reterr)
 {
@@ -417,7 +407,7 @@ int main(int argc, char **argv)
 
 	if (r >= 0)
 		return r;
-	if ((o.token_file && token_read(o.token_file, &o.token, &err) < 0) || load_conf(&o, &conf, &err) < 0)
+	if ((o.token_file && token_read(o.token_file, &o.token, &err) < 0) || conf_load_or_default(o.config, &conf, &err) < 0)
 		return print_end(&o, NULL, NULL, err.text, JOIN_USAGE);
 	if (join_token_parse(o.token, &token, &err) < 0)
 		return print_end(&o, NULL, NULL, err.text, JOIN_DAMAGED);

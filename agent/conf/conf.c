@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -67,15 +68,63 @@ static int list_keys(const char *group, struct buf *buf)
 	return r;
 }
 
+enum { TYPO_MAX = 2, WORD_MAX = 64 };
+
+/* How many letters have to be added, left out or changed to make one of the other; WORD_MAX for what is too long. */
+static size_t distance(const char *a, size_t n, const char *b, size_t m)
+{
+	size_t row[WORD_MAX + 1];
+
+	if (n > WORD_MAX || m > WORD_MAX)
+		return WORD_MAX;
+	for (size_t k = 0; k <= m; k++)
+		row[k] = k;
+	for (size_t i = 1; i <= n; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t k = 1; k <= m; k++) {
+			size_t changed = diagonal + (a[i - 1] != b[k - 1]), added = MIN(row[k], row[k - 1]) + 1;
+
+			diagonal = row[k];
+			row[k] = MIN(changed, added);
+		}
+	}
+	return row[m];
+}
+
+/* The key of a list as list_keys() makes it that the name is a slip of the pen of. Its length is 0 if there is none. */
+static const char *nearest(const char *keys, const char *name, size_t *ret_len)
+{
+	const char *found = keys;
+	size_t best = TYPO_MAX + 1, len, far;
+
+	*ret_len = 0;
+	for (; keys && *keys; keys += len + (keys[len] ? 2 : 0)) {
+		len = strcspn(keys, ",");
+		far = distance(keys, len, name, strlen(name));
+		if (far < best && far < len) {
+			best = far;
+			found = keys;
+			*ret_len = len;
+		}
+	}
+	return found;
+}
+
 static int unknown_key(const char *group, const char *name, struct err *reterr)
 {
 	CLEANUP(buf_done) struct buf keys = {0};
 	int r = list_keys(group, &keys);
+	const char *meant;
+	size_t len;
 
 	if (r < 0)
 		return r;
-	return err_set(reterr, EINVAL, "%s%s%.64s: unknown key; known%s%s: %s", group ? group : "",
-		       group ? "." : "", name, group ? " in " : "", group ? group : "", keys.data);
+	meant = nearest(keys.data, name, &len);
+	return err_set(reterr, EINVAL, "%s%s%.64s: unknown key%s%.*s%s; known%s%s: %s", group ? group : "", group ? "." : "", name,
+		       len ? ", did you mean " : "", (int)len, len ? meant : "", len ? "?" : "", group ? " in " : "",
+		       group ? group : "", keys.data);
 }
 
 static int read_group(struct conf *c, const config_setting_t *s, const char *group, const char *file,
@@ -242,6 +291,13 @@ int conf_load(const char *path, struct conf **ret, struct err *reterr)
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", path, r == -E2BIG ? "too large for a configuration" : err_name(r));
 	return conf_parse(text.data ? text.data : "", text.len, path, ret, reterr);
+}
+
+int conf_load_or_default(const char *path, struct conf **ret, struct err *reterr)
+{
+	if (!path && access(CONF_DEFAULT_PATH, F_OK) < 0 && errno == ENOENT)
+		return conf_parse("", 0, "defaults", ret, reterr);
+	return conf_load(path ? path : CONF_DEFAULT_PATH, ret, reterr);
 }
 
 int conf_changed(const struct conf *from, const struct conf *to, struct strv *ret_live,

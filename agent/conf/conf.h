@@ -139,6 +139,12 @@ struct conf {
  */
 int conf_load(const char *path, struct conf **ret, struct err *reterr);
 
+/*
+ * What a program reads that was told of a file, or of none (NULL): then CONF_DEFAULT_PATH, and the defaults if that is not
+ * there, since every key is optional. Errors as conf_load().
+ */
+int conf_load_or_default(const char *path, struct conf **ret, struct err *reterr);
+
 /* Same from memory; `name` stands for the file in messages. "" gives the defaults. */
 int conf_parse(const char *text, size_t len, const char *name, struct conf **ret, struct err *reterr);
 

@@ -42,7 +42,14 @@ has ": valid"
 echo 'dns: { prt = 1; };' >"$tmp/bad.conf"
 run 1 config check "$tmp/bad.conf"
 says "bad.conf:1: dns.prt: unknown key"
+echo 'log-levl = "debug";' >"$tmp/typo.conf"
+run 1 config check "$tmp/typo.conf"
+says "typo.conf:1: log-levl: unknown key, did you mean log-level?"
 run 1 -c "$tmp/bad.conf" config show
+run 0 config check # no file, or a valid one, where this build looks for it
+run 0 config check -o json
+has '"valid": true'
+run 0 config show
 run 1 config check "$tmp/none.conf"
 echo "control-socket = \"$sock\";" >"$tmp/good.conf"
 run 3 -c "$tmp/good.conf" status
