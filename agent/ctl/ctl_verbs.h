@@ -10,7 +10,8 @@
  *
  * status {} ->
  *   { "version": "0.1.0", "uptime_ms": COUNT, "joined": bool,
- *     "state": "not-joined" | "starting" | "ok" | "degraded" | "frozen" | "revoked" | "enrolment-changed",
+ *     "state": "not-joined" | "starting" | "ok" | "degraded" | "frozen" | "revoked" | "cloned" |
+ *              "enrolment-changed",
  *     "cluster"?: {"name", "id": COUNT, "uid"},
  *     "host"?, "namespace"?, "identity"?: COUNT, "labels": LABELS, "addresses": ["172.19.100.2"],
  *     "enforcement": {DIRECTION of "disabled" | "enforced" | "audit"},
