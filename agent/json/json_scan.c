@@ -36,6 +36,7 @@ struct json_scan {
 	enum state state;
 	unsigned depth;
 	bool is_array[LIMIT_JSON_DEPTH];
+	struct buf deep; /* the same for levels below, a byte each; only of what is left out */
 	bool is_skipping;
 	unsigned skip_depth; /* up to the next value that ends at this depth */
 
@@ -240,8 +241,13 @@ static int escape_go(struct json_scan *s, char c)
 /* A value was there, all of it. */
 static void value_ended(struct json_scan *s)
 {
-	if (s->is_skipping && s->depth == s->skip_depth)
+	if (s->is_skipping && s->depth == s->skip_depth) {
 		s->is_skipping = false;
+		if (s->deep.data) {
+			buf_done(&s->deep);
+			s->deep.max = (size_t)2 * LIMIT_OBJECT_BYTES;
+		}
+	}
 	s->state = s->depth ? STATE_AFTER_VALUE : STATE_TOP;
 }
 
@@ -265,26 +271,52 @@ static int key(struct json_scan *s, const char *text, size_t len)
 	return r < 0 ? r : 0;
 }
 
-static int container_begin(struct json_scan *s, bool is_array)
+static bool is_in_array(const struct json_scan *s)
+{
+	if (s->depth > LIMIT_JSON_DEPTH)
+		return s->deep.data[s->depth - LIMIT_JSON_DEPTH - 1];
+	return s->depth && s->is_array[s->depth - 1];
+}
+
+/* 0, JSON_SCAN_SKIP or what ends the scan. */
+static int container_told(struct json_scan *s, bool is_array)
 {
 	int r;
 
-	if (s->depth == LIMIT_JSON_DEPTH)
-		return -E2BIG;
-	r = s->is_skipping ? 0 : s->ops->on_begin(is_array, s->arg);
+	if (s->is_skipping)
+		return 0;
+	if (s->depth < LIMIT_JSON_DEPTH)
+		return s->ops->on_begin(is_array, s->arg);
+	r = s->ops->on_deep ? s->ops->on_deep(s->arg) : -E2BIG;
+	return r < 0 ? r : JSON_SCAN_SKIP;
+}
+
+static int container_begin(struct json_scan *s, bool is_array)
+{
+	const char level = is_array;
+	int r = container_told(s, is_array);
+
 	if (r == JSON_SCAN_SKIP) {
 		s->is_skipping = true;
 		s->skip_depth = s->depth;
 	}
-	s->is_array[s->depth++] = is_array;
+	if (r >= 0 && s->depth >= LIMIT_JSON_DEPTH)
+		r = buf_add(&s->deep, &level, 1);
+	else if (r >= 0)
+		s->is_array[s->depth] = is_array;
+	if (r < 0)
+		return r;
+	s->depth++;
 	s->state = is_array ? STATE_VALUE_OR_END : STATE_KEY_OR_END;
-	return r < 0 ? r : 0;
+	return 0;
 }
 
 static int container_end(struct json_scan *s)
 {
 	int r = s->is_skipping ? 0 : s->ops->on_end(s->arg);
 
+	if (s->depth > LIMIT_JSON_DEPTH)
+		s->deep.len--;
 	s->depth--;
 	value_ended(s);
 	return r;
@@ -414,7 +446,7 @@ static const char *value_begin(struct json_scan *s, const char *p, const char *e
 
 static int punctuation(struct json_scan *s, char c)
 {
-	bool is_array = s->depth && s->is_array[s->depth - 1];
+	bool is_array = is_in_array(s);
 
 	if (s->state == STATE_COLON && c == ':') {
 		s->state = STATE_VALUE;
@@ -458,7 +490,7 @@ int json_scan_new(const struct json_scan_ops *ops, void *arg, struct json_scan *
 		return -ENOMEM;
 	s->ops = ops;
 	s->arg = arg;
-	s->text.max = (size_t)2 * LIMIT_OBJECT_BYTES;
+	s->text.max = s->deep.max = (size_t)2 * LIMIT_OBJECT_BYTES;
 	*ret = s;
 	return 0;
 }
@@ -468,6 +500,7 @@ void json_scan_free(struct json_scan *s)
 	if (!s)
 		return;
 	buf_done(&s->text);
+	buf_done(&s->deep);
 	free(s);
 }
 

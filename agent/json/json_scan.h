@@ -26,6 +26,8 @@ struct json_scan_ops {
 	/* JSON_SCAN_SKIP: no call for what is inside, nor for the end. */
 	int (*on_begin)(bool is_array, void *arg);
 	int (*on_end)(void *arg);
+	/* What begins now is nested deeper than LIMIT_JSON_DEPTH: 0 = it is left out. NULL = it ends the scan with -E2BIG. */
+	int (*on_deep)(void *arg);
 };
 
 struct json_scan;
@@ -37,7 +39,7 @@ DEFINE_CLEANUP(struct json_scan *, json_scan_free)
 
 /*
  * Any number of values, one after the other. 0; -EBADMSG if it is not JSON; -E2BIG if it is nested deeper than
- * LIMIT_JSON_DEPTH, or a text is longer than LIMIT_OBJECT_BYTES twice; -ENOMEM; what a callback returned. A failure lasts.
+ * LIMIT_JSON_DEPTH, outside of what is left out, or a text is longer than LIMIT_OBJECT_BYTES twice; -ENOMEM; what a callback returned. A failure lasts.
  */
 int json_scan_feed(struct json_scan *s, const char *data, size_t len);
 

@@ -2,6 +2,8 @@
 #include "json/json_stream.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -13,6 +15,8 @@ enum {
 	ENVELOPE_PATH_MAX = 256,
 	SLICE = 64 * 1024, /* fed at once, so that one object's size is seen in time */
 };
+
+#define UNFIT "\xef\xbf\xbd" /* U+FFFD */
 
 enum place {
 	PLACE_ENVELOPE, /* outside the objects */
@@ -108,12 +112,12 @@ static int object_end(struct json_stream *s)
  */
 static char *copy_text(const char *text, size_t len, size_t *ret_len)
 {
-	static const char mark[3] = {'\xef', '\xbf', '\xbd'};
-	size_t n = 0, size = 1;
+	static const char mark[] = UNFIT;
+	size_t n = 0, size = 1, mark_len = sizeof(mark) - 1;
 	char *copy;
 
 	for (size_t i = 0; i < len; i++)
-		size += text[i] ? 1 : sizeof(mark);
+		size += text[i] ? 1 : mark_len;
 	copy = malloc(size);
 	if (!copy)
 		return NULL;
@@ -121,8 +125,8 @@ static char *copy_text(const char *text, size_t len, size_t *ret_len)
 		if (text[i]) {
 			copy[n++] = text[i];
 		} else {
-			memcpy(copy + n, mark, sizeof(mark));
-			n += sizeof(mark);
+			memcpy(copy + n, mark, mark_len);
+			n += mark_len;
 		}
 	}
 	copy[n] = '\0';
@@ -149,7 +153,36 @@ static int doc_add(struct json_stream *s, json_t *v)
 		free(s->doc_key);
 		s->doc_key = NULL;
 	}
-	return r < 0 ? -EBADMSG : 0; /* a key that is not UTF-8; or no memory */
+	return r < 0 ? -ENOMEM : 0;
+}
+
+/* As jansson has it, which does not say whether text or memory was the reason that it took none. */
+static bool is_utf8(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	for (size_t i = 0; i < len;) {
+		unsigned more = p[i] < 0x80 ? 0 : p[i] < 0xe0 ? 1 : p[i] < 0xf0 ? 2 : 3;
+		uint32_t code = more ? p[i] & (0x3fU >> more) : p[i];
+
+		if ((p[i] >= 0x80 && p[i] < 0xc2) || p[i] > 0xf4 || len - i <= more)
+			return false;
+		for (unsigned k = 1; k <= more; k++) {
+			if ((p[i + k] & 0xc0) != 0x80)
+				return false;
+			code = code << 6 | (p[i + k] & 0x3f);
+		}
+		if ((more == 2 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) || (more == 3 && (code < 0x10000 || code > 0x10ffff)))
+			return false;
+		i += more + 1;
+	}
+	return true;
+}
+
+/* Stands for what a document cannot hold: its object does not count then, or not there, and the others are as they are. */
+static json_t *unfit(void)
+{
+	return json_string(UNFIT);
 }
 
 /* The trie node of the value that starts now, JSON_PATH_NONE if nothing in it is wanted. */
@@ -209,25 +242,29 @@ static json_t *number_document(const char *text, size_t len)
 {
 	char copy[64], *end;
 	long long i;
+	double real;
 
 	if (len >= sizeof(copy))
-		return NULL;
+		return unfit();
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	errno = 0;
 	i = strtoll(copy, &end, 10);
 	if (errno == 0 && *end == '\0')
 		return json_integer(i);
-	return json_real(strtod(copy, NULL));
+	real = strtod(copy, NULL);
+	return isfinite(real) ? json_real(real) : unfit();
 }
 
-/* NULL: no text of documents, as a number above all or a string that is not UTF-8; or no memory. */
+/* NULL: no memory. */
 static json_t *scalar_document(enum json_kind kind, const char *text, size_t len)
 {
 	CLEANUP(free) char *copy = NULL;
 
 	switch (kind) {
 	case JSON_KIND_STRING:
+		if (!is_utf8(text, len))
+			return unfit();
 		if (!memchr(text, 0, len))
 			return json_stringn(text, len);
 		copy = copy_text(text, len, &len);
@@ -253,7 +290,7 @@ static int on_scalar(enum json_kind kind, const char *text, size_t len, void *ar
 	switch (s->place) {
 	case PLACE_DOCUMENT:
 		v = scalar_document(kind, text, len);
-		return v ? doc_add(s, v) : -EBADMSG;
+		return v ? doc_add(s, v) : -ENOMEM;
 	case PLACE_PICK:
 		return pick(s, value_node(s), !l->is_array && l->is_any, JSON_SCALAR, kind == JSON_KIND_STRING, text, len);
 	case PLACE_ENVELOPE:
@@ -288,6 +325,16 @@ static int on_begin(bool is_array, void *arg)
 		return r;
 	s->levels[s->depth++] = l;
 	return 0;
+}
+
+/* Fields that are picked are not there, and a document has something else there. */
+static int on_deep(void *arg)
+{
+	struct json_stream *s = arg;
+
+	if (s->place == PLACE_ENVELOPE)
+		return -E2BIG;
+	return s->place == PLACE_DOCUMENT ? doc_add(s, unfit()) : 0;
 }
 
 static int on_end(void *arg)
@@ -331,7 +378,7 @@ static int on_key(const char *text, size_t len, void *arg)
 	switch (s->place) {
 	case PLACE_DOCUMENT:
 		free(s->doc_key);
-		s->doc_key = copy_text(text, len, &len);
+		s->doc_key = is_utf8(text, len) ? copy_text(text, len, &len) : strdup(UNFIT);
 		return s->doc_key ? 0 : -ENOMEM;
 	case PLACE_PICK:
 		l->value_node = json_paths_key(s->paths, l->node, text, len, &l->is_any);
@@ -347,7 +394,8 @@ static int on_key(const char *text, size_t len, void *arg)
 	return 0;
 }
 
-static const struct json_scan_ops scan_ops = {.on_scalar = on_scalar, .on_key = on_key, .on_begin = on_begin, .on_end = on_end};
+static const struct json_scan_ops scan_ops = {.on_scalar = on_scalar, .on_key = on_key, .on_begin = on_begin, .on_end = on_end,
+						.on_deep = on_deep};
 
 int json_stream_new(enum json_envelope envelope, const struct json_paths *paths,
 		    const struct json_stream_ops *ops, void *arg, struct json_stream **ret)

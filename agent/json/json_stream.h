@@ -53,7 +53,9 @@ struct json_stream;
 struct json_stream_ops {
 	/*
 	 * An object is complete, and of a watch the event around it, too: in document mode `doc` is it
-	 * (borrowed), in pick mode NULL. In its texts U+FFFD stands for NUL. Negative return ends the stream.
+	 * (borrowed), in pick mode NULL. In its texts U+FFFD stands for NUL, and that text for what it cannot hold: text that is
+	 * not UTF-8, a number too large, what is nested deeper than LIMIT_JSON_DEPTH. So such an object is its own loss and no
+	 * other's. Negative return ends the stream.
 	 */
 	int (*on_object)(const json_t *doc, void *arg);
 	/* A scalar of the envelope, by path ("type", "metadata.resourceVersion"). Negative ends. */
@@ -79,7 +81,7 @@ void json_stream_want_document(struct json_stream *s);
 
 /*
  * Feeds text. 0; -EBADMSG if it is not JSON or of another shape; -E2BIG for an object above
- * LIMIT_OBJECT_BYTES or nested deeper than LIMIT_JSON_DEPTH; -ENOMEM; what a callback returned.
+ * LIMIT_OBJECT_BYTES, or an envelope nested deeper than LIMIT_JSON_DEPTH; -ENOMEM; what a callback returned.
  * After a failure the stream can only be freed.
  */
 int json_stream_feed(struct json_stream *s, const char *data, size_t len);

@@ -279,7 +279,7 @@ Test(json_scan, limits)
 	cr_expect_eq(scan(&t, deep, sizeof(deep), 16), -E2BIG);
 	done(&t);
 	t = (struct told){.skip_depth = 0};
-	cr_expect_eq(scan(&t, deep, sizeof(deep), 16), -E2BIG, "what is left out has its limit, too");
+	cr_expect_eq(scan(&t, deep, sizeof(deep), 16), 0, "what is left out may be deeper");
 	done(&t);
 }
 

@@ -9,6 +9,8 @@
 #include "json/json.h"
 #include "json/json_stream.h"
 
+#define UNFIT "\xef\xbf\xbd"
+
 /* What a stream told, as text: one line for each call. */
 struct told {
 	struct buf log;
@@ -153,7 +155,6 @@ static const struct {
 	 "type=ADDED\n"},
 	/* how it was taken depends on what it is */
 	{"a type that comes too late", JSON_WATCH, true, "BOOKMARK", "{\"object\":{},\"type\":\"BOOKMARK\"}", -EBADMSG, "begin\n"},
-	{"a number that is none", JSON_WATCH, false, NULL, "{\"object\":{\"a\":1e999}}", -EBADMSG, ""},
 	{"cut before the close", JSON_LIST, false, NULL, "{\"items\":[{}]", -EBADMSG, "object {}\n"},
 	{"cut in a word", JSON_WATCH, true, NULL, "{}\ntru", -EBADMSG, ""},
 	{"a number at the top", JSON_WATCH, true, NULL, "1 ", -EBADMSG, ""},
@@ -166,8 +167,17 @@ static const struct {
 	{"two lists in one answer", JSON_LIST, false, NULL, "{\"items\":[{}]}{\"items\":[{}]}", -EBADMSG, "object {}\n"},
 	{"no JSON", JSON_WATCH, true, NULL, "<html>", -EBADMSG, ""},
 	{"a comma too many", JSON_WATCH, false, NULL, "{\"object\":{\"a\":1,}}", -EBADMSG, ""},
-	{"bytes that are no UTF-8 in a document", JSON_WATCH, false, NULL, "{\"object\":{\"a\":\"\xff\"}}", -EBADMSG, ""},
-	{"and in one of its keys", JSON_WATCH, false, NULL, "{\"object\":{\"\xc3(\":1}}", -EBADMSG, ""},
+	/* what is wrong within one object is that object's loss */
+	{"numbers that are none", JSON_WATCH, false, NULL,
+	 "{\"object\":{\"a\":1e999,\"b\":-1e400,\"c\":1000000000000000000000000000000000000000000000000000000000000000000000}}{\"object\":{}}", 0,
+	 "object {\"a\":\"\xef\xbf\xbd\",\"b\":\"\xef\xbf\xbd\",\"c\":\"\xef\xbf\xbd\"}\nobject {}\n"},
+	{"bytes that are no UTF-8 in a document", JSON_WATCH, false, NULL,
+	 "{\"object\":{\"a\":\"x\xff\",\"b\":\"\xc0\x80\",\"c\":\"\xed\xa0\x80\",\"d\":\"\xf4\x90\x80\x80\",\"e\":\"\xe2\x82\"}}{\"object\":{}}", 0,
+	 "object {\"a\":\"\xef\xbf\xbd\",\"b\":\"\xef\xbf\xbd\",\"c\":\"\xef\xbf\xbd\",\"d\":\"\xef\xbf\xbd\","
+	 "\"e\":\"\xef\xbf\xbd\"}\nobject {}\n"},
+	{"bytes that are", JSON_WATCH, false, NULL, "{\"object\":{\"a\":\"\xc2\x80\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\"}}", 0,
+	 "object {\"a\":\"\xc2\x80\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\"}\n"},
+	{"and in one of its keys", JSON_WATCH, false, NULL, "{\"object\":{\"\xc3(\":1}}", 0, "object {\"\xef\xbf\xbd\":1}\n"},
 	/* Cilium's own objects may hold a NUL in free text: it must neither cut the text nor stop the stream. */
 	{"a NUL in a document", JSON_WATCH, false, NULL,
 	 "{\"type\":\"A\",\"object\":{\"a\":\"x\\u0000y\",\"k\\u0000\":1}}{\"type\":\"B\",\"object\":{}}", 0,
@@ -241,30 +251,53 @@ Test(json_stream, answers_of_callbacks_end_it)
 	buf_done(&t.log);
 }
 
-static int feed_nested(unsigned depth, bool picks)
+static size_t count_objects(const struct told *t)
+{
+	size_t n = 0;
+
+	for (const char *p = t->log.data; p && (p = strstr(p, "object ")); p++)
+		n++;
+	return n;
+}
+
+/* An object that is nested so deep, before a small one; `ret_objects` gets how many came. */
+static int feed_nested(unsigned depth, bool picks, size_t *ret_objects)
 {
 	CLEANUP(buf_done) struct buf b = {0};
-	struct told t = {0};
+	struct told t = {.log = {.max = SIZE_MAX / 2}};
 	int r;
 
 	cr_assert_eq(buf_addf(&b, "{\"type\":\"A\",\"object\":{\"a\":"), 0);
 	for (unsigned i = 2; i < depth; i++)
-		cr_assert_eq(buf_add(&b, "[", 1), 0);
-	for (unsigned i = 2; i < depth; i++)
-		cr_assert_eq(buf_add(&b, "]", 1), 0);
-	cr_assert_eq(buf_addf(&b, "}}"), 0);
+		cr_assert_eq(i % 2 ? buf_addf(&b, "{\"b\":") : buf_addf(&b, "["), 0);
+	cr_assert_eq(buf_addf(&b, "1"), 0);
+	for (unsigned i = depth - 1; i >= 2; i--)
+		cr_assert_eq(buf_addf(&b, i % 2 ? "}" : "]"), 0);
+	cr_assert_eq(buf_addf(&b, ",\"metadata\":{\"name\":\"x\"}}}{\"type\":\"B\",\"object\":{}}"), 0);
 	r = feed(&t, JSON_WATCH, picks, b.data, b.len, 7);
+	*ret_objects = count_objects(&t);
+	cr_expect(!picks || strstr(t.log.data, "pick 1 =x"), "what comes after it is picked");
+	cr_expect(picks || !strstr(t.log.data, UNFIT) == (depth <= LIMIT_JSON_DEPTH), "depth %u", depth);
 	buf_done(&t.log);
 	return r;
 }
 
 Test(json_stream, depth)
 {
-	for (int picks = 0; picks < 2; picks++) {
-		cr_expect_eq(feed_nested(LIMIT_JSON_DEPTH, picks), 0);
-		cr_expect_eq(feed_nested(LIMIT_JSON_DEPTH + 1, picks), -E2BIG);
-		cr_expect_eq(feed_nested(5000, picks), -E2BIG);
-	}
+	static const unsigned depths[] = {3, LIMIT_JSON_DEPTH - 1, LIMIT_JSON_DEPTH, LIMIT_JSON_DEPTH + 1, LIMIT_JSON_DEPTH + 2, 5000};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct told t = {0};
+	size_t n;
+
+	for (int picks = 0; picks < 2; picks++)
+		for (size_t i = 0; i < ARRAY_LEN(depths); i++) {
+			cr_expect_eq(feed_nested(depths[i], picks, &n), 0, "depth %u", depths[i]);
+			cr_expect_eq(n, 2, "depth %u", depths[i]);
+		}
+	for (unsigned i = 0; i <= LIMIT_JSON_DEPTH; i++)
+		cr_assert_eq(buf_addf(&b, "{\"a\":"), 0);
+	cr_expect_eq(feed(&t, JSON_WATCH, false, b.data, b.len, 7), -E2BIG, "the envelope is the server's");
+	buf_done(&t.log);
 }
 
 /* An object with a string of `size` bytes, between two small ones. */
@@ -280,9 +313,7 @@ static int feed_big(size_t size, bool picks, size_t chunk, size_t *ret_objects)
 	cr_assert_eq(buf_add(&b, text, size), 0);
 	cr_assert_eq(buf_addf(&b, "\"}}{\"object\":{}}"), 0);
 	r = feed(&t, JSON_WATCH, picks, b.data, b.len, chunk);
-	*ret_objects = 0;
-	for (const char *p = t.log.data; p && (p = strstr(p, "object ")); p++)
-		(*ret_objects)++;
+	*ret_objects = count_objects(&t);
 	buf_done(&t.log);
 	return r;
 }
