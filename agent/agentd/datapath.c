@@ -174,6 +174,8 @@ static void on_settled(const struct net_status *status, void *arg)
 		health_raise(d->health, d->is_restored ? HEALTH_INFO : HEALTH_ERROR, "datapath.network", status->err.text, NULL);
 	else
 		health_clear(d->health, "datapath.network");
+	if (d->is_attached)
+		detach_others(d, recon_net_nics(d->net), status->tunnel_ifindex); /* which waits for the tunnel device */
 	remove_others(d);
 	d->cb.on_network(d->cb.arg);
 }
