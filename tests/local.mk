@@ -16,6 +16,7 @@ endif
 
 # lib
 result_sources = tests/lib/result.c tests/lib/result.h
+damage_sources = tests/lib/damage.c tests/lib/damage.h $(result_sources)
 if HAVE_MICROHTTPD
 noinst_PROGRAMS += tests/lib/mesh-test-apiserver
 tests_lib_mesh_test_apiserver_SOURCES = \
@@ -209,7 +210,7 @@ tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h \
 	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_guard.c \
 	tests/unit/policy/test_hostile.c tests/unit/policy/test_learned.c tests/unit/policy/test_random.c \
-	tests/unit/policy/test_shadow.c tests/unit/policy/test_table.c
+	tests/unit/policy/test_shadow.c tests/unit/policy/test_table.c $(damage_sources)
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
 tests_unit_policy_policy_tests_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 EXTRA_DIST += tests/data/policy-cases.yaml tests/data/policy-paragraphs.yaml
@@ -281,8 +282,8 @@ tests_unit_crypto_test_crypto_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/c
 tests_unit_crypto_test_crypto_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
 	tests/unit/join/test_cluster_check.c tests/unit/join/test_enrol.c tests/unit/join/test_guard_file.c tests/unit/join/test_join_state.c tests/unit/join/test_join_token.c \
-	tests/unit/join/test_kubeconfig.c tests/unit/join/test_label_check.c tests/unit/join/test_yaml_json.c
-tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
+	tests/unit/join/test_kubeconfig.c tests/unit/join/test_label_check.c tests/unit/join/test_yaml_json.c $(damage_sources)
+tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
 tests_unit_join_test_join_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 noinst_PROGRAMS += tests/cluster/enrol_daemon
@@ -356,7 +357,8 @@ tests_unit_agentd_test_world_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_world_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/recon/test_snapshot
 TESTS += tests/unit/recon/test_snapshot
-tests_unit_recon_test_snapshot_SOURCES = tests/unit/recon/test_snapshot.c
+tests_unit_recon_test_snapshot_SOURCES = tests/unit/recon/test_snapshot.c $(damage_sources)
+tests_unit_recon_test_snapshot_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_recon_test_snapshot_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_recon_test_snapshot_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_view_policy

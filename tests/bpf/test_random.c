@@ -2,7 +2,8 @@
 /*
  * Random policies, from objects through tables and maps to the shipped programs, and random flows through those:
  * each packet's fate is what the rules say, read by the model that walks them, and what a list of flows says. Each
- * set changes while its flows live; whatever it says, the failsafe set's port stays open. The seed is fixed; MESH_TEST_ROUNDS asks for more sets, MESH_TEST_SEED for others.
+ * set changes while its flows live; whatever it says, and some say that nothing may pass at all, the failsafe set stays
+ * open, in both directions. The seed is fixed; MESH_TEST_ROUNDS asks for more sets, MESH_TEST_SEED for others.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -16,7 +17,8 @@
 #include "recon/recon_policy.h"
 #include "unit/policy/random_set.h"
 
-enum { ROUNDS = 150, STEPS = 3, FRAMES = 34, FLOWS = STEPS * FRAMES, ADDRESSES_MAX = 64, ADMIN_PORT = 65022 };
+enum { ROUNDS = 150, STEPS = 3, FRAMES = 34, FLOWS = STEPS * FRAMES, ADDRESSES_MAX = 64, ADMIN_PORT = 65022, API_PORT = 65443,
+       DENY_ALL_EVERY = 10 };
 
 static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6};
 
@@ -163,7 +165,19 @@ static void run_frame(struct run *r, struct flow *fl, bool is_reply)
 		      bpfmap_reason_name((unsigned)want));
 }
 
-/* Any peer comes to the admin's port, and is answered. */
+/* A packet of a flow that the failsafe set lets in or out, and the answer to it. */
+static void try_failsafe(struct run *r, const char *src, const char *dst, uint16_t from, uint16_t to, bool is_in)
+{
+	const struct pkt_spec first = {.src = src, .dst = dst, .proto = IPPROTO_TCP, .sport = from, .dport = to, .tcp_flags = PKT_SYN};
+	const struct pkt_spec answer = {.src = dst, .dst = src, .proto = IPPROTO_TCP, .sport = to, .dport = from, .tcp_flags = PKT_SYN | PKT_ACK};
+
+	CHECK_EQ(run_packet(r, &first, is_in), -1);
+	CHECK_EQ(run_packet(r, &answer, !is_in), -1);
+	r->expected[MESH_PASS_FAILSAFE]++;
+	r->expected[MESH_PASS_REPLY]++;
+}
+
+/* Any peer comes to the admin's port, and is answered; the host gets to the API server, wherever that is. */
 static void try_admin(struct run *r)
 {
 	struct fixture_peer peer = frame_peer(r);
@@ -176,12 +190,8 @@ static void try_admin(struct run *r)
 		address_of(peer.identity, is_v6, address);
 	else
 		cr_assert(inet_ntop(peer.ip.family, peer.ip.b, address, sizeof(address)));
-	CHECK_EQ(run_packet(r, &(struct pkt_spec){.src = address, .dst = own, .proto = IPPROTO_TCP, .sport = port, .dport = ADMIN_PORT,
-						  .tcp_flags = PKT_SYN}, true), -1);
-	CHECK_EQ(run_packet(r, &(struct pkt_spec){.src = own, .dst = address, .proto = IPPROTO_TCP, .sport = ADMIN_PORT, .dport = port,
-						  .tcp_flags = PKT_SYN | PKT_ACK}, false), -1);
-	r->expected[MESH_PASS_FAILSAFE]++;
-	r->expected[MESH_PASS_REPLY]++;
+	try_failsafe(r, address, own, port, ADMIN_PORT, true);
+	try_failsafe(r, own, address, port, API_PORT, false);
 }
 
 /* Not only how many passed: each for its reason. */
@@ -213,12 +223,27 @@ static void change(struct run *r)
 	cr_assert_eq(recon_policy_apply(r->recon, r->f.table, r->f.ids, MESH_STATE_ACTIVE), 0);
 }
 
+/* Nobody may come in, and nothing may go out. */
+static void deny_all(struct run *r)
+{
+	json_t *spec = json_pack("{s:{}, s:[{s:[s]}], s:[{s:[s]}]}", "endpointSelector", "ingressDeny", "fromEntities", "all", "egressDeny",
+				 "toEntities", "all");
+	json_t *obj = fixture_object("ext", "deny-all", spec);
+	struct err err;
+
+	cr_assert_eq(policy_set(r->f.repo, POLICY_CNP, obj, &err), 1, "%s", err.text);
+	json_decref(spec);
+	json_decref(obj);
+}
+
 static void run_set(struct run *r, uint64_t round)
 {
 	random_fixture(&r->f);
 	r->n_flows = 0;
 	r->h.c->world_v4 = r->f.options.has_ipv6 && r->f.options.has_ipv4 ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD;
 	r->h.c->world_v6 = r->f.options.has_ipv6 && r->f.options.has_ipv4 ? IDENTITY_WORLD_IPV6 : IDENTITY_WORLD;
+	if (round % DENY_ALL_EVERY == 0)
+		deny_all(r);
 	/* it finds the maps as the set before left them, as a new agent does */
 	cr_assert_eq(recon_policy_new(r->h.obj, r->h.conf, &r->recon), 0);
 	for (unsigned step = 0; step < STEPS; step++) {
@@ -240,7 +265,7 @@ static void run_set(struct run *r, uint64_t round)
 
 int main(void)
 {
-	uint64_t rounds = random_env("MESH_TEST_ROUNDS", ROUNDS), i;
+	uint64_t rounds = result_amount("MESH_TEST_ROUNDS", ROUNDS), i;
 	const struct bpfobj_sizes sizes = {.ct4 = 1024, .ct6 = 1024, .ipcache = 1024, .cidr = 1024, .classes = 1024,
 					   .rows = 8192, .ports = 32768, .ranges = 32768, .frags = 64, .shadow = 64};
 	static struct run r;
@@ -250,7 +275,9 @@ int main(void)
 	put_addresses(&r.h);
 	harness_failsafe(&r.h, MESH_INGRESS, IPPROTO_TCP, ADMIN_PORT, "0.0.0.0", 96, 3);
 	harness_failsafe(&r.h, MESH_INGRESS, IPPROTO_TCP, ADMIN_PORT, "::", 0, 3);
-	random_seed(random_env("MESH_TEST_SEED", 20));
+	harness_failsafe(&r.h, MESH_EGRESS, IPPROTO_TCP, API_PORT, "0.0.0.0", 96, 4);
+	harness_failsafe(&r.h, MESH_EGRESS, IPPROTO_TCP, API_PORT, "::", 0, 4);
+	random_seed(result_amount("MESH_TEST_SEED", 20));
 	for (i = 0; i < rounds && harness_failures == 0; i++)
 		run_set(&r, i);
 	(void)printf("%llu sets, %llu frames: %llu denied, %llu established, %llu replies; the admin got in %llu times\n", (unsigned long long)i,

@@ -12,6 +12,14 @@
 #include "base/clock.h"
 #include "base/str.h"
 
+uint64_t result_amount(const char *name, uint64_t fallback)
+{
+	const char *text = getenv(name);
+	uint64_t n;
+
+	return text && str_to_u64(text, UINT64_MAX, &n) == 0 ? n : fallback;
+}
+
 void result_add(const char *suite, json_t *o)
 {
 	const char *folder = getenv("MESH_RESULTS");

@@ -11,6 +11,8 @@
 #include "base/str.h"
 #include "join/guard_file.h"
 #include "join/state_file.h"
+#include "json/json.h"
+#include "lib/damage.h"
 
 static char dir[] = "/tmp/mesh-guard-XXXXXX";
 
@@ -98,4 +100,30 @@ Test(guard_file, torn_and_corrupt, .init = setup, .fini = teardown)
 	cr_assert_eq(g.state, GUARD_ARMED);
 	save(60 * USEC_PER_SEC);
 	cr_assert_neq(access(half, F_OK), 0);
+}
+
+/* Not believed; or what is said is still the same, as where space is another kind of space. */
+static void refused(const char *data, size_t len, void *arg)
+{
+	CLEANUP(free) char *path = str_printf("%s/guard.json", dir);
+	CLEANUP(json_decref) json_t *doc = NULL;
+	struct err err = {0};
+	int r;
+
+	cr_assert_eq(file_replace(path, data, len, 0600), 0);
+	r = state_file_load(dir, "guard.json", &doc, &err);
+	cr_assert(r == -EBADMSG || (r == 0 && json_equal(doc, arg)), "%d", r);
+}
+
+Test(guard_file, damaged_anyhow, .init = setup, .fini = teardown, .timeout = 3600)
+{
+	CLEANUP(free) char *path = str_printf("%s/guard.json", dir);
+	CLEANUP(buf_done) struct buf whole = {0};
+	CLEANUP(json_decref) json_t *doc = NULL;
+	struct err err = {0};
+
+	save(120 * USEC_PER_SEC);
+	cr_assert_eq(file_read(path, 65536, &whole), 0);
+	cr_assert_eq(state_file_load(dir, "guard.json", &doc, &err), 0, "%s", err.text);
+	damage_each("state", whole.data, whole.len, refused, doc);
 }

@@ -3,7 +3,6 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/macro.h"
@@ -16,14 +15,6 @@ static uint64_t state;
 void random_seed(uint64_t seed)
 {
 	state = seed;
-}
-
-uint64_t random_env(const char *name, uint64_t fallback)
-{
-	const char *s = getenv(name);
-	uint64_t v;
-
-	return s && str_to_u64(s, UINT64_MAX, &v) == 0 ? v : fallback;
 }
 
 uint32_t random_below(uint32_t bound)

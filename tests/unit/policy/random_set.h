@@ -9,8 +9,6 @@
 enum { RANDOM_IDENTITY = 1000, RANDOM_IDENTITIES = 24 };
 
 void random_seed(uint64_t seed);
-/* A number from the environment (MESH_TEST_SEED, MESH_TEST_ROUNDS); the fallback if it is not there or none. */
-uint64_t random_env(const char *name, uint64_t fallback);
 /* A number below `bound`; true in `percent` of a hundred calls. */
 uint32_t random_below(uint32_t bound);
 bool random_chance(uint32_t percent);

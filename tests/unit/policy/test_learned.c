@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "lib/damage.h"
 #include "policy/learned.h"
 
 enum { WALL_S = 1700000000 };
@@ -299,5 +300,24 @@ Test(learned, an_altered_file_is_refused)
 		cr_expect_eq(learned_decode(again, file.data, len, 0, WALL_S), -EBADMSG, "%zu bytes", len);
 		learned_free(again);
 	}
+	learned_free(l);
+}
+
+static void refused(const char *data, size_t len, void *arg)
+{
+	struct learned *again = make(0, 0, 0);
+
+	(void)arg;
+	cr_assert_eq(learned_decode(again, data, len, 0, WALL_S), -EBADMSG);
+	learned_free(again);
+}
+
+Test(learned, a_damaged_file_is_refused, .timeout = 3600)
+{
+	struct learned *l = sample();
+	CLEANUP(buf_done) struct buf file = {.max = LIMIT_FQDN_FILE_BYTES};
+
+	cr_assert_eq(learned_encode(l, at(110), WALL_S, &file), 0);
+	damage_each("learned names", file.data, file.len, refused, NULL);
 	learned_free(l);
 }

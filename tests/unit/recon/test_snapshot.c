@@ -5,6 +5,7 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+#include "lib/damage.h"
 #include "recon/snapshot.h"
 
 enum { HEADER_LEN = 8 + 4 + 4 + 8 + SHA256_DIGEST_LENGTH, SAVED_S = 1795000000 };
@@ -158,6 +159,23 @@ Test(snapshot, every_bit_flipped)
 		cr_expect_eq(read_from(b.data, b.len, OWNER, &s), is_version ? -EPROTONOSUPPORT : -EBADMSG, "bit %zu", i);
 		b.data[i / 8] = (char)(b.data[i / 8] ^ 1 << i % 8);
 	}
+}
+
+static void refused(const char *data, size_t len, void *arg)
+{
+	struct snapshot s = {0};
+	int r = read_from(data, len, OWNER, &s);
+
+	(void)arg;
+	cr_assert(r == -EBADMSG || r == -EPROTONOSUPPORT, "%d", r);
+}
+
+Test(snapshot, damaged_anyhow, .timeout = 3600)
+{
+	CLEANUP(buf_done) struct buf b = {0};
+
+	write_snapshot(&b);
+	damage_each("what is in force", b.data, b.len, refused, NULL);
 }
 
 Test(snapshot, of_another_host)
