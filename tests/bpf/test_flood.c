@@ -2,19 +2,26 @@
 /*
  * More new flows than the table of flows holds, ten times over: a connection that is in use stays, in either direction
  * and in either family, while nothing else would let its answers in; and a flood of what policy denies fills nothing.
+ * MESH_TEST_FLOWS gives the table's size: 262144 is a host's, and then it is 1,000 packets a second of that connection
+ * under a million new flows a second.
  */
 #include <bpf/bpf.h>
 #include <netinet/in.h>
 
+#include "base/clock.h"
 #include "base/macro.h"
 #include "bpf/harness.h"
+#include "lib/result.h"
 
 enum {
 	FLOWS = 16384,	    /* that the table holds */
-	FLOOD = 10 * FLOWS, /* new ones, a million a second */
-	BETWEEN = 250,	    /* so many of them between two packets of one that has 1,000 a second, scaled to this table */
+	TIMES = 10,	    /* as many new ones */
+	BETWEEN_MAX = 1000, /* of them between two packets of the one in use; fewer where the table is smaller */
+	BETWEEN_PART = 64,
 	PORTS = 60000,
 };
+
+static unsigned flows;
 
 static struct pkt_spec syn(bool is_v6, unsigned i, uint16_t port)
 {
@@ -55,28 +62,31 @@ static void reset(struct harness *h)
 static void flood(struct harness *h, bool is_v6)
 {
 	struct pkt_spec out = ours(is_v6, false), answer = ours(is_v6, true), stray = ours(is_v6, true);
-	unsigned lost = 0, passed = 0;
+	unsigned lost = 0, passed = 0, n = TIMES * flows, between = MIN(flows / BETWEEN_PART, (unsigned)BETWEEN_MAX);
+	uint64_t begun = clock_boot_us();
 
 	reset(h);
 	harness_row(h, 0, MESH_INGRESS, 1, MESH_SLOT_TCP, MESH_DENY_DEFAULT, MESH_ROW_PORTS);
-	for (unsigned port = 0; port <= FLOOD / PORTS; port++)
+	for (unsigned port = 0; port <= n / PORTS; port++)
 		harness_port(h, 0, MESH_INGRESS, 1, IPPROTO_TCP, (uint16_t)(80 + port), MESH_ALLOW);
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE);
 	stray.dport = 998;
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, &out, NULL), MESH_PASS_NEW);
-	for (unsigned i = 0; i < FLOOD; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct pkt_spec s = syn(is_v6, i, 80);
 
 		passed += passes(h, true, &s);
-		if (i % BETWEEN == 0)
+		if (i % between == 0)
 			lost += !passes(h, true, &answer);
 	}
-	CHECK_EQ(passed, FLOOD);
+	CHECK_EQ(passed, n);
 	CHECK_EQ(lost, 0);
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_INGRESS, &answer, NULL), MESH_PASS_REPLY);
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_INGRESS, &stray, NULL), MESH_DROP_POLICY);
-	(void)printf("IPv%d: %u new flows in a table of %d, %u packets of another one, %u lost\n", is_v6 ? 6 : 4, passed, FLOWS,
-		     FLOOD / BETWEEN + 1, lost);
+	(void)printf("IPv%d: %u new flows in a table of %u, %u packets of another one, %u lost\n", is_v6 ? 6 : 4, passed, flows, n / between, lost);
+	result_add("flood", json_pack("{s:i, s:I, s:I, s:I, s:I, s:I}", "ip", is_v6 ? 6 : 4, "table", (json_int_t)flows, "new_flows", (json_int_t)passed,
+				      "packets_of_one_in_use", (json_int_t)(n / between), "lost", (json_int_t)lost, "us",
+				      (json_int_t)(clock_boot_us() - begun)));
 }
 
 static void denied(struct harness *h, bool is_v6)
@@ -85,7 +95,7 @@ static void denied(struct harness *h, bool is_v6)
 	size_t n;
 
 	reset(h);
-	for (unsigned i = 0; i < FLOWS; i++) {
+	for (unsigned i = 0; i < flows; i++) {
 		struct pkt_spec s = syn(is_v6, i, 80);
 
 		passed += passes(h, true, &s);
@@ -97,10 +107,12 @@ static void denied(struct harness *h, bool is_v6)
 
 int main(void)
 {
-	const struct bpfobj_sizes sizes = {.ct4 = FLOWS, .ct6 = FLOWS, .ipcache = 1024, .cidr = 1024, .classes = 1024, .rows = 8192,
+	struct bpfobj_sizes sizes = {.ipcache = 1024, .cidr = 1024, .classes = 1024, .rows = 8192,
 					   .ports = 1024, .ranges = 1024, .frags = 64, .shadow = 64};
 	struct harness h;
 
+	flows = (unsigned)result_amount("MESH_TEST_FLOWS", FLOWS);
+	sizes.ct4 = sizes.ct6 = flows;
 	harness_open(&h, &sizes);
 	for (unsigned is_v6 = 0; is_v6 < 2; is_v6++) {
 		flood(&h, is_v6);
