@@ -18,8 +18,9 @@
 #include "base/str.h"
 #include "bpf/harness.h"
 #include "bpf/lab.h"
+#include "lib/result.h"
 
-enum { WAIT_US = 5 * 1000 * 1000, OWN = 4242 };
+enum { WAIT_US = 5 * 1000 * 1000, OWN = 4242, CARDS = 20, DETACHED = 5 };
 
 struct agent_net {
 	struct lab lab;
@@ -252,12 +253,62 @@ static void test_audit(struct agent_net *n)
 /* What others take off comes back, without waiting for the audit. */
 static void test_filters(struct agent_net *n)
 {
-	lab_sh("tc qdisc del dev eth0 clsact");
-	CHECK(!is_attached(n, "eth0"));
-	WAIT_FOR(n, is_attached(n, "eth0"));
+	uint64_t times = result_amount("MESH_TEST_DETACHED", DETACHED), longest_us = 0, sum_us = 0, us;
+
+	for (uint64_t i = 0; i < times && !harness_failures; i++) {
+		lab_sh("tc qdisc del dev eth0 clsact");
+		us = clock_boot_us();
+		CHECK(!is_attached(n, "eth0"));
+		WAIT_FOR(n, is_attached(n, "eth0"));
+		us = clock_boot_us() - us;
+		sum_us += us;
+		longest_us = MAX(longest_us, us);
+	}
+	result_add("detached", json_pack("{s:I, s:I, s:I}", "times", (json_int_t)times, "mean_us", (json_int_t)(sum_us / times), "longest_us",
+					 (json_int_t)longest_us));
 	lab_sh("tc filter del dev mesh0 ingress");
 	CHECK(!has_tunnel(n));
 	WAIT_FOR(n, has_tunnel(n));
+}
+
+static int count_links(struct agent_net *n)
+{
+	int all[BPFATTACH_INTERFACES_MAX];
+
+	return bpfattach_if_list(datapath_obj(n->d), all, ARRAY_LEN(all));
+}
+
+/*
+ * Cards that come, get another name and go, as those of machines on the host do: each has the programs before it is up,
+ * and keeps them under its other name; nothing is left of those that went. MESH_TEST_CARDS asks for more.
+ */
+static void test_cards(struct agent_net *n, const char *attach)
+{
+	const struct recon_net *net = datapath_net(n->d);
+	uint64_t cards = result_amount("MESH_TEST_CARDS", CARDS), longest_us = 0, sum_us = 0, us;
+	size_t before = recon_net_nics(net)->n;
+	int links = count_links(n);
+
+	for (uint64_t i = 0; i < cards && !harness_failures; i++) {
+		lab_sh("printf 'link add card0 type veth peer name end0\nlink set end0 up\naddr add 10.80.0.1/24 dev card0\n' | ip -batch -");
+		us = clock_boot_us();
+		WAIT_FOR(n, is_attached(n, "card0"));
+		us = clock_boot_us() - us;
+		sum_us += us;
+		longest_us = MAX(longest_us, us);
+		lab_sh("ip link set card0 up");
+		CHECK(is_attached(n, "card0"));
+		lab_sh("printf 'link set card0 down\nlink set card0 name other0\nlink set other0 up\n' | ip -batch -");
+		CHECK(is_attached(n, "other0"));
+		WAIT_FOR(n, recon_net_nics(net)->n == before + 1);
+		CHECK(is_attached(n, "other0"));
+		lab_sh("ip link del other0");
+		WAIT_FOR(n, recon_net_nics(net)->n == before && count_links(n) == links);
+	}
+	CHECK(!health_has(n->health, "datapath.attach") || if_nametoindex("odd0"));
+	CHECK(is_attached(n, "eth0"));
+	result_add("cards", json_pack("{s:s, s:I, s:I, s:I}", "attach", attach, "cards", (json_int_t)cards, "mean_us", (json_int_t)(sum_us / cards),
+				      "longest_us", (json_int_t)longest_us));
 }
 
 /* A tun device of a type that nobody knows how to read; -1 if there is no tun driver. */
@@ -303,6 +354,7 @@ static void run(const char *attach)
 	test_audit(&n);
 	if (is_clsact)
 		test_filters(&n);
+	test_cards(&n, datapath_attach_name(n.d));
 	test_last(&n);
 	test_closed(&n, attach);
 	stop(&n);
