@@ -144,8 +144,8 @@ TESTS += tests/unit/join/test_cluster
 tests_unit_join_test_cluster_SOURCES = tests/unit/join/cluster.c tests/unit/join/cluster.h \
 	tests/unit/join/test_enrol_cluster.c tests/unit/join/test_join_cluster.c \
 	tests/unit/lib/helpers.c \
-	tests/unit/lib/helpers.h
-tests_unit_join_test_cluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
+	tests/unit/lib/helpers.h $(result_sources)
+tests_unit_join_test_cluster_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -I$(top_srcdir)/tests/lib
 tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_membership
