@@ -191,10 +191,19 @@ tests_sim_sim_LDADD = $(MESH_LIBS)
 # churn: no memory is kept, however many events there were
 check_PROGRAMS += tests/sim/churn
 TESTS += tests/sim/churn
-tests_sim_churn_SOURCES = tests/lib/ignoring.h tests/sim/churn.c tests/sim/env.c tests/sim/objects.c tests/sim/sim.h $(result_sources)
+steady_sources = tests/lib/ignoring.h tests/sim/env.c tests/sim/objects.c tests/sim/sim.h tests/sim/steady.c tests/sim/steady.h $(result_sources)
+tests_sim_churn_SOURCES = tests/sim/churn.c $(steady_sources)
 tests_sim_churn_CPPFLAGS = $(tests_sim_sim_CPPFLAGS)
 tests_sim_churn_LDFLAGS = $(tests_sim_sim_LDFLAGS)
 tests_sim_churn_LDADD = $(MESH_LIBS)
+
+# hostile: objects made to do harm hurt no other
+check_PROGRAMS += tests/sim/hostile
+TESTS += tests/sim/hostile
+tests_sim_hostile_SOURCES = tests/sim/hostile.c $(steady_sources)
+tests_sim_hostile_CPPFLAGS = $(tests_sim_sim_CPPFLAGS)
+tests_sim_hostile_LDFLAGS = $(tests_sim_sim_LDFLAGS)
+tests_sim_hostile_LDADD = $(MESH_LIBS)
 
 # unit: identity, policy
 if HAVE_CRITERION
