@@ -81,7 +81,8 @@ endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/http/test_http
 TESTS += tests/unit/http/test_http
-tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c tests/unit/http/test_socket.c tests/unit/http/test_tls.c
+tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c tests/unit/http/test_socket.c tests/unit/http/test_tls.c $(result_sources)
+tests_unit_http_test_http_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_http_test_http_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_http_test_http_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/json/test_json
@@ -269,7 +270,8 @@ endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/priv/test_priv
 TESTS += tests/unit/priv/test_priv
-tests_unit_priv_test_priv_SOURCES = tests/unit/priv/test_priv.c
+tests_unit_priv_test_priv_SOURCES = tests/unit/priv/test_priv.c $(result_sources)
+tests_unit_priv_test_priv_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_priv_test_priv_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_priv_test_priv_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
