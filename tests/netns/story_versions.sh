@@ -1,14 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # An upgrade to a version whose maps have another layout, and the way back, under numbered streams in both directions:
-# nothing that policy allows is lost, nothing that it forbids passes, and one version is left in the kernel.
+# nothing that policy allows is lost, nothing that it forbids passes, and one version is left in the kernel. Then the same
+# over many starts of the daemon, stopped and killed in turn, and many changes of version, under streams that go on all the while.
+#
+#	RESTARTS=N UPGRADES=N   so many starts (4), and so many upgrades with as many ways back (1)
+#
 # Prints PASS, FAIL or SKIP for each case. Needs root, curl, jq, iproute2; ends with 77 without them.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/story_lib.sh"
 . "$HERE/story_cases.sh"
 story_enter "$0" "$@"
 
-STREAMS=4
+STREAMS=4 RESTARTS=${RESTARTS:-4} UPGRADES=${UPGRADES:-1}
 pins() { (cd /sys/fs/bpf/ahch-to && echo v*); }
 size() { bpftool -j map show pinned "/sys/fs/bpf/ahch-to/$1/mesh_ct4" | jq .bytes_value; }
 start() { # program
@@ -61,6 +65,54 @@ switching() { # what, program, version from, version to
 upgrading() { switching "upgrade" tests/netns/next/mesh-agentd v1 v1000001; }
 downgrading() { switching "downgrade" mesh-agentd v1000001 v1; }
 
+# Numbered streams of 1,000 packets a second for as long as it takes: in both directions, and one that is forbidden.
+long_streams() {
+	become crait "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 10000000 1000 >"$T/long.in" 2>&1 &
+	long=$!
+	become ahch-to "$T/bin/tests/netns/story_stream" send $CRAIT 7001 10000000 1000 >"$T/long.out" 2>&1 &
+	long="$long $!"
+	become node1 "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 10000000 1000 >"$T/long.forbidden" 2>&1 &
+	long="$long $!"
+	sleep 1
+}
+long_streams_end() {
+	kill $long
+	wait $long 2>/dev/null
+	sent=$(cat "$T/long.in" "$T/long.out" | grep -o 'sent [0-9]*' | awk '{ n += $2 } END { print n + 0 }')
+	lost=$(cat "$T/long.in" "$T/long.out" | grep -o 'lost [0-9]*' | awk '{ n += $2 } END { print NR == 2 ? n : "unknown" }')
+	came=$(grep -o 'received [0-9]*' "$T/long.forbidden" | cut -d ' ' -f 2)
+}
+started_as() { # program, version; in force again, and nothing else in the kernel
+	start "$1"
+	wait_for 30 is_running ahch-to && wait_for 15 eval "[ \"\$(pins)\" = $2 ]" && return
+	host ahch-to status 2>&1 | sed 's/^/    /'
+	return 1
+}
+often() {
+	local i n=0 sent lost came
+	long_streams
+	for ((i = 0; i < RESTARTS; i++)); do
+		agent_kill ahch-to $([ $((i % 2)) = 0 ] && echo TERM || echo KILL)
+		started_as mesh-agentd v1 && n=$((n + 1))
+	done
+	is "often: it came up after each of $RESTARTS ends" $RESTARTS $n
+	n=0
+	for ((i = 0; i < UPGRADES; i++)); do
+		agent_kill ahch-to
+		started_as tests/netns/next/mesh-agentd v1000001 && n=$((n + 1))
+		agent_kill ahch-to
+		started_as mesh-agentd v1 && n=$((n + 1))
+	done
+	is "often: and of $UPGRADES upgrades with the way back" $((UPGRADES * 2)) $n
+	long_streams_end
+	is "often: nothing is lost of $sent packets in both directions" 0 "$lost"
+	is "often: nothing passes that is forbidden" 0 "$came"
+	stopped "often: the policy is in force" crait $AHCHTO 80
+	[ -z "${MESH_RESULTS:-}" ] || { mkdir -p "$MESH_RESULTS" && jq -nc --argjson r $RESTARTS --argjson u $UPGRADES --argjson s "$sent" --arg l "$lost" \
+		--arg f "$came" --arg k "$(uname -r)" '{restarts: $r, upgrades: $u, packets: $s, lost: ($l | tonumber? // $l),
+			forbidden: ($f | tonumber? // $f), kernel: $k, time: now | floor}' >>"$MESH_RESULTS/restarts.jsonl"; }
+}
+
 # Upgraded while the API server is away: what was in force stays, by the programs of the version that put it there.
 alone() {
 	ip link set to-api down
@@ -85,5 +137,5 @@ cluster_start
 pods_start
 host_add ahch-to $AHCHTO
 host_add crait $CRAIT
-for part in ${STORY_PARTS:-joining upgrading downgrading alone}; do $part; done
+for part in ${STORY_PARTS:-joining upgrading downgrading often alone}; do $part; done
 story_finish
