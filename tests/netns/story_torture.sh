@@ -4,7 +4,8 @@
 # of a service, stopping, leaving. After each, started as its unit would, it is where it would have been without; what a
 # policy forbids never came in, and a numbered stream that it allows lost nothing.
 #
-#	POINTS=N   so many places of each, spread evenly (2); "all" takes hours
+#	POINTS=N   so many places of each, spread evenly (2); "all" takes hours; "21-40" are those, for a run that goes on another time
+#	PATIENT_FOR=N   no new place after so many seconds
 #	TORTURES="crash nomem" and CHANGES="join start restart policy service stop leave" choose
 #
 # Crashes are SIGKILL before a system call that changes something (tests/lib/crash); lack of memory is one allocation
@@ -207,22 +208,37 @@ one() {
 	after_$1
 }
 
+# places_of TOTAL: which of so many places are tried; in $first, $last and $step
+places_of() {
+	first=1 last=$1 step=1
+	case $POINTS in
+	all) ;;
+	*-*) first=${POINTS%-*} last=$((${POINTS#*-} < $1 ? ${POINTS#*-} : $1)) ;;
+	*)
+		step=$((($1 + POINTS - 1) / POINTS))
+		first=$((1 + (step - 1) / 2))
+		;;
+	esac
+}
+
 torture_all() { # change
-	local n total wrong= places=0 step
+	local n total wrong= places=0 first last step
 	hits=0
 	one $1 0 >"$T/wrong" # only counted; in this shell, whose child the daemon is
 	wrong=$(cat "$T/wrong")
 	total=$count
-	[ "$POINTS" = all ] && step=1 || step=$(((total + POINTS - 1) / POINTS))
-	for ((n = 1 + (step - 1) / 2; n <= total; n += step)); do
+	places_of "$total"
+	for ((n = first; n <= last; n += step)); do
+		[ $SECONDS -lt "${PATIENT_FOR:-$((SECONDS + 1))}" ] || { last=$((n - step)) && break; }
 		one $1 $n >"$T/wrong"
 		places=$((places + 1))
 		[ ! -s "$T/wrong" ] || wrong+=$(printf '\n    at %d: %s' $n "$(cat "$T/wrong")")
 	done
-	is "$torture, $1: $places places of $total, $hits reached" '' "$wrong"
+	is "$torture, $1: $places places of $total ($first to $last), $hits reached" '' "$wrong"
 	[ -z "${MESH_RESULTS:-}" ] || { mkdir -p "$MESH_RESULTS" && jq -nc --arg t $torture --arg c $1 --arg k "$(uname -r)" \
-		--argjson p $places --argjson n "$total" --argjson h $hits --argjson f "$([ "$wrong" ] && echo true || echo false)" \
-		--argjson s $sent '{torture: $t, change: $c, places: $p, of: $n, reached: $h, failed: $f, packets: $s, kernel: $k, time: now | floor}' \
+		--argjson p $places --argjson n "$total" --argjson h $hits --argjson f "$([ "$wrong" ] && echo true || echo false)" --argjson a $first \
+		--argjson z "$last" --argjson d "$step" --argjson s $sent '{torture: $t, change: $c, places: $p, of: $n, first: $a, last: $z, step: $d,
+			reached: $h, failed: $f, packets: $s, kernel: $k, time: now | floor}' \
 		>>"$MESH_RESULTS/torture.jsonl"; }
 	sent=0
 }
