@@ -31,18 +31,19 @@ def suites:
   | table(["suite", "passed", "failed", "skipped", "not run", "last run"]);
 
 def sum(file; key): .results[file] // [] | map(.[key] // 0) | add // 0;
-# What was summed, in words.
-def words: {"admin": "times the admin got in", "out_of_memory": "times out of memory", "frames": "frames against the model", "events": "events", "histories": "histories",
-  "faults": "faults", "lies": "lists that lied", "executions": "executions"}[.] // .;
+# Which places of a change were tried: some lines say only how many.
+def places: [.[] | select(.step) | range(.first; .last + 1; .step)] as $known | ($known | unique | length) + (map(select(.step | not).places) | add // 0);
 
 # What a fault's own numbers are: sums of runs, places of the daemon's work, attacks, verifier.
 def figure($f): [
-  (if $f.sum then sum($f.sum[0]; $f.sum[1]) as $n | if $n > 0 then "\($n | number) \($f.sum[1] | words)" else empty end else empty end),
+  (.results as $r | ($f.sums // [])[] | . as [$file, $key, $words] | ($r[$file] // []) | select(length > 0) | "\(map(.[$key] | numbers) | add // 0 | number) \($words)"),
+  (.results as $r | ($f.most // [])[] | . as [$file, $key, $words] | ($r[$file] // []) | map(.[$key] | numbers) | select(length > 0) | "at most \(max | number) \($words)"),
   ((.results.torture // [])[] | select(.change as $c | ($f.torture // []) | any(. == $c)) | . ) ] as $all |
   ($all | map(select(type == "string"))) +
   (if $f.torture then
      ($all | map(select(type == "object")) | map(select(if $f.id == "R14" then .torture == "nomem" else .torture == "crash" end)) |
-      if length == 0 then [] else ["\(map(.reached) | add) places, \(map(select(.failed)) | length) with a fault, \(map(.packets) | add | number) packets"] end)
+      if length == 0 then [] else [(group_by(.change) | map("\(.[0].change) \(places) of \(map(.of) | max)") | "places: " + join(", ")),
+        "\(map(select(.failed)) | length) runs with a fault, \(map(.packets) | add | number) packets"] end)
    else [] end) +
   (if $f.oracle and (.oracle | length) > 0 then ["\(.oracle | map(.sets) | add | number) sets, \(.oracle | map(.checks) | add | number) verdicts, \(.oracle | map(.different) | add) different"] else [] end) +
   (if $f.attacks and (.attacks | length) > 0 then ["\(.attacks | map(.refused_as_expected) | add | number) writes as expected, \(.attacks | map(.not) | add) not"] else [] end) +
@@ -143,7 +144,7 @@ def idle:
 
 # Whatever else left lines of JSON: the last ones, as they are.
 def others:
-  .results | to_entries | map(select(.key | IN("sim", "churn", "frames", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy", "versions") or startswith("beside_") | not)) |
+  .results | to_entries | map(select(.key | IN("sim", "churn", "damaged", "detached", "cards", "flood", "forged", "frames", "policies", "races", "restarts", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy", "versions") or startswith("beside_") | not)) |
   if length == 0 then "" else map("<h2>\(.key | text)</h2>" + (.value[-40:] as $v | ($v | map(keys_unsorted) | add | unique) as $k |
     $v | map(. as $o | $k | map($o[.] | rounded | text)) | table($k))) | join("\n") end;
 
