@@ -385,8 +385,8 @@ bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
-	tests/bpf/test_filling tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_priv \
-	tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
+	tests/bpf/test_filling tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_mutated \
+	tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -415,6 +415,9 @@ tests_bpf_test_flows_LDADD = $(MESH_LIBS)
 tests_bpf_test_model_SOURCES = tests/bpf/test_model.c $(bpf_test_common)
 tests_bpf_test_model_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_model_LDADD = $(MESH_LIBS)
+tests_bpf_test_mutated_SOURCES = tests/bpf/test_mutated.c $(result_sources) $(bpf_test_common)
+tests_bpf_test_mutated_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_mutated_LDADD = $(MESH_LIBS)
 tests_bpf_test_priv_SOURCES = tests/bpf/test_priv.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_priv_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_priv_LDADD = $(MESH_LIBS)
