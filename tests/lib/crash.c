@@ -36,11 +36,17 @@ static const long calls[] = {
 };
 
 static volatile sig_atomic_t must_detach;
+static volatile pid_t traced;
 
+/* It stops here, wherever the wait for it is: it may make no call for a long time. */
 static void on_term(int signo)
 {
+	int kept = errno;
+
 	(void)signo;
 	must_detach = 1;
+	(void)ptrace(PTRACE_INTERRUPT, traced, NULL, NULL); /* gone: then that is what the wait tells */
+	errno = kept;
 }
 
 static bool changes_something(const struct __ptrace_syscall_info *i)
@@ -131,14 +137,12 @@ int main(int argc, char **argv)
 	}
 	if (is_ours)
 		(void)kill(pid, SIGCONT);
-	(void)sigaction(SIGTERM, &term, NULL); /* without SA_RESTART: it ends the wait */
+	traced = pid;
+	(void)sigaction(SIGTERM, &term, NULL);
 	for (;;) {
 		tid = waitpid(-1, &status, __WALL);
-		if (must_detach && tid < 0 && errno == EINTR) {
-			must_detach = 2;
-			(void)ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
+		if (tid < 0 && errno == EINTR)
 			continue;
-		}
 		if (tid < 0)
 			break;
 		if (WIFEXITED(status) || WIFSIGNALED(status)) {
