@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/macro.h"
 #include "bpf/bpf_others.h"
 #include "recon/recon_flows.h"
 
@@ -12,6 +13,7 @@ enum {
 	GRACE_US = 2000, /* longer than a packet can be in the programs */
 };
 
+/* 1 if there was nothing of ours before, 0 if there was or it went away meanwhile. */
 static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, struct err *reterr)
 {
 	int r;
@@ -19,7 +21,24 @@ static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, str
 	if (bpfattach_if_is_ok(d->obj, ifindex, kind))
 		return 0;
 	r = bpfattach_if(d->obj, ifindex, kind, &d->how, reterr);
-	return r == -ENODEV ? 0 : r; /* went away meanwhile */
+	if (r < 0)
+		return r == -ENODEV ? 0 : r;
+	return d->how == BPFATTACH_NEW_TCX || d->how == BPFATTACH_NEW_CLSACT;
+}
+
+/* Without this, what is sent first by the one who answers would begin a connection that is older than the programs. */
+static void keep_older(struct datapath *d)
+{
+	size_t n = 0;
+	int r = recon_flows_seed(d->obj, d->config, &n);
+
+	if (r < 0)
+		log_event(LOG_WARNING, "datapath.flows",
+			  "connections that are older than the programs are not known; a policy may end those that it allows",
+			  F_ERRNO(r));
+	else if (n)
+		log_event(LOG_INFO, "datapath.flows", "connections are older than the programs, and go on where the policy allows",
+			  F_U64("count", n));
 }
 
 static void raise_unfiltered(struct datapath *d, const char *name, int r, const struct err *why)
@@ -56,7 +75,7 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 {
 	int tunnel = recon_net_status(d->net)->tunnel_ifindex, r, first = 0;
 	struct err err = {0};
-	bool has_faults = false;
+	bool has_faults = false, has_new = false;
 
 	d->is_complete = true;
 	r = tunnel ? attach(d, tunnel, BPFATTACH_TUNNEL, &err) : 0;
@@ -70,7 +89,8 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 		const struct nic *x = &nics->v[i];
 
 		r = attach(d, x->ifindex, BPFATTACH_NIC, &err);
-		if (r == 0)
+		has_new |= r > 0;
+		if (r >= 0)
 			continue;
 		if (x->is_underlay && r != -EOPNOTSUPP && first == 0)
 			first = r;
@@ -78,6 +98,8 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 		d->is_complete = d->is_complete && r == -EOPNOTSUPP; /* no version could do more */
 		raise_unfiltered(d, x->name, r, &err);
 	}
+	if (has_new)
+		keep_older(d);
 	detach_others(d, nics, tunnel);
 	if (!has_faults)
 		health_clear(d->health, "datapath.attach");
@@ -125,7 +147,7 @@ static int on_tunnel(int ifindex, void *arg)
 
 	if (r < 0)
 		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
-	return r;
+	return MIN(r, 0);
 }
 
 static void on_nic(const struct nic *nic, void *arg)
@@ -136,6 +158,8 @@ static void on_nic(const struct nic *nic, void *arg)
 
 	if (r < 0)
 		raise_unfiltered(d, nic->name, r, &err);
+	else if (r > 0)
+		keep_older(d);
 }
 
 /* Someone took filters off an interface, maybe ours. */
@@ -536,14 +560,7 @@ static void keep_connections(struct datapath *d)
 			  F_ERRNO(r));
 	else if (n)
 		log_event(LOG_INFO, "datapath.versions", "flows of another version go on", F_U64("count", n));
-	r = recon_flows_seed(d->obj, d->config, &n);
-	if (r < 0)
-		log_event(LOG_WARNING, "datapath.flows",
-			  "connections that are older than the agent are not known; a policy may end those that it allows",
-			  F_ERRNO(r));
-	else if (n)
-		log_event(LOG_INFO, "datapath.flows", "connections are older than the agent, and go on where the policy allows",
-			  F_U64("count", n));
+	keep_older(d);
 }
 
 static int attach_all(struct datapath *d)

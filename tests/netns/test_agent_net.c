@@ -3,6 +3,7 @@
  * The daemon's datapath on interfaces that change under it: what goes down, appears, loses its programs,
  * or cannot have any; leftovers of another version; a boot.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -311,6 +312,51 @@ static void test_cards(struct agent_net *n, const char *attach)
 				      "longest_us", (json_int_t)longest_us));
 }
 
+static struct sockaddr_in address(const char *text, uint16_t port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	CHECK_EQ(inet_pton(AF_INET, text, &sa.sin_addr), 1);
+	return sa;
+}
+
+/* One that somebody outside made while a card had no programs yet is inbound, though the host is the first to speak after. */
+static void test_older_connection(struct agent_net *n)
+{
+	struct sockaddr_in own = address("10.81.0.1", 5432), peer = address("10.81.0.2", 40000);
+	struct mesh_ct4_key k = {.local_port = own.sin_port, .remote_port = peer.sin_port, .proto = IPPROTO_TCP};
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client, server;
+	size_t nics = recon_net_nics(datapath_net(n->d))->n;
+	int links = count_links(n);
+	struct mesh_ct e = {.flags = 0xff};
+
+	memcpy(&k.local, &own.sin_addr, sizeof(k.local));
+	memcpy(&k.remote, &peer.sin_addr, sizeof(k.remote));
+	lab_sh("ip link add card0 type veth peer name end0 netns /proc/%d/fd/%d && ip addr add 10.81.0.1/24 dev card0 && ip link set card0 up",
+	       getpid(), n->lab.peer_ns);
+	CHECK_EQ(bind(listener, (struct sockaddr *)&own, sizeof(own)), 0);
+	CHECK_EQ(listen(listener, 1), 0);
+	lab_enter(n->lab.peer_ns);
+	lab_sh("ip addr add 10.81.0.2/24 dev end0 && ip link set end0 up");
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK_EQ(bind(client, (struct sockaddr *)&peer, sizeof(peer)), 0);
+	CHECK_EQ(connect(client, (struct sockaddr *)&own, sizeof(own)), 0);
+	lab_enter(n->lab.host_ns);
+	server = accept(listener, NULL, NULL);
+	CHECK(server >= 0);
+	CHECK(!is_attached(n, "card0")); /* nobody has looked */
+	CHECK_EQ(bpfmap_get(datapath_obj(n->d), BPFOBJ_CT4, &k, &e), -ENOENT);
+	WAIT_FOR(n, is_attached(n, "card0"));
+	CHECK_EQ(send(server, "x", 1, MSG_NOSIGNAL), 1);
+	CHECK_EQ(bpfmap_get(datapath_obj(n->d), BPFOBJ_CT4, &k, &e), 0);
+	CHECK(!(e.flags & MESH_CT_EGRESS));
+	close(client);
+	close(server);
+	close(listener);
+	lab_sh("ip link del card0");
+	WAIT_FOR(n, recon_net_nics(datapath_net(n->d))->n == nics && count_links(n) == links);
+}
+
 /* A tun device of a type that nobody knows how to read; -1 if there is no tun driver. */
 static int open_odd(void)
 {
@@ -354,6 +400,7 @@ static void run(const char *attach)
 	test_audit(&n);
 	if (is_clsact)
 		test_filters(&n);
+	test_older_connection(&n);
 	test_cards(&n, datapath_attach_name(n.d));
 	test_last(&n);
 	test_closed(&n, attach);
