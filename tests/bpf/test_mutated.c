@@ -58,7 +58,9 @@ static unsigned pair_at(const struct reader *r, size_t at)
 
 static size_t header_of(unsigned proto)
 {
-	return proto == IPPROTO_TCP ? 20 : proto == IPPROTO_UDP || proto == IPPROTO_SCTP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 ? 8 : 0;
+	if (proto == IPPROTO_TCP)
+		return 20;
+	return proto == IPPROTO_UDP || proto == IPPROTO_SCTP || proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 ? 8 : 0;
 }
 
 static bool keeps_v6_alive(unsigned type)

@@ -74,7 +74,8 @@ int main(int argc, char **argv)
 	if (after > before + before / 100)
 		sim_fail("the heap grows: %zu bytes at most after the first rounds, %zu after the last", before, after);
 	(void)printf("%" PRIu64 " events, %" PRIu64 " lists, %" PRIu64 " watches ended, %" PRIu64 " entries told: at most %zu bytes of heap "
-		     "after the first rounds, %zu after the last%s%s\n", steady.events, steady.lists, breaks, steady.updates, before, after, sim->failure[0] ? ": " : "", sim->failure);
+		     "after the first rounds, %zu after the last%s%s\n", steady.events, steady.lists, breaks, steady.updates,
+		     before, after, sim->failure[0] ? ": " : "", sim->failure);
 	result_add("churn", json_pack("{s:I, s:I, s:I, s:b}", "events", (json_int_t)steady.events, "first_bytes", (json_int_t)before,
 				      "last_bytes", (json_int_t)after, "failed", sim->failure[0] != '\0'));
 	steady_stop();

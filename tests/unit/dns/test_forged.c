@@ -183,7 +183,8 @@ Test(forward, forged_answers, .timeout = 36000)
 	cr_expect_eq(c.answers, questions);
 	cr_expect_geq(c.mismatched, questions * FROM_THERE);
 	cr_expect_eq(c.tcp, (questions + BY_TCP_EVERY - 1) / BY_TCP_EVERY);
-	result_add("forged", json_pack("{s:I, s:I, s:I}", "answers", (json_int_t)s.forged, "questions", (json_int_t)questions, "accepted", (json_int_t)0));
+	result_add("forged", json_pack("{s:I, s:I, s:I}", "answers", (json_int_t)s.forged, "questions", (json_int_t)questions,
+					"accepted", (json_int_t)0));
 	(void)close(s.client);
 	(void)close(s.elsewhere);
 	fixture_done(&s.f);

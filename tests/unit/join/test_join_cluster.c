@@ -295,7 +295,8 @@ Test(join, of_many_machines_one_joins, .timeout = 3600)
 		want_code(&cluster, 404, "GET", NULL, SECRETS);
 	}
 	cr_expect_eq(late, rounds * (RACERS_AT_ONCE - 1));
-	result_add("races", json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)rounds, "racers", (json_int_t)rounds * RACERS_AT_ONCE, "late", (json_int_t)late));
+	result_add("races", json_pack("{s:I, s:I, s:I}", "tokens", (json_int_t)rounds, "racers",
+				       (json_int_t)rounds * RACERS_AT_ONCE, "late", (json_int_t)late));
 }
 
 Test(join, it_ends_before_the_mark)

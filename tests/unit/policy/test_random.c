@@ -123,5 +123,6 @@ Test(random, tables_say_what_rules_say, .timeout = 3600)
 		fixture_done(&f);
 	}
 	cr_assert_gt(n_shadow_checks, rounds * CHECKS / 4);
-	result_add("policies", json_pack("{s:I, s:I, s:I}", "sets", (json_int_t)rounds * STEPS, "checks", (json_int_t)n_checks, "different", (json_int_t)0));
+	result_add("policies", json_pack("{s:I, s:I, s:I}", "sets", (json_int_t)rounds * STEPS, "checks", (json_int_t)n_checks,
+					  "different", (json_int_t)0));
 }

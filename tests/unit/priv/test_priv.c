@@ -381,7 +381,8 @@ Test(priv, of_all_calls_few_are_left, .timeout = 120)
 		unprivileged += lets_through(priv_filter_unprivileged, EPERM, call);
 	}
 	(void)fprintf(stderr, "%u of %d calls are left to the process with the rights, %u to the daemon\n", privileged, CALLS, unprivileged);
-	result_add("calls", json_pack("{s:i, s:I, s:I}", "tried", (int)CALLS, "privileged", (json_int_t)privileged, "unprivileged", (json_int_t)unprivileged));
+	result_add("calls", json_pack("{s:i, s:I, s:I}", "tried", (int)CALLS, "privileged", (json_int_t)privileged,
+				       "unprivileged", (json_int_t)unprivileged));
 	cr_expect_leq(privileged, FEW);
 	cr_expect_gt(unprivileged, privileged);
 	cr_expect_lt(unprivileged, CALLS);
