@@ -39,7 +39,8 @@ DEFINE_CLEANUP(struct json_scan *, json_scan_free)
 
 /*
  * Any number of values, one after the other. 0; -EBADMSG if it is not JSON; -E2BIG if it is nested deeper than
- * LIMIT_JSON_DEPTH, outside of what is left out, or a text is longer than LIMIT_OBJECT_BYTES twice; -ENOMEM; what a callback returned. A failure lasts.
+ * LIMIT_JSON_DEPTH, outside of what is left out, or a text is longer than LIMIT_OBJECT_BYTES twice; -ENOMEM; what a
+ * callback returned. A failure lasts.
  */
 int json_scan_feed(struct json_scan *s, const char *data, size_t len);
 
