@@ -457,6 +457,7 @@ static int decode_spec(const json_t *obj, struct kube_service *s, struct err *re
 	s->publish_not_ready = json_is_true(member(spec, "publishNotReadyAddresses"));
 	v = member(spec, "trafficDistribution");
 	s->has_traffic_distribution = v && json_is_string(v) && json_string_length(v) > 0;
+	s->prefers_same_node = s->has_traffic_distribution && str_eq(json_string_value(v), "PreferSameNode");
 	return 0;
 }
 

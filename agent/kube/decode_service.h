@@ -48,6 +48,7 @@ struct kube_service {
 	bool is_external_local;
 	bool publish_not_ready;
 	bool has_traffic_distribution;
+	bool prefers_same_node; /* that is PreferSameNode */
 	uint32_t affinity_s; /* ClientIP affinity; 0 = none */
 	size_t n_cluster_ips;
 	struct ip cluster_ips[2];

@@ -159,6 +159,46 @@ static json_t *make_ports(const struct kube_service *s, const struct serve_host 
 	return list;
 }
 
+static bool has_zone(const struct serve_host *h)
+{
+	return h->zone && *h->zone;
+}
+
+/* The topology of before trafficDistribution: zones by an annotation, under one of its two names. */
+static bool is_topology_aware(const struct kube_service *s)
+{
+	static const char *const names[] = {"service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *mode = kube_pairs_get(&s->annotations, names[i]);
+
+		if (mode && (str_eq(mode, "Auto") || str_eq(mode, "auto")))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The hints that the Service's controller gives to other endpoints (KEP-2433, KEP-4444, KEP-3015): one without them
+ * switches the topology off for the whole Service.
+ */
+static int set_hints(json_t *ep, const struct kube_service *s, const struct serve_host *h)
+{
+	bool by_zone = has_zone(h) && (s->has_traffic_distribution || is_topology_aware(s));
+	json_t *hints;
+	int r;
+
+	if (!by_zone && !s->prefers_same_node)
+		return 0;
+	hints = json_object();
+	r = json_object_set_new(ep, "hints", hints);
+	if (r == 0 && by_zone)
+		r = json_object_set_new(hints, "forZones", json_pack("[{s:s}]", "name", h->zone));
+	if (r == 0 && s->prefers_same_node)
+		r = json_object_set_new(hints, "forNodes", json_pack("[{s:s}]", "name", h->name));
+	return r;
+}
+
 static json_t *make_endpoint(const struct kube_service *s, const struct serve_host *h,
 			     const struct ip *ip)
 {
@@ -170,13 +210,7 @@ static json_t *make_endpoint(const struct kube_service *s, const struct serve_ho
 			       "serving", state->is_serving, "terminating", state->is_terminating,
 			       "nodeName", h->name);
 
-	if (!ep || !h->zone || *h->zone == '\0')
-		return ep;
-	if (json_object_set_new(ep, "zone", json_string(h->zone)) < 0 ||
-	    /* without a hint our endpoint would switch topology off for the whole Service */
-	    (s->has_traffic_distribution &&
-	     json_object_set_new(ep, "hints",
-				 json_pack("{s:[{s:s}]}", "forZones", "name", h->zone)) < 0)) {
+	if (ep && ((has_zone(h) && json_object_set_new(ep, "zone", json_string(h->zone)) < 0) || set_hints(ep, s, h) < 0)) {
 		json_decref(ep);
 		return NULL;
 	}
@@ -404,6 +438,11 @@ static bool ports_same(const json_t *a, const json_t *b)
 	return true;
 }
 
+static bool same_or_absent(const json_t *a, const json_t *b)
+{
+	return (!a && !b) || json_equal(a, b);
+}
+
 /* Our endpoint is one object whose members the API server does not change; defaults it does not add. */
 static bool endpoints_same(const json_t *a, const json_t *b)
 {
@@ -413,12 +452,9 @@ static bool endpoints_same(const json_t *a, const json_t *b)
 
 	if (json_array_size(a) != 1 || json_array_size(b) != 1)
 		return false;
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		const json_t *u = json_object_get(x, keys[i]), *v = json_object_get(y, keys[i]);
-
-		if ((u || v) && !json_equal(u, v))
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (!same_or_absent(json_object_get(x, keys[i]), json_object_get(y, keys[i])))
 			return false;
-	}
 	return true;
 }
 
@@ -438,7 +474,7 @@ static bool weight_same(const json_t *a, const json_t *b)
 	const json_t *u = json_object_get(json_object_get(a, "annotations"), SERVE_WEIGHT_ANNOTATION);
 	const json_t *v = json_object_get(json_object_get(b, "annotations"), SERVE_WEIGHT_ANNOTATION);
 
-	return (!u && !v) || json_equal(u, v);
+	return same_or_absent(u, v);
 }
 
 bool serve_slice_same(const json_t *desired, const json_t *existing)
@@ -447,13 +483,9 @@ bool serve_slice_same(const json_t *desired, const json_t *existing)
 										     "metadata");
 	const json_t *la = json_object_get(a, "labels"), *lb = json_object_get(b, "labels");
 
-	for (size_t i = 0; i < ARRAY_LEN(own_labels); i++) {
-		const json_t *u = json_object_get(la, own_labels[i]), *v = json_object_get(lb,
-											   own_labels[i]);
-
-		if ((u || v) && !json_equal(u, v))
+	for (size_t i = 0; i < ARRAY_LEN(own_labels); i++)
+		if (!same_or_absent(json_object_get(la, own_labels[i]), json_object_get(lb, own_labels[i])))
 			return false;
-	}
 	return owner_same(a, b) && weight_same(a, b) &&
 	       str_eq(text_at(desired, "addressType"), text_at(existing, "addressType")) &&
 	       ports_same(json_object_get(desired, "ports"), json_object_get(existing, "ports")) &&

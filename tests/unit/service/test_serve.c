@@ -121,6 +121,41 @@ Test(serve, the_desired_slice)
 	host_done(&x);
 }
 
+/* One endpoint without the hints of the others switches the topology off for the whole Service. */
+Test(serve, hints)
+{
+	static const struct {
+		const char *zone, *service, *want;
+	} cases[] = {
+		{"z1", SERVICE(PORTAL, "'trafficDistribution':'PreferSameZone'," PORT80), "{'forZones':[{'name':'z1'}]}"},
+		{"z1", SERVICE(PORTAL, "'trafficDistribution':'PreferSameNode'," PORT80),
+		 "{'forZones':[{'name':'z1'}],'forNodes':[{'name':'vm1'}]}"},
+		{"", SERVICE(PORTAL, "'trafficDistribution':'PreferSameNode'," PORT80), "{'forNodes':[{'name':'vm1'}]}"},
+		{"", SERVICE(PORTAL, "'trafficDistribution':'PreferClose'," PORT80), NULL},
+		{"z1", SERVICE(PORTAL ",'service.kubernetes.io/topology-mode':'Auto'", PORT80), "{'forZones':[{'name':'z1'}]}"},
+		{"z1", SERVICE(PORTAL ",'service.kubernetes.io/topology-aware-hints':'auto'", PORT80), "{'forZones':[{'name':'z1'}]}"},
+		{"", SERVICE(PORTAL ",'service.kubernetes.io/topology-mode':'Auto'", PORT80), NULL},
+		{"z1", SERVICE(PORTAL ",'service.kubernetes.io/topology-mode':'Disabled'", PORT80), NULL},
+		{"z1", SERVICE(PORTAL, PORT80), NULL},
+	};
+	struct host x;
+
+	host_init(&x);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *want = cases[i].want ? json_of(cases[i].want) : NULL, *have;
+		struct serve_plan p;
+
+		x.h.zone = cases[i].zone;
+		p = plan_of(&x, cases[i].service);
+		cr_assert(p.n == 1 && p.v[0].slice[0]);
+		have = json_object_get(json_array_get(json_object_get(p.v[0].slice[0], "endpoints"), 0), "hints");
+		cr_expect(want ? json_equal(want, have) : !have, "zone '%s': %s", cases[i].zone, cases[i].service);
+		json_decref(want);
+		serve_plan_done(&p);
+	}
+	host_done(&x);
+}
+
 Test(serve, reasons)
 {
 	static const struct {
