@@ -328,6 +328,21 @@ static int decode_lb(const json_t *status, struct kube_service *s, struct err *r
 	return 0;
 }
 
+/* The API takes space around these, and only around these. */
+static int parse_source_range(const char *text, struct cidr *ret)
+{
+	static const char space[] = " \t\n\v\f\r";
+	const char *start = text + strspn(text, space);
+	size_t len = strcspn(start, space);
+	char bare[64];
+
+	if (len >= sizeof(bare) || start[len + strspn(start + len, space)] != '\0')
+		return -EINVAL;
+	memcpy(bare, start, len);
+	bare[len] = '\0';
+	return cidr_parse(bare, false, ret);
+}
+
 static int decode_source_ranges(const json_t *list, struct kube_service *s, struct err *reterr)
 {
 	size_t n = json_array_size(list);
@@ -342,7 +357,7 @@ static int decode_source_ranges(const json_t *list, struct kube_service *s, stru
 	for (size_t i = 0; i < n; i++) {
 		const char *text = json_string_value(json_array_get(list, i));
 
-		if (!text || cidr_parse(text, false, &s->source_ranges[i]) < 0)
+		if (!text || parse_source_range(text, &s->source_ranges[i]) < 0)
 			return err_set(reterr, EINVAL, "loadBalancerSourceRanges[%zu] is no CIDR",
 				       i);
 		s->n_source_ranges++;

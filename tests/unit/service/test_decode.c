@@ -31,6 +31,8 @@ Test(decode, malformed_services_are_refused)
 		"{" META ",'spec':{'ports':[{'port':80,'targetPort':''}]}}",
 		"{" META ",'spec':{'externalIPs':['x']}}",
 		"{" META ",'spec':{'loadBalancerSourceRanges':['x']}}",
+		"{" META ",'spec':{'loadBalancerSourceRanges':[' ']}}",
+		"{" META ",'spec':{'loadBalancerSourceRanges':['10.0.0.0/8 10.0.0.0/8']}}",
 		"{" META ",'spec':{'sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':0}}}}",
 		"{" META ",'spec':{'sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':86401}}}}",
 		"{" META ",'spec':{'selector':{'a':[]}}}",
@@ -45,6 +47,18 @@ Test(decode, malformed_services_are_refused)
 		cr_expect(err.text[0], "%s", bad[i]);
 		json_decref(j);
 	}
+}
+
+/* As the API server's validation takes it (ValidateService): such Services exist. */
+Test(decode, source_ranges_with_space_around_them)
+{
+	struct kube_service *s = service_of("{" META ",'spec':{'loadBalancerSourceRanges':[' 10.0.0.0/8','fd00::/8\\t ']}}");
+	char text[CIDR_STRLEN];
+
+	cr_assert_eq(s->n_source_ranges, 2);
+	cr_expect_str_eq(cidr_str(&s->source_ranges[0], text), "10.0.0.0/8");
+	cr_expect_str_eq(cidr_str(&s->source_ranges[1], text), "fd00::/8");
+	kube_service_free(s);
 }
 
 Test(decode, a_service_keeps_what_is_read)
