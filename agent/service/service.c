@@ -290,7 +290,7 @@ static void service_set(struct service_table *t, struct service_entry *e, struct
 
 int service_table_upsert(struct service_table *t, struct kube_service *s)
 {
-	struct service_entry *e;
+	struct service_entry *e = NULL;
 	int r = service_get(t, s->ns, s->name, &e);
 
 	if (r >= 0 && !e->s && t->n_services >= LIMIT_SERVICES)
@@ -298,6 +298,8 @@ int service_table_upsert(struct service_table *t, struct kube_service *s)
 	if (r >= 0)
 		r = addr_index_reserve(&t->by_cluster_ip, s->n_cluster_ips);
 	if (r < 0) {
+		if (e)
+			service_release(t, e); /* if it is new */
 		kube_service_free(s);
 		return r;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 
@@ -113,6 +114,23 @@ Test(table, the_oldest_service_has_a_contested_frontend)
 	cr_expect_eq(c.conflicts, 0);
 	cr_expect_eq(c.frontends, 0);
 	cr_expect_eq(c.backends, 0);
+	service_table_free(t);
+}
+
+/* What found no place leaves nothing behind: others find one when there is one again. */
+Test(table, more_services_than_it_takes, .timeout = 300)
+{
+	struct service_table *t = new_table();
+	char name[32];
+
+	for (unsigned i = 0; i < 2 * LIMIT_SERVICES; i++) {
+		(void)snprintf(name, sizeof(name), "s%u", i);
+		cr_assert_eq(service_table_upsert(t, simple_service(name, "None", 1)), i < LIMIT_SERVICES ? 0 : -E2BIG, "%u", i);
+	}
+	cr_expect_eq(service_table_upsert_slice(t, simple_slice("late-1", "late", "10.1.0.1")), 0);
+	service_table_remove(t, "prod", "s0");
+	cr_expect_eq(service_table_upsert(t, simple_service("late", "10.96.0.1", 1)), 0);
+	expect_flush(t, "+10.96.0.1=late/1 ");
 	service_table_free(t);
 }
 
