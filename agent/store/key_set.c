@@ -64,6 +64,8 @@ int key_set_add(struct key_set *s, const char *ns, const char *name)
 		return n;
 	HASH_FIND(hh, s->entries, key, (unsigned)n, e);
 	if (!e) {
+		if (HASH_COUNT(s->entries) >= LIMIT_KEYS)
+			return -ENOSPC;
 		e = calloc(1, sizeof(*e) + (size_t)n + 1);
 		if (!e)
 			return -ENOMEM;

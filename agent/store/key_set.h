@@ -12,7 +12,7 @@ int key_set_new(struct key_set **ret);
 void key_set_free(struct key_set *s);
 DEFINE_CLEANUP(struct key_set *, key_set_free)
 
-/* Notes that (ns, name) exists; `ns` is "" for cluster-wide kinds. 0 or -ENOMEM. */
+/* Notes that (ns, name) exists; `ns` is "" for cluster-wide kinds. 0; -ENOMEM; -EINVAL if they are too long; -ENOSPC past LIMIT_KEYS. */
 int key_set_add(struct key_set *s, const char *ns, const char *name);
 void key_set_remove(struct key_set *s, const char *ns, const char *name);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "base/rng.h"
 #include "json/json.h"
 #include "store/key_set.h"
@@ -76,6 +77,25 @@ Test(key_set, names_too_long)
 	cr_expect_eq(key_set_add(s, "", big), -EINVAL);
 	key_set_remove(s, "", big);
 	cr_expect_eq(key_set_count(s), 0);
+	key_set_free(s);
+}
+
+/* What a server can make us remember has an end; known names are known all the same. */
+Test(key_set, is_bounded)
+{
+	struct key_set *s;
+	char name[16];
+
+	cr_assert_eq(key_set_new(&s), 0);
+	for (unsigned i = 0; i < LIMIT_KEYS; i++) {
+		(void)snprintf(name, sizeof(name), "k%u", i);
+		cr_assert_eq(key_set_add(s, "ns", name), 0);
+	}
+	cr_expect_eq(key_set_add(s, "ns", "late"), -ENOSPC);
+	cr_expect_eq(key_set_add(s, "ns", "k0"), 0);
+	cr_expect_eq(key_set_count(s), LIMIT_KEYS);
+	key_set_remove(s, "ns", "k0");
+	cr_expect_eq(key_set_add(s, "ns", "late"), 0);
 	key_set_free(s);
 }
 
