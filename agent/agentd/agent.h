@@ -115,6 +115,8 @@ void agent_set_state(struct agent *a, enum agent_state state, const char *text);
 /*
  * Leaves the cluster, in membership.c; `call` is answered when all is done, or when the API server did not play its
  * part in time: then nothing has changed. With `is_forced` only this host's side is taken down, the API is not asked.
+ * -ENOTCONN if the host is no member, -EBUSY while it leaves or, if not forced, is drained, -EEXIST for the copy of
+ * another machine, if not forced; each with a text.
  */
 int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct err *reterr);
 

@@ -52,7 +52,9 @@ static void stop_membership(struct agent *a)
 	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "host.enrolment",
 						 "policy.audit",       "policy.guard",	   "policy.guard-restore",
 						 "policy.guard-state", "policy.shadow",	   "policy.shadow-state",
-						 "migrate.state",      "migrate.rolled-back"};
+						 "migrate.state",      "migrate.rolled-back", "serve.drained",
+						 "host.lease",	       "host.cloned",	   "host.removed"};
+	struct err err = {0};
 
 	kube_cancel(a->boot_op);
 	a->boot_op = NULL;
@@ -61,6 +63,9 @@ static void stop_membership(struct agent *a)
 	a->sync = NULL;
 	serving_free(a->serving);
 	a->serving = NULL;
+	if (a->draining) /* its drain went with the serving */
+		ctl_call_done(TAKE_PTR(a->draining),
+			      err_set(&err, ECANCELED, "the host was taken out of the cluster before the drain was over"), NULL, &err);
 	migrating_free(a->migrating);
 	a->migrating = NULL;
 	forwards_free(a->forwards);
@@ -372,7 +377,8 @@ static void on_leave_timer(void *arg)
 	int r = 0;
 
 	registration_stay(a->registration);
-	if (a->serving) { /* a drain cannot be taken back: what it withdrew is published by a new one */
+	/* A drain cannot be taken back: what it withdrew is published by a new one; unless a person drained the host before. */
+	if (a->serving && !health_has(a->health, "serve.drained")) {
 		serving_free(TAKE_PTR(a->serving));
 		r = agent_serve(a);
 	}
@@ -393,8 +399,10 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
 	if (a->leaving)
 		return err_set(reterr, EBUSY, "the host is leaving already");
+	if (!is_forced && a->draining)
+		return err_set(reterr, EBUSY, "a drain is under way, which has to end first");
 	if (!is_forced && a->lease && lease_get_state(a->lease) == LEASE_REFUSED)
-		return err_set(reterr, EBUSY, "this machine is a copy of another one, which is the member: what the cluster knows is about that one. "
+		return err_set(reterr, EEXIST, "this machine is a copy of another one, which is the member: what the cluster knows is about that one. "
 			       "To take only this machine out: meshctl leave --force");
 	a->leaving = call;
 	if (is_forced || !a->registration) { /* without one, an earlier try took down this side in part */

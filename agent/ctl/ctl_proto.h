@@ -21,7 +21,7 @@
 #define CTL_CODE_DENIED	 "denied"      /* the peer may not do this */
 #define CTL_CODE_MISSING "not-found"   /* the thing asked for does not exist */
 #define CTL_CODE_UNJOINED "not-joined" /* needs a joined host */
-#define CTL_CODE_BUSY	 "busy"	       /* too many clients */
+#define CTL_CODE_BUSY	 "busy"	       /* too many clients, or what it would disturb is under way */
 #define CTL_CODE_FAILED	 "failed"      /* the daemon tried and could not */
 
 enum {

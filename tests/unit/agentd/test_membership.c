@@ -121,6 +121,19 @@ Test(membership, failures_that_last, .init = setup, .fini = teardown)
 	cr_expect_not(health_has(agent.health, "register.pending"));
 }
 
+/* A leave ends what serves: one that overtakes a drain would leave its EndpointSlices, and whoever waits for it. */
+Test(membership, no_leave_before_a_drain_is_over, .init = setup, .fini = teardown)
+{
+	struct err err = {0};
+	int calls[2];
+
+	agent.is_joined = true;
+	agent.draining = (struct ctl_call *)&calls[0]; /* no more than that there is one */
+	cr_expect_eq(agent_leave(&agent, false, (struct ctl_call *)&calls[1], &err), -EBUSY);
+	cr_expect(strstr(err.text, "drain"), "%s", err.text);
+	cr_expect_null(agent.leaving);
+}
+
 static void configured(const char *key, const char *value)
 {
 	CLEANUP(json) json_t *map = json_pack("{s:{s:s}}", "data", key, value);
