@@ -61,6 +61,7 @@ agent_libmesh_a_SOURCES += \
 # http
 agent_libmesh_a_SOURCES += \
 	agent/http/http.c agent/http/http.h \
+	agent/http/http_certs.c agent/http/http_certs.h \
 	agent/http/http_head.c agent/http/http_head.h \
 	agent/http/http_socket.c agent/http/http_socket.h
 

@@ -6,9 +6,6 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,9 +13,10 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/limits.h"
 #include "base/str.h"
-#include "crypto/x509.h"
+#include "http/http_certs.h"
 #include "http/http_head.h"
 #include "http/http_socket.h"
 
@@ -31,9 +29,7 @@ struct http {
 	uint64_t received; /* bytes of bodies */
 	unsigned bulk;	   /* exchanges whose pieces may wait */
 	struct source *sweep; /* runs what could not be done inside a curl callback */
-	STACK_OF(X509) *ca;
-	X509 *cert;
-	EVP_PKEY *key;
+	struct http_certs certs;
 	bool is_probing; /* without verification, see http_new() */
 	struct http_op *ops;
 	ARRAY(int) sockets;
@@ -57,62 +53,12 @@ struct http_op {
 	struct http_op *prev, *next;
 };
 
-static int certs_parse(const char *pem, STACK_OF(X509) * *ret)
-{
-	BIO *bio = BIO_new_mem_buf(pem, -1);
-	STACK_OF(X509) *stack = sk_X509_new_null();
-	X509 *x;
-
-	if (!bio || !stack) {
-		BIO_free(bio);
-		sk_X509_free(stack);
-		return -ENOMEM;
-	}
-	while ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-		if (!sk_X509_push(stack, x))
-			X509_free(x);
-	ERR_clear_error(); /* the end of the text reads as an error */
-	BIO_free(bio);
-	if (sk_X509_num(stack) == 0) {
-		sk_X509_free(stack);
-		return -EINVAL;
-	}
-	*ret = stack;
-	return 0;
-}
-
-static int identity_parse(struct http *h, const struct http_tls *tls)
-{
-	BIO *cert, *key;
-
-	if (!tls->client_cert_pem || !tls->client_key_pem)
-		return 0;
-	cert = BIO_new_mem_buf(tls->client_cert_pem, -1);
-	key = BIO_new_mem_buf(tls->client_key_pem, -1);
-	if (cert && key) {
-		h->cert = PEM_read_bio_X509(cert, NULL, NULL, NULL);
-		h->key = PEM_read_bio_PrivateKey(key, NULL, NULL, NULL);
-	}
-	BIO_free(cert);
-	BIO_free(key);
-	ERR_clear_error();
-	return h->cert && h->key ? 0 : -EINVAL;
-}
-
 static CURLcode setup_ssl(CURL *easy, void *ssl_ctx, void *arg)
 {
 	struct http *h = arg;
-	SSL_CTX *ctx = ssl_ctx;
-	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
 
 	(void)easy;
-	for (int i = 0; i < sk_X509_num(h->ca); i++)
-		if (X509_STORE_add_cert(store, sk_X509_value(h->ca, i)) != 1)
-			ERR_clear_error(); /* listed twice in the bundle */
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, x509_verify_names);
-	if (h->cert && (SSL_CTX_use_certificate(ctx, h->cert) != 1 || SSL_CTX_use_PrivateKey(ctx, h->key) != 1))
-		return CURLE_SSL_CERTPROBLEM;
-	return CURLE_OK;
+	return http_certs_use(&h->certs, ssl_ctx) < 0 ? CURLE_SSL_CERTPROBLEM : CURLE_OK;
 }
 
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -402,9 +348,7 @@ int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret)
 	if (!h->multi)
 		return -ENOMEM;
 	h->is_probing = !tls;
-	r = tls ? certs_parse(tls->ca_pem, &h->ca) : 0;
-	if (r == 0 && tls)
-		r = identity_parse(h, tls);
+	r = tls ? http_certs_parse(tls, &h->certs) : 0;
 	if (r < 0)
 		return r;
 	r = loop_add_timer(loop, on_timer, h, &h->timer);
@@ -435,9 +379,7 @@ void http_free(struct http *h)
 	ARRAY_DONE(&h->sockets);
 	source_free(h->timer);
 	source_free(h->sweep);
-	sk_X509_pop_free(h->ca, X509_free);
-	X509_free(h->cert);
-	EVP_PKEY_free(h->key);
+	http_certs_done(&h->certs);
 	free(h);
 }
 
@@ -609,10 +551,4 @@ void http_reset_connections(struct http *h)
 		(void)shutdown(h->sockets.v[i], SHUT_RDWR); /* curl sees the end and closes it */
 	h->is_reset = true;
 	(void)source_trigger(h->sweep); /* the loop lives as long as its exchanges */
-}
-
-void http_forget_connections(struct http *h)
-{
-	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 1L);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 0L);
 }

@@ -20,7 +20,7 @@ struct http_op;
 /* Who the peer must be and who we are. All strings are copied by http_new(). */
 struct http_tls {
 	const char *ca_pem;	     /* the only trusted authorities; required */
-	const char *client_cert_pem; /* with client_key_pem, or both NULL */
+	const char *client_cert_pem; /* with client_key_pem, or both NULL; those that signed it may follow */
 	const char *client_key_pem;
 };
 
@@ -68,7 +68,7 @@ struct http_request {
 /*
  * `tls` NULL: for probes of programs on this host, as a kubelet has them: http and https URLs, certificates are not
  * looked at, each exchange has a connection of its own, past any proxy. -ENOMEM; -EINVAL if the CA or the client
- * certificate does not parse.
+ * certificate or its key does not parse; -EOPNOTSUPP if that key is encrypted; -EKEYREJECTED if it is another one's.
  */
 int http_new(struct loop *loop, const struct http_tls *tls, struct http **ret);
 
@@ -96,6 +96,3 @@ void http_bulk_over(struct http_op *op);
 
 /* Breaks all connections, as when the address that they came from is gone. Exchanges fail at once; later ones have new connections. */
 void http_reset_connections(struct http *h);
-
-/* Drops the pooled connections, for a change of server or credential. Exchanges under way end first. */
-void http_forget_connections(struct http *h);

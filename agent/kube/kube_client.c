@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "crypto/secret.h"
 #include "http/http.h"
 #include "json/json.h"
 #include "kube/refusal.h"
@@ -43,13 +44,6 @@ struct kube_op {
 	void *arg;
 	struct kube_op *prev, *next;
 };
-
-static void secret_free(char *s)
-{
-	if (s)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
 
 int kube_client_set_token(struct kube_client *c, const char *token)
 {
@@ -103,8 +97,11 @@ int kube_client_new(struct loop *loop, const struct kube_conf *conf, struct kube
 		return err_set(reterr, EINVAL, "no certificate authority is given for %s", c->servers.v[0]);
 	r = http_new(loop, &tls, &c->http);
 	if (r == -EINVAL)
-		return err_set(reterr, EINVAL, "the CA or client certificate for %s is not valid PEM",
-			       c->servers.v[0]);
+		return err_set(reterr, EINVAL, "the CA, the client certificate or its key for %s is not valid PEM", c->servers.v[0]);
+	if (r == -EOPNOTSUPP)
+		return err_set(reterr, EINVAL, "the client key for %s is encrypted: give one that needs no passphrase", c->servers.v[0]);
+	if (r == -EKEYREJECTED)
+		return err_set(reterr, EINVAL, "the client certificate and the client key for %s are not a pair", c->servers.v[0]);
 	if (r < 0)
 		return r;
 	http_on_connect(c->http, conf->on_connect, conf->arg);

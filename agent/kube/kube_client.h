@@ -28,7 +28,7 @@ struct kube_conf {
 	void *arg;
 };
 
-/* All of `conf` is copied. -EINVAL with a text for an unusable server address, CA or certificate. */
+/* All of `conf` is copied. -EINVAL with a text for an unusable server address, CA, certificate or key. */
 int kube_client_new(struct loop *loop, const struct kube_conf *conf, struct kube_client **ret,
 		    struct err *reterr);
 void kube_client_free(struct kube_client *c);

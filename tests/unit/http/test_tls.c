@@ -49,6 +49,7 @@ struct tls_case {
 	size_t answer_len;  /* 0 = it is text */
 	bool is_plain;	    /* no TLS at all */
 	const char *host;   /* of the URL; NULL = 127.0.0.1 */
+	const char *client_cert, *client_key; /* what is shown to a server that wants a certificate of our CA; NULL = it wants none */
 	bool is_taken;	    /* the answer must come */
 };
 
@@ -189,20 +190,42 @@ static const struct identity *issuer_of(const struct tls_case *c)
 	return c->issuer == SELF ? NULL : by[c->issuer];
 }
 
+/* Takes `bio`. */
+static char *text_of(BIO *bio)
+{
+	char *data, *text;
+	long len = BIO_get_mem_data(bio, &data);
+
+	text = strndup(data, (size_t)len);
+	(void)BIO_free(bio);
+	return text;
+}
+
+static char *pem_of(X509 *const *certs, size_t n)
+{
+	BIO *out = BIO_new(BIO_s_mem());
+
+	for (size_t i = 0; i < n; i++)
+		cr_assert(PEM_write_bio_X509(out, certs[i]));
+	return text_of(out);
+}
+
+/* `passphrase` NULL = it is not encrypted. */
+static char *pem_of_key(EVP_PKEY *key, const char *passphrase)
+{
+	BIO *out = BIO_new(BIO_s_mem());
+
+	cr_assert(PEM_write_bio_PKCS8PrivateKey(out, key, passphrase ? EVP_aes_128_cbc() : NULL, passphrase,
+						passphrase ? (int)strlen(passphrase) : 0, NULL, NULL));
+	return text_of(out);
+}
+
 /* The authorities that the host trusts. */
 static char *trusted(void)
 {
 	X509 *const all[] = {ca.cert, over_ca.cert, ca_of_others.cert};
-	BIO *out = BIO_new(BIO_s_mem());
-	char *data, *text;
-	long len;
 
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		cr_assert(PEM_write_bio_X509(out, all[i]));
-	len = BIO_get_mem_data(out, &data);
-	text = strndup(data, (size_t)len);
-	(void)BIO_free(out);
-	return text;
+	return pem_of(all, ARRAY_LEN(all));
 }
 
 static int listen_on(uint16_t *ret_port)
@@ -233,6 +256,10 @@ static SSL_CTX *server_context(const struct tls_case *c, const struct identity *
 		(void)SSL_CTX_add1_chain_cert(ctx, issuer_of(c)->cert);
 	if (c->ciphers)
 		(void)SSL_CTX_set_cipher_list(ctx, c->ciphers);
+	if (c->client_cert) {
+		(void)X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca.cert);
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	}
 	return ctx;
 }
 
@@ -307,7 +334,7 @@ static struct answer ask(const struct tls_case *c, size_t *ret_seen)
 	CLEANUP(free) char *pem = trusted(), *url = NULL;
 	CLEANUP(loop_free) struct loop *loop = NULL;
 	CLEANUP(http_free) struct http *http = NULL;
-	const struct http_tls tls = {.ca_pem = pem};
+	const struct http_tls tls = {.ca_pem = pem, .client_cert_pem = c->client_cert, .client_key_pem = c->client_key};
 	struct answer a = {0};
 	struct http_request req = {.method = "GET", .bearer = TOKEN, .timeout_us = PATIENCE_S * USEC_PER_SEC, .on_done = on_done, .arg = &a};
 	int seen[2], fd;
@@ -360,6 +387,50 @@ Test(tls, who_is_taken_for_the_server, .init = setup, .timeout = 120)
 	}
 	cr_expect_geq(refused, 40);
 	result_add("tls", json_pack("{s:I, s:I}", "refused", (json_int_t)refused, "accepted", (json_int_t)accepted));
+}
+
+/* A certificate that another one than the server's authority signed is nothing without that one. */
+Test(tls, our_certificate_with_those_that_signed_it, .init = setup, .timeout = 60)
+{
+	const struct tls_case user = {.name = "admin", .has_no_san = true};
+	struct identity id = make(&user, &unknown, false, NULL);
+	X509 *const chain[] = {id.cert, unknown.cert};
+	CLEANUP(free) char *key = pem_of_key(id.key, NULL);
+
+	for (size_t n = 1; n <= 2; n++) {
+		CLEANUP(free) char *pem = pem_of(chain, n);
+		const struct tls_case c = {.what = "a server that asks who we are", .client_cert = pem, .client_key = key};
+		size_t seen;
+		struct answer a = ask(&c, &seen);
+
+		cr_expect_eq(a.r == 0 && a.status == 200, n == 2, "%zu: %d", n, a.r);
+		cr_expect_eq(seen, n - 1);
+	}
+	EVP_PKEY_free(id.key);
+	X509_free(id.cert);
+}
+
+Test(tls, certificates_and_keys_that_cannot_be_used, .init = setup)
+{
+	CLEANUP(free) char *authorities = trusted(), *cert = pem_of(&leaf.cert, 1), *key = pem_of_key(leaf.key, NULL);
+	CLEANUP(free) char *encrypted = pem_of_key(leaf.key, "secret"), *other = pem_of_key(ca.key, NULL);
+	const struct {
+		const char *ca, *cert, *key;
+		int want;
+	} tries[] = {
+		{authorities, cert, key, 0},		{"", cert, key, -EINVAL},	      {authorities, "x", key, -EINVAL},
+		{authorities, cert, "x", -EINVAL},	{authorities, cert, cert, -EINVAL},   {authorities, cert, encrypted, -EOPNOTSUPP},
+		{authorities, cert, other, -EKEYREJECTED},
+	};
+	CLEANUP(loop_free) struct loop *loop = NULL;
+
+	cr_assert_eq(loop_new(&loop), 0);
+	for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
+		const struct http_tls tls = {.ca_pem = tries[i].ca, .client_cert_pem = tries[i].cert, .client_key_pem = tries[i].key};
+		CLEANUP(http_free) struct http *http = NULL;
+
+		cr_expect_eq(http_new(loop, &tls, &http), tries[i].want, "case %zu", i);
+	}
 }
 
 /* Bits of a deflate stream, the lowest first. */
