@@ -41,6 +41,6 @@ enum {
 	LIMIT_STATE_BYTES = 64 * 1024 * 1024, /* of a file in the state directory: a whole set of policies */
 	LIMIT_CONFIG_BYTES = 1024 * 1024,
 	LIMIT_CTL_REQUEST = 64 * 1024,
-	LIMIT_CTL_RESPONSE = 64 * 1024 * 1024,
+	LIMIT_CTL_RESPONSE = 64 * 1024 * 1024, /* and what all who may only read leave unread, before one of them may ask for more */
 	LIMIT_CTL_CLIENTS = 32,
 };

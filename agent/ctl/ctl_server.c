@@ -228,6 +228,18 @@ static int request_parse(const json_t *root, const char **ret_verb, json_t **ret
 	return 0;
 }
 
+/* Bytes that clients who may only read have asked for and not taken yet. */
+static size_t unread_bytes(const struct ctl_server *s)
+{
+	const struct ctl_conn *c;
+	size_t n = 0;
+
+	DL_FOREACH(s->conns, c)
+		if (c->access != CTL_ACCESS_ALL)
+			n += c->out.len - c->sent;
+	return n;
+}
+
 static void conn_request(struct ctl_conn *c, const char *line, size_t len)
 {
 	const struct ctl_server_config *config = &c->server->config;
@@ -240,6 +252,11 @@ static void conn_request(struct ctl_conn *c, const char *line, size_t len)
 	if (!root || !none || request_parse(root, &verb, &args) < 0) {
 		/* Where the next request begins is a guess now. */
 		conn_refuse(c, -EINVAL, "a request is one line {\"verb\": \"...\", \"args\": {...}}");
+		return;
+	}
+	if (c->access != CTL_ACCESS_ALL && unread_bytes(c->server) >= LIMIT_CTL_RESPONSE) {
+		(void)err_set(&err, EBUSY, "other clients have not read their answers yet");
+		conn_reply(c, -EBUSY, NULL, &err);
 		return;
 	}
 	for (size_t i = 0; i < config->n_streams; i++)
@@ -286,7 +303,9 @@ static void conn_continue(struct ctl_conn *c)
 			break;
 		if (r == 1 && c->lost) {
 			ctl_conn_event(c, "", 0);
-			continue;
+			if (!c->lost)
+				continue;
+			/* without memory for the line: with the next event */
 		}
 		if (r == 0 || c->call || c->stream) {
 			if (conn_watch(c, r == 0) < 0)

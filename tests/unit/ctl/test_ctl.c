@@ -534,6 +534,61 @@ Test(ctl_server, other_users)
 	fix_done(&f);
 }
 
+/* A connection of a user who may only read. */
+static int dial_as_reader(const struct fix *f)
+{
+	int fd;
+
+	cr_assert_eq(setegid(4712), 0);
+	cr_assert_eq(seteuid(4711), 0);
+	fd = dial(f);
+	cr_assert_eq(seteuid(0), 0);
+	cr_assert_eq(setegid(0), 0);
+	return fd;
+}
+
+/* Who may only read could fill the memory of the daemon with answers, by reading none. */
+Test(ctl_server, answers_that_nobody_reads)
+{
+	static const char ask[] = "{\"verb\":\"large\",\"args\":{\"n\":450000}}\n"; /* 19 MB */
+	struct ctl_server_config config;
+	struct err err = {0};
+	struct fix f;
+	int fds[4], one, root;
+
+	if (geteuid() != 0)
+		cr_skip_test("changing the user needs root");
+	fix_init(&f);
+	cr_assert_eq(chmod(f.dir, 0755), 0);
+	ctl_server_free(f.server);
+	config = config_of(&f);
+	config.has_read_gid = true;
+	config.read_gid = 4712;
+	cr_assert_eq(ctl_server_new(f.loop, &config, &f.server, &err), 0, "%s", err.text);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = dial_as_reader(&f);
+		say(fds[i], ask);
+		pump(&f);
+	}
+	one = dial_as_reader(&f);
+	say(one, "{\"verb\":\"echo\"}\n");
+	cr_expect(strstr(hear(&f, one, NULL), "\"code\":\"busy\""));
+	say(one, "{\"verb\":\"watch\"}\n");
+	cr_expect(strstr(hear(&f, one, NULL), "\"code\":\"busy\""));
+	root = dial(&f);
+	say(root, "{\"verb\":\"echo\"}\n");
+	cr_expect_str_eq(hear(&f, root, NULL), "{\"ok\":true,\"data\":{}}\n");
+	close_fd(fds[0]);
+	pump(&f);
+	say(one, "{\"verb\":\"echo\"}\n");
+	cr_expect_str_eq(hear(&f, one, NULL), "{\"ok\":true,\"data\":{}}\n");
+	for (size_t i = 1; i < ARRAY_LEN(fds); i++)
+		close_fd(fds[i]);
+	close_fd(one);
+	close_fd(root);
+	fix_done(&f);
+}
+
 /* --- client against a peer that says what the test wants --- */
 
 /* Listens, and answers the first client with `text` in a child process. */
