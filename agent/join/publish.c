@@ -80,6 +80,14 @@ struct slice *publish_slice_get(struct publish *p, const char *name)
 	return s;
 }
 
+void publish_slice_want(struct slice *s, json_t *desired)
+{
+	json_decref(s->desired);
+	s->desired = desired;
+	s->due_us = 0;
+	s->is_other = true;
+}
+
 static void on_timer(void *arg)
 {
 	publish_run(arg);
@@ -171,10 +179,8 @@ static int want(struct publish *p, const struct serve_entry *e, int family)
 	if (s->desired && !s->is_held && !e->is_held[family] && json_equal(s->desired, desired))
 		return 0;
 	s->is_held = e->is_held[family];
-	s->due_us = 0;
 	backoff_reset(&s->backoff);
-	json_decref(s->desired);
-	s->desired = TAKE_PTR(desired);
+	publish_slice_want(s, TAKE_PTR(desired));
 	publish_slice_adopt(s);
 	return 0;
 }
@@ -213,9 +219,7 @@ int publish_set(struct publish *p, const struct serve_plan *plan)
 	HASH_ITER (hh, p->slices, s, tmp) {
 		if (s->is_in_plan || !s->desired)
 			continue;
-		json_decref(s->desired);
-		s->desired = NULL;
-		s->due_us = 0;
+		publish_slice_want(s, NULL);
 		backoff_reset(&s->backoff);
 	}
 	notes_clear(&p->notes);
@@ -265,10 +269,8 @@ int publish_drain(struct publish *p, uint64_t grace_us, void (*on_done)(size_t n
 
 		s->due_us = 0;
 		s->is_held = false;
-		if (!desired)
-			continue; /* without memory: it is only deleted */
-		json_decref(s->desired);
-		s->desired = desired;
+		if (desired)
+			publish_slice_want(s, desired); /* without memory: it is only deleted */
 	}
 	p->on_drained = on_done;
 	p->drain_arg = arg;

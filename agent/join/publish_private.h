@@ -15,6 +15,7 @@ struct slice {
 	struct kube_op *op;
 	struct backoff backoff;
 	uint64_t due_us; /* not before */
+	bool is_other;	 /* what is wanted, than what the request under way asks for */
 	bool is_held;	 /* takes the conditions of the one that is there, if any */
 	bool is_in_plan; /* scratch of publish_set(), and of a list */
 	char text[256];	 /* of the last failure; "" = none */
@@ -49,6 +50,7 @@ struct publish {
 	struct poll list, rules;
 	struct strv allowed;
 	size_t n_ops; /* of slices */
+	bool lists_all; /* the next list is of all hosts' slices */
 	bool has_plan;
 	bool is_changed;
 	void (*on_drained)(size_t n_left, void *arg);
@@ -59,6 +61,8 @@ struct publish {
 
 /* The slice of that name, made if new; NULL when out of memory. */
 struct slice *publish_slice_get(struct publish *p, const char *name);
+/* Takes `desired`, NULL for none, and makes it due. */
+void publish_slice_want(struct slice *s, json_t *desired);
 /* Cancels its request. */
 void publish_slice_free(struct publish *p, struct slice *s);
 /* Notes what is there; NULL = nothing. */

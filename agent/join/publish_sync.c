@@ -167,6 +167,7 @@ static void on_list(const struct kube_result *res, void *arg)
 		set_text(p, p->list.text, sizeof(p->list.text), failed.message);
 	} else {
 		p->list.is_done = true;
+		p->lists_all = false;
 		p->list.due_us = due_recheck();
 		backoff_reset(&p->list.backoff);
 		set_text(p, p->list.text, sizeof(p->list.text), "");
@@ -183,6 +184,11 @@ static int start_list(struct publish *p)
 	r = buf_addf(&path, "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices?labelSelector=", p->ns);
 	if (r == 0)
 		r = buf_add_escaped(&path, "endpointslice.kubernetes.io/managed-by=" SERVE_MANAGED_BY);
+	/* If every host read those of all, the API server's work would grow with the square of their number. */
+	if (r == 0 && !p->lists_all)
+		r = buf_add_escaped(&path, "," PUBLISH_HOST_LABEL "=");
+	if (r == 0 && !p->lists_all)
+		r = buf_add_escaped(&path, p->host);
 	req.path = path.data;
 	return r < 0 ? r : kube_start(p->client, &req, &p->list.op);
 }
@@ -239,11 +245,10 @@ static void on_written(const struct kube_result *res, void *arg)
 			publish_slice_found(s, res->body);
 		else /* a stranger's object under our name, or no object: look what is there */
 			p->list.due_us = 0;
-		/* What the server made of it may differ from what we want, each time anew: then slowly. */
 		if (publish_slice_is_settled(s))
 			backoff_reset(&s->backoff);
-		s->due_us = publish_slice_is_settled(s) ? 0
-							: clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
+		else if (!s->is_other) /* what the server made of it may differ from what we want, each time anew: slowly */
+			s->due_us = clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
 		log_event(LOG_INFO, "publish.written", "an EndpointSlice was written", F_STR("slice", s->name));
 	} else if (res->r == -ENOENT && s->existing) {
 		publish_slice_found(s, NULL); /* somebody deleted it: create it again */
@@ -252,6 +257,7 @@ static void on_written(const struct kube_result *res, void *arg)
 		s->due_us = due_after(&s->backoff, res);
 		if (res->r == -EAGAIN || res->r == -EEXIST)
 			list_soon(p, s); /* what we know of it is old */
+		p->lists_all |= res->r == -EEXIST; /* it may be ours without its label */
 		if (res->r != -EAGAIN)
 			explain(s, res);
 	}
@@ -297,6 +303,7 @@ static int start_slice(struct slice *s, const char *method, const json_t *body,
 		r = kube_start(s->p->client, &req, &s->op);
 	if (r == 0)
 		s->p->n_ops++;
+	s->is_other = false;
 	return r;
 }
 
@@ -386,9 +393,7 @@ static bool run_drain(struct publish *p, uint64_t now)
 	HASH_ITER (hh, p->slices, s, tmp) {
 		if (!s->desired)
 			continue;
-		json_decref(s->desired);
-		s->desired = NULL;
-		s->due_us = 0;
+		publish_slice_want(s, NULL);
 	}
 	left = count_left(p);
 	if ((left || !p->list.is_done) && now < p->drain_end_us)

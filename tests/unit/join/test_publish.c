@@ -4,10 +4,13 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "event/loop.h"
-#include "join/publish.h"
+#include "join/publish_private.h"
 #include "join/serve_rules.h"
+
+enum { PADDING = 2500000 };
 
 #define SLICES "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices"
 
@@ -184,6 +187,59 @@ Test(publish, creates_updates_deletes, .init = setup, .fini = teardown)
 	AWAIT(publish_is_settled(publish));
 	cr_expect_eq(count(), 1);
 	cr_expect_gt(changes, 0);
+}
+
+/* The newest state of a workload must not wait for the patience that is meant for a server that answers oddly. */
+Test(publish, what_changes_during_a_write_follows_at_once, .init = setup, .fini = teardown)
+{
+	set_plan(1, 1);
+	AWAIT(publish->slices && publish->slices->op);
+	set_plan(1, 2);
+	AWAIT(publish->slices->existing); /* the first is written */
+	cr_expect(publish->slices->op, "the second is not under way");
+	AWAIT(publish_is_settled(publish));
+}
+
+/* In a namespace of many hosts none reads what the others publish. */
+Test(publish, reads_only_its_own, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *padding = calloc(1, PADDING + 1);
+
+	memset(padding, 'x', PADDING);
+	for (unsigned i = 0; i <= LIMIT_RESPONSE_BYTES / PADDING; i++) {
+		json_t *foreign = slice_of("b", "10.9.0.9"), *meta = json_object_get(foreign, "metadata");
+		CLEANUP(free) char *name = str_printf("b-mesh-h%u", 2 + i);
+
+		json_object_set_new(meta, "name", json_string(name));
+		json_object_set_new(json_object_get(meta, "labels"), PUBLISH_HOST_LABEL, json_string(name + strlen("b-mesh-")));
+		json_object_set_new(meta, "annotations", json_pack("{s:s}", "padding", padding));
+		want_code(&w, 201, "POST", foreign, SLICES, w.ns);
+	}
+	publish_kick(publish);
+	set_plan(1, 1);
+	AWAIT(publish_is_settled(publish));
+	cr_expect_str_eq(publish_error(publish), "");
+}
+
+/* A slice of ours that lost its label is found by its name. */
+Test(publish, mends_its_label, .init = setup, .fini = teardown)
+{
+	json_t *s;
+
+	set_plan(1, 1);
+	AWAIT(publish_is_settled(publish));
+	s = get("a-mesh-h1");
+	json_object_del(json_object_get(json_object_get(s, "metadata"), "labels"), PUBLISH_HOST_LABEL);
+	want_code(&w, 200, "PUT", s, SLICES "/a-mesh-h1", w.ns);
+	publish_kick(publish);
+	AWAIT(publish_status(publish, "a")[0]);
+	publish_kick(publish);
+	AWAIT(publish_is_settled(publish));
+	s = get("a-mesh-h1");
+	cr_expect_str_eq(json_string_value(json_object_get(json_object_get(json_object_get(s, "metadata"), "labels"), PUBLISH_HOST_LABEL)),
+			 "h1");
+	json_decref(s);
+	cr_expect_str_eq(publish_status(publish, "a"), "");
 }
 
 /* What is equal is not written again. */
