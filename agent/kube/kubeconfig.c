@@ -249,7 +249,7 @@ static int load_user(const struct sources *s, const char *name, struct kubeconfi
 	if (r == 0)
 		r = load_token(u, dir, k, reterr);
 	if (r == 0 && json_is_object(json_object_get(u, "exec")) && !k->token && !k->client_cert_pem) {
-		r = kubeconfig_exec(json_object_get(u, "exec"), dir, &status, reterr);
+		r = kubeconfig_exec(json_object_get(u, "exec"), dir, KUBECONFIG_EXEC_TIMEOUT_S, &status, reterr);
 		if (r == 0)
 			r = take_exec_status(status, k, reterr);
 	}

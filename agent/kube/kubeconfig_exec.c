@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,25 +21,33 @@
 
 enum { ARGS_MAX = 256 };
 
-/* Collects what the plugin prints until it closes its end. */
-static int read_all(int fd, struct buf *out)
+/* Until there is something to read at `fd`. 0; -ETIMEDOUT. */
+static int wait_for(int fd, uint64_t deadline_us)
 {
-	uint64_t deadline_us = clock_boot_us() + KUBECONFIG_EXEC_TIMEOUT_S * USEC_PER_SEC;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	uint64_t now_us;
 
-	for (;;) {
-		uint64_t now_us = clock_boot_us();
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		char chunk[4096];
-		ssize_t n;
-		int r;
+	while ((now_us = clock_boot_us()) < deadline_us) {
+		int r = poll(&p, 1, (int)((deadline_us - now_us) / USEC_PER_MSEC) + 1);
 
-		if (now_us >= deadline_us)
-			return -ETIMEDOUT;
-		r = poll(&p, 1, (int)((deadline_us - now_us) / USEC_PER_MSEC) + 1);
+		if (r > 0)
+			return 0;
 		if (r < 0 && errno != EINTR)
 			return -errno;
-		if (r <= 0)
-			continue;
+	}
+	return -ETIMEDOUT;
+}
+
+/* Collects what the plugin prints until it closes its end. */
+static int read_all(int fd, uint64_t deadline_us, struct buf *out)
+{
+	for (;;) {
+		int r = wait_for(fd, deadline_us);
+		char chunk[4096];
+		ssize_t n;
+
+		if (r < 0)
+			return r;
 		n = read(fd, chunk, sizeof(chunk));
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -90,6 +99,14 @@ static int check_exec(const json_t *exec, const char **ret_command, struct err *
 	return 0;
 }
 
+/* Until it has ended: one that has closed its output may still run. */
+static int wait_for_end(pid_t pid, uint64_t deadline_us)
+{
+	CLEANUP(close_fd) int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* glibc before 2.36 has no name for it */
+
+	return fd < 0 ? -errno : wait_for(fd, deadline_us);
+}
+
 /* Ends the child if it still runs and tells how it ended. */
 static int reap(pid_t pid, bool kill_it, int *ret_status)
 {
@@ -128,8 +145,9 @@ static int start(const json_t *exec, const char *command, pid_t *ret_pid, int *r
 	return 0;
 }
 
-int kubeconfig_exec(const json_t *exec, const char *dir, json_t **ret_status, struct err *reterr)
+int kubeconfig_exec(const json_t *exec, const char *dir, unsigned timeout_s, json_t **ret_status, struct err *reterr)
 {
+	uint64_t deadline_us = clock_boot_us() + timeout_s * USEC_PER_SEC;
 	CLEANUP(buf_done) struct buf out = {.max = LIMIT_CONFIG_BYTES};
 	CLEANUP(json_decref) json_t *credential = NULL;
 	CLEANUP(close_fd) int fd = -1;
@@ -148,11 +166,13 @@ int kubeconfig_exec(const json_t *exec, const char *dir, json_t **ret_status, st
 	r = start(exec, command, &pid, &fd);
 	if (r < 0)
 		return err_set(reterr, -r, "exec plugin %.80s cannot be started: %s", command, err_name(r));
-	r = read_all(fd, &out);
+	r = read_all(fd, deadline_us, &out);
+	if (r == 0)
+		r = wait_for_end(pid, deadline_us);
 	if (reap(pid, r < 0, &status) < 0)
 		status = -1;
 	if (r == -ETIMEDOUT)
-		return err_set(reterr, ETIMEDOUT, "exec plugin %.80s did not end within %d s", command, KUBECONFIG_EXEC_TIMEOUT_S);
+		return err_set(reterr, ETIMEDOUT, "exec plugin %.80s did not end within %u s", command, timeout_s);
 	if (r < 0)
 		return err_set(reterr, -r, "exec plugin %.80s: %s", command, err_name(r));
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)

@@ -10,6 +10,7 @@ enum { KUBECONFIG_EXEC_TIMEOUT_S = 60 };
 
 /*
  * Runs `exec` of a kubeconfig's user and returns the `status` that it printed. `dir` is where relative
- * commands with a slash are looked up. -EINVAL, -ENOENT, -ETIMEDOUT, or errno of fork(2) and pipe(2).
+ * commands with a slash are looked up. -EINVAL, -ENOENT, -ETIMEDOUT if it has not ended after `timeout_s`, and is killed;
+ * or errno of fork(2), pipe(2) and pidfd_open(2).
  */
-int kubeconfig_exec(const json_t *exec, const char *dir, json_t **ret_status, struct err *reterr);
+int kubeconfig_exec(const json_t *exec, const char *dir, unsigned timeout_s, json_t **ret_status, struct err *reterr);

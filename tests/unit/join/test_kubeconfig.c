@@ -9,7 +9,9 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "crypto/base64.h"
+#include "json/json.h"
 #include "kube/kubeconfig.h"
+#include "kube/kubeconfig_exec.h"
 
 static char dir[] = "/tmp/mesh-kubeconfig-XXXXXX";
 static struct strv written;
@@ -180,4 +182,22 @@ Test(kubeconfig, exec_plugin_failures)
 	refused(CLUSTER, EXEC("./missing", ", installHint: 'get it'"), -ENOENT, "get it");
 	refused(CLUSTER, EXEC("./empty", ", interactiveMode: Always"), -EINVAL, "interactiveMode");
 	refused(CLUSTER, "{exec: {apiVersion: v9, command: x}}", -EINVAL, "apiVersion");
+}
+
+/* What it has printed is there, but it goes on: for a moment that is waited for, and then it is ended. */
+Test(kubeconfig, exec_plugin_that_closes_its_output, .timeout = 60)
+{
+	CLEANUP(json_decref) json_t *brief = NULL, *endless = NULL;
+	json_t *status = NULL;
+	struct err err = {0};
+
+	(void)put("brief", "#!/bin/sh\necho '{\"kind\":\"ExecCredential\",\"status\":{\"token\":\"x\"}}'\nexec >&-\nsleep 0.1\n");
+	(void)put("endless", "#!/bin/sh\nexec sleep 300 >&-\n");
+	brief = json_pack("{s:s, s:s}", "apiVersion", "client.authentication.k8s.io/v1", "command", "./brief");
+	endless = json_pack("{s:s, s:s}", "apiVersion", "client.authentication.k8s.io/v1", "command", "./endless");
+	cr_assert_eq(kubeconfig_exec(brief, dir, 30, &status, &err), 0, "%s", err.text);
+	cr_expect_str_eq(json_string_value(json_object_get(status, "token")), "x");
+	json_decref(status);
+	cr_expect_eq(kubeconfig_exec(endless, dir, 1, &status, &err), -ETIMEDOUT);
+	cr_expect(strstr(err.text, "did not end within 1 s"), "%s", err.text);
 }
