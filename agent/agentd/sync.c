@@ -694,6 +694,14 @@ const struct reflector *sync_reflector(const struct sync *s, size_t i)
 	return i < KINDS ? s->feeds[i].reflector : NULL;
 }
 
+bool sync_is_failing(const struct sync *s, size_t i)
+{
+	const struct reflector *r = sync_reflector(s, i);
+
+	/* Roles of an older setup do not let us read ServiceImports. */
+	return r && reflector_is_failing(r) && (i != KIND_IMPORT || reflector_has_synced(r));
+}
+
 const struct reflector *sync_failing(const struct sync *s, size_t *ret_n)
 {
 	const struct reflector *worst = NULL;
@@ -702,8 +710,8 @@ const struct reflector *sync_failing(const struct sync *s, size_t *ret_n)
 	for (unsigned kind = 0; kind < KINDS; kind++) {
 		const struct reflector *r = s->feeds[kind].reflector;
 
-		if (!reflector_is_failing(r) || (kind == KIND_IMPORT && !reflector_has_synced(r)))
-			continue; /* roles of an older setup do not let us read these */
+		if (!sync_is_failing(s, kind))
+			continue;
 		++*ret_n;
 		if (!worst || reflector_fresh_us(r) < reflector_fresh_us(worst))
 			worst = r;

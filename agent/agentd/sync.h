@@ -61,10 +61,12 @@ bool sync_has_imports(const struct sync *s);
 const struct reflector *sync_reflector(const struct sync *s, size_t i);
 
 /*
- * Of the kinds whose last attempt to read failed the one that has gone longest without news; NULL = none fails.
- * `ret_n` gets how many fail. An optional kind that the cluster does not have is none of them, nor are ServiceImports that
- * could never be read.
+ * True if the last attempt to read kind `i` failed. An optional kind that the cluster does not have is none of them, nor
+ * are ServiceImports that could never be read.
  */
+bool sync_is_failing(const struct sync *s, size_t i);
+
+/* Of the kinds that fail so the one that has gone longest without news; NULL = none fails. `ret_n` gets how many do. */
 const struct reflector *sync_failing(const struct sync *s, size_t *ret_n);
 
 /* Objects of that kind that were not fit for use. */

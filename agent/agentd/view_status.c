@@ -77,7 +77,7 @@ static json_t *api_view(const struct agent *a)
 			set(k, "last_event_age_ms", json_integer((json_int_t)age_ms(fresh)));
 		if (fresh > freshest)
 			freshest = fresh;
-		if (reflector_is_failing(r)) {
+		if (sync_is_failing(a->sync, i)) {
 			connected = false;
 			set_text(api, "error", reflector_error(r));
 		}

@@ -7,6 +7,7 @@
 #include "agentd/apply.h"
 #include "agentd/boot.h"
 #include "agentd/membership.h"
+#include "agentd/view.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
@@ -271,6 +272,23 @@ Test(sync, what_fails, .init = setup_server, .fini = teardown_server)
 	cr_expect_eq(n_resumed, 0, "vain attempts are no recovery");
 	sync_free(agent.sync);
 	world_free(agent.world);
+}
+
+/* What an older setup does not let a host read is no fault of its connection. */
+Test(sync, status_without_imports, .init = setup_server, .fini = teardown_server)
+{
+	CLEANUP(json) json_t *status = NULL;
+	struct err err = {0};
+
+	fault("[{\"action\":\"status\",\"status\":403,\"match\":{\"pathPrefix\":\"/apis/multicluster.x-k8s.io\"},\"count\":100000}]");
+	start_sync();
+	AWAIT(sync_is_complete(agent.sync));
+	cr_expect_not(sync_has_imports(agent.sync));
+	cr_assert_eq(view_status(&agent, NULL, &status, &err), 0, "%s", err.text);
+	cr_expect(json_is_true(json_at(status, "api", "connected", NULL)));
+	cr_expect_str_eq(text_at(status, "api", "error", NULL), "");
+	sync_free(TAKE_PTR(agent.sync));
+	world_free(TAKE_PTR(agent.world));
 }
 
 /* Policies of a kind that Cilium was told not to read count for nothing here, too; without them the host does not wait. */
