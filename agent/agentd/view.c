@@ -375,6 +375,8 @@ static int service_list(void *arg, const json_t *args, json_t **ret, struct err 
 
 /* Addresses */
 
+#define FROM_RESOURCE "custom-resource" /* the one source whose addresses are of endpoints */
+
 struct address_walk {
 	const struct agent *a;
 	json_t *list;
@@ -386,8 +388,7 @@ static json_t *address_json(const struct agent *a, const struct cidr *prefix, co
 			    const char *source)
 {
 	struct ip node = ipcache_node_ip(a->world->addresses, claim->node);
-	bool is_endpoint = claim->identity >= IDENTITY_CLUSTER_MIN && claim->identity < IDENTITY_LOCAL_CIDR;
-	const char *name = is_endpoint ? endpoint_table_name(a->world->endpoints, claim->owner) : NULL;
+	const char *name = str_eq(source, FROM_RESOURCE) ? endpoint_table_name(a->world->endpoints, claim->owner) : NULL;
 	char text[CIDR_STRLEN];
 	json_t *o = json_pack("{s:s, s:I, s:o, s:s}", "prefix", cidr_str(prefix, text), "identity",
 			      (json_int_t)claim->identity, "labels", view_labels(a, claim->identity), "source", source);
@@ -401,11 +402,19 @@ static json_t *address_json(const struct agent *a, const struct cidr *prefix, co
 	return o;
 }
 
+/* Of an address that is claimed; see world.c. */
 static const char *source_of(const struct ipcache_claim *claim)
 {
-	if (claim->identity >= IDENTITY_CLUSTER_MIN && claim->identity < IDENTITY_LOCAL_CIDR)
-		return "custom-resource";
-	return claim->identity == IDENTITY_REMOTE_NODE ? "node" : "kube-apiserver";
+	switch (claim->identity) {
+	case IDENTITY_REMOTE_NODE:
+	case IDENTITY_HEALTH:
+	case IDENTITY_INGRESS:
+		return "node";
+	case IDENTITY_KUBE_APISERVER:
+		return "kube-apiserver";
+	default: /* an API server that is no node has a local number; an endpoint may be unmanaged */
+		return claim->identity >= IDENTITY_LOCAL_CIDR ? "kube-apiserver" : FROM_RESOURCE;
+	}
 }
 
 static int each_address(const struct ip *ip, const struct ipcache_claim *claim, void *arg)

@@ -177,3 +177,43 @@ Test(view_policy, list_tells_directions)
 		}
 	}
 }
+
+static void add_claim(enum ipcache_source source, const char *address, uint32_t identity)
+{
+	struct ipcache_claim claim = {.identity = identity};
+	struct ip ip;
+
+	cr_assert_eq(ip_parse(address, &ip), 0);
+	cr_assert_eq(ipcache_claim(agent.world->addresses, source, &ip, &claim), 0);
+}
+
+/* Who says of an address what it is. */
+Test(view_policy, sources_of_addresses)
+{
+	static const struct {
+		const char *address, *source;
+		enum ipcache_source from;
+		uint32_t identity;
+	} cases[] = {
+		{"172.18.0.3", "node", IPCACHE_FROM_NODE, IDENTITY_REMOTE_NODE},
+		{"10.244.1.8", "node", IPCACHE_FROM_NODE, IDENTITY_INGRESS},
+		{"10.244.1.9", "node", IPCACHE_FROM_NODE, IDENTITY_HEALTH},
+		{"172.18.0.4", "kube-apiserver", IPCACHE_FROM_APISERVER, IDENTITY_KUBE_APISERVER},
+		{"172.18.0.5", "kube-apiserver", IPCACHE_FROM_APISERVER, IDENTITY_LOCAL_CIDR + 7},
+		{"10.244.1.6", "custom-resource", IPCACHE_FROM_ENDPOINT, IDENTITY_UNMANAGED},
+		{"10.244.1.7", "custom-resource", IPCACHE_FROM_ENDPOINT, PEER},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		add_claim(cases[i].from, cases[i].address, cases[i].identity);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *one = NULL, *list = NULL;
+		struct err err = {0};
+
+		cr_assert_eq(call(CTL_VERB_IPCACHE_GET, json_pack("{s:s}", "address", cases[i].address), &one, &err), 0, "%s", err.text);
+		cr_expect_str_eq(json_str(one, "source", "?"), cases[i].source, "%s", cases[i].address);
+		cr_assert_eq(call(CTL_VERB_IPCACHE_LIST, json_pack("{s:s}", "prefix", cases[i].address), &list, &err), 0, "%s", err.text);
+		cr_assert_eq(json_array_size(list), 1);
+		cr_expect(json_equal(json_array_get(list, 0), one));
+	}
+}
