@@ -10,8 +10,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 story_enter "$0" "$@"
 
 STATE=state/in-force
-condition() { status ahch-to ".conditions[] | select(.name == \"$1\") | .text"; }
-has_condition() { [ "$(condition "$1")" ]; }
+has_condition() { [ "$(condition ahch-to "$1" .text)" ]; }
 boot_is() { sed -i "s/boot = \"[a-z]*\"/boot = \"$1\"/" "$T/ahch-to/agent.conf"; }
 api_away() { ip link set to-api down; }
 api_back() { ip link set to-api up; }
@@ -64,7 +63,7 @@ begin() {
 	join ahch-to --token "$token" >"$T/out" 2>&1 || die "join: $(cat "$T/out")"
 	agent_start ahch-to
 	check "ahch-to comes up" wait_for 10 is_running ahch-to
-	is "without a file the first start raises nothing" '' "$(condition boot.policy)$(condition boot.state)"
+	is "without a file the first start raises nothing" '' "$(condition ahch-to boot.policy .text)$(condition ahch-to boot.state .text)"
 	policy only-leia '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [
 		{fromEndpoints: [{matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "80", protocol: TCP}]}]},
 		{fromCIDR: [172.19.100.3/32], toPorts: [{ports: [{port: "80", endPort: 90, protocol: TCP}]}]}],
@@ -98,7 +97,7 @@ last() {
 	last_policy "booted without the API server"
 	is "its state" starting "$(status ahch-to .state)"
 	is "status tells what is enforced" "enforced enforced" "$(status ahch-to '"\(.enforcement.ingress) \(.enforcement.egress)"')"
-	check "and from when it is" eval "condition boot.policy | grep -q 'from before this boot'"
+	check "and from when it is" eval "condition ahch-to boot.policy .text | grep -q 'from before this boot'"
 	is "nothing is wrong with it" '' "$(status ahch-to '.conditions[] | select(.severity == "error") | .text')"
 	ip link add to-second type veth peer name eth1 netns ahch-to
 	ip link set to-second master br0 up
@@ -122,7 +121,7 @@ last() {
 	stopped "the policy that changed meanwhile: who was allowed before" crait $AHCHTO 80
 	stopped "the policy that changed meanwhile: the pod that was allowed before" leia $AHCHTO 80
 	is "answers to a machine that neither policy allows, from power-on" 0 "$(intruders)"
-	is "nothing tells of a boot any more" '' "$(condition boot.policy)"
+	is "nothing tells of a boot any more" '' "$(condition ahch-to boot.policy .text)"
 }
 
 crash() {
@@ -147,7 +146,7 @@ crash() {
 refused() {
 	intruders_start
 	power_on
-	check "$1: the condition says so" eval "condition boot.state | grep -qF '$2'"
+	check "$1: the condition says so" eval "condition ahch-to boot.state .text | grep -qF '$2'"
 	closed_now "$1"
 	is "$1: answers to a machine that no policy allows" 0 "$(intruders)"
 	api_back
@@ -180,7 +179,7 @@ choices() {
 	power_on
 	closed_now "boot = closed"
 	is "boot = closed: answers to a machine that no policy allows" 0 "$(intruders)"
-	check "boot = closed: status says so" eval "condition boot.policy | grep -q 'but the failsafe set'"
+	check "boot = closed: status says so" eval "condition ahch-to boot.policy .text | grep -q 'but the failsafe set'"
 	api_back
 	check "boot = closed: the API server is back" wait_for 40 is_running ahch-to
 	last_policy "boot = closed, with the API server"

@@ -31,6 +31,7 @@ stopped() {
 }
 
 status() { host "$1" status -o json | jq -r "$2"; }
+condition() { status "$1" ".conditions[] | select(.name == \"$2\") | $3"; } # host, name, filter: what it says of it; '' if all is well
 policy() { # name, spec, seconds to wait
 	apply $CNP/"$1" <<Y
 {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: $1, namespace: legacy}, spec: $2}

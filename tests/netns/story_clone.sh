@@ -10,7 +10,6 @@ story_enter "$0" "$@"
 
 COPY=172.19.100.4
 LEASE=/apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/ahch-to
-condition() { status "$1" ".conditions[] | select(.name == \"$2\") | $3"; }
 lease() { api GET $LEASE | jq -r "$1"; }
 holder() { lease .spec.holderIdentity; }
 endpoint() { api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r '"\(.status.state) \(.status.networking.addressing[0].ipv4)"'; }

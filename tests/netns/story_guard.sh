@@ -9,7 +9,6 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 story_enter "$0" "$@"
 
 guard_is() { [ "$(host ahch-to policy guard -o json | jq -r .state)" = "$1" ]; }
-condition() { status ahch-to ".conditions[] | select(.name == \"$1\") | .severity"; }
 shadow() { host ahch-to policy shadow "${2:-legacy/only}" -o json | jq -r ".policies[0] | $1"; }
 spec_only='{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {jedi: rey}}]}]}'
 spec_lockout='{endpointSelector: {matchLabels: {jedi: luke}}, ingressDeny: [{fromEntities: [all]}]}'
@@ -45,10 +44,10 @@ joining() {
 	touch "$T/speak"
 	wait $older
 	is "the older connection goes on" late "$(cat "$T/older")"
-	is "status warns" warning "$(condition policy.guard)"
+	is "status warns" warning "$(condition ahch-to policy.guard .severity)"
 	check "nobody confirms: it is taken back" wait_for 25 guard_is rolled-back
 	passes "nothing is enforced, as before joining" node1 $AHCHTO 80
-	is "status tells" "audit error" "$(status ahch-to .enforcement.ingress) $(condition policy.guard)"
+	is "status tells" "audit error" "$(status ahch-to .enforcement.ingress) $(condition ahch-to policy.guard .severity)"
 	agent_kill ahch-to KILL
 	agent_start ahch-to
 	check "a daemon that died knows it" wait_for 20 eval "[ \"\$(status ahch-to .enforcement.ingress)\" = audit ]"
@@ -71,11 +70,11 @@ audit() {
 	sleep 1
 	reload true
 	passes "audit mode by a reload: what is denied passes" node1 $AHCHTO 80
-	is "status tells" "audit warning" "$(status ahch-to .enforcement.ingress) $(condition policy.audit)"
+	is "status tells" "audit warning" "$(status ahch-to .enforcement.ingress) $(condition ahch-to policy.audit .severity)"
 	is "it is counted" true "$(status ahch-to '.audited.ingress > 0')"
 	reload false
 	stopped "and by another it is denied again" node1 $AHCHTO 80
-	is "the condition is gone" '' "$(condition policy.audit)"
+	is "the condition is gone" '' "$(condition ahch-to policy.audit .severity)"
 	wait $stream
 	is "an allowed flow loses nothing by either" "lost 0" "$(grep -o 'lost [0-9]*' "$T/stream")"
 	kill $monitor
@@ -97,7 +96,7 @@ shadows() {
 	before=$(shadow .would_drop)
 	reaches vader $AHCHTO 80 >"$T/out"
 	is "each flow counts" $((before + 1)) "$(shadow .would_drop)"
-	is "a condition tells of it" info "$(condition policy.shadow)"
+	is "a condition tells of it" info "$(condition ahch-to policy.shadow .severity)"
 	host ahch-to policy shadow >"$T/table"
 	check "the table names the peer" grep -q "ingress .*legacy/vader .*$VADER .*tcp .*80" "$T/table"
 	sleep 1
@@ -115,7 +114,7 @@ shadows() {
 	wait_for 15 eval "host ahch-to policy list | grep -q ' only .*enforced'"
 	stopped "turned to enforce it stops" vader $AHCHTO 80
 	passes "and lets pass whom it allows" crait $AHCHTO 80
-	is "nothing is in shadow mode now" '' "$(condition policy.shadow)"
+	is "nothing is in shadow mode now" '' "$(condition ahch-to policy.shadow .severity)"
 
 	exits "a policy that is not there cannot be chosen" 1 host ahch-to policy shadow legacy/none on
 	check "this host may choose" host ahch-to policy shadow legacy/only on
@@ -128,7 +127,7 @@ shadows() {
 	agent_kill ahch-to TERM
 	truncate -s -9 "$T/ahch-to/state/shadow.json"
 	agent_start ahch-to
-	check "a torn file is told of" wait_for 20 eval "[ \"\$(condition policy.shadow-state)\" = error ]"
+	check "a torn file is told of" wait_for 20 eval "[ \"\$(condition ahch-to policy.shadow-state .severity)\" = error ]"
 	stopped "and the policy is enforced" vader $AHCHTO 80
 	check "choosing again heals it" host ahch-to policy shadow legacy/only on
 	check "all is well" wait_for 15 is_running ahch-to
@@ -141,13 +140,13 @@ guarding() {
 	local began
 	exits "nothing to confirm without a guard" 1 host ahch-to policy confirm
 	check "a guard is armed" host ahch-to policy guard --confirm 10s
-	is "it is armed" "armed info" "$(host ahch-to policy guard -o json | jq -r .state) $(condition policy.guard)"
+	is "it is armed" "armed info" "$(host ahch-to policy guard -o json | jq -r .state) $(condition ahch-to policy.guard .severity)"
 	sent lockout "$spec_lockout"
 	stopped "a lock-out arrives" crait $AHCHTO 80
 	is "the time runs" pending "$(host ahch-to policy guard -o json | jq -r .state)"
 	check "nobody confirms: what was is back" wait_for 20 reaches crait $AHCHTO 80
 	stopped "all of what was" vader $AHCHTO 80
-	is "it is told" "rolled-back error" "$(host ahch-to policy guard -o json | jq -r .state) $(condition policy.guard)"
+	is "it is told" "rolled-back error" "$(host ahch-to policy guard -o json | jq -r .state) $(condition ahch-to policy.guard .severity)"
 	is "the lock-out waits" 1 "$(host ahch-to policy guard -o json | jq .waiting_policies)"
 	agent_kill ahch-to KILL
 	agent_start ahch-to
@@ -189,7 +188,7 @@ guarding() {
 	agent_kill ahch-to TERM
 	truncate -s -5 "$T/ahch-to/state/guard.json"
 	agent_start ahch-to
-	check "a torn file is told of" wait_for 20 eval "[ \"\$(condition policy.guard-state)\" = error ]"
+	check "a torn file is told of" wait_for 20 eval "[ \"\$(condition ahch-to policy.guard-state .severity)\" = error ]"
 	wait_for 20 is_running ahch-to degraded
 	check "arming anew heals it" host ahch-to policy guard --confirm 10s
 	check "all is well" wait_for 15 is_running ahch-to

@@ -15,7 +15,6 @@ on_host() { ip netns exec ahch-to "$@"; }
 skip() { skipped=$((skipped + 1)); echo "SKIP $*"; }
 interfaces() { status ahch-to '.datapath.interfaces | sort | join(" ")'; }
 has_interfaces() { [ "$(interfaces)" = "$1" ]; }
-condition() { status ahch-to ".conditions[] | select(.name == \"$1\") | $2"; }
 published() { api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r '[.status.networking.addressing[].ipv4] | join(" ")'; }
 is_published() { [ "$(published)" = "$1" ]; }
 node_address() { api GET /apis/cilium.io/v2/ciliumnodes/ahch-to | jq -r '[.spec.addresses[].ip] | join(" ")'; }
@@ -180,10 +179,10 @@ addresses() {
 	in_force "another address that it may have"
 	well "another address that it may have"
 	readdress $MOVED $FOREIGN
-	check "an address that it may not have: it says so" wait_for 10 eval '[ "$(condition register.address .severity)" = error ]'
-	is "an address that it may not have: and what to do" 1 "$(condition register.address .remedy | grep -c 'meshctl host add')"
+	check "an address that it may not have: it says so" wait_for 10 eval '[ "$(condition ahch-to register.address .severity)" = error ]'
+	is "an address that it may not have: and what to do" 1 "$(condition ahch-to register.address .remedy | grep -c 'meshctl host add')"
 	is "an address that it may not have: which it has, and which it may have" 1 \
-		"$(condition register.address .text | grep -c "$FOREIGN.*$AHCHTO.*$MOVED")"
+		"$(condition ahch-to register.address .text | grep -c "$FOREIGN.*$AHCHTO.*$MOVED")"
 	exits "an address that it may not have: meshctl status ends with" 1 host ahch-to status
 	stopped "an address that it may not have: policy holds there" node1 $FOREIGN 80
 	stopped "an address that it may not have: policy holds for pods" vader $FOREIGN 80
@@ -401,8 +400,8 @@ firewall() {
 	in_force "firewalld's rules, the agent restarts"
 	firewalld_up
 	stopped "the port of the tunnel is closed: pods do not get in" leia $AHCHTO 80
-	check "the port of the tunnel is closed: it says so" wait_for 100 eval '[ "$(condition datapath.tunnel-blocked .severity)" = error ]'
-	is "the port of the tunnel is closed: and what to do" 1 "$(condition datapath.tunnel-blocked .remedy | grep -c "firewall-cmd .*--add-port=$TUNNEL_PORT/udp")"
+	check "the port of the tunnel is closed: it says so" wait_for 100 eval '[ "$(condition ahch-to datapath.tunnel-blocked .severity)" = error ]'
+	is "the port of the tunnel is closed: and what to do" 1 "$(condition ahch-to datapath.tunnel-blocked .remedy | grep -c "firewall-cmd .*--add-port=$TUNNEL_PORT/udp")"
 	firewalld_up open
 	check "it is opened: all is well" wait_for 60 is_running ahch-to
 	in_force "it is opened"

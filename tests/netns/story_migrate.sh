@@ -162,7 +162,7 @@ rolling_back() {
 	check "a pod that is not well gets nothing" ends 1 "rolled-back: nothing was changed: the pods: 2 of 2 checks failed, the last one: status 500" \
 		move --to pods --step 25% --interval 6s
 	is "the status says so" degraded "$(status ahch-to .state)"
-	check "with the reason" eval "status ahch-to '.conditions[] | select(.name == \"migrate.rolled-back\") | .text' | grep -q 'status 500'"
+	check "with the reason" eval "condition ahch-to migrate.rolled-back .text | grep -q 'status 500'"
 	rm "$T/fail"
 	move --to pods --step 25% --interval 30s --no-wait >"$T/said" || die "$(cat "$T/said")"
 	is "a new one ends the condition" ok "$(status ahch-to .state)"
@@ -205,7 +205,7 @@ damaging() {
 	check "damaged: the daemon runs" wait_for 20 is_running ahch-to degraded
 	sleep 3
 	is "what is published stays" "$STANDBY" "$(conditions)"
-	is "the status names the file" 1 "$(status ahch-to '.conditions[] | select(.name == "migrate.state") | .text' | grep -c 'migrations.json is damaged')"
+	is "the status names the file" 1 "$(condition ahch-to migrate.state .text | grep -c 'migrations.json is damaged')"
 	check "nothing begins" ends 5 "damaged" host ahch-to migrate temple --to host
 	agent_kill ahch-to TERM
 	rm "$T/ahch-to/state/migrations.json"

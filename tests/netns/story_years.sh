@@ -8,7 +8,6 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/story_cases.sh"
 story_enter "$0" "$@"
 
-condition() { status ahch-to ".conditions[] | select(.name == \"$1\") | $2"; }
 only_leia() { policy only '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {rebel: leia}}]}]}'; }
 in_force() { # when
 	passes "$1: an allowed pod gets in" leia $AHCHTO 80
@@ -50,9 +49,9 @@ away() {
 	old=$(cat "$STATE/token")
 	printf '%s' "$(expire "$old")" >"$STATE/token"
 	power_on
-	check "a month later: it says that its credential is over" wait_for 30 eval '[ "$(condition api.unauthorized .severity)" = error ]'
-	is "why" 1 "$(condition api.unauthorized .text | grep -c 'off for longer than a credential lives')"
-	is "and what to do" 1 "$(condition api.unauthorized .remedy | grep -c 'mesh-join --token .* meshctl host add')"
+	check "a month later: it says that its credential is over" wait_for 30 eval '[ "$(condition ahch-to api.unauthorized .severity)" = error ]'
+	is "why" 1 "$(condition ahch-to api.unauthorized .text | grep -c 'off for longer than a credential lives')"
+	is "and what to do" 1 "$(condition ahch-to api.unauthorized .remedy | grep -c 'mesh-join --token .* meshctl host add')"
 	exits "meshctl status ends with" 1 host ahch-to status
 	in_force "without a credential"
 	enrol ahch-to && check "it joins with a new token, without leaving before" join ahch-to --token "$token"
@@ -75,8 +74,8 @@ enrol() {
 # cannot_write "what" FILES-ARE-KEPT...: a policy changes, which is to be written
 cannot_write() {
 	policy more '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "22", protocol: TCP}]}]}]}'
-	check "$1: it says so" wait_for 60 eval '[ "$(condition boot.save .severity)" = warning ]'
-	is "$1: and what to do" 1 "$(condition boot.save .remedy | grep -c 'make the state directory writable')"
+	check "$1: it says so" wait_for 60 eval '[ "$(condition ahch-to boot.save .severity)" = warning ]'
+	is "$1: and what to do" 1 "$(condition ahch-to boot.save .remedy | grep -c 'make the state directory writable')"
 	in_force "$1"
 	is "$1: the credential is whole" same "$(cmp -s "$STATE/token" "$T/token" && echo same)"
 	is "$1: what is written is whole" same "$(cmp -s "$STATE/in-force" "$T/in-force" && echo same)"
@@ -87,7 +86,7 @@ cannot_write() {
 	exits "$1: joining anew is refused before the token is used" 12 join_with_new_token
 	remove $CNP/more
 	policy less '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "23", protocol: TCP}]}]}]}'
-	check "$1: it says so again" wait_for 60 eval '[ "$(condition boot.save .severity)" = warning ]'
+	check "$1: it says so again" wait_for 60 eval '[ "$(condition ahch-to boot.save .severity)" = warning ]'
 }
 join_with_new_token() { enrol ahch-to && join ahch-to --token "$token"; }
 well_again() {
