@@ -52,6 +52,13 @@ static int write_all(int fd, const char *p, size_t len)
 	return 0;
 }
 
+int file_sync_dir(const char *path)
+{
+	CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 static int sync_parent(const char *path)
 {
 	char dir[PATH_MAX];
@@ -62,11 +69,7 @@ static int sync_parent(const char *path)
 		return -ENAMETOOLONG;
 	memcpy(dir, path, n);
 	dir[n] = '\0';
-	CLEANUP(close_fd) int fd =
-		open(n ? dir : (slash ? "/" : "."), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) < 0)
-		return -errno;
-	return 0;
+	return file_sync_dir(n ? dir : (slash ? "/" : "."));
 }
 
 static int name_unfinished(const char *path, char ret[PATH_MAX])
@@ -134,7 +137,7 @@ static int remove_name(const char *path)
 	return unlink(path) == 0 ? 1 : errno == ENOENT ? 0 : -errno;
 }
 
-int file_remove(const char *path)
+int file_unlink(const char *path)
 {
 	char tmp[PATH_MAX];
 	int r = name_unfinished(path, tmp), unfinished;
@@ -144,9 +147,14 @@ int file_remove(const char *path)
 	if (r < 0)
 		return r;
 	unfinished = remove_name(tmp);
-	if (unfinished < 0)
-		return unfinished;
-	return r || unfinished ? sync_parent(path) : 0;
+	return unfinished < 0 ? unfinished : r || unfinished;
+}
+
+int file_remove(const char *path)
+{
+	int r = file_unlink(path);
+
+	return r > 0 ? sync_parent(path) : r;
 }
 
 int file_mkdirs(const char *path, mode_t mode)

@@ -36,5 +36,14 @@ int file_replace(const char *path, const void *data, size_t len, mode_t mode);
  */
 int file_remove(const char *path);
 
+/*
+ * The same without waiting for the disk, which file_sync_dir() can then do for several at once. 1, or 0 if there was
+ * none; errno of unlink(2).
+ */
+int file_unlink(const char *path);
+
+/* Waits until what was made, renamed and removed in a directory is on the disk. errno of open(2) and fsync(2). */
+int file_sync_dir(const char *path);
+
 /* Creates a directory and its parents. An existing one is fine and keeps its mode. */
 int file_mkdirs(const char *path, mode_t mode);

@@ -166,25 +166,28 @@ int join_state_save_token(const char *dir, const char *token, struct err *reterr
 	return state_file_write(dir, "token", token, strlen(token), reterr);
 }
 
-/* The host is no member from the first step on, and until the last one its mark says that there is more to do. */
+/*
+ * The host is no member from the first step on, and until the last one its mark says that there is more to do: so each
+ * step is on the disk before the next.
+ */
 int join_state_remove(const char *dir, struct err *reterr)
 {
 	static const char *const names[] = {"token", JOIN_STATE_IN_FORCE, "guard.json", "shadow.json", "migrations.json",
-					    JOIN_STATE_COPY, JOIN_STATE_LEARNED, MARK};
+					    JOIN_STATE_COPY, JOIN_STATE_LEARNED};
 	CLEANUP(free) char *joined = path_of(dir, "joined.json");
 	CLEANUP(free) char *mark = path_of(dir, MARK);
+	int r = 0;
 
 	if (!joined || !mark)
 		return err_set(reterr, ENOMEM, "out of memory");
-	if (rename(joined, mark) < 0 && errno != ENOENT)
-		return err_set(reterr, errno, "%s: %s", joined, err_name(errno));
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		int r = state_file_remove(dir, names[i], reterr);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (rename(joined, mark) == 0)
+		r = file_sync_dir(dir);
+	else if (errno != ENOENT)
+		r = -errno;
+	if (r < 0)
+		return err_set(reterr, -r, "%s: %s", joined, err_name(r));
+	r = state_file_remove_all(dir, names, ARRAY_LEN(names), reterr);
+	return r < 0 ? r : state_file_remove(dir, MARK, reterr);
 }
 
 int join_state_finish_removal(const char *dir, struct err *reterr)

@@ -69,3 +69,20 @@ int state_file_remove(const char *dir, const char *name, struct err *reterr)
 
 	return r < 0 ? err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r)) : 0;
 }
+
+int state_file_remove_all(const char *dir, const char *const *names, size_t n, struct err *reterr)
+{
+	bool is_changed = false;
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(free) char *path = path_of(dir, names[i]);
+
+		r = path ? file_unlink(path) : -ENOMEM;
+		if (r < 0)
+			return err_set(reterr, -r, "%s/%s: %s", dir, names[i], err_name(r));
+		is_changed |= r > 0;
+	}
+	r = is_changed ? file_sync_dir(dir) : 0;
+	return r < 0 ? err_set(reterr, -r, "%s: %s", dir, err_name(r)) : 0;
+}

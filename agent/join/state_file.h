@@ -15,5 +15,8 @@ int state_file_save(const char *dir, const char *name, json_t *object, struct er
 /* -ENOENT if there is none; -EBADMSG if it is torn, altered or too large; errno of reading. With a text. */
 int state_file_load(const char *dir, const char *name, json_t **ret, struct err *reterr);
 
-/* 0 also if there is none. */
+/* 0 also if there is none. -errno with a text. */
 int state_file_remove(const char *dir, const char *name, struct err *reterr);
+
+/* The same with several, and one wait for the disk; in what order they go is not said. */
+int state_file_remove_all(const char *dir, const char *const *names, size_t n, struct err *reterr);

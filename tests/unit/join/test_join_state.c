@@ -156,6 +156,43 @@ Test(join_state, removal_that_is_cut_short)
 	cr_expect(is_there("token"));
 }
 
+/* Removes the state, and ends where it would wait for the disk. */
+static void remove_without_fsync(void)
+{
+	const struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {.len = sizeof(f) / sizeof(*f), .filter = (struct sock_filter *)(uintptr_t)f};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
+		_exit(1);
+	_exit(join_state_remove(state_dir, NULL) == 0 ? 0 : 2);
+}
+
+/* A disk that keeps the removal of the credential, but not that of the membership, would have a member without one. */
+Test(join_state, removal_reaches_the_disk_in_order)
+{
+	CLEANUP(join_state_done) struct join_state s;
+	int status = -1;
+	pid_t pid;
+
+	make(&s);
+	cr_assert_eq(join_state_save_token(state_dir, "a.b.c", NULL), 0);
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	pid = fork();
+	if (pid == 0)
+		remove_without_fsync();
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect(WIFSIGNALED(status), "%x", status);
+	cr_expect_not(is_there("joined.json"));
+	cr_expect(is_there("token"));
+	cr_expect_eq(join_state_finish_removal(state_dir, NULL), 0);
+	cr_expect_not(is_there("token"));
+}
+
 /* Writes the state, and ends where the first file changes hands. */
 static void write_without_chown(void)
 {
