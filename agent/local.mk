@@ -327,12 +327,14 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/resolver_wire.c agent/agentd/resolver_wire.h \
 	agent/agentd/dns_wiring.c agent/agentd/dns_wiring.h \
 	agent/agentd/fqdn_others.c agent/agentd/fqdn_others.h \
+	agent/agentd/view_address.c \
 	agent/agentd/view_dns.c \
 	agent/agentd/view_forward.c \
 	agent/agentd/view_identity.c \
 	agent/agentd/view_migrate.c \
 	agent/agentd/view_monitor.c \
 	agent/agentd/view_policy.c \
+	agent/agentd/view_service.c \
 	agent/agentd/view_shadow.c agent/agentd/view_shadow.h \
 	agent/agentd/view_status.c \
 	agent/agentd/view.h \

@@ -9,6 +9,11 @@
 /* The data of each verb; `arg` is the agent. */
 int view_status(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
+int view_service_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+
+int view_ipcache_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+int view_ipcache_get(void *arg, const json_t *args, json_t **ret, struct err *reterr);
+
 int view_forward_list(void *arg, const json_t *args, json_t **ret, struct err *reterr);
 
 int view_migrate_plan(void *arg, const json_t *args, json_t **ret, struct err *reterr);
@@ -48,5 +53,9 @@ json_t *view_dns_upstreams(const struct agent *a);
 /* Whether the host's resolver asks it. */
 void view_dns_wiring(const struct agent *a, struct dns_wiring *ret);
 
-/* Array of the texts of addresses. */
+/* Takes `element`; without memory, for it or for its place, it is missing. */
+void view_add(json_t *list, json_t *element);
+
+/* The text of an address, and an array of such. */
+json_t *view_ip(const struct ip *ip);
 json_t *view_ips(const struct ip *v, size_t n);

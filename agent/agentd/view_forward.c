@@ -9,11 +9,6 @@ struct walk {
 	uint64_t now_us;
 };
 
-static void add(json_t *list, json_t *element)
-{
-	(void)json_array_append_new(list, element); /* out of memory: it is missing */
-}
-
 static void forward_json(const struct forwards_info *info, void *arg)
 {
 	struct walk *w = arg;
@@ -32,7 +27,7 @@ static void forward_json(const struct forwards_info *info, void *arg)
 		(void)json_object_set_new(o, "address", json_string(ip_str(&info->conf->address, text))); /* likewise: missing */
 	if (o && *info->text)
 		(void)json_object_set_new(o, "reason", json_string(info->text));
-	add(w->list, o);
+	view_add(w->list, o);
 }
 
 static void caller_json(const struct forwards_info *info, const struct forwards_caller *c, void *arg)
@@ -41,10 +36,10 @@ static void caller_json(const struct forwards_info *info, const struct forwards_
 	char text[IP_STRLEN];
 
 	(void)info;
-	add(w->callers, json_pack("{s:s, s:I, s:I, s:I, s:I}", "address", ip_str(&c->ip, text), "connections",
-				  (json_int_t)c->connections, "active", (json_int_t)c->active, "first_seen_ms",
-				  (json_int_t)((w->now_us - c->first_us) / USEC_PER_MSEC), "last_seen_ms",
-				  (json_int_t)((w->now_us - c->last_us) / USEC_PER_MSEC)));
+	view_add(w->callers, json_pack("{s:s, s:I, s:I, s:I, s:I}", "address", ip_str(&c->ip, text), "connections",
+				       (json_int_t)c->connections, "active", (json_int_t)c->active, "first_seen_ms",
+				       (json_int_t)((w->now_us - c->first_us) / USEC_PER_MSEC), "last_seen_ms",
+				       (json_int_t)((w->now_us - c->last_us) / USEC_PER_MSEC)));
 }
 
 int view_forward_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
