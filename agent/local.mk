@@ -312,7 +312,10 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/shadowing.c agent/agentd/shadowing.h \
 	agent/agentd/stand_down.c agent/agentd/stand_down.h \
-	agent/agentd/sync.c agent/agentd/sync.h \
+	agent/agentd/sync.c agent/agentd/sync.h agent/agentd/sync_private.h \
+	agent/agentd/sync_endpoint.c \
+	agent/agentd/sync_identity.c \
+	agent/agentd/sync_keyed.c \
 	agent/agentd/tunnel_watch.c agent/agentd/tunnel_watch.h \
 	agent/agentd/view.c \
 	agent/agentd/dns_redirect.c agent/agentd/dns_redirect.h \
