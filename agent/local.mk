@@ -341,7 +341,9 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/view_shadow.c agent/agentd/view_shadow.h \
 	agent/agentd/view_status.c \
 	agent/agentd/view.h \
-	agent/agentd/world.c agent/agentd/world.h
+	agent/agentd/world.c agent/agentd/world.h agent/agentd/world_private.h \
+	agent/agentd/world_apiserver.c \
+	agent/agentd/world_routes.c
 
 # cli
 agent_libmesh_a_SOURCES += \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agentd/world.h"
+#include "agentd/world_private.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include "policy/policy_options.h"
 #include "service/service_policy.h"
 
-static bool is_tunnelled(const struct world *w)
+bool world_is_tunnelled(const struct world *w)
 {
 	return w->config.routing != CILIUM_NATIVE;
 }
@@ -23,8 +23,7 @@ static void note(struct world *w, int r)
 		  F_ERRNO(r));
 }
 
-/* Sets a claim whose tunnel endpoint is `node` (family 0 = reached directly). */
-static void claim(struct world *w, enum ipcache_source source, const struct ip *ip, struct ipcache_claim c,
+void world_claim(struct world *w, enum ipcache_source source, const struct ip *ip, struct ipcache_claim c,
 		  const struct ip *node)
 {
 	int r = 0;
@@ -51,9 +50,9 @@ static void on_endpoint_address(const struct ip *ip, uint32_t owner, const struc
 	}
 	c.identity = info->identity;
 	c.key = info->key;
-	if (is_tunnelled(w) && !endpoint_is_host(info))
+	if (world_is_tunnelled(w) && !endpoint_is_host(info))
 		node = info->node;
-	claim(w, IPCACHE_FROM_ENDPOINT, ip, c, &node);
+	world_claim(w, IPCACHE_FROM_ENDPOINT, ip, c, &node);
 }
 
 static void on_endpoint_ports(uint32_t identity, uint32_t ports, bool is_there, void *arg)
@@ -113,10 +112,10 @@ static void claim_inner(struct world *w, const struct kube_node *n, uint32_t num
 
 		/* Only the node itself may speak as a node; its proxy and its health endpoint have their own identity. */
 		for (size_t i = 0; i < in.n; i++)
-			claim(w, IPCACHE_FROM_NODE, &in.v[i],
+			world_claim(w, IPCACHE_FROM_NODE, &in.v[i],
 			      (struct ipcache_claim){.identity = inner_addresses[k].identity, .owner = number,
 						     .flags = k == 0 ? flags : 0},
-			      is_tunnelled(w) ? via : &direct);
+			      world_is_tunnelled(w) ? via : &direct);
 	}
 }
 
@@ -140,7 +139,7 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 			ipcache_release(w->addresses, IPCACHE_FROM_NODE, &in.v[i], number);
 	}
 	for (size_t i = 0; now && i < now->node_ips.n; i++)
-		claim(w, IPCACHE_FROM_NODE, &now->node_ips.v[i],
+		world_claim(w, IPCACHE_FROM_NODE, &now->node_ips.v[i],
 		      (struct ipcache_claim){.identity = IDENTITY_REMOTE_NODE, .owner = number, .flags = flags},
 		      &direct);
 	if (now && !now->is_host)
@@ -285,102 +284,6 @@ static int update_subject(struct world *w)
 	return r;
 }
 
-/* The identity of an API server that is no node: reserved:kube-apiserver beside its prefix (lab, section 15). */
-static int apiserver_identity(struct world *w, const struct ip *ip, uint32_t *ret)
-{
-	CLEANUP(label_builder_done) struct label_builder b = {.table = identity_labels(w->identities)};
-	struct cidr c = cidr_of_ip(ip);
-	bool is_dual = w->config.has_ipv4 && w->config.has_ipv6;
-	const char *world = !is_dual ? "reserved:world" : ip->family == AF_INET ? "reserved:world-ipv4" : "reserved:world-ipv6";
-	struct label_set *set;
-	int r = identity_local_number(w->identities, IDENTITY_LOCAL_CIDR, ret);
-
-	if (r == 0)
-		r = label_builder_add(&b, "reserved:kube-apiserver", "");
-	if (r == 0)
-		r = label_builder_add(&b, world, "");
-	if (r == 0)
-		r = label_builder_add_cidr(&b, &c);
-	if (r == 0)
-		r = label_builder_take(&b, &set);
-	return r < 0 ? r : identity_upsert(w->identities, *ret, set);
-}
-
-static bool is_on_node(const struct world *w, const struct ip *ip)
-{
-	struct ipcache_claim known;
-
-	return ipcache_get(w->addresses, ip, &known) && (known.flags & IPCACHE_IS_NODE);
-}
-
-static int add_apiserver(struct world *w, const struct ip *ip)
-{
-	struct ipcache_claim c = {.identity = IDENTITY_KUBE_APISERVER};
-	struct apiserver s = {.ip = *ip, .is_on_node = is_on_node(w, ip)};
-	const struct ip direct = {0};
-	int r = 0;
-
-	/* On a node it is that node, with the label more: number 7. */
-	if (!s.is_on_node)
-		r = apiserver_identity(w, ip, &c.identity);
-	if (r == 0)
-		r = ARRAY_ADD(&w->apiservers, s);
-	if (r == 0)
-		claim(w, IPCACHE_FROM_APISERVER, ip, c, &direct);
-	return r;
-}
-
-static void remove_apiserver(struct world *w, size_t place)
-{
-	const struct ip ip = w->apiservers.v[place].ip;
-	struct ipcache_claim c;
-
-	if (ipcache_get(w->addresses, &ip, &c) && c.identity >= IDENTITY_LOCAL_CIDR)
-		(void)identity_remove(w->identities, c.identity); /* made in add_apiserver() */
-	ipcache_release(w->addresses, IPCACHE_FROM_APISERVER, &ip, 0);
-	w->apiservers.v[place] = w->apiservers.v[--w->apiservers.n];
-}
-
-static bool is_in_slices(const struct service_view *view, const struct ip *ip)
-{
-	for (size_t i = 0; i < view->n_slices; i++)
-		for (size_t j = 0; j < view->slices[i]->n_addrs; j++)
-			if (ip_eq(&view->slices[i]->addrs[j].ip, ip))
-				return true;
-	return false;
-}
-
-static bool is_claimed(const struct world *w, const struct ip *ip)
-{
-	for (size_t i = 0; i < w->apiservers.n; i++)
-		if (ip_eq(&w->apiservers.v[i].ip, ip))
-			return true;
-	return false;
-}
-
-static int update_apiservers(struct world *w)
-{
-	struct service_view view;
-	int r = 0;
-
-	if (!service_table_find(w->services, "default", strlen("default"), "kubernetes", strlen("kubernetes"), &view))
-		return 0;
-	for (size_t k = 0; k < w->apiservers.n;) {
-		const struct apiserver *s = &w->apiservers.v[k];
-
-		/* A control plane's CiliumNode often comes after its API server. */
-		if ((view.n_slices && !is_in_slices(&view, &s->ip)) || s->is_on_node != is_on_node(w, &s->ip))
-			remove_apiserver(w, k);
-		else
-			k++;
-	}
-	for (size_t i = 0; i < view.n_slices; i++)
-		for (size_t j = 0; r == 0 && j < view.slices[i]->n_addrs; j++)
-			if (!is_claimed(w, &view.slices[i]->addrs[j].ip))
-				r = add_apiserver(w, &view.slices[i]->addrs[j].ip);
-	return r;
-}
-
 bool world_knows_itself(const struct world *w)
 {
 	return w->subject || identity_get(w->identities, w->identity);
@@ -443,7 +346,7 @@ int world_update(struct world *w)
 	if (r == 0 && !w->subject)
 		return -ENODATA; /* without labels no policy would select us: all would be allowed */
 	if (r == 0 && (has_services || w->nodes_dirty))
-		r = update_apiservers(w);
+		r = world_update_apiservers(w);
 	if (r == 0)
 		w->nodes_dirty = false;
 	if (has_services)
@@ -488,68 +391,4 @@ int world_overlay(const struct ip *ip, uint32_t identity, uint32_t *ret_identity
 	struct world *w = arg;
 
 	return policy_table_overlay(w->table, identity, ip, node_labels_get(w->node_labels, ip), ret_identity);
-}
-
-/* Routes */
-
-struct routing {
-	const struct world *w;
-	const struct ip *own;
-	size_t n_own;
-	struct route_list *ret;
-};
-
-static const struct ip *own_of(const struct routing *rt, int family)
-{
-	for (size_t i = 0; i < rt->n_own; i++)
-		if (rt->own[i].family == family)
-			return &rt->own[i];
-	return NULL;
-}
-
-static int add_route(struct routing *rt, const struct kube_node *n, const struct cidr *dst)
-{
-	const struct ip *src = own_of(rt, dst->ip.family), *via = kube_node_underlay(n, dst->ip.family);
-	struct net_route route = {.dst = *dst};
-
-	if (!src)
-		return 0; /* the host has no address of that family to be reached by */
-	for (size_t i = 0; i < rt->n_own; i++)
-		if (cidr_contains_ip(dst, &rt->own[i]))
-			return 0;
-	route.src = *src;
-	if (!is_tunnelled(rt->w)) {
-		if (!via)
-			return 0;
-		route.via = *via;
-	}
-	return ARRAY_ADD(rt->ret, route);
-}
-
-static int add_node_routes(const struct kube_node *n, void *arg)
-{
-	struct routing *rt = arg;
-	int r = 0;
-
-	if (str_eq(n->name, rt->w->host) || !n->node_ips.n)
-		return 0;
-	for (size_t i = 0; r == 0 && i < n->pod_cidrs.n; i++)
-		r = add_route(rt, n, &n->pod_cidrs.v[i]);
-	for (size_t i = 0; r == 0 && i < n->internal_ips.n; i++) {
-		struct cidr c = cidr_of_ip(&n->internal_ips.v[i]);
-		bool covered = false;
-
-		for (size_t j = 0; j < n->pod_cidrs.n; j++)
-			covered = covered || cidr_contains(&n->pod_cidrs.v[j], &c);
-		if (!covered)
-			r = add_route(rt, n, &c);
-	}
-	return r;
-}
-
-int world_routes(const struct world *w, const struct ip *own, size_t n_own, struct route_list *ret)
-{
-	struct routing rt = {.w = w, .own = own, .n_own = n_own, .ret = ret};
-
-	return node_table_each(w->nodes, add_node_routes, &rt);
 }

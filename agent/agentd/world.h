@@ -43,7 +43,6 @@ struct world {
 	uint64_t overlaid; /* generation of the policies that addresses were last told apart for */
 	ARRAY(struct conf_named_port) named_ports;
 	struct label_set *subject; /* our labels as last given to the policies; borrowed by them */
-	uint64_t subject_stamp;
 	bool routes_dirty;
 	bool nodes_dirty; /* which API servers are nodes may be another question now */
 	/* Policies are up to date, the table is not yet: what follows from them is told now. May be NULL. */
