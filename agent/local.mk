@@ -182,9 +182,11 @@ agent_libmesh_a_SOURCES += \
 	agent/service/migration_plan.c agent/service/migration_plan.h \
 	agent/service/migration_samples.c agent/service/migration_samples.h \
 	agent/service/node_match.c agent/service/node_match.h \
-	agent/service/serve.c agent/service/serve.h \
+	agent/service/serve.c agent/service/serve.h agent/service/serve_private.h \
+	agent/service/serve_same.c \
 	agent/service/service.c agent/service/service.h \
 	agent/service/service_flush.c agent/service/service_private.h \
+	agent/service/service_options.c agent/service/service_options.h \
 	agent/service/service_policy.c agent/service/service_policy.h \
 	agent/service/service_select.c agent/service/service_select.h
 

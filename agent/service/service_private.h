@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "service/addr_index.h"
 #include "service/id_table.h"
-#include "service/service.h"
+#include "service/service_options.h"
 
 /* A Service's wish to own a frontend. */
 struct claim {
@@ -46,13 +46,6 @@ struct slice_entry {
 	struct service_entry *service;
 	UT_hash_handle hh;
 	char key[];
-};
-
-struct options_copy {
-	struct service_options o; /* points into the rest */
-	char *node, *zone, *proxy_name;
-	struct strv node_labels;
-	struct ip *host_ips;
 };
 
 struct service_table {
