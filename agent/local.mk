@@ -284,6 +284,7 @@ agent_libmesh_a_SOURCES += \
 	agent/ctl/ctl_client.c agent/ctl/ctl_client.h \
 	agent/ctl/ctl_conn.c agent/ctl/ctl_conn.h \
 	agent/ctl/ctl_proto.h \
+	agent/ctl/ctl_listen.c agent/ctl/ctl_listen.h \
 	agent/ctl/ctl_server.c agent/ctl/ctl_server.h \
 	agent/ctl/ctl_verbs.h
 

@@ -2,11 +2,8 @@
 #include "ctl/ctl_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -14,10 +11,11 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "ctl/ctl_conn.h"
+#include "ctl/ctl_listen.h"
 #include "ctl/ctl_proto.h"
 #include "json/json.h"
 
-enum { BACKLOG = 16, GROUPS_MAX = 1024 };
+enum { GROUPS_MAX = 1024 };
 
 struct ctl_server {
 	struct loop *loop;
@@ -457,53 +455,6 @@ int ctl_publish(struct ctl_server *s, const char *topic, const json_t *event)
 	return 0;
 }
 
-/* -EADDRINUSE if somebody listens at the address, else 0 after removing what is left of a dead one. */
-static int remove_stale(const struct sockaddr_un *sa, struct err *reterr)
-{
-	CLEANUP(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	if (lstat(sa->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : err_set(reterr, errno, "%s: %s", sa->sun_path, err_name(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(reterr, EEXIST, "%s is no socket: remove it or set control-socket", sa->sun_path);
-	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN)
-		return err_set(reterr, EADDRINUSE, "%s: another daemon answers there", sa->sun_path);
-	if (unlink(sa->sun_path) < 0 && errno != ENOENT)
-		return err_set(reterr, errno, "%s: %s", sa->sun_path, err_name(errno));
-	return 0;
-}
-
-static int server_bind(struct ctl_server *s, struct err *reterr)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	mode_t old;
-	int r;
-
-	if (strlen(s->path) >= sizeof(sa.sun_path))
-		return err_set(reterr, ENAMETOOLONG, "%s: longer than a socket's path may be", s->path);
-	memcpy(sa.sun_path, s->path, strlen(s->path));
-	r = remove_stale(&sa, reterr);
-	if (r < 0)
-		return r;
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->fd < 0)
-		return err_set(reterr, errno, "socket: %s", err_name(errno));
-	old = umask(0177);
-	r = bind(s->fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
-	(void)umask(old); /* cannot fail */
-	if (r < 0)
-		return err_set(reterr, -r, "%s: %s", s->path, err_name(r));
-	/* The daemon may not give files away: everyone may knock, on_accept() looks who it is. */
-	if (s->config.has_read_gid && chmod(s->path, 0666) < 0)
-		return err_set(reterr, errno, "%s: mode: %s", s->path, err_name(errno));
-	if (listen(s->fd, BACKLOG) < 0)
-		return err_set(reterr, errno, "%s: %s", s->path, err_name(errno));
-	return 0;
-}
-
 int ctl_server_new(struct loop *loop, const struct ctl_server_config *config, struct ctl_server **ret,
 		   struct err *reterr)
 {
@@ -518,7 +469,7 @@ int ctl_server_new(struct loop *loop, const struct ctl_server_config *config, st
 	s->path = strdup(config->path);
 	if (!s->path)
 		return -ENOMEM;
-	r = server_bind(s, reterr);
+	r = ctl_listen(s->path, s->config.has_read_gid, &s->fd, reterr);
 	if (r < 0)
 		return r;
 	r = loop_add_timer(loop, on_retry, s, &s->retry);
