@@ -95,6 +95,7 @@ agent_libmesh_a_SOURCES += \
 # kube
 agent_libmesh_a_SOURCES += \
 	agent/kube/kube_client.c agent/kube/kube_client.h agent/kube/refusal.h \
+	agent/kube/list_doubt.c agent/kube/list_doubt.h \
 	agent/kube/reflector.c agent/kube/reflector.h \
 	agent/kube/decode_endpoint.c agent/kube/decode_endpoint.h \
 	agent/kube/cilium_config.c agent/kube/cilium_config.h \

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "base/str.h"
 #include "json/json.h"
+#include "kube/list_doubt.h"
 
 enum {
 	PAGE = 500,
@@ -21,13 +22,7 @@ enum {
 	ABSENT_TIMES = 5,	/* what stays away is asked for less and less, down to so seldom */
 	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
 	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
-	CONFIRM_LISTS = 2,
-	GUARDED_LISTS = 3,	/* of a guarded kind that is empty all at once, */
-	GUARDED_TIMES = 4,	/* over so many times CONFIRM_S */
-	MARGIN_MIN = 2,		/* two lists say the same if no more objects came or went in between, */
-	MARGIN_PART = 10,	/* or no more than this part of them */
 	SUSPICIOUS_MIN = 10,	/* of fewer objects some may vanish at once, but not all */
-	VERSION_LEN = 32,
 	CONTINUE_MAX = 4096,
 	/*
 	 * A watch of more objects than this asks for bookmarks, which wake the host once a minute and kind. They keep the
@@ -44,14 +39,6 @@ enum {
 enum phase { PHASE_PROBE, PHASE_WATCHLIST, PHASE_LIST, PHASE_WATCH };
 
 enum event_type { EVENT_NONE, EVENT_UPSERT, EVENT_ADDED, EVENT_DELETED, EVENT_BOOKMARK, EVENT_ERROR };
-
-/* What a list would undo, and how often it was said in a row. */
-struct doubt {
-	unsigned n; /* lists; 0 = no doubt */
-	bool has_lost, is_older;
-	uint64_t listed, since_us;
-	char version[VERSION_LEN];
-};
 
 struct reflector {
 	struct loop *loop;
@@ -72,7 +59,7 @@ struct reflector {
 	bool is_absent;	    /* the kind does not exist */
 	bool is_at_other;   /* path */
 	bool has_turned;    /* to the other path, and was not answered since */
-	struct doubt doubt; /* the last lists were not believed */
+	struct list_doubt doubt; /* the last lists were not believed */
 	bool must_relist;   /* after an ERROR event or 410 */
 	bool must_probe;    /* nothing was watched for a while: the server may have gone back in time meanwhile */
 	bool is_new_list;   /* no watch has lasted since the last list */
@@ -149,14 +136,6 @@ static void copy_version(char dst[VERSION_LEN], const char *text, size_t len)
 	dst[len] = '\0';
 }
 
-/* True if both are decimal and `a` is smaller. Versions are comparable numbers (KEP-5504). */
-static bool is_older(const char *a, const char *b)
-{
-	uint64_t x, y;
-
-	return str_to_u64(a, UINT64_MAX, &x) == 0 && str_to_u64(b, UINT64_MAX, &y) == 0 && x < y;
-}
-
 static void replace_begin(struct reflector *r)
 {
 	r->is_replacing = true;
@@ -165,34 +144,16 @@ static void replace_begin(struct reflector *r)
 	r->conf.ops->on_replace_begin(r->conf.arg);
 }
 
-static bool says_the_same(const struct doubt *a, const struct doubt *b)
-{
-	uint64_t diff = a->listed > b->listed ? a->listed - b->listed : b->listed - a->listed;
-
-	return a->n && a->has_lost == b->has_lost && a->is_older == b->is_older && !is_older(b->version, a->version) &&
-	       diff <= MAX(a->listed / MARGIN_PART, (uint64_t)MARGIN_MIN);
-}
-
 /* One more list that contradicts what is known. True once enough of them said the same, for long enough. */
-static bool is_confirmed(struct reflector *r, const struct doubt *now)
+static bool is_confirmed(struct reflector *r, const struct list_doubt *now)
 {
-	bool is_emptied = r->conf.is_guarded && now->has_lost && now->listed == 0;
-	uint64_t now_us = clock_boot_us();
-	struct doubt *d = &r->doubt;
-
-	if (says_the_same(d, now)) {
-		d->n++;
-		memcpy(d->version, now->version, sizeof(d->version));
-		return is_emptied ? d->n >= GUARDED_LISTS && now_us - d->since_us >= GUARDED_TIMES * confirm_us(r)
-				  : d->n >= CONFIRM_LISTS;
-	}
-	*d = *now;
-	d->n = 1;
-	d->since_us = now_us;
-	log_event(LOG_ERR, "reflector.suspicious",
-		  now->has_lost ? "a list has lost most objects: nothing is removed until a later one says the same"
-				: "the API server went back in time: nothing is changed until a later list says the same",
-		  F_STR("kind", r->conf.name), F_U64("listed", now->listed), F_U64("known", r->stats.objects));
+	if (list_doubt_add(&r->doubt, now, r->conf.is_guarded, confirm_us(r)))
+		return true;
+	if (r->doubt.n == 1)
+		log_event(LOG_ERR, "reflector.suspicious",
+			  now->has_lost ? "a list has lost most objects: nothing is removed until a later one says the same"
+					: "the API server went back in time: nothing is changed until a later list says the same",
+			  F_STR("kind", r->conf.name), F_U64("listed", now->listed), F_U64("known", r->stats.objects));
 	return false;
 }
 
@@ -200,15 +161,15 @@ static bool is_confirmed(struct reflector *r, const struct doubt *now)
 static bool replace_end(struct reflector *r, const char *version)
 {
 	bool lost = r->stats.objects >= SUSPICIOUS_MIN ? r->seen < r->stats.objects / 2 : r->stats.objects > r->seen && r->seen == 0;
-	bool older = r->version[0] && is_older(version, r->version);
-	struct doubt now = {.has_lost = lost, .is_older = older, .listed = r->seen};
+	bool older = r->version[0] && version_is_older(version, r->version);
+	struct list_doubt now = {.has_lost = lost, .is_older = older, .listed = r->seen};
 
 	r->is_replacing = false;
 	r->stats.lists++;
 	copy_version(now.version, version, strlen(version));
 	if ((lost || older) && !is_confirmed(r, &now))
 		return false;
-	r->doubt = (struct doubt){0};
+	r->doubt = (struct list_doubt){0};
 	r->stats.objects = r->seen;
 	copy_version(r->version, version, strlen(version));
 	r->conf.ops->on_replace_end(r->conf.arg);
@@ -468,7 +429,7 @@ static void on_list_page(struct reflector *r)
 
 static void on_probe(struct reflector *r)
 {
-	struct doubt now = {.is_older = is_older(r->next_version, r->version)};
+	struct list_doubt now = {.is_older = version_is_older(r->next_version, r->version)};
 
 	if (!r->next_version[0]) {
 		back_off(r, -1, "the list has no resourceVersion");
@@ -483,7 +444,7 @@ static void on_probe(struct reflector *r)
 	if (now.is_older)
 		r->version[0] = '\0'; /* what is listed counts again, whatever its version */
 	if (now.is_older || !r->doubt.has_lost)
-		r->doubt = (struct doubt){0};
+		r->doubt = (struct list_doubt){0};
 	r->is_probed = true;
 	begin(r);
 }
