@@ -38,7 +38,8 @@ struct world {
 	struct port_claims *ports;
 	struct node_table *nodes;
 	struct ipcache *addresses;
-	ARRAY(struct apiserver) apiservers;
+	ARRAY(struct apiserver) apiservers; /* at most LIMIT_APISERVERS */
+	bool has_more_apiservers; /* they are as any address outside the cluster */
 	struct node_labels *node_labels;
 	uint64_t overlaid; /* generation of the policies that addresses were last told apart for */
 	ARRAY(struct conf_named_port) named_ports;

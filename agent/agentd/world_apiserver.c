@@ -2,6 +2,8 @@
 /* The addresses of the API servers, as the Service default/kubernetes has them. */
 #include "agentd/world_private.h"
 
+#include "base/limits.h"
+#include "base/log.h"
 #include "base/macro.h"
 
 /* The identity of an API server that is no node: reserved:kube-apiserver beside its prefix (lab, section 15). */
@@ -69,6 +71,19 @@ static bool is_in_slices(const struct service_view *view, const struct ip *ip)
 	return false;
 }
 
+/* Each has an identity of its own, and is compared with all others. */
+static bool is_full(struct world *w)
+{
+	bool has_more = w->apiservers.n >= LIMIT_APISERVERS;
+
+	if (has_more && !w->has_more_apiservers)
+		log_event(LOG_WARNING, "world.apiservers",
+			  "the Service default/kubernetes has more addresses than a host tells apart; policies take the others for outside the cluster",
+			  F_U64("limit", LIMIT_APISERVERS));
+	w->has_more_apiservers = has_more;
+	return has_more;
+}
+
 static bool is_claimed(const struct world *w, const struct ip *ip)
 {
 	for (size_t i = 0; i < w->apiservers.n; i++)
@@ -95,7 +110,7 @@ int world_update_apiservers(struct world *w)
 	}
 	for (size_t i = 0; i < view.n_slices; i++)
 		for (size_t j = 0; r == 0 && j < view.slices[i]->n_addrs; j++)
-			if (!is_claimed(w, &view.slices[i]->addrs[j].ip))
+			if (!is_claimed(w, &view.slices[i]->addrs[j].ip) && !is_full(w))
 				r = add_apiserver(w, &view.slices[i]->addrs[j].ip);
 	return r;
 }

@@ -18,6 +18,7 @@ enum {
 	LIMIT_NODES = 1 << 16,
 	LIMIT_SERVICES = 1 << 16,
 	LIMIT_BACKENDS = 1 << 18,
+	LIMIT_APISERVERS = 256, /* addresses of the Service default/kubernetes; large control planes have below 10 */
 	LIMIT_KEYS = 1 << 18, /* names of objects of one kind, fit for use or not */
 	/* Connections through all forwards, of six file descriptors each; callers that are counted, of one forward. */
 	LIMIT_FORWARD_CONNS = 4096,

@@ -265,7 +265,7 @@ static int record_new(struct endpoint_table *t, const char *key, uint32_t *ret)
 			return r;
 		number = (uint32_t)t->n;
 	}
-	t->v[number == t->n ? t->n : number] = (struct record){.key = strdup(key)};
+	t->v[number] = (struct record){.key = strdup(key)};
 	if (!t->v[number].key)
 		return -ENOMEM;
 	if (number == t->n)

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "agentd/world.h"
+#include "base/limits.h"
 #include "json/json.h"
 #include "kube/decode_node.h"
 #include "told.h"
@@ -107,6 +108,31 @@ Test(world, apiserver_that_becomes_a_node, .init = setup, .fini = teardown)
 	node_table_remove(w->nodes, "n1");
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR);
+}
+
+/* An API server that says it is a million: each address would have an identity, and be compared with all others. */
+Test(world, apiservers_without_end, .init = setup, .fini = teardown)
+{
+	CLEANUP(json_decref) json_t *endpoints = json_array(), *slice = NULL;
+	struct kube_slice *e;
+	struct err err = {0};
+
+	add_own_identity();
+	told_apiserver(w->services, "172.18.0.3");
+	cr_expect_geq(world_update(w), 0);
+	for (unsigned i = 0; i < 2 * LIMIT_APISERVERS; i++)
+		json_array_append_new(endpoints, json_pack("{s:[o]}", "addresses", json_sprintf("172.18.%u.%u", 1 + i / 250, 1 + i % 250)));
+	slice = json_pack("{s:{s:s,s:s,s:{s:s}},s:s,s:O,s:[{s:i}]}", "metadata", "name", "more", "namespace", "default", "labels",
+			  "kubernetes.io/service-name", "kubernetes", "addressType", "IPv4", "endpoints", endpoints, "ports", "port", 6443);
+	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_eq(w->apiservers.n, LIMIT_APISERVERS);
+	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR, "the first stays");
+	cr_expect_eq(identity_at_ip("172.18.3.12"), IDENTITY_WORLD);
+	service_table_remove_slice(w->services, "default", "more");
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_eq(w->apiservers.n, 1);
 }
 
 /* Services come and go all the time; without toServices no policy looks at them. */
