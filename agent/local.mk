@@ -197,7 +197,8 @@ agent_libmesh_a_SOURCES += \
 	agent/dns/dns_cache.c agent/dns/dns_cache.h \
 	agent/dns/dns_compress.c agent/dns/dns_compress.h \
 	agent/dns/dns_explain.c \
-	agent/dns/dns_forward.c agent/dns/dns_forward.h \
+	agent/dns/dns_flight.c \
+	agent/dns/dns_forward.c agent/dns/dns_forward.h agent/dns/dns_forward_private.h \
 	agent/dns/dns_gate.h \
 	agent/dns/dns_hold.c \
 	agent/dns/dns_msg.c agent/dns/dns_msg.h agent/dns/dns_name.c agent/dns/dns_write.c \

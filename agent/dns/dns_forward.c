@@ -1,60 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dns/dns_forward.h"
+#include "dns/dns_forward_private.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include "base/clock.h"
 #include "base/macro.h"
-#include "base/rng.h"
-#include "dns/dns_sock.h"
-#include "priv/priv_sock.h"
 
-enum {
-	MAX_UPSTREAMS = 8,
-	DEFAULT_IN_FLIGHT = 256,
-	DEFAULT_TIMEOUT_US = 1500000,
-	DEFAULT_ATTEMPTS = 4,
-	MISMATCH_MAX = 16, /* forged or stray datagrams until TCP is tried instead */
-	OPT_LEN = 11,
-	QUERY_MAX = 2 + DNS_HEADER_LEN + DNS_NAME_MAX + 4 + OPT_LEN,
-	TIMER_SLACK_US = 10000,
-};
-
-struct dns_forward {
-	struct loop *loop;
-	struct dns_upstream_status upstreams[MAX_UPSTREAMS];
-	size_t n_upstreams, preferred, max_in_flight;
-	uint64_t timeout_us;
-	unsigned max_attempts;
-	uint32_t mark, allowed_mark;
-	struct dns_flight *flights;
-	struct dns_forward_counts counts;
-	uint8_t buf[DNS_MSG_MAX]; /* datagrams are handled one at a time */
-};
-
-struct dns_flight {
-	struct dns_flight *next, **prevp;
-	struct dns_forward *f;
-	dns_forward_fn fn;
-	void *arg;
-	int fd;
-	struct source *io, *timer;
-	struct dns_upstream to; /* of the current attempt */
-	uint64_t asked_us;
-	unsigned attempts, mismatches;
-	uint32_t mark;
-	bool has_only; /* `to` is the only one that may be asked */
-	bool is_tcp, has_edns;
-	uint8_t query[QUERY_MAX]; /* two bytes of length for TCP, then the message */
-	size_t query_len;	  /* of the message */
-	size_t question_len;
-	size_t sent;	  /* TCP: of query with its length */
-	uint8_t *tcp_buf; /* TCP: the response with its length */
-	size_t tcp_got;
-};
+enum { DEFAULT_IN_FLIGHT = 256, DEFAULT_TIMEOUT_US = 1500000, DEFAULT_ATTEMPTS = 4 };
 
 static int options_set(struct dns_forward *f, const struct dns_forward_options *opt)
 {
@@ -83,16 +35,10 @@ int dns_forward_new(struct loop *l, const struct dns_forward_options *opt, struc
 	return 0;
 }
 
-static bool is_same(const struct dns_upstream *a, const struct dns_upstream *b)
-{
-	return a->port == b->port && ip_eq(&a->ip, &b->ip);
-}
-
-/* NULL for a server that is not in the list, or not any more. */
-static struct dns_upstream_status *status_of(struct dns_forward *f, const struct dns_upstream *u)
+struct dns_upstream_status *dns_forward_status_of(struct dns_forward *f, const struct dns_upstream *u)
 {
 	for (size_t i = 0; i < f->n_upstreams; i++)
-		if (is_same(&f->upstreams[i].at, u))
+		if (f->upstreams[i].at.port == u->port && ip_eq(&f->upstreams[i].at.ip, &u->ip))
 			return &f->upstreams[i];
 	return NULL;
 }
@@ -104,7 +50,7 @@ int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *
 	if (n > MAX_UPSTREAMS)
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
-		const struct dns_upstream_status *known = status_of(f, &u[i]);
+		const struct dns_upstream_status *known = dns_forward_status_of(f, &u[i]);
 
 		if (known)
 			fresh[i] = *known;
@@ -142,29 +88,6 @@ void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *
 	*ret = f->counts;
 }
 
-/* Ends the current attempt's socket. */
-static void attempt_end(struct dns_flight *fl)
-{
-	source_free(TAKE_PTR(fl->io));
-	close_fd(TAKE_FD(fl->fd));
-	free(TAKE_PTR(fl->tcp_buf));
-	fl->tcp_got = fl->sent = 0;
-	fl->is_tcp = false;
-}
-
-void dns_flight_cancel(struct dns_flight *fl)
-{
-	if (!fl)
-		return;
-	attempt_end(fl);
-	source_free(fl->timer);
-	*fl->prevp = fl->next;
-	if (fl->next)
-		fl->next->prevp = fl->prevp;
-	fl->f->counts.in_flight--;
-	free(fl);
-}
-
 void dns_forward_free(struct dns_forward *f)
 {
 	if (!f)
@@ -172,319 +95,6 @@ void dns_forward_free(struct dns_forward *f)
 	while (f->flights)
 		dns_flight_cancel(f->flights);
 	free(f);
-}
-
-/* Every attempt ends in one of these. An error here is a server that cannot be used, whatever it says. */
-static void note_failure(struct dns_flight *fl, const char *error)
-{
-	struct dns_upstream_status *u = fl->attempts ? status_of(fl->f, &fl->to) : NULL;
-
-	if (!u)
-		return;
-	u->failures++;
-	u->failed_us = clock_boot_us();
-	u->error = error;
-}
-
-static void note_answer(struct dns_flight *fl)
-{
-	struct dns_upstream_status *u = status_of(fl->f, &fl->to);
-	uint64_t now = clock_boot_us();
-	uint32_t took_us = (uint32_t)MIN(now - fl->asked_us, (uint64_t)UINT32_MAX);
-
-	fl->f->counts.answers++;
-	if (!u)
-		return;
-	fl->f->preferred = (size_t)(u - fl->f->upstreams);
-	u->answered_us = now;
-	u->latency_us = u->latency_us ? u->latency_us - u->latency_us / 8 + took_us / 8 : took_us; /* as RFC 6298 */
-}
-
-/* The words of the failures that a socket tells; others are rare, and the number does not help anyone. */
-static const char *error_text(int error)
-{
-	switch (error) {
-	case ECONNREFUSED:
-		return "nobody listens there";
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-		return "no route to it";
-	case EPERM:
-	case EACCES:
-		return "not allowed to send to it";
-	case ECONNRESET:
-		return "closed the connection";
-	default:
-		return "the socket failed";
-	}
-}
-
-/* Hands the result out and ends the flight. The callback may start others. */
-static void flight_finish(struct dns_flight *fl, const uint8_t *msg, size_t len)
-{
-	struct dns_upstream from = fl->to;
-	dns_forward_fn fn = fl->fn;
-	void *arg = fl->arg;
-	uint8_t *own = NULL;
-
-	if (msg) {
-		note_answer(fl);
-		own = malloc(len); /* the message may lie in a buffer that a new flight overwrites */
-		if (own)
-			memcpy(own, msg, len);
-	} else {
-		fl->f->counts.failures++;
-	}
-	dns_flight_cancel(fl);
-	fn(own, own ? len : 0, own ? &from : NULL, arg);
-	free(own);
-}
-
-static void on_udp(uint32_t events, void *arg);
-static void on_tcp(uint32_t events, void *arg);
-
-/* A socket to the current upstream, connected: others' datagrams never reach it. */
-static int open_socket(struct dns_flight *fl, int type)
-{
-	CLEANUP(close_fd) int fd = -1;
-	struct sockaddr_storage sa;
-	socklen_t len = dns_sockaddr_set(&sa, &fl->to.ip, fl->to.port);
-	int r;
-
-	fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	r = fl->mark ? priv_set_mark(fd, fl->mark) : 0;
-	if (r < 0)
-		return r;
-	if (connect(fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS)
-		return -errno;
-	fl->fd = TAKE_FD(fd);
-	return 0;
-}
-
-static void fresh_id(struct dns_flight *fl)
-{
-	rng_bytes(fl->query + 2, 2);
-}
-
-static int start_udp(struct dns_flight *fl)
-{
-	int r = open_socket(fl, SOCK_DGRAM);
-
-	if (r < 0)
-		return r;
-	fresh_id(fl);
-	if (send(fl->fd, fl->query + 2, fl->query_len, MSG_NOSIGNAL) < 0)
-		return -errno;
-	return loop_add_io(fl->f->loop, fl->fd, EPOLLIN, on_udp, fl, &fl->io);
-}
-
-static int start_tcp(struct dns_flight *fl)
-{
-	int r;
-
-	attempt_end(fl);
-	fl->is_tcp = true;
-	fl->f->counts.tcp++;
-	fl->tcp_buf = malloc(2 + DNS_MSG_MAX);
-	if (!fl->tcp_buf)
-		return -ENOMEM;
-	r = open_socket(fl, SOCK_STREAM);
-	if (r < 0)
-		return r;
-	fresh_id(fl);
-	fl->query[0] = (uint8_t)(fl->query_len >> 8);
-	fl->query[1] = (uint8_t)fl->query_len;
-	r = loop_add_io(fl->f->loop, fl->fd, EPOLLOUT, on_tcp, fl, &fl->io);
-	return r < 0 ? r : source_arm(fl->timer, fl->f->timeout_us, TIMER_SLACK_US);
-}
-
-/* Begins the next attempt that can be begun. -EIO when all are used up. */
-static int next_attempt(struct dns_flight *fl)
-{
-	struct dns_forward *f = fl->f;
-
-	while (fl->attempts < f->max_attempts && (f->n_upstreams > 0 || fl->has_only)) {
-		struct dns_upstream_status *u;
-		int r;
-
-		attempt_end(fl);
-		if (!fl->has_only)
-			fl->to = f->upstreams[(f->preferred + fl->attempts) % f->n_upstreams].at;
-		fl->mismatches = 0;
-		if (fl->attempts++ > 0)
-			f->counts.retries++;
-		u = status_of(f, &fl->to);
-		if (u)
-			u->queries++;
-		fl->asked_us = clock_boot_us();
-		r = start_udp(fl);
-		if (r >= 0)
-			return source_arm(fl->timer, f->timeout_us, TIMER_SLACK_US);
-		note_failure(fl, error_text(-r));
-	}
-	attempt_end(fl);
-	return -EIO;
-}
-
-/* The attempt failed for the reason `error`, which is static text; NULL = it is no failure of the server. */
-static void retry(struct dns_flight *fl, const char *error)
-{
-	if (error)
-		note_failure(fl, error);
-	if (next_attempt(fl) < 0)
-		flight_finish(fl, NULL, 0);
-}
-
-static void on_timeout(void *arg)
-{
-	retry(arg, "no answer in time");
-}
-
-/* True if the message answers our question: id, and the question without regard to letter case. */
-static bool is_answer(const struct dns_flight *fl, const uint8_t *msg, size_t len)
-{
-	const uint8_t *sent = fl->query + 2;
-	struct dns_reader r;
-	struct dns_name name;
-	size_t at = DNS_HEADER_LEN;
-
-	return dns_reader_begin(&r, msg, len) >= 0 && memcmp(msg, sent, 2) == 0 &&
-	       dns_name_read(sent, fl->query_len, &at, &name) >= 0 && dns_name_eq(&name,
-										  &r.qname) &&
-	       memcmp(msg + r.question_end - 4, sent + at, 4) == 0;
-}
-
-static void drop_edns(struct dns_flight *fl)
-{
-	fl->has_edns = false;
-	fl->query_len = DNS_HEADER_LEN + fl->question_len;
-	fl->query[2 + 11] = 0;
-}
-
-/* Decides on a matching response: another upstream, TCP, without EDNS, or done. */
-static void take_answer(struct dns_flight *fl, const uint8_t *msg, size_t len)
-{
-	int rcode = msg[3] & 0xf;
-	bool is_last = fl->attempts >= fl->f->max_attempts || fl->f->n_upstreams == 1 || fl->has_only;
-	int r;
-
-	if ((msg[2] & 0x02) && !fl->is_tcp) { /* TC */
-		r = start_tcp(fl);
-		if (r < 0)
-			retry(fl, error_text(-r));
-	} else if (fl->has_edns && (rcode == DNS_FORMERR || rcode == DNS_NOTIMP)) {
-		drop_edns(fl); /* a server from before RFC 2671; the same one is asked again */
-		fl->attempts--;
-		retry(fl, NULL);
-	} else if ((rcode == DNS_SERVFAIL || rcode == DNS_REFUSED) && !is_last) {
-		retry(fl, rcode == DNS_SERVFAIL ? "answered SERVFAIL" : "answered REFUSED");
-	} else {
-		flight_finish(fl, msg, len);
-	}
-}
-
-static void on_udp(uint32_t events, void *arg)
-{
-	struct dns_flight *fl = arg;
-	struct dns_forward *f = fl->f;
-
-	(void)events;
-	for (;;) {
-		ssize_t n = recv(fl->fd, f->buf, sizeof(f->buf), 0);
-
-		if (n < 0) {
-			if (errno != EAGAIN && errno != EINTR)
-				retry(fl, error_text(errno)); /* ECONNREFUSED: nobody listens there */
-			return;
-		}
-		if (is_answer(fl, f->buf, (size_t)n)) {
-			take_answer(fl, f->buf, (size_t)n);
-			return;
-		}
-		f->counts.mismatched++;
-		if (++fl->mismatches >= MISMATCH_MAX) {
-			int r = start_tcp(fl);
-
-			if (r < 0)
-				retry(fl, error_text(-r));
-			return;
-		}
-	}
-}
-
-static void tcp_write(struct dns_flight *fl)
-{
-	size_t len = fl->query_len + 2;
-	ssize_t n = send(fl->fd, fl->query + fl->sent, len - fl->sent, MSG_NOSIGNAL);
-
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			retry(fl, error_text(errno));
-		return;
-	}
-	fl->sent += (size_t)n;
-	if (fl->sent == len && source_set_events(fl->io, EPOLLIN) < 0)
-		retry(fl, "the socket failed");
-}
-
-static void tcp_read(struct dns_flight *fl)
-{
-	size_t want = 2;
-	ssize_t n;
-
-	if (fl->tcp_got >= 2)
-		want = 2 + ((size_t)fl->tcp_buf[0] << 8 | fl->tcp_buf[1]);
-	n = recv(fl->fd, fl->tcp_buf + fl->tcp_got, want - fl->tcp_got, 0);
-	if (n <= 0) {
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			retry(fl, error_text(n == 0 ? ECONNRESET : errno));
-		return;
-	}
-	fl->tcp_got += (size_t)n;
-	if (fl->tcp_got < 2)
-		return;
-	want = 2 + ((size_t)fl->tcp_buf[0] << 8 | fl->tcp_buf[1]);
-	if (want < 2 + DNS_HEADER_LEN)
-		retry(fl, "answered something that is no DNS message");
-	else if (fl->tcp_got == want) {
-		if (is_answer(fl, fl->tcp_buf + 2, want - 2))
-			take_answer(fl, fl->tcp_buf + 2, want - 2);
-		else
-			retry(fl, "answered another question");
-	}
-}
-
-static void on_tcp(uint32_t events, void *arg)
-{
-	struct dns_flight *fl = arg;
-
-	(void)events;
-	if (fl->sent < fl->query_len + 2)
-		tcp_write(fl);
-	else
-		tcp_read(fl);
-}
-
-static void build_query(struct dns_flight *fl, const struct dns_query *q)
-{
-	uint8_t *m = fl->query + 2;
-
-	m[2] = q->rd ? 0x01 : 0;
-	m[3] = (uint8_t)((q->cd ? 0x10 : 0) | (q->ad ? 0x20 : 0));
-	m[5] = 1; /* one question */
-	memcpy(m + DNS_HEADER_LEN, q->question, q->question_len);
-	fl->question_len = q->question_len;
-	fl->query_len = DNS_HEADER_LEN + q->question_len;
-	m[11] = 1; /* and OPT */
-	m += fl->query_len;
-	m[2] = DNS_OPT;
-	m[3] = DNS_UDP_MAX >> 8;
-	m[4] = DNS_UDP_MAX & 0xff;
-	m[7] = q->dnssec_ok ? 0x80 : 0;
-	fl->query_len += OPT_LEN;
-	fl->has_edns = true;
 }
 
 int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const struct dns_upstream *only,
@@ -510,7 +120,6 @@ int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const st
 	fl->has_only = only != NULL;
 	if (only)
 		fl->to = *only;
-	build_query(fl, q);
 	fl->next = f->flights;
 	fl->prevp = &f->flights;
 	if (fl->next)
@@ -518,9 +127,7 @@ int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const st
 	f->flights = fl;
 	f->counts.in_flight++;
 	f->counts.queries++;
-	r = loop_add_timer(f->loop, on_timeout, fl, &fl->timer);
-	if (r >= 0)
-		r = next_attempt(fl);
+	r = dns_flight_start(fl, q);
 	if (r < 0) {
 		f->counts.failures++;
 		dns_flight_cancel(fl);
