@@ -243,13 +243,24 @@ privileges() {
 
 draining() {
 	local drain
-	(host ahch-to drain >"$T/out" 2>&1) &
+	(host ahch-to drain >"$T/drained" 2>&1) &
 	drain=$!
 	within 2 "drain: terminating first, and still serving" mixed "false true true"
+	exits "drain: a leave is refused meanwhile" 5 host ahch-to leave --yes
+	is "drain: with the reason" 1 "$(grep -c 'a drain is under way' "$T/out")"
 	check "drain: new clients go to the pod" wait_for 10 only "Greetings from the pod leia"
 	wait $drain
-	is "drain: it says so" 1 "$(grep -c 'stands behind no Service' "$T/out")"
+	is "drain: it says so" 1 "$(grep -c 'stands behind no Service' "$T/drained")"
 	is "drain: then gone" gone "$(conditions mixed)"
+	agent_kill ahch-to TERM
+	agent_start ahch-to
+	check "started again, it serves again" wait_for 20 eval '[ "$(conditions mixed)" = "true true false" ]'
+	(host ahch-to drain >"$T/drained" 2>&1) &
+	drain=$!
+	within 2 "a drain begins" mixed "false true true"
+	check "a leave by force ends it" host ahch-to leave --yes --force
+	exits "who waits for the drain is told" 5 wait $drain
+	is "why" 1 "$(grep -c 'taken out of the cluster before the drain was over' "$T/drained")"
 }
 
 story_begin
