@@ -176,6 +176,7 @@ agent_libmesh_a_SOURCES += \
 # service
 agent_libmesh_a_SOURCES += \
 	agent/service/addr_index.c agent/service/addr_index.h \
+	agent/service/candidates.c agent/service/candidates.h \
 	agent/service/id_table.c agent/service/id_table.h \
 	agent/service/migration.c agent/service/migration.h \
 	agent/service/migration_backends.c agent/service/migration_backends.h \
