@@ -170,7 +170,7 @@ static void pass_failed(struct registration *r, const struct kube_result *res)
 
 	r->n_conflicts = 0;
 	(void)snprintf(text, sizeof(text), "%s: %.180s", r->path ? r->path : "", res->message);
-	if (r->is_leaving && (res->r == -ENOENT || (is_refused && ++r->n_refused == REFUSALS_MAX))) {
+	if (r->is_leaving && is_refused && ++r->n_refused == REFUSALS_MAX) {
 		r->failing_us = 0;
 		set_state(r, REGISTRATION_LEFT, text); /* the cluster has forgotten us already */
 		return;
@@ -216,6 +216,12 @@ static void next_step(struct registration *r)
 		run(r);
 }
 
+/* Who leaves has nothing to do about an object that is gone; the others may be there. */
+static bool is_forgotten(const struct registration *r, const struct kube_result *res)
+{
+	return r->is_leaving && res->r == -ENOENT;
+}
+
 static void on_written(const struct kube_result *res, void *arg)
 {
 	struct registration *r = arg;
@@ -223,7 +229,7 @@ static void on_written(const struct kube_result *res, void *arg)
 	r->op = NULL;
 	if (res->r == -EAGAIN && ++r->n_conflicts < CONFLICTS_MAX)
 		run(r); /* somebody else wrote in between: read again */
-	else if (res->r < 0)
+	else if (res->r < 0 && !is_forgotten(r, res))
 		pass_failed(r, res);
 	else
 		next_step(r);
@@ -262,12 +268,12 @@ static void on_read(const struct kube_result *res, void *arg)
 	int e;
 
 	r->op = NULL;
-	if (res->r < 0) {
+	if (res->r < 0 && !is_forgotten(r, res)) {
 		pass_failed(r, res);
 		return;
 	}
-	if (r->is_leaving && !has_our_identity(r, res->body)) {
-		next_step(r); /* it is not ours to change */
+	if (res->r < 0 || (r->is_leaving && !has_our_identity(r, res->body))) {
+		next_step(r); /* it is not there, or not ours to change */
 		return;
 	}
 	if (!has_our_identity(r, res->body)) {

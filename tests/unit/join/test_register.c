@@ -163,6 +163,19 @@ Test(register, an_object_is_gone, .init = setup, .fini = teardown)
 	cr_expect(strstr(registration_error(registration), "ciliumendpoints/h1"), "%s", registration_error(registration));
 }
 
+/* Nodes would go on to take packets from there for this host's. */
+Test(register, leaves_what_is_left, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *node = NULL;
+
+	join_cluster();
+	want_code(&w, 200, "DELETE", NULL, ENDPOINT, w.ns);
+	registration_leave(registration);
+	await_state(REGISTRATION_LEFT);
+	node = want(&w, 200, "GET", NULL, NODE);
+	cr_expect_eq(json_array_size(json_object_get(json_object_get(node, "spec"), "addresses")), 0);
+}
+
 /* A refusal alone may pass: the server was restarted, or an admin is changing roles. */
 Test(register, refused_is_not_removed, .init = setup, .fini = teardown)
 {
