@@ -21,7 +21,7 @@ static bool is_one_of(const char *kind, const char *const *list)
 
 static bool is_over(const char *kind)
 {
-	return is_one_of(kind, (const char *const[]){"vlan", "macvlan", "ipvlan", NULL});
+	return is_one_of(kind, (const char *const[]){"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", NULL});
 }
 
 static bool is_group(const char *kind)

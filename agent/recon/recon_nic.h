@@ -6,7 +6,7 @@
  *  - a pattern of the configuration names it (the patterns, if there are any, decide alone), or
  *  - a packet to one of the given targets (API servers, nodes) or to the default route leaves by it, or
  *  - it is hardware (no link kind: virtio, e1000, SR-IOV...), or a bond, team or bridge with such
- *    a port, or a VLAN, macvlan or ipvlan on something that is no external interface here, or
+ *    a port, or a VLAN, macvlan, macvtap, ipvlan or ipvtap on something that is no external interface here, or
  *  - it is a point-to-point tunnel (wireguard, tun, ppp, gre...) or a veth with an address of its own.
  * Never are ports (of a bond, bridge...; a VRF does not count, its ports do) and VLANs or macvlans above an external interface, since the
  * interface above or below sees each of their packets already; nor bridges with no hardware port

@@ -116,6 +116,24 @@ Test(recon_nic, what_was_external_stays_so_while_it_is_down)
 	nics_done(&before);
 }
 
+/* The card of a guest, above ours: that sees its packets, also if it is the way out. Nothing does in a container that was given one. */
+Test(recon_nic, cards_of_guests)
+{
+	struct nl_link v[] = {LINK(1, "eth0", "", UP, ETHER), LINK(2, "macvtap0", "macvtap", .lower = 1, UP, ETHER),
+			      LINK(3, "ipvtap0", "ipvtap", .lower = 1, UP, ETHER),
+			      LINK(4, "macvtap1", "macvtap", .has_far_peer = true, UP, ETHER)};
+	struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+	int underlay[] = {2};
+	struct nic_inputs in = {.links = &t, .addrs = &addrs, .underlay = underlay, .n_underlay = 1};
+	struct nics got = {0};
+
+	expect(&in, (const char *const[]){"eth0", "macvtap1", NULL});
+	cr_assert_eq(nics_pick(&in, &got), 0);
+	cr_assert(got.v[0].is_underlay);
+	cr_assert_not(got.v[1].is_underlay);
+	nics_done(&got);
+}
+
 /* A VLAN on itself, or two on each other, ends. */
 Test(recon_nic, circles_end)
 {
