@@ -76,7 +76,7 @@ static int find_ticks_per_s(uint32_t *ret)
 int bpfconfig_init(struct bpfconfig *c)
 {
 	struct mesh_config *m = c->live;
-	uint32_t hz;
+	uint32_t hz = 0;
 	int r;
 
 	r = find_ticks_per_s(&hz);
