@@ -128,7 +128,7 @@ int view_migrate_plan(void *arg, const json_t *args, json_t **ret, struct err *r
 	struct migrating_facts f;
 	struct migration_conf c;
 	struct err refusal = {0};
-	const char *service;
+	const char *service = "";
 	json_t *o, *check;
 	int r = need(a, reterr);
 
@@ -256,7 +256,7 @@ int view_migrate_start(void *arg, const json_t *args, json_t **ret, struct err *
 {
 	struct agent *a = arg;
 	struct migration_conf c;
-	const char *service;
+	const char *service = "";
 	int r = need(a, reterr);
 
 	if (r == 0 && (a->draining || a->leaving || health_has(a->health, "serve.drained")))
