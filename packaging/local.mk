@@ -21,8 +21,8 @@ uninstall-local:
 # The Debian package, built from what `make dist` would ship, as packaging/debian says. DEB_SUFFIX makes
 # a version of its own, as in `make deb DEB_SUFFIX=+local1`. Its build runs no tests: `make check` does.
 debian_files = packaging/debian/changelog packaging/debian/control packaging/debian/copyright \
-	packaging/debian/mesh-external-agent.lintian-overrides packaging/debian/mesh-external-agent.postrm \
-	packaging/debian/mesh-external-agent.prerm packaging/debian/rules packaging/debian/source/format
+	packaging/debian/mesh-external-agent.postrm packaging/debian/mesh-external-agent.prerm packaging/debian/rules \
+	packaging/debian/source/format
 EXTRA_DIST += $(debian_files)
 DEB_DIR = deb
 DEB_SUFFIX =

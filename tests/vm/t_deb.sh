@@ -9,7 +9,9 @@ T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 
 if command -v lintian >/dev/null; then
-	is "lintian finds nothing" '' "$(lintian --allow-root --display-info --pedantic "$BUILD"/deb/*.changes 2>&1)"
+	# It is a service of systemd: sandbox, watchdog and order at boot are the unit's. Later versions do not ask, and do not know the tag.
+	is "lintian finds nothing" '' "$(lintian --allow-root --display-info --pedantic \
+		--suppress-tags package-supports-alternative-init-but-no-init.d-script "$BUILD"/deb/*.changes 2>&1)"
 else
 	skipped=1
 	echo "SKIP lintian is not installed"
@@ -17,6 +19,9 @@ fi
 (umask 077 && TZ=Asia/Tokyo LC_ALL=C.UTF-8 make -C "$BUILD" -s deb DEB_DIR="$T/elsewhere/again") >"$T/log" 2>&1 || tail -n 20 "$T/log"
 for deb in "$BUILD"/deb/*.deb; do
 	is "built again, the same bytes: ${deb##*/}" "$(sha256sum <"$deb")" "$(sha256sum <"$T/elsewhere/again/${deb##*/}")"
+done
+for deb in "$BUILD"/deb/*.deb; do
+	echo "# ${deb##*/}: $(stat -c %s "$deb") bytes, $(dpkg-deb -f "$deb" Installed-Size) KiB installed, depends on $(dpkg-deb -f "$deb" Depends)"
 done
 echo "$good passed, $bad failed, $skipped skipped"
 [ $bad = 0 ]
