@@ -2,8 +2,10 @@
 # What tests with the package in a machine share; sourced after lib.sh. bash. The machine is ahch-to, one of the places of the
 # story, but for what runs in it.
 UNIT=mesh-external-agent.service
-DEB=$(cd "$BUILD/deb" 2>/dev/null && ls "$PWD"/mesh-external-agent_*.deb 2>/dev/null | head -n 1)
-[ -n "$DEB" ] || die "no package in $BUILD/deb: make deb"
+# what t_build.sh made on that release of Debian, or make deb on this one
+case $KERNEL in trixie*) DEBS=$BUILD/deb-trixie ;; *) DEBS=$BUILD/deb ;; esac
+DEB=$(cd "$DEBS" 2>/dev/null && ls "$PWD"/mesh-external-agent_*.deb 2>/dev/null | head -n 1)
+[ -n "$DEB" ] || die "no package in $DEBS: make deb, or tests/vm/t_build.sh for another release"
 
 guest() { vm exec ahch-to "$@"; }
 host() { shift; guest meshctl "$@"; }
@@ -16,7 +18,7 @@ same_file() { # what, file, file
 vm_machine() {
 	local began=$SECONDS p
 	vm up ahch-to $AHCHTO/24 "$KERNEL" || die "the machine does not start"
-	echo "# $(guest uname -r), booted in $((SECONDS - began)) s"
+	echo "# $(guest sh -c '. /etc/os-release; echo "$PRETTY_NAME, $(uname -r)"'), booted in $((SECONDS - began)) s"
 	mkdir "$T/tools"
 	for p in story_peer story_stream; do strip -o "$T/tools/$p" "$BUILD/tests/netns/$p"; done
 	cp "$HERE/state.sh" "$T/tools"

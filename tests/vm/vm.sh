@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Debian 12 virtual machines with systemd and a kernel of choice, on a bridge. See README.md.
+# Debian virtual machines with systemd and a kernel of choice, on a bridge. See README.md.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mesh-external-agent/vm} # images, kept
 RUN=${VM_RUN:-$CACHE/run}						  # machines
 BRIDGE=${VM_BRIDGE:-br0} GATEWAY=${VM_GATEWAY:-172.19.100.1}
-MEMORY=${VM_MEMORY:-768} CPUS=${VM_CPUS:-2} SUITE=bookworm
+MEMORY=${VM_MEMORY:-768} CPUS=${VM_CPUS:-2}
 BOOT_S=${VM_BOOT_S:-240}
 
 # What the package depends on is there, so that it installs without a network; and a real sshd.
 PACKAGES=initramfs-tools,systemd-sysv,udev,dbus,qemu-guest-agent,iproute2,iputils-ping,procps,curl,jq,openssh-server
 PACKAGES+=,bpftool,nftables,ca-certificates
-PACKAGES+=,libbpf1,libconfig9,libcurl4,libjansson4,libldns3,libmnl0,libsmartcols1,libssl3,libsystemd0,libyaml-0-2
+PACKAGES+=,libbpf1,libjansson4,libmnl0,libsmartcols1,libsystemd0,libyaml-0-2
+declare -A LIBRARIES=([bookworm]=libconfig9,libcurl4,libldns3,libssl3 [trixie]=libconfig11,libcurl4t64,libldns3t64,libssl3t64)
 # What else manages a host's network, in an image of its own; none of it runs until a test starts it.
 NETWORK_PACKAGES=systemd-resolved,polkitd,network-manager,dnsmasq-base,firewalld,docker.io,iptables,busybox-static
 NETWORK_SERVICES=(systemd-resolved NetworkManager NetworkManager-wait-online NetworkManager-dispatcher firewalld
@@ -20,26 +21,34 @@ NETWORK_SERVICES=(systemd-resolved NetworkManager NetworkManager-wait-online Net
 
 usage() {
 	cat >&2 <<-U
-		vm.sh build KERNEL                  # 5.10, 6.1 or 6.12: makes the image, if it is not there;
-		                                    # 6.1+network: with NetworkManager, firewalld and the like
+		vm.sh build KERNEL                  # Debian 12 with 5.10, 6.1 or 6.12; trixie: Debian 13 with its own.
+		                                    # Makes the image, if it is not there
+		                                    # KERNEL+network: with NetworkManager, firewalld and the like; KERNEL+rpm
+		vm.sh root SUITE PACKAGE...         # a folder with a Debian of these, to be left as it is; says where
 		vm.sh up NAME ADDRESS/LEN KERNEL    # starts a machine and waits until it has booted
 		vm.sh exec NAME COMMAND...          # with this standard input; its output and exit status
 		vm.sh copy NAME FILE... DIRECTORY   # into the machine
-		vm.sh plug NAME BRIDGE              # a second network card, into the running machine; once
+		vm.sh plug NAME BRIDGE              # a second network card, into the running machine
+		vm.sh unplug NAME                   # and out of it
+		vm.sh monitor NAME COMMAND...       # to QEMU, each an argument; prints its answers
 		vm.sh reboot|crash|down NAME        # orderly; as by a power failure; for good
 	U
 	exit 2
 }
 die() { echo "vm.sh: $*" >&2; exit 1; }
 
-# suite_of KERNEL: the suite of Debian that has it
-suite_of() {
-	case $1 in
-		5.10) echo bullseye ;;
-		6.1) echo bookworm ;;
-		6.12) echo bookworm-backports ;;
-		*) die "kernel $1: 5.10, 6.1 or 6.12" ;;
+# image_of KERNEL[+EXTRA]: sets image, its folder; suite, what is in it; from, the suite whose kernel it has; and kernel
+image_of() {
+	suite=bookworm kernel=${1%%+*}
+	case $kernel in
+		5.10) from=bullseye ;;
+		6.1) from=bookworm ;;
+		6.12) from=bookworm-backports ;;
+		trixie) suite=trixie from=trixie kernel=6.12 ;;
+		*) die "$1: 5.10, 6.1, 6.12 or trixie" ;;
 	esac
+	image=$CACHE/$suite-$kernel
+	[[ $1 != *+* ]] || image+=+${1#*+}
 }
 
 # archives SUITE: the Debian archives that apt of this machine uses, as lines for SUITE
@@ -56,23 +65,32 @@ archives() {
 
 kvm_works() { [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; }
 
-build() {
-	local kernel=${1%+network} from image=$CACHE/$SUITE-$1
-	from=$(suite_of "$kernel")
+build() { # KERNEL[+EXTRA]
+	image_of "$1"
 	mkdir -p "$CACHE"
 	exec 8>"$image.lock"
 	flock 8
-	[ -e "$image/disk" ] || make_image "$kernel" "$from" "$image"
+	[ -e "$image/disk" ] || make_image
 	exec 8>&-
 }
 
-make_image() {
-	local kernel=$1 from=$2 image=$3 new=$3.new began=$SECONDS packages=$PACKAGES
+# debian SUITE OPTION... TARGET <archives: apt's archives may be older than what they say they are good for
+debian() {
+	mmdebstrap --quiet --mode=root --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
+		"${@:2:$#-2}" "$1" "${@: -1}" -
+}
+
+make_image() { # image, suite, from, kernel
+	local new=$image.new began=$SECONDS packages=$PACKAGES,${LIBRARIES[$suite]}
 	echo "vm.sh: making the image ${image##*/}" >&2
-	[[ $image != *+network ]] || packages+=,$NETWORK_PACKAGES
+	case $image in
+		*+network) packages+=,$NETWORK_PACKAGES ;;
+		*+rpm) packages+=,rpm ;;
+		*+*) die "${image##*/}: +network or +rpm" ;;
+	esac
 	rm -rf --one-file-system "$new"
 	mkdir -p "$new"
-	if [ "$from" != "$SUITE" ]; then # only the kernel comes from there
+	if [ "$from" != "$suite" ]; then # only the kernel comes from there
 		printf 'Package: *\nPin: release n=%s\nPin-Priority: 50\n\nPackage: linux-image-*\nPin: release n=%s\nPin-Priority: 990\n' \
 			"$from" "$from" >"$new/pin"
 	else
@@ -80,16 +98,15 @@ make_image() {
 	fi
 	printf '%s\n' virtio_pci virtio_blk ext4 >"$new/modules"
 	{
-		archives "$SUITE"
-		[ "$from" = "$SUITE" ] || archives "$from"
-	} | mmdebstrap --quiet --mode=root --variant=minbase --include="linux-image-cloud-amd64,$packages" \
-		--aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
+		archives "$suite"
+		[ "$from" = "$suite" ] || archives "$from"
+	} | debian "$suite" --include="linux-image-cloud-amd64,$packages" \
 		--setup-hook="mkdir -p \"\$1/etc/apt/preferences.d\" && cp '$new/pin' \"\$1/etc/apt/preferences.d/kernel\"" \
 		--essential-hook="mkdir -p \"\$1/etc/initramfs-tools/conf.d\" \"\$1/usr/share/initramfs-tools/modules.d\"" \
 		--essential-hook="echo MODULES=list >\"\$1/etc/initramfs-tools/conf.d/vm\"" \
 		--essential-hook="cp '$new/modules' \"\$1/usr/share/initramfs-tools/modules.d/vm\"" \
 		--customize-hook="'$HERE/vm.sh' customize \"\$1\"" \
-		"$SUITE" "$new/root" - || die "the image ${image##*/} could not be made"
+		"$new/root" || die "the image ${image##*/} could not be made"
 	compgen -G "$new/root/boot/vmlinuz-$kernel[.-]*" >/dev/null || die "$from has no kernel $kernel"
 	cp -L "$new"/root/boot/vmlinuz-* "$new/vmlinuz"
 	cp -L "$new"/root/boot/initrd.img-* "$new/initrd"
@@ -97,6 +114,24 @@ make_image() {
 	rm -rf --one-file-system "$new/root" "$image"
 	mv "$new" "$image"
 	echo "vm.sh: made in $((SECONDS - began)) s" >&2
+}
+
+root() { # SUITE PACKAGE...
+	local suite=$1 root=$CACHE/$1-root packages
+	shift
+	packages=$(IFS=,; echo "$*")
+	mkdir -p "$CACHE"
+	exec 8>"$root.lock"
+	flock 8
+	if [ "$(cat "$root/made" 2>/dev/null)" != "$packages" ]; then
+		echo "vm.sh: making a root of $suite" >&2
+		rm -rf --one-file-system "$root"
+		mkdir "$root"
+		archives "$suite" | debian "$suite" --include="$packages" "$root/root" >&2 || die "a root of $suite could not be made"
+		echo "$packages" >"$root/made"
+	fi
+	exec 8>&-
+	echo "$root/root"
 }
 
 # customize ROOT: called by mmdebstrap
@@ -164,27 +199,46 @@ up() { # NAME ADDRESS/LEN KERNEL
 	[ ! -e "$dir" ] || die "$1 exists"
 	build "$3"
 	mkdir -p "$dir"
-	qemu-img create -q -f qcow2 -F raw -b "$CACHE/$SUITE-$3/disk" "$dir/disk"
-	printf 'image=%s\naddress=%s\n' "$CACHE/$SUITE-$3" "$2" >"$dir/conf"
+	qemu-img create -q -f qcow2 -F raw -b "$image/disk" "$dir/disk"
+	printf 'image=%s\naddress=%s\n' "$image" "$2" >"$dir/conf"
 	start "$1"
 	booted
 }
 
-# It is gone with the next start.
-plug() { # NAME BRIDGE
-	local tap=vm2-$1
-	is_on || die "$1 is off"
-	ip tuntap add "$tap" mode tap && ip link set "$tap" master "$2" up || die "no tap for $1"
-	python3 - "$dir/monitor" "netdev_add tap,id=more,ifname=$tap,script=no,downscript=no" "device_add virtio-net-pci,netdev=more,id=more,mac=52:54:00:00:00:02" <<-'P'
-		import socket, sys, time
+monitor() { # COMMAND...
+	is_on || die "${dir##*/} is off"
+	python3 - "$dir/monitor" "$@" <<-'P'
+		import socket, sys
 		s = socket.socket(socket.AF_UNIX)
+		s.settimeout(30)
 		s.connect(sys.argv[1])
+		def answer():
+		    said = b""
+		    while not said.endswith(b"(qemu) "):
+		        more = s.recv(65536)
+		        if not more:
+		            sys.exit("vm.sh: QEMU has closed its monitor")
+		        said += more
+		    return said.decode().split("\n", 1)[-1].rsplit("(qemu) ", 1)[0].replace("\r", "")
+		answer()
 		for line in sys.argv[2:]:
 		    s.sendall(line.encode() + b"\n")
-		    time.sleep(0.5)
-		said = s.recv(65536).decode()
-		sys.exit("vm.sh: " + said if "rror" in said else 0)
+		    said = answer()
+		    if "Error" in said:
+		        sys.exit("vm.sh: " + line + ": " + said.strip())
+		    print(said, end="")
 	P
+}
+
+# The card is gone with the next start.
+plug() { # NAME BRIDGE
+	local tap=vm2-$1
+	ip tuntap add "$tap" mode tap && ip link set "$tap" master "$2" up || die "no tap for $1"
+	monitor "netdev_add tap,id=more,ifname=$tap,script=no,downscript=no" "device_add virtio-net-pci,netdev=more,id=more,mac=52:54:00:00:00:02"
+}
+unplug() { # NAME
+	monitor "device_del more" "netdev_del more"
+	ip link del "vm2-$1"
 }
 
 down() { # NAME
@@ -209,10 +263,13 @@ command=$1
 shift
 case $command in
 	build | customize) $command "$1" ;;
+	root) root "$@" ;;
 	up) [ $# = 3 ] || usage; up "$@" ;;
 	exec) [ $# -ge 2 ] || usage; machine "$1"; shift; guest "$@" ;;
 	copy) [ $# -ge 3 ] || usage; machine "$1"; shift; copy "$@" ;;
 	plug) [ $# = 2 ] || usage; machine "$1"; plug "$@" ;;
+	unplug) machine "$1"; unplug "$1" ;;
+	monitor) [ $# -ge 2 ] || usage; machine "$1"; shift; monitor "$@" ;;
 	reboot)
 		machine "$1"
 		id=$(boot_id)
