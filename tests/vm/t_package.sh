@@ -1,29 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The Debian package on a real Debian 12 with systemd: t_package.sh [KERNEL]. Installing, joining with a
-# token, health probes, policy and services under the real unit, rebooting and a power failure while the API
-# server is away, upgrading, removing, purging.
+# The package on a real Debian with systemd: t_package.sh [KERNEL]. Installing, joining with a token, health probes,
+# policy and services under the real unit, rebooting and a power failure while the API server is away, upgrading, also to
+# maps of another layout and back, removing, purging. PACKAGE=rpm: the RPM, by rpm (t_package_rpm.sh).
 HERE=$(cd "$(dirname "$0")" && pwd)
-. "$HERE/lib.sh"
-vm_enter "$0" "$@"
 KERNEL=${1:-${KERNEL:-6.1}}
+[ "${PACKAGE:-deb}" = deb ] || KERNEL=${KERNEL%+rpm}+rpm
+. "$HERE/lib.sh"
+vm_enter "$0" "$KERNEL"
 . "$HERE/guest.sh"
+. "$HERE/package.sh"
 
 ssh_answers() { in_place crait timeout 5 bash -c ": <>/dev/tcp/$AHCHTO/22 && head -c 8 <&0 <>/dev/tcp/$AHCHTO/22" | grep -q SSH-2.0; }
 state() { guest bash /var/local/state.sh "$1" >"$T/state-$2" || die "the machine does not tell its state"; }
 same() { same_file "$1" "$T/state-$2" "$T/state-$3"; } # what, state, state
-version() { guest dpkg-query -W -f '${Version}' mesh-external-agent; }
 maps() { guest bpftool -j map | jq -r '.[] | select(.name | test("^mesh_[^.]*$")) | "\(.name) \(.id)"' | sort; }
 daemon() { guest systemctl show -P MainPID $UNIT; }
 
-# repack VERSION: the package once more, as a newer one
-repack() {
-	rm -rf "$T/repack" && dpkg-deb -R "$DEB" "$T/repack" && sed -i "s/^Version: .*/Version: $1/" "$T/repack/DEBIAN/control" &&
-		dpkg-deb --root-owner-group -b "$T/repack" "$T/next.deb" >/dev/null
-}
-
 machine() {
 	vm_machine
+	package_make
 	place_add crait $CRAIT
 	passes "before: the machine is reached" crait $AHCHTO 80
 	check "before: SSH answers" ssh_answers
@@ -31,15 +27,22 @@ machine() {
 }
 
 installing() {
-	check "apt installs the package" guest apt-get install -y -q /var/local/agent.deb
-	is "the service runs" active "$(guest systemctl is-active $UNIT)"
+	check "$PACKAGE: it is installed" package_install $FIRST
 	is "it is enabled" enabled "$(guest systemctl is-enabled $UNIT)"
+	if [ $PACKAGE = rpm ]; then # by the preset alone
+		is "the service does not run" inactive "$(guest systemctl is-active $UNIT)"
+		check "it can be started" guest systemctl start $UNIT
+	fi
+	is "the service runs" active "$(guest systemctl is-active $UNIT)"
 	is "it waits to be joined" not-joined "$(status ahch-to .state)"
+	is "its user and directories are there" "mesh-agent 700 mesh-agent 700" \
+		"$(guest stat -c '%U %a' /var/lib/mesh-external-agent /sys/fs/bpf/mesh-external-agent | paste -sd' ')"
 	guest bash /var/local/state.sh network >"$T/state-installed"
 	guest bash -c 'rmdir /sys/fs/bpf/mesh-external-agent/nothing 2>/dev/null; true'
 	sed -n '/^== users/q;p' "$T/state-before" >"$T/state-network"
 	grep -vx /sys/fs/bpf/mesh-external-agent "$T/state-installed" >"$T/state-unjoined" # an empty directory
 	same "a host that has not joined: its network is untouched" network unjoined
+	[ $PACKAGE = deb ] || guest systemctl stop $UNIT # mesh-join is to start it
 	exits "the exposure that systemd-analyze finds is below 2.0" 0 guest systemd-analyze security --no-pager --threshold=19 $UNIT
 	echo "# $(guest systemd-analyze security --no-pager $UNIT | grep -a -o 'Overall.*[0-9] [A-Z]*')"
 }
@@ -63,7 +66,8 @@ joining() {
 	is "what mesh-join wrote as root is the daemon's" "mesh-agent 600 mesh-agent 600" \
 		"$(guest stat -c '%U %a' /var/lib/mesh-external-agent/joined.json /var/lib/mesh-external-agent/token | paste -sd' ')"
 	is "nobody else reads what is pinned" 700 "$(guest stat -c %a /sys/fs/bpf/mesh-external-agent)"
-	is "the programs are attached by" "$([ "$KERNEL" = 6.12 ] && echo tcx || echo clsact)" "$(status ahch-to .datapath.attach)"
+	is "the programs are attached by" "$(printf '6.6\n%s\n' "$(guest uname -r)" | sort -VC && echo tcx || echo clsact)" \
+		"$(status ahch-to .datapath.attach)"
 	is "no condition is raised" '' "$(status ahch-to '.conditions[]? | select(.severity != "info") | .text')"
 }
 
@@ -94,6 +98,8 @@ enforcing() {
 	is "by name, from the resolver" "Greetings from the pod leia" "$(guest curl -s --max-time 5 http://temple.legacy.svc.cluster.local/)"
 	is "it stands behind the service that it may" $AHCHTO "$(api GET /apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices |
 		jq -r '.items[] | select(.metadata.labels["kubernetes.io/service-name"] == "council") | .endpoints[].addresses[]')"
+	is "the journal has that by name, and what it tells of" "mesh-external-agent.service 6 council-mesh-ahch-to 0" \
+		"$(guest journalctl -o json --no-pager MESH_EVENT=publish.written | head -n 1 | jq -r '"\(._SYSTEMD_UNIT) \(.PRIORITY) \(.MESH_SLICE) \(.MESH_HELD_BACK)"')"
 }
 
 # Health probes under the real unit and systemd: the sandbox lets them ask, and run commands without rights.
@@ -158,44 +164,56 @@ during_boot() {
 rebooting() { during_boot reboot; }
 crashing() { during_boot crash; }
 
-upgrading() {
-	local before pid next
-	next=$(version)+next
-	repack "$next" && vm copy ahch-to "$T/next.deb" /var/local || die "no second package"
-	guest sh -c 'echo "# of the administrator" >>/etc/mesh-external-agent/mesh-external-agent.conf'
-	maps >"$T/maps-before"
+# upgraded "what" FILE VERSION: under a stream that policy allows
+upgraded() {
+	local pid stream
 	pid=$(daemon)
 	become crait "$T/bin/tests/netns/story_stream" send $AHCHTO 7000 2000 20000 >"$T/stream" 2>&1 &
-	local stream=$!
+	stream=$!
 	sleep 1
-	check "apt upgrades it" guest apt-get install -y -q /var/local/next.deb
-	is "to the newer version" "$next" "$(version)"
-	check "the daemon comes up" wait_for 60 is_running ahch-to
-	is "it is another process" yes "$([ "$(daemon)" != "$pid" ] && echo yes)"
-	stopped "policy holds meanwhile" vader $AHCHTO 80
+	check "$1: $PACKAGE does it" package_install "$2"
+	is "$1: it is the version" "$3" "$(package_version)"
+	check "$1: the daemon comes up" wait_for 60 is_running ahch-to
+	is "$1: it is another process" yes "$([ "$(daemon)" != "$pid" ] && echo yes)"
+	stopped "$1: policy holds meanwhile" vader $AHCHTO 80
 	wait $stream
-	echo "# $(cat "$T/stream")"
-	is "nothing of a stream is lost" "lost 0" "$(grep -o 'lost [0-9]*' "$T/stream")"
+	echo "# $1: $(cat "$T/stream")"
+	is "$1: nothing of a stream is lost" "lost 0" "$(grep -o 'lost [0-9]*' "$T/stream")"
+	is "$1: the configuration is kept" "# of the administrator" "$(guest tail -n 1 /etc/mesh-external-agent/mesh-external-agent.conf)"
+	in_force "$1"
+}
+upgrading() {
+	guest sh -c 'echo "# of the administrator" >>/etc/mesh-external-agent/mesh-external-agent.conf'
+	maps >"$T/maps-before"
+	upgraded upgrade $NEXT "$NEXT_VERSION"
 	maps >"$T/maps-after"
-	is "the maps are those of before" same "$(cmp -s "$T/maps-before" "$T/maps-after" && echo same || echo others)"
-	is "the configuration is kept" "# of the administrator" "$(guest tail -n 1 /etc/mesh-external-agent/mesh-external-agent.conf)"
-	in_force "upgraded"
+	is "upgrade: the maps are those of before" same "$(cmp -s "$T/maps-before" "$T/maps-after" && echo same || echo others)"
+}
+layouts() {
+	layout() { guest sh -c 'cd /sys/fs/bpf/mesh-external-agent && echo v*'; }
+	local before
+	before=$(layout)
+	upgraded "maps of another layout" $OTHER "$NEXT_VERSION+other"
+	is "maps of another layout: they alone are there" v1000001 "$(layout)"
+	upgraded "downgrade" $NEXT "$NEXT_VERSION"
+	is "downgrade: the maps of before alone are there" "$before" "$(layout)"
 }
 
 removing() {
-	check "apt removes it" guest apt-get remove -y -q mesh-external-agent
+	check "$PACKAGE: it is removed" package_remove
 	state network removed
 	sed -i '/^nameserver 127.18.53.53$/d' "$T/state-removed"
 	same "programs, maps, links, routes are gone" network removed
 	passes "nothing is enforced" node1 $AHCHTO 80
 	is "the enrolment is kept" yes "$(guest test -e /var/lib/mesh-external-agent/token && echo yes)"
-	check "apt installs it again" guest apt-get install -y -q /var/local/next.deb
+	check "$PACKAGE: it is installed again" package_install $NEXT
+	[ $PACKAGE = deb ] || check "it is started" guest systemctl start $UNIT
 	check "it is a member again, without a token" wait_for 60 is_running ahch-to
 	in_force "installed again"
 }
 
 purging() {
-	check "apt purges it" guest apt-get purge -y -q mesh-external-agent
+	check "$PACKAGE: nothing of it stays" package_purge
 	guest sh -c ': >/etc/resolv.conf'
 	state all after
 	same "everything is as before it was installed" before after
@@ -206,6 +224,6 @@ purging() {
 vm_begin
 cluster_start
 pods_start
-for part in ${VM_PARTS:-machine installing joining probing enforcing rebooting crashing upgrading removing purging}; do $part; done
+for part in ${VM_PARTS:-machine installing joining probing enforcing rebooting crashing upgrading layouts removing purging}; do $part; done
 [ $bad = 0 ] || show_log
 vm_end
