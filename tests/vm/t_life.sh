@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What happens to the network of a host in its life, on a real Debian 12: t_life.sh [KERNEL]. A new lease, another MTU and name of the card,
-# a second card, a bond, a VLAN and a bridge on it, restarts of systemd-networkd and NetworkManager, a flushed nftables; with t_beside.sh
-# firewalld and Docker beside the agent. All the while packets that the policy forbids are sent, and none may pass; the agent keeps what is
-# its own and touches nothing else. tests/netns/story_life.sh does what needs no machine of its own.
+# What happens to a host in its life, on a real Debian: t_life.sh [KERNEL]. A new lease, another MTU and name of the card, a second card, a
+# bond, a VLAN, a bridge and a guest's card on it, restarts of systemd-networkd and NetworkManager, a flushed nftables, sleep, a disk that is
+# full or cannot be written; with t_beside.sh firewalld and Docker beside the agent. All the while packets that the policy forbids are
+# sent, and none may pass; the agent keeps what is its own and touches nothing else. tests/netns/story_life.sh and story_years.sh do
+# what needs no machine of its own.
 HERE=$(cd "$(dirname "$0")" && pwd)
 KERNEL=${1:-${KERNEL:-6.1}} KERNEL=${KERNEL%+network}+network
 . "$HERE/lib.sh"
@@ -102,6 +103,17 @@ second_card() {
 	stopped "a bridge: who is not allowed does not get in" outside $SECOND 80
 	guest sh -c 'ip link del br-lan; ip link set eth1 down'
 	check "the second card by itself: it is policed" wait_for 15 has_interfaces "eth0 eth1"
+	# a guest's card that no guest has opened is the host's; only it answers for its address
+	guest sh -c "sysctl -qw net.ipv4.conf.all.arp_ignore=1; ip link set eth1 up
+		ip link add link eth1 name macvtap0 type macvtap mode bridge && ip link set macvtap0 up && ip addr add $SECOND/24 dev macvtap0"
+	check "a guest's card on it: it works" wait_for 10 guest ping -c 1 -W 2 $OUTSIDE
+	stopped "a guest's card on it: who is not allowed does not get in" outside $SECOND 80
+	is "a guest's card on it: the card below polices it" "eth0 eth1" "$(interfaces)"
+	in_force "a guest's card"
+	guest sh -c 'ip link del macvtap0; sysctl -qw net.ipv4.conf.all.arp_ignore=0'
+	vm unplug ahch-to || die "the second card stays"
+	check "the second card is pulled out: it is forgotten" wait_for 30 has_interfaces eth0
+	in_force "the second card is pulled out"
 }
 
 lease() { # address
@@ -142,13 +154,70 @@ restarts() {
 	in_force "nft flush ruleset"
 	guest sh -c 'systemctl stop systemd-networkd.socket systemd-networkd
 		printf "[connection]\nid=wired\ntype=ethernet\ninterface-name=eth0\n[ipv4]\nmethod=manual\naddress1=172.19.100.2/24,172.19.100.1\n[ipv6]\nmethod=disabled\n" >/etc/NetworkManager/system-connections/eth0.nmconnection
-		chmod 600 /etc/NetworkManager/system-connections/eth0.nmconnection; systemctl start NetworkManager; nmcli -w 30 connection up wired'
+		chmod 600 /etc/NetworkManager/system-connections/eth0.nmconnection; systemctl start NetworkManager'
+	wait_for 60 guest nmcli -w 30 connection up wired # it has its name before it has read them
 	check "NetworkManager takes over" wait_for 60 guest sh -c 'nmcli -t -f DEVICE,STATE device | grep -qx eth0:connected'
 	in_force "NetworkManager takes over"
 	is "NetworkManager leaves the tunnel to the agent" 1 "$(guest nmcli -t -f DEVICE,STATE device | grep -cE '^mesh0:(unmanaged|connected \(externally\))$')"
 	guest systemctl restart NetworkManager
 	check "NetworkManager restarts" wait_for 60 guest sh -c 'nmcli -t -f DEVICE,STATE device | grep -qx eth0:connected'
 	in_force "NetworkManager restarts"
+}
+
+# Suspended to memory. Meanwhile a policy changes, and the clock of the boot goes on.
+sleeping() {
+	guest systemctl suspend >/dev/null 2>&1 &
+	check "it sleeps" wait_for 60 eval 'vm monitor ahch-to "info status" | grep -q suspended'
+	apply $CNP/late <<-Y
+		{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: late, namespace: legacy}, spec: {
+		 endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromCIDR: [$CRAIT/32], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]}}
+	Y
+	sleep 40
+	vm monitor ahch-to system_wakeup
+	check "it is awake" wait_for 60 guest true
+	is "it was asleep, by the clock that counts that" yes \
+		"$(guest awk '/^now at/ { awake = $3 / 1e9 } END { getline up <"/proc/uptime"; print ((up - awake > 30) ? "yes" : up " " awake) }' /proc/timer_list)"
+	in_force "awake"
+	check "awake: what changed meanwhile holds" wait_for 60 reaches crait $address 80
+	remove $CNP/late
+	stopped "awake: so does what changes then" crait $address 80
+	check "awake: all is well" wait_for 60 is_running ahch-to
+}
+
+# cannot_write "what": a policy changes, which is to be written; the daemon is killed, and systemd starts it there
+settled() { case $(status ahch-to .state) in ok | degraded) ;; *) return 1 ;; esac; }
+cannot_write() {
+	local pid files
+	files=$(guest sh -c 'cd /var/lib/mesh-external-agent && md5sum token joined.json in-force')
+	pid=$(guest systemctl show -P MainPID $UNIT)
+	policy more '{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromCIDR: [172.19.100.3/32], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]}'
+	check "$1: the agent says so" wait_for 90 has_condition boot.save warning
+	in_force "$1"
+	passes "$1: what is new holds" crait $address 80
+	is "$1: what was written is whole" "$files" "$(guest sh -c 'cd /var/lib/mesh-external-agent && md5sum token joined.json in-force')"
+	guest systemctl kill -s KILL $UNIT
+	check "$1: killed, it comes back" wait_for 90 settled
+	is "$1: as another process" yes "$([ "$(guest systemctl show -P MainPID $UNIT)" != "$pid" ] && echo yes)"
+	in_force "$1, killed"
+	passes "$1, killed: what is new holds" crait $address 80
+}
+well_again() {
+	remove $CNP/more
+	stopped "$1: it is gone" crait $address 80
+	check "$1: all is well" wait_for 150 is_running ahch-to
+	in_force "$1"
+}
+disk() {
+	guest sh -c 'cd /var/local; i=0; for size in 1G 64M 4M 256K 4K; do while fallocate -l $size filler.$i 2>/dev/null; do i=$((i + 1)); done; i=$((i + 1)); done'
+	is "the disk is full" 0 "$(guest stat -f -c %a /)"
+	cannot_write "disk full"
+	guest sh -c 'rm /var/local/filler.*'
+	well_again "room again"
+	guest sh -c 'echo u >/proc/sysrq-trigger'
+	check "the root can only be read" wait_for 30 guest sh -c '! touch /var/local/some'
+	cannot_write "read-only"
+	guest sh -c 'mount -o remount,rw / && systemctl restart systemd-journald'
+	well_again "writable again"
 }
 
 # What others have in the kernel, without counters
@@ -198,6 +267,13 @@ docker() {
 	in_force "Docker stops"
 }
 
+quiet() {
+	is "the log has what happened" yes "$(guest journalctl -q --no-pager -u $UNIT MESH_EVENT=agent.state | grep -q . && echo yes)"
+	echo "# $(guest journalctl -q --no-pager -u $UNIT | wc -l) lines in the log"
+	sleep 60
+	is "a minute of packets that are dropped leaves nothing in it" '' "$(guest journalctl -q --no-pager -u $UNIT --since -60s)"
+}
+
 ending() {
 	floods_end
 	is "a machine without identity got no connection, all the while" 0 "$(wc -l <"$T/intruders")"
@@ -208,6 +284,6 @@ ending() {
 vm_begin
 cluster_start
 pods_start
-for part in ${VM_PARTS:-machine mtu renaming second_card dhcp restarts} ending; do $part; done
+for part in ${VM_PARTS:-machine mtu renaming second_card dhcp restarts sleeping quiet disk} ending; do $part; done
 [ $bad = 0 ] || show_log
 vm_end

@@ -135,7 +135,8 @@ networkmanager() {
 	guest sh -c 'systemctl disable -q --now systemd-networkd.socket systemd-networkd 2>/dev/null
 		printf "[connection]\nid=wired\ntype=ethernet\ninterface-name=eth0\n[ipv4]\nmethod=manual\naddress1=172.19.100.2/24,172.19.100.1\ndns=172.19.100.53;\n[ipv6]\nmethod=disabled\n" >/etc/NetworkManager/system-connections/eth0.nmconnection
 		chmod 600 /etc/NetworkManager/system-connections/eth0.nmconnection
-		rm -f /etc/resolv.conf; systemctl enable -q --now NetworkManager; nmcli -w 30 connection up wired'
+		rm -f /etc/resolv.conf; systemctl enable -q --now NetworkManager'
+	check "NetworkManager takes over" wait_for 60 guest nmcli -w 30 connection up wired # it has its name before it has read them
 	conf auto
 	check "NetworkManager: it writes the file" wait_for 60 eval "guest head -n 1 /etc/resolv.conf | grep -q NetworkManager"
 	picture nm-before
