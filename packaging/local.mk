@@ -28,7 +28,7 @@ DEB_DIR = deb
 DEB_SUFFIX =
 deb:
 	@command -v dpkg-buildpackage >/dev/null && command -v dh >/dev/null || { \
-		echo 'make deb: install dpkg-dev and debhelper' >&2; exit 1; }
+		echo 'make deb: install build-essential and debhelper' >&2; exit 1; }
 	rm -rf '$(DEB_DIR)' && $(MKDIR_P) '$(DEB_DIR)/build'
 	$(MAKE) $(AM_MAKEFLAGS) distdir distdir='$(DEB_DIR)/build/$(PACKAGE)'
 	cd '$(DEB_DIR)/build/$(PACKAGE)' && mv packaging/debian debian && \
