@@ -32,7 +32,7 @@ story_end() {
 	kill -9 -1 2>/dev/null
 	wait 2>/dev/null
 	while [ -n "${CG:-}" ] && [ -d "$CG" ] && [ $i -lt 50 ]; do
-		rmdir "$CG"/* "$CG" 2>/dev/null || sleep 0.1
+		find "$CG" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
 		i=$((i + 1))
 	done
 	[ -z "${T:-}" ] || rm -rf "$T"

@@ -13,18 +13,18 @@ vm_enter() {
 	local p
 	if [ -z "${STORY_INSIDE:-}" ]; then
 		[ "$(id -u)" = 0 ] || skip_all "needs root for virtual machines"
-		for p in qemu-system-x86_64 qemu-img mmdebstrap mkfs.ext4 python3 curl jq ip nsenter unshare; do
+		for p in $([ -n "${VM_BOX:-}" ] || echo qemu-system-x86_64 qemu-img) mmdebstrap mkfs.ext4 python3 curl jq ip nsenter unshare; do
 			command -v $p >/dev/null || skip_all "needs $p: tests/vm/run installs it"
 		done
 		[ -c /dev/net/tun ] || skip_all "needs /dev/net/tun"
 		BUILD=$(readlink -f "$BUILD")
-		vm build "${2:-${KERNEL:-6.1}}" || die "no machine without its image"
+		"$HERE/vm.sh" build "${2:-${KERNEL:-6.1}}" || die "no machine without its image"
 	fi
 	story_enter "$@"
 }
 vm_begin() {
 	story_begin
-	export VM_RUN=$T/vm VM_BRIDGE=br0 VM_GATEWAY=$API
+	export VM_RUN=$T/vm VM_BRIDGE=br0 VM_GATEWAY=$API VM_CGROUP=$CG
 }
 vm_end() {
 	echo "# $SECONDS seconds"
@@ -32,4 +32,5 @@ vm_end() {
 	[ $bad = 0 ]
 	exit
 }
-vm() { "$HERE/vm.sh" "$@"; }
+# VM_BOX=1: in namespaces, with the kernel of this machine
+vm() { "$HERE/$([ -n "${VM_BOX:-}" ] && echo box || echo vm).sh" "$@"; }

@@ -4,11 +4,13 @@
 set -u
 network() {
 	echo "== programs, maps, links"
-	# systemd's own come and go with its services
-	bpftool -j prog | jq -r '.[] | select(.type | test("cgroup_(device|skb|sysctl)") | not) | "\(.type) \(.name)"' | sort
-	bpftool -j map | jq -r '.[] | select(.name | test("^mesh|^\\.rodata|^mesh_")) | .name' | sort
-	bpftool -j link 2>/dev/null | jq -r '.[] | .type' | sort
-	find /sys/fs/bpf -mindepth 1
+	if ! systemd-detect-virt -cq; then # the kernel is the machine's own
+		# systemd's own come and go with its services
+		bpftool -j prog | jq -r '.[] | select(.type | test("cgroup_(device|skb|sysctl)") | not) | "\(.type) \(.name)"' | sort
+		bpftool -j map | jq -r '.[] | select(.name | test("^mesh|^\\.rodata|^mesh_")) | .name' | sort
+		bpftool -j link 2>/dev/null | jq -r '.[] | .type' | sort
+	fi
+	find /sys/fs/bpf -mindepth 1 ! -name '*.debug' # the kernel's
 	bpftool net show 2>/dev/null | grep -v '^ *$' | sed 's/(.*)//'
 	echo "== interfaces"
 	ip -br link | awk '{ print $1, $3 }'

@@ -14,7 +14,7 @@ vm_enter "$0" "$KERNEL"
 ssh_answers() { in_place crait timeout 5 bash -c ": <>/dev/tcp/$AHCHTO/22 && head -c 8 <&0 <>/dev/tcp/$AHCHTO/22" | grep -q SSH-2.0; }
 state() { guest bash /var/local/state.sh "$1" >"$T/state-$2" || die "the machine does not tell its state"; }
 same() { same_file "$1" "$T/state-$2" "$T/state-$3"; } # what, state, state
-maps() { guest bpftool -j map | jq -r '.[] | select(.name | test("^mesh_[^.]*$")) | "\(.name) \(.id)"' | sort; }
+maps() { guest sh -c 'for m in /sys/fs/bpf/mesh-external-agent/v*/mesh_*; do bpftool -j map show pinned "$m" 2>/dev/null; done' | jq -r 'select(.id) | "\(.name) \(.id)"' | sort; }
 daemon() { guest systemctl show -P MainPID $UNIT; }
 
 machine() {

@@ -24,6 +24,7 @@ usage() {
 		vm.sh build KERNEL                  # Debian 12 with 5.10, 6.1 or 6.12; trixie: Debian 13 with its own.
 		                                    # Makes the image, if it is not there
 		                                    # KERNEL+network: with NetworkManager, firewalld and the like; KERNEL+rpm
+		vm.sh image KERNEL                  # the same, and says where
 		vm.sh root SUITE PACKAGE...         # a folder with a Debian of these, to be left as it is; says where
 		vm.sh up NAME ADDRESS/LEN KERNEL    # starts a machine and waits until it has booted
 		vm.sh exec NAME COMMAND...          # with this standard input; its output and exit status
@@ -263,6 +264,7 @@ command=$1
 shift
 case $command in
 	build | customize) $command "$1" ;;
+	image) build "$1"; echo "$image" ;;
 	root) root "$@" ;;
 	up) [ $# = 3 ] || usage; up "$@" ;;
 	exec) [ $# -ge 2 ] || usage; machine "$1"; shift; guest "$@" ;;
