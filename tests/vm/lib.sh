@@ -24,6 +24,7 @@ vm_enter() {
 }
 vm_begin() {
 	story_begin
+	trap 'umount -l "$T"/vm/*/layer 2>/dev/null; story_end' EXIT # the disks of box.sh
 	export VM_RUN=$T/vm VM_BRIDGE=br0 VM_GATEWAY=$API VM_CGROUP=$CG
 }
 vm_end() {

@@ -190,6 +190,11 @@ upgrading() {
 	is "upgrade: the maps are those of before" same "$(cmp -s "$T/maps-before" "$T/maps-after" && echo same || echo others)"
 }
 layouts() {
+	if [[ $KERNEL = trixie* ]]; then # whose libraries are others
+		skipped=$((skipped + 1))
+		echo "SKIP maps of another layout: that daemon is built for Debian 12"
+		return
+	fi
 	layout() { guest sh -c 'cd /sys/fs/bpf/mesh-external-agent && echo v*'; }
 	local before
 	before=$(layout)
