@@ -52,10 +52,12 @@ guest() {
 }
 
 start() { # NAME
-	local outer
+	local outer mac
+	# shellcheck disable=SC2046 # four numbers
+	mac=$(printf '52:54:%02x:%02x:%02x:%02x' $(tr . ' ' <<<"${address%/*}"))
 	mkdir -p "$cgroup/guests"
 	ip netns add "vm-$1"
-	ip link add "vm-$1" type veth peer name eth0 netns "vm-$1"
+	ip link add "vm-$1" type veth peer name eth0 address "$mac" netns "vm-$1"
 	ip link set "vm-$1" master "$BRIDGE" up
 	(
 		echo "$BASHPID" >"$cgroup/cgroup.procs"
@@ -108,7 +110,9 @@ case $command in
 		dir=$RUN/$1
 		[ ! -e "$dir" ] || die "$1 exists"
 		mkdir -p "$dir/lower" "$dir/layer" "$dir/root"
-		mount -t tmpfs -o size=700m layer "$dir/layer" # what is written to its disk
+		truncate -s 700M "$dir/disk" # what is written, on what a disk has that is full one day
+		mkfs.ext4 -q "$dir/disk"
+		mount -o loop "$dir/disk" "$dir/layer"
 		mkdir "$dir/layer/upper" "$dir/layer/work"
 		printf 'image=%s\naddress=%s\n' "$("$HERE/vm.sh" image "$3")" "$2" >"$dir/conf"
 		machine "$1"

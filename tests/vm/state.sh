@@ -13,13 +13,13 @@ network() {
 	find /sys/fs/bpf -mindepth 1 ! -name '*.debug' # the kernel's
 	bpftool net show 2>/dev/null | grep -v '^ *$' | sed 's/(.*)//'
 	echo "== interfaces"
-	ip -br link | awk '{ print $1, $3 }'
+	ip -br link | awk '{ sub(/@if.*/, "", $1); print $1, $3 }' # the other end of a cable has a number for each boot
 	tc qdisc
 	for i in /sys/class/net/*; do
 		tc filter show dev "${i##*/}" ingress
 		tc filter show dev "${i##*/}" egress
 	done 2>/dev/null
-	ip -br -4 addr
+	ip -br -4 addr | awk '{ sub(/@if.*/, "", $1); print }'
 	echo "== routes"
 	ip -4 route show table all
 	ip -6 route show table all | sed 's/ expires [0-9]*sec//; s/ pref .*//' | sort
