@@ -37,10 +37,11 @@ else
 		NEXT_VERSION=$(rpm -qp --qf '%{VERSION}-%{RELEASE}' "$T/$NEXT")
 		package_copy $FIRST
 		package_copy $NEXT
+		guest mkdir -p /usr/share/licenses /usr/share/zsh/site-functions # which RPM distributions have themselves
 	}
 	package_install() { guest rpm -U --nodeps --oldpackage "/var/local/$1"; }
 	package_remove() { guest rpm -e $NAME; }
 	# as the README says
-	package_purge() { guest sh -c "rpm -e $NAME && rm -r /var/lib/$NAME && userdel mesh-agent"; }
+	package_purge() { guest sh -c "rpm -e $NAME && rm -rf /etc/$NAME /var/lib/$NAME && userdel mesh-agent"; }
 	package_version() { guest rpm -q --qf '%{VERSION}-%{RELEASE}' $NAME; }
 fi

@@ -154,8 +154,13 @@ during_boot() {
 	is "$word: it is ready before the network" yes "$(guest sh -c "[ \$(systemctl show -P ActiveEnterTimestampMonotonic $UNIT) -lt \$(systemctl show -P ExecMainStartTimestampMonotonic systemd-networkd) ] && echo yes")"
 	in_force "$word, no API server"
 	floods_end
-	is "$word: a machine without identity gets no connection, from power-on" 0 "$(wc -l <"$T/intruders")"
-	is "$word: and no answer" 0 "$(flooded received)"
+	if [ -n "${VM_BOX:-}" ]; then # its card is a veth, which is a host's own once it has an address
+		skipped=$((skipped + 1))
+		echo "SKIP $word: what passes from power-on: needs a machine with a card of its own"
+	else
+		is "$word: a machine without identity gets no connection, from power-on" 0 "$(wc -l <"$T/intruders")"
+		is "$word: and no answer" 0 "$(flooded received)"
+	fi
 	echo "# $word: to $(flooded sent) packets"
 	ip link set to-api up
 	check "$word: the API server comes back" wait_for 90 is_running ahch-to

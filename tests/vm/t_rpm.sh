@@ -153,7 +153,7 @@ life() {
 	check "rpm removes it" r -e $NAME
 	is "the enrolment is still kept" enrolled "$(cat "$T/debian/var/lib/$NAME/token")"
 	# as the README says
-	check "what is left goes by hand" inside sh -c "rm -r /var/lib/$NAME && userdel mesh-agent"
+	check "what is left goes by hand" inside sh -c "rm -rf /etc/$NAME /var/lib/$NAME && userdel mesh-agent"
 	root_state "$T/after"
 	sed -i '\|/sys/fs/bpf/mesh-external-agent$|d' "$T/after" # an empty directory, until the next boot
 	is "everything is as before it was installed" '' "$(diff "$T/before" "$T/after" 2>&1)"
