@@ -203,10 +203,12 @@ layouts() {
 	layout() { guest sh -c 'cd /sys/fs/bpf/mesh-external-agent && echo v*'; }
 	local before
 	before=$(layout)
+	guest ln -s /etc/mesh-external-agent /usr/local/etc/mesh-external-agent # where that daemon, of another build, looks for it
 	upgraded "maps of another layout" $OTHER "$NEXT_VERSION+other"
 	is "maps of another layout: they alone are there" v1000001 "$(layout)"
 	upgraded "downgrade" $NEXT "$NEXT_VERSION"
 	is "downgrade: the maps of before alone are there" "$before" "$(layout)"
+	guest rm /usr/local/etc/mesh-external-agent
 }
 
 removing() {
