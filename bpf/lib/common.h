@@ -61,6 +61,11 @@ struct pkt {
 
 enum { FRAG_NONE, FRAG_FIRST, FRAG_LATER };
 
+INLINE bool addr_eq(const union addr *a, const union addr *b, bool v6)
+{
+	return v6 ? a->d[0] == b->d[0] && a->d[1] == b->d[1] : a->w[0] == b->w[0];
+}
+
 INLINE void addr_mapped(__u8 to[16], const union addr *a, bool v6)
 {
 	__be32 w[4];

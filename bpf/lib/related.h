@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ICMP errors, also those of routers on the way, belong to the flow of the packet that they quote.
- * Stricter than "any error of a peer", and path MTU discovery works whatever the policy says.
+ * ICMP errors, also those of routers on the way, belong to the flow of the packet that they quote, and go to who
+ * sent that. Stricter than "any error of a peer", and path MTU discovery works whatever the policy says.
  */
 #pragma once
 
@@ -90,18 +90,19 @@ INLINE bool related_is(struct __sk_buff *skb, const struct mesh_config *c, const
 {
 	union ct_key k;
 	struct pkt q = {};
-	__u8 key_dir;
 
 	if (!related_quoted(skb, p, &q, dir, v6))
+		return false;
+	/* Quoting one flow that is allowed would else be a way to every address behind here (as CVE-2019-5598). */
+	if (!addr_eq(&p->daddr, &q.daddr, v6))
 		return false;
 	/* an error about our own tunnel packets */
 	if (!tunnel && dir == MESH_INGRESS && c->tunnel_port && q.proto == IPPROTO_UDP &&
 	    q.sport == c->tunnel_port)
 		return ipcache_is_node(&q.saddr, v6);
-	/* the quoted packet went the other way, which decides whose query an ICMP query was */
-	key_dir = dir;
-	if (!ct_key_fill(&k, &q, key_dir, v6))
+	if (!ct_key_fill(&k, &q, dir, v6))
 		return false;
+	/* the quoted packet went the other way, which decides whose query an ICMP query was */
 	if (q.proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
 		if (v6)
 			k.v6.icmp_dir = !k.v6.icmp_dir;

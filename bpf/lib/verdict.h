@@ -249,8 +249,6 @@ INLINE bool frame_is_related(struct frame *f, const struct point at, bool v6)
 	if (!parse_is_icmp_error(p->proto, p->icmp_type) || p->frag == FRAG_LATER ||
 	    !related_is(f->skb, f->c, p, at.dir, at.tunnel, v6))
 		return false;
-	if (!at.tunnel)
-		return true;
 	info = ipcache_get(f->c, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr, v6);
 	f->node = info.node;
 	return frame_check_path(f, at, &info, v6) == 0;

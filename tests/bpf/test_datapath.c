@@ -105,7 +105,6 @@ static void test_generation(struct harness *h)
 	CHECK_EQ(IN(h, TCP4(.dport = 81)), MESH_PASS_NEW);
 }
 
-/* An address that gets another identity loses what the old one was allowed, at the next generation. */
 /* With the other direction open, its packets must not open a flow that was revoked. */
 static void test_revoked(struct harness *h)
 {
@@ -133,6 +132,7 @@ static void test_revoked(struct harness *h)
 	CHECK_EQ(IN(h, TCP4(.tcp_flags = PKT_ACK)), MESH_DROP_POLICY);
 }
 
+/* An address that gets another identity loses what the old one was allowed, at the next generation. */
 static void test_identity_change(struct harness *h)
 {
 	allow_http(h);
@@ -277,7 +277,6 @@ static void test_failsafe(struct harness *h)
 					  .icmp_type = 8, .sport = 77}), MESH_PASS_FAILSAFE);
 }
 
-/* A connection to the API server that is older than the programs outlives the first ingress policy. */
 /* The agent's own queries, which a dns rule has allowed, pass where nothing else allows them; a deny stands. */
 static void test_dns(struct harness *h)
 {
@@ -308,6 +307,7 @@ static void test_dns(struct harness *h)
 	CHECK_EQ(bpfmap_put(h->obj, BPFOBJ_DNS, &zero, &(struct mesh_dns){0}), 0);
 }
 
+/* A connection to the API server that is older than the programs outlives the first ingress policy. */
 static void test_failsafe_older(struct harness *h)
 {
 	harness_reset(h);
@@ -539,6 +539,12 @@ static void test_icmp_errors(struct harness *h)
 	/* quoting what we received is an error of ours, not of theirs */
 	CHECK_EQ(IN(h, ERROR4(TCP4())), MESH_DROP_POLICY);
 	CHECK_EQ(OUT(h, ERROR4(TCP4(), .src = "10.0.0.1", .dst = "10.0.0.9")), MESH_PASS_RELATED);
+	/* who did not send it has no business with the error */
+	CHECK_EQ(IN(h, ERROR4(sent, .dst = "10.0.0.3")), MESH_DROP_POLICY);
+	CHECK_EQ(OUT(h, ERROR4(TCP4(), .src = "10.0.0.1", .dst = "10.0.0.8")), MESH_DROP_POLICY);
+	CHECK_EQ(IN(h, &(struct pkt_spec){.src = "fd00:77::1", .dst = "fd00::3",
+					  .proto = IPPROTO_ICMPV6, .icmp_type = 2,
+					  .quoted = sent6}), MESH_DROP_POLICY);
 	CHECK_EQ(IN(h, ERROR4(sent, .cut_bytes = 16)), MESH_DROP_POLICY);
 	CHECK_EQ(IN(h, &(struct pkt_spec){.src = "fd00:77::1", .dst = "fd00::1",
 					  .proto = IPPROTO_ICMPV6, .icmp_type = 2,
@@ -560,6 +566,7 @@ static void test_icmp_errors(struct harness *h)
 							   .proto = IPPROTO_UDP, .sport = 33333,
 							   .dport = 8472};
 	CHECK_EQ(IN(h, ERROR4(outer)), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, ERROR4(outer, .dst = "10.0.0.3")), MESH_DROP_POLICY);
 	const struct pkt_spec *not_node = &(struct pkt_spec){.src = "10.0.0.1", .dst = "10.0.0.3",
 							      .proto = IPPROTO_UDP,
 							      .sport = 33333, .dport = 8472};
@@ -657,6 +664,11 @@ static void test_tunnel_inner(struct harness *h)
 	/* nor does the answer of a tunnel flow come in plainly */
 	CHECK_EQ(IN(h, TCP4(.src = "10.244.1.5", .sport = 80, .dport = 4000,
 			    .tcp_flags = PKT_SYN | PKT_ACK)), MESH_DROP_SPOOFED_POD);
+	/* nor an error about it, though it quotes the flow */
+	CHECK_EQ(IN(h, &(struct pkt_spec){.src = "10.244.1.5", .dst = "10.0.0.1", .proto = IPPROTO_ICMP,
+					  .icmp_type = 3, .icmp_code = 3, .quoted = out}), MESH_DROP_SPOOFED_POD);
+	CHECK_EQ(IN(h, &(struct pkt_spec){.src = "172.16.0.1", .dst = "10.0.0.1", .proto = IPPROTO_ICMP,
+					  .icmp_type = 3, .icmp_code = 4, .quoted = out}), MESH_PASS_RELATED);
 	/* nor does the flow leave plainly when its route is gone */
 	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, out, NULL), MESH_PASS_ESTABLISHED);
 	CHECK_EQ(OUT(h, out), MESH_DROP_POD_OFF_TUNNEL);
