@@ -12,6 +12,9 @@
 
 #define NAMED_PORTS_LABEL "io.cilium.k8s.named-ports"
 
+/* What labels say and what endpoints told are each at most LIMIT_NAMED_PORTS. */
+enum { PORTS_MAX = 2 * LIMIT_NAMED_PORTS };
+
 struct port_list {
 	struct named_port *v;
 	size_t n, cap;
@@ -36,9 +39,9 @@ static int port_cmp(const void *pa, const void *pb)
 	return (int)a->port - (int)b->port;
 }
 
-static int port_list_add(struct label_table *t, struct port_list *l, struct named_port p)
+static int port_list_add(struct label_table *t, struct port_list *l, size_t max, struct named_port p)
 {
-	int r = l->n >= LIMIT_NAMED_PORTS ? -E2BIG : ARRAY_ADD(l, p);
+	int r = l->n >= max ? -E2BIG : ARRAY_ADD(l, p);
 
 	if (r == 0)
 		intern_ref(label_table_strings(t), p.name);
@@ -79,7 +82,7 @@ static int port_list_add_text(struct label_table *t, struct port_list *l, const 
 	if (r < 0)
 		return r;
 	p.port = (uint16_t)number;
-	r = port_list_add(t, l, p);
+	r = port_list_add(t, l, LIMIT_NAMED_PORTS, p);
 	intern_put(label_table_strings(t), p.name);
 	return r == -E2BIG ? 0 : r;
 }
@@ -141,9 +144,9 @@ int named_ports_make(struct label_table *t, const struct label_set *labels,
 	int r = labels ? port_list_read(t, labels, &all) : 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = port_list_add(t, &copy, told[i]);
+		r = port_list_add(t, &copy, LIMIT_NAMED_PORTS, told[i]);
 		if (r == 0)
-			r = port_list_add(t, &all, told[i]);
+			r = port_list_add(t, &all, PORTS_MAX, told[i]);
 	}
 	if (r == 0 && (all.n || copy.n)) {
 		p = malloc(sizeof(*p));

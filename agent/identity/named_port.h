@@ -7,15 +7,15 @@
 /* Reads the labels anew, keeping what the endpoints told. 0; -ENOMEM, -ENOSPC. */
 int named_ports_refresh(struct label_table *t, struct identity *id);
 
-/* Replaces what the endpoints told. 1 if the result differs, 0 if not; -E2BIG, -ENOMEM, -ENOSPC. */
+/* Replaces what the endpoints told. 1 if the result differs, 0 if not; -E2BIG past LIMIT_NAMED_PORTS, -ENOMEM, -ENOSPC. */
 int named_ports_replace(struct label_table *t, struct identity *id, const struct named_port *ports,
 			size_t n);
 
 void named_ports_free(struct label_table *t, struct named_ports *p);
 
 /*
- * The ports of a peer: those that `labels` (or NULL) carry and `told`. *ret is NULL if there are
- * none. -ENOMEM, -ENOSPC.
+ * The ports of a peer: those that `labels` (or NULL) carry, LIMIT_NAMED_PORTS at most, and `told`. *ret is NULL if
+ * there are none. -E2BIG past LIMIT_NAMED_PORTS told, -ENOMEM, -ENOSPC.
  */
 int named_ports_make(struct label_table *t, const struct label_set *labels,
 		     const struct named_port *told, size_t n, struct named_ports **ret);

@@ -112,6 +112,44 @@ Test(port_claims, labels_that_say_the_same_are_enough)
 	identity_table_free(ids);
 }
 
+/*
+ * A pod whose labels and whose endpoint disagree, with as many ports as either may have: what it says is taken in, and
+ * holds up nobody else's.
+ */
+Test(port_claims, a_pod_of_many_names_that_disagree)
+{
+	enum { ON_LABEL = 3, LABELS = LIMIT_NAMED_PORTS / ON_LABEL };
+	struct kube_endpoint_port ports[LIMIT_NAMED_PORTS] = {0};
+	struct label_builder b = {0};
+	struct identity_table *ids;
+	struct port_claims *c;
+	struct label_set *set;
+	char text[160];
+
+	cr_assert_eq(identity_table_new(&ids), 0);
+	cr_assert_eq(port_claims_new(ids, &c), 0);
+	b.table = identity_labels(ids);
+	for (unsigned i = 0; i < LABELS; i++) {
+		(void)snprintf(text, sizeof(text), "gen:io.cilium.k8s.named-ports-%u=g%ua.TCP.%u_g%ub.TCP.%u_g%uc.TCP.%u", i, i,
+			       1000 + i, i, 2000 + i, i, 3000 + i);
+		cr_assert_eq(label_builder_add_text(&b, text), 0);
+	}
+	cr_assert_eq(label_builder_take(&b, &set), 0);
+	cr_assert_eq(identity_upsert(ids, ID, set), 0);
+	for (unsigned i = 0; i < LIMIT_NAMED_PORTS; i++) {
+		(void)snprintf(ports[i].name, sizeof(ports[i].name), "e%u", i);
+		ports[i].proto = IPPROTO_TCP;
+		ports[i].port = (uint16_t)(4000 + i);
+	}
+	cr_assert_eq(port_claims_add(c, ID, intern(c, ports, LIMIT_NAMED_PORTS)), 0);
+	tell(c, ids);
+	cr_expect_eq(port_of(ids, "g0a", IPPROTO_TCP), 1000);
+	cr_expect_eq(port_of(ids, "e0", IPPROTO_TCP), 4000);
+	cr_expect_eq(port_of(ids, "e63", IPPROTO_TCP), 4063);
+	port_claims_free(c);
+	identity_table_free(ids);
+}
+
 Test(node_labels, by_address)
 {
 	struct label_table *t;
