@@ -29,12 +29,14 @@ static bool is_group(const char *kind)
 	return is_one_of(kind, (const char *const[]){"bond", "team", "bridge", NULL});
 }
 
+/* Its far end is another machine. */
 static bool is_tunnel(const struct nl_link *l)
 {
 	if (str_eq(l->kind, "tun")) /* a tap is the port of a guest */
 		return l->type != ARPHRD_ETHER;
-	return is_one_of(l->kind, (const char *const[]){"wireguard", "ppp", "gre", "gretap", "ip6gre", "ipip", "sit",
-							"ip6tnl", "vti", "vti6", "xfrm", "veth", NULL});
+	return is_one_of(l->kind, (const char *const[]){"wireguard", "ovpn", "ppp", "gre", "gretap", "erspan", "ip6gre", "ip6gretap",
+							"ip6erspan", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm", "vxlan",
+							"geneve", "bareudp", "gtp", "amt", "wwan", "rmnet", NULL});
 }
 
 static bool is_in(const int *list, size_t n, int ifindex)
@@ -54,7 +56,7 @@ static bool is_port(const struct nic_inputs *in, const struct nl_link *l)
 	return master && !str_eq(master->kind, "vrf");
 }
 
-/* Hardware, or something stacked on it. */
+/* Hardware, or something stacked on it; a group's port may be a tunnel as well. */
 static bool has_hardware(const struct nic_inputs *in, const struct nl_link *l, int depth)
 {
 	const struct nl_link *lower;
@@ -70,9 +72,12 @@ static bool has_hardware(const struct nic_inputs *in, const struct nl_link *l, i
 	}
 	if (!is_group(l->kind))
 		return false;
-	for (i = 0; i < in->links->n; i++)
-		if (in->links->v[i].master == l->ifindex && has_hardware(in, &in->links->v[i], depth + 1))
+	for (i = 0; i < in->links->n; i++) {
+		const struct nl_link *port = &in->links->v[i];
+
+		if (port->master == l->ifindex && (is_tunnel(port) || has_hardware(in, port, depth + 1)))
 			return true;
+	}
 	return false;
 }
 
@@ -106,7 +111,7 @@ static bool is_external(const struct nic_inputs *in, const struct nl_link *l, in
 		return true;
 	if (!(l->flags & IFF_UP) && in->before && nics_find(in->before, l->ifindex))
 		return true;
-	return is_tunnel(l) && has_address(in, l->ifindex);
+	return (is_tunnel(l) || str_eq(l->kind, "veth")) && has_address(in, l->ifindex);
 }
 
 static bool is_named(const struct nic_inputs *in, const struct nl_link *l)

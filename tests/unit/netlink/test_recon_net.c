@@ -134,6 +134,29 @@ Test(recon_nic, cards_of_guests)
 	nics_done(&got);
 }
 
+/* Behind each of them are other machines, whose packets no other interface shows. */
+Test(recon_nic, tunnels_lead_outside)
+{
+	static const char *const kinds[] = {"wireguard", "ovpn", "gre", "gretap", "ip6gretap", "erspan", "vxlan", "geneve", "wwan"};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct nl_link v[] = {LINK(1, "t0", "", UP, ETHER), LINK(2, "br0", "bridge", UP, ETHER),
+				      LINK(3, "mesh_tun", "vxlan", UP, ETHER), LINK(4, "br1", "bridge", UP, ETHER),
+				      LINK(5, "veth0", "veth", .master = 4, .has_far_peer = true, UP, ETHER)};
+		struct nl_addr a[] = {{.ifindex = 1, .ip = {AF_INET, {10, 9, 0, 1}}}, {.ifindex = 3, .ip = {AF_INET, {10, 9, 1, 1}}}};
+		struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+		struct nl_addrs have = {.v = a, .n = ARRAY_LEN(a)}, none = {0};
+		struct nic_inputs in = {.links = &t, .addrs = &have, .tunnel_ifindex = 3};
+
+		(void)snprintf(v[0].kind, sizeof(v[0].kind), "%s", kinds[i]);
+		expect(&in, (const char *const[]){"t0", NULL});
+		in.addrs = &none; /* nobody talks to this host by it */
+		expect(&in, (const char *const[]){NULL});
+		v[0].master = 2; /* but over the bridge, as with EVPN */
+		expect(&in, (const char *const[]){"br0", NULL});
+	}
+}
+
 /* A VLAN on itself, or two on each other, ends. */
 Test(recon_nic, circles_end)
 {
