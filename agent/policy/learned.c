@@ -150,14 +150,20 @@ static uint64_t last_expiry(const struct learned_name *n)
 	return last;
 }
 
-/* Makes room by the name that no policy looks at and that expires first. */
-static bool evict_name(struct learned *l)
+/* Makes room by the name that no policy looks at and that expires first; never by `kept`, which may be NULL. */
+static bool evict_name(struct learned *l, const struct learned_name *kept)
 {
 	struct learned_name *n, *tmp, *first = NULL;
+	uint64_t of_first = UINT64_MAX;
 
-	HASH_ITER (hh, l->names, n, tmp)
-		if (!n->is_wanted && (!first || last_expiry(n) < last_expiry(first)))
+	HASH_ITER (hh, l->names, n, tmp) {
+		uint64_t last = n == kept || n->is_wanted ? UINT64_MAX : last_expiry(n);
+
+		if (last < of_first) {
 			first = n;
+			of_first = last;
+		}
+	}
 	if (first)
 		drop_name(l, first);
 	return first != NULL;
@@ -183,7 +189,7 @@ int learned_get(struct learned *l, const char *text, size_t len, struct learned_
 		*ret = n;
 		return 0;
 	}
-	if (HASH_COUNT(l->names) >= LIMIT_FQDN_NAMES && !evict_name(l))
+	if (HASH_COUNT(l->names) >= LIMIT_FQDN_NAMES && !evict_name(l, NULL))
 		return -ENOSPC;
 	n = calloc(1, sizeof(*n));
 	if (n)
@@ -207,7 +213,8 @@ int learned_put(struct learned *l, struct learned_name *n, const struct learned_
 {
 	int r;
 
-	if (l->addresses >= LIMIT_FQDN_ADDRESSES)
+	/* Anybody's name may have a thousand addresses, for a week: it must not keep those out that policies speak of. */
+	if (l->addresses >= LIMIT_FQDN_ADDRESSES && !evict_name(l, n))
 		return -ENOSPC;
 	r = ARRAY_ADD(n, *a);
 	if (r < 0)

@@ -29,7 +29,7 @@ DEFINE_CLEANUP(struct learned *, learned_free)
 
 /*
  * Takes in an answer for `name`, any case, final dot or not. `is_wanted`: some policy looks at it,
- * so that it is not the one to go when names are too many. 1 if an address is new, 0 if not. -EINVAL
+ * so that it is not the one to go when names or addresses are too many. 1 if an address is new, 0 if not. -EINVAL
  * for what is no name; -ENOSPC if there is no room; -ENOMEM.
  */
 int learned_add(struct learned *l, const char *name, bool is_wanted, const struct ip *ips, size_t n,

@@ -30,7 +30,7 @@ struct learned {
 	uint64_t refused, cut;
 };
 
-/* Adds an address that is not there yet. 0; -ENOSPC, -ENOMEM. */
+/* Adds an address that is not there yet; another name that no policy looks at may have to go. 0; -ENOSPC, -ENOMEM. */
 int learned_put(struct learned *l, struct learned_name *n, const struct learned_address *a);
 /* The name, made if it is new; `text` as learned_add(). -EINVAL, -ENOSPC, -ENOMEM. */
 int learned_get(struct learned *l, const char *text, size_t len, struct learned_name **ret);

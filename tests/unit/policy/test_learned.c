@@ -228,6 +228,25 @@ Test(learned, addresses_have_a_cap)
 	learned_free(l);
 }
 
+/* A stranger's names with a thousand addresses each do not keep out the one that a policy speaks of. */
+Test(learned, addresses_of_names_that_nobody_looks_at_go_first)
+{
+	struct learned *l = make(0, 0, 0);
+	struct ip ips[LIMIT_FQDN_IPS];
+	char name[32];
+
+	for (unsigned i = 0; i * LIMIT_FQDN_IPS < LIMIT_FQDN_ADDRESSES + LIMIT_FQDN_IPS; i++) {
+		for (unsigned k = 0; k < LIMIT_FQDN_IPS; k++)
+			ips[k] = ip_of(i * LIMIT_FQDN_IPS + k + 1);
+		(void)snprintf(name, sizeof(name), "n%u.example", i);
+		cr_assert_eq(learned_add(l, name, false, ips, LIMIT_FQDN_IPS, 60 + i, 0), 1);
+		cr_assert_leq(learned_get_counts(l).addresses, LIMIT_FQDN_ADDRESSES);
+	}
+	cr_expect_eq(add(l, "wanted.io", 1, 60, 0), 1);
+	cr_expect_eq(learned_get_counts(l).refused, 0);
+	learned_free(l);
+}
+
 Test(learned, a_flush_tells_what_is_wanted)
 {
 	struct learned *l = make(0, 0, 0);
