@@ -12,7 +12,13 @@ enum {
 	/* Kubernetes itself: 63 for label names, 253 for prefixes, objects' names and namespaces. */
 	LIMIT_NAME = 253,
 	LIMIT_LABEL_KEY = 384,	/* 253 prefix + / + 63 name, and = + 63 value for labels of CIDR groups */
-	LIMIT_LABELS = 256,	/* of one identity; pods in practice have below 40 */
+	LIMIT_LABELS = 256,	/* of a Service, a node, a selector; pods in practice have below 40 */
+	/*
+	 * Of an identity or a prefix: more than any object has room for. With a lower one, whoever may make a pod could hide
+	 * it from rules about its labels by more of them; and a prefix has those of every group around it, and one for each
+	 * selector of a DNS name that stands for it.
+	 */
+	LIMIT_LABEL_SET = 1 << 16,
 	LIMIT_ENDPOINTS = 1 << 20,
 	LIMIT_IDENTITIES = 1 << 17,
 	LIMIT_NODES = 1 << 16,

@@ -43,7 +43,7 @@ static int add_label(struct identity_table *ids, struct label_builder *b, const 
 	if (r == -EINVAL)
 		return err_set(reterr, EINVAL, "%.80s: no label, want source:key=value", text);
 	if (r == -E2BIG)
-		return err_set(reterr, EINVAL, "%.80s: too long, or more than %d labels", text, LIMIT_LABELS);
+		return err_set(reterr, EINVAL, "%.80s: too long, or more than %d labels", text, LIMIT_LABEL_SET);
 	return r;
 }
 

@@ -101,15 +101,7 @@ static int label_add(struct label_builder *b, uint8_t source, const char *key, s
 		intern_put(strings, key_nr);
 		return r;
 	}
-	for (size_t i = 0; i < b->n; i++)
-		if (b->v[i].key == key_nr) {
-			intern_put(strings, key_nr);
-			intern_put(strings, b->v[i].value);
-			b->v[i].source = source;
-			b->v[i].value = value_nr;
-			return 0;
-		}
-	r = b->n >= LIMIT_LABELS ? -E2BIG : ARRAY_RESERVE(b, 1);
+	r = b->n >= LIMIT_LABEL_SET ? -E2BIG : ARRAY_RESERVE(b, 1);
 	if (r < 0) {
 		intern_put(strings, key_nr);
 		intern_put(strings, value_nr);
@@ -188,25 +180,48 @@ int label_builder_add_set(struct label_builder *b, const struct label_set *set)
 	return 0;
 }
 
-static int label_cmp(const void *pa, const void *pb)
+/* Places in the builder, by key and then as they came. */
+static int place_cmp(const void *pa, const void *pb, void *arg)
 {
-	const struct label *a = pa, *b = pb;
-	uint32_t ka = a->key, kb = b->key;
+	const struct label *v = arg;
+	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
+	uint32_t ka = v[a].key, kb = v[b].key;
 
-	return ka < kb ? -1 : ka > kb;
+	if (ka != kb)
+		return ka < kb ? -1 : 1;
+	return a < b ? -1 : a > b;
+}
+
+/* Moves the last label of each key into the set, sorted by key; the others are given back. */
+static void move_labels(struct label_builder *b, uint32_t *places, struct label_set *set)
+{
+	for (uint32_t i = 0; i < b->n; i++)
+		places[i] = i;
+	if (b->n > 1)
+		qsort_r(places, b->n, sizeof(*places), place_cmp, b->v);
+	for (size_t i = 0; i < b->n; i++) {
+		const struct label *l = &b->v[places[i]];
+
+		if (i + 1 < b->n && b->v[places[i + 1]].key == l->key) {
+			intern_put(b->table->strings, l->key);
+			intern_put(b->table->strings, l->value);
+			continue;
+		}
+		set->v[set->n++] = *l;
+	}
 }
 
 int label_builder_take(struct label_builder *b, struct label_set **ret)
 {
+	CLEANUP(free) uint32_t *places = calloc(b->n + 1, sizeof(*places));
 	struct label_set *set = malloc(sizeof(*set) + b->n * sizeof(set->v[0]));
 
-	if (!set)
+	if (!set || !places) {
+		free(set);
 		return -ENOMEM;
-	*set = (struct label_set){.n = (uint32_t)b->n};
-	if (b->n) {
-		memcpy(set->v, b->v, b->n * sizeof(set->v[0]));
-		qsort(set->v, b->n, sizeof(set->v[0]), label_cmp);
 	}
+	*set = (struct label_set){.n = 0};
+	move_labels(b, places, set);
 	for (uint32_t i = 0; i < set->n; i++) {
 		struct cidr c;
 

@@ -64,13 +64,13 @@ const char *label_source_str(const struct label_table *t, uint8_t source);
  */
 struct label_builder {
 	struct label_table *table;
-	struct label *v;
+	struct label *v; /* in the order in which they came; a key may be there more than once */
 	size_t n, cap;
 };
 
 /*
  * Adds "source:key" (no colon: source unspec) with a value. -EINVAL for an empty key or bad source,
- * -E2BIG past LIMIT_LABELS, LIMIT_LABEL_KEY or a value above 253 bytes, -ENOMEM, -ENOSPC.
+ * -E2BIG past LIMIT_LABEL_SET, LIMIT_LABEL_KEY or a value above 253 bytes, -ENOMEM, -ENOSPC.
  */
 int label_builder_add(struct label_builder *b, const char *source_and_key, const char *value);
 /* Adds "source:key=value" or "source:key". Errors as above. */

@@ -10,7 +10,12 @@
 #include "base/hash.h"
 #include "base/macro.h"
 
-enum { SLOTS_MIN = 64, EXCEPTS_MAX = 4096, CANONICAL_MAX = 1 << 20 };
+enum {
+	SLOTS_MIN = 64,
+	EXCEPTS_MAX = 4096,
+	CANONICAL_MAX = 1 << 20,
+	REQS_MAX = 2 * LIMIT_LABELS + 2, /* of a pod and of its namespace, with what the scope adds */
+};
 
 struct selector_cache {
 	struct label_table *labels;
@@ -134,7 +139,7 @@ int selector_builder_add(struct selector_builder *b, uint8_t source, const char 
 
 	if (wants_values != (n_values > 0) || !*key)
 		return -EINVAL;
-	if (b->n >= LIMIT_LABELS || n_values > 4096)
+	if (b->n >= REQS_MAX || n_values > 4096)
 		return -E2BIG;
 	r = ARRAY_RESERVE(b, 1);
 	if (r == 0)

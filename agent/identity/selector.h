@@ -75,7 +75,7 @@ struct selector_builder {
 
 /*
  * Adds one requirement; `values` are copied. -EINVAL for values where none may be or none where one
- * must be, -E2BIG past LIMIT_LABELS, -ENOMEM, -ENOSPC.
+ * must be, -E2BIG for too many of them, -ENOMEM, -ENOSPC.
  */
 int selector_builder_add(struct selector_builder *b, uint8_t source, const char *key,
 			 enum selector_op op, const char *const *values, size_t n_values);

@@ -156,9 +156,11 @@ static int visit_service(const struct policy_service *svc, void *arg)
 	}
 	if (!is_ours)
 		return 0;
-	if (json_object_size(svc->selector))
-		return add_pods(w->repo, svc, w->list);
-	return add_backends(w->repo, svc, w->list);
+	if (!json_object_size(svc->selector))
+		return add_backends(w->repo, svc, w->list);
+	r = add_pods(w->repo, svc, w->list);
+	/* what no selector can be made of selects nobody, and is no fault of the policy */
+	return r == -E2BIG || r == -EINVAL ? 0 : r;
 }
 
 int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e,

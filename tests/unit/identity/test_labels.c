@@ -90,6 +90,33 @@ Test(labels, a_key_is_there_once)
 	label_table_free(t);
 }
 
+/* A pod that has thousands of labels is known by each of them. */
+Test(labels, many_in_one_set)
+{
+	enum { MANY = 20000 };
+	struct label_table *t;
+	struct label_builder b;
+	struct label_set *set;
+	char text[32];
+
+	cr_assert_eq(label_table_new(&t), 0);
+	b = (struct label_builder){.table = t};
+	for (unsigned i = 0; i < 2 * MANY; i++) { /* each twice: the last one counts */
+		(void)snprintf(text, sizeof(text), "k8s:k%u=%u", i % MANY, i / MANY);
+		cr_assert_eq(label_builder_add_text(&b, text), 0);
+	}
+	cr_assert_eq(label_builder_take(&b, &set), 0);
+	cr_assert_eq(set->n, MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(text, sizeof(text), "k%u", i);
+		cr_assert_str_eq(label_set_get(t, set, LABEL_K8S, text), "1");
+		cr_assert(i == 0 || set->v[i - 1].key < set->v[i].key);
+	}
+	label_set_free(t, set);
+	cr_assert_eq(intern_count(label_table_strings(t)), 0);
+	label_table_free(t);
+}
+
 Test(labels, what_is_refused)
 {
 	static char key[LIMIT_LABEL_KEY + 2], value[300];
@@ -107,7 +134,7 @@ Test(labels, what_is_refused)
 	cr_assert_eq(label_builder_add(&b, ":c", "a"), -EINVAL);
 	cr_assert_eq(label_builder_add(&b, key, "a"), -E2BIG);
 	cr_assert_eq(label_builder_add(&b, "k", value), -E2BIG);
-	for (unsigned i = 0; i < LIMIT_LABELS; i++) {
+	for (unsigned i = 0; i < LIMIT_LABEL_SET; i++) {
 		(void)snprintf(text, sizeof(text), "k%u", i);
 		cr_assert_eq(label_builder_add(&b, text, "v"), 0);
 	}

@@ -7,6 +7,8 @@
 #include "base/str.h"
 #include "fixture.h"
 #include "identity/selector.h"
+#include "json/json.h"
+#include "random_set.h"
 
 static int set(struct fixture *f, enum policy_kind kind, const char *text)
 {
@@ -364,6 +366,66 @@ Test(table, an_address_in_nodes_mode_gets_its_own_identity)
 	cr_assert_eq(ip_parse("172.18.0.4", &n.ip), 0);
 	cr_assert_eq(policy_table_overlay(f.table, n.identity, &n.ip, NULL, &second), 0);
 	cr_assert_eq(second, n.identity);
+	fixture_done(&f);
+}
+
+/* More labels than a selector may have: of names behind one address, of groups that share a prefix. None stops the others. */
+Test(table, what_many_names_and_groups_share)
+{
+	enum { MANY = LIMIT_LABELS + 50 };
+	CLEANUP(json_decref) json_t *names = json_array(), *groups = json_array(), *spec = NULL, *obj = NULL;
+	struct fixture_peer shared = fixture_peer("ip 198.51.100.7"), grouped = fixture_peer("ip 203.0.113.9");
+	struct err err = {0};
+	struct fixture f;
+	char text[160];
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(text, sizeof(text), "n%u.io", i);
+		cr_assert_eq(policy_fqdn_set(f.repo, text, &shared.ip, 1), 0);
+		cr_assert_eq(json_array_append_new(names, json_pack("{s:s}", "matchName", text)), 0);
+		(void)snprintf(text, sizeof(text), "g%u", i);
+		cr_assert_eq(json_array_append_new(groups, json_pack("{s:s}", "cidrGroupRef", text)), 0);
+		(void)snprintf(text, sizeof(text), "{'metadata':{'name':'g%u'},'spec':{'externalCIDRs':['203.0.113.0/24']}}", i);
+		cr_assert_eq(set(&f, POLICY_CIDR_GROUP, text), 1);
+	}
+	spec = json_pack("{s:{}, s:[{s:O}, {s:O}]}", "endpointSelector", "egress", "toFQDNs", names, "toCIDRSet", groups);
+	obj = fixture_object("ext", "a", spec);
+	cr_assert_eq(policy_set(f.repo, POLICY_CNP, obj, &err), 1, "%s", err.text);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_expect_eq(fixture_table_verdict(&f, &shared, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_expect_eq(fixture_model_verdict(&f, &shared, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_expect_eq(fixture_table_verdict(&f, &grouped, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_expect_eq(fixture_model_verdict(&f, &grouped, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_assert_eq(ip_parse("203.0.112.9", &grouped.ip), 0);
+	cr_expect_eq(fixture_table_verdict(&f, &grouped, POLICY_EGRESS, 6, 80).action, POLICY_DENY_DEFAULT);
+	fixture_done(&f);
+}
+
+/* Somebody's Service with as many labels in its selector as it may have: they narrow it, and all else goes on. */
+Test(table, a_service_with_many_labels_in_its_selector)
+{
+	CLEANUP(json_decref) json_t *selector = json_object();
+	struct fixture_peer a = fixture_peer("A");
+	json_t *services;
+	struct fixture f;
+	char key[16];
+
+	for (unsigned i = 0; i < LIMIT_LABELS; i++) {
+		(void)snprintf(key, sizeof(key), "k%u", i);
+		cr_assert_eq(json_object_set_new(selector, key, json_string("v")), 0);
+	}
+	services = json_pack("[{s:s, s:s, s:{s:s}, s:O}, {s:s, s:s, s:{s:s}, s:{s:s}}]", "ns", "other", "name", "big", "labels",
+			     "tier", "x", "selector", selector, "ns", "ext", "name", "small", "labels", "tier", "x", "selector",
+			     "app", "a");
+	fixture_init(&f, NULL, NULL, NULL, services);
+	cr_assert_eq(set(&f, POLICY_CNP,
+			 "{'metadata':{'name':'a','namespace':'ext'},'spec':{'endpointSelector':{},'egress':[{'toServices':"
+			 "[{'k8sServiceSelector':{'selector':{'matchLabels':{'tier':'x'}}}}]}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_expect_eq(fixture_table_verdict(&f, &a, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+	cr_expect_eq(fixture_model_verdict(&f, &a, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
 	fixture_done(&f);
 }
 
