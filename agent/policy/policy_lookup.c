@@ -45,25 +45,60 @@ size_t policy_table_prefixes(const struct policy_table *t, const struct policy_p
 	return t->prefixes.n;
 }
 
-/* The longest prefix around an address; walks back from where the address would be sorted. */
-static const struct policy_prefix *table_prefix_of(const struct policy_table *t,
-						   const struct ip *ip)
+/* Leading bits that two addresses of one family have in common. */
+static uint8_t common_bits(const struct ip *a, const struct ip *b)
 {
-	struct cidr want = cidr_of_ip(ip);
-	size_t lo = 0, hi = t->prefixes.n;
+	for (size_t i = 0; i < ip_len(a); i++) {
+		unsigned differ = a->b[i] ^ b->b[i];
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
+		if (differ)
+			return (uint8_t)(i * 8 + (size_t)__builtin_clz(differ << 24));
+	}
+	return ip_bits(a);
+}
 
-		if (cidr_cmp(&t->prefixes.v[mid].prefix, &want) <= 0)
+/* The first place behind all that come before or with `c`. */
+static size_t place_behind(const struct policy_prefix *v, size_t n, const struct cidr *c)
+{
+	size_t lo = 0;
+
+	while (lo < n) {
+		size_t mid = lo + (n - lo) / 2;
+
+		if (cidr_cmp(&v[mid].prefix, c) <= 0)
 			lo = mid + 1;
 		else
-			hi = mid;
+			n = mid;
 	}
-	while (lo-- > 0)
-		if (cidr_contains_ip(&t->prefixes.v[lo].prefix, ip))
-			return &t->prefixes.v[lo];
+	return lo;
+}
+
+const struct policy_prefix *policy_prefix_around(const struct policy_prefix *v, size_t n, const struct cidr *c)
+{
+	struct cidr around = *c;
+
+	/*
+	 * What covers `c` comes before it, the longest last. If the one right before it does not, what is around both
+	 * has no more bits than they have in common, and comes before that one.
+	 */
+	while ((n = place_behind(v, n, &around)) > 0) {
+		const struct policy_prefix *p = &v[--n];
+
+		if (cidr_contains(&p->prefix, c))
+			return p;
+		if (p->prefix.ip.family != c->ip.family)
+			return NULL;
+		around.len = common_bits(&p->prefix.ip, &c->ip);
+		cidr_mask(&around);
+	}
 	return NULL;
+}
+
+static const struct policy_prefix *table_prefix_of(const struct policy_table *t, const struct ip *ip)
+{
+	const struct cidr c = cidr_of_ip(ip);
+
+	return policy_prefix_around(t->prefixes.v, t->prefixes.n, &c);
 }
 
 uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip *ip)
@@ -84,13 +119,15 @@ static int add_prefix_labels(struct policy_table *t, const struct identity *base
 {
 	bool is_node = base->flags & (IDENTITY_IS_HOST | IDENTITY_IS_REMOTE_NODE);
 	bool is_world = base->flags & IDENTITY_IS_WORLD; /* has its own prefix */
-	const struct policy_prefix *p = table_prefix_of(t, ip);
-	const struct identity *of_prefix = p ? identity_get(t->repo->ids, p->identity) : NULL;
 	struct intern *strings = label_table_strings(t->repo->labels);
+	const struct identity *of_prefix;
+	const struct policy_prefix *p;
 	int n = 0, r;
 
 	if (!is_world && !(t->repo->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS)))
 		return 0;
+	p = table_prefix_of(t, ip);
+	of_prefix = p ? identity_get(t->repo->ids, p->identity) : NULL;
 	for (uint32_t i = 0; of_prefix && i < of_prefix->labels->n; i++) {
 		const struct label *l = &of_prefix->labels->v[i];
 

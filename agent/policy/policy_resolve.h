@@ -77,6 +77,12 @@ struct policy_prefix {
 	uint32_t identity;
 };
 
+/*
+ * The longest of `n` prefixes, sorted by cidr_cmp(), that covers all of `c`; NULL if none does. The time grows with the
+ * logarithm of `n`.
+ */
+const struct policy_prefix *policy_prefix_around(const struct policy_prefix *v, size_t n, const struct cidr *c);
+
 struct policy_table;
 
 /* Empty until the first policy_table_update(). `r` must outlive it; one table per repository.

@@ -433,12 +433,11 @@ static int note_changes(struct recon_policy *r, const struct policy_table *t)
 static uint32_t cover_of(const struct recon_policy *r, const struct policy_prefix *v, size_t n, const struct cidr *c)
 {
 	const struct mesh_config *conf = bpfconfig_get(r->config);
-	uint32_t identity = c->ip.family == AF_INET ? conf->world_v4 : conf->world_v6;
+	const struct policy_prefix *p = policy_prefix_around(v, n, c);
 
-	for (size_t i = 0; i < n; i++) /* a longer cover comes after a shorter one */
-		if (cidr_contains(&v[i].prefix, c))
-			identity = v[i].identity;
-	return identity;
+	if (p)
+		return p->identity;
+	return c->ip.family == AF_INET ? conf->world_v4 : conf->world_v6;
 }
 
 static int put_prefix(struct map_batch batch[2], const struct policy_prefix *p, bool is_put)
@@ -531,13 +530,18 @@ static int walk_prefixes(struct recon_policy *r, enum prefix_step step, unsigned
 	return e;
 }
 
-/* As they are in force, byte for byte: most changes of identities leave them alone. */
+/* As they are in force: most changes of identities leave them alone. */
 static bool has_same_prefixes(const struct recon_policy *r, const struct policy_table *t)
 {
 	const struct policy_prefix *now;
 	size_t n = policy_table_prefixes(t, &now);
 
-	return n == r->prefixes.n && (n == 0 || memcmp(now, r->prefixes.v, n * sizeof(*now)) == 0);
+	if (n != r->prefixes.n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (now[i].identity != r->prefixes.v[i].identity || cidr_cmp(&now[i].prefix, &r->prefixes.v[i].prefix) != 0)
+			return false;
+	return true;
 }
 
 static int keep_prefixes(struct recon_policy *r, const struct policy_table *t)

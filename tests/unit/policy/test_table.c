@@ -287,6 +287,53 @@ Test(table, prefixes_and_their_identities)
 	fixture_done(&f);
 }
 
+static int prefix_cmp(const void *a, const void *b)
+{
+	return cidr_cmp(&((const struct policy_prefix *)a)->prefix, &((const struct policy_prefix *)b)->prefix);
+}
+
+/* Few different bits, so that prefixes lie in each other and side by side. */
+static struct cidr random_cidr(bool is_v6)
+{
+	struct cidr c = {.ip.family = is_v6 ? AF_INET6 : AF_INET};
+
+	for (size_t i = 0; i < ip_len(&c.ip); i++)
+		c.ip.b[i] = (uint8_t)(random_chance(80) ? 0 : 1u << random_below(8));
+	c.len = (uint8_t)random_below(ip_bits(&c.ip) + 1u);
+	cidr_mask(&c);
+	return c;
+}
+
+Test(table, the_prefix_around)
+{
+	enum { ROUNDS = 400, PREFIXES = 60, QUESTIONS = 60 };
+	struct policy_prefix v[PREFIXES];
+	unsigned found = 0;
+
+	random_seed(7);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		size_t n = random_below(PREFIXES);
+
+		for (size_t i = 0; i < n; i++)
+			v[i] = (struct policy_prefix){.prefix = random_cidr(random_chance(50)), .identity = (uint32_t)i};
+		if (n)
+			qsort(v, n, sizeof(v[0]), prefix_cmp);
+		for (unsigned q = 0; q < QUESTIONS; q++) {
+			const struct cidr c = random_cidr(random_chance(50));
+			const struct policy_prefix *want = NULL, *got = policy_prefix_around(v, n, &c);
+
+			for (size_t i = 0; i < n; i++)
+				if (cidr_contains(&v[i].prefix, &c) && (!want || v[i].prefix.len >= want->prefix.len))
+					want = &v[i];
+			cr_assert_eq(!got, !want, "round %u, question %u", round, q);
+			if (want)
+				cr_assert_eq(prefix_cmp(got, want), 0, "round %u, question %u", round, q);
+			found += want != NULL;
+		}
+	}
+	cr_assert_gt(found, ROUNDS * QUESTIONS / 20);
+}
+
 Test(table, an_invalid_version_keeps_the_last_good_one)
 {
 	struct fixture f;
