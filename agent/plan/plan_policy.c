@@ -151,6 +151,16 @@ static int range_cmp(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct mesh_range_key));
 }
 
+void plan_class_sort(struct plan_class *p)
+{
+	if (p->n_rows)
+		qsort(p->rows, p->n_rows, sizeof(*p->rows), row_cmp);
+	if (p->n_ports)
+		qsort(p->ports, p->n_ports, sizeof(*p->ports), port_cmp);
+	if (p->n_ranges)
+		qsort(p->ranges, p->n_ranges, sizeof(*p->ranges), range_cmp);
+}
+
 int plan_class_make(const struct policy_class *c, const struct plan_dirs *dirs, uint8_t bank,
 		    struct plan_class *ret)
 {
@@ -175,12 +185,7 @@ int plan_class_make(const struct policy_class *c, const struct plan_dirs *dirs, 
 			add_slot(&p, rows, slot, &row, &port);
 		}
 	}
-	if (p.n_rows)
-		qsort(p.rows, p.n_rows, sizeof(*p.rows), row_cmp);
-	if (p.n_ports)
-		qsort(p.ports, p.n_ports, sizeof(*p.ports), port_cmp);
-	if (p.n_ranges)
-		qsort(p.ranges, p.n_ranges, sizeof(*p.ranges), range_cmp);
+	plan_class_sort(&p);
 	*ret = p;
 	p = (struct plan_class){0};
 	return 0;

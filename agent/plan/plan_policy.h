@@ -40,6 +40,8 @@ struct plan_dirs plan_dirs_of(const struct policy_table *t);
  */
 int plan_class_make(const struct policy_class *c, const struct plan_dirs *dirs, uint8_t bank,
 		    struct plan_class *ret);
+/* Brings the lists into that order. */
+void plan_class_sort(struct plan_class *p);
 void plan_class_done(struct plan_class *p);
 DEFINE_CLEANUP_DONE(struct plan_class, plan_class_done)
 
