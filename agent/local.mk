@@ -230,7 +230,7 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_sock.c agent/recon/recon_sock.h \
 	agent/recon/recon_snapshot.c agent/recon/recon_snapshot.h \
 	agent/recon/recon_net.c agent/recon/recon_net.h agent/recon/recon_net_internal.h \
-	agent/recon/recon_net_routes.c agent/recon/recon_net_tunnel.c \
+	agent/recon/recon_net_links.c agent/recon/recon_net_routes.c agent/recon/recon_net_tunnel.c \
 	agent/recon/recon_nic.c agent/recon/recon_nic.h \
 	agent/recon/recon_route.c agent/recon/recon_route.h \
 	agent/recon/snapshot.c agent/recon/snapshot.h

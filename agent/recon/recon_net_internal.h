@@ -75,6 +75,8 @@ struct recon_net {
 
 /* Interfaces, then addresses, then the ways to the targets; reads only what is stale. */
 void net_step_links(struct recon_net *n);
+/* A link changed, or got an address: if that made it external, its programs cannot wait for the pass. */
+void net_tell_new(struct recon_net *n, int ifindex);
 /* The device, one change at a time. */
 void net_step_tunnel(struct recon_net *n);
 /* The routes; ends the pass. */
