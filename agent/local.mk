@@ -160,9 +160,11 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_options.c agent/policy/policy_options.h \
 	agent/policy/policy_parse.c agent/policy/policy_parse.h \
 	agent/policy/policy_parse_knp.c \
+	agent/policy/policy_parse_icmp.c \
 	agent/policy/policy_parse_peers.c \
 	agent/policy/policy_parse_ports.c \
 	agent/policy/policy_prefix.c agent/policy/policy_prefix.h \
+	agent/policy/policy_parse_selector.c \
 	agent/policy/policy_resolve.c agent/policy/policy_resolve.h \
 	agent/policy/policy_rows.c agent/policy/policy_rows.h \
 	agent/policy/policy_rule.c agent/policy/policy_rule.h \

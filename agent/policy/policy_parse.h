@@ -83,6 +83,21 @@ int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct p
 /* toPorts and icmps of a CNP element. */
 int policy_parse_l4(struct policy_parser *p, const json_t *element, struct policy_entry *e);
 
+/* One item of icmps. */
+int policy_parse_icmps(struct policy_parser *p, const json_t *item, struct policy_entry *e);
+
+/*
+ * A number of 16 bits as Go reads it with base 0: octal after a zero, other bases by their letters, underscores between
+ * digits. -EINVAL.
+ */
+int policy_parse_number(const char *text, uint16_t *ret);
+
+/*
+ * Adds an item to those of the entry, or three for protocol 0: ANY is TCP, UDP and SCTP, never ICMP (Cilium
+ * pkg/policy/l4.go). Takes the reference on l4.name. -ENOMEM.
+ */
+int policy_add_l4(struct policy_parser *p, struct policy_entry *e, struct policy_l4 l4);
+
 /* Adds one port in CNP notation: number or name, end (0 = none), protocol (NULL = ANY). */
 int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char *port, int64_t end,
 		    const char *proto, bool is_restricted, bool *ret_is_zero);

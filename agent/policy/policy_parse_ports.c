@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <strings.h>
 
-enum { PORTS_MAX = 40, ICMP_FIELDS_MAX = 40, PROTO_VRRP = 112, SVC_NAME_MAX = 15 };
+enum { PORTS_MAX = 40, PROTO_VRRP = 112, SVC_NAME_MAX = 15 };
 
 /* RFC 6335: letters, digits and single inner dashes, at least one letter. "0x50" is such a name. */
 static bool is_service_name(const char *s)
@@ -25,8 +25,7 @@ static bool is_service_name(const char *s)
 	return has_letter;
 }
 
-/* As Go reads it with base 0: octal after a zero, other bases by their letters, underscores between digits. */
-static int parse_port_number(const char *s, uint16_t *ret)
+int policy_parse_number(const char *s, uint16_t *ret)
 {
 	static const struct {
 		char letter;
@@ -100,10 +99,7 @@ static bool has_transport_ports(uint8_t proto)
 	return proto == 0 || proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
 }
 
-/*
- * ANY is TCP, UDP and SCTP, never ICMP (Cilium pkg/policy/l4.go). Takes the reference on l4.name.
- */
-static int add_l4(struct policy_parser *p, struct policy_entry *e, struct policy_l4 l4)
+int policy_add_l4(struct policy_parser *p, struct policy_entry *e, struct policy_l4 l4)
 {
 	static const uint8_t any[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
 	struct intern *strings = label_table_strings(p->repo->labels);
@@ -145,18 +141,18 @@ int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char 
 		/* an end counts from the number of our own port on; names of peers are one port each (toMapState() in Cilium) */
 		l4.hi = e->dir == POLICY_INGRESS ? (uint16_t)end : 0;
 		r = intern_get(label_table_strings(p->repo->labels), name, i, &l4.name);
-		return r < 0 ? r : add_l4(p, e, l4);
+		return r < 0 ? r : policy_add_l4(p, e, l4);
 	}
 	if (!*port && !p->repo->options.has_extended_protocols)
 		return policy_bad(p, "port is missing");
-	if (*port && parse_port_number(port, &l4.lo) < 0)
+	if (*port && policy_parse_number(port, &l4.lo) < 0)
 		return policy_bad(p, "\"%.20s\" is no port", port);
 	if (!has_transport_ports(l4.proto) && *port && !str_eq(port, "0"))
 		return policy_bad(p, "port must be empty or 0 with protocol %s", proto);
 	l4.hi = end > l4.lo ? (uint16_t)end : l4.lo;
 	l4.is_all = l4.lo == 0;
 	*ret_is_zero = l4.is_all;
-	return add_l4(p, e, l4);
+	return policy_add_l4(p, e, l4);
 }
 
 /* A HTTP rule without any condition lets everything pass, a DNS pattern of stars too. */
@@ -352,134 +348,6 @@ static int parse_ports_item(struct policy_parser *p, const json_t *item, struct 
 	return 0;
 }
 
-/* Cilium pkg/policy/api/icmp.go. */
-static const struct {
-	const char *name;
-	uint8_t type;
-} icmp4_names[] = {{"EchoReply", 0},
-		   {"DestinationUnreachable", 3},
-		   {"Redirect", 5},
-		   {"Echo", 8},
-		   {"EchoRequest", 8},
-		   {"RouterAdvertisement", 9},
-		   {"RouterSelection", 10},
-		   {"TimeExceeded", 11},
-		   {"ParameterProblem", 12},
-		   {"Timestamp", 13},
-		   {"TimestampReply", 14},
-		   {"Photuris", 40},
-		   {"ExtendedEchoRequest", 42},
-		   {"ExtendedEchoReply", 43}},
-  icmp6_names[] = {{"DestinationUnreachable", 1},
-		   {"PacketTooBig", 2},
-		   {"TimeExceeded", 3},
-		   {"ParameterProblem", 4},
-		   {"EchoRequest", 128},
-		   {"EchoReply", 129},
-		   {"MulticastListenerQuery", 130},
-		   {"MulticastListenerReport", 131},
-		   {"MulticastListenerDone", 132},
-		   {"RouterSolicitation", 133},
-		   {"RouterAdvertisement", 134},
-		   {"NeighborSolicitation", 135},
-		   {"NeighborAdvertisement", 136},
-		   {"RedirectMessage", 137},
-		   {"RouterRenumbering", 138},
-		   {"ICMPNodeInformationQuery", 139},
-		   {"ICMPNodeInformationResponse", 140},
-		   {"InverseNeighborDiscoverySolicitation", 141},
-		   {"InverseNeighborDiscoveryAdvertisement", 142},
-		   {"HomeAgentAddressDiscoveryRequest", 144},
-		   {"HomeAgentAddressDiscoveryReply", 145},
-		   {"MobilePrefixSolicitation", 146},
-		   {"MobilePrefixAdvertisement", 147},
-		   {"DuplicateAddressRequestCodeSuffix", 157},
-		   {"DuplicateAddressConfirmationCodeSuffix", 158},
-		   {"ExtendedEchoRequest", 160},
-		   {"ExtendedEchoReply", 161}};
-
-static int icmp_type(const char *name, bool is_v6, uint8_t *ret)
-{
-	uint16_t number;
-
-	if (isdigit((unsigned char)*name)) {
-		if (parse_port_number(name, &number) < 0 || number > 255)
-			return -EINVAL;
-		*ret = (uint8_t)number;
-		return 0;
-	}
-	for (size_t i = 0; !is_v6 && i < ARRAY_LEN(icmp4_names); i++)
-		if (str_eq(name, icmp4_names[i].name)) {
-			*ret = icmp4_names[i].type;
-			return 0;
-		}
-	for (size_t i = 0; is_v6 && i < ARRAY_LEN(icmp6_names); i++)
-		if (str_eq(name, icmp6_names[i].name)) {
-			*ret = icmp6_names[i].type;
-			return 0;
-		}
-	return -EINVAL;
-}
-
-static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct policy_entry *e)
-{
-	const json_t *type = policy_get(field, "type");
-	struct policy_l4 l4 = {0};
-	const char *family = NULL;
-	uint16_t number;
-	uint8_t named;
-	bool is_v6;
-	int r;
-
-	if (!json_is_object(field))
-		return policy_bad(p, "not an object");
-	r = policy_get_string(p, field, "family", &family);
-	if (r < 0)
-		return r;
-	is_v6 = family && str_eq(family, "IPv6");
-	if (family && *family && !is_v6 && !str_eq(family, "IPv4"))
-		return policy_bad(p, "family is neither IPv4 nor IPv6");
-	/*
-	 * Above 255 is no type of any packet, and the rule is one. Below 0 is every type, as 0 is. Cilium takes both: it
-	 * reads the number as a port without a look at what that says (createL4Filter() in pkg/policy/l4.go).
-	 */
-	if (json_is_integer(type) && json_integer_value(type) == (int32_t)json_integer_value(type))
-		number = (uint16_t)MIN(MAX(json_integer_value(type), (json_int_t)0), (json_int_t)UINT16_MAX);
-	else if (json_is_string(type) && icmp_type(json_string_value(type), is_v6, &named) == 0)
-		number = named;
-	else
-		return policy_bad(p, "type is neither a number nor the name of one");
-	l4.proto = is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-	l4.lo = l4.hi = number;
-	l4.is_all = number == 0;
-	return add_l4(p, e, l4);
-}
-
-static int parse_icmps(struct policy_parser *p, const json_t *item, struct policy_entry *e)
-{
-	const json_t *fields = NULL;
-	int r;
-
-	if (!p->repo->options.has_icmp_rules)
-		return policy_bad(p, "ICMP rules need enable-icmp-rules in the cluster");
-	if (!json_is_object(item))
-		return policy_bad(p, "not an object");
-	r = policy_get_array(p, item, "fields", &fields);
-	if (r < 0)
-		return r;
-	if (json_array_size(fields) > ICMP_FIELDS_MAX)
-		return policy_bad(p, "more than %d fields", ICMP_FIELDS_MAX);
-	for (size_t i = 0; i < json_array_size(fields); i++) {
-		size_t mark = policy_push(p, ".fields[%zu]", i);
-
-		r = parse_icmp_field(p, json_array_get(fields, i), e);
-		if (r < 0)
-			return r;
-		policy_pop(p, mark);
-	}
-	return 0;
-}
-
 int policy_parse_l4(struct policy_parser *p, const json_t *element, struct policy_entry *e)
 {
 	const json_t *ports = NULL, *icmps = NULL;
@@ -502,7 +370,7 @@ int policy_parse_l4(struct policy_parser *p, const json_t *element, struct polic
 	}
 	for (size_t i = 0; i < json_array_size(icmps); i++) {
 		mark = policy_push(p, ".icmps[%zu]", i);
-		r = parse_icmps(p, json_array_get(icmps, i), e);
+		r = policy_parse_icmps(p, json_array_get(icmps, i), e);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
