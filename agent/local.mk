@@ -133,7 +133,8 @@ agent_libmesh_a_SOURCES += \
 
 # identity: ipcache
 agent_libmesh_a_SOURCES += \
-	agent/identity/ipcache.c agent/identity/ipcache.h
+	agent/identity/ipcache.c agent/identity/ipcache.h \
+	agent/identity/ipcache_node.c agent/identity/ipcache_private.h
 
 # identity, policy
 agent_libmesh_a_SOURCES += \

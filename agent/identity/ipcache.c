@@ -4,10 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/array.h"
-#include "base/hash.h"
+#include "identity/ipcache_private.h"
 
-enum { DIRTY_LIST_MAX = 4096, NODES_MAX = 65536 };
+enum { DIRTY_LIST_MAX = 4096 };
 
 /* Best claim of one address, in the open-addressing table. */
 struct entry {
@@ -32,28 +31,6 @@ struct other {
 	UT_hash_handle hh;
 };
 
-struct node {
-	struct ip ip;
-	uint32_t number;
-	uint32_t refs;
-	bool is_dirty;
-	UT_hash_handle hh;
-};
-
-struct ipcache {
-	struct entry *v;
-	size_t cap, n; /* n counts dead ones too */
-	size_t live;
-	ARRAY(struct ip) dirty;
-	bool all_dirty; /* more than fit in the list */
-	struct other *others;
-	struct node *nodes;
-	struct node **by_number;
-	size_t by_number_cap;
-	uint32_t lowest_free; /* no number below it is free; 0 = 1 */
-	size_t n_dirty_nodes;
-};
-
 int ipcache_new(struct ipcache **ret)
 {
 	struct ipcache *c = calloc(1, sizeof(*c));
@@ -67,7 +44,6 @@ int ipcache_new(struct ipcache **ret)
 void ipcache_free(struct ipcache *c)
 {
 	struct other *o, *otmp;
-	struct node *n, *ntmp;
 
 	if (!c)
 		return;
@@ -75,11 +51,7 @@ void ipcache_free(struct ipcache *c)
 		HASH_DEL(c->others, o);
 		free(o);
 	}
-	HASH_ITER (hh, c->nodes, n, ntmp) {
-		HASH_DEL(c->nodes, n);
-		free(n);
-	}
-	free(c->by_number);
+	ipcache_nodes_done(c);
 	ARRAY_DONE(&c->dirty);
 	free(c->v);
 	free(c);
@@ -223,12 +195,6 @@ static void mark_if_changed(struct ipcache *c, struct entry *e, const struct ipc
 		mark(c, e);
 }
 
-static void hold(struct ipcache *c, uint16_t number)
-{
-	if (number)
-		c->by_number[number]->refs++;
-}
-
 /* A claim for an address that has one already. Takes over the reference held for `claim`. */
 static int claim_more(struct ipcache *c, struct entry *e, uint8_t source, const struct ipcache_claim *claim)
 {
@@ -273,7 +239,7 @@ int ipcache_claim(struct ipcache *c, enum ipcache_source source, const struct ip
 	if (r < 0)
 		return r;
 	e = &c->v[slot_of(c->v, c->cap, ip)];
-	hold(c, claim->node);
+	ipcache_node_hold(c, claim->node);
 	if (e->ip.family && !e->is_dead) {
 		r = claim_more(c, e, (uint8_t)source, claim);
 		if (r < 0)
@@ -432,135 +398,4 @@ void ipcache_mark(struct ipcache *c, const struct ip *ip)
 
 	if (e && e->ip.family)
 		mark(c, e);
-}
-
-/* Tunnel endpoints */
-
-static int node_add(struct ipcache *c, const struct ip *ip, uint32_t number, struct node **ret)
-{
-	struct node *n;
-
-	if (number >= c->by_number_cap) {
-		size_t cap = c->by_number_cap ? c->by_number_cap * 2 : 64;
-		struct node **v;
-
-		while (cap <= number)
-			cap *= 2;
-		v = reallocarray(c->by_number, cap, sizeof(struct node *));
-		if (!v)
-			return -ENOMEM;
-		memset(v + c->by_number_cap, 0, (cap - c->by_number_cap) * sizeof(struct node *));
-		c->by_number = v;
-		c->by_number_cap = cap;
-	}
-	n = calloc(1, sizeof(*n));
-	if (!n)
-		return -ENOMEM;
-	n->ip = *ip;
-	n->number = number;
-	hash_oom = false;
-	HASH_ADD(hh, c->nodes, ip, sizeof(n->ip), n);
-	if (hash_oom) {
-		free(n);
-		return -ENOMEM;
-	}
-	c->by_number[number] = n;
-	*ret = n;
-	return 0;
-}
-
-int ipcache_node_seed(struct ipcache *c, const struct ip *ip, uint16_t number)
-{
-	struct node *n;
-
-	if (!number)
-		return -EINVAL;
-	HASH_FIND(hh, c->nodes, ip, sizeof(*ip), n);
-	if (n || (number < c->by_number_cap && c->by_number[number]))
-		return -EEXIST;
-	return node_add(c, ip, number, &n);
-}
-
-int ipcache_node_ref(struct ipcache *c, const struct ip *ip, uint16_t *ret_number)
-{
-	struct node *n;
-	uint32_t number;
-	int r;
-
-	HASH_FIND(hh, c->nodes, ip, sizeof(*ip), n);
-	if (!n) {
-		number = c->lowest_free ? c->lowest_free : 1;
-		while (number < c->by_number_cap && c->by_number[number])
-			number++;
-		c->lowest_free = number;
-		if (number >= NODES_MAX)
-			return -ENOSPC;
-		r = node_add(c, ip, number, &n);
-		if (r < 0)
-			return r;
-		n->is_dirty = true;
-		c->n_dirty_nodes++;
-	}
-	n->refs++;
-	*ret_number = (uint16_t)n->number;
-	return 0;
-}
-
-static void node_remove(struct ipcache *c, struct node *n)
-{
-	if (n->is_dirty)
-		c->n_dirty_nodes--;
-	c->by_number[n->number] = NULL;
-	if (n->number < c->lowest_free)
-		c->lowest_free = n->number;
-	HASH_DEL(c->nodes, n);
-	free(n);
-}
-
-void ipcache_node_unref(struct ipcache *c, uint16_t number)
-{
-	struct node *n = number ? c->by_number[number] : NULL;
-
-	if (n && --n->refs == 0)
-		node_remove(c, n);
-}
-
-struct ip ipcache_node_ip(const struct ipcache *c, uint16_t number)
-{
-	if (number >= c->by_number_cap || !c->by_number[number])
-		return (struct ip){0};
-	return c->by_number[number]->ip;
-}
-
-uint16_t ipcache_node_next_dirty(struct ipcache *c)
-{
-	if (!c->n_dirty_nodes)
-		return 0;
-	for (size_t i = 1; i < c->by_number_cap; i++) {
-		if (c->by_number[i] && c->by_number[i]->is_dirty) {
-			c->by_number[i]->is_dirty = false;
-			c->n_dirty_nodes--;
-			return (uint16_t)i;
-		}
-	}
-	return 0;
-}
-
-void ipcache_node_mark(struct ipcache *c, uint16_t number)
-{
-	struct node *n = number < c->by_number_cap ? c->by_number[number] : NULL;
-
-	if (!n || n->is_dirty)
-		return;
-	n->is_dirty = true;
-	c->n_dirty_nodes++;
-}
-
-void ipcache_node_drop_unused(struct ipcache *c)
-{
-	struct node *n, *tmp;
-
-	HASH_ITER (hh, c->nodes, n, tmp)
-		if (!n->refs)
-			node_remove(c, n);
 }
