@@ -82,7 +82,7 @@ agent_libmesh_a_SOURCES += \
 # bpf
 agent_libmesh_a_SOURCES += \
 	agent/bpf/bpf_others.c agent/bpf/bpf_others.h \
-	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h \
+	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h agent/bpf/bpf_attach_cgroup.c \
 	agent/bpf/bpf_call.c agent/bpf/bpf_call.h \
 	agent/bpf/bpf_clsact.c agent/bpf/bpf_clsact.h \
 	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
@@ -160,12 +160,12 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_explain.c agent/policy/policy_explain.h \
 	agent/policy/policy_options.c agent/policy/policy_options.h \
 	agent/policy/policy_parse.c agent/policy/policy_parse.h \
-	agent/policy/policy_parse_knp.c \
 	agent/policy/policy_parse_icmp.c \
+	agent/policy/policy_parse_knp.c \
 	agent/policy/policy_parse_peers.c \
 	agent/policy/policy_parse_ports.c \
-	agent/policy/policy_prefix.c agent/policy/policy_prefix.h \
 	agent/policy/policy_parse_selector.c \
+	agent/policy/policy_prefix.c agent/policy/policy_prefix.h \
 	agent/policy/policy_resolve.c agent/policy/policy_resolve.h \
 	agent/policy/policy_rows.c agent/policy/policy_rows.h \
 	agent/policy/policy_rule.c agent/policy/policy_rule.h \

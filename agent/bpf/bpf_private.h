@@ -21,5 +21,12 @@ struct bpfobj {
 	int map_fds[BPFOBJ_MAPS], prog_fds[BPFOBJ_PROGS]; /* -1 = not loaded */
 };
 
+struct bpf_link_info;
+
+/* What the kernel tells of a link. 0 or -errno. */
+int bpfattach_link_info(int fd, struct bpf_link_info *ret);
+/* The kernel's number of a program; 0 if it does not tell. */
+uint32_t bpfattach_prog_id(int fd);
+
 /* Detaches a pinned link and removes its pin; what is no link is only removed, and what is gone is fine. 0 or -errno. */
 int bpfattach_remove_link(const char *path);
