@@ -301,7 +301,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/apply.c agent/agentd/apply.h \
 	agent/agentd/boot.c agent/agentd/boot.h \
 	agent/agentd/datapath.c agent/agentd/datapath.h agent/agentd/datapath_private.h \
-	agent/agentd/datapath_boot.c \
+	agent/agentd/datapath_apply.c agent/agentd/datapath_boot.c \
 	agent/agentd/failsafe.c agent/agentd/failsafe.h \
 	agent/agentd/forwarding.c agent/agentd/forwarding.h \
 	agent/agentd/fqdn.c agent/agentd/fqdn.h \

@@ -41,5 +41,11 @@ struct datapath {
 	uint64_t n_changes; /* of what the generation and the services do not count */
 };
 
+/* The programs to all interfaces and to the cgroup, with the flows that are older. 0 or -errno, raised as a condition. */
+int datapath_attach_all(struct datapath *d);
+
+/* Once all of ours is in force, what another version left in the kernel has to go: it enforces an old policy. */
+void datapath_remove_others(struct datapath *d);
+
 /* All socket programs to the cgroup; a failure is raised as a condition. */
 void datapath_attach_sockets(struct datapath *d);

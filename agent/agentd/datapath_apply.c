@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the world says, and what is switched on and off, on its way into the kernel. */
+#include <errno.h>
+
+#include "agentd/datapath_private.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+	GRACE_US = 2000, /* longer than a packet can be in the programs */
+};
+
+/* What of the table that is in force is in the flags: they belong to its bank. */
+static uint64_t shadow_flags(const struct policy_table *t)
+{
+	uint64_t flags = 0;
+
+	for (unsigned dir = 0; dir < POLICY_DIRS; dir++)
+		if (policy_table_shadowed(t, (enum policy_dir)dir))
+			flags |= MESH_STATE_SHADOW << dir;
+	return flags;
+}
+
+static uint64_t flags_of(const struct datapath *d)
+{
+	const struct cilium_config *c = &d->world->config;
+	uint64_t flags = MESH_STATE_ACTIVE | MESH_STATE_SERVICES | MESH_STATE_EV_DROP;
+
+	if (c->routing != CILIUM_NATIVE)
+		flags |= MESH_STATE_TUNNEL;
+	if (c->has_audit_mode || d->conf->has_policy_audit || d->is_open)
+		flags |= MESH_STATE_AUDIT;
+	if (d->wants_verdicts)
+		flags |= MESH_STATE_EV_NEW;
+	if (d->has_dns)
+		flags |= MESH_STATE_DNS;
+	return flags | d->shadow;
+}
+
+static void set_config(struct datapath *d)
+{
+	struct mesh_config *m = bpfconfig_get(d->config);
+	const struct cilium_config *c = &d->world->config;
+	bool is_dual = c->has_ipv4 && c->has_ipv6;
+
+	m->identity = d->world->identity;
+	m->world_v4 = is_dual ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD;
+	m->world_v6 = is_dual ? IDENTITY_WORLD_IPV6 : IDENTITY_WORLD;
+	m->tunnel_port = c->routing == CILIUM_NATIVE ? 0 : htons(c->tunnel_port);
+	m->event_rate = (uint32_t)d->conf->monitor.rate;
+	m->event_burst = (uint32_t)d->conf->monitor.burst;
+}
+
+static int failed(struct datapath *d, int r, const char *what)
+{
+	struct err err;
+
+	(void)err_set(&err, -r, "%s could not be written: %s; what was in force stays", what,
+		      r == -E2BIG ? "the map is full" : err_name(r)); /* returns -r, known */
+	health_raise(d->health, HEALTH_ERROR, "datapath.maps", err.text,
+		     r == -E2BIG ? "raise the sizes under datapath in the configuration, then restart" : NULL);
+	return r;
+}
+
+enum { TARGETS_MAX = 8 };
+
+struct targets {
+	const char *host;
+	struct ip v[TARGETS_MAX];
+	size_t n;
+	bool has_v6;
+	bool has_ipv6_underlay;
+};
+
+/* Where tunnel packets to the node go. Any IPv6 one tells of the larger overhead. */
+static int add_target(const struct kube_node *node, void *arg)
+{
+	struct targets *t = arg;
+	const struct ip *ip = kube_node_tunnel(node, t->has_ipv6_underlay);
+
+	if (!ip || str_eq(node->name, t->host))
+		return 0;
+	if (t->n < TARGETS_MAX)
+		t->v[t->n++] = *ip;
+	else if (ip->family == AF_INET6 && !t->has_v6)
+		t->v[TARGETS_MAX - 1] = *ip;
+	t->has_v6 = t->has_v6 || ip->family == AF_INET6;
+	return t->n == TARGETS_MAX && t->has_v6;
+}
+
+static int apply_net(struct datapath *d, const struct ip *own, size_t n_own)
+{
+	const struct cilium_config *c = &d->world->config;
+	struct route_list routes = {0};
+	struct net_desired want = {.tunnel = {.port = c->tunnel_port, .mtu = (uint32_t)d->conf->mtu},
+				   .underlay_mtu = c->mtu, .nic_patterns = &d->conf->interfaces};
+	struct targets targets = {.host = d->world->host, .has_ipv6_underlay = c->has_ipv6_underlay};
+	struct err err = {0};
+	int r;
+
+	(void)snprintf(want.tunnel.name, sizeof(want.tunnel.name), "%s", d->conf->tunnel_device);
+	want.tunnel.kind = c->routing == CILIUM_VXLAN	? NL_TUNNEL_VXLAN
+			   : c->routing == CILIUM_GENEVE ? NL_TUNNEL_GENEVE
+							 : NL_TUNNEL_NONE;
+	(void)node_table_each(d->world->nodes, add_target, &targets); /* stops early when it has enough */
+	want.targets = targets.v;
+	want.n_targets = targets.n;
+	r = world_routes(d->world, own, n_own, &routes);
+	if (r == 0) {
+		want.routes = routes.v;
+		want.n_routes = routes.n;
+		r = recon_net_set(d->net, &want, &err);
+		d->n_changes++;
+	}
+	ARRAY_DONE(&routes);
+	if (r < 0)
+		health_raise(d->health, HEALTH_ERROR, "datapath.network", err.text[0] ? err.text : err_name(r), NULL);
+	return r;
+}
+
+/* Connections to backends that vanished. */
+static void look_at_sockets(struct datapath *d)
+{
+	static const enum recon_sock_end ends[] = {
+		[CONF_END_NONE] = RECON_SOCK_NONE, [CONF_END_UDP] = RECON_SOCK_UDP, [CONF_END_ALL] = RECON_SOCK_ALL};
+	int r;
+
+	recon_sock_set(d->sock, ends[d->conf->services.end_connections]);
+	r = recon_sock_look(d->sock);
+	if (r < 0) /* nothing that is in force depends on it, and the next change tries again */
+		log_event(LOG_WARNING, "service.sockets", "connections to backends that vanished stay for now", F_ERRNO(r));
+	if (recon_sock_get_stats(d->sock).is_unsupported)
+		health_raise(d->health, HEALTH_INFO, "service.end-connections",
+			     "this kernel cannot end the connections to a backend that vanished; their clients wait until they give up",
+			     "use a kernel that has CONFIG_INET_DIAG_DESTROY, or set services.end-connections to none");
+}
+
+static int apply_maps(struct datapath *d)
+{
+	struct mesh_config *m = bpfconfig_get(d->config);
+	int r = world_update(d->world), addr;
+
+	if (r < 0)
+		return failed(d, r, "the policy");
+	d->is_owed = d->is_owed || r > 0 || !d->is_swept;
+	if (d->is_owed) { /* a table that failed to arrive does not say again that it changed */
+		/* Identities get their class before any address maps to them. */
+		uint64_t old = d->shadow;
+
+		d->shadow = shadow_flags(d->world->table);
+		r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
+		if (r < 0) {
+			d->shadow = old;
+			return failed(d, r, "the policy");
+		}
+		d->is_owed = false;
+		d->committed_us = clock_boot_us();
+	}
+	addr = recon_addr_apply(d->addr, world_overlay, d->world);
+	if (addr != 0) /* after a failure, too: some addresses may have changed their identity */
+		bpfconfig_bump(d->config);
+	if (addr < 0)
+		return failed(d, addr, "addresses");
+	r = recon_service_apply(d->service);
+	if (r < 0)
+		return failed(d, r, "services");
+	recon_service_node_ports(d->service, &m->node_port_min, &m->node_port_max);
+	if (!d->is_swept) {
+		r = recon_addr_sweep(d->addr);
+		if (r != 0)
+			bpfconfig_bump(d->config);
+		if (r >= 0)
+			r = recon_service_sweep(d->service);
+		if (r < 0)
+			return failed(d, r, "leftovers of an earlier run");
+		d->is_swept = true;
+	}
+	health_clear(d->health, "datapath.maps");
+	look_at_sockets(d);
+	return 0;
+}
+
+/* What a reload may change without another policy: known flows are judged anew under it. */
+static void apply_flags(struct datapath *d)
+{
+	uint64_t flags = flags_of(d);
+
+	if (bpfconfig_flags(d->config) != flags)
+		bpfconfig_commit(d->config, bpfconfig_bank(d->config), flags);
+	if (!(flags & MESH_STATE_AUDIT))
+		health_clear(d->health, "policy.audit");
+	else if (d->world->config.has_audit_mode)
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "audit mode, as the cluster has it: what policies deny is counted and told, and passes",
+			     "set policy-audit-mode to false in the cluster's cilium-config");
+	else if (d->is_open)
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "joining was not confirmed in time: what policies deny is counted and told, and passes",
+			     "meshctl policy confirm");
+	else
+		health_raise(d->health, HEALTH_WARNING, "policy.audit",
+			     "audit mode: what policies deny is counted and told, and passes",
+			     "set policy-audit-mode = false in the configuration, then: systemctl reload mesh-external-agent");
+}
+
+int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
+{
+	int r;
+
+	set_config(d);
+	r = apply_maps(d);
+	if (r < 0)
+		return r;
+	apply_flags(d);
+	if (d->world->routes_dirty) {
+		r = apply_net(d, own, n_own);
+		if (r < 0)
+			return r;
+		d->world->routes_dirty = false;
+	}
+	d->is_restored = false;
+	if (!d->is_ready) {
+		r = datapath_attach_all(d);
+		if (r < 0)
+			return r;
+		d->is_ready = true;
+		datapath_remove_others(d);
+	}
+	return 0;
+}
+
+uint64_t datapath_wait_us(const struct datapath *d)
+{
+	uint64_t age_us = clock_boot_us() - d->committed_us;
+
+	return d->committed_us && age_us < GRACE_US ? GRACE_US - age_us : 0;
+}
+
+void datapath_set_open(struct datapath *d, bool is_open)
+{
+	d->is_open = is_open;
+}
+
+void datapath_set_dns(struct datapath *d, bool on)
+{
+	uint64_t flags = bpfconfig_flags(d->config), want = on ? flags | MESH_STATE_DNS : flags & ~MESH_STATE_DNS;
+
+	d->has_dns = on;
+	if (flags != want)
+		bpfconfig_commit(d->config, bpfconfig_bank(d->config), want);
+}
+
+void datapath_set_verdict_events(struct datapath *d, bool on)
+{
+	d->wants_verdicts = on;
+	if (d->is_ready)
+		bpfconfig_commit(d->config, bpfconfig_bank(d->config), flags_of(d));
+}
