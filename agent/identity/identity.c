@@ -91,13 +91,10 @@ uint16_t identity_flags_of(const struct label_table *t, const struct label_set *
 	unsigned flags = 0;
 
 	for (uint32_t i = 0; i < set->n; i++) {
-		struct label_table *strings = (struct label_table *)t;
-
 		if (set->v[i].source != LABEL_RESERVED)
 			continue;
 		for (size_t k = 0; k < ARRAY_LEN(known); k++)
-			if (str_eq(intern_str(label_table_strings(strings), set->v[i].key),
-				   known[k].key))
+			if (str_eq(intern_str(label_table_strings(t), set->v[i].key), known[k].key))
 				flags |= known[k].flags;
 	}
 	return (uint16_t)flags;

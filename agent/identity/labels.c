@@ -51,7 +51,7 @@ void label_table_free(struct label_table *t)
 	free(t);
 }
 
-struct intern *label_table_strings(struct label_table *t)
+struct intern *label_table_strings(const struct label_table *t)
 {
 	return t->strings;
 }

@@ -52,7 +52,7 @@ int label_table_new(struct label_table **ret);
 void label_table_free(struct label_table *t);
 DEFINE_CLEANUP(struct label_table *, label_table_free)
 
-struct intern *label_table_strings(struct label_table *t);
+struct intern *label_table_strings(const struct label_table *t);
 
 /* Number of a source name, made if new. -ENOSPC when 255 are known, -EINVAL if not [A-Za-z0-9]+. */
 int label_source_get(struct label_table *t, const char *name, size_t len, uint8_t *ret_source);

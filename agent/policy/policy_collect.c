@@ -85,11 +85,6 @@ static void table_settle_names(struct policy_table *t)
 	t->named.n = out;
 }
 
-bool policy_entry_is_shadow(const struct policy_entry *e)
-{
-	return e->rule->object->is_shadow;
-}
-
 struct policy_item policy_item_of(const struct policy_entry *e, const struct policy_l4 *l4)
 {
 	return (struct policy_item){

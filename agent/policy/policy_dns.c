@@ -102,12 +102,10 @@ static int add_entry(struct transport *t, const struct policy_entry *e,
 	return r;
 }
 
-/* Calls for every egress entry of a rule that selects this host. */
-typedef int (*entry_fn)(struct policy_dns *d, struct policy_repo *r, const struct policy_entry *e,
-			const struct policy_dns_server *servers, bool is_default_deny);
+/* Calls for every egress entry of a rule that selects this host; stops at the first answer that is not 0, and returns it. */
+typedef int (*entry_fn)(const struct policy_entry *e, void *arg);
 
-static int each_entry(struct policy_dns *d, struct policy_repo *r,
-		      const struct policy_dns_server *servers, bool is_default_deny, entry_fn fn)
+static int each_entry(const struct policy_repo *r, entry_fn fn, void *arg)
 {
 	const struct policy_object *o, *tmp;
 	int err = 0;
@@ -121,7 +119,7 @@ static int each_entry(struct policy_dns *d, struct policy_repo *r,
 				continue;
 			for (size_t k = 0; err == 0 && k < rule->entries.n; k++)
 				if (rule->entries.v[k].dir == POLICY_EGRESS)
-					err = fn(d, r, &rule->entries.v[k], servers, is_default_deny);
+					err = fn(&rule->entries.v[k], arg);
 		}
 	}
 	return err;
@@ -142,17 +140,25 @@ static int add_wanted(struct policy_dns *d, struct policy_repo *r, const struct 
 	return err;
 }
 
-static int take_entry(struct policy_dns *d, struct policy_repo *r, const struct policy_entry *e,
-		      const struct policy_dns_server *servers, bool is_default_deny)
-{
-	int err = e->has_fqdn ? add_wanted(d, r, e) : 0;
+/* What is made, and of what. */
+struct making {
+	struct policy_dns *d;
+	struct policy_repo *repo;
+	const struct policy_dns_server *servers;
+};
 
-	if (e->rule->object->is_shadow)
+static int take_entry(const struct policy_entry *e, void *arg)
+{
+	const struct making *m = arg;
+	struct policy_dns *d = m->d;
+	int err = e->has_fqdn ? add_wanted(d, m->repo, e) : 0;
+
+	if (policy_entry_is_shadow(e))
 		return err; /* it refuses nothing, and what it would allow is learned, so that it can be judged */
 	for (size_t i = 0; err >= 0 && i < d->n; i++) {
-		err = policy_entry_has_peer(r, e, &servers[i].peer);
+		err = policy_entry_has_peer(m->repo, e, &m->servers[i].peer);
 		for (unsigned t = 0; err > 0 && t < TRANSPORTS; t++) {
-			int failed = add_entry(&d->v[i].by[t], e, &servers[i], protos[t], is_default_deny);
+			int failed = add_entry(&d->v[i].by[t], e, &m->servers[i], protos[t], d->is_default_deny);
 
 			if (failed)
 				return failed;
@@ -162,31 +168,26 @@ static int take_entry(struct policy_dns *d, struct policy_repo *r, const struct 
 }
 
 /* 1 for an entry whose rule drops what nobody allows. */
-static int is_strict(struct policy_dns *d, struct policy_repo *r, const struct policy_entry *e,
-		     const struct policy_dns_server *servers, bool is_default_deny)
+static int is_strict(const struct policy_entry *e, void *arg)
 {
-	(void)d;
-	(void)r;
-	(void)servers;
-	(void)is_default_deny;
-	return !e->rule->object->is_shadow && e->rule->is_default_deny[POLICY_EGRESS];
+	(void)arg;
+	return !policy_entry_is_shadow(e) && e->rule->is_default_deny[POLICY_EGRESS];
 }
 
 int policy_dns_new(struct policy_repo *r, const struct policy_dns_server *servers, size_t n,
 		   struct policy_dns **ret)
 {
 	CLEANUP(policy_dns_free) struct policy_dns *d = calloc(1, sizeof(*d) + n * sizeof(d->v[0]));
-	bool is_default_deny;
 	int err = 0;
 
 	if (!d)
 		return -ENOMEM;
 	d->n = n;
 	d->has_single_label_wildcard = r->options.has_single_label_wildcard;
-	is_default_deny = policy_is_always(r) || each_entry(d, r, servers, false, is_strict) > 0;
-	d->is_default_deny = is_default_deny && r->options.mode != POLICY_MODE_NEVER;
-	if (r->options.mode != POLICY_MODE_NEVER)
-		err = each_entry(d, r, servers, is_default_deny, take_entry);
+	if (r->options.mode != POLICY_MODE_NEVER) {
+		d->is_default_deny = policy_is_always(r) || each_entry(r, is_strict, NULL) > 0;
+		err = each_entry(r, take_entry, &(struct making){.d = d, .repo = r, .servers = servers});
+	}
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < n; i++) {
@@ -255,14 +256,10 @@ bool policy_dns_opens(const struct policy_dns *d, uint8_t proto)
 }
 
 /* 1 for an entry with dns rules that covers the port. */
-static int is_filter(struct policy_dns *d, struct policy_repo *r, const struct policy_entry *e,
-		     const struct policy_dns_server *servers, bool is_default_deny)
+static int is_filter(const struct policy_entry *e, void *arg)
 {
-	(void)d;
-	(void)r;
-	(void)servers;
-	(void)is_default_deny;
-	if (e->rule->object->is_shadow || e->is_deny)
+	(void)arg;
+	if (policy_entry_is_shadow(e) || e->is_deny)
 		return 0;
 	for (size_t i = 0; i < e->l4.n; i++)
 		if (e->l4.v[i].has_dns &&
@@ -273,5 +270,5 @@ static int is_filter(struct policy_dns *d, struct policy_repo *r, const struct p
 
 bool policy_dns_is_filtered(struct policy_repo *r)
 {
-	return r->options.mode != POLICY_MODE_NEVER && each_entry(NULL, r, NULL, false, is_filter) > 0;
+	return r->options.mode != POLICY_MODE_NEVER && each_entry(r, is_filter, NULL) > 0;
 }

@@ -131,13 +131,6 @@ static int mark_cmp(const void *pa, const void *pb)
 	return r == 0 && a->group ? strcmp(a->group_name, b->group_name) : r;
 }
 
-static const char *world_of(const struct policy_repo *r, const struct cidr *c)
-{
-	if (!r->options.has_ipv4 || !r->options.has_ipv6)
-		return "world";
-	return c->ip.family == AF_INET ? "world-ipv4" : "world-ipv6";
-}
-
 /* What the parent has, then what the prefix itself has: the longer one wins by key, one cidr label
  * remains. */
 static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n,
@@ -164,7 +157,7 @@ static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n,
 	if (err == 0 && is_cidr && marks[0].prefix.len > 0)
 		err = label_builder_add_cidr(&b, &marks[0].prefix);
 	if (err == 0)
-		err = label_builder_add_kv(&b, LABEL_RESERVED, world_of(r, &marks[0].prefix), "");
+		err = label_builder_add_kv(&b, LABEL_RESERVED, policy_world_label(r, marks[0].prefix.ip.family), "");
 	return err < 0 ? err : label_builder_take(&b, ret);
 }
 

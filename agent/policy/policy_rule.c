@@ -55,6 +55,11 @@ void policy_object_free(struct policy_repo *r, struct policy_object *o)
 	free(o);
 }
 
+bool policy_entry_is_shadow(const struct policy_entry *e)
+{
+	return e->rule->object->is_shadow;
+}
+
 bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *rule)
 {
 	if (rule->is_node)
@@ -62,6 +67,13 @@ bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *
 		       selector_match(r->selectors, rule->subject, r->node, r->node_flags);
 	return r->subject &&
 	       selector_match(r->selectors, rule->subject, r->subject, r->subject_flags);
+}
+
+const char *policy_world_label(const struct policy_repo *r, int family)
+{
+	if (!r->options.has_ipv4 || !r->options.has_ipv6)
+		return "world";
+	return family == AF_INET ? "world-ipv4" : "world-ipv6";
 }
 
 bool policy_is_always(const struct policy_repo *r)

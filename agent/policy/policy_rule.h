@@ -143,8 +143,14 @@ void policy_entry_done(struct policy_repo *r, struct policy_entry *e);
 void policy_rule_done(struct policy_repo *r, struct policy_rule *rule);
 void policy_object_free(struct policy_repo *r, struct policy_object *o);
 
+/* Whether it is in force nowhere and only tells what it would drop. */
+bool policy_entry_is_shadow(const struct policy_entry *e);
+
 /* Whether the rule is about this host. */
 bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *rule);
+
+/* The label of what no one knows of, by IP version: "world" in a cluster that has one of them, else that of its own. */
+const char *policy_world_label(const struct policy_repo *r, int family);
 
 /* Whether `mode` or an init label makes every direction enforced with default deny. */
 bool policy_is_always(const struct policy_repo *r);

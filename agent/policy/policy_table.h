@@ -81,7 +81,6 @@ int policy_collect(struct policy_table *t);
 /* The prefixes with their identities; old identities stay until a sweep. -ENOMEM, -ENOSPC. */
 int policy_collect_prefixes(struct policy_table *t);
 
-bool policy_entry_is_shadow(const struct policy_entry *e);
 /* `l4` NULL = everything. */
 struct policy_item policy_item_of(const struct policy_entry *e, const struct policy_l4 *l4);
 

@@ -77,7 +77,7 @@ uint64_t policy_entry_digest(const struct policy_entry *e, const struct policy_i
 
 	words_add(&w, (uint64_t)e->number << 32 | n);
 	words_add(&w, (uint64_t)e->dir | (uint64_t)e->auth << 8 | (uint64_t)e->is_deny << 16 | (uint64_t)e->has_any_peer << 17 |
-			      (uint64_t)e->rule->object->is_shadow << 18);
+			      (uint64_t)policy_entry_is_shadow(e) << 18);
 	for (size_t i = 0; i < n; i++)
 		words_add(&w, (uint64_t)items[i].proto | (uint64_t)items[i].lo << 16 | (uint64_t)items[i].hi << 32 |
 				      (uint64_t)items[i].is_all << 48 | (uint64_t)items[i].is_restricted << 49);

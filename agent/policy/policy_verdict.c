@@ -123,13 +123,6 @@ static int around_all(struct around *a, struct label_builder *b)
 	return r;
 }
 
-static const char *world_of(const struct policy_repo *r, const struct ip *ip)
-{
-	if (!r->options.has_ipv4 || !r->options.has_ipv6)
-		return "world";
-	return ip->family == AF_INET ? "world-ipv4" : "world-ipv6";
-}
-
 /* Labels for the question: given ones, with the cidr label of the address where the mode lets it
  * count. */
 static int peer_labels(struct policy_repo *r, const struct policy_peer *peer,
@@ -151,7 +144,7 @@ static int peer_labels(struct policy_repo *r, const struct policy_peer *peer,
 	if (err == 0 && peer->labels)
 		err = label_builder_add_set(&b, peer->labels);
 	if (err == 0 && !peer->labels)
-		err = label_builder_add_kv(&b, LABEL_RESERVED, world_of(r, &peer->ip), "");
+		err = label_builder_add_kv(&b, LABEL_RESERVED, policy_world_label(r, peer->ip.family), "");
 	if (err == 0 && a.longest.ip.family && counts)
 		err = label_builder_add_cidr(&b, &a.longest);
 	return err < 0 ? err : label_builder_take(&b, ret);
