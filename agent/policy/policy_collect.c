@@ -221,6 +221,7 @@ int policy_collect_prefixes(struct policy_table *t)
 	struct policy_prefix_list list = {0};
 	int r = policy_prefixes_make(t->repo, t->selectors.v, t->selectors.n, &before, &list);
 
+	t->collections++;
 	t->prefixes.n = t->prefix_known.n = 0;
 	if (r == 0)
 		r = ARRAY_RESERVE(&t->prefixes, list.n);
@@ -234,6 +235,7 @@ int policy_collect_prefixes(struct policy_table *t)
 		if (r < 0)
 			break;
 		local->generation = t->rebuilds;
+		local->collection = t->collections;
 		t->prefixes.v[i].prefix = list.v[i].prefix;
 		t->prefixes.v[i].identity = local->number;
 		t->prefix_known.v[i] = (struct policy_prefix_known){.digest = list.v[i].digest, .local = local};

@@ -87,17 +87,27 @@ int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *
 	return 0;
 }
 
+static void drop(struct policy_locals *l, struct policy_local *e)
+{
+	HASH_DEL(l->by_labels, e);
+	(void)identity_remove(l->repo->ids, e->number); /* somebody else may have removed it */
+	local_free(l, e);
+}
+
 void policy_locals_sweep(struct policy_locals *l, uint64_t generation)
 {
 	struct policy_local *e, *tmp;
 
 	HASH_ITER(hh, l->by_labels, e, tmp)
-	{
-		if (e->generation >= generation)
-			continue;
-		HASH_DEL(l->by_labels, e);
-		(void)identity_remove(l->repo->ids,
-				      e->number); /* somebody else may have removed it */
-		local_free(l, e);
-	}
+		if (e->generation < generation)
+			drop(l, e);
+}
+
+void policy_locals_sweep_prefixes(struct policy_locals *l, uint64_t collection)
+{
+	struct policy_local *e, *tmp;
+
+	HASH_ITER(hh, l->by_labels, e, tmp)
+		if (!e->is_of_address && e->collection < collection)
+			drop(l, e);
 }

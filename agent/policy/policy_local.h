@@ -12,6 +12,8 @@ struct policy_local {
 	struct label_set *labels; /* of its own, so that the key stays */
 	uint32_t number;
 	uint64_t generation; /* in which it was last asked for: set it to keep it */
+	uint64_t collection; /* of prefixes, in which one had it last; 0 = none ever did */
+	bool is_of_address;  /* an address has it beside its own identity */
 	UT_hash_handle hh;
 };
 
@@ -29,3 +31,6 @@ int policy_locals_get(struct policy_locals *l, uint32_t base, struct label_set *
 
 /* Removes identities that nobody asked for since `generation`. */
 void policy_locals_sweep(struct policy_locals *l, uint64_t generation);
+
+/* Removes those that were of prefixes alone, and of none since `collection`. */
+void policy_locals_sweep_prefixes(struct policy_locals *l, uint64_t collection);

@@ -171,6 +171,7 @@ int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct
 				      t->rebuilds, &local);
 	if (r < 0)
 		return r;
+	local->is_of_address = true;
 	*ret_identity = local->number;
 	own = identity_get(t->repo->ids, *ret_identity);
 	base = identity_get(t->repo->ids, identity);

@@ -4,7 +4,7 @@
 #include "base/macro.h"
 #include "policy/policy_table.h"
 
-enum { OVERLAY_KEEP = 2 };
+enum { LOCALS_KEEP = 2 }; /* rebuilds, or collections of prefixes, for which a local identity stays that has no use */
 /* With more new selectors than that, finding an identity's class anew costs less than trying them all. */
 enum { TRY_SELECTORS_MAX = 16 };
 
@@ -352,7 +352,7 @@ static int table_rebuild(struct policy_table *t)
 	r = policy_collect(t);
 	policy_collect_release(t, &old);
 	if (r == 0) {
-		policy_locals_sweep(t->locals, t->rebuilds > OVERLAY_KEEP ? t->rebuilds - OVERLAY_KEEP : 0);
+		policy_locals_sweep(t->locals, t->rebuilds > LOCALS_KEEP ? t->rebuilds - LOCALS_KEEP : 0);
 		t->built = policy_generation(t->repo);
 		if (was_built && before.common == t->trace.common)
 			r = table_follow_policy(t, &before, was_built);
@@ -387,7 +387,11 @@ static int table_follow_names(struct policy_table *t)
 	int r = policy_collect_prefixes(t);
 
 	t->names_built = t->repo->names_generation;
-	return r < 0 ? r : table_follow_identities(t);
+	if (r < 0)
+		return r;
+	/* names that share addresses make a new set of labels each time they share others */
+	policy_locals_sweep_prefixes(t->locals, t->collections > LOCALS_KEEP ? t->collections - LOCALS_KEEP : 0);
+	return table_follow_identities(t);
 }
 
 int policy_table_update(struct policy_table *t)

@@ -39,6 +39,7 @@ struct policy_table {
 	uint64_t names_built; /* of the learned names in `prefixes` */
 	uint64_t updates;
 	uint64_t rebuilds;
+	uint64_t collections; /* of `prefixes` */
 	bool is_enforced[POLICY_DIRS], is_shadowed[POLICY_DIRS];
 	bool is_default_deny[SETS][POLICY_DIRS];
 	ARRAY(struct active_entry) entries;

@@ -476,6 +476,46 @@ Test(table, a_service_with_many_labels_in_its_selector)
 	fixture_done(&f);
 }
 
+/* Names behind a balancer of many: which of them share an address changes by the hour, for years, while policies do not. */
+Test(table, names_that_share_addresses_leave_nothing_behind)
+{
+	enum { NAMES = 8, KEPT = 4 };
+	CLEANUP(json_decref) json_t *list = json_array(), *spec = NULL, *obj = NULL;
+	struct fixture_peer shared = fixture_peer("ip 198.51.100.7");
+	struct err err = {0};
+	struct fixture f;
+	size_t before;
+	char name[16];
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	for (unsigned i = 0; i < NAMES; i++) {
+		(void)snprintf(name, sizeof(name), "n%u.io", i);
+		cr_assert_eq(json_array_append_new(list, json_pack("{s:s}", "matchName", name)), 0);
+	}
+	spec = json_pack("{s:{}, s:[{s:O}]}", "endpointSelector", "egress", "toFQDNs", list);
+	obj = fixture_object("ext", "a", spec);
+	cr_assert_eq(policy_set(f.repo, POLICY_CNP, obj, &err), 1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	before = identity_count(f.ids);
+	for (unsigned mask = 1; mask < 1 << NAMES; mask++) {
+		for (unsigned i = 0; i < NAMES; i++) {
+			(void)snprintf(name, sizeof(name), "n%u.io", i);
+			cr_assert_geq(policy_fqdn_set(f.repo, name, &shared.ip, mask >> i & 1), 0);
+		}
+		cr_assert_eq(policy_table_update(f.table), 1);
+		cr_assert_eq(fixture_table_verdict(&f, &shared, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
+		cr_assert_leq(identity_count(f.ids), before + KEPT);
+		cr_assert_leq(policy_table_class_limit(f.table), 2 * KEPT);
+	}
+	for (unsigned i = 0; i < NAMES; i++) {
+		(void)snprintf(name, sizeof(name), "n%u.io", i);
+		cr_assert_geq(policy_fqdn_set(f.repo, name, NULL, 0), 0);
+	}
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_expect_eq(fixture_table_verdict(&f, &shared, POLICY_EGRESS, 6, 80).action, POLICY_DENY_DEFAULT);
+	fixture_done(&f);
+}
+
 /* An API server outside the cluster is told by its address and its prefixes, like everything outside. */
 Test(table, an_api_server_outside_is_in_groups)
 {
