@@ -9,8 +9,8 @@
  *    a port or a tunnel for one, or a VLAN, macvlan, macvtap, ipvlan or ipvtap on something that is no external interface
  *    here, or
  *  - it is a tunnel (wireguard, tun, ppp, gre, vxlan...) or a veth with an address of its own.
- * Never are ports (of a bond, bridge...; a VRF does not count, its ports do) and VLANs or macvlans above an external interface, since the
- * interface above or below sees each of their packets already; nor bridges with no such port
+ * Never are ports (of a bond, bridge...; a VRF does not count, its ports do) and VLANs or macvlans above an external
+ * interface, since the interface above or below sees each of their packets already; nor bridges with no such port
  * (docker0, virbr0), tap devices and veths without address: there the far end is a container or a
  * guest of this very host, whose packets to the outside pass an external interface later.
  * Whether it is up does not matter: programs must be there before the first packet. One that is down has

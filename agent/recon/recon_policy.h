@@ -25,8 +25,9 @@ uint32_t recon_policy_max_local(const struct recon_policy *r, uint32_t base);
 
 /*
  * Applies the table and puts it in force with `flags` (MESH_STATE_*). `ids` are all identities. On
- * failure (-ENOMEM, -E2BIG for a full map, errno of bpf(2)) the policy that was in force stays,
- * whole, and the next call starts over.
+ * failure (-ENOMEM, -E2BIG for a full map, errno of bpf(2)) the policy that was in force stays, or the
+ * new one is if only the prefixes that it has no more could not be removed: one of them whole. The
+ * next call starts over.
  */
 int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, const struct identity_table *ids,
 		       uint64_t flags);
