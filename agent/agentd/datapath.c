@@ -389,17 +389,18 @@ static void keep_connections(struct datapath *d)
 
 int datapath_attach_all(struct datapath *d)
 {
-	bool is_first = !d->is_attached;
 	int r;
 
-	if (is_first)
+	d->owes_flows = d->owes_flows || !d->is_attached; /* also of what began since a try that failed */
+	if (d->owes_flows)
 		keep_connections(d);
 	d->is_attached = true;
 	r = attach_interfaces(d, recon_net_nics(d->net));
 	if (r < 0)
 		return r;
-	if (is_first)
+	if (d->owes_flows)
 		keep_connections(d);
+	d->owes_flows = false;
 	datapath_attach_sockets(d);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -372,6 +373,60 @@ static int open_odd(void)
 	return fd;
 }
 
+static int tcp_to(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK_EQ(connect(fd, (const struct sockaddr *)to, sizeof(*to)), 0);
+	return fd;
+}
+
+static bool is_underlay(struct agent_net *n, int ifindex)
+{
+	const struct nic *nic = nics_find(recon_net_nics(datapath_net(n->d)), ifindex);
+
+	return nic && nic->is_underlay;
+}
+
+/* Connections that are older than the programs are known, also where these could not be attached at first. */
+static void test_older_connections(struct agent_net *n, const char *attach)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(5432), .sin_addr.s_addr = inet_addr("10.80.0.2")};
+	int listener, older[2], ifindex;
+	size_t entries;
+
+	stop(n);
+	conf_free(n->conf);
+	configure(n, attach, "");
+	lab_sh("ip link add up0 type veth peer name up1 netns /proc/%d/fd/%d && ip addr add 10.80.0.1/24 dev up0 && "
+	       "ip link set up0 up", getpid(), n->lab.peer_ns);
+	ifindex = (int)if_nametoindex("up0");
+	lab_enter(n->lab.peer_ns);
+	lab_sh("ip addr add 10.80.0.2/24 dev up1 && ip link set up1 up");
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK_EQ(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	CHECK_EQ(listen(listener, 2), 0);
+	lab_enter(n->lab.host_ns);
+	lab_sh("ip route add default via 10.80.0.2 dev up0");
+	older[0] = tcp_to(&at);
+	begin(n);
+	lab_sh("mkdir %s/link-%d-ingress", bpfobj_pin_dir(datapath_obj(n->d)), ifindex); /* where its link belongs */
+	CHECK_EQ(datapath_bind(n->d, n->world), 0);
+	n->world->routes_dirty = true;
+	WAIT_FOR(n, is_underlay(n, ifindex));
+	CHECK(datapath_apply(n->d, NULL, 0) < 0);
+	CHECK(!is_attached(n, "up0"));
+	older[1] = tcp_to(&at);
+	lab_sh("rmdir %s/link-%d-ingress", bpfobj_pin_dir(datapath_obj(n->d)), ifindex);
+	CHECK_EQ(datapath_apply(n->d, NULL, 0), 0);
+	CHECK(is_attached(n, "up0"));
+	CHECK_EQ(bpfmap_count(datapath_obj(n->d), BPFOBJ_CT4, &entries), 0);
+	CHECK_EQ(entries, 2);
+	for (unsigned i = 0; i < 2; i++)
+		close(older[i]);
+	close(listener);
+}
+
 static void run(const char *attach)
 {
 	struct agent_net n = {0};
@@ -404,6 +459,8 @@ static void run(const char *attach)
 	test_cards(&n, datapath_attach_name(n.d));
 	test_last(&n);
 	test_closed(&n, attach);
+	if (!is_clsact) /* a filter needs no pin, which the test takes the place of */
+		test_older_connections(&n, attach);
 	stop(&n);
 	conf_free(n.conf);
 	if (odd >= 0)
