@@ -207,6 +207,7 @@ static int run_list(const struct cli *cli, const struct cmd_args *args)
 		{.heading = "STATE", .key = "state"},	      {.heading = "IDENTITY", .key = "identity", .is_right = true},
 		{.heading = "ADDRESSES", .key = "claimed"},   {.heading = "MAY HAVE", .key = "addresses"},
 		{.heading = "LABELS", .key = "labels"},	      {.heading = "LAST HEARTBEAT", .format = format_heartbeat, .is_right = true},
+		{.heading = "NOTE", .key = "note"},
 	};
 	CLEANUP(admin_done) struct admin admin = {0};
 	CLEANUP(json_decref) json_t *rows = NULL;

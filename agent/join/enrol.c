@@ -441,11 +441,22 @@ static int note_identity(struct enrol *e)
 	return note_change(e, "identity", now_text, before_text);
 }
 
+/* The number that its endpoint has with these labels: somebody may have deleted the identity under it. 0 = none. */
+static uint32_t number_before(const struct enrol *e)
+{
+	CLEANUP(json_decref) json_t *labels = enrol_identity_labels(e->security_labels);
+	json_int_t before = json_int(e->current.endpoint, "status.identity.id", 0);
+
+	if (!labels || before <= 0 || before > UINT32_MAX || !json_equal(labels, json_at(e->current.endpoint, "status.identity.labels")))
+		return 0;
+	return (uint32_t)before;
+}
+
 static int put_all(struct enrol *e)
 {
 	CLEANUP(json_decref) json_t *secret = NULL;
 	CLEANUP(secret_free) char *jwt = NULL;
-	int r = enrol_identity(e->s, &e->info, e->o.namespace, e->security_labels, &e->spec.identity, e->err);
+	int r = enrol_identity(e->s, &e->info, e->o.namespace, e->security_labels, number_before(e), &e->spec.identity, e->err);
 
 	if (r == 0)
 		r = note_identity(e);

@@ -51,7 +51,7 @@ int enrol_host(const struct kube_session *s, const struct enrol_options *o, stru
 
 /*
  * All enrolled hosts: array of {name, namespace, labels, identity, addresses, claimed, state,
- * heartbeat}.
+ * heartbeat, note}; `note` is what the admin should see to, or null.
  */
 int enrol_list(const struct kube_session *s, json_t **ret, struct err *reterr);
 

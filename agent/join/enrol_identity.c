@@ -76,6 +76,11 @@ static json_t *new_identity(uint32_t id, const char *namespace, const json_t *se
 			 name, "labels", "io.kubernetes.pod.namespace", namespace, "security-labels", (json_t *)security_labels);
 }
 
+static bool is_free(const struct scan *s, uint32_t id)
+{
+	return id >= s->min && id <= s->max && !(s->used[(id - s->min) / 8] & 1U << (id - s->min) % 8);
+}
+
 /* A free number, uniformly. The caller knows that there is one. */
 static uint32_t pick_free(const struct scan *s)
 {
@@ -87,7 +92,7 @@ static uint32_t pick_free(const struct scan *s)
 }
 
 static int create(const struct kube_session *s, struct scan *scan, const char *namespace, const json_t *security_labels,
-		  uint32_t *ret_id, struct err *reterr)
+		  uint32_t before, uint32_t *ret_id, struct err *reterr)
 {
 	for (unsigned attempt = 0; attempt < ATTEMPTS; attempt++) {
 		CLEANUP(json_decref) json_t *object = NULL;
@@ -96,7 +101,7 @@ static int create(const struct kube_session *s, struct scan *scan, const char *n
 
 		if (scan->n_used > scan->max - scan->min)
 			break;
-		id = pick_free(scan);
+		id = is_free(scan, before) ? before : pick_free(scan);
 		object = new_identity(id, namespace, security_labels);
 		if (!object)
 			return err_set(reterr, ENOMEM, "out of memory");
@@ -113,7 +118,7 @@ static int create(const struct kube_session *s, struct scan *scan, const char *n
 }
 
 int enrol_identity(const struct kube_session *s, const struct cluster_info *info, const char *namespace, const json_t *security_labels,
-		   uint32_t *ret_id, struct err *reterr)
+		   uint32_t before, uint32_t *ret_id, struct err *reterr)
 {
 	CLEANUP(free) uint8_t *used = calloc((info->cilium.identity_max - info->cilium.identity_min) / 8 + 1, 1);
 	struct scan scan = {.wanted = security_labels, .min = info->cilium.identity_min, .max = info->cilium.identity_max, .used = used};
@@ -128,5 +133,5 @@ int enrol_identity(const struct kube_session *s, const struct cluster_info *info
 		*ret_id = scan.found;
 		return 0;
 	}
-	return create(s, &scan, namespace, security_labels, ret_id, reterr);
+	return create(s, &scan, namespace, security_labels, before, ret_id, reterr);
 }

@@ -13,8 +13,9 @@ json_t *enrol_security_labels(const json_t *labels, const json_t *namespace_obje
 			      const char *service_account);
 
 /*
- * Finds the oldest identity with exactly these labels, or creates one with a random free number of
- * the cluster's range. -ENOSPC if none is free; errors as kube_call().
+ * Finds the oldest identity with exactly these labels, or creates one: with the number `before` (0 = none), under which
+ * the host and its peers know these labels, if that is free; else with a random free one of the cluster's range.
+ * -ENOSPC if none is free; errors as kube_call().
  */
 int enrol_identity(const struct kube_session *s, const struct cluster_info *info, const char *namespace, const json_t *security_labels,
-		   uint32_t *ret_id, struct err *reterr);
+		   uint32_t before, uint32_t *ret_id, struct err *reterr);

@@ -297,6 +297,79 @@ Test(enrol, another_identity_is_told, .init = cluster_start_ready, .fini = clust
 	cr_expect_eq(res.token.identity, res.identity);
 }
 
+static const char *note_of(const char *host)
+{
+	static char text[128];
+	CLEANUP(json) json_t *rows = NULL;
+	struct err err = {0};
+	json_t *row;
+	size_t i;
+
+	text[0] = '\0';
+	cr_assert_eq(enrol_list(&admin, &rows, &err), 0, "%s", err.text);
+	json_array_foreach(rows, i, row)
+		if (str_eq(text_at(row, "name", NULL), host))
+			(void)snprintf(text, sizeof(text), "%s", json_is_string(json_object_get(row, "note")) ? text_at(row, "note", NULL) : "");
+	return text;
+}
+
+static void label_namespace(json_t *labels)
+{
+	json_t *namespace = want(&cluster, 200, "GET", NULL, "/api/v1/namespaces/legacy");
+
+	(void)json_object_set_new(json_object_get(namespace, "metadata"), "labels", labels);
+	want_code(&cluster, 200, "PUT", namespace, "/api/v1/namespaces/legacy");
+}
+
+/* An admin who relabels a namespace sees which hosts are to be enrolled again. */
+Test(enrol, whose_namespace_was_relabelled, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	label_namespace(json_pack("{s:s}", "team", "jedi"));
+	enrol("ahch-to", &luke, "");
+	cr_expect_str_eq(note_of("ahch-to"), "");
+	label_namespace(json_pack("{s:s}", "team", "sith"));
+	cr_expect(strstr(note_of("ahch-to"), "labels of the namespace changed"));
+	label_namespace(json_pack("{s:s, s:s}", "team", "jedi", "more", "yes"));
+	cr_expect(strstr(note_of("ahch-to"), "labels of the namespace changed"));
+	label_namespace(json_object());
+	cr_expect(strstr(note_of("ahch-to"), "labels of the namespace changed"));
+	label_namespace(json_pack("{s:s}", "team", "jedi"));
+	cr_expect_str_eq(note_of("ahch-to"), "");
+}
+
+#define IDENTITIES "/apis/cilium.io/v2/ciliumidentities"
+
+/* Deleted by hand, it comes back under the number that the host and its peers know, if that is free: the host need not join again. */
+Test(enrol, an_identity_that_was_deleted, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(enrol_result_done) struct enrol_result first = {0};
+	CLEANUP(enrol_result_done) struct enrol_result again = {0};
+	CLEANUP(enrol_result_done) struct enrol_result other = {0};
+	CLEANUP(json) json_t *was = NULL;
+	CLEANUP(json) json_t *is = NULL;
+	CLEANUP(free) char *path = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(cluster_enrol("ahch-to", &luke, &first, &err), 0, "%s", err.text);
+	path = must_printf(IDENTITIES "/%u", first.identity);
+	was = want(&cluster, 200, "GET", NULL, "%s", path);
+	want_code(&cluster, 200, "DELETE", NULL, "%s", path);
+	cr_assert_eq(cluster_enrol("ahch-to", &(struct enrolment){0}, &again, &err), 0, "%s", err.text);
+	cr_expect_eq(again.identity, first.identity);
+	cr_expect_eq(again.changes.n, 0);
+	is = want(&cluster, 200, "GET", NULL, "%s", path);
+	cr_expect(json_equal(json_object_get(is, "security-labels"), json_object_get(was, "security-labels")));
+
+	/* taken by something else meanwhile */
+	want_code(&cluster, 200, "DELETE", NULL, "%s", path);
+	(void)json_object_del(json_object_get(was, "metadata"), "resourceVersion");
+	(void)json_object_set_new(was, "security-labels", json_pack("{s:s}", "k8s:app", "pod"));
+	want_code(&cluster, 201, "POST", json_incref(was), IDENTITIES);
+	cr_assert_eq(cluster_enrol("ahch-to", &(struct enrolment){0}, &other, &err), 0, "%s", err.text);
+	cr_expect_neq(other.identity, first.identity);
+	cr_expect_eq(other.changes.n, 1);
+}
+
 /* Cilium in a namespace of its own: found where `cluster setup` was told that it is, and the host learns it. */
 Test(enrol, cilium_may_be_elsewhere, .init = cluster_start_ready, .fini = cluster_stop)
 {
