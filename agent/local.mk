@@ -316,11 +316,13 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/migrating_watch.c agent/agentd/migrating_watch.h \
 	agent/agentd/names.c \
 	agent/agentd/own_address.c agent/agentd/own_address.h \
+	agent/agentd/own_labels.c agent/agentd/own_labels.h \
 	agent/agentd/privileged.c agent/agentd/privileged.h \
 	agent/agentd/resolv_conf.c agent/agentd/resolv_conf.h \
 	agent/agentd/servers.c agent/agentd/servers.h \
 	agent/agentd/serving.c agent/agentd/serving.h \
 	agent/agentd/shadowing.c agent/agentd/shadowing.h \
+	agent/agentd/slicing.c agent/agentd/slicing.h \
 	agent/agentd/stand_down.c agent/agentd/stand_down.h \
 	agent/agentd/sync.c agent/agentd/sync.h agent/agentd/sync_private.h \
 	agent/agentd/sync_endpoint.c \

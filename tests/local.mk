@@ -348,9 +348,9 @@ TESTS += tests/unit/agentd/test_resolver_host
 tests_unit_agentd_test_resolver_host_SOURCES = tests/unit/agentd/test_resolver_host.c
 tests_unit_agentd_test_resolver_host_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_resolver_host_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-check_PROGRAMS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
+check_PROGRAMS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address tests/unit/agentd/test_own_labels \
 	tests/unit/agentd/test_servers tests/unit/agentd/test_tunnel_watch tests/unit/agentd/test_world
-TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address \
+TESTS += tests/unit/agentd/test_dns_wiring tests/unit/agentd/test_own_address tests/unit/agentd/test_own_labels \
 	tests/unit/agentd/test_servers tests/unit/agentd/test_tunnel_watch tests/unit/agentd/test_world
 tests_unit_agentd_test_dns_wiring_SOURCES = tests/unit/agentd/test_dns_wiring.c
 tests_unit_agentd_test_dns_wiring_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
@@ -361,6 +361,9 @@ tests_unit_agentd_test_servers_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_agentd_test_own_address_SOURCES = tests/unit/agentd/test_own_address.c
 tests_unit_agentd_test_own_address_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_own_address_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
+tests_unit_agentd_test_own_labels_SOURCES = tests/unit/agentd/test_own_labels.c
+tests_unit_agentd_test_own_labels_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_own_labels_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_agentd_test_tunnel_watch_SOURCES = tests/unit/agentd/test_tunnel_watch.c
 tests_unit_agentd_test_tunnel_watch_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_tunnel_watch_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)

@@ -290,6 +290,7 @@ void agent_free(struct agent *a)
 	lease_free(a->lease);
 	renewal_free(a->renewal);
 	kube_cancel(a->boot_op);
+	slicing_free(a->slicing);
 	resolver_free(a->resolver);
 	fqdn_free(a->fqdn);
 	dns_server_free(a->dns);
@@ -304,6 +305,7 @@ void agent_free(struct agent *a)
 	world_free(a->world);
 	kube_client_free(a->client);
 	join_state_done(&a->join);
+	json_decref(a->namespace_labels);
 	for (size_t i = 0; i < ARRAY_LEN(a->signals); i++)
 		source_free(a->signals[i]);
 	source_free(a->privileged);

@@ -14,6 +14,7 @@
 #include "agentd/servers.h"
 #include "agentd/serving.h"
 #include "agentd/shadowing.h"
+#include "agentd/slicing.h"
 #include "agentd/sync.h"
 #include "agentd/world.h"
 #include "ctl/ctl_server.h"
@@ -59,6 +60,8 @@ struct agent {
 	struct datapath *datapath;
 	struct keeping *keeping; /* with the datapath */
 	struct cilium_config config;
+	struct slicing *slicing; /* where the configuration has slices */
+	bool has_slices;	 /* endpoints are read from them */
 	struct world *world;
 	struct guarding *guarding; /* with the world, as the next */
 	struct shadowing *shadowing;
@@ -88,8 +91,10 @@ struct agent {
 	struct source *leave_timer;
 	struct ctl_call *draining;
 	uint64_t resolvers_stamp; /* of the files that name the host's resolvers */
+	json_t *namespace_labels; /* of the one that the host is in; NULL = not seen yet */
 	bool had_node;	 /* our node stood in the lists */
 	bool was_listed; /* our node and our addresses did */
+	uint64_t unlisted_us; /* since when the operator has put our endpoint into no slice; 0 = it has, or need not */
 	ARRAY(struct ip) own; /* registered addresses */
 	struct servers servers;
 	bool is_ready_told;  /* systemd knows that the network may come up */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agentd/own_address.h"
+#include "agentd/own_labels.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -119,6 +120,7 @@ int apply_servers(struct agent *a)
 static void watch_own(struct agent *a)
 {
 	bool has_node = node_table_find(a->world->nodes, a->join.host) != NULL, is_listed = has_node;
+	bool is_told = registration_get_state(a->registration) == REGISTRATION_READY;
 
 	for (size_t i = 0; i < a->own.n; i++) {
 		struct ipcache_claim c;
@@ -131,6 +133,10 @@ static void watch_own(struct agent *a)
 		registration_kick(a->registration);
 	a->had_node = has_node;
 	a->was_listed = is_listed;
+	if (!a->has_slices || !is_told || is_listed)
+		a->unlisted_us = 0;
+	else if (!a->unlisted_us)
+		a->unlisted_us = clock_boot_us();
 }
 
 static void now_running(struct agent *a)
@@ -196,23 +202,54 @@ void apply_note_outage(struct agent *a)
 	else
 		(void)snprintf(text, sizeof(text), "%s cannot be read from %s: %.160s", reflector_name(stale), server,
 			       reflector_error(stale)); /* likewise */
-	health_raise(a->health, HEALTH_WARNING, "api.outage", text,
-		     "what is in force stays; check the network and the API server");
+	health_raise(a->health, HEALTH_WARNING, "api.outage", text, reflector_is_forbidden(stale) ? REMEDY_RIGHTS : REMEDY_API);
 }
 
-/* Without our identity's labels no policy would select us, which must not look like "everything is allowed". */
-static bool has_identity(struct agent *a)
+#define ANEW "as the cluster's admin: meshctl host add with this host's name; if it tells of another identity, mesh-join here with its token"
+
+/* The labels of the namespace are part of an identity, which keeps those of the day when it was made. */
+static void note_namespace(struct agent *a, const struct label_set *own)
 {
+	CLEANUP(buf_done) struct buf what = {0};
 	struct err err;
 
-	if (world_knows_itself(a->world)) {
+	if (!own || !a->namespace_labels ||
+	    own_labels_outdated(identity_labels(a->world->identities), own, a->namespace_labels, &what) < 0)
+		return;
+	if (!what.len) {
+		health_clear(a->health, "identity.outdated");
+		return;
+	}
+	(void)err_set(&err, ESTALE, "namespace %s has other labels than when this host was enrolled (%s): policies take the host for what it was then",
+		      a->join.namespace, what.data);
+	health_raise(a->health, HEALTH_WARNING, "identity.outdated", err.text, ANEW);
+}
+
+/*
+ * Without our identity's labels no policy would select us, which must not look like "everything is allowed"; and a number that
+ * was given to something else brings policies that are not ours.
+ */
+static bool has_identity(struct agent *a)
+{
+	const struct identity *own = identity_get(a->world->identities, a->join.identity);
+	bool is_known = world_knows_itself(a->world);
+	struct err err;
+
+	if (own && !own_labels_are_enrolled(identity_labels(a->world->identities), own->labels, a->join.labels, a->join.namespace)) {
+		(void)err_set(&err, EEXIST, "CiliumIdentity %u, this host's, has the labels of something else now", a->join.identity);
+		health_raise(a->health, HEALTH_ERROR, "identity.foreign", err.text, "what is in force stays; " ANEW);
+		return false;
+	}
+	health_clear(a->health, "identity.foreign");
+	note_namespace(a, own ? own->labels : NULL);
+	if (own) {
 		health_clear(a->health, "identity.missing");
 		return true;
 	}
-	(void)err_set(&err, ENODATA, "the cluster has no CiliumIdentity %u, by whose labels policies select this host", a->join.identity);
-	health_raise(a->health, HEALTH_ERROR, "identity.missing", err.text,
-		     "what is in force stays; as the cluster's admin run meshctl host add again, then mesh-join here with its token");
-	return false;
+	(void)err_set(&err, ENODATA, "the cluster has no CiliumIdentity %u, by whose labels policies select this host: those of pods do not find it",
+		      a->join.identity);
+	health_raise(a->health, is_known ? HEALTH_WARNING : HEALTH_ERROR, "identity.missing", err.text, "what is in force stays; " ANEW);
+	return is_known; /* deleted while we ran: who we were stays */
 }
 
 /* Before new verdicts come into force, so that neither a crash nor a packet can come in between. */

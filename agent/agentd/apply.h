@@ -4,6 +4,12 @@
 
 #include "agentd/agent.h"
 
+/* While nothing can be read from the API server: for whatever reason, and because this host has not the right to. */
+#define REMEDY_API "what is in force stays; check the network and the API server"
+#define REMEDY_RIGHTS                                                                                                    \
+	"what is in force stays; as the cluster's admin: meshctl cluster setup, which gives hosts the right to read, and " \
+	"meshctl host add with this host's name"
+
 /* Recomputes and writes what changed, soon. `agent` is a struct agent; fit for a callback. */
 void apply_want(void *agent);
 

@@ -27,10 +27,15 @@ static void freeze(struct agent *a, const char *name, const char *text, const ch
 	(void)source_arm(a->boot_timer, FROZEN_RETRY_S * USEC_PER_SEC, USEC_PER_SEC); /* a live timer */
 }
 
-static void on_namespace(const char *name, bool exists, void *arg)
+static void on_namespace(const char *name, bool exists, const json_t *labels, void *arg)
 {
 	struct agent *a = arg;
 
+	if (exists && str_eq(name, a->join.namespace)) {
+		json_decref(a->namespace_labels);
+		a->namespace_labels = json_is_object(labels) ? json_incref((json_t *)labels) : json_object();
+		apply_want(a); /* they are part of who we are */
+	}
 	if (a->zone)
 		(void)dns_zone_set_namespace(a->zone, name, exists); /* names of it are NXDOMAIN then, not wrong */
 	if (a->import_zone)
@@ -123,7 +128,7 @@ static int start_world(struct agent *a, struct err *reterr)
 		return r;
 	r = agent_serve(a);
 	if (r == 0)
-		r = sync_new(a->loop, a->client, a->config.has_slices, &tables, &callbacks, &a->sync);
+		r = sync_new(a->loop, a->client, a->has_slices, &tables, &callbacks, &a->sync);
 	return r < 0 ? err_set(reterr, -r, "cannot start to read from the API server: %s", err_name(r)) : 0;
 }
 
@@ -135,9 +140,47 @@ static void boot_later(struct agent *a, const struct kube_result *res)
 		membership_refused(a);
 	(void)snprintf(text, sizeof(text), "API server %s: %.200s",
 		       res->server ? res->server : kube_client_server(a->client), res->message); /* a cut text still tells most */
-	health_raise(a->health, HEALTH_WARNING, "api.unreachable", text,
-		     "what is in force stays; check the network and the API server");
+	health_raise(a->health, HEALTH_WARNING, "api.unreachable", text, res->r == -EPERM ? REMEDY_RIGHTS : REMEDY_API);
 	(void)source_arm(a->boot_timer, backoff_next_us(a->boot_backoff, clock_boot_us()), 0); /* a live timer */
+}
+
+static void begin(struct agent *a, bool has_slices)
+{
+	struct err err = {0};
+
+	if (a->state == AGENT_FROZEN)
+		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
+	lease_kick(a->lease); /* while the lists come */
+	a->has_slices = has_slices;
+	if (start_world(a, &err) < 0)
+		freeze(a, "agent.start", err.text, "systemctl restart mesh-external-agent, once the reason is gone");
+}
+
+static void on_slices_known(bool has_slices, const struct kube_result *failure, void *arg)
+{
+	if (failure)
+		boot_later(arg, failure);
+	else
+		begin(arg, has_slices);
+}
+
+static void on_slices_made(void *arg)
+{
+	struct agent *a = arg;
+
+	log_event(LOG_INFO, "cluster.slices", "the cluster has CiliumEndpointSlices now: starting anew with them");
+	loop_exit(a->loop, 0);
+}
+
+/* Asks first whether slices are where endpoints are. */
+static int begin_sliced(struct agent *a)
+{
+	const struct slicing_conf conf = {.on_known = on_slices_known, .on_made = on_slices_made, .arg = a};
+	int r = a->slicing ? 0 : slicing_new(a->loop, a->client, a->health, &conf, &a->slicing);
+
+	if (r == 0)
+		slicing_ask(a->slicing);
+	return r;
 }
 
 static void on_boot_config(const struct kube_result *res, void *arg)
@@ -158,12 +201,10 @@ static void on_boot_config(const struct kube_result *res, void *arg)
 		return;
 	}
 	health_clear(a->health, "cluster.config");
-	if (a->state == AGENT_FROZEN)
-		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
-	lease_kick(a->lease); /* while the lists come */
-	r = start_world(a, &err);
-	if (r < 0)
-		freeze(a, "agent.start", err.text, "systemctl restart mesh-external-agent, once the reason is gone");
+	if (!a->config.has_slices)
+		begin(a, false);
+	else if (begin_sliced(a) < 0)
+		agent_out_of_memory(a);
 }
 
 /* Is this still the cluster that we joined? A restored or exchanged one must not change what is in force. */

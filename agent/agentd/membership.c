@@ -53,11 +53,14 @@ static void stop_membership(struct agent *a)
 						 "policy.audit",       "policy.guard",	   "policy.guard-restore",
 						 "policy.guard-state", "policy.shadow",	   "policy.shadow-state",
 						 "migrate.state",      "migrate.rolled-back", "serve.drained",
-						 "host.lease",	       "host.cloned",	   "host.removed"};
+						 "host.lease",	       "host.cloned",	   "host.removed",
+						 "host.heartbeat",     "cluster.slices",   "cluster.unlisted",
+						 "identity.outdated",  "identity.missing", "identity.foreign"};
 	struct err err = {0};
 
 	kube_cancel(a->boot_op);
 	a->boot_op = NULL;
+	slicing_free(TAKE_PTR(a->slicing));
 	source_disarm(a->boot_timer);
 	sync_free(a->sync);
 	a->sync = NULL;
@@ -212,12 +215,42 @@ void membership_note_pending(struct agent *a, uint64_t since_us, const char *err
 			     "rights are given by: meshctl host add");
 }
 
+/* The heartbeat is for others: here nothing else shows that it does not arrive. */
+static void note_lease(struct agent *a)
+{
+	char text[384];
+
+	if (!a->lease || !*lease_error(a->lease) || a->state == AGENT_REVOKED) {
+		health_clear(a->health, "host.heartbeat");
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "the cluster does not see that this host lives, nor could it tell a copy of this machine: %s",
+		       lease_error(a->lease)); /* a cut text still tells most */
+	health_raise(a->health, HEALTH_WARNING, "host.heartbeat", text,
+		     "as the cluster's admin: meshctl host add, with this host's name; the host need not join again");
+}
+
+/* Nodes learn of us by the operator alone. */
+static void note_unlisted(struct agent *a)
+{
+	if (!a->unlisted_us)
+		health_clear(a->health, "cluster.unlisted");
+	else if (clock_boot_us() - a->unlisted_us >= LASTING_S * USEC_PER_SEC)
+		health_raise(a->health, HEALTH_WARNING, "cluster.unlisted",
+			     "nodes do not know this host: no CiliumEndpointSlice holds its CiliumEndpoint",
+			     "see whether cilium-operator runs, and without ces-controller-mode=slim, which makes slices of Pods alone");
+}
+
 void membership_check(struct agent *a)
 {
 	if (!a->client)
 		return;
 	if (!kube_client_is_refused(a->client))
 		health_clear(a->health, "api.unauthorized"); /* a 401 from a server that was starting, or the like */
+	else if (!health_has(a->health, "api.unauthorized"))
+		membership_refused(a); /* to somebody who tells nobody, as the heartbeat */
+	note_lease(a);
+	note_unlisted(a);
 	membership_note_pending(a, a->registration ? registration_failing_us(a->registration) : 0,
 				a->registration ? registration_error(a->registration) : "");
 	if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN &&

@@ -48,7 +48,7 @@ static void on_namespace(bool is_deleted, const json_t *doc, void *arg)
 	if (r < 0)
 		sync_failed(f, "", name, r, NULL);
 	else
-		f->sync->cb.on_namespace(name, !is_deleted, f->sync->cb.arg);
+		f->sync->cb.on_namespace(name, !is_deleted, json_at(doc, "metadata.labels"), f->sync->cb.arg);
 }
 
 static void namespace_gone(const char *ns, const char *name, void *arg)
@@ -56,7 +56,7 @@ static void namespace_gone(const char *ns, const char *name, void *arg)
 	struct feed *f = arg;
 
 	(void)ns;
-	f->sync->cb.on_namespace(name, false, f->sync->cb.arg);
+	f->sync->cb.on_namespace(name, false, NULL, f->sync->cb.arg);
 }
 
 static void namespace_replace_begin(void *arg)

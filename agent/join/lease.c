@@ -2,6 +2,7 @@
 #include "join/lease.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -38,6 +39,7 @@ struct lease {
 	uint64_t seen_us;  /* CLOCK_BOOTTIME since when that is the last one */
 	void (*on_released)(void *arg);
 	void *released_arg;
+	char error[256]; /* for a person to solve; "" = none */
 };
 
 static void again(struct lease *l, unsigned delay_s)
@@ -58,6 +60,9 @@ static void set_state(struct lease *l, enum lease_state state, const char *other
 
 static void failed(struct lease *l, int r, const char *why)
 {
+	bool is_lasting = r == -ENOENT || r == -EPERM || r == -EINVAL;
+
+	(void)snprintf(l->error, sizeof(l->error), "%s", is_lasting ? why : ""); /* a cut text still tells most */
 	log_event(LOG_DEBUG, "lease.failed", "the heartbeat could not be written, will try again", F_ERRNO(r),
 		  F_STR("reason", why));
 	again(l, RETRY_S);
@@ -92,6 +97,7 @@ static void on_written(const struct kube_result *res, void *arg)
 		failed(l, res->r, res->message);
 		return;
 	}
+	l->error[0] = '\0';
 	if (l->is_asking) {
 		again(l, RETRY_S);
 		return;
@@ -336,6 +342,11 @@ void lease_kick(struct lease *l)
 enum lease_state lease_get_state(const struct lease *l)
 {
 	return l->state;
+}
+
+const char *lease_error(const struct lease *l)
+{
+	return l->error;
 }
 
 int lease_release(struct lease *l, void (*on_done)(void *arg), void *arg)

@@ -42,6 +42,10 @@ void lease_kick(struct lease *l);
 
 enum lease_state lease_get_state(const struct lease *l);
 
+/* Why the last attempt failed, in words of the API server, if it is for a person to solve: the Lease is gone, or may not be
+ * written. Else "". */
+const char *lease_error(const struct lease *l);
+
 /*
  * Gives it back, so that the next boot need not wait, and renews no more. `on_done` comes when that is written or
  * was refused, once; the caller does not wait for ever. 0, or -errno and no call: -ENODATA if it is not held.

@@ -57,6 +57,7 @@ struct reflector {
 	bool is_probed;	    /* just now: the server's version is not older than ours */
 	bool is_confirming; /* waits for a list that says the same */
 	bool is_absent;	    /* the kind does not exist */
+	bool is_forbidden;  /* RBAC lets us not read it */
 	bool is_at_other;   /* path */
 	bool has_turned;    /* to the other path, and was not answered since */
 	struct list_doubt doubt; /* the last lists were not believed */
@@ -395,6 +396,7 @@ static bool handle_refusal(struct reflector *r, const struct kube_result *res)
 		wait_for(r, r->n_absent * ABSENT_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
 		return true;
 	case -EPERM:
+		r->is_forbidden = true;
 		wait_for(r, FORBIDDEN_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC), why);
 		return true;
 	case -EACCES:
@@ -456,6 +458,7 @@ static void on_done(const struct kube_result *res, void *arg)
 
 	r->op = NULL;
 	r->server = res->server;
+	r->is_forbidden = false;
 	if (res->r != -ENOENT) {
 		r->is_absent = false;
 		r->n_absent = 0;
@@ -646,6 +649,11 @@ const char *reflector_error(const struct reflector *r)
 bool reflector_is_failing(const struct reflector *r)
 {
 	return r->state == REFLECTOR_WAITING && !r->is_absent && !r->is_confirming;
+}
+
+bool reflector_is_forbidden(const struct reflector *r)
+{
+	return r->is_forbidden && reflector_is_failing(r);
 }
 
 bool reflector_is_absent(const struct reflector *r)

@@ -77,6 +77,9 @@ const char *reflector_error(const struct reflector *r);
 /* True if it waits because the last attempt failed: not for a list that confirms another, not for an absent kind. */
 bool reflector_is_failing(const struct reflector *r);
 
+/* True if it fails because our credential has no right to read this kind. */
+bool reflector_is_forbidden(const struct reflector *r);
+
 /* True while the cluster does not have this kind, which is optional: nothing is wrong with the empty copy. */
 bool reflector_is_absent(const struct reflector *r);
 

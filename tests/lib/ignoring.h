@@ -9,10 +9,11 @@ static inline void ignore(void *arg)
 	(void)arg;
 }
 
-static inline void ignore_namespace(const char *name, bool exists, void *arg)
+static inline void ignore_namespace(const char *name, bool exists, const json_t *labels, void *arg)
 {
 	(void)name;
 	(void)exists;
+	(void)labels;
 	(void)arg;
 }
 

@@ -15,10 +15,11 @@ static void on_change(void *arg)
 	sim->is_changed = true;
 }
 
-static void on_namespace(const char *name, bool exists, void *arg)
+static void on_namespace(const char *name, bool exists, const json_t *labels, void *arg)
 {
 	uint64_t i;
 
+	(void)labels;
 	(void)arg;
 	if (name[0] == 'e' && str_to_u64(name + 1, ARRAY_LEN(sim->namespaces) - 1, &i) == 0)
 		sim->namespaces[i] = exists;

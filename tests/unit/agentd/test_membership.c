@@ -88,9 +88,8 @@ Test(membership, a_refusal_that_is_over, .init = setup_server, .fini = teardown_
 
 		fault("[{\"action\":\"status\",\"status\":401,\"count\":1}]");
 		cr_expect_eq(kube_call(agent.loop, agent.client, "GET", "/api/v1/namespaces", NULL, NULL, &err), -EACCES);
-		membership_refused(&agent);
 		membership_check(&agent);
-		cr_expect(health_has(agent.health, "api.unauthorized"));
+		cr_expect(health_has(agent.health, "api.unauthorized"), "whoever it was that was refused");
 		if (answers[i])
 			fault(text);
 		(void)kube_call(agent.loop, agent.client, "GET", "/api/v1/namespaces", NULL, NULL, &err);
@@ -269,6 +268,7 @@ Test(sync, what_fails, .init = setup_server, .fini = teardown_server)
 	for (unsigned i = 0; i < 300; i++)
 		(void)loop_once(agent.loop, 10000);
 	cr_expect(sync_failing(agent.sync, &n));
+	cr_expect_not(reflector_is_forbidden(sync_failing(agent.sync, &n)));
 	cr_expect_eq(n_resumed, 0, "vain attempts are no recovery");
 	sync_free(agent.sync);
 	world_free(agent.world);
@@ -289,6 +289,24 @@ Test(sync, status_without_imports, .init = setup_server, .fini = teardown_server
 	cr_expect_str_eq(text_at(status, "api", "error", NULL), "");
 	sync_free(TAKE_PTR(agent.sync));
 	world_free(TAKE_PTR(agent.world));
+}
+
+/* Somebody edited the roles: other advice than for an outage. */
+Test(sync, rights_that_were_taken, .init = setup_server, .fini = teardown_server)
+{
+	const struct reflector *r;
+	size_t n = 0;
+
+	fault("[{\"action\":\"status\",\"status\":403,\"match\":{\"pathPrefix\":\"/apis/cilium.io/v2/ciliumnodes\"},\"count\":1}]");
+	start_sync();
+	AWAIT((r = sync_failing(agent.sync, &n)));
+	cr_expect_str_eq(reflector_name(r), "CiliumNode");
+	cr_expect(reflector_is_forbidden(r));
+	sync_kick(agent.sync);
+	AWAIT(sync_is_complete(agent.sync));
+	cr_expect_not(reflector_is_forbidden(r));
+	sync_free(agent.sync);
+	world_free(agent.world);
 }
 
 /* Policies of a kind that Cilium was told not to read count for nothing here, too; without them the host does not wait. */
@@ -340,4 +358,78 @@ Test(sync, policies_that_vanish, .init = setup_server, .fini = teardown_server)
 	cr_expect_not(health_has(agent.health, "api.outage"));
 	sync_free(agent.sync);
 	world_free(agent.world);
+}
+
+/* Slices */
+
+#define CES "/apis/cilium.io/v2alpha1/ciliumendpointslices"
+
+static int known = -1; /* the last answer; -2 = a failure */
+static unsigned n_made;
+
+static void on_known(bool has_slices, const struct kube_result *failure, void *arg)
+{
+	(void)arg;
+	known = failure ? -2 : has_slices;
+}
+
+static void on_made(void *arg)
+{
+	(void)arg;
+	n_made++;
+}
+
+/* cilium-config says that there are slices before the operator, restarted later, makes the first one. */
+Test(slicing, before_the_first_one, .init = setup_server, .fini = teardown_server)
+{
+	const struct slicing_conf sc = {.on_known = on_known, .on_made = on_made, .poll_us = 10 * USEC_PER_MSEC};
+	CLEANUP(slicing_free) struct slicing *s = NULL;
+
+	cr_assert_eq(slicing_new(agent.loop, agent.client, agent.health, &sc, &s), 0);
+	fault("[{\"action\":\"status\",\"status\":503,\"count\":1}]");
+	slicing_ask(s);
+	AWAIT(known != -1);
+	cr_expect_eq(known, -2, "nothing is known yet");
+	slicing_ask(s);
+	AWAIT(known == 0);
+	cr_expect(strstr(text_of("cluster.slices"), "CiliumEndpoints are read"));
+	for (unsigned i = 0; i < 20; i++)
+		(void)loop_once(agent.loop, 10000);
+	cr_expect_eq(n_made, 0);
+	want_code(&w, 201, "POST", json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "cilium.io/v2alpha1", "kind", "CiliumEndpointSlice", "metadata", "name", "ces-1"), CES);
+	AWAIT(n_made == 1);
+	cr_expect_not(health_has(agent.health, "cluster.slices"));
+	for (unsigned i = 0; i < 20; i++)
+		(void)loop_once(agent.loop, 10000);
+	cr_expect_eq(n_made, 1, "told once");
+	cr_expect_eq(known, 0);
+}
+
+/* The usual start */
+Test(slicing, that_are_there, .init = setup_server, .fini = teardown_server)
+{
+	const struct slicing_conf sc = {.on_known = on_known, .on_made = on_made, .poll_us = 10 * USEC_PER_MSEC};
+	CLEANUP(slicing_free) struct slicing *s = NULL;
+
+	want_code(&w, 201, "POST", json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "cilium.io/v2alpha1", "kind", "CiliumEndpointSlice", "metadata", "name", "ces-1"), CES);
+	cr_assert_eq(slicing_new(agent.loop, agent.client, agent.health, &sc, &s), 0);
+	slicing_ask(s);
+	AWAIT(known == 1);
+	cr_expect_not(health_has(agent.health, "cluster.slices"));
+}
+
+/* Nodes learn of the host by slices alone. */
+Test(membership, in_no_slice, .init = setup_server, .fini = teardown_server)
+{
+	if (clock_boot_us() < 61 * USEC_PER_SEC)
+		cr_skip("the machine has just been started");
+	agent.unlisted_us = clock_boot_us();
+	membership_check(&agent);
+	cr_expect_not(health_has(agent.health, "cluster.unlisted"), "not yet");
+	agent.unlisted_us -= 61 * USEC_PER_SEC;
+	membership_check(&agent);
+	cr_expect(health_has(agent.health, "cluster.unlisted"));
+	agent.unlisted_us = 0;
+	membership_check(&agent);
+	cr_expect_not(health_has(agent.health, "cluster.unlisted"));
 }

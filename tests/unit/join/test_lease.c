@@ -156,6 +156,27 @@ Test(lease, an_admin_is_no_clone, .init = setup, .fini = teardown)
 	cr_expect_eq(n_conflicts, 0);
 }
 
+static void look(void);
+
+/* Deleted by hand it cannot be renewed, which a person has to know; made again by `host add`, it is renewed as before. */
+Test(lease, one_that_was_deleted, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *doc = NULL;
+
+	renew();
+	cr_expect_str_eq(lease_error(lease), "");
+	want_code(&w, 200, "DELETE", NULL, LEASE);
+	look();
+	look();
+	cr_expect(strstr(lease_error(lease), "not found"), "%s", lease_error(lease));
+	cr_expect_eq(lease_get_state(lease), LEASE_HELD);
+	want_code(&w, 201, "POST", json_pack("{s:{s:s}, s:{s:i}}", "metadata", "name", "h1", "spec", "leaseDurationSeconds", 180), LEASES);
+	renew();
+	cr_expect_str_eq(lease_error(lease), "");
+	doc = want(&w, 200, "GET", NULL, LEASE);
+	cr_expect_str_eq(text_at(doc, "spec", "holderIdentity", NULL), "h1/boot-1");
+}
+
 /* Asks once more, as after the time between two renewals, and waits for the answer. */
 static void look(void)
 {
