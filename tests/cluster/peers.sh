@@ -12,15 +12,20 @@ PROGRAMS="hyperkube cilium-agent cilium-operator cilium-dbg cilium-cni clusterme
 
 module_dir() { go mod download -json "$1" | jq -r .Dir; }
 
-# replacements FOLDER: those of its go.mod, which hold for the main module only
+# replacements FOLDER: those of its go.mod, which hold for the main module only. A fork that module proxies do not have is left
+# out: what it was made from is near enough for a build.
 replacements() {
-	go mod edit -json "$1/go.mod" | jq -r '.Replace[]? | "replace \(.Old.Path) \(.Old.Version // "") => \(.New.Path) \(.New.Version // "")"'
+	go mod edit -json "$1/go.mod" | jq -r '.Replace[]? | "\(.Old.Path) \(.Old.Version // "-") \(.New.Path) \(.New.Version // "-")"' |
+		while read -r old at new version; do
+			[ "$version" = - ] || go mod download "$new@$version" 2>/dev/null || continue
+			printf 'replace %s %s => %s %s\n' "$old" "${at#-}" "$new" "${version#-}"
+		done
 }
 
 # staged NAME: the line of go.mod for one of them. No program needs the samples. Module proxies do not have each patch
 # of the others: the one before is that of the same minor.
 staged() {
-	local version=v0.${K8S#1.} before
+	local version=v0.${K8S#1.}
 	case $1 in
 	sample-*)
 		mkdir -p "$1"
@@ -29,11 +34,17 @@ staged() {
 		return
 		;;
 	esac
-	if ! go mod download "k8s.io/$1@$version" 2>/dev/null; then
-		before=$(go list -m -versions "k8s.io/$1" | tr ' ' '\n' | grep -F "${version%.*}." | grep -v -- - | tail -n 1)
-		version=${before:?no version of k8s.io/$1}
+	printf 'replace k8s.io/%s => k8s.io/%s %s\n' "$1" "$1" "$(served "k8s.io/$1" "$version")"
+}
+
+# served MODULE VERSION: that, or the one before of the same minor, where module proxies do not have it
+served() {
+	local before=$2
+	if ! go mod download "$1@$2" 2>/dev/null; then
+		before=$({ go list -m -versions "$1" | tr ' ' '\n' | grep -v -- - && echo "$2"; } | grep -F "${2%.*}." | sort -V |
+			sed "/^$2\$/q" | tail -n 2 | head -n 1)
 	fi
-	printf 'replace k8s.io/%s => k8s.io/%s %s\n' "$1" "$1" "$version"
+	echo "${before:?no version of $1}"
 }
 
 # One program for all of Kubernetes and etcd: they share most of their code.
@@ -87,7 +98,7 @@ build_kubernetes() {
 }
 
 build_cilium() {
-	local src p
+	local src p version now
 	mkdir -p "$PEERS/cilium/mcs"
 	cd "$PEERS/cilium"
 	[ -e go.mod ] || printf 'module peers\n\ngo 1.26.0\n' >go.mod
@@ -105,9 +116,15 @@ build_cilium() {
 	{
 		printf 'module peers\n\ngo 1.26.0\n\nrequire github.com/cilium/cilium v%s\n\n' "$CILIUM"
 		replacements "$src"
+		go mod edit -json "$src/go.mod" | jq -r '.Require[] | select(.Path | startswith("k8s.io/")) | "\(.Path) \(.Version)"' |
+			while read -r p version; do
+				now=$(served "$p" "$version")
+				[ "$now" = "$version" ] || printf 'replace %s => %s %s\n' "$p" "$p" "$now"
+			done
 		printf 'replace sigs.k8s.io/mcs-api/controllers => ./mcs\n'
 		printf 'replace github.com/osrg/gobgp/v4 => github.com/osrg/gobgp/v4 v4.8.0\n'
-	} >go.mod
+	} >go.mod.new
+	mv go.mod.new go.mod
 	install -m 644 "$src/go.sum" go.sum
 	go mod tidy
 	for p in daemon:cilium-agent operator:cilium-operator cilium-dbg:cilium-dbg plugins/cilium-cni:cilium-cni \
