@@ -489,7 +489,7 @@ tests_cluster_oracle_sets_SOURCES = tests/cluster/oracle_sets.c tests/cluster/di
 tests_cluster_oracle_sets_CPPFLAGS = -I$(srcdir)/tests/bpf/alone $(bpf_test_cppflags)
 tests_cluster_oracle_sets_LDADD = $(MESH_LIBS)
 tests_lib_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/README.md tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/bench/connect.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
+EXTRA_DIST += tests/README.md tests/cluster/t_changes.sh tests/bench/README.md tests/bench/beside_cilium.sh tests/bench/beside_nftables.sh tests/bench/connect.sh tests/cluster/README.md tests/cluster/lab.sh tests/cluster/lib.sh tests/cluster/peers.sh \
 	tests/cluster/load_lib.sh tests/cluster/service_cases.jq tests/cluster/service_cases.sh \
 	tests/cluster/story_core.sh tests/cluster/story_lib.sh tests/cluster/story_life.sh \
 	tests/cluster/dns.allowed tests/cluster/oracle/main.go tests/cluster/peer6.py tests/cluster/policy.allowed $(CLUSTER_TESTS)

@@ -14,6 +14,7 @@ usage() {
 	       lab.sh pod del NAMESPACE NAME
 	       lab.sh pod exec NAMESPACE NAME COMMAND...
 	       lab.sh api stop|start         an outage
+	       lab.sh etcd save|restore      a backup of all that the API server has, and the way back to it
 	       lab.sh host add NAME ADDRESS
 	       lab.sh host del NAME
 	       lab.sh exec NODE-OR-HOST COMMAND...
@@ -114,6 +115,29 @@ api() {
 	case $1 in
 	stop) stop apiserver ;;
 	start) api_start; kcm_up; operator_up ;;
+	*) usage ;;
+	esac
+}
+
+# The control plane stops for a moment to save, and starts anew with what was saved.
+backup() {
+	local p
+	case $1 in
+	save)
+		stop etcd
+		rm -rf "$LAB/etcd.saved"
+		cp -a "$LAB/etcd" "$LAB/etcd.saved"
+		etcd_up
+		wait_for 60 kubectl get --raw /readyz || die "the API server does not come back: $LAB/log/apiserver.log"
+		;;
+	restore)
+		[ -d "$LAB/etcd.saved" ] || die "nothing was saved"
+		for p in operator kcm apiserver etcd; do stop $p; done
+		rm -rf "$LAB/etcd"
+		cp -a "$LAB/etcd.saved" "$LAB/etcd"
+		etcd_up
+		api start
+		;;
 	*) usage ;;
 	esac
 }
@@ -326,7 +350,7 @@ down() {
 	! mountpoint -q "$LAB/cgroup" || umount "$LAB/cgroup"
 	[ "$(bridge_mark)" != "$MARK" ] || ip link del "$BRIDGE"
 	# /run/cilium stays: removing it would take the mounts of other labs with it
-	rm -rf "$LAB/etcd" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"
+	rm -rf "$LAB/etcd" "$LAB/etcd.saved" "$LAB/cgroup" "$LAB/place" "$LAB/pid" "$LAB/compiler"
 }
 
 status() {
@@ -342,6 +366,7 @@ status() {
 case $1 in
 up | down | status) "$@" ;;
 api) api "${2:-}" ;;
+etcd) backup "${2:-}" ;;
 exec) shift; [ $# -gt 1 ] || usage; place_become "$@" ;;
 kubectl) shift; kubectl "$@" ;;
 node) case ${2:-} in add) shift 2; node_add "$@"; node_wait "$1" ;; del) node_del "$3" ;; *) usage ;; esac ;;

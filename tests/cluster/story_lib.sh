@@ -157,12 +157,22 @@ service() { # NAMESPACE NAME SELECTOR-JSON TARGET-PORT ANNOTATIONS-JSON
 	Y
 }
 
+# The first pod of a node waits for the compiler, longer than the CNI plugin does on a busy machine.
+pod_up() { # NODE NAMESPACE NAME LABELS: prints its addresses
+	local try
+	for try in 1 2 3 4; do
+		"$lab" pod add "$@" && return
+		"$lab" pod del "$2" "$3"
+	done
+	return 1
+}
+
 cluster_up() {
 	local p pods
 	lab_up 2 || return 1
 	"$lab" host add crait $OTHER && "$lab" host add world $WORLD || return 1
 	for p in resistance empire; do
-		pod_ip[$p]=$("$lab" pod add "${pod_node[$p]}" default $p "org=$p") || return 1
+		pod_ip[$p]=$(pod_up "${pod_node[$p]}" default $p "org=$p") || return 1
 		pod_ip[$p]=${pod_ip[$p]%%$'\n'*} # IPv4
 		background serve-$p pod:$p "$peer" serve 8080 $p
 		at world ip route replace "${pod_ip[$p]}" via "172.19.0.1${pod_node[$p]#node}"
