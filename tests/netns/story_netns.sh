@@ -306,6 +306,9 @@ relabel() {
 	holder=$(api GET $lease | jq -r .spec.holderIdentity)
 	api PATCH /api/v1/namespaces/legacy -H 'Content-Type: application/merge-patch+json' -d '{"metadata":{"labels":{"team":"jedi"}}}' -o /dev/null
 	passes "before: an allowed host" crait $AHCHTO 80
+	check "the host says that its identity is of another day" wait_for 10 eval '[ "$(condition identity.outdated .severity)" = warning ]'
+	is "and by which label" 1 "$(condition identity.outdated .text | grep -c '(team=jedi, before none)')"
+	is "so does the admin's list" 1 "$(admin host list -o json | jq -r '.[] | select(.name == "ahch-to").note' | grep -c 'labels of the namespace')"
 	enrol ahch-to $AHCHTO jedi=luke --serve council
 	is "enrolling again tells of the new identity" 1 "$(grep -c "changed identity: [0-9]*, before $own" "$T/log/enrol")"
 	check "the host says that its enrolment changed" wait_for 10 is_running ahch-to enrolment-changed
@@ -320,8 +323,40 @@ relabel() {
 	check "it is well" wait_for 10 is_running ahch-to
 	is "with the new identity" true "$(status ahch-to ".identity != $own")"
 	own=$(status ahch-to .identity)
+	enrol crait $CRAIT jedi=rey
+	exits "so does the other host" 0 join crait --token "$token"
+	agent_kill crait
+	agent_start crait
+	check "it is well, too" wait_for 10 is_running crait
 	stopped "policy holds: another pod" vader $AHCHTO 80
 	passes "policy holds: an allowed host" crait $AHCHTO 80
+}
+
+condition() { status ahch-to ".conditions[] | select(.name == \"$1\") | $2"; }
+in_force_as_before() { # WHEN
+	passes "$1: an allowed host" crait $AHCHTO 80
+	stopped "$1: another pod" vader $AHCHTO 80
+}
+# its identity is deleted under it, and its number given to something else
+lose_identity() {
+	local path=/apis/cilium.io/v2/ciliumidentities/$own thief
+	thief=$(api GET $path | jq -c 'del(.metadata.uid, .metadata.resourceVersion) | ."security-labels" = {"k8s:app": "thief", "k8s:io.kubernetes.pod.namespace": "default"}')
+	remove $path
+	check "its identity is deleted: the host says so" wait_for 10 eval '[ "$(condition identity.missing .severity)" = warning ]'
+	is "and what to do" 1 "$(condition identity.missing .remedy | grep -c 'meshctl host add')"
+	in_force_as_before "without an identity"
+	agent_kill ahch-to TERM
+	agent_start ahch-to
+	check "started anew it still says so" wait_for 10 eval '[ "$(condition identity.missing .severity)" = error ]'
+	in_force_as_before "started anew without an identity"
+	api POST /apis/cilium.io/v2/ciliumidentities -H 'Content-Type: application/json' -d "$thief" -o /dev/null
+	check "its number is given to something else: the host says so" wait_for 10 eval '[ "$(condition identity.foreign .severity)" = error ]'
+	in_force_as_before "its number is something else's"
+	remove $path
+	enrol ahch-to $AHCHTO jedi=luke --serve council
+	check "enrolled again it is well, without joining" wait_for 10 is_running ahch-to
+	is "with the number that it had" $own "$(status ahch-to .identity)"
+	in_force_as_before "with its number"
 }
 
 # what happens to the host's network
@@ -458,5 +493,5 @@ echo 'zone = "endor";' >>"$T/ahch-to/agent.conf"
 become ahch-to "$T/bin/tests/netns/story_stream" echo 7000 >"$T/log/echo" 2>&1 &
 # the range that ahch-to may have, so that its address can change
 enrol() { local range=$2; [ "$1" = ahch-to ] && range=$AHCHTO,172.19.100.4; admin host add "$1" --namespace legacy --labels "$3" --address "$range" "${@:4}" >"$T/log/enrol" 2>&1 && token=$(sed -n 's/^mesh-join --token //p' "$T/log/enrol") && [ "$token" ]; }
-for part in ${STORY_PARTS:-joining listing asking enforcement strangers services forgers api_faults restarts clocks relabel network leaving removal elsewhere moving}; do $part; done
+for part in ${STORY_PARTS:-joining listing asking enforcement strangers services forgers api_faults restarts clocks relabel lose_identity network leaving removal elsewhere moving}; do $part; done
 story_finish
