@@ -209,6 +209,16 @@ static void on_unauthorized(void *arg)
 	s->cb.on_unauthorized(s->cb.arg);
 }
 
+/* One kind saw it, the others may not. */
+static void on_older(void *arg)
+{
+	struct feed *f = arg;
+
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		if (kind != f->kind)
+			reflector_relist(f->sync->feeds[kind].reflector);
+}
+
 static int start_feed(struct sync *s, struct loop *loop, struct kube_client *client, enum kind kind)
 {
 	struct feed *f = &s->feeds[kind];
@@ -223,6 +233,7 @@ static int start_feed(struct sync *s, struct loop *loop, struct kube_client *cli
 		.arg = f,
 		.on_state = on_state,
 		.on_unauthorized = on_unauthorized,
+		.on_older = on_older,
 		.state_arg = f,
 	};
 	int r;

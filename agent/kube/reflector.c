@@ -22,6 +22,7 @@ enum {
 	ABSENT_TIMES = 5,	/* what stays away is asked for less and less, down to so seldom */
 	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
 	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
+	OLDER_S = 120,		/* in which all kinds find that the server went back in time */
 	SUSPICIOUS_MIN = 10,	/* of fewer objects some may vanish at once, but not all */
 	CONTINUE_MAX = 4096,
 	/*
@@ -74,6 +75,7 @@ struct reflector {
 	uint64_t started_us; /* of the exchange under way */
 	uint64_t opened_us;  /* when its answer began; 0 = not yet */
 	uint64_t seen;	     /* in the list being read */
+	uint64_t older_us;   /* when the server was last found to have gone back in time; 0 = never */
 	unsigned n_refused;  /* 401 in a row */
 	unsigned n_absent;   /* 404 in a row */
 	struct reflector_stats stats;
@@ -158,6 +160,21 @@ static bool is_confirmed(struct reflector *r, const struct list_doubt *now)
 	return false;
 }
 
+static bool is_newly_older(const struct reflector *r)
+{
+	return !r->older_us || clock_boot_us() - r->older_us >= OLDER_S * USEC_PER_SEC;
+}
+
+/* Believed: of the other kinds' watches not each can see it. */
+static void went_back(struct reflector *r)
+{
+	bool is_new = is_newly_older(r);
+
+	r->older_us = clock_boot_us();
+	if (is_new && r->conf.on_older)
+		r->conf.on_older(r->conf.state_arg);
+}
+
 /* A list is complete. Returns false if it is not to be believed yet. */
 static bool replace_end(struct reflector *r, const char *version)
 {
@@ -176,6 +193,8 @@ static bool replace_end(struct reflector *r, const char *version)
 	r->conf.ops->on_replace_end(r->conf.arg);
 	r->has_synced = true;
 	r->fresh_us = clock_boot_us();
+	if (older)
+		went_back(r);
 	return true;
 }
 
@@ -443,8 +462,10 @@ static void on_probe(struct reflector *r)
 		confirm(r);
 		return;
 	}
-	if (now.is_older)
+	if (now.is_older) {
 		r->version[0] = '\0'; /* what is listed counts again, whatever its version */
+		went_back(r);
+	}
 	if (now.is_older || !r->doubt.has_lost)
 		r->doubt = (struct list_doubt){0};
 	r->is_probed = true;
@@ -682,6 +703,19 @@ uint64_t reflector_fresh_us(const struct reflector *r)
 struct reflector_stats reflector_get_stats(const struct reflector *r)
 {
 	return r->stats;
+}
+
+void reflector_relist(struct reflector *r)
+{
+	if (!r->has_synced || !is_newly_older(r))
+		return;
+	r->older_us = clock_boot_us();
+	r->must_relist = true;
+	if (!r->op || r->phase != PHASE_WATCH)
+		return; /* it is on its way to a list, or to where that is decided */
+	kube_cancel(r->op);
+	r->op = NULL;
+	wait_for(r, rng_below(USEC_PER_SEC), "the API server went back in time: listing anew");
 }
 
 void reflector_kick(struct reflector *r)

@@ -53,7 +53,9 @@ struct reflector_conf {
 	void (*on_state)(struct reflector *r, void *arg);
 	/* The API server does not accept our credential. May be NULL. */
 	void (*on_unauthorized)(void *arg);
-	void *state_arg; /* of the two above */
+	/* The API server is believed to have gone back in time: reflector_relist() is for the other kinds. May be NULL. */
+	void (*on_older)(void *arg);
+	void *state_arg; /* of the three above */
 };
 
 /*
@@ -105,6 +107,14 @@ struct reflector_stats {
 	uint64_t objects, lists, events, reconnects;
 };
 struct reflector_stats reflector_get_stats(const struct reflector *r);
+
+/*
+ * Lists anew though nothing is known to be missing: another kind saw that the server went back in time. A kind whose last
+ * change is older than what the server had come to by the time it was asked cannot see that, and its watch went on as if
+ * nothing had been undone. Does nothing before the first list, nor within two minutes of the last time. Not from callbacks of
+ * this reflector.
+ */
+void reflector_relist(struct reflector *r);
 
 /* Tries at once instead of waiting out a backoff; after a new credential came. */
 void reflector_kick(struct reflector *r);

@@ -19,7 +19,7 @@ struct copy {
 		bool is_there, is_seen;
 		char v[16];
 	} objects[NAMES];
-	unsigned states[3], unauthorized;
+	unsigned states[3], unauthorized, older;
 	bool has_waited;
 	char waited_for[256];
 };
@@ -86,6 +86,12 @@ static void on_unauthorized(void *arg)
 	copy.unauthorized++;
 }
 
+static void on_older(void *arg)
+{
+	(void)arg;
+	copy.older++;
+}
+
 static void make_client(const char *token)
 {
 	CLEANUP(buf_done) struct buf ca = {0};
@@ -104,7 +110,7 @@ static bool is_guarded;
 static void start_conf(const char *kind_path, bool is_optional)
 {
 	struct reflector_conf conf = {.name = "configmaps", .path = kind_path, .ops = &ops, .on_state = on_state,
-				      .on_unauthorized = on_unauthorized, .is_optional = is_optional,
+				      .on_unauthorized = on_unauthorized, .on_older = on_older, .is_optional = is_optional,
 				      .is_guarded = is_guarded, .confirm_us = confirm_us};
 
 	memset(&copy, 0, sizeof(copy));
@@ -608,7 +614,27 @@ Test(reflector, back_in_time, .init = setup_pages, .fini = teardown)
 	want_code(&w, 200, "POST", json_pack("{s:s}", "pathPrefix", ""), "/test/cut");
 	AWAIT(reflector_get_doubt(reflector, &doubt));
 	cr_expect_str_eq(copy.objects[3].v, "777");
+	cr_expect_eq(copy.older, 0);
 	AWAIT(str_eq(copy.objects[3].v, "3"));
+	cr_expect_eq(copy.older, 1);
+}
+
+/* A watch that went on although the server went back in time, which another kind saw: what it missed is there. */
+Test(reflector, lists_anew, .init = setup_pages, .fini = teardown)
+{
+	uint64_t lists;
+
+	start_full();
+	lists = reflector_get_stats(reflector).lists;
+	reflector_relist(reflector);
+	cr_expect_eq(reflector_get_state(reflector), REFLECTOR_WAITING);
+	AWAIT(reflector_get_stats(reflector).lists == lists + 1);
+	AWAIT_ALONE(is_equal() && reflector_get_state(reflector) == REFLECTOR_SYNCED);
+	reflector_relist(reflector); /* the next kind that saw it */
+	cr_expect_eq(reflector_get_state(reflector), REFLECTOR_SYNCED);
+	put(5, 12345);
+	AWAIT(is_equal());
+	cr_expect_eq(reflector_get_stats(reflector).lists, lists + 1);
 }
 
 /* While attempts are vain nothing looks like a recovery. */
