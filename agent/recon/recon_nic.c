@@ -64,7 +64,7 @@ static bool has_hardware(const struct nic_inputs *in, const struct nl_link *l, i
 
 	if (depth == DEPTH_MAX || (l->flags & IFF_LOOPBACK))
 		return false;
-	if (!l->kind[0])
+	if (!l->kind[0] || str_eq(l->kind, "macsec")) /* what hardware shows of it says nothing */
 		return true;
 	if (is_over(l->kind)) {
 		lower = nl_links_find(in->links, l->lower);

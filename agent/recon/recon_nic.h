@@ -5,7 +5,7 @@
  * An interface that is no loopback and not our own tunnel is external if
  *  - a pattern of the configuration names it (the patterns, if there are any, decide alone), or
  *  - a packet to one of the given targets (API servers, nodes) or to the default route leaves by it, or
- *  - it is hardware (no link kind: virtio, e1000, SR-IOV...), or a bond, team or bridge with such
+ *  - it is hardware (no link kind: virtio, e1000, SR-IOV...) or MACsec, of which hardware shows nothing, or a bond, team or bridge with such
  *    a port or a tunnel for one, or a VLAN, macvlan, macvtap, ipvlan or ipvtap on something that is no external interface
  *    here, or
  *  - it is a tunnel (wireguard, tun, ppp, gre, vxlan...) or a veth with an address of its own.

@@ -134,7 +134,8 @@ INLINE int parse_l2(struct __sk_buff *skb, __be16 *ethertype, __u32 *l3_off)
 
 /*
  * Protocols that keep a link up or find neighbours, and never carry IP: ARP, RARP, 802.2 (spanning
- * tree), pause and LACP frames, 802.1X, LLDP, PTP, PPPoE discovery.
+ * tree), pause and LACP frames, 802.1X, LLDP, PTP, PPPoE discovery. And PPPoE sessions and MACsec: what is
+ * in them comes out of an interface of its own, which has these programs (recon_nic.h).
  */
 INLINE bool parse_is_link_control(__be16 ethertype)
 {
@@ -142,7 +143,7 @@ INLINE bool parse_is_link_control(__be16 ethertype)
 
 	return t == ETH_P_ARP || t == ETH_P_RARP || t < ETH_P_802_3_MIN || t == ETH_P_PAUSE ||
 	       t == ETH_P_SLOW || t == ETH_P_PAE || t == ETH_P_LLDP || t == ETH_P_1588 ||
-	       t == ETH_P_PPP_DISC;
+	       t == ETH_P_PPP_DISC || t == ETH_P_PPP_SES || t == ETH_P_MACSEC;
 }
 
 /*

@@ -333,7 +333,8 @@ static void test_infra(struct harness *h)
 	} types[] = {{0x0806, MESH_PASS_INFRA}, {0x88cc, MESH_PASS_INFRA},
 		     {0x888e, MESH_PASS_INFRA}, {0x8809, MESH_PASS_INFRA},
 		     {0x0027, MESH_PASS_INFRA}, {0x8137, MESH_DROP_ETHERTYPE},
-		     {0x8864, MESH_DROP_ETHERTYPE}, {0x88a2, MESH_DROP_ETHERTYPE}};
+		     {0x8864, MESH_PASS_INFRA}, {0x88e5, MESH_PASS_INFRA},
+		     {0x8847, MESH_DROP_ETHERTYPE}, {0x88a2, MESH_DROP_ETHERTYPE}};
 
 	harness_reset(h);
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)

@@ -159,7 +159,7 @@ static enum fate read_v6(const struct reader *r, size_t ip)
 
 static bool keeps_link_up(unsigned ethertype)
 {
-	static const uint16_t all[] = {0x0806, 0x8035, 0x8808, 0x8809, 0x888e, 0x88cc, 0x88f7, 0x8863};
+	static const uint16_t all[] = {0x0806, 0x8035, 0x8808, 0x8809, 0x888e, 0x88cc, 0x88f7, 0x8863, 0x8864, 0x88e5};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (all[i] == ethertype)
@@ -190,7 +190,7 @@ static enum fate read_frame(const struct reader *r)
 static size_t build(uint8_t *frame)
 {
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6, 47};
-	static const uint16_t ports[] = {OPEN, OPEN, OPEN, 22, 67, 68, 546, 547, 40000}, ethertypes[] = {0x0806, 0x88cc, 0x8847, 0x22f0, 0x8864};
+	static const uint16_t ports[] = {OPEN, OPEN, OPEN, 22, 67, 68, 546, 547, 40000}, ethertypes[] = {0x0806, 0x88cc, 0x8847, 0x22f0, 0x8864, 0x88e5};
 	static const uint8_t exts[] = {60, 43, 51, 255};
 	bool v6 = chance(50);
 	struct pkt_spec s = {.src = peers[v6], .dst = own[v6], .proto = PICK(protos), .sport = PICK(ports), .dport = PICK(ports),

@@ -100,7 +100,7 @@ installing() {
 	version=$(sed -n 's/^AC_INIT(\[[^]]*\], \[\([^]]*\)\].*/\1/p' "$SOURCE/configure.ac")
 	elsewhere "sudo tests/run" .ci/run '^tier tests tests/run'
 	elsewhere "autoreconf -fi && ./configure && make deb" tests/local.mk '^check-vm: .* deb'
-	elsewhere "sudo apt install ./deb/mesh-external-agent_${version}_amd64.deb" tests/vm/t_package.sh 'apt-get install'
+	elsewhere "sudo apt install ./deb/mesh-external-agent_${version}_amd64.deb" tests/vm/package.sh 'apt-get install'
 	elsewhere "autoreconf -fi && ./configure && make rpm" tests/local.mk '^check-vm: .* rpm'
 	elsewhere "sudo dnf install ./rpm/mesh-external-agent-$version-1.x86_64.rpm" tests/vm/t_rpm.sh 'r -i "\$RPM"'
 	elsewhere "sudo meshctl migrate council --to pods --dry-run" tests/netns/story_migrate.sh 'migrate temple --to pods .*--dry-run'

@@ -134,6 +134,18 @@ Test(recon_nic, cards_of_guests)
 	nics_done(&got);
 }
 
+/* The programs of the card below pass what is encrypted, so those of MACsec decide; not again on a VLAN in it. */
+Test(recon_nic, macsec_is_a_card_of_its_own)
+{
+	struct nl_link v[] = {LINK(1, "eth0", "", UP, ETHER), LINK(2, "macsec0", "macsec", .lower = 1, UP, ETHER),
+			      LINK(3, "vlan5", "vlan", .lower = 2, UP, ETHER)};
+	struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+	struct nl_addrs none = {0};
+	struct nic_inputs in = {.links = &t, .addrs = &none};
+
+	expect(&in, (const char *const[]){"eth0", "macsec0", NULL});
+}
+
 /* Behind each of them are other machines, whose packets no other interface shows. */
 Test(recon_nic, tunnels_lead_outside)
 {
