@@ -306,8 +306,8 @@ relabel() {
 	holder=$(api GET $lease | jq -r .spec.holderIdentity)
 	api PATCH /api/v1/namespaces/legacy -H 'Content-Type: application/merge-patch+json' -d '{"metadata":{"labels":{"team":"jedi"}}}' -o /dev/null
 	passes "before: an allowed host" crait $AHCHTO 80
-	check "the host says that its identity is of another day" wait_for 10 eval '[ "$(condition identity.outdated .severity)" = warning ]'
-	is "and by which label" 1 "$(condition identity.outdated .text | grep -c '(team=jedi, before none)')"
+	check "the host says that its identity is of another day" wait_for 10 eval '[ "$(condition ahch-to identity.outdated .severity)" = warning ]'
+	is "and by which label" 1 "$(condition ahch-to identity.outdated .text | grep -c '(team=jedi, before none)')"
 	is "so does the admin's list" 1 "$(admin host list -o json | jq -r '.[] | select(.name == "ahch-to").note' | grep -c 'labels of the namespace')"
 	enrol ahch-to $AHCHTO jedi=luke --serve council
 	is "enrolling again tells of the new identity" 1 "$(grep -c "changed identity: [0-9]*, before $own" "$T/log/enrol")"
@@ -332,7 +332,6 @@ relabel() {
 	passes "policy holds: an allowed host" crait $AHCHTO 80
 }
 
-condition() { status ahch-to ".conditions[] | select(.name == \"$1\") | $2"; }
 in_force_as_before() { # WHEN
 	passes "$1: an allowed host" crait $AHCHTO 80
 	stopped "$1: another pod" vader $AHCHTO 80
@@ -342,15 +341,15 @@ lose_identity() {
 	local path=/apis/cilium.io/v2/ciliumidentities/$own thief
 	thief=$(api GET $path | jq -c 'del(.metadata.uid, .metadata.resourceVersion) | ."security-labels" = {"k8s:app": "thief", "k8s:io.kubernetes.pod.namespace": "default"}')
 	remove $path
-	check "its identity is deleted: the host says so" wait_for 10 eval '[ "$(condition identity.missing .severity)" = warning ]'
-	is "and what to do" 1 "$(condition identity.missing .remedy | grep -c 'meshctl host add')"
+	check "its identity is deleted: the host says so" wait_for 10 eval '[ "$(condition ahch-to identity.missing .severity)" = warning ]'
+	is "and what to do" 1 "$(condition ahch-to identity.missing .remedy | grep -c 'meshctl host add')"
 	in_force_as_before "without an identity"
 	agent_kill ahch-to TERM
 	agent_start ahch-to
-	check "started anew it still says so" wait_for 10 eval '[ "$(condition identity.missing .severity)" = error ]'
+	check "started anew it still says so" wait_for 10 eval '[ "$(condition ahch-to identity.missing .severity)" = error ]'
 	in_force_as_before "started anew without an identity"
 	api POST /apis/cilium.io/v2/ciliumidentities -H 'Content-Type: application/json' -d "$thief" -o /dev/null
-	check "its number is given to something else: the host says so" wait_for 10 eval '[ "$(condition identity.foreign .severity)" = error ]'
+	check "its number is given to something else: the host says so" wait_for 10 eval '[ "$(condition ahch-to identity.foreign .severity)" = error ]'
 	in_force_as_before "its number is something else's"
 	remove $path
 	enrol ahch-to $AHCHTO jedi=luke --serve council
