@@ -123,7 +123,7 @@ tests_unit_identity_test_ipcache_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 if HAVE_MICROHTTPD
 check_PROGRAMS += tests/unit/kube/test_reflector
 TESTS += tests/unit/kube/test_reflector
-tests_unit_kube_test_reflector_SOURCES = tests/unit/kube/test_reflector.c \
+tests_unit_kube_test_reflector_SOURCES = tests/unit/kube/test_reflector.c tests/unit/kube/reflector_copy.c tests/unit/kube/reflector_copy.h \
 	tests/unit/kube/test_kube_client.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h
