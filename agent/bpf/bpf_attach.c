@@ -67,12 +67,17 @@ static int tcx_pin_path(const struct bpfobj *o, int ifindex, unsigned dir, char 
 	return bpfobj_pin_path(o, name, path, PATH_MAX);
 }
 
-int bpfattach_link_info(int fd, struct bpf_link_info *ret)
+int bpfattach_link_open(const char *path, struct bpf_link_info *ret)
 {
+	CLEANUP(close_fd) int fd = bpf_obj_get(path);
 	uint32_t len = sizeof(*ret);
+	int r;
 
+	if (fd < 0)
+		return fd;
 	memset(ret, 0, sizeof(*ret));
-	return bpf_obj_get_info_by_fd(fd, ret, &len);
+	r = bpf_obj_get_info_by_fd(fd, ret, &len);
+	return r < 0 ? r : TAKE_FD(fd);
 }
 
 uint32_t bpfattach_prog_id(int fd)
@@ -110,15 +115,11 @@ static int tcx_create(int prog_fd, int ifindex, unsigned dir)
 /* Puts the program into the link that an earlier process left. -ENOENT if there is no usable one. */
 static int tcx_adopt(const char *path, int prog_fd, int ifindex)
 {
-	CLEANUP(close_fd) int fd = bpf_obj_get(path);
 	struct bpf_link_info info;
-	int r;
+	CLEANUP(close_fd) int fd = bpfattach_link_open(path, &info);
 
 	if (fd < 0)
 		return fd;
-	r = bpfattach_link_info(fd, &info);
-	if (r < 0)
-		return r;
 	if (!tcx_is_on(&info, ifindex))
 		return -ENOENT;
 	return bpf_link_update(fd, prog_fd, NULL);
@@ -260,9 +261,8 @@ static bool tcx_is_ok(const struct bpfobj *o, int ifindex, unsigned dir, uint32_
 
 	if (tcx_pin_path(o, ifindex, dir, path) < 0)
 		return false;
-	fd = bpf_obj_get(path);
-	return fd >= 0 && bpfattach_link_info(fd, &info) == 0 && tcx_is_on(&info, ifindex) &&
-	       info.prog_id == id;
+	fd = bpfattach_link_open(path, &info);
+	return fd >= 0 && tcx_is_on(&info, ifindex) && info.prog_id == id;
 }
 
 bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind)

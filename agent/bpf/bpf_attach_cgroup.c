@@ -45,15 +45,11 @@ static int cgroup_pin_path(const struct bpfobj *o, enum bpfobj_prog prog, char p
 /* The cgroup's number is the inode of its directory. */
 static int cgroup_adopt(const char *path, int prog_fd, uint64_t cgroup_id)
 {
-	CLEANUP(close_fd) int fd = bpf_obj_get(path);
 	struct bpf_link_info info;
-	int r;
+	CLEANUP(close_fd) int fd = bpfattach_link_open(path, &info);
 
 	if (fd < 0)
 		return fd;
-	r = bpfattach_link_info(fd, &info);
-	if (r < 0)
-		return r;
 	if (info.cgroup.cgroup_id != cgroup_id)
 		return -ENOENT;
 	return bpf_link_update(fd, prog_fd, NULL);
@@ -111,8 +107,8 @@ static bool cgroup_one_is_ok(const struct bpfobj *o, unsigned i, uint64_t cgroup
 
 	if (!id || cgroup_pin_path(o, cgroup_hooks[i].prog, path) < 0)
 		return false;
-	fd = bpf_obj_get(path);
-	return fd >= 0 && bpfattach_link_info(fd, &info) == 0 && info.cgroup.cgroup_id == cgroup_id && info.prog_id == id;
+	fd = bpfattach_link_open(path, &info);
+	return fd >= 0 && info.cgroup.cgroup_id == cgroup_id && info.prog_id == id;
 }
 
 bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path)

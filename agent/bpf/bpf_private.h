@@ -23,8 +23,8 @@ struct bpfobj {
 
 struct bpf_link_info;
 
-/* What the kernel tells of a link. 0 or -errno. */
-int bpfattach_link_info(int fd, struct bpf_link_info *ret);
+/* Opens a pinned link, and what the kernel tells of it. The caller's descriptor, or -errno. */
+int bpfattach_link_open(const char *path, struct bpf_link_info *ret);
 /* The kernel's number of a program; 0 if it does not tell. */
 uint32_t bpfattach_prog_id(int fd);
 
