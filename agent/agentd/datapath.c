@@ -74,6 +74,7 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 
 	d->is_complete = true;
 	r = tunnel ? attach(d, tunnel, BPFATTACH_TUNNEL, &err) : 0;
+	has_new = r > 0;
 	if (r < 0) {
 		has_faults = true;
 		d->is_complete = false;
@@ -374,7 +375,7 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 }
 
 /* Before and after the programs are there: a connection may begin between. */
-static void keep_connections(struct datapath *d)
+static void keep_flows_of_others(struct datapath *d)
 {
 	size_t n = 0;
 	int r = bpfothers_adopt_flows(d->obj, bpfconfig_generation(d->config) - 1, &n);
@@ -384,7 +385,6 @@ static void keep_connections(struct datapath *d)
 			  F_ERRNO(r));
 	else if (n)
 		log_event(LOG_INFO, "datapath.versions", "flows of another version go on", F_U64("count", n));
-	keep_older(d);
 }
 
 int datapath_attach_all(struct datapath *d)
@@ -392,14 +392,16 @@ int datapath_attach_all(struct datapath *d)
 	int r;
 
 	d->owes_flows = d->owes_flows || !d->is_attached; /* also of what began since a try that failed */
-	if (d->owes_flows)
-		keep_connections(d);
+	if (d->owes_flows) {
+		keep_flows_of_others(d);
+		keep_older(d); /* as attach_interfaces() does, once something is attached */
+	}
 	d->is_attached = true;
 	r = attach_interfaces(d, recon_net_nics(d->net));
 	if (r < 0)
 		return r;
 	if (d->owes_flows)
-		keep_connections(d);
+		keep_flows_of_others(d);
 	d->owes_flows = false;
 	datapath_attach_sockets(d);
 	return 0;
