@@ -102,29 +102,6 @@ static int add_entry(struct transport *t, const struct policy_entry *e,
 	return r;
 }
 
-/* Calls for every egress entry of a rule that selects this host; stops at the first answer that is not 0, and returns it. */
-typedef int (*entry_fn)(const struct policy_entry *e, void *arg);
-
-static int each_entry(const struct policy_repo *r, entry_fn fn, void *arg)
-{
-	const struct policy_object *o, *tmp;
-	int err = 0;
-
-	HASH_ITER(hh, r->objects, o, tmp)
-	{
-		for (size_t i = 0; err == 0 && i < o->rules.n; i++) {
-			const struct policy_rule *rule = &o->rules.v[i];
-
-			if (!policy_rule_selects(r, rule))
-				continue;
-			for (size_t k = 0; err == 0 && k < rule->entries.n; k++)
-				if (rule->entries.v[k].dir == POLICY_EGRESS)
-					err = fn(&rule->entries.v[k], arg);
-		}
-	}
-	return err;
-}
-
 static int add_wanted(struct policy_dns *d, struct policy_repo *r, const struct policy_entry *e)
 {
 	int err = ARRAY_RESERVE(&d->wanted, e->peers.n);
@@ -185,8 +162,8 @@ int policy_dns_new(struct policy_repo *r, const struct policy_dns_server *server
 	d->n = n;
 	d->has_single_label_wildcard = r->options.has_single_label_wildcard;
 	if (r->options.mode != POLICY_MODE_NEVER) {
-		d->is_default_deny = policy_is_always(r) || each_entry(r, is_strict, NULL) > 0;
-		err = each_entry(r, take_entry, &(struct making){.d = d, .repo = r, .servers = servers});
+		d->is_default_deny = policy_is_always(r) || policy_each_entry(r, POLICY_EGRESS, is_strict, NULL) > 0;
+		err = policy_each_entry(r, POLICY_EGRESS, take_entry, &(struct making){.d = d, .repo = r, .servers = servers});
 	}
 	if (err < 0)
 		return err;
@@ -270,5 +247,5 @@ static int is_filter(const struct policy_entry *e, void *arg)
 
 bool policy_dns_is_filtered(struct policy_repo *r)
 {
-	return r->options.mode != POLICY_MODE_NEVER && each_entry(r, is_filter, NULL) > 0;
+	return r->options.mode != POLICY_MODE_NEVER && policy_each_entry(r, POLICY_EGRESS, is_filter, NULL) > 0;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/policy_near.h"
 
-struct near_list {
-	struct policy_near *v;
-	size_t n, cap;
+/* What is asked, of which policies, and the entries that are near. */
+struct search {
+	struct policy_repo *repo;
+	const struct policy_model_question *asked;
+	ARRAY(struct policy_near) near;
 };
 
 /* A rule of the object about that direction that selects us and denies by default; NULL if there is none. */
@@ -43,48 +45,32 @@ static bool can_allow(const struct policy_entry *e)
 }
 
 /* Whether it allows the one and not the other. What matches in both is among the matches, and allows nothing here. */
-static int look_at(struct policy_repo *r, const struct policy_model_question *asked, const struct policy_entry *e, struct near_list *l)
+static int look_at(const struct policy_entry *e, void *arg)
 {
-	bool has_l4 = policy_entry_has_l4(r, e, asked);
-	int has_peer = policy_entry_has_peer(r, e, asked->peer);
+	struct search *s = arg;
+	bool has_l4;
+	int has_peer;
 
+	if (!can_allow(e) || (policy_entry_is_shadow(e) && !s->asked->has_shadow))
+		return 0;
+	has_l4 = policy_entry_has_l4(s->repo, e, s->asked);
+	has_peer = policy_entry_has_peer(s->repo, e, s->asked->peer);
 	if (has_peer < 0 || has_l4 == has_peer || (!has_l4 && !policy_entry_is_plain(e)))
 		return has_peer < 0 ? has_peer : 0;
-	return ARRAY_ADD(l, (struct policy_near){.rule = e->number, .is_other_peer = has_l4});
-}
-
-static int collect(struct policy_repo *r, const struct policy_model_question *asked, struct near_list *l)
-{
-	const struct policy_object *o, *tmp;
-	int err = 0;
-
-	HASH_ITER(hh, r->objects, o, tmp)
-	{
-		for (size_t i = 0; (asked->has_shadow || !o->is_shadow) && i < o->rules.n; i++) {
-			const struct policy_rule *rule = &o->rules.v[i];
-
-			for (size_t k = 0; policy_rule_selects(r, rule) && err == 0 && k < rule->entries.n; k++) {
-				const struct policy_entry *e = &rule->entries.v[k];
-
-				if (e->dir == asked->dir && can_allow(e))
-					err = look_at(r, asked, e, l);
-			}
-		}
-	}
-	return err;
+	return ARRAY_ADD(&s->near, ((struct policy_near){.rule = e->number, .is_other_peer = has_l4}));
 }
 
 int policy_near(struct policy_repo *r, const struct policy_model_question *asked, struct policy_why *ret)
 {
 	struct policy_numbers isolators = {0};
-	struct near_list near = {0};
+	struct search s = {.repo = r, .asked = asked};
 	int err = policy_isolators(r, asked->dir, asked->has_shadow, &isolators);
 
 	if (err == 0)
-		err = collect(r, asked, &near);
+		err = policy_each_entry(r, asked->dir, look_at, &s);
 	ret->isolators = isolators.v;
 	ret->n_isolators = isolators.n;
-	ret->near = near.v;
-	ret->n_near = near.n;
+	ret->near = s.near.v;
+	ret->n_near = s.near.n;
 	return err;
 }

@@ -69,6 +69,26 @@ bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *
 	       selector_match(r->selectors, rule->subject, r->subject, r->subject_flags);
 }
 
+int policy_each_entry(const struct policy_repo *r, enum policy_dir dir, policy_entry_fn fn, void *arg)
+{
+	const struct policy_object *o, *tmp;
+	int err = 0;
+
+	HASH_ITER(hh, r->objects, o, tmp)
+	{
+		for (size_t i = 0; err == 0 && i < o->rules.n; i++) {
+			const struct policy_rule *rule = &o->rules.v[i];
+
+			if (!policy_rule_selects(r, rule))
+				continue;
+			for (size_t k = 0; err == 0 && k < rule->entries.n; k++)
+				if (rule->entries.v[k].dir == dir)
+					err = fn(&rule->entries.v[k], arg);
+		}
+	}
+	return err;
+}
+
 const char *policy_world_label(const struct policy_repo *r, int family)
 {
 	if (!r->options.has_ipv4 || !r->options.has_ipv6)

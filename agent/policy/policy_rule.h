@@ -149,6 +149,13 @@ bool policy_entry_is_shadow(const struct policy_entry *e);
 /* Whether the rule is about this host. */
 bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *rule);
 
+/*
+ * Calls for every entry about `dir` of the rules that are about this host, those of shadow policies too. Stops at the first
+ * answer that is not 0, and returns it.
+ */
+typedef int (*policy_entry_fn)(const struct policy_entry *e, void *arg);
+int policy_each_entry(const struct policy_repo *r, enum policy_dir dir, policy_entry_fn fn, void *arg);
+
 /* The label of what no one knows of, by IP version: "world" in a cluster that has one of them, else that of its own. */
 const char *policy_world_label(const struct policy_repo *r, int family);
 
