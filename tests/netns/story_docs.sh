@@ -164,10 +164,10 @@ looking() {
 	prints 'vxlan|geneve'
 	doc ahch-to 0 "ip route show proto 155"
 	prints '10\.244\.1\.0/24'
-	printf '%s\n' "$token" >/root/mesh.token
-	doc ahch-to 0 "mesh-join --token-file /root/mesh.token -o json" # it has joined
+	printf '%s\n' "$token" >/run/mesh.token
+	doc ahch-to 0 "mesh-join --token-file /run/mesh.token -o json" # it has joined
 	is "which is an object" "ahch-to 0" "$(jq -r '"\(.host) \(.exit)"' "$T/out")"
-	rm /root/mesh.token
+	rm /run/mesh.token
 	check "the host comes up once more" wait_for 20 eval 'in_place ahch-to meshctl status >/dev/null'
 	printf '%s\n' "web1 172.19.100.41" "web2 172.19.100.42" >"$T/cwd/hosts"
 	literal mesh-external-agent.7 1 | sed 's/\\e$/\\/' >"$T/cwd/loop"

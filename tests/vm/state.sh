@@ -37,7 +37,7 @@ files() {
 	echo "== files"
 	# not the logs and lists of what manages packages, nor the backups of the user database
 	find /etc /usr /lib/systemd /opt /srv /root /home /var/lib /run/systemd/generator* \
-		\( -path '/var/lib/dpkg' -o -path /var/lib/rpm -o -path '/var/lib/apt' -o -path '/var/lib/systemd' -o -path '/root/*' -o -path /usr/share/mime \
+		\( -path '/var/lib/dpkg' -o -path /var/lib/rpm -o -path '/var/lib/apt' -o -path '/var/lib/systemd' -o -path ~root/'*' -o -path /usr/share/mime \
 		-o -path '/etc/*-' -o -path /etc/.pwd.lock \) -prune -o \( -type d -printf '%p %m %u %g\n' \) \
 		-o -printf '%p %m %u %g %s %l\n' | sort
 	find /run/mesh* /var/cache/mesh* /var/log/mesh* /tmp/mesh* 2>/dev/null
