@@ -68,7 +68,7 @@ endif
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/base/test_base
 TESTS += tests/unit/base/test_base
-tests_unit_base_test_base_SOURCES = \
+tests_unit_base_test_base_SOURCES = tests/lib/no_fsync.h \
 	tests/unit/base/test_collections.c \
 	tests/unit/base/test_file.c \
 	tests/unit/base/test_ip.c \
@@ -292,7 +292,7 @@ tests_unit_crypto_test_crypto_SOURCES = tests/unit/crypto/certs.h \
 	tests/unit/crypto/test_base64.c tests/unit/crypto/test_jwt.c tests/unit/crypto/test_x509.c
 tests_unit_crypto_test_crypto_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit/crypto $(CRITERION_CFLAGS)
 tests_unit_crypto_test_crypto_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
-tests_unit_join_test_join_SOURCES = tests/unit/crypto/certs.h \
+tests_unit_join_test_join_SOURCES = tests/lib/no_fsync.h tests/unit/crypto/certs.h \
 	tests/unit/join/test_cluster_check.c tests/unit/join/test_enrol.c tests/unit/join/test_guard_file.c tests/unit/join/test_join_state.c tests/unit/join/test_join_token.c \
 	tests/unit/join/test_kubeconfig.c tests/unit/join/test_label_check.c tests/unit/join/test_yaml_json.c $(damage_sources)
 tests_unit_join_test_join_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -I$(srcdir)/tests/unit/join $(CRITERION_CFLAGS)
@@ -475,7 +475,7 @@ CLEANFILES += $(cluster_programs)
 tests_cluster_dns_diff_SOURCES = tests/cluster/dns_ask.c tests/cluster/dns_ask.h tests/cluster/dns_cases.c \
 	tests/cluster/dns_cases.h tests/cluster/dns_diff.c \
 	tests/cluster/dns_objects.c tests/cluster/dns_objects.h tests/cluster/dns_questions.c tests/cluster/dns_questions.h \
-	tests/cluster/dns_random.h
+	tests/lib/random.h
 tests_cluster_dns_diff_LDADD = $(MESH_LIBS)
 tests_cluster_peer_SOURCES = tests/cluster/peer.c
 tests_cluster_policy_diff_SOURCES = tests/cluster/diff_api.c tests/cluster/diff_api.h tests/cluster/diff_matrix.c \

@@ -10,6 +10,7 @@
 
 #include "base/macro.h"
 #include "bpf/harness.h"
+#include "lib/random.h"
 #include "lib/result.h"
 
 enum {
@@ -25,20 +26,7 @@ static const char *const own[] = {"10.99.3.1", "fd99:3::1"}, *const peers[] = {"
 
 enum fate { DROPPED, PASSED, EITHER /* depends on what came before */ };
 
-static uint64_t state;
-
-static uint32_t below(uint32_t bound)
-{
-	state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(state >> 33) % bound;
-}
-
-static bool chance(uint32_t percent)
-{
-	return below(100) < percent;
-}
-
-#define PICK(list) ((list)[below(ARRAY_LEN(list))])
+static struct random rnd;
 
 /* The plain reader. What it reads is in the frame, or there is no packet. */
 struct reader {
@@ -192,21 +180,21 @@ static size_t build(uint8_t *frame)
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP, IPPROTO_ICMPV6, 47};
 	static const uint16_t ports[] = {OPEN, OPEN, OPEN, 22, 67, 68, 546, 547, 40000}, ethertypes[] = {0x0806, 0x88cc, 0x8847, 0x22f0, 0x8864, 0x88e5};
 	static const uint8_t exts[] = {60, 43, 51, 255};
-	bool v6 = chance(50);
-	struct pkt_spec s = {.src = peers[v6], .dst = own[v6], .proto = PICK(protos), .sport = PICK(ports), .dport = PICK(ports),
-			     .tcp_flags = (uint8_t)(1u << below(5)), .payload_bytes = below(80), .frag_id = below(IDS)};
+	bool v6 = random_chance(&rnd, 50);
+	struct pkt_spec s = {.src = peers[v6], .dst = own[v6], .proto = PICK(&rnd, protos), .sport = PICK(&rnd, ports), .dport = PICK(&rnd, ports),
+			     .tcp_flags = (uint8_t)(1u << random_below(&rnd, 5)), .payload_bytes = random_below(&rnd, 80), .frag_id = random_below(&rnd, IDS)};
 
-	s.icmp_type = (uint8_t)(chance(50) ? below(20) : 120 + below(40));
-	s.vlan_tags = (uint8_t)(chance(20) ? below(4) : 0);
-	s.ethertype = chance(5) ? PICK(ethertypes) : 0;
-	if (!v6 && chance(20))
-		s.option_words = (uint8_t)below(11);
-	for (unsigned i = 0; v6 && chance(30) && i < 5; i++)
-		s.ext[i] = PICK(exts);
-	if (chance(15)) {
+	s.icmp_type = (uint8_t)(random_chance(&rnd, 50) ? random_below(&rnd, 20) : 120 + random_below(&rnd, 40));
+	s.vlan_tags = (uint8_t)(random_chance(&rnd, 20) ? random_below(&rnd, 4) : 0);
+	s.ethertype = random_chance(&rnd, 5) ? PICK(&rnd, ethertypes) : 0;
+	if (!v6 && random_chance(&rnd, 20))
+		s.option_words = (uint8_t)random_below(&rnd, 11);
+	for (unsigned i = 0; v6 && random_chance(&rnd, 30) && i < 5; i++)
+		s.ext[i] = PICK(&rnd, exts);
+	if (random_chance(&rnd, 15)) {
 		s.is_fragment = true;
-		s.more_fragments = chance(70);
-		s.offset_units = (uint16_t)(chance(50) ? 0 : below(40));
+		s.more_fragments = random_chance(&rnd, 70);
+		s.offset_units = (uint16_t)(random_chance(&rnd, 50) ? 0 : random_below(&rnd, 40));
 	}
 	return pkt_build(&s, frame);
 }
@@ -214,20 +202,20 @@ static size_t build(uint8_t *frame)
 /* Anywhere, but mostly where headers are. */
 static size_t place(size_t len)
 {
-	return below((uint32_t)(chance(80) ? MIN(len, (size_t)90) : len));
+	return random_below(&rnd, (uint32_t)(random_chance(&rnd, 80) ? MIN(len, (size_t)90) : len));
 }
 
 static size_t mutate(uint8_t *frame, size_t len)
 {
 	static const uint8_t edges[] = {0, 1, 4, 5, 6, 0x0f, 0x40, 0x45, 0x60, 0x7f, 0x80, 0xff};
 
-	for (unsigned n = below(4); n; n--) {
+	for (unsigned n = random_below(&rnd, 4); n; n--) {
 		size_t at = place(len), other = place(len);
 		uint8_t kept = frame[at];
 
-		switch (below(6)) {
+		switch (random_below(&rnd, 6)) {
 		case 0:
-			frame[at] = PICK(edges);
+			frame[at] = PICK(&rnd, edges);
 			break;
 		case 1:
 			frame[at] = frame[other];
@@ -237,11 +225,11 @@ static size_t mutate(uint8_t *frame, size_t len)
 			len = MAX(at, (size_t)14);
 			break;
 		case 3: /* longer */
-			for (uint32_t more = below(200); more && len < PKT_MAX; more--)
-				frame[len++] = (uint8_t)below(256);
+			for (uint32_t more = random_below(&rnd, 200); more && len < PKT_MAX; more--)
+				frame[len++] = (uint8_t)random_below(&rnd, 256);
 			break;
 		default:
-			frame[at] ^= (uint8_t)(1u << below(8));
+			frame[at] ^= (uint8_t)(1u << random_below(&rnd, 8));
 		}
 	}
 	return len;
@@ -279,7 +267,7 @@ int main(void)
 	harness_row(&h, 0, MESH_INGRESS, 0, MESH_SLOT_TCP, MESH_DENY_DEFAULT, MESH_ROW_PORTS);
 	harness_port(&h, 0, MESH_INGRESS, 0, IPPROTO_TCP, OPEN, MESH_ALLOW);
 	bpfconfig_commit(h.conf, 0, MESH_STATE_ACTIVE);
-	state = result_amount("MESH_TEST_SEED", 20);
+	rnd.state = result_amount("MESH_TEST_SEED", 20);
 	while (n < frames && different < 10 && refused < frames) {
 		uint8_t frame[PKT_MAX];
 		size_t len = mutate(frame, build(frame));

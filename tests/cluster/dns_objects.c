@@ -6,7 +6,7 @@
 
 #include "base/macro.h"
 #include "base/str.h"
-#include "dns_random.h"
+#include "../lib/random.h"
 
 enum { SLICES_MAX = 3, ENDPOINTS_MAX = 5, PORTS_MAX = 4, POOL = 400 };
 

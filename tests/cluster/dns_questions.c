@@ -12,7 +12,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "dns/dns_msg.h"
-#include "dns_random.h"
+#include "../lib/random.h"
 #include "json/json.h"
 
 #define CLUSTER	   "cluster.local"

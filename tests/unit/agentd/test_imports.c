@@ -24,23 +24,14 @@ static struct sync *s;
 
 static void setup(void)
 {
-	CLEANUP(buf_done) struct buf ca = {0};
 	CLEANUP(json) json_t *map = json_object();
-	struct kube_conf kube = {.n_servers = 1};
 	struct cilium_config config;
-	const char *servers[1];
-	struct err err = {0};
 
 	cr_assert_eq(cilium_config_parse(map, &config, NULL), 0);
 	cr_assert_eq(loop_new(&loop), 0);
 	cr_assert_eq(world_new(&config, "me", 300, &conf, &w), 0);
 	world_start(&api, NULL);
-	servers[0] = api.api->url;
-	kube.servers = servers;
-	kube.token = api.api->token;
-	cr_assert_eq(file_read(api.api->ca_path, 1 << 20, &ca), 0);
-	kube.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(loop, &kube, &client, &err), 0, "%s", err.text);
+	client = world_client(&api, loop, api.api->token);
 }
 
 static void teardown(void)

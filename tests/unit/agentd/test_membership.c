@@ -36,19 +36,9 @@ static void teardown(void)
 
 static void setup_server(void)
 {
-	CLEANUP(buf_done) struct buf ca = {0};
-	struct kube_conf kube = {.n_servers = 1};
-	const char *servers[1];
-	struct err err = {0};
-
 	setup();
 	world_start(&w, NULL);
-	servers[0] = w.api->url;
-	kube.servers = servers;
-	kube.token = w.api->token;
-	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
-	kube.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(agent.loop, &kube, &agent.client, &err), 0, "%s", err.text);
+	agent.client = world_client(&w, agent.loop, w.api->token);
 }
 
 static void teardown_server(void)

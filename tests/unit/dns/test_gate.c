@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "dns/dns_answer.h"
 #include "dns/dns_sock.h"
-#include "fixture.h"
+#include "upstream.h"
 
 struct guard {
 	bool holds;
@@ -54,14 +54,6 @@ static bool answered(void *ctx, const struct dns_query *q, const uint8_t *msg, s
 	return g->holds;
 }
 
-static struct ip loopback(void)
-{
-	struct ip ip;
-
-	cr_assert(ip_parse("127.0.0.1", &ip) == 0);
-	return ip;
-}
-
 struct lab {
 	struct fixture f;
 	struct guard g;
@@ -83,17 +75,6 @@ static int bound(uint16_t *ret_port)
 	return fd;
 }
 
-static int connected(int type, uint16_t port)
-{
-	struct ip ip = loopback();
-	struct sockaddr_storage sa;
-	socklen_t len = dns_sockaddr_set(&sa, &ip, port);
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-
-	cr_assert(fd >= 0 && connect(fd, (struct sockaddr *)&sa, len) == 0);
-	return fd;
-}
-
 static void lab_init(struct lab *l, uint64_t delay_us)
 {
 	struct dns_gate gate = {.check = check, .answered = answered, .ctx = &l->g, .max_delay_us = delay_us,
@@ -107,7 +88,7 @@ static void lab_init(struct lab *l, uint64_t delay_us)
 	fixture_init(&l->f, &u, 1);
 	dns_server_set_gate(l->f.server, &gate);
 	cr_assert(dns_server_listen(l->f.server, &ip, 0, &l->port, &err) == 0, "%s", err.text);
-	l->client = connected(SOCK_DGRAM, l->port);
+	l->client = connect_to(SOCK_DGRAM, l->port);
 }
 
 static void lab_done(struct lab *l)
@@ -117,7 +98,7 @@ static void lab_done(struct lab *l)
 	fixture_done(&l->f);
 }
 
-static void ask(struct lab *l, const char *name)
+static void lab_ask(struct lab *l, const char *name)
 {
 	uint8_t msg[DNS_UDP_MIN];
 	size_t len = query_build(name, DNS_A, 0, msg);
@@ -181,9 +162,9 @@ Test(gate, refuses_before_anyone_is_asked)
 	struct lab l;
 
 	lab_init(&l, 100000);
-	ask(&l, "evil.example.");
+	lab_ask(&l, "evil.example.");
 	cr_expect_eq(rcode_within(&l, 5000), DNS_REFUSED);
-	ask(&l, "evil.prod.svc.cluster.local.");
+	lab_ask(&l, "evil.prod.svc.cluster.local.");
 	cr_expect_eq(rcode_within(&l, 5000), DNS_REFUSED);
 	cr_expect_eq(l.g.cluster, 1);
 	cr_expect_eq(l.g.answered, 0);
@@ -197,20 +178,20 @@ Test(gate, sees_answers_of_zones_upstreams_and_cache)
 	struct lab l;
 
 	lab_init(&l, 100000);
-	ask(&l, "web.prod.svc.cluster.local.");
+	lab_ask(&l, "web.prod.svc.cluster.local.");
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(l.g.answered, 1);
-	ask(&l, "a.example.");
+	lab_ask(&l, "a.example.");
 	serve_once(&l);
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(l.g.answered, 2);
 	cr_expect_eq(l.g.ttl_s, 5, "the least of the chain");
 	cr_expect_eq(l.g.ip.b[3], 7);
-	ask(&l, "a.example.");
+	lab_ask(&l, "a.example.");
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(l.g.answered, 3);
 	cr_expect_eq(counts(&l).cached, 1);
-	ask(&l, "free.example.");
+	lab_ask(&l, "free.example.");
 	serve_once(&l);
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(l.g.answered, 3);
@@ -224,8 +205,8 @@ Test(gate, holds_answers_until_they_are_released)
 
 	lab_init(&l, 20 * USEC_PER_SEC);
 	l.g.holds = true;
-	ask(&l, "web.prod.svc.cluster.local."); /* at once */
-	ask(&l, "a.example.");			/* later */
+	lab_ask(&l, "web.prod.svc.cluster.local."); /* at once */
+	lab_ask(&l, "a.example.");			/* later */
 	serve_once(&l);
 	cr_expect_eq(rcode_within(&l, 100), -1);
 	cr_expect_eq(counts(&l).held, 2);
@@ -244,7 +225,7 @@ Test(gate, holds_no_longer_than_the_delay)
 	lab_init(&l, 50000);
 	l.g.holds = true;
 	before = clock_boot_us();
-	ask(&l, "web.prod.svc.cluster.local.");
+	lab_ask(&l, "web.prod.svc.cluster.local.");
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_geq(clock_boot_us() - before, 50000);
 	cr_expect_eq(counts(&l).late, 1);
@@ -260,7 +241,7 @@ Test(gate, holds_a_bounded_number)
 	lab_init(&l, 20 * USEC_PER_SEC);
 	l.g.holds = true;
 	for (int i = 0; i < LIMIT_DNS_HELD + 10; i++) {
-		ask(&l, "web.prod.svc.cluster.local.");
+		lab_ask(&l, "web.prod.svc.cluster.local.");
 		at_once += rcode_within(&l, 0) >= 0;
 	}
 	while (rcode_within(&l, 20) >= 0)
@@ -285,7 +266,7 @@ Test(gate, holds_for_connections)
 	msg[0] = (uint8_t)(len >> 8);
 	msg[1] = (uint8_t)len;
 	for (int i = 0; i < 2; i++) {
-		fd[i] = connected(SOCK_STREAM, l.port);
+		fd[i] = connect_to(SOCK_STREAM, l.port);
 		cr_assert(send(fd[i], msg, len + 2, 0) == (ssize_t)len + 2);
 	}
 	for (int i = 0; i < 100 && counts(&l).held < 2; i++)
@@ -333,7 +314,7 @@ static void lab_init_others(struct lab *l, uint16_t *ret_meant, int *ret_meant_f
 	close(l->client);
 	cr_assert(dns_server_listen_for_others(l->f.server, &ip, 0, &finder, &l->port, &err) == 0, "%s", err.text);
 	cr_expect_eq(dns_server_listeners(l->f.server, v, 4), 1, "for others is not for this server");
-	l->client = connected(SOCK_DGRAM, l->port);
+	l->client = connect_to(SOCK_DGRAM, l->port);
 }
 
 /* serve_once(), by another socket than the upstream's. */
@@ -357,7 +338,7 @@ Test(gate, queries_for_others_go_to_them_alone)
 	lab_init_others(&l, &meant, &fd);
 	cr_assert(getsockname(l.client, (struct sockaddr *)&own, &len) == 0);
 	for (int i = 0; i < 2; i++) { /* the second time as well: nothing is cached */
-		ask(&l, "a.example.");
+		lab_ask(&l, "a.example.");
 		serve_as(&l, fd);
 		cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	}
@@ -368,27 +349,27 @@ Test(gate, queries_for_others_go_to_them_alone)
 	cr_expect_eq(counts(&l).cached, 0);
 	cr_expect_eq(counts(&l).others, 2);
 	cr_expect_eq(counts(&l).cache_entries, 0);
-	ask(&l, "web.prod.svc.cluster.local."); /* it knows nothing of the cluster, and may say so itself */
+	lab_ask(&l, "web.prod.svc.cluster.local."); /* it knows nothing of the cluster, and may say so itself */
 	serve_as(&l, fd);
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(counts(&l).local, 0);
-	ask(&l, "evil.example.");
+	lab_ask(&l, "evil.example.");
 	cr_expect_eq(rcode_within(&l, 5000), DNS_REFUSED);
 	l.g.found.is_cluster = true;
-	ask(&l, "web.prod.svc.cluster.local.");
+	lab_ask(&l, "web.prod.svc.cluster.local.");
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(counts(&l).local, 1);
-	ask(&l, "a.example.");
+	lab_ask(&l, "a.example.");
 	serve_as(&l, fd);
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	l.g.found.port = 0; /* it was meant for this server after all */
-	ask(&l, "b.example.");
+	lab_ask(&l, "b.example.");
 	serve_once(&l);
 	cr_expect_eq(rcode_within(&l, 5000), DNS_NOERROR);
 	cr_expect_eq(l.g.asked.port, 0);
 	cr_expect_eq(counts(&l).others, 6);
 	l.g.is_unknown = true;
-	ask(&l, "c.example.");
+	lab_ask(&l, "c.example.");
 	cr_expect_eq(rcode_within(&l, 300), -1);
 	cr_expect_eq(counts(&l).dropped, 1);
 	cr_expect_eq(counts(&l).pending, 0);
@@ -406,7 +387,7 @@ Test(gate, connections_for_others)
 	ssize_t n = -1;
 
 	lab_init_others(&l, &meant, &fd);
-	conn = connected(SOCK_STREAM, l.port);
+	conn = connect_to(SOCK_STREAM, l.port);
 	len = query_build("a.example.", DNS_A, 0, msg + 2);
 	msg[0] = (uint8_t)(len >> 8);
 	msg[1] = (uint8_t)len;

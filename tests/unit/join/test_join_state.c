@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/no_fsync.h"
 #include "../crypto/certs.h"
 #include "base/file.h"
 #include "crypto/secret.h"
@@ -159,16 +156,7 @@ Test(join_state, removal_that_is_cut_short)
 /* Removes the state, and ends where it would wait for the disk. */
 static void remove_without_fsync(void)
 {
-	const struct sock_filter f[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog prog = {.len = sizeof(f) / sizeof(*f), .filter = (struct sock_filter *)(uintptr_t)f};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
-		_exit(1);
+	die_at_fsync();
 	_exit(join_state_remove(state_dir, NULL) == 0 ? 0 : 2);
 }
 

@@ -43,21 +43,12 @@ static void on_released(void *arg)
 
 static void setup(void)
 {
-	CLEANUP(buf_done) struct buf ca = {0};
 	const struct lease_conf lc = {.host = "h1", .holder = "h1/boot-1", .on_state = on_state,
 				      .on_conflict = on_conflict};
-	struct kube_conf conf = {.n_servers = 1};
-	const char *servers[1];
-	struct err err = {0};
 
 	world_start(&w, NULL);
-	servers[0] = w.api->url;
-	conf.servers = servers;
-	conf.token = w.api->token;
 	cr_assert_eq(loop_new(&loop), 0);
-	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
-	conf.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
+	client = world_client(&w, loop, w.api->token);
 	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "mesh-hosts"), "/api/v1/namespaces");
 	want_code(&w, 201, "POST", json_pack("{s:{s:s}, s:{s:s}}", "metadata", "name", "h1", "spec", "holderIdentity", "h1"), LEASES);
 	cr_assert_eq(lease_new(loop, client, &lc, &lease), 0);

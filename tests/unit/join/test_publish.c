@@ -30,18 +30,6 @@ static void on_change(void *arg)
 	changes++;
 }
 
-static void make_client(const char *token)
-{
-	CLEANUP(buf_done) struct buf ca = {0};
-	const char *servers[] = {w.api->url};
-	struct kube_conf conf = {.servers = servers, .n_servers = 1, .token = token};
-	struct err err = {0};
-
-	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
-	conf.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
-}
-
 static void start_publish(void)
 {
 	struct publish_conf conf = {.host = "h1", .ns = w.ns, .addresses = "10.9.0.0/24", .on_change = on_change};
@@ -68,7 +56,7 @@ static void setup(void)
 {
 	world_start(&w, NULL);
 	cr_assert_eq(loop_new(&loop), 0);
-	make_client(w.api->token);
+	client = world_client(&w, loop, w.api->token);
 	make_services();
 	start_publish();
 }
@@ -536,7 +524,7 @@ Test(publish, learns_what_it_may_serve, .init = setup, .fini = teardown)
 		     "/api/v1/namespaces/%s/serviceaccounts/h1/token", w.ns);
 	publish_free(publish);
 	kube_client_free(client);
-	make_client(json_string_value(json_object_get(json_object_get(token, "status"), "token")));
+	client = world_client(&w, loop, json_string_value(json_object_get(json_object_get(token, "status"), "token")));
 	json_decref(token);
 	start_publish();
 	cr_expect_null(publish_allowed(publish));

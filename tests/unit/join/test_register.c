@@ -31,18 +31,6 @@ static void on_unauthorized(void *arg)
 	n_unauthorized++;
 }
 
-static void make_client(void)
-{
-	CLEANUP(buf_done) struct buf ca = {0};
-	const char *servers[] = {w.api->url};
-	struct kube_conf conf = {.servers = servers, .n_servers = 1, .token = w.api->token};
-	struct err err = {0};
-
-	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
-	conf.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
-}
-
 /* What the admin's `meshctl host add` leaves. */
 static void enrol(void)
 {
@@ -65,7 +53,7 @@ static void setup(void)
 
 	world_start(&w, NULL);
 	cr_assert_eq(loop_new(&loop), 0);
-	make_client();
+	client = world_client(&w, loop, w.api->token);
 	enrol();
 	conf.namespace = w.ns;
 	cr_assert_eq(registration_new(loop, client, &conf, &registration), 0);

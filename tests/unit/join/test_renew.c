@@ -40,19 +40,9 @@ static void on_failed(const struct renewal_failure *f, void *arg)
 
 static void setup(void)
 {
-	CLEANUP(buf_done) struct buf ca = {0};
-	struct kube_conf conf = {.n_servers = 1};
-	const char *servers[1];
-	struct err err = {0};
-
 	world_start(&w, NULL);
-	servers[0] = w.api->url;
-	conf.servers = servers;
-	conf.token = w.api->token;
 	cr_assert_eq(loop_new(&loop), 0);
-	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
-	conf.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
+	client = world_client(&w, loop, w.api->token);
 	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "mesh-hosts"), "/api/v1/namespaces");
 	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "h1"),
 		  "/api/v1/namespaces/mesh-hosts/serviceaccounts");

@@ -18,19 +18,9 @@ static struct service_events *events;
 
 static void setup(void)
 {
-	CLEANUP(buf_done) struct buf ca = {0};
-	struct kube_conf conf = {.n_servers = 1};
-	struct err err = {0};
-	const char *servers[1];
-
 	world_start(&w, NULL);
-	servers[0] = w.api->url;
-	conf.servers = servers;
-	conf.token = w.api->token;
 	cr_assert_eq(loop_new(&loop), 0);
-	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
-	conf.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
+	client = world_client(&w, loop, w.api->token);
 	cr_assert_eq(service_events_new(loop, client, "h1", w.ns, &events), 0);
 }
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "../../lib/random.h"
 #include "base/array.h"
 #include "base/buf.h"
 #include "base/limits.h"
@@ -292,29 +293,23 @@ Test(json_scan, answers_end_it)
 	done(&t);
 }
 
-static uint64_t seed = 20261129;
-
-static unsigned below(unsigned n)
-{
-	seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-	return (unsigned)(seed >> 33) % n;
-}
+static struct random rnd = {.state = 20261129};
 
 static void random_value(struct buf *b, unsigned depth)
 {
 	static const char *const scalars[] = {"0",    "-1",    "12.5",	 "1e2",	   "true",	  "false",    "null",
 					      "\"\"", "\"a\"", "\"\\n\"", "\"\\u00e9\"", "\"\\ud83d\\ude00\"", "\"long enough for a word\"", "123456789"};
-	unsigned n = below(4), what = depth > 5 ? 0 : below(3);
+	unsigned n = random_below(&rnd, 4), what = depth > 5 ? 0 : random_below(&rnd, 3);
 
 	if (what == 0) {
-		(void)buf_addf(b, "%s", scalars[below(ARRAY_LEN(scalars))]);
+		(void)buf_addf(b, "%s", scalars[random_below(&rnd, ARRAY_LEN(scalars))]);
 		return;
 	}
 	(void)buf_add(b, what == 1 ? "[" : "{", 1);
 	for (unsigned i = 0; i < n; i++) {
-		(void)buf_addf(b, "%s%s", i ? "," : "", below(4) ? "" : " ");
+		(void)buf_addf(b, "%s%s", i ? "," : "", random_below(&rnd, 4) ? "" : " ");
 		if (what == 2)
-			(void)buf_addf(b, "\"k%u\":", below(3));
+			(void)buf_addf(b, "\"k%u\":", random_below(&rnd, 3));
 		random_value(b, depth + 1);
 	}
 	(void)buf_add(b, what == 1 ? "]" : "}", 1);
@@ -333,14 +328,14 @@ Test(json_scan, reads_as_jansson_does, .timeout = 120)
 		int r;
 
 		random_value(&b, 0);
-		for (unsigned changes = below(4); changes && b.len; changes--)
-			b.data[below((unsigned)b.len)] = letters[below(sizeof(letters) - 1)];
-		if (below(20) == 0)
-			b.len = below((unsigned)b.len + 1);
-		if (memmem(b.data, b.len, "\\u", 2) && below(10))
+		for (unsigned changes = random_below(&rnd, 4); changes && b.len; changes--)
+			b.data[random_below(&rnd, (unsigned)b.len)] = letters[random_below(&rnd, sizeof(letters) - 1)];
+		if (random_below(&rnd, 20) == 0)
+			b.len = random_below(&rnd, (unsigned)b.len + 1);
+		if (memmem(b.data, b.len, "\\u", 2) && random_below(&rnd, 10))
 			goto next; /* half a pair is no error here, see above */
 		theirs = json_loadb(b.data, b.len, JSON_DECODE_ANY, NULL);
-		r = scan(&t, b.data, b.len, 1 + below(30));
+		r = scan(&t, b.data, b.len, 1 + random_below(&rnd, 30));
 		if (!theirs && (t.has_extreme || (memmem(b.data, b.len, "\\u", 2) && r == 0)))
 			goto next;
 		cr_assert_eq(r == 0 && t.values == 1, theirs != NULL, "%.*s: %d, %u values", (int)b.len, b.data, r, t.values);

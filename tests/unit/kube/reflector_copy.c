@@ -74,18 +74,6 @@ static void on_older(void *arg)
 	copy.older++;
 }
 
-static void make_client(const char *token)
-{
-	CLEANUP(buf_done) struct buf ca = {0};
-	const char *servers[] = {w.api->url};
-	struct kube_conf conf = {.servers = servers, .n_servers = 1, .token = token};
-	struct err err = {0};
-
-	cr_assert_eq(file_read(w.api->ca_path, 1 << 20, &ca), 0);
-	conf.ca_pem = ca.data;
-	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
-}
-
 void start_conf(const char *kind_path, bool is_optional)
 {
 	struct reflector_conf conf = {.name = "configmaps", .path = kind_path, .ops = &copy_ops, .on_state = on_state,
@@ -106,7 +94,7 @@ void setup_with(const char *const *args)
 {
 	world_start(&w, args);
 	cr_assert_eq(loop_new(&loop), 0);
-	make_client(w.api->token);
+	client = world_client(&w, loop, w.api->token);
 }
 
 void setup(void)

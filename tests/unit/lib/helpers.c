@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/str.h"
 
 enum { EVENT_MS = 15000 };
@@ -23,6 +25,20 @@ void world_stop(struct world *w)
 	want_code(w, 200, "DELETE", NULL, "/api/v1/namespaces/%s", w->ns);
 	cr_assert_eq(api_stop(w->api), 0, "the server must end well");
 	free(w->ns);
+}
+
+struct kube_client *world_client(const struct world *w, struct loop *loop, const char *token)
+{
+	CLEANUP(buf_done) struct buf ca = {0};
+	const char *servers[] = {w->api->url};
+	struct kube_conf conf = {.servers = servers, .n_servers = 1, .token = token};
+	struct kube_client *client = NULL;
+	struct err err = {0};
+
+	cr_assert_eq(file_read(w->api->ca_path, 1 << 20, &ca), 0);
+	conf.ca_pem = ca.data;
+	cr_assert_eq(kube_client_new(loop, &conf, &client, &err), 0, "%s", err.text);
+	return client;
 }
 
 static json_t *vwant(struct world *w, int code, const char *method, json_t *body, char *path)

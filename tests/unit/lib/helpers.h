@@ -7,6 +7,7 @@
 
 #include "apiserver.h"
 #include "apiserver_util.h"
+#include "kube/kube_client.h"
 
 /* The server and this test's namespace, which is made. */
 struct world {
@@ -17,6 +18,8 @@ struct world {
 void world_start(struct world *w, const char *const *args);
 /* Ends the server, which must end well. */
 void world_stop(struct world *w);
+/* A client of the server, with its CA and this credential; the caller's. */
+struct kube_client *world_client(const struct world *w, struct loop *loop, const char *token);
 /* Sends `body` (taken; NULL = none) and insists on a status. The answer is the caller's. */
 json_t *want(struct world *w, int code, const char *method, json_t *body, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
