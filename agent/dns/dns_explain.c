@@ -59,12 +59,11 @@ static int add_upstreams(const struct dns_server *s, struct buf *b)
 static const struct dns_provider *find_provider(struct dns_server *s, const struct dns_query *q, uint8_t *msg,
 						enum dns_verdict *ret, struct dns_result *ret_result)
 {
-	for (size_t i = 0; i < s->n_providers; i++) {
-		const struct dns_provider *p = &s->providers[i];
+	const struct dns_provider *p;
+
+	for (size_t i = 0; (p = dns_provider_next(s, &q->name, &i));) {
 		struct dns_writer w;
 
-		if (!dns_name_below(&q->name, &p->apex))
-			continue;
 		dns_writer_begin(&w, q, msg, DNS_MSG_MAX, DNS_MSG_MAX);
 		*ret_result = (struct dns_result){.rcode = DNS_NOERROR};
 		*ret = p->answer(p->ctx, q, &w, ret_result);

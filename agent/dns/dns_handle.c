@@ -153,8 +153,7 @@ static void sub_query(const struct dns_query *q, const struct dns_name *target,
 	ret->question_len = 0;
 }
 
-/* The next provider from *i on whose zone has the name; NULL at the end. */
-static const struct dns_provider *provider_next(const struct dns_server *s, const struct dns_name *name, size_t *i)
+const struct dns_provider *dns_provider_next(const struct dns_server *s, const struct dns_name *name, size_t *i)
 {
 	while (*i < s->n_providers) {
 		const struct dns_provider *p = &s->providers[(*i)++];
@@ -180,7 +179,7 @@ static size_t chase_here(struct dns_server *s, const struct dns_query *q,
 	memcpy(question + target->len, q->question + q->question_len - 4, 4);
 	sub.question = question;
 	sub.question_len = (size_t)target->len + 4;
-	for (size_t i = 0; (p = provider_next(s, target, &i));) {
+	for (size_t i = 0; (p = dns_provider_next(s, target, &i));) {
 		struct dns_result res = {.rcode = DNS_NOERROR};
 
 		dns_writer_begin(&w, &sub, buf, cap, cap);
@@ -236,7 +235,7 @@ static size_t resume_chase(struct dns_server *s, const struct dns_pending *p, co
 	struct dns_writer w;
 
 	dns_writer_begin(&w, &p->q, buf, DNS_MSG_MAX, limit_of(&p->q, &p->client));
-	for (size_t i = 0; (pr = provider_next(s, &p->q.name, &i));) {
+	for (size_t i = 0; (pr = dns_provider_next(s, &p->q.name, &i));) {
 		struct dns_result res = {.rcode = DNS_NOERROR};
 		enum dns_verdict v = pr->answer(pr->ctx, &p->q, &w, &res);
 		if (v == DNS_VERDICT_ANSWER)
@@ -370,7 +369,7 @@ static size_t answer(struct dns_server *s, const uint8_t *msg, size_t len,
 	}
 	if (client->asked.port && !client->asked.is_cluster)
 		return outside(s, q, client, buf, cap);
-	for (size_t i = 0; (p = provider_next(s, &q->name, &i));) {
+	for (size_t i = 0; (p = dns_provider_next(s, &q->name, &i));) {
 		struct dns_result res = {.rcode = DNS_NOERROR};
 		enum dns_verdict v = p->answer(p->ctx, q, &w, &res);
 		if (v != DNS_VERDICT_PASS && !gate_admits(s, q, client, true))

@@ -94,6 +94,9 @@ struct dns_server {
 size_t dns_server_handle(struct dns_server *s, const uint8_t *msg, size_t len,
 			 const struct dns_client *client, uint8_t *buf, size_t cap);
 
+/* The next provider from *i on whose zone has the name; NULL at the end. */
+const struct dns_provider *dns_provider_next(const struct dns_server *s, const struct dns_name *name, size_t *i);
+
 bool dns_server_is_local(const struct dns_server *s, const struct dns_listener *l,
 			 const struct sockaddr_storage *peer);
 
