@@ -182,10 +182,12 @@ static void pass_failed(struct registration *r, const struct kube_result *res)
 		set_state(r, REGISTRATION_REMOVED, text);
 		delay_us = RECHECK_S * USEC_PER_SEC / 10;
 	} else {
+		bool is_told = r->failing_us && str_eq(r->error, text);
+
 		if (!r->failing_us)
 			r->failing_us = clock_boot_us();
 		set_state(r, REGISTRATION_PENDING, text);
-		log_event(LOG_WARNING, "register.failed", "this host's objects could not be brought up to date, will try again",
+		log_event(is_told ? LOG_DEBUG : LOG_WARNING, "register.failed", "this host's objects could not be brought up to date, will try again",
 			  F_STR("reason", text));
 	}
 	if (res->retry_after_s > 0)
