@@ -281,6 +281,7 @@ void agent_free(struct agent *a)
 {
 	if (!a)
 		return;
+	agent_end_calls(a);
 	ctl_server_free(a->ctl);
 	sync_free(a->sync);
 	serving_free(a->serving);
@@ -318,6 +319,7 @@ void agent_free(struct agent *a)
 	loop_free(a->loop);
 	conf_free(a->conf);
 	ARRAY_DONE(&a->own);
+	ARRAY_DONE(&a->draining);
 	servers_done(&a->servers);
 	free(a->boot_backoff);
 	free(a->conf_path);

@@ -89,7 +89,7 @@ struct agent {
 	struct source *privileged; /* the other process is gone */
 	struct ctl_call *leaving;
 	struct source *leave_timer;
-	struct ctl_call *draining;
+	ARRAY(struct ctl_call *) draining; /* who waits for the drain that is under way */
 	uint64_t resolvers_stamp; /* of the files that name the host's resolvers */
 	json_t *namespace_labels; /* of the one that the host is in; NULL = not seen yet */
 	bool had_node;	 /* our node stood in the lists */
@@ -128,8 +128,14 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 /* Stands behind Services, in boot.c, with the roles that migrations give. 0 or -errno. */
 int agent_serve(struct agent *a);
 
-/* Withdraws this host from all Services, in membership.c; it stays a member. `call` is answered when they are told. */
+/*
+ * Withdraws this host from all Services, in membership.c; it stays a member. `call` is answered when they are told; one that
+ * comes meanwhile waits for the same.
+ */
 int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr);
+
+/* Answers, in membership.c, those who wait for something that this process will not finish. */
+void agent_end_calls(struct agent *a);
 
 /* Starts to answer for the cluster's names, in names.c. 0 or -errno with a text. */
 int names_start(struct agent *a, struct err *reterr);

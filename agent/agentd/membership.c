@@ -22,6 +22,7 @@ enum {
 };
 
 #define REJOIN "mesh-join --token ... with a new token from: meshctl host add"
+#define REENROL "mesh-join --token ... with the token of a new enrolment: meshctl host add NAME --namespace ... --labels ..."
 #define CLONE_REMEDY "meshctl leave --force, then mesh-join with the token of: meshctl host add OTHER-NAME"
 
 /* As configured for a host that was removed, or whose credential is refused for good. */
@@ -45,6 +46,24 @@ static void come_back(struct agent *a)
 	loop_exit(a->loop, 0);
 }
 
+/* Answers all who wait for the drain; takes `data`. */
+static void end_drain(struct agent *a, int r, json_t *data, const struct err *err)
+{
+	while (a->draining.n)
+		ctl_call_done(a->draining.v[--a->draining.n], r, json_incref(data), err);
+	json_decref(data);
+}
+
+void agent_end_calls(struct agent *a)
+{
+	struct err err = {0};
+	int r = err_set(&err, ECANCELED, "the daemon was stopped before it was done");
+
+	end_drain(a, r, NULL, &err);
+	if (a->leaving)
+		ctl_call_done(TAKE_PTR(a->leaving), r, NULL, &err);
+}
+
 /* All that keeps a member a member; what the registration still needs stays. */
 static void stop_membership(struct agent *a)
 {
@@ -66,9 +85,8 @@ static void stop_membership(struct agent *a)
 	a->sync = NULL;
 	serving_free(a->serving);
 	a->serving = NULL;
-	if (a->draining) /* its drain went with the serving */
-		ctl_call_done(TAKE_PTR(a->draining),
-			      err_set(&err, ECANCELED, "the host was taken out of the cluster before the drain was over"), NULL, &err);
+	if (a->draining.n) /* their drain went with the serving */
+		end_drain(a, err_set(&err, ECANCELED, "the host was taken out of the cluster before the drain was over"), NULL, &err);
 	migrating_free(a->migrating);
 	a->migrating = NULL;
 	forwards_free(a->forwards);
@@ -117,7 +135,7 @@ static void on_registration(enum registration_state state, void *arg)
 	switch (state) {
 	case REGISTRATION_REMOVED:
 		health_clear(a->health, "host.enrolment");
-		health_raise(a->health, HEALTH_ERROR, "host.removed", registration_error(a->registration), REJOIN);
+		health_raise(a->health, HEALTH_ERROR, "host.removed", registration_error(a->registration), REENROL);
 		agent_set_state(a, AGENT_REVOKED, "the cluster has removed this host; the last policy stays in force");
 		if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN)
 			membership_stand_down(a);
@@ -432,7 +450,7 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
 	if (a->leaving)
 		return err_set(reterr, EBUSY, "the host is leaving already");
-	if (!is_forced && a->draining)
+	if (!is_forced && a->draining.n)
 		return err_set(reterr, EBUSY, "a drain is under way, which has to end first");
 	if (!is_forced && a->lease && lease_get_state(a->lease) == LEASE_REFUSED)
 		return err_set(reterr, EEXIST, "this machine is a copy of another one, which is the member: what the cluster knows is about that one. "
@@ -451,11 +469,9 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 
 static void on_drained_alone(size_t n_left, void *arg)
 {
-	struct agent *a = arg;
 	json_t *data = json_pack("{s:I}", "slices_left", (json_int_t)n_left);
 
-	ctl_call_done(a->draining, data ? 0 : -ENOMEM, data, NULL);
-	a->draining = NULL;
+	end_drain(arg, data ? 0 : -ENOMEM, data, NULL);
 }
 
 int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
@@ -464,9 +480,11 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
 
 	if (!a->serving)
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
-	if (a->draining || a->leaving)
-		return err_set(reterr, EBUSY, "the host is draining already");
-	a->draining = call;
+	if (a->leaving)
+		return err_set(reterr, EBUSY, "the host is leaving, which drains it");
+	r = ARRAY_ADD(&a->draining, call);
+	if (r < 0 || a->draining.n > 1) /* one more who waits for the same */
+		return r;
 	if (lease_get_state(a->lease) != LEASE_HELD) { /* what is published is another machine's, or will be ours */
 		on_drained_alone(0, a);
 		return 0;
@@ -475,7 +493,7 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
 	if (r == -EALREADY)
 		on_drained_alone(0, a);
 	else if (r < 0) {
-		a->draining = NULL;
+		a->draining.n = 0;
 		return err_set(reterr, -r, "%s", err_name(r));
 	}
 	health_raise(a->health, HEALTH_WARNING, "serve.drained", "this host was drained: it stands behind no Service",

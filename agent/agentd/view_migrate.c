@@ -259,7 +259,7 @@ int view_migrate_start(void *arg, const json_t *args, json_t **ret, struct err *
 	const char *service = "";
 	int r = need(a, reterr);
 
-	if (r == 0 && (a->draining || a->leaving || health_has(a->health, "serve.drained")))
+	if (r == 0 && (a->draining.n || a->leaving || health_has(a->health, "serve.drained")))
 		return err_set(reterr, EBUSY, "this host is drained: it stands behind no Service");
 	if (r == 0)
 		r = read_args(args, &service, &c, reterr);

@@ -242,15 +242,19 @@ privileges() {
 }
 
 draining() {
-	local drain
+	local drain second
 	(host ahch-to drain >"$T/drained" 2>&1) &
 	drain=$!
 	within 2 "drain: terminating first, and still serving" mixed "false true true"
+	(host ahch-to drain >"$T/drained2" 2>&1) &
+	second=$!
 	exits "drain: a leave is refused meanwhile" 5 host ahch-to leave --yes
 	is "drain: with the reason" 1 "$(grep -c 'a drain is under way' "$T/out")"
 	check "drain: new clients go to the pod" wait_for 10 only "Greetings from the pod leia"
 	wait $drain
 	is "drain: it says so" 1 "$(grep -c 'stands behind no Service' "$T/drained")"
+	exits "drain: who asks while it is under way waits for it, too" 0 wait $second
+	is "drain: and is told the same" "$(cat "$T/drained")" "$(cat "$T/drained2")"
 	is "drain: then gone" gone "$(conditions mixed)"
 	agent_kill ahch-to TERM
 	agent_start ahch-to

@@ -118,10 +118,11 @@ Test(membership, no_leave_before_a_drain_is_over, .init = setup, .fini = teardow
 	int calls[2];
 
 	agent.is_joined = true;
-	agent.draining = (struct ctl_call *)&calls[0]; /* no more than that there is one */
+	cr_assert_eq(ARRAY_ADD(&agent.draining, (struct ctl_call *)&calls[0]), 0); /* no more than that there is one */
 	cr_expect_eq(agent_leave(&agent, false, (struct ctl_call *)&calls[1], &err), -EBUSY);
 	cr_expect(strstr(err.text, "drain"), "%s", err.text);
 	cr_expect_null(agent.leaving);
+	ARRAY_DONE(&agent.draining);
 }
 
 static void configured(const char *key, const char *value)
