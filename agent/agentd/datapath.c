@@ -48,7 +48,7 @@ static void raise_unfiltered(struct datapath *d, const char *name, int r, const 
 }
 
 /* Takes the programs off interfaces that are not external any more. */
-static void detach_others(struct datapath *d, const struct nics *nics, int tunnel)
+static void detach_others(struct datapath *d, int tunnel)
 {
 	int present[BPFATTACH_INTERFACES_MAX], n;
 
@@ -57,7 +57,7 @@ static void detach_others(struct datapath *d, const struct nics *nics, int tunne
 		return;
 	n = bpfattach_if_list(d->obj, present, BPFATTACH_INTERFACES_MAX);
 	for (int i = 0; i < n; i++)
-		if (present[i] != tunnel && !nics_find(nics, present[i]))
+		if (present[i] != tunnel && !recon_net_is_external(d->net, present[i]))
 			(void)bpfattach_if_detach(d->obj, present[i], NULL); /* usually gone with its interface */
 }
 
@@ -96,7 +96,7 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	}
 	if (has_new)
 		keep_older(d);
-	detach_others(d, nics, tunnel);
+	detach_others(d, tunnel);
 	if (!has_faults)
 		health_clear(d->health, "datapath.attach");
 	return first;
@@ -194,7 +194,7 @@ static void on_settled(const struct net_status *status, void *arg)
 	else
 		health_clear(d->health, "datapath.network");
 	if (d->is_attached)
-		detach_others(d, recon_net_nics(d->net), status->tunnel_ifindex); /* which waits for the tunnel device */
+		detach_others(d, status->tunnel_ifindex); /* which waits for the tunnel device */
 	datapath_remove_others(d);
 	d->cb.on_network(d->cb.arg);
 }

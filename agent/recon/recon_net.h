@@ -120,6 +120,9 @@ const struct net_status *recon_net_status(const struct recon_net *n);
 
 /* What is known now; empty before the first read. Borrowed until the next loop iteration. */
 const struct nics *recon_net_nics(const struct recon_net *n);
+
+/* Whether an interface leads outside: one of those, or one that has just come and is told of with the next pass. */
+bool recon_net_is_external(const struct recon_net *n, int ifindex);
 const struct nl_addrs *recon_net_addrs(const struct recon_net *n);
 const struct nl_links *recon_net_links(const struct recon_net *n);
 

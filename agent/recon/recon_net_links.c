@@ -41,6 +41,18 @@ void net_tell_new(struct recon_net *n, int ifindex)
 	n->cb.nic(&nic, n->arg);
 }
 
+bool recon_net_is_external(const struct recon_net *n, int ifindex)
+{
+	const struct nl_link *l = nl_links_find(&n->links, ifindex);
+	int underlay[PROBES];
+	struct nic_inputs in;
+
+	if (nics_find(&n->nics, ifindex))
+		return true;
+	in = nic_inputs(n, underlay);
+	return l && nics_wants(&in, l);
+}
+
 static void tell(struct recon_net *n)
 {
 	struct nics nics = {0};

@@ -35,7 +35,7 @@ struct world {
 	int ifindex;		 /* as told */
 	int n_told, n_gone, n_nics, n_addrs, n_settled;
 	int new_nic, n_new, n_filters, filters;
-	bool refuses;
+	bool refuses, is_new_external;
 };
 
 /* Runs ip(8); its output into `out` if not NULL. The exit status. */
@@ -150,6 +150,7 @@ static void on_nic(const struct nic *nic, void *arg)
 
 	w->n_new++;
 	w->new_nic = nic->ifindex;
+	w->is_new_external = !nics_find(recon_net_nics(w->net), nic->ifindex) && recon_net_is_external(w->net, nic->ifindex);
 }
 
 static void on_filters(int ifindex, void *arg)
@@ -353,6 +354,7 @@ static void test_hotplug(struct world *w)
 	WAIT_FOR(w, w->n_new > 0);
 	(void)printf("hot-plugged interface told after %.1f ms\n", (double)(clock_boot_us() - start) / 1000);
 	CHECK(w->new_nic == (int)if_nametoindex("wan0") && w->n_nics == 0);
+	CHECK(w->is_new_external); /* before it is in the list: what looks for leftovers meanwhile lets it be */
 	WAIT_FOR(w, recon_net_nics(w->net)->n == 2);
 	CHECK(!nics_find(recon_net_nics(w->net), w->new_nic)->is_up);
 	ip_ok("link set wan1 up");
@@ -362,6 +364,7 @@ static void test_hotplug(struct world *w)
 	WAIT_FOR(w, !nics_find(recon_net_nics(w->net), w->new_nic)->is_up);
 	ip_ok("link del wan0");
 	WAIT_FOR(w, recon_net_nics(w->net)->n == 1);
+	CHECK(!recon_net_is_external(w->net, w->new_nic));
 }
 
 static void tc_ok(const char *args)
