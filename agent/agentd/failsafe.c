@@ -138,27 +138,43 @@ static int find_stale(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list, bool is_partial)
+static int put_all(const struct bpfobj *o, const struct failsafe_list *list)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < list->n; i++) {
+		struct mesh_failsafe_key key = key_of(&list->v[i]);
+
+		r = bpfmap_put(o, BPFOBJ_FAILSAFE, &key, &i);
+	}
+	return r;
+}
+
+static int remove_stale(const struct bpfobj *o, const struct failsafe_list *list)
 {
 	struct stale stale = {.list = list};
-	uint16_t any_port = is_partial ? c->failsafe_any_port : 0;
-	int r;
+	int r = bpfmap_each(o, BPFOBJ_FAILSAFE, find_stale, &stale);
 
-	for (size_t i = 0; i < list->n; i++) {
-		struct mesh_failsafe_key key = key_of(&list->v[i]);
-		uint32_t index = (uint32_t)i;
-
-		r = bpfmap_put(o, BPFOBJ_FAILSAFE, &key, &index);
-		if (r < 0)
-			return r;
-		if (!list->v[i].port)
-			any_port |= (uint16_t)(1u << list->v[i].dir);
-	}
-	c->failsafe_any_port = any_port;
-	if (is_partial)
-		return 0;
-	r = bpfmap_each(o, BPFOBJ_FAILSAFE, find_stale, &stale);
 	for (size_t i = 0; r == 0 && i < stale.n; i++)
 		r = bpfmap_del(o, BPFOBJ_FAILSAFE, &stale.v[i]);
 	return r;
+}
+
+int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list, bool is_partial)
+{
+	uint16_t any_port = is_partial ? c->failsafe_any_port : 0;
+	int r = put_all(o, list);
+
+	if (r == -E2BIG && !is_partial) { /* the map has no room for both: what is not wished for any more goes first */
+		r = remove_stale(o, list);
+		if (r == 0)
+			r = put_all(o, list);
+	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < list->n; i++)
+		if (!list->v[i].port)
+			any_port |= (uint16_t)(1u << list->v[i].dir);
+	c->failsafe_any_port = any_port;
+	return is_partial ? 0 : remove_stale(o, list);
 }

@@ -17,7 +17,9 @@
 
 #include "agentd/datapath.h"
 #include "base/clock.h"
+#include "base/macro.h"
 #include "base/str.h"
+#include "bpf/bpf_map.h"
 #include "bpf/harness.h"
 #include "bpf/lab.h"
 #include "lib/result.h"
@@ -427,6 +429,31 @@ static void test_older_connections(struct agent_net *n, const char *attach)
 	close(listener);
 }
 
+static size_t set_outbound(struct agent_net *n, struct conf_failsafe *v, size_t count)
+{
+	size_t there;
+
+	n->conf->failsafe.outbound.v = v;
+	n->conf->failsafe.outbound.n = count;
+	CHECK_EQ(datapath_set_control_plane(n->d, NULL, NULL, 0, false), 0);
+	CHECK_EQ(bpfmap_count(datapath_obj(n->d), BPFOBJ_FAILSAFE, &there), 0);
+	return there;
+}
+
+/* All of a large failsafe set changes: the map has no room for both. */
+static void test_failsafe_set(struct agent_net *n)
+{
+	struct conf_failsafe entries[200], *configured = n->conf->failsafe.outbound.v;
+	size_t n_configured = n->conf->failsafe.outbound.n, others = set_outbound(n, NULL, 0);
+
+	for (unsigned turn = 0; turn < 3; turn++) {
+		for (unsigned i = 0; i < ARRAY_LEN(entries); i++)
+			entries[i] = (struct conf_failsafe){.protocol = IPPROTO_TCP, .port = (uint16_t)(1000 + turn * 500 + i)};
+		CHECK_EQ(set_outbound(n, entries, ARRAY_LEN(entries)), others + ARRAY_LEN(entries));
+	}
+	(void)set_outbound(n, configured, n_configured);
+}
+
 static void run(const char *attach)
 {
 	struct agent_net n = {0};
@@ -455,6 +482,7 @@ static void run(const char *attach)
 	test_audit(&n);
 	if (is_clsact)
 		test_filters(&n);
+	test_failsafe_set(&n);
 	test_older_connection(&n);
 	test_cards(&n, datapath_attach_name(n.d));
 	test_last(&n);
