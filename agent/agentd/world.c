@@ -311,11 +311,11 @@ static int overlay_one(const struct ip *ip, const struct ipcache_claim *claim, v
 
 /*
  * Makes the identities that addresses are told apart by, before they are written: what the prefixes of policies
- * say of an address changes with the policies. 1 if there are new ones, 0 if not, -errno.
+ * say of an address changes with the policies, and what names say with what they stand for. 1 if there are new ones, 0 if not, -errno.
  */
 static int update_overlays(struct world *w)
 {
-	bool is_new = w->overlaid != policy_generation(w->policies);
+	bool is_new = w->overlaid != policy_generation(w->policies) || w->overlaid_names != policy_names_generation(w->policies);
 	const struct identity_change *changes;
 	struct ipcache_claim claim;
 	int r = 0;
@@ -335,6 +335,7 @@ static int update_overlays(struct world *w)
 	if (is_new && has_overlays(w))
 		ipcache_mark_all(w->addresses);
 	w->overlaid = policy_generation(w->policies);
+	w->overlaid_names = policy_names_generation(w->policies);
 	return identity_changes(w->identities, &changes) > 0;
 }
 

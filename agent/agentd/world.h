@@ -41,7 +41,7 @@ struct world {
 	ARRAY(struct apiserver) apiservers; /* at most LIMIT_APISERVERS */
 	bool has_more_apiservers; /* they are as any address outside the cluster */
 	struct node_labels *node_labels;
-	uint64_t overlaid; /* generation of the policies that addresses were last told apart for */
+	uint64_t overlaid, overlaid_names; /* generations of policies and learned names that addresses were last told apart for */
 	ARRAY(struct conf_named_port) named_ports;
 	struct label_set *subject; /* our labels as last given to the policies; borrowed by them */
 	bool routes_dirty;

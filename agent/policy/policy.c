@@ -412,6 +412,11 @@ uint64_t policy_generation(const struct policy_repo *r)
 	return r->generation;
 }
 
+uint64_t policy_names_generation(const struct policy_repo *r)
+{
+	return r->names_generation;
+}
+
 int policy_origin(const struct policy_repo *r, uint32_t rule, struct policy_origin *ret)
 {
 	const struct policy_entry *e = rule < r->by_number.n ? r->by_number.v[rule] : NULL;

@@ -106,6 +106,9 @@ void policy_services_changed(struct policy_repo *r);
 /* Grows with every change that can alter a verdict, identities and learned names apart. */
 uint64_t policy_generation(const struct policy_repo *r);
 
+/* Grows with every learned name, or address of one, that a policy looks at. */
+uint64_t policy_names_generation(const struct policy_repo *r);
+
 enum policy_state {
 	POLICY_ENFORCED,
 	POLICY_NOT_SELECTING, /* valid, about other endpoints */

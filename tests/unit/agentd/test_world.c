@@ -110,6 +110,41 @@ Test(world, apiserver_that_becomes_a_node, .init = setup, .fini = teardown)
 	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR);
 }
 
+static int ignore_address(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
+{
+	(void)ip;
+	(void)claim;
+	(void)arg;
+	return 0;
+}
+
+/* A name that a policy allows is learned, and one of its addresses is an API server's, which has an identity of its own. */
+Test(world, name_of_an_apiserver_is_learned, .init = setup, .fini = teardown)
+{
+	CLEANUP(json_decref) json_t *policy = json_loads(
+		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"endpointSelector\":{},\"egress\":[{\"toFQDNs\":"
+		"[{\"matchName\":\"api.example\"}]}]}}", 0, NULL);
+	uint32_t before, after;
+	struct err err = {0};
+	struct ip ip;
+
+	add_own_identity();
+	told_apiserver(w->services, "172.18.0.3");
+	cr_assert_geq(policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
+	cr_expect_geq(world_update(w), 0);
+	cr_assert_eq(ip_parse("172.18.0.3", &ip), 0);
+	cr_assert_eq(world_overlay(&ip, identity_at_ip("172.18.0.3"), &before, w), 0);
+	cr_assert_eq(ipcache_flush(w->addresses, ignore_address, NULL), 0);
+	cr_assert_eq(policy_fqdn_set(w->policies, "api.example", &ip, 1), 1);
+	cr_expect_geq(world_update(w), 0);
+	cr_expect(ipcache_is_dirty(w->addresses), "its address is written anew");
+	cr_assert_eq(world_overlay(&ip, identity_at_ip("172.18.0.3"), &after, w), 0);
+	cr_expect_neq(before, after);
+	cr_assert_eq(ipcache_flush(w->addresses, ignore_address, NULL), 0);
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_not(ipcache_is_dirty(w->addresses), "once");
+}
+
 /* An API server that says it is a million: each address would have an identity, and be compared with all others. */
 Test(world, apiservers_without_end, .init = setup, .fini = teardown)
 {
