@@ -547,8 +547,13 @@ static int build_path(struct reflector *r, struct buf *path)
 			e = buf_add_escaped(path, r->page_token);
 		return e;
 	case PHASE_WATCH:
-		return buf_addf(path, "%s?watch=1&resourceVersion=%s%s&timeoutSeconds=%u%s%s", of, r->version,
-				r->stats.objects > BOOKMARKS_FROM ? "&allowWatchBookmarks=true" : "", timeout_s, amp, query);
+		e = buf_addf(path, "%s?watch=1&resourceVersion=", of);
+		if (e == 0)
+			e = buf_add_escaped(path, r->version);
+		if (e == 0)
+			e = buf_addf(path, "%s&timeoutSeconds=%u%s%s",
+				     r->stats.objects > BOOKMARKS_FROM ? "&allowWatchBookmarks=true" : "", timeout_s, amp, query);
+		return e;
 	}
 	return -EINVAL;
 }
