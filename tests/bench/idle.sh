@@ -1,21 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What a joined host costs while nothing happens: idle.sh [SECONDS], by default 600; as root, in network namespaces with
-# the API server of tests/lib, two nodes and a policy. Prints one line of JSON: wake-ups of the daemon, its CPU time,
-# and bytes on the wire of its host, which does nothing else; and appends it to $MESH_RESULTS/idle.jsonl.
+# the API server of tests/lib, two nodes and a policy. Prints one line of JSON: wake-ups of the daemon, what it then asks of the
+# process with the rights (each time both wait once, which is no wake-up), the CPU time of both, and bytes on the wire of
+# their host, which does nothing else; and appends it to $MESH_RESULTS/idle.jsonl.
 HERE=$(cd "$(dirname "$0")/../netns" && pwd)
 . "$HERE/story_lib.sh"
 seconds=${1:-600}
 [ -n "${STORY_INSIDE:-}" ] || BUILD=$(readlink -f "$BUILD")
 story_enter "$0" "$@"
 
-# fields of /proc: wake-ups and CPU in ticks of the daemon's processes, bytes received, bytes sent
+# times that a process began to wait
+waits() { awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }' /proc/"$1"/task/*/status; }
+
+# waits of the daemon and of the process with the rights, CPU of both in ticks, bytes received, bytes sent
 look() {
-	local pid all
+	local pid child
 	pid=$(cat "$T/ahch-to/pid")
-	all="$pid $(pgrep -P "$pid")"
-	echo "$(for pid in $all; do cat /proc/"$pid"/task/*/status; done | awk '/^voluntary_ctxt_switches/ { n += $2 } END { print n }')" \
-		"$(for pid in $all; do cat "/proc/$pid/stat"; done | awk '{ n += $14 + $15 } END { print n }')" \
+	child=$(pgrep -P "$pid")
+	echo "$(waits "$pid") $(waits "$child") $(awk '{ n += $14 + $15 } END { print n }' "/proc/$pid/stat" "/proc/$child/stat")" \
 		"$(ip netns exec ahch-to awk '/eth0:/ { sub(/.*:/, ""); print $1, $9 }' /proc/net/dev)"
 }
 
@@ -38,7 +41,9 @@ before=$(look)
 sleep "$seconds"
 after=$(look)
 echo "$before $after" | awk -v s="$seconds" -v hz="$(getconf CLK_TCK)" -v kernel="$(uname -r)" -v now="$(date +%s)" '{
-	printf "{\"seconds\": %d, \"wakeups\": %d, \"wakeups_per_minute\": %.2f, \"cpu_ms\": %d, \"bytes_received\": %d, \"bytes_sent\": %d, \"kernel\": \"%s\", \"time\": %d}\n",
-		s, $5 - $1, ($5 - $1) * 60 / s, ($6 - $2) * 1000 / hz, $7 - $3, $8 - $4, kernel, now }' >"$T/result"
+	calls = $7 - $2
+	wakeups = $6 - $1 - calls
+	printf "{\"seconds\": %d, \"wakeups\": %d, \"wakeups_per_minute\": %.2f, \"calls\": %d, \"cpu_ms\": %d, \"bytes_received\": %d, \"bytes_sent\": %d, \"kernel\": \"%s\", \"time\": %d}\n",
+		s, wakeups, wakeups * 60 / s, calls, ($8 - $3) * 1000 / hz, $9 - $4, $10 - $5, kernel, now }' >"$T/result"
 cat "$T/result"
 [ -z "${MESH_RESULTS:-}" ] || { mkdir -p "$MESH_RESULTS" && cat "$T/result" >>"$MESH_RESULTS/idle.jsonl"; }
