@@ -151,7 +151,7 @@ tests_unit_join_test_cluster_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_join_test_cluster_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/agentd/test_membership
 TESTS += tests/unit/agentd/test_membership
-tests_unit_agentd_test_membership_SOURCES = tests/lib/ignoring.h tests/unit/agentd/test_imports.c \
+tests_unit_agentd_test_membership_SOURCES = tests/lib/ignoring.h tests/unit/agentd/test_sync.c \
 	tests/unit/agentd/test_membership.c \
 	tests/unit/lib/helpers.c \
 	tests/unit/lib/helpers.h

@@ -123,8 +123,11 @@ static void on_node(bool is_deleted, const json_t *doc, void *arg)
 		}
 		if (r == 0)
 			r = node_table_set(f->sync->t.nodes, n);
-		if (r < 0)
+		if (r < 0) {
+			if (r != -ENOMEM)
+				node_table_remove(f->sync->t.nodes, json_str(doc, "metadata.name", ""));
 			sync_failed(f, NULL, json_str(doc, "metadata.name", ""), r, err.text);
+		}
 	}
 	sync_changed(f->sync);
 }

@@ -103,13 +103,13 @@ static void on_slice_object(bool is_deleted, const json_t *doc, void *arg)
 	struct sync *s = f->sync;
 
 	(void)doc;
-	if (!s->ces.slice[0] || s->ces.is_refused) {
+	if (!s->ces.slice[0] || s->ces.is_refused)
 		sync_failed(f, s->ces.ns, s->ces.slice, s->ces.has_no_memory ? -ENOMEM : -EINVAL,
-		       "the slice has no name or is over a limit");
+			    "the slice has no name or is over a limit");
+	if (!s->ces.slice[0] || s->ces.has_no_memory)
 		return;
-	}
 	endpoint_table_slice_begin(s->t.endpoints);
-	for (size_t i = 0; !is_deleted && i < s->ces.n_endpoints; i++) {
+	for (size_t i = 0; !is_deleted && !s->ces.is_refused && i < s->ces.n_endpoints; i++) {
 		struct kube_endpoint *e = &s->ces.endpoints[i];
 
 		memcpy(e->ns, s->ces.ns, sizeof(e->ns));

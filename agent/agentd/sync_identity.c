@@ -53,6 +53,13 @@ static void identity_pick(const struct json_pick *p, void *arg)
 		s->identity_error = r;
 }
 
+static void forget_identity(struct sync *s, uint32_t number)
+{
+	(void)identity_remove(s->t.identities, number); /* unknown: refused earlier */
+	u32map_del(&s->identity_epochs, number);
+	sync_changed(s);
+}
+
 static void on_identity(bool is_deleted, const json_t *doc, void *arg)
 {
 	struct feed *f = arg;
@@ -68,12 +75,12 @@ static void on_identity(bool is_deleted, const json_t *doc, void *arg)
 		return;
 	}
 	if (is_deleted) {
-		(void)identity_remove(s->t.identities, (uint32_t)number); /* unknown: refused earlier */
-		u32map_del(&s->identity_epochs, (uint32_t)number);
-		sync_changed(s);
+		forget_identity(s, (uint32_t)number);
 		return;
 	}
 	if (s->identity_error < 0) {
+		if (s->identity_error != -ENOMEM)
+			forget_identity(s, (uint32_t)number); /* the labels of before are not its own any more */
 		sync_failed(f, NULL, s->identity_name, s->identity_error, "a label is malformed or over a limit");
 		return;
 	}

@@ -21,6 +21,12 @@ static enum policy_kind policy_kind_of(enum kind kind)
 	}
 }
 
+/* One that cannot be read stays, and forbids: the gate sees to it. */
+static bool is_policy(enum kind kind)
+{
+	return kind != KIND_SERVICE && kind != KIND_SLICE && kind != KIND_IMPORT;
+}
+
 static void remove_keyed(const char *ns, const char *name, void *arg)
 {
 	struct feed *f = arg;
@@ -100,8 +106,11 @@ static void on_keyed(bool is_deleted, const json_t *doc, void *arg)
 		r = key_set_add(f->keys, ns, name);
 		if (r == 0)
 			r = upsert_keyed(f, doc, ns, name, &err);
-		if (r < 0)
+		if (r < 0) {
+			if (r != -ENOMEM && !is_policy(f->kind))
+				remove_keyed(ns, name, f); /* what it was before is not what the cluster has */
 			sync_failed(f, ns, name, r, err.text);
+		}
 	}
 	sync_changed(f->sync);
 }

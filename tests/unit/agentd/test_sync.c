@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ServiceImports and their slices on their way from the API server into a table of their own. */
+/* Objects on their way from the API server into the tables: which table they are for, and what becomes of unfit ones. */
 #define world api_world /* the daemon has a struct of that name, too */
 #include "../lib/helpers.h"
 #undef world
@@ -13,6 +13,8 @@
 
 enum { STEP_US = 20000, WAIT_US = 10000000 };
 
+#define SERVICE "kubernetes.io/service-name"
+#define IMPORT	"multicluster.kubernetes.io/service-name"
 #define SLICES "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices"
 
 static struct api_world api;
@@ -88,12 +90,13 @@ static void wait_until(bool (*is_so)(void))
 	cr_assert(is_so());
 }
 
-static json_t *slice(const char *label)
+static json_t *slice(const char *label, const char *type)
 {
 	return json_pack("{s:s, s:s, s:{s:s, s:{s:s}}, s:s, s:[{s:[s]}], s:[{s:s, s:i}]}", "apiVersion", "discovery.k8s.io/v1", "kind",
-			 "EndpointSlice", "metadata", "name", "pay", "labels", label, "pay", "addressType", "IPv4", "endpoints",
+			 "EndpointSlice", "metadata", "name", "pay", "labels", label, "pay", "addressType", type, "endpoints",
 			 "addresses", "10.1.0.7", "ports", "name", "http", "port", 80);
 }
+
 
 static void make_pay(void)
 {
@@ -105,26 +108,26 @@ static void make_pay(void)
 			    "ServiceImport", "metadata", "name", "pay", "spec", "type", "ClusterSetIP", "ips", "10.97.0.5", "ports",
 			    "name", "http", "port", 80),
 		  "/apis/multicluster.x-k8s.io/v1alpha1/namespaces/%s/serviceimports", api.ns);
-	want_code(&api, 201, "POST", slice("multicluster.kubernetes.io/service-name"), SLICES, api.ns);
+	want_code(&api, 201, "POST", slice(IMPORT, "IPv4"), SLICES, api.ns);
 }
 
-Test(imports, a_slice_is_of_one_or_the_other, .init = setup, .fini = teardown)
+Test(sync, a_slice_is_of_one_or_the_other, .init = setup, .fini = teardown)
 {
 	make_pay();
 	start();
 	wait_until(is_complete);
 	wait_until(has_imports);
 	expect_slices(0, 1);
-	want_code(&api, 200, "PUT", slice("kubernetes.io/service-name"), SLICES "/pay", api.ns);
+	want_code(&api, 200, "PUT", slice(SERVICE, "IPv4"), SLICES "/pay", api.ns);
 	expect_slices(1, 0);
-	want_code(&api, 200, "PUT", slice("multicluster.kubernetes.io/service-name"), SLICES "/pay", api.ns);
+	want_code(&api, 200, "PUT", slice(IMPORT, "IPv4"), SLICES "/pay", api.ns);
 	expect_slices(0, 1);
 	want_code(&api, 200, "DELETE", NULL, SLICES "/pay", api.ns);
 	expect_slices(0, 0);
 }
 
 /* Roles of an older setup do not let the host read them: nothing else waits for that. */
-Test(imports, what_cannot_be_read_holds_nothing_up, .init = setup, .fini = teardown)
+Test(sync, imports_that_cannot_be_read_hold_nothing_up, .init = setup, .fini = teardown)
 {
 	size_t n_failing;
 
@@ -140,7 +143,7 @@ Test(imports, what_cannot_be_read_holds_nothing_up, .init = setup, .fini = teard
 }
 
 /* Most clusters have no such kind. */
-Test(imports, a_cluster_without_the_kind, .init = setup, .fini = teardown)
+Test(sync, a_cluster_without_imports, .init = setup, .fini = teardown)
 {
 	want_code(&api, 200, "POST",
 		  json_loads("[{\"action\":\"status\",\"status\":404,\"count\":1000,\"match\":{\"pathPrefix\":\"/apis/multicluster.x-k8s.io\"}}]",
@@ -149,4 +152,88 @@ Test(imports, a_cluster_without_the_kind, .init = setup, .fini = teardown)
 	start();
 	wait_until(is_complete);
 	wait_until(has_imports);
+}
+
+/* What an object was is not what the cluster has: one that becomes unfit is as one that is gone, here as after a restart. */
+Test(sync, a_slice_that_becomes_unfit, .init = setup, .fini = teardown)
+{
+	make_pay();
+	start();
+	wait_until(is_complete);
+	want_code(&api, 200, "PUT", slice(SERVICE, "IPv4"), SLICES "/pay", api.ns);
+	expect_slices(1, 0);
+	want_code(&api, 200, "PUT", slice(SERVICE, "pigeon"), SLICES "/pay", api.ns);
+	expect_slices(0, 0);
+	want_code(&api, 200, "PUT", slice(SERVICE, "IPv4"), SLICES "/pay", api.ns);
+	expect_slices(1, 0);
+}
+
+static void replace(const char *path, json_t *object)
+{
+	CLEANUP(json) json_t *old = want(&api, 200, "GET", NULL, "%s", path);
+
+	json_object_set(json_object_get(object, "metadata"), "resourceVersion", json_at(old, "metadata", "resourceVersion", NULL));
+	want_code(&api, 200, "PUT", object, "%s", path);
+}
+
+static bool has_node(void)
+{
+	return node_table_find(w->nodes, "endor") != NULL;
+}
+
+static bool has_no_node(void)
+{
+	return !has_node();
+}
+
+/* A node with so many addresses. */
+static json_t *node(unsigned n)
+{
+	json_t *addresses = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(addresses, json_pack("{s:s, s:o}", "type", "InternalIP", "ip",
+							   json_sprintf("172.18.%u.%u", i / 250, 1 + i % 250)));
+	return json_pack("{s:s, s:s, s:{s:s}, s:{s:o}}", "apiVersion", "cilium.io/v2", "kind", "CiliumNode", "metadata", "name",
+			 "endor", "spec", "addresses", addresses);
+}
+
+Test(sync, a_node_that_becomes_unfit, .init = setup, .fini = teardown)
+{
+	want_code(&api, 201, "POST", node(1), "/apis/cilium.io/v2/ciliumnodes");
+	start();
+	wait_until(has_node);
+	replace("/apis/cilium.io/v2/ciliumnodes/endor", node(1000));
+	wait_until(has_no_node);
+	replace("/apis/cilium.io/v2/ciliumnodes/endor", node(1));
+	wait_until(has_node);
+}
+
+enum { STRANGER = 4711 };
+
+static bool has_identity(void)
+{
+	return identity_get(w->identities, STRANGER) != NULL;
+}
+
+static bool has_no_identity(void)
+{
+	return !has_identity();
+}
+
+static json_t *identity(json_t *value)
+{
+	return json_pack("{s:s, s:s, s:{s:s}, s:{s:o}}", "apiVersion", "cilium.io/v2", "kind", "CiliumIdentity", "metadata", "name", "4711",
+			 "security-labels", "k8s:jedi", value);
+}
+
+Test(sync, an_identity_that_becomes_unfit, .init = setup, .fini = teardown)
+{
+	want_code(&api, 201, "POST", identity(json_string("luke")), "/apis/cilium.io/v2/ciliumidentities");
+	start();
+	wait_until(has_identity);
+	replace("/apis/cilium.io/v2/ciliumidentities/4711", identity(json_integer(1)));
+	wait_until(has_no_identity);
+	replace("/apis/cilium.io/v2/ciliumidentities/4711", identity(json_string("luke")));
+	wait_until(has_identity);
 }
