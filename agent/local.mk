@@ -82,13 +82,14 @@ agent_libmesh_a_SOURCES += \
 # bpf
 agent_libmesh_a_SOURCES += \
 	agent/bpf/bpf_others.c agent/bpf/bpf_others.h \
+	agent/bpf/bpf_prog_pins.c agent/bpf/bpf_prog_pins.h \
 	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h agent/bpf/bpf_attach_cgroup.c \
 	agent/bpf/bpf_call.c agent/bpf/bpf_call.h \
 	agent/bpf/bpf_clsact.c agent/bpf/bpf_clsact.h \
 	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
 	agent/bpf/bpf_events.c agent/bpf/bpf_events.h \
 	agent/bpf/bpf_map.c agent/bpf/bpf_map.h \
-	agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h agent/bpf/bpf_private.h \
+	agent/bpf/bpf_load.c agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h agent/bpf/bpf_private.h \
 	agent/bpf/bpf_remote.c agent/bpf/bpf_remote.h \
 	agent/bpf/bpf_serve.c agent/bpf/bpf_serve.h agent/bpf/bpf_wire.h
 

@@ -519,8 +519,8 @@ tests_netns_story_dns_LDADD = $(MESH_LIBS)
 # The daemon as another version of it would be: pinned elsewhere, its maps of another layout. Only what knows of that is
 # built again, and comes before the library.
 story_programs += tests/netns/next/mesh-agentd
-tests_netns_next_mesh_agentd_SOURCES = agent/agentd/main.c agent/agentd/datapath.c agent/agentd/stand_down.c agent/bpf/bpf_obj.c \
-	agent/bpf/bpf_others.c agent/recon/ct_walk.c agent/recon/recon_flows.c agent/recon/snapshot.c
+tests_netns_next_mesh_agentd_SOURCES = agent/agentd/main.c agent/agentd/datapath.c agent/agentd/stand_down.c agent/bpf/bpf_load.c \
+	agent/bpf/bpf_obj.c agent/bpf/bpf_others.c agent/recon/ct_walk.c agent/recon/recon_flows.c agent/recon/snapshot.c
 nodist_tests_netns_next_mesh_agentd_SOURCES = tests/netns/next/mesh_tc.skel.h tests/netns/next/mesh_sock.skel.h
 tests_netns_next_mesh_agentd_CPPFLAGS = -DMESH_TEST_LAYOUT -I$(top_builddir)/tests/netns/next $(AM_CPPFLAGS)
 tests_netns_next_mesh_agentd_LDADD = $(MESH_LIBS)

@@ -10,6 +10,10 @@ struct bpfobj_map_info {
 	uint32_t has, wanted; /* entries, of one that was taken up; else 0 */
 };
 
+/* Programs that are loaded together, and pinned under one key (bpf_prog_pins.h). */
+enum { BPFPINS_TC, BPFPINS_L3, BPFPINS_SOCK, BPFPINS_GROUPS };
+enum { BPFPINS_KEY_LEN = 33 };
+
 struct bpfobj {
 	bool is_remote; /* only what stands before the next line is there */
 	char *pin_dir;	/* "" = nothing is pinned */
@@ -19,7 +23,17 @@ struct bpfobj {
 	int remote_fds[2];	/* of the maps that are mapped: BPFOBJ_CONFIG, BPFOBJ_EVENTS */
 
 	int map_fds[BPFOBJ_MAPS], prog_fds[BPFOBJ_PROGS]; /* -1 = not loaded */
+	char prog_keys[BPFPINS_GROUPS][BPFPINS_KEY_LEN]; /* "" = not pinned */
 };
+
+/* Of the process: libbpf's warnings are kept for the errors below. */
+void bpfload_begin(void);
+/*
+ * Load the tc and the socket programs, in this order, with their maps, or take up pinned ones. The features that are known by then
+ * decide about options. 0 or as bpfobj_open().
+ */
+int bpfload_tc(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr);
+int bpfload_sock(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr);
 
 struct bpf_link_info;
 

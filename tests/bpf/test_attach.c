@@ -205,6 +205,14 @@ static bool reaches(struct net *n, int from)
 	return lab_recv(n->server, buf, sizeof(buf)) == 4;
 }
 
+/* As another process that does not find all the pins. */
+static void reopen_without(struct net *n, const char *pins)
+{
+	close_obj(n);
+	lab_sh("rm %s/%s", n->pin, pins);
+	open_obj(n);
+}
+
 static void test_restart(struct net *n)
 {
 	enum bpfattach_how how;
@@ -230,6 +238,12 @@ static void test_restart(struct net *n)
 	CHECK_EQ(bpfmap_count(n->h.obj, BPFOBJ_CT4, &flows), 0);
 	CHECK(flows > 0);
 	CHECK(reaches(n, client));
+	CHECK(bpfattach_if_is_ok(n->h.obj, n->nic, BPFATTACH_NIC)); /* by the same programs, taken up */
+	reopen_without(n, "mesh_frags");
+	CHECK(!bpfattach_if_is_ok(n->h.obj, n->nic, BPFATTACH_NIC)); /* they have a map that is not the others' any more */
+	CHECK_EQ(bpfattach_if(n->h.obj, n->nic, BPFATTACH_NIC, NULL, &err), 0);
+	lab_sh("test $(ls %s | grep -c ^prog-0-) = 1", n->pin); /* nothing is left of what is of no use */
+	reopen_without(n, "prog-1-*");
 	/* the old programs are replaced where they are */
 	CHECK(!bpfattach_if_is_ok(n->h.obj, n->nic, BPFATTACH_NIC));
 	CHECK_EQ(bpfattach_if(n->h.obj, n->nic, BPFATTACH_NIC, &how, &err), 0);

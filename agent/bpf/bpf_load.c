@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the BPF objects, which are part of this program, to maps and programs in the kernel. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/macro.h"
+#include "bpf/bpf_private.h"
+#include "bpf/bpf_prog_pins.h"
+#include "bpf/bpf_remote.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include "mesh_sock.skel.h"
+#include "mesh_tc.skel.h"
+#pragma GCC diagnostic pop
+
+/* Maps are at the same place in both tables; a name is the one of the BPF object. */
+static const struct map_desc {
+	const char *name;
+	size_t size_offset; /* in struct bpfobj_sizes; SIZE_MAX = fixed */
+	uint32_t size;
+} map_descs[BPFOBJ_MAPS] = {
+#define SIZED(field, n) offsetof(struct bpfobj_sizes, field), (n)
+#define FIXED		SIZE_MAX, 0
+	[BPFOBJ_CONFIG] = {"mesh_config", FIXED},
+	[BPFOBJ_IPCACHE4] = {"mesh_ipcache4", SIZED(ipcache, 262144)},
+	[BPFOBJ_IPCACHE6] = {"mesh_ipcache6", SIZED(ipcache, 262144)},
+	[BPFOBJ_CIDR4] = {"mesh_cidr4", SIZED(cidr, 65536)},
+	[BPFOBJ_CIDR6] = {"mesh_cidr6", SIZED(cidr, 65536)},
+	[BPFOBJ_NODES] = {"mesh_nodes", SIZED(nodes, 65536)},
+	[BPFOBJ_CLASS] = {"mesh_class", SIZED(classes, 131072)},
+	[BPFOBJ_POLICY_ROW] = {"mesh_policy_row", SIZED(rows, 131072)},
+	[BPFOBJ_POLICY_PORT] = {"mesh_policy_port", SIZED(ports, 524288)},
+	[BPFOBJ_POLICY_RANGE] = {"mesh_policy_range", SIZED(ranges, 131072)},
+	[BPFOBJ_SHADOW] = {"mesh_shadow", SIZED(shadow, 8192)},
+	[BPFOBJ_SHADOW_FLOWS] = {"mesh_shadow_flows", FIXED},
+	[BPFOBJ_FAILSAFE] = {"mesh_failsafe", FIXED},
+	[BPFOBJ_FAILSAFE_HITS] = {"mesh_failsafe_hits", FIXED},
+	[BPFOBJ_CT4] = {"mesh_ct4", SIZED(ct4, 65536)},
+	[BPFOBJ_CT6] = {"mesh_ct6", SIZED(ct6, 16384)},
+	[BPFOBJ_FRAGS] = {"mesh_frags", SIZED(frags, 8192)},
+	[BPFOBJ_COUNTERS] = {"mesh_counters", FIXED},
+	[BPFOBJ_EVENTS] = {"mesh_events", SIZED(events_bytes, 262144)},
+	[BPFOBJ_EVENT_RATE] = {"mesh_event_rate", FIXED},
+	[BPFOBJ_SVC] = {"mesh_svc", SIZED(services, 65536)},
+	[BPFOBJ_SVC_SLOT] = {"mesh_svc_slot", SIZED(slots, 524288)},
+	[BPFOBJ_SOCK_REV] = {"mesh_sock_rev", SIZED(sock_rev, 65536)},
+	[BPFOBJ_DNS] = {"mesh_dns", FIXED},
+	[BPFOBJ_AFFINITY] = {"mesh_affinity", SIZED(affinity, 16384)},
+};
+
+static const char *const prog_names[BPFOBJ_PROGS] = {
+	[BPFOBJ_NIC_INGRESS] = "mesh_nic_ingress",
+	[BPFOBJ_NIC_EGRESS] = "mesh_nic_egress",
+	[BPFOBJ_TUN_INGRESS] = "mesh_tun_ingress",
+	[BPFOBJ_TUN_EGRESS] = "mesh_tun_egress",
+	[BPFOBJ_L3_INGRESS] = "mesh_nic_ingress", /* of the second copy */
+	[BPFOBJ_L3_EGRESS] = "mesh_nic_egress",
+	[BPFOBJ_CONNECT4] = "mesh_connect4",
+	[BPFOBJ_CONNECT6] = "mesh_connect6",
+	[BPFOBJ_SENDMSG4] = "mesh_sendmsg4",
+	[BPFOBJ_SENDMSG6] = "mesh_sendmsg6",
+	[BPFOBJ_RECVMSG4] = "mesh_recvmsg4",
+	[BPFOBJ_RECVMSG6] = "mesh_recvmsg6",
+	[BPFOBJ_GETPEERNAME4] = "mesh_getpeername4",
+	[BPFOBJ_GETPEERNAME6] = "mesh_getpeername6",
+	[BPFOBJ_SOCK_RELEASE] = "mesh_sock_release",
+};
+
+DEFINE_CLEANUP(struct mesh_tc_bpf *, mesh_tc_bpf__destroy)
+DEFINE_CLEANUP(struct mesh_sock_bpf *, mesh_sock_bpf__destroy)
+
+/* libbpf has one print function per process and no argument for it. */
+static char last_warning[384];
+
+PRINTF_LIKE(2, 0) static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char text[sizeof(last_warning)];
+
+	if (level == LIBBPF_WARN) {
+		(void)vsnprintf(text, sizeof(text), fmt, args); /* cut if too long */
+		text[strcspn(text, "\n")] = '\0';
+		if (text[0])
+			memcpy(last_warning, text, sizeof(text));
+	}
+	return 0;
+}
+
+void bpfload_begin(void)
+{
+	last_warning[0] = '\0';
+	libbpf_set_print(keep_warning);
+}
+
+const char *bpfobj_map_name(enum bpfobj_map map)
+{
+	return map_descs[map].name;
+}
+
+const char *bpfobj_prog_name(enum bpfobj_prog prog)
+{
+	return prog_names[prog];
+}
+
+static uint32_t wanted_size(const struct bpfobj_sizes *sizes, const struct map_desc *d)
+{
+	uint32_t size;
+
+	memcpy(&size, (const char *)sizes + d->size_offset, sizeof(size));
+	return size ? size : d->size;
+}
+
+static bool is_same_layout(const struct bpf_map *map, const struct bpf_map_info *info)
+{
+	return info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+	       info->value_size == bpf_map__value_size(map) &&
+	       info->map_flags == bpf_map__map_flags(map);
+}
+
+/* Takes up the pinned map, or arranges that libbpf pins the one it makes. */
+static int map_prepare(struct bpfobj *o, struct bpf_map *map, const struct map_desc *d,
+		       const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	char path[PATH_MAX];
+	CLEANUP(close_fd) int fd = -1;
+	int r;
+
+	if (d->size_offset != SIZE_MAX) {
+		r = bpf_map__set_max_entries(map, wanted_size(sizes, d));
+		if (r < 0)
+			return err_set(reterr, -r, "%s: size: %s", d->name, err_name(r));
+	}
+	r = bpfobj_pin_path(o, d->name, path, sizeof(path));
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_set(reterr, -r, "%s: path too long", o->pin_dir);
+	fd = bpf_obj_get(path);
+	if (fd == -ENOENT) {
+		r = bpf_map__set_pin_path(map, path);
+		return r < 0 ? err_set(reterr, -r, "%s: %s", path, err_name(r)) : 0;
+	}
+	if (fd < 0)
+		return err_set(reterr, -fd, "%s: %s", path, err_name(fd));
+	r = bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (r < 0)
+		return err_set(reterr, -r, "%s: %s", path, err_name(r));
+	if (!is_same_layout(map, &info))
+		return err_set(reterr, EEXIST, "%s: pinned by something else: another layout", path);
+	r = bpf_map__reuse_fd(map, fd);
+	if (r < 0)
+		return err_set(reterr, -r, "%s: %s", path, err_name(r));
+	if (d->size_offset != SIZE_MAX) {
+		o->infos[d - map_descs].has = info.max_entries;
+		o->infos[d - map_descs].wanted = wanted_size(sizes, d);
+	}
+	o->features.adopted++;
+	return 0;
+}
+
+static int keep(int fd, int *ret)
+{
+	*ret = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return *ret < 0 ? -errno : 0;
+}
+
+/* All that is kept of a loaded object: libbpf's copy of it is as large as the rest of the process. */
+static int keep_fds(struct bpfobj *o, const struct bpf_object *object, struct err *reterr)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < BPFOBJ_MAPS && r == 0; i++) {
+		const struct bpf_map *map = bpf_object__find_map_by_name(object, map_descs[i].name);
+
+		if (map && o->map_fds[i] < 0)
+			r = keep(bpf_map__fd(map), &o->map_fds[i]);
+	}
+	for (unsigned i = 0; i < BPFOBJ_PROGS && r == 0; i++) {
+		const struct bpf_program *prog = bpf_object__find_program_by_name(object, prog_names[i]);
+
+		if (prog && bpf_program__fd(prog) >= 0 && i != BPFOBJ_L3_INGRESS && i != BPFOBJ_L3_EGRESS)
+			r = keep(bpf_program__fd(prog), &o->prog_fds[i]);
+	}
+	return r < 0 ? err_set(reterr, -r, "descriptors: %s", err_name(r)) : 0;
+}
+
+/* Maps that another object has made are used, the others made or taken up. */
+static int prepare_maps(struct bpfobj *o, const struct bpf_object *object, const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, map_descs[i].name);
+		int r = 0;
+
+		if (map && o->map_fds[i] >= 0) {
+			r = bpf_map__reuse_fd(map, o->map_fds[i]);
+			if (r < 0)
+				return err_set(reterr, -r, "%s: %s", map_descs[i].name, err_name(r));
+		} else if (map) {
+			r = map_prepare(o, map, &map_descs[i], sizes, reterr);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static const enum bpfobj_prog tc_progs[] = {BPFOBJ_NIC_INGRESS, BPFOBJ_NIC_EGRESS, BPFOBJ_TUN_INGRESS, BPFOBJ_TUN_EGRESS};
+static const enum bpfobj_prog l3_progs[] = {BPFOBJ_L3_INGRESS, BPFOBJ_L3_EGRESS};
+static const enum bpfobj_prog sock_progs[] = {BPFOBJ_CONNECT4, BPFOBJ_CONNECT6, BPFOBJ_SENDMSG4, BPFOBJ_SENDMSG6, BPFOBJ_RECVMSG4,
+					      BPFOBJ_RECVMSG6, BPFOBJ_GETPEERNAME4, BPFOBJ_GETPEERNAME6,
+					      BPFOBJ_SOCK_RELEASE /* the last: it may not be there */};
+
+static struct bpfpins_group group_of(const struct bpfobj *o, unsigned group)
+{
+	struct bpfpins_group g = {0};
+
+	if (group == BPFPINS_SOCK) {
+		g.elf = mesh_sock_bpf__elf_bytes(&g.elf_len);
+		g.options = o->features.has_set_retval | (uint32_t)o->features.has_sock_release << 1;
+		g.progs = sock_progs;
+		g.n_progs = ARRAY_LEN(sock_progs) - !o->features.has_sock_release;
+	} else {
+		g.elf = mesh_tc_bpf__elf_bytes(&g.elf_len);
+		g.options = group == BPFPINS_L3;
+		g.progs = group == BPFPINS_L3 ? l3_progs : tc_progs;
+		g.n_progs = group == BPFPINS_L3 ? ARRAY_LEN(l3_progs) : ARRAY_LEN(tc_progs);
+	}
+	return g;
+}
+
+static void make_key(struct bpfobj *o, const struct bpf_object *object, unsigned group)
+{
+	const struct bpfpins_group g = group_of(o, group);
+
+	if (bpfpins_key(o, object, &g, o->prog_keys[group]) < 0)
+		o->prog_keys[group][0] = '\0';
+}
+
+static bool take_up(struct bpfobj *o, unsigned group)
+{
+	const struct bpfpins_group g = group_of(o, group);
+
+	return o->prog_keys[group][0] && bpfpins_take_up(o, &g, o->prog_keys[group]);
+}
+
+static void pin_group(const struct bpfobj *o, unsigned group)
+{
+	const struct bpfpins_group g = group_of(o, group);
+
+	if (o->prog_keys[group][0])
+		bpfpins_keep(o, &g, o->prog_keys[group]);
+}
+
+int bpfload_tc(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	CLEANUP(mesh_tc_bpf__destroy) struct mesh_tc_bpf *tc = mesh_tc_bpf__open();
+	bool is_taken;
+	int r;
+
+	if (!tc)
+		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
+	r = prepare_maps(o, tc->obj, sizes, reterr);
+	if (r < 0)
+		return r;
+	make_key(o, tc->obj, BPFPINS_TC);
+	is_taken = take_up(o, BPFPINS_TC);
+	if (!is_taken) {
+		r = mesh_tc_bpf__load(tc);
+		if (r < 0)
+			return err_set(reterr, -r, "loading the tc programs: %s (%s)", err_name(r), last_warning);
+		make_key(o, tc->obj, BPFPINS_TC);
+	}
+	make_key(o, tc->obj, BPFPINS_L3);
+	r = keep_fds(o, tc->obj, reterr);
+	if (r == 0 && !is_taken)
+		pin_group(o, BPFPINS_TC);
+	return r;
+}
+
+int bpfload_sock(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
+{
+	CLEANUP(mesh_sock_bpf__destroy) struct mesh_sock_bpf *sock = mesh_sock_bpf__open();
+	bool is_taken;
+	int r;
+
+	if (!sock)
+		return err_set(reterr, errno, "opening the socket programs: %s", last_warning);
+	sock->rodata->has_set_retval = o->features.has_set_retval;
+	r = bpf_program__set_autoload(sock->progs.mesh_sock_release, o->features.has_sock_release);
+	if (r < 0)
+		return err_set(reterr, -r, "choosing the socket programs: %s", err_name(r));
+	r = prepare_maps(o, sock->obj, sizes, reterr);
+	if (r < 0)
+		return r;
+	make_key(o, sock->obj, BPFPINS_SOCK);
+	is_taken = take_up(o, BPFPINS_SOCK);
+	if (!is_taken) {
+		r = mesh_sock_bpf__load(sock);
+		if (r < 0)
+			return err_set(reterr, -r, "loading the socket programs: %s (%s)", err_name(r), last_warning);
+		make_key(o, sock->obj, BPFPINS_SOCK);
+	}
+	r = keep_fds(o, sock->obj, reterr);
+	if (r == 0 && !is_taken)
+		pin_group(o, BPFPINS_SOCK);
+	return r;
+}
+
+int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
+{
+	CLEANUP(mesh_tc_bpf__destroy) struct mesh_tc_bpf *tc = NULL;
+	const struct bpf_program *progs[2];
+	int r;
+
+	if (o->is_remote)
+		return bpfremote_load_l3(reterr);
+	if (o->prog_fds[BPFOBJ_L3_EGRESS] >= 0 || take_up(o, BPFPINS_L3))
+		return 0;
+	tc = mesh_tc_bpf__open();
+	if (!tc)
+		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
+	progs[MESH_INGRESS] = tc->progs.mesh_nic_ingress;
+	progs[MESH_EGRESS] = tc->progs.mesh_nic_egress;
+	tc->rodata->has_link_header = false;
+	r = bpf_program__set_autoload(tc->progs.mesh_tun_ingress, false);
+	if (r == 0)
+		r = bpf_program__set_autoload(tc->progs.mesh_tun_egress, false);
+	for (unsigned i = 0; i < BPFOBJ_MAPS && r == 0; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(tc->obj, map_descs[i].name);
+
+		if (map)
+			r = bpf_map__reuse_fd(map, o->map_fds[i]);
+	}
+	if (r == 0)
+		r = mesh_tc_bpf__load(tc);
+	for (unsigned dir = 0; dir < 2 && r == 0; dir++) {
+		close_fd(o->prog_fds[BPFOBJ_L3_INGRESS + dir]); /* of a try that failed halfway */
+		r = keep(bpf_program__fd(progs[dir]), &o->prog_fds[BPFOBJ_L3_INGRESS + dir]);
+	}
+	if (r < 0)
+		return err_set(reterr, -r, "loading the tc programs without link header: %s (%s)", err_name(r), last_warning);
+	pin_group(o, BPFPINS_L3);
+	return 0;
+}
