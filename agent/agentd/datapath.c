@@ -190,7 +190,10 @@ static void on_settled(const struct net_status *status, void *arg)
 
 	/* Routes of a restored state wait for the host's addresses, which is no fault: the network comes up later. */
 	if (status->err.text[0])
-		health_raise(d->health, d->is_restored ? HEALTH_INFO : HEALTH_ERROR, "datapath.network", status->err.text, NULL);
+		health_raise(d->health, d->is_restored ? HEALTH_INFO : HEALTH_ERROR, "datapath.network", status->err.text,
+			     status->lacks_driver ? "without it no pod is reached, and none reaches this host: boot a kernel that has it, or "
+						    "whose package for more modules is installed" :
+						    NULL);
 	else
 		health_clear(d->health, "datapath.network");
 	if (d->is_attached)

@@ -72,6 +72,7 @@ static void on_timer(void *arg)
 	n->is_dirty = false;
 	n->tunnel_steps = 0;
 	n->status.err = (struct err){0};
+	n->status.lacks_driver = false;
 	net_step_links(n);
 }
 

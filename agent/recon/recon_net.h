@@ -51,6 +51,7 @@ struct net_status {
 	uint64_t n_changes;	/* requests that changed something, since the start */
 	uint64_t n_resyncs;	/* lost notifications */
 	struct err err;		/* of the last pass; empty if it succeeded */
+	bool lacks_driver;	/* it failed as this kernel cannot make the tunnel device */
 };
 
 /*

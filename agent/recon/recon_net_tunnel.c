@@ -92,6 +92,19 @@ static void on_tunnel_changed(int r, const struct err *why, void *arg)
 		net_fail_pass(n, r, why, n->tunnel.name);
 }
 
+static void on_tunnel_added(int r, const struct err *why, void *arg)
+{
+	struct recon_net *n = arg;
+	struct err no_driver = {0};
+
+	if (r == -EOPNOTSUPP) {
+		n->status.lacks_driver = true;
+		(void)err_set(&no_driver, EOPNOTSUPP, "this kernel has no tunnels of the kind %s", nl_tunnel_kind_str(n->tunnel.kind));
+		why = &no_driver;
+	}
+	on_tunnel_changed(r, why, n);
+}
+
 static void on_stray_deleted(int r, const struct err *why, void *arg)
 {
 	struct recon_net *n = arg;
@@ -161,7 +174,6 @@ static bool change_tunnel(struct recon_net *n, const struct nl_link *l)
 void net_step_tunnel(struct recon_net *n)
 {
 	const struct nl_link *stray = find_stray(n), *l = NULL;
-	const struct nl_reply reply = {.done = on_tunnel_changed, .arg = n};
 	int r = 0;
 
 	if (n->tunnel.kind != NL_TUNNEL_NONE)
@@ -183,7 +195,7 @@ void net_step_tunnel(struct recon_net *n)
 		struct nl_tunnel t = n->tunnel;
 
 		t.mtu = wanted_mtu(n);
-		r = nl_link_add_tunnel(n->nl, &t, &reply);
+		r = nl_link_add_tunnel(n->nl, &t, &(struct nl_reply){.done = on_tunnel_added, .arg = n});
 		if (r < 0)
 			net_fail_queueing(n, r, n->tunnel.name);
 	} else if (!is_as_wanted(&n->tunnel, l)) {

@@ -370,11 +370,27 @@ renew_nodes() {
 }
 
 # Another tunnel protocol
+has_geneve() { at host1 sh -c 'ip link add mesh-probe type geneve id 1 remote 192.0.2.1 && ip link del mesh-probe'; }
+on_nobody() { # WHEN: what was allowed finds no way, and the rest is kept out as before
+	check "$1: no pod gets in" not reaches pod:resistance $HOST 80 host1
+	check "$1: no other either" dropped pod:empire $HOST 80
+	check "$1: nor does a machine without identity" dropped world $HOST 80
+}
 tunnel() {
 	local run
 	run=$(run_of host1)
 	config tunnel-protocol geneve
 	check "Geneve in place of VXLAN: it starts anew" wait_for 10 another_run host1 "$run"
+	if ! has_geneve; then
+		check "this kernel has none: the host says so" soon condition_has host1 datapath.network .text 'no tunnels of the kind geneve'
+		check "and what to do" condition_has host1 datapath.network .remedy 'boot a kernel'
+		on_nobody "without a tunnel"
+		skip "what goes through Geneve: this kernel has none"
+		config tunnel-protocol vxlan
+		holds "VXLAN again"
+		well "VXLAN again"
+		return
+	fi
 	check "with such a device" soon at host1 sh -c 'ip -d link show mesh0 | grep geneve'
 	check "policies hold meanwhile" dropped world $HOST 80
 	export AGENT_FLAGS="--routing-mode=tunnel --tunnel-protocol=geneve"

@@ -559,6 +559,7 @@ static void test_geneve(struct world *w)
 	(void)printf("geneve: %s\n", has_driver ? "created" : STATUS(w)->err.text);
 	CHECK(STATUS(w)->is_applied == has_driver);
 	CHECK(ip_shows("-d link show", "geneve external") == has_driver);
+	CHECK(STATUS(w)->lacks_driver == !has_driver);
 }
 
 /* An idle one sleeps: nothing of its own wakes the loop. */
