@@ -103,9 +103,17 @@ build_cilium() {
 	cd "$PEERS/cilium"
 	[ -e go.mod ] || printf 'module peers\n\ngo 1.26.0\n' >go.mod
 	src=$(module_dir "github.com/cilium/cilium@v$CILIUM")
-	# Cilium takes one constant from a module that module proxies do not have: a stand-in
+	# what Cilium takes from a module that module proxies do not have: a stand-in. The controller is for Services of many clusters
 	printf 'module sigs.k8s.io/mcs-api/controllers\n\ngo 1.24\n' >mcs/go.mod
-	printf 'package controllers\n\nconst DerivedServiceAnnotation = "multicluster.kubernetes.io/derived-service"\n' >mcs/mcs.go
+	cat >mcs/mcs.go <<-'G'
+	package controllers
+
+	const DerivedServiceAnnotation = "multicluster.kubernetes.io/derived-service"
+
+	type ServiceReconciler struct{ Client, Log any }
+
+	func (*ServiceReconciler) SetupWithManager(any) error { return nil }
+	G
 	{
 		printf '//go:build tools\n\npackage tools\n\nimport (\n'
 		for p in daemon operator cilium-dbg clustermesh-apiserver plugins/cilium-cni; do
