@@ -71,6 +71,7 @@ agent_libmesh_a_SOURCES += \
 	agent/netlink/nl_addr.c agent/netlink/nl_addr.h \
 	agent/netlink/nl_attr.c agent/netlink/nl_attr.h \
 	agent/netlink/nl_change.c agent/netlink/nl_change.h \
+	agent/netlink/nl_driver.c agent/netlink/nl_driver.h \
 	agent/netlink/nl_dummy.c agent/netlink/nl_dummy.h \
 	agent/netlink/nl_link.c agent/netlink/nl_link.h \
 	agent/netlink/nl_route.c agent/netlink/nl_route.h \

@@ -127,6 +127,8 @@ static int add_tunnel(json_t *rows, const struct join_session *s)
 		return 0; /* preflight_cilium() has said it */
 	if (config.routing == CILIUM_NATIVE)
 		return preflight_add(rows, "tunnel port", PREFLIGHT_OK, "not needed: this cluster routes natively");
+	if (preflight_tunnel_driver(rows, config.routing == CILIUM_GENEVE ? "geneve" : "vxlan") < 0)
+		return -ENOMEM;
 	if (has_own_tunnel())
 		return preflight_add(rows, "tunnel port", PREFLIGHT_OK, "UDP %u, held by this agent's own device", config.tunnel_port);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -33,5 +33,8 @@ int preflight_kernel(json_t *rows, const struct conf *conf);
 /* The line about a kernel of this release ("5.10.0-26-amd64"). 0 or -ENOMEM. */
 int preflight_kernel_release(json_t *rows, const char *release);
 
+/* The line about the driver for tunnels of the cluster's kind, "vxlan" or "geneve". 0 or -ENOMEM. */
+int preflight_tunnel_driver(json_t *rows, const char *kind);
+
 /* The line about the cluster's Cilium; `config_map` is NULL if it could not be read. 0 or -ENOMEM. */
 int preflight_cilium(json_t *rows, const json_t *config_map);

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "netlink/nl_driver.h"
 
 /*
  * The datapath needs the ring buffer, bpf_ktime_get_boot_ns() and the getpeername hooks, which are of
@@ -50,6 +51,20 @@ static int add_probe(json_t *rows, const char *what, int supported)
 	if (supported == -EPERM)
 		return preflight_add(rows, what, PREFLIGHT_FAIL, "not permitted to root: a container, a locked-down kernel, or no CAP_BPF");
 	return preflight_add(rows, what, PREFLIGHT_FAIL, "this kernel has no %s", what);
+}
+
+int preflight_tunnel_driver(json_t *rows, const char *kind)
+{
+	int supported = nl_driver_is_there(kind);
+
+	if (supported == 0)
+		return preflight_add(rows, "tunnel driver", PREFLIGHT_FAIL,
+				     "this kernel has no %s, which the cluster's tunnel is: boot one that has, or install its package for more modules",
+				     kind);
+	if (supported < 0 && supported != -EPERM)
+		return preflight_add(rows, "tunnel driver", PREFLIGHT_WARN, "not checked: %s", err_name(supported));
+	return supported < 0 ? add_probe(rows, "tunnel driver", supported) :
+			       preflight_add(rows, "tunnel driver", PREFLIGHT_OK, "%s", kind);
 }
 
 /* Loads the smallest program for a hook; what is not there is refused with -EINVAL. 1, 0, or -errno. */

@@ -16,6 +16,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "event/loop.h"
+#include "netlink/nl_driver.h"
 #include "netlink/nl_dummy.h"
 #include "recon/recon_net.h"
 
@@ -553,6 +554,9 @@ static void test_geneve(struct world *w)
 
 	if (has_driver)
 		ip_ok("link del gprobe");
+	CHECK(nl_driver_is_there("geneve") == has_driver);
+	CHECK(nl_driver_is_there("vxlan") == 1 && nl_driver_is_there("nosuch") == 0 && nl_driver_is_there("") == -EINVAL);
+	CHECK(!ip_shows("link show", "geneve0") && !ip_shows("link show", "vxlan0")); /* as the kernel would call them */
 	d.tunnel.port = 6081;
 	want(w, &d);
 	WAIT_FOR(w, STATUS(w)->is_applied || STATUS(w)->err.text[0]);
