@@ -274,13 +274,17 @@ definitions() {
 	check "it runs as before" is "$(run_of host1)" "$run"
 }
 
-# A node without its agent and what that had in the kernel
+# A node without its agent and what that had in the kernel. Its programs are compiled again, minutes on a busy machine.
+has_pod() { # NODE ADDRESS
+	at "$1" cilium-dbg endpoint list -o json | jq -r --arg a "$2" '.[].status | select(.networking.addressing[0].ipv4 == $a).state' | grep -x ready
+}
 node_lost() {
 	stop node1
 	at node1 sh -c 'rm -rf /sys/fs/bpf/tc /sys/fs/bpf/cilium; for d in $(ls /sys/class/net); do tc qdisc del dev $d clsact 2>/dev/null; done'
 	check "a node has lost all: the other's pods are kept out as before" dropped pod:empire $HOST 80
 	check "and the host is reached from it by nobody" not reaches pod:resistance $HOST 80 host1
 	check "the node is back" "$lab" node add node1 1
+	check "its agent has made the programs of its pod again" wait_for 240 has_pod node1 "${pod_ip[resistance]}"
 	holds "the node is back"
 	well "the node is back"
 }
