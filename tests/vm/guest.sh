@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What tests with the package in a machine share; sourced after lib.sh. bash. The machine is ahch-to, one of the places of the
 # story, but for what runs in it.
+GUEST_LEN=${GUEST_LEN:-24} # of its network
+GUEST_SERVER=${GUEST_SERVER:-tests/netns/story_peer} GUEST_SAYS=${GUEST_SAYS:-Greetings}
 UNIT=mesh-external-agent.service
 # what t_build.sh made on that release of Debian, or make deb on this one
 case $KERNEL in trixie*) DEBS=$BUILD/deb-trixie ;; *) DEBS=$BUILD/deb ;; esac
@@ -14,15 +16,15 @@ same_file() { # what, file, file
 	if diff -u "$2" "$3" >"$T/diff"; then is "$1" same same; else is "$1" same differs; sed 's/^/    /' "$T/diff"; fi
 }
 
-# vm_machine: the machine is started, with web servers of the story and the package in /var/local
+# vm_machine: the machine is started, with two web servers, an echo of UDP and the package in /var/local
 vm_machine() {
-	local began=$SECONDS p
-	vm up ahch-to $AHCHTO/24 "$KERNEL" || die "the machine does not start"
+	local began=$SECONDS p server=${GUEST_SERVER##*/}
+	vm up ahch-to "$AHCHTO/$GUEST_LEN" "$KERNEL" || die "the machine does not start"
 	echo "# $(guest sh -c '. /etc/os-release; echo "$PRETTY_NAME, $(uname -r)"'), booted in $((SECONDS - began)) s"
 	mkdir "$T/tools"
-	for p in story_peer story_stream; do strip -o "$T/tools/$p" "$BUILD/tests/netns/$p"; done
+	for p in "$GUEST_SERVER" tests/netns/story_stream; do strip -o "$T/tools/${p##*/}" "$BUILD/$p"; done
 	cp "$HERE/state.sh" "$T/tools"
-	for p in "web=story_peer serve 80 Greetings" "other=story_peer serve 8081 Greetings" "echo=story_stream echo 7000"; do
+	for p in "web=$server serve 80 $GUEST_SAYS" "other=$server serve 8081 $GUEST_SAYS" "echo=story_stream echo 7000"; do
 		printf '[Service]\nExecStart=/var/local/%s\n[Install]\nWantedBy=multi-user.target\n' "${p#*=}" >"$T/tools/${p%%=*}.service"
 	done
 	cp "$DEB" "$T/tools/agent.deb"

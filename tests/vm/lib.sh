@@ -5,20 +5,14 @@ HERE=${HERE:-tests/vm}
 PATIENCE=3 # the machine is emulated
 . "$HERE/../netns/story_lib.sh"
 . "$HERE/../netns/story_checks.sh"
+. "$HERE/machine.sh"
 skip_all() { echo "SKIP everything: $*"; exit 77; }
 
-# vm_enter "$0" [KERNEL]: into the namespaces, where the image must be made already, for there is no way to
-# the archives from in there; ends with 77 where no machine can run
+# vm_enter "$0" [KERNEL]: into the namespaces; ends with 77 where no machine can run
 vm_enter() {
-	local p
 	if [ -z "${STORY_INSIDE:-}" ]; then
-		[ "$(id -u)" = 0 ] || skip_all "needs root for virtual machines"
-		for p in $([ -n "${VM_BOX:-}" ] || echo qemu-system-x86_64 qemu-img) mmdebstrap mkfs.ext4 python3 curl jq ip nsenter unshare; do
-			command -v $p >/dev/null || skip_all "needs $p: tests/vm/run installs it"
-		done
-		[ -c /dev/net/tun ] || skip_all "needs /dev/net/tun"
+		vm_needs "${2:-${KERNEL:-6.1}}"
 		BUILD=$(readlink -f "$BUILD")
-		"$HERE/vm.sh" build "${2:-${KERNEL:-6.1}}" || die "no machine without its image"
 	fi
 	story_enter "$@"
 }
@@ -33,5 +27,3 @@ vm_end() {
 	[ $bad = 0 ]
 	exit
 }
-# VM_BOX=1: in namespaces, with the kernel of this machine
-vm() { "$HERE/$([ -n "${VM_BOX:-}" ] && echo box || echo vm).sh" "$@"; }
