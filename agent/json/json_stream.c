@@ -2,12 +2,11 @@
 #include "json/json_stream.h"
 
 #include <errno.h>
-#include <math.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "json/json_build.h"
 #include "json/json_paths.h"
 #include "json/json_scan.h"
 
@@ -15,8 +14,6 @@ enum {
 	ENVELOPE_PATH_MAX = 256,
 	SLICE = 64 * 1024, /* fed at once, so that one object's size is seen in time */
 };
-
-#define UNFIT "\xef\xbf\xbd" /* U+FFFD */
 
 enum place {
 	PLACE_ENVELOPE, /* outside the objects */
@@ -29,7 +26,6 @@ struct level {
 	int node;	/* pick mode: the trie node of this container, or none */
 	int value_node; /* of the value that comes next, after a key */
 	bool is_any;	/* value_node was matched by "*" */
-	json_t *doc;	/* document mode: the container being filled, owned by its parent */
 	size_t path_len; /* envelope: length of path before this container */
 };
 
@@ -45,8 +41,7 @@ struct json_stream {
 	struct level levels[LIMIT_JSON_DEPTH];
 	unsigned depth;
 	unsigned object_depth; /* depth at which the current object started */
-	json_t *root;	       /* document mode: the object, owned */
-	char *doc_key;	       /* document mode: key of the next value */
+	struct json_build build; /* document mode */
 	struct buf key;	       /* pick mode: key that "*" matched */
 	char path[ENVELOPE_PATH_MAX];
 	size_t path_len;
@@ -89,10 +84,8 @@ static int hand_over(struct json_stream *s)
 
 	if (s->envelope == JSON_WATCH && !s->is_pending)
 		return -EBADMSG; /* an event of nothing: its type would be taken for that of the next */
-	r = s->ops->on_object(s->root, s->arg);
-
-	json_decref(s->root);
-	s->root = NULL;
+	r = s->ops->on_object(s->build.root, s->arg);
+	json_build_clear(&s->build);
 	s->has_type = s->is_pending = false;
 	s->object_bytes = 0;
 	return r;
@@ -104,85 +97,6 @@ static int object_end(struct json_stream *s)
 	s->place = PLACE_ENVELOPE;
 	s->is_pending = s->envelope == JSON_WATCH;
 	return s->is_pending ? 0 : hand_over(s);
-}
-
-/*
- * Copies text with U+FFFD for each NUL. Custom resources may hold NUL in free text, and the readers of
- * documents use C strings: cut there, a text could equal another one; so it equals nothing valid.
- */
-static char *copy_text(const char *text, size_t len, size_t *ret_len)
-{
-	static const char mark[] = UNFIT;
-	size_t n = 0, size = 1, mark_len = sizeof(mark) - 1;
-	char *copy;
-
-	for (size_t i = 0; i < len; i++)
-		size += text[i] ? 1 : mark_len;
-	copy = malloc(size);
-	if (!copy)
-		return NULL;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i]) {
-			copy[n++] = text[i];
-		} else {
-			memcpy(copy + n, mark, mark_len);
-			n += mark_len;
-		}
-	}
-	copy[n] = '\0';
-	*ret_len = n;
-	return copy;
-}
-
-/* Puts a finished or opened value into the document. Takes `v`. */
-static int doc_add(struct json_stream *s, json_t *v)
-{
-	struct level *l = top(s);
-	int r;
-
-	if (!v)
-		return -ENOMEM;
-	if (s->depth == s->object_depth) {
-		s->root = v;
-		return 0;
-	}
-	if (l->is_array) {
-		r = json_array_append_new(l->doc, v);
-	} else {
-		r = json_object_set_new(l->doc, s->doc_key, v);
-		free(s->doc_key);
-		s->doc_key = NULL;
-	}
-	return r < 0 ? -ENOMEM : 0;
-}
-
-/* As jansson has it, which does not say whether text or memory was the reason that it took none. */
-static bool is_utf8(const char *text, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	for (size_t i = 0; i < len;) {
-		unsigned more = p[i] < 0x80 ? 0 : p[i] < 0xe0 ? 1 : p[i] < 0xf0 ? 2 : 3;
-		uint32_t code = more ? p[i] & (0x3fU >> more) : p[i];
-
-		if ((p[i] >= 0x80 && p[i] < 0xc2) || p[i] > 0xf4 || len - i <= more)
-			return false;
-		for (unsigned k = 1; k <= more; k++) {
-			if ((p[i + k] & 0xc0) != 0x80)
-				return false;
-			code = code << 6 | (p[i + k] & 0x3f);
-		}
-		if ((more == 2 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) || (more == 3 && (code < 0x10000 || code > 0x10ffff)))
-			return false;
-		i += more + 1;
-	}
-	return true;
-}
-
-/* Stands for what a document cannot hold: its object does not count then, or not there, and the others are as they are. */
-static json_t *unfit(void)
-{
-	return json_string(UNFIT);
 }
 
 /* The trie node of the value that starts now, JSON_PATH_NONE if nothing in it is wanted. */
@@ -238,59 +152,14 @@ static int envelope_scalar(struct json_stream *s, const char *text, size_t len)
 	return s->ops->on_envelope(s->path, text, len, s->arg);
 }
 
-static json_t *number_document(const char *text, size_t len)
-{
-	char copy[64], *end;
-	long long i;
-	double real;
-
-	if (len >= sizeof(copy))
-		return unfit();
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	errno = 0;
-	i = strtoll(copy, &end, 10);
-	if (errno == 0 && *end == '\0')
-		return json_integer(i);
-	real = strtod(copy, NULL);
-	return isfinite(real) ? json_real(real) : unfit();
-}
-
-/* NULL: no memory. */
-static json_t *scalar_document(enum json_kind kind, const char *text, size_t len)
-{
-	CLEANUP(free) char *copy = NULL;
-
-	switch (kind) {
-	case JSON_KIND_STRING:
-		if (!is_utf8(text, len))
-			return unfit();
-		if (!memchr(text, 0, len))
-			return json_stringn(text, len);
-		copy = copy_text(text, len, &len);
-		return copy ? json_stringn(copy, len) : NULL;
-	case JSON_KIND_NUMBER:
-		return number_document(text, len);
-	case JSON_KIND_TRUE:
-		return json_true();
-	case JSON_KIND_FALSE:
-		return json_false();
-	case JSON_KIND_NULL:
-		return json_null();
-	}
-	return NULL;
-}
-
 static int on_scalar(enum json_kind kind, const char *text, size_t len, void *arg)
 {
 	struct json_stream *s = arg;
 	const struct level *l = top(s);
-	json_t *v;
 
 	switch (s->place) {
 	case PLACE_DOCUMENT:
-		v = scalar_document(kind, text, len);
-		return v ? doc_add(s, v) : -ENOMEM;
+		return json_build_scalar(&s->build, kind, text, len);
 	case PLACE_PICK:
 		return pick(s, value_node(s), !l->is_array && l->is_any, JSON_SCALAR, kind == JSON_KIND_STRING, text, len);
 	case PLACE_ENVELOPE:
@@ -317,11 +186,9 @@ static int on_begin(bool is_array, void *arg)
 		if (l.node == JSON_PATH_NONE)
 			return JSON_SCAN_SKIP;
 	}
-	if (r == 0 && s->place == PLACE_DOCUMENT) {
-		l.doc = is_array ? json_array() : json_object();
-		r = doc_add(s, l.doc);
-	}
-	if (r < 0)
+	if (r == 0 && s->place == PLACE_DOCUMENT)
+		r = json_build_begin(&s->build, is_array);
+	if (r != 0)
 		return r;
 	s->levels[s->depth++] = l;
 	return 0;
@@ -334,7 +201,7 @@ static int on_deep(void *arg)
 
 	if (s->place == PLACE_ENVELOPE)
 		return -E2BIG;
-	return s->place == PLACE_DOCUMENT ? doc_add(s, unfit()) : 0;
+	return s->place == PLACE_DOCUMENT ? json_build_deep(&s->build) : 0;
 }
 
 static int on_end(void *arg)
@@ -348,6 +215,8 @@ static int on_end(void *arg)
 		s->is_over = s->depth == 0 && s->envelope == JSON_LIST;
 		return s->depth == 0 && s->envelope == JSON_WATCH ? hand_over(s) : 0;
 	}
+	if (s->place == PLACE_DOCUMENT)
+		json_build_end(&s->build);
 	if (s->place == PLACE_PICK) {
 		int r = pick(s, l.node, false, JSON_END, false, NULL, 0);
 
@@ -377,9 +246,7 @@ static int on_key(const char *text, size_t len, void *arg)
 
 	switch (s->place) {
 	case PLACE_DOCUMENT:
-		free(s->doc_key);
-		s->doc_key = is_utf8(text, len) ? copy_text(text, len, &len) : strdup(UNFIT);
-		return s->doc_key ? 0 : -ENOMEM;
+		return json_build_key(&s->build, text, len);
 	case PLACE_PICK:
 		l->value_node = json_paths_key(s->paths, l->node, text, len, &l->is_any);
 		if (l->value_node == JSON_PATH_NONE)
@@ -424,8 +291,7 @@ void json_stream_free(struct json_stream *s)
 	if (!s)
 		return;
 	json_scan_free(s->scan);
-	json_decref(s->root);
-	free(s->doc_key);
+	json_build_clear(&s->build);
 	buf_done(&s->key);
 	free(s);
 }
@@ -433,6 +299,11 @@ void json_stream_free(struct json_stream *s)
 void json_stream_want_document(struct json_stream *s)
 {
 	s->wants_document = true;
+}
+
+bool json_stream_is_cut(const struct json_stream *s)
+{
+	return s->build.is_cut;
 }
 
 static int feed_slice(struct json_stream *s, const char *data, size_t len)

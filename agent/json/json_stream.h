@@ -55,7 +55,8 @@ struct json_stream_ops {
 	 * An object is complete, and of a watch the event around it, too: in document mode `doc` is it
 	 * (borrowed), in pick mode NULL. In its texts U+FFFD stands for NUL, and that text for what it cannot hold: text that is
 	 * not UTF-8, a number too large, what is nested deeper than LIMIT_JSON_DEPTH. So such an object is its own loss and no
-	 * other's. Negative return ends the stream.
+	 * other's. One that would take more than LIMIT_DOCUMENT_BYTES is cut: see json_stream_is_cut(). Negative return ends the
+	 * stream.
 	 */
 	int (*on_object)(const json_t *doc, void *arg);
 	/* A scalar of the envelope, by path ("type", "metadata.resourceVersion"). Negative ends. */
@@ -78,6 +79,12 @@ DEFINE_CLEANUP(struct json_stream *, json_stream_free)
 
 /* The next object comes as a document although the stream has paths. To be called from on_envelope. */
 void json_stream_want_document(struct json_stream *s);
+
+/*
+ * To be called from on_object: its document was too large, and has only what names it. In place of its other members is
+ * U+FFFD, so that each reader refuses it; metadata has neither labels nor annotations.
+ */
+bool json_stream_is_cut(const struct json_stream *s);
 
 /*
  * Feeds text. 0; -EBADMSG if it is not JSON or of another shape; -E2BIG for an object above

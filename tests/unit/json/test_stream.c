@@ -335,6 +335,47 @@ Test(json_stream, size)
 		}
 }
 
+/* An object that would take too much, before a small one: `again` so often between `begin` and `end`. */
+static const struct {
+	const char *title, *begin, *again, *end;
+	unsigned n;
+	const char *told;
+} large[] = {
+	{"numbers", "{\"apiVersion\":\"v\",\"metadata\":{\"labels\":{\"x\":\"y\"},\"name\":\"a\",\"namespace\":\"b\"},\"spec\":[[", "1,",
+	 "1],{\"a\":[{}]}],\"status\":{\"a\":1}}", 800000,
+	 "{\"apiVersion\":\"" UNFIT "\",\"metadata\":{\"name\":\"a\",\"namespace\":\"b\"},\"spec\":\"" UNFIT "\",\"status\":\"" UNFIT "\"}"},
+	{"its names behind it", "{\"spec\":[", "{},",
+	 "[]],\"metadata\":{\"annotations\":{\"name\":\"x\"},\"generation\":1,\"name\":\"a\",\"resourceVersion\":\"7\",\"uid\":\"u\"},\"a\":[]}", 160000,
+	 "{\"a\":\"" UNFIT "\",\"metadata\":{\"generation\":1,\"name\":\"a\",\"resourceVersion\":\"7\",\"uid\":\"u\"},\"spec\":\"" UNFIT "\"}"},
+	{"labels", "{\"metadata\":{\"uid\":\"u\",\"labels\":{", "\"a\":{},", "\"b\":1},\"name\":\"a\",\"uid\":{\"name\":\"x\"}},\"spec\":{}}", 160000,
+	 "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"},\"spec\":\"" UNFIT "\"}"},
+	{"names without end", "{\"metadata\":{", "\"name\":\"\",", "\"name\":\"a\"}}", 250000, "{\"metadata\":{\"name\":\"a\"}}"},
+	{"members", "{\"metadata\":{\"name\":\"a\"},", "\"spec\":{\"name\":1},", "\"metadata\":[{\"name\":\"x\"}],\"metadata\":\"x\"}", 160000,
+	 "{\"metadata\":{\"name\":\"a\"},\"spec\":\"" UNFIT "\"}"},
+	{"members of text", "{", "\"spec\":\"\",", "\"metadata\":{\"name\":\"a\"}}", 250000,
+	 "{\"metadata\":{\"name\":\"a\"},\"spec\":\"" UNFIT "\"}"},
+};
+
+Test(json_stream, documents_that_are_too_large)
+{
+	static const size_t chunks[] = {999, 64 * 1024 * 1024};
+
+	for (size_t i = 0; i < ARRAY_LEN(large) * ARRAY_LEN(chunks); i++) {
+		size_t c = i / ARRAY_LEN(chunks), chunk = chunks[i % ARRAY_LEN(chunks)];
+		CLEANUP(free) char *want = str_printf("object %s\nobject {\"metadata\":{\"labels\":{}}}\n", large[c].told);
+		CLEANUP(buf_done) struct buf b = {.max = SIZE_MAX / 2};
+		struct told t = {0};
+
+		cr_assert_eq(buf_addf(&b, "{\"object\":%s", large[c].begin), 0);
+		for (unsigned n = 0; n < large[c].n; n++)
+			cr_assert_eq(buf_add(&b, large[c].again, strlen(large[c].again)), 0);
+		cr_assert_eq(buf_addf(&b, "%s}{\"object\":{\"metadata\":{\"labels\":{},\"managedFields\":[{}]}}}", large[c].end), 0);
+		cr_expect_eq(feed(&t, JSON_WATCH, false, b.data, b.len, chunk), 0, "%s", large[c].title);
+		cr_expect_str_eq(t.log.data, want, "%s", large[c].title);
+		buf_done(&t.log);
+	}
+}
+
 /* A specific path wins over "*", in whatever order they are given. */
 Test(json_stream, specific_before_any)
 {
