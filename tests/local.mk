@@ -185,7 +185,8 @@ tests_sim_sim_SOURCES = tests/sim/env.c tests/sim/host.c tests/sim/model.c tests
 tests_sim_sim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_sim_sim_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_boot_us -Wl,--wrap=rng_bytes -Wl,--wrap=rng_below \
 	-Wl,--wrap=loop_add_timer -Wl,--wrap=source_arm -Wl,--wrap=source_disarm -Wl,--wrap=source_free \
-	-Wl,--wrap=kube_start -Wl,--wrap=kube_cancel -Wl,--wrap=kube_bulk_over -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
+	-Wl,--wrap=kube_start -Wl,--wrap=kube_cancel -Wl,--wrap=kube_give_up -Wl,--wrap=kube_bulk_over \
+	-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
 	-Wl,--wrap=reallocarray -Wl,--wrap=strdup -Wl,--wrap=strndup
 tests_sim_sim_LDADD = $(MESH_LIBS)
 

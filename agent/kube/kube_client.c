@@ -331,6 +331,18 @@ void kube_cancel(struct kube_op *op)
 	free(op);
 }
 
+void kube_give_up(struct kube_op *op, uint64_t since_us)
+{
+	const struct http_result silence = {.r = -ETIMEDOUT};
+	struct kube_client *c = op->client;
+
+	if (op->server != c->active || c->heard_us < since_us) {
+		http_reset_connections(c->http);
+		note_outcome(c, op->server, &silence);
+	}
+	kube_cancel(op);
+}
+
 void kube_bulk_over(struct kube_op *op)
 {
 	http_bulk_over(op->http);

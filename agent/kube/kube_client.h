@@ -102,6 +102,12 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 /* Without calling on_done. May be called from any callback of another request, not once its own on_done began. */
 void kube_cancel(struct kube_op *op);
 
+/*
+ * The same for a request whose answer is overdue: nothing of it came since `since_us` (CLOCK_BOOTTIME). If nothing of any
+ * other came either, the server hangs, which breaks all connections as above and lets the next server be asked.
+ */
+void kube_give_up(struct kube_op *op, uint64_t since_us);
+
 /* From now on parts of the answer are wanted as they are sent. */
 void kube_bulk_over(struct kube_op *op);
 

@@ -21,6 +21,11 @@ enum {
 	ABSENT_RETRY_S = 60,	/* CRDs are installed by the operator, soon after it starts; */
 	ABSENT_TIMES = 5,	/* what stays away is asked for less and less, down to so seldom */
 	SHORT_WATCH_S = 2,	/* a watch that ends sooner is answered by waiting */
+	/*
+	 * A server answers at once, or within its own limit for requests that wait; a request whose answer got lost on the way would
+	 * be waited for as long as a watch may last. More than kube_client.h gives requests that are no watches.
+	 */
+	OVERDUE_S = 40,
 	CONFIRM_S = 30,		/* between a list that lost most and the one that confirms it */
 	OLDER_S = 120,		/* in which all kinds find that the server went back in time */
 	SUSPICIOUS_MIN = 10,	/* of fewer objects some may vanish at once, but not all */
@@ -74,6 +79,7 @@ struct reflector {
 	uint64_t fresh_us;
 	uint64_t started_us; /* of the exchange under way */
 	uint64_t opened_us;  /* when its answer began; 0 = not yet */
+	uint64_t heard_us;   /* when something of it came, as long as more is due */
 	uint64_t seen;	     /* in the list being read */
 	uint64_t older_us;   /* when the server was last found to have gone back in time; 0 = never */
 	unsigned n_refused;  /* 401 in a row */
@@ -110,6 +116,11 @@ static void wait_as(struct reflector *r, bool is_confirming, uint64_t delay_us, 
 static void wait_for(struct reflector *r, uint64_t delay_us, const char *why)
 {
 	wait_as(r, false, delay_us, why);
+}
+
+static uint64_t overdue_us(const struct reflector *r)
+{
+	return r->conf.overdue_us ? r->conf.overdue_us : OVERDUE_S * USEC_PER_SEC;
 }
 
 static uint64_t confirm_us(const struct reflector *r)
@@ -205,6 +216,7 @@ static void list_done(struct reflector *r)
 	r->must_relist = r->must_probe = false;
 	r->is_new_list = true;
 	r->n_refused = 0;
+	source_disarm(r->timer); /* nothing is due any more */
 	if (r->op)
 		kube_bulk_over(r->op); /* from now on each event counts */
 	set_state(r, REFLECTOR_SYNCED, "");
@@ -301,6 +313,15 @@ static int on_error_event(struct reflector *r, const json_t *doc)
 	return code == 410 ? -ESTALE : -EIO;
 }
 
+/* Whoever reads it refuses it, with words that say nothing of the reason. */
+static void note_size(const struct reflector *r, const json_t *doc)
+{
+	if (doc && json_stream_is_cut(r->stream))
+		log_event(LOG_WARNING, "reflector.too_large", "an object takes too much memory: it counts as one that is malformed",
+			  F_STR("kind", r->conf.name), F_STR("namespace", json_str(doc, "metadata.namespace", "")),
+			  F_STR("name", json_str(doc, "metadata.name", "")));
+}
+
 static int on_object(const json_t *doc, void *arg)
 {
 	struct reflector *r = arg;
@@ -323,6 +344,7 @@ static int on_object(const json_t *doc, void *arg)
 		break;
 	}
 	r->stats.events++;
+	note_size(r, doc);
 	r->conf.ops->on_object(event == EVENT_DELETED, doc, r->conf.arg);
 	/* A streaming list may tell of changes before its end, too. */
 	n = r->phase == PHASE_WATCH ? &r->stats.objects : &r->seen;
@@ -353,6 +375,8 @@ static int on_data(const char *data, size_t len, void *arg)
 {
 	struct reflector *r = arg;
 
+	if (r->phase != PHASE_WATCH)
+		r->heard_us = clock_boot_us();
 	return json_stream_feed(r->stream, data, len);
 }
 
@@ -361,7 +385,9 @@ static void on_open(void *arg)
 {
 	struct reflector *r = arg;
 
-	r->opened_us = clock_boot_us();
+	r->opened_us = r->heard_us = clock_boot_us();
+	if (r->phase == PHASE_WATCH)
+		source_disarm(r->timer); /* it may be silent from now on */
 	r->is_absent = false;
 	r->has_turned = false;
 	if (r->phase == PHASE_PROBE) {
@@ -375,6 +401,16 @@ static void on_open(void *arg)
 }
 
 /* Ends of exchanges */
+
+/* A list that was begun does not count, neither do its pages. */
+static void fail(struct reflector *r, int64_t retry_after_s, const char *why)
+{
+	if (r->is_replacing && r->phase == PHASE_LIST) {
+		free(r->page_token);
+		r->page_token = NULL;
+	}
+	back_off(r, retry_after_s, why);
+}
 
 static bool handle_refusal(struct reflector *r, const struct kube_result *res)
 {
@@ -496,12 +532,8 @@ static void on_done(const struct kube_result *res, void *arg)
 	if (res->r < 0 && handle_refusal(r, res))
 		return;
 	if (res->r < 0 || end < 0) {
-		if (r->is_replacing && r->phase == PHASE_LIST) {
-			free(r->page_token);
-			r->page_token = NULL;
-		}
-		back_off(r, res->retry_after_s, r->event_error[0] && res->r == -EIO ? r->event_error
-						: end < 0 ? "the answer was cut short" : res->message);
+		fail(r, res->retry_after_s, r->event_error[0] && res->r == -EIO ? r->event_error
+					    : end < 0 ? "the answer was cut short" : res->message);
 		return;
 	}
 	if (r->phase == PHASE_PROBE) {
@@ -581,11 +613,19 @@ static int start(struct reflector *r)
 				 : (int64_t)((WATCH_MIN_S + WATCH_SPREAD_S + WATCH_GUARD_S) * USEC_PER_SEC);
 	req.is_watch = !is_list;
 	req.is_bulk = r->phase == PHASE_LIST || r->phase == PHASE_WATCHLIST;
-	r->started_us = clock_boot_us();
+	r->started_us = r->heard_us = clock_boot_us();
 	r->opened_us = 0;
 	r->event_error[0] = '\0';
 	r->event = EVENT_NONE; /* of one that was cut */
-	return kube_start(r->client, &req, &r->op);
+	e = kube_start(r->client, &req, &r->op);
+	if (e < 0)
+		return e;
+	e = source_arm(r->timer, overdue_us(r), OVERDUE_S / 8 * USEC_PER_SEC);
+	if (e < 0) {
+		kube_cancel(r->op);
+		r->op = NULL;
+	}
+	return e;
 }
 
 static void begin(struct reflector *r)
@@ -615,9 +655,26 @@ static void begin(struct reflector *r)
 		back_off(r, -1, err_name(e));
 }
 
+/* Something of the answer must have come by now. */
+static void look_at_answer(struct reflector *r)
+{
+	uint64_t silent_us = clock_boot_us() - r->heard_us;
+
+	if (silent_us < overdue_us(r) && source_arm(r->timer, overdue_us(r) - silent_us, OVERDUE_S / 8 * USEC_PER_SEC) == 0)
+		return;
+	kube_give_up(r->op, r->heard_us);
+	r->op = NULL;
+	fail(r, -1, r->opened_us ? "the API server fell silent in the middle of a list" : "the API server does not answer");
+}
+
 static void on_timer(void *arg)
 {
-	begin(arg);
+	struct reflector *r = arg;
+
+	if (r->op)
+		look_at_answer(r);
+	else
+		begin(r);
 }
 
 int reflector_new(struct loop *loop, struct kube_client *client, const struct reflector_conf *conf,

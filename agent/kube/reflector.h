@@ -46,6 +46,7 @@ struct reflector_conf {
 	bool is_optional;  /* the kind may not exist in the cluster: then the copy is empty and complete */
 	bool is_guarded;   /* without its objects the host is open: empty lists count only if they go on for two minutes */
 	uint64_t confirm_us; /* from a list that is not believed to the next; 0 = 30 s */
+	uint64_t overdue_us; /* without a byte of an answer, or of a list that is not complete: then it is asked for anew; 0 = 40 s */
 	const struct json_paths *paths; /* packed kinds; NULL = documents. Borrowed */
 	const struct reflector_ops *ops;
 	void *arg;

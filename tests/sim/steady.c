@@ -22,6 +22,7 @@ struct steady steady;
 
 int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, struct kube_op **ret);
 void __wrap_kube_cancel(struct kube_op *op);
+void __wrap_kube_give_up(struct kube_op *op, uint64_t since_us);
 void __wrap_kube_bulk_over(struct kube_op *op);
 
 static enum sim_kind kind_of(const char *path)
@@ -58,6 +59,12 @@ void __wrap_kube_cancel(struct kube_op *op)
 {
 	if (op)
 		forget(op);
+}
+
+void __wrap_kube_give_up(struct kube_op *op, uint64_t since_us)
+{
+	(void)since_us;
+	__wrap_kube_cancel(op);
 }
 
 void __wrap_kube_bulk_over(struct kube_op *op)

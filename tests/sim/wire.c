@@ -18,7 +18,7 @@ enum fault {
 	FAULT_SHORT,	/* the body ends early, as if it were complete */
 	FAULT_GARBAGE,	/* something that is no JSON */
 	FAULT_GONE,	/* 410 */
-	FAULT_SILENT,	/* nothing more comes, until the connection breaks */
+	FAULT_SILENT,	/* nothing more comes, often not even the head, until the connection breaks */
 	FAULT_EMPTY,	/* a list without objects */
 	FAULT_LOST,	/* a list without most of its objects */
 	FAULTS,
@@ -29,7 +29,7 @@ enum { BOOKMARK_S = 60, TIMEOUT_S = 32, SILENT_S = 600, PACE_S = 60 };
 struct kube_op {
 	struct kube_request req;
 	enum sim_kind kind;
-	bool is_watch, has_initial, has_bookmarks, is_open, is_over;
+	bool is_watch, has_initial, has_bookmarks, is_open, is_over, is_silent;
 	uint64_t since; /* of a watch: what came before is known */
 	uint64_t snapshot, limit, skip; /* of a page */
 	uint64_t due_us, bookmark_us, end_us;
@@ -44,6 +44,7 @@ struct kube_op {
 
 int __wrap_kube_start(struct kube_client *c, const struct kube_request *req, struct kube_op **ret);
 void __wrap_kube_cancel(struct kube_op *op);
+void __wrap_kube_give_up(struct kube_op *op, uint64_t since_us);
 void __wrap_kube_bulk_over(struct kube_op *op);
 
 static uint64_t latency_us(void)
@@ -168,6 +169,13 @@ void __wrap_kube_cancel(struct kube_op *op)
 {
 	if (op)
 		op_free(op);
+}
+
+void __wrap_kube_give_up(struct kube_op *op, uint64_t since_us)
+{
+	(void)since_us;
+	sim_say("%s: is given up", sim_path_of(op->kind)->name);
+	op_free(op);
 }
 
 void __wrap_kube_bulk_over(struct kube_op *op)
@@ -366,7 +374,21 @@ static bool refuse(struct kube_op *op)
 	return false;
 }
 
-/* The head of the answer, and what is to be said at once. False: the operation is over. */
+static void fall_silent(struct kube_op *op)
+{
+	op->is_silent = true;
+	op->due_us = sim->now_us + (op->is_watch ? SILENT_S : TIMEOUT_S) * USEC_PER_SEC;
+}
+
+/* A watch may be quiet for that long. Who waits for a list or for any answer at all must not wait for it. */
+static void end_silence(struct kube_op *op)
+{
+	if (op->is_watch && (op->has_initial || !op->is_open))
+		sim_fail("%s: waits for an answer that does not come", sim_path_of(op->kind)->name);
+	finish(op, -ECONNRESET, op->is_open ? 200 : 0, "broken");
+}
+
+/* The head of the answer, and what is to be said at once. False: there is nothing to be said. */
 static bool open_op(struct kube_op *op)
 {
 	if (op->kind == SIM_KINDS) {
@@ -377,6 +399,10 @@ static bool open_op(struct kube_op *op)
 	op->slow = sim->has_faults && sim_chance(5) ? 1 + sim_below(400) : 0;
 	if (refuse(op))
 		return false;
+	if (op->fault == FAULT_SILENT && sim_chance(30)) {
+		fall_silent(op);
+		return false;
+	}
 	op->is_open = true;
 	op->bookmark_us = sim->now_us + BOOKMARK_S * USEC_PER_SEC;
 	sim->count.woken++;
@@ -435,8 +461,7 @@ static void send_some(struct kube_op *op)
 	op->fault_after -= MIN(n, op->fault_after);
 	if (r == 0 && is_cut(op) && op->fault_after == 0) {
 		if (op->fault == FAULT_SILENT) {
-			op->due_us = sim->now_us + (op->is_watch ? SILENT_S : TIMEOUT_S) * USEC_PER_SEC;
-			op->fault = FAULT_CUT;
+			fall_silent(op);
 			return;
 		}
 		if (op->fault == FAULT_GARBAGE)
@@ -453,9 +478,11 @@ static void send_some(struct kube_op *op)
 
 static void run_op(struct kube_op *op)
 {
-	bool is_starting = !op->is_open;
-
-	if (is_starting && !open_op(op))
+	if (op->is_silent) {
+		end_silence(op);
+		return;
+	}
+	if (!op->is_open && !open_op(op))
 		return;
 	if (op->sent < op->out.len || (is_cut(op) && op->fault_after == 0)) {
 		send_some(op);

@@ -10,7 +10,7 @@ struct kube_client *client;
 struct reflector *reflector;
 struct copy copy;
 char path[256];
-uint64_t confirm_us = 50 * USEC_PER_MSEC;
+uint64_t confirm_us = 50 * USEC_PER_MSEC, overdue_us;
 bool is_guarded;
 
 static int index_of(const json_t *doc)
@@ -78,7 +78,7 @@ void start_conf(const char *kind_path, bool is_optional)
 {
 	struct reflector_conf conf = {.name = "configmaps", .path = kind_path, .ops = &copy_ops, .on_state = on_state,
 				      .on_unauthorized = on_unauthorized, .on_older = on_older, .is_optional = is_optional,
-				      .is_guarded = is_guarded, .confirm_us = confirm_us};
+				      .is_guarded = is_guarded, .confirm_us = confirm_us, .overdue_us = overdue_us};
 
 	memset(&copy, 0, sizeof(copy));
 	cr_assert_eq(reflector_new(loop, client, &conf, 0, &reflector), 0);

@@ -29,7 +29,7 @@ extern struct reflector *reflector;
 extern struct copy copy;
 extern const struct reflector_ops copy_ops; /* keep it */
 extern char path[256];
-extern uint64_t confirm_us;
+extern uint64_t confirm_us, overdue_us;
 extern bool is_guarded;
 
 void on_state(struct reflector *r, void *arg);

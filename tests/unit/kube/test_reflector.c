@@ -223,6 +223,52 @@ Test(reflector, slow_server, .init = setup_pages, .fini = teardown)
 	cr_expect(is_equal());
 }
 
+/* The fault hits one request: it is given up, and the next one is answered. */
+static void is_asked_again(const char *text, const char *why)
+{
+	put(1, 1);
+	overdue_us = 300 * USEC_PER_MSEC;
+	fault(text);
+	start();
+	AWAIT_ALONE(copy.has_waited);
+	cr_expect_str_eq(copy.waited_for, why);
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED && !*reflector_error(reflector));
+	put(2, 2);
+	AWAIT_ALONE(is_equal());
+}
+
+Test(reflector, a_list_that_never_begins, .init = setup, .fini = teardown)
+{
+	is_asked_again("[{\"action\":\"hang\",\"match\":{\"watch\":true},\"count\":1}]", "the API server does not answer");
+}
+
+Test(reflector, a_list_that_never_ends, .init = setup, .fini = teardown)
+{
+	is_asked_again("[{\"action\":\"hang\",\"after_bytes\":100,\"match\":{\"watch\":true},\"count\":1}]",
+		       "the API server fell silent in the middle of a list");
+}
+
+Test(reflector, a_page_that_never_comes, .init = setup_pages, .fini = teardown)
+{
+	is_asked_again("[{\"action\":\"hang\",\"match\":{\"watch\":false,\"method\":\"GET\"},\"count\":1}]", "the API server does not answer");
+}
+
+Test(reflector, a_watch_that_never_begins, .init = setup_pages, .fini = teardown)
+{
+	is_asked_again("[{\"action\":\"hang\",\"match\":{\"watch\":true},\"count\":1}]", "the API server does not answer");
+}
+
+Test(reflector, a_list_may_take_its_time, .init = setup, .fini = teardown)
+{
+	for (unsigned i = 0; i < 3; i++)
+		put(i, i);
+	overdue_us = 2 * USEC_PER_SEC;
+	fault("[{\"action\":\"slow\",\"after_bytes\":50,\"delay_ms\":200,\"match\":{\"watch\":true},\"count\":1}]");
+	start();
+	AWAIT_ALONE(reflector_get_state(reflector) == REFLECTOR_SYNCED && is_equal());
+	cr_expect_not(copy.has_waited);
+}
+
 static void nothing_is_removed_until_confirmed(void)
 {
 	for (unsigned i = 0; i < 20; i++)
