@@ -48,7 +48,8 @@ agent_libmesh_a_SOURCES += \
 	agent/json/json_build.c agent/json/json_build.h \
 	agent/json/json_paths.c agent/json/json_paths.h \
 	agent/json/json_scan.c agent/json/json_scan.h \
-	agent/json/json_stream.c agent/json/json_stream.h
+	agent/json/json_stream.c agent/json/json_stream.h \
+	agent/json/json_text.c
 
 # conf, obs
 agent_libmesh_a_SOURCES += \

@@ -72,8 +72,3 @@ json_t *json_parse(const char *text, size_t len)
 		return NULL;
 	return json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 }
-
-char *json_text(const json_t *v)
-{
-	return json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-}

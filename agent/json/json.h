@@ -19,5 +19,5 @@ int json_truth(const json_t *root, const char *path, int otherwise);
 /* Parses a whole text. NULL if it is not one JSON value, repeats a key or is deeper than LIMIT_JSON_DEPTH. */
 json_t *json_parse(const char *text, size_t len);
 
-/* Compact text, owned by the caller, with sorted keys; NULL when out of memory. */
+/* Compact text, owned by the caller, with sorted keys; NULL when out of memory, or for NULL. `v` has no loops. */
 char *json_text(const json_t *v);

@@ -169,7 +169,7 @@ static int add(struct json_build *b, json_t *v)
 	if (json_is_array(parent)) {
 		r = json_array_append_new(parent, v);
 	} else {
-		r = json_object_set_new(parent, b->key, v);
+		r = json_object_set_new_nocheck(parent, b->key, v); /* which is UTF-8 */
 		free(b->key);
 		b->key = NULL;
 	}
@@ -209,6 +209,10 @@ static char *copy_text(const char *text, size_t len, size_t *ret_len)
 	size_t n = 0, size = 1, nul_len = sizeof(nul) - 1;
 	char *copy;
 
+	if (!memchr(text, 0, len)) {
+		*ret_len = len;
+		return strndup(text, len);
+	}
 	for (size_t i = 0; i < len; i++)
 		size += text[i] ? 1 : nul_len;
 	copy = malloc(size);
@@ -255,9 +259,9 @@ static json_t *scalar_document(enum json_kind kind, const char *text, size_t len
 		if (!is_utf8(text, len))
 			return unfit();
 		if (!memchr(text, 0, len))
-			return json_stringn(text, len);
+			return json_stringn_nocheck(text, len);
 		copy = copy_text(text, len, &len);
-		return copy ? json_stringn(copy, len) : NULL;
+		return copy ? json_stringn_nocheck(copy, len) : NULL;
 	case JSON_KIND_NUMBER:
 		return number_document(text, len);
 	case JSON_KIND_TRUE:

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "base/macro.h"
 #include "json/json.h"
+#include "../../lib/random.h"
 
 Test(json, parse)
 {
@@ -90,4 +92,67 @@ Test(json, text_is_sorted_and_compact)
 	CLEANUP(free) char *text = json_text(v);
 
 	cr_expect_str_eq(text, "{\"a\":[null],\"b\":1}");
+}
+
+static json_t *random_text(struct random *r)
+{
+	static const char *const pieces[] = {"a", "\"", "\\", "/", "\b\f\n\r\t", "\x01\x1f", "\x7f", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "<>&'"};
+	CLEANUP(buf_done) struct buf b = {0};
+
+	for (unsigned n = random_below(r, 6); n; n--) {
+		const char *piece = PICK(r, pieces);
+
+		cr_assert_eq(buf_add(&b, piece, strlen(piece)), 0);
+		if (random_chance(r, 10))
+			cr_assert_eq(buf_add(&b, "", 1), 0); /* NUL */
+	}
+	return json_stringn(b.data ? b.data : "", b.len);
+}
+
+static json_t *random_document(struct random *r, unsigned depth)
+{
+	static const json_int_t numbers[] = {0, 1, -1, 80, INT64_MAX, INT64_MIN};
+	static const double reals[] = {0.0, -0.0, 0.1, 1.0, -2.5, 1e300, 1e-300, 123456789.125};
+	unsigned kind = random_below(r, depth ? 8 : 6);
+	json_t *v;
+
+	switch (kind) {
+	case 0:
+		return random_chance(r, 50) ? json_true() : json_false();
+	case 1:
+		return json_null();
+	case 2:
+		return json_integer(PICK(r, numbers));
+	case 3:
+		return json_real(PICK(r, reals));
+	case 4:
+	case 5:
+		return random_text(r);
+	default:
+		break;
+	}
+	v = kind == 6 ? json_array() : json_object();
+	for (unsigned n = random_below(r, random_chance(r, 10) ? 40 : 5); n; n--) {
+		CLEANUP(json_decref) json_t *key = random_text(r);
+
+		if (kind == 6)
+			cr_assert_eq(json_array_append_new(v, random_document(r, depth - 1)), 0);
+		else
+			cr_assert_eq(json_object_set_new(v, json_string_value(key), random_document(r, depth - 1)), 0);
+	}
+	return v;
+}
+
+/* Checksums and files of earlier runs hold what jansson wrote. */
+Test(json, text_is_what_jansson_writes)
+{
+	for (uint64_t seed = 1; seed <= 3000; seed++) {
+		struct random r = {seed};
+		CLEANUP(json_decref) json_t *v = random_document(&r, 4);
+		CLEANUP(free) char *text = json_text(v);
+		CLEANUP(free) char *want = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+
+		cr_assert_str_eq(text, want, "seed %llu", (unsigned long long)seed);
+	}
+	cr_expect_null(json_text(NULL));
 }
