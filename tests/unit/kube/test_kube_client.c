@@ -251,6 +251,40 @@ Test(kube_client, a_hung_server_is_noticed, .init = setup, .fini = teardown)
 	cr_expect_eq(watch.r, -ECONNRESET);
 }
 
+static struct kube_op *watch_in_vain(struct answer *a)
+{
+	struct kube_request req = {.path = NAMESPACES "?watch=1", .timeout_us = -1, .on_open = on_open, .on_data = on_data, .on_done = on_done, .arg = a};
+	struct kube_op *op;
+
+	fault("[{\"action\":\"hang\",\"match\":{\"watch\":true},\"count\":1}]");
+	*a = (struct answer){0};
+	cr_assert_eq(kube_start(client, &req, &op), 0);
+	return op;
+}
+
+/* Whether the server hangs, or one answer only, is seen by what others got meanwhile. */
+Test(kube_client, an_answer_is_given_up, .init = setup, .fini = teardown)
+{
+	uint64_t since_us = clock_boot_us(), end;
+	struct kube_op *op;
+	struct answer a;
+
+	make_client(w.api->url, DEAD);
+	op = watch_in_vain(&a);
+	cr_expect_eq(asked(NAMESPACES), 0);
+	kube_give_up(op, since_us);
+	cr_expect_eq(asked(NAMESPACES), 0);
+	cr_expect_str_eq(kube_client_server(client), w.api->url);
+	op = watch_in_vain(&a);
+	since_us = clock_boot_us();
+	for (end = since_us + 200 * USEC_PER_MSEC; clock_boot_us() < end;)
+		(void)loop_once(loop, 5000);
+	kube_give_up(op, since_us);
+	cr_expect_str_eq(kube_client_server(client), DEAD);
+	cr_expect_eq(asked(NAMESPACES), -ECONNREFUSED);
+	cr_expect_not(a.is_open || a.is_done, "who gave up is told nothing more");
+}
+
 /* A peer that is gone is noticed by the kernel's probes. */
 Test(kube_client, sockets_probe_their_peers, .init = setup, .fini = teardown)
 {
