@@ -53,6 +53,111 @@ void json_build_clear(struct json_build *b)
 	b->is_cut = false;
 }
 
+/* Texts and numbers */
+
+/* As jansson has it, which does not say whether text or memory was the reason that it took none. */
+static bool is_utf8(const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	for (size_t i = 0; i < len;) {
+		unsigned more = p[i] < 0x80 ? 0 : p[i] < 0xe0 ? 1 : p[i] < 0xf0 ? 2 : 3;
+		uint32_t code = more ? p[i] & (0x3fU >> more) : p[i];
+
+		if ((p[i] >= 0x80 && p[i] < 0xc2) || p[i] > 0xf4 || len - i <= more)
+			return false;
+		for (unsigned k = 1; k <= more; k++) {
+			if ((p[i + k] & 0xc0) != 0x80)
+				return false;
+			code = code << 6 | (p[i + k] & 0x3f);
+		}
+		if ((more == 2 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) || (more == 3 && (code < 0x10000 || code > 0x10ffff)))
+			return false;
+		i += more + 1;
+	}
+	return true;
+}
+
+/*
+ * Copies text with U+FFFD for each NUL. Custom resources may hold NUL in free text, and the readers of
+ * documents use C strings: cut there, a text could equal another one; so it equals nothing valid.
+ */
+static char *copy_text(const char *text, size_t len, size_t *ret_len)
+{
+	static const char nul[] = UNFIT;
+	size_t n = 0, size = 1, nul_len = sizeof(nul) - 1;
+	char *copy;
+
+	if (!memchr(text, 0, len)) {
+		*ret_len = len;
+		return strndup(text, len);
+	}
+	for (size_t i = 0; i < len; i++)
+		size += text[i] ? 1 : nul_len;
+	copy = malloc(size);
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i]) {
+			copy[n++] = text[i];
+		} else {
+			memcpy(copy + n, nul, nul_len);
+			n += nul_len;
+		}
+	}
+	copy[n] = '\0';
+	*ret_len = n;
+	return copy;
+}
+
+static char *key_text(const char *text, size_t len)
+{
+	return is_utf8(text, len) ? copy_text(text, len, &len) : strdup(UNFIT);
+}
+
+static json_t *number_document(const char *text, size_t len)
+{
+	char copy[64], *end;
+	long long i;
+	double real;
+
+	if (len >= sizeof(copy))
+		return unfit();
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	errno = 0;
+	i = strtoll(copy, &end, 10);
+	if (errno == 0 && *end == '\0')
+		return json_integer(i);
+	real = strtod(copy, NULL);
+	return isfinite(real) ? json_real(real) : unfit();
+}
+
+/* NULL: no memory. */
+static json_t *scalar_document(enum json_kind kind, const char *text, size_t len)
+{
+	CLEANUP(free) char *copy = NULL;
+
+	switch (kind) {
+	case JSON_KIND_STRING:
+		if (!is_utf8(text, len))
+			return unfit();
+		if (!memchr(text, 0, len))
+			return json_stringn_nocheck(text, len);
+		copy = copy_text(text, len, &len);
+		return copy ? json_stringn_nocheck(copy, len) : NULL;
+	case JSON_KIND_NUMBER:
+		return number_document(text, len);
+	case JSON_KIND_TRUE:
+		return json_true();
+	case JSON_KIND_FALSE:
+		return json_false();
+	case JSON_KIND_NULL:
+		return json_null();
+	}
+	return NULL;
+}
+
 /* Documents that are too large */
 
 /* Of `from`, which may be no object, what is in `names` and is no container. */
@@ -109,7 +214,7 @@ static int cut_key(struct json_build *b, const char *text, size_t len)
 	if (b->depth == 1 && !equals(text, len, metadata)) {
 		int r;
 
-		copy = strndup(text, len); /* up to a NUL, which is as good a mark */
+		copy = key_text(text, len);
 		r = copy ? mark(b->root, copy) : -ENOMEM;
 		return r < 0 ? r : JSON_SCAN_SKIP;
 	}
@@ -176,104 +281,6 @@ static int add(struct json_build *b, json_t *v)
 	return r < 0 ? -ENOMEM : 0;
 }
 
-/* As jansson has it, which does not say whether text or memory was the reason that it took none. */
-static bool is_utf8(const char *text, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	for (size_t i = 0; i < len;) {
-		unsigned more = p[i] < 0x80 ? 0 : p[i] < 0xe0 ? 1 : p[i] < 0xf0 ? 2 : 3;
-		uint32_t code = more ? p[i] & (0x3fU >> more) : p[i];
-
-		if ((p[i] >= 0x80 && p[i] < 0xc2) || p[i] > 0xf4 || len - i <= more)
-			return false;
-		for (unsigned k = 1; k <= more; k++) {
-			if ((p[i + k] & 0xc0) != 0x80)
-				return false;
-			code = code << 6 | (p[i + k] & 0x3f);
-		}
-		if ((more == 2 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) || (more == 3 && (code < 0x10000 || code > 0x10ffff)))
-			return false;
-		i += more + 1;
-	}
-	return true;
-}
-
-/*
- * Copies text with U+FFFD for each NUL. Custom resources may hold NUL in free text, and the readers of
- * documents use C strings: cut there, a text could equal another one; so it equals nothing valid.
- */
-static char *copy_text(const char *text, size_t len, size_t *ret_len)
-{
-	static const char nul[] = UNFIT;
-	size_t n = 0, size = 1, nul_len = sizeof(nul) - 1;
-	char *copy;
-
-	if (!memchr(text, 0, len)) {
-		*ret_len = len;
-		return strndup(text, len);
-	}
-	for (size_t i = 0; i < len; i++)
-		size += text[i] ? 1 : nul_len;
-	copy = malloc(size);
-	if (!copy)
-		return NULL;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i]) {
-			copy[n++] = text[i];
-		} else {
-			memcpy(copy + n, nul, nul_len);
-			n += nul_len;
-		}
-	}
-	copy[n] = '\0';
-	*ret_len = n;
-	return copy;
-}
-
-static json_t *number_document(const char *text, size_t len)
-{
-	char copy[64], *end;
-	long long i;
-	double real;
-
-	if (len >= sizeof(copy))
-		return unfit();
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	errno = 0;
-	i = strtoll(copy, &end, 10);
-	if (errno == 0 && *end == '\0')
-		return json_integer(i);
-	real = strtod(copy, NULL);
-	return isfinite(real) ? json_real(real) : unfit();
-}
-
-/* NULL: no memory. */
-static json_t *scalar_document(enum json_kind kind, const char *text, size_t len)
-{
-	CLEANUP(free) char *copy = NULL;
-
-	switch (kind) {
-	case JSON_KIND_STRING:
-		if (!is_utf8(text, len))
-			return unfit();
-		if (!memchr(text, 0, len))
-			return json_stringn_nocheck(text, len);
-		copy = copy_text(text, len, &len);
-		return copy ? json_stringn_nocheck(copy, len) : NULL;
-	case JSON_KIND_NUMBER:
-		return number_document(text, len);
-	case JSON_KIND_TRUE:
-		return json_true();
-	case JSON_KIND_FALSE:
-		return json_false();
-	case JSON_KIND_NULL:
-		return json_null();
-	}
-	return NULL;
-}
-
 int json_build_scalar(struct json_build *b, enum json_kind kind, const char *text, size_t len)
 {
 	size_t bytes = kind == JSON_KIND_STRING ? COST_STRING + len : kind == JSON_KIND_NUMBER ? COST_NUMBER : 0;
@@ -297,7 +304,7 @@ int json_build_key(struct json_build *b, const char *text, size_t len)
 	if (is_in_meta(b) && equals(text, len, "managedFields"))
 		return JSON_SCAN_SKIP;
 	free(b->key);
-	b->key = is_utf8(text, len) ? copy_text(text, len, &len) : strdup(UNFIT);
+	b->key = key_text(text, len);
 	return b->key ? 0 : -ENOMEM;
 }
 

@@ -352,8 +352,8 @@ static const struct {
 	{"names without end", "{\"metadata\":{", "\"name\":\"\",", "\"name\":\"a\"}}", 250000, "{\"metadata\":{\"name\":\"a\"}}"},
 	{"members", "{\"metadata\":{\"name\":\"a\"},", "\"spec\":{\"name\":1},", "\"metadata\":[{\"name\":\"x\"}],\"metadata\":\"x\"}", 160000,
 	 "{\"metadata\":{\"name\":\"a\"},\"spec\":\"" UNFIT "\"}"},
-	{"members of text", "{", "\"spec\":\"\",", "\"metadata\":{\"name\":\"a\"}}", 250000,
-	 "{\"metadata\":{\"name\":\"a\"},\"spec\":\"" UNFIT "\"}"},
+	{"members of text", "{", "\"spec\":\"\",", "\"\xff\":1,\"k\\u0000\":1,\"metadata\":{\"name\":\"a\"}}", 250000,
+	 "{\"k" UNFIT "\":\"" UNFIT "\",\"metadata\":{\"name\":\"a\"},\"spec\":\"" UNFIT "\",\"" UNFIT "\":\"" UNFIT "\"}"},
 };
 
 Test(json_stream, documents_that_are_too_large)
