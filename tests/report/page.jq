@@ -142,9 +142,17 @@ def idle:
     $runs | map([(.time | when), "\(.seconds) s", (.wakeups_per_minute | rounded), "\(.cpu_ms) ms", (.bytes_received | number), (.bytes_sent | number)]) |
     table(["", "time", "wake-ups a minute", "CPU", "bytes received", "bytes sent"]) end;
 
+# The last one of each kind and release.
+def packages:
+  (.results.packages // []) | if length == 0 then not_run else
+    group_by([.on, .kind, .package]) | map(max_by(.time)) | sort_by([(.programs | length == 0), .kind, .on]) | map([
+      "\(.package | text) \(.version | text)", (.kind | text), (.on | text), (.bytes | number), (.installed_kib * 1024 | number),
+      (.programs | map("<span class=one>\(.name | text) \(.bytes | number)</span>") | join("<br>")), (.depends | join(", ") | text), (.time | when)])
+    | table(["package", "", "built on", "bytes", "installed", "programs", "depends on", "looked at"]) end;
+
 # Whatever else left lines of JSON: the last ones, as they are.
 def others:
-  .results | to_entries | map(select(.key | IN("sim", "churn", "damaged", "detached", "cards", "flood", "forged", "frames", "policies", "races", "restarts", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy", "versions") or startswith("beside_") | not)) |
+  .results | to_entries | map(select(.key | IN("sim", "churn", "damaged", "detached", "cards", "flood", "forged", "frames", "policies", "races", "restarts", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy", "packages", "versions") or startswith("beside_") | not)) |
   if length == 0 then "" else map("<h2>\(.key | text)</h2>" + (.value[-40:] as $v | ($v | map(keys_unsorted) | add | unique) as $k |
     $v | map(. as $o | $k | map($o[.] | rounded | text)) | table($k))) | join("\n") end;
 
@@ -171,6 +179,7 @@ Everything here comes from what the runs in one build directory left behind; wha
 "<h2>Many hosts, one API server</h2>" + fleet +
 "<h2>Idle</h2>" + idle +
 "<h2>Fuzzing</h2>" + fuzz +
+"<h2>Packages</h2>" + packages +
 "<h2>Kernels</h2>" + kernels +
 "<h2>Verifier</h2>" + (.verifier | verifier) +
 "<h2>Attacks on the API server with a host's credential</h2>" + (if (.attacks | length) == 0 then not_run else

@@ -4,6 +4,7 @@
 # circumstances, gives the same bytes.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/../netns/story_checks.sh"
+. "$HERE/record.sh"
 BUILD=${BUILD:-build}
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
@@ -21,6 +22,7 @@ for deb in "$BUILD"/deb/*.deb; do
 	is "built again, the same bytes: ${deb##*/}" "$(sha256sum <"$deb")" "$(sha256sum <"$T/elsewhere/again/${deb##*/}")"
 done
 for deb in "$BUILD"/deb/*.deb; do
+	record_deb "$deb" "$(. /etc/os-release && echo "$ID $VERSION_ID")"
 	echo "# ${deb##*/}: $(stat -c %s "$deb") bytes, $(dpkg-deb -f "$deb" Installed-Size) KiB installed, depends on $(dpkg-deb -f "$deb" Depends)"
 done
 echo "$good passed, $bad failed, $skipped skipped"

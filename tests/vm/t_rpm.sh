@@ -5,6 +5,7 @@
 # are there: installing without --nodeps, the daemon, an upgrade with a changed configuration, removing.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/../netns/story_checks.sh"
+. "$HERE/record.sh"
 BUILD=$(readlink -f "${BUILD:-build}")
 SOURCE=$HERE/../..
 NAME=mesh-external-agent
@@ -36,6 +37,7 @@ built() {
 	(umask 077 && TZ=Asia/Tokyo LC_ALL=C.UTF-8 make -C "$BUILD" -s rpm RPM_DIR="$T/elsewhere/again") >"$T/log" 2>&1 || tail -n 20 "$T/log"
 	for p in "$BUILD"/rpm/*.rpm; do
 		is "built again, the same bytes: ${p##*/}" "$(sha256sum <"$p")" "$(sha256sum <"$T/elsewhere/again/${p##*/}")"
+		[[ $p = *.src.rpm ]] || record_rpm "$p" "$(. /etc/os-release && echo "$ID $VERSION_ID")"
 	done
 	# one more release of it, for an upgrade, in a hurry
 	make -C "$BUILD" -s rpm RPM_DIR="$T/next" RPM_SUFFIX=.next RPM_FLAGS="--define 'optflags -O0'" >"$T/log" 2>&1 || tail -n 20 "$T/log"
