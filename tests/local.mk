@@ -575,8 +575,8 @@ endif
 KERNELS = 6.1
 VM_KERNELS = 5.10 6.1 6.12 trixie sid
 VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
-VM_LONG_TESTS = tests/vm/t_build.sh tests/vm/t_package_rpm.sh tests/vm/t_resolver.sh tests/vm/t_life.sh tests/vm/t_beside.sh \
-	tests/vm/t_cluster.sh
+VM_LONG_TESTS = tests/vm/t_build.sh tests/vm/t_first_boot.sh tests/vm/t_package_rpm.sh tests/vm/t_resolver.sh tests/vm/t_life.sh \
+	tests/vm/t_beside.sh tests/vm/t_cluster.sh
 PACKAGE_TESTS = tests/vm/t_deb.sh tests/vm/t_rpm.sh
 EXTRA_DIST += tests/vm/README.md tests/vm/box.sh tests/vm/guest.py tests/vm/guest.sh tests/vm/lib.sh tests/vm/machine.sh tests/vm/package.sh tests/vm/record.sh \
 	tests/vm/run tests/vm/state.sh tests/vm/tag.bpf.c tests/vm/vm.sh $(PACKAGE_TESTS) $(VM_TESTS) $(VM_LONG_TESTS)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ static const char UNIT[] = "mesh-external-agent.service";
 struct options {
 	char *token;
 	const char *token_file; /* the token is still in there */
+	char *found;		/* the file, where nobody has named one */
 	json_t *labels;
 	const char *name, *config, *state_dir;
 	struct ip address; /* family 0 = any */
@@ -34,6 +36,7 @@ struct options {
 static void options_done(struct options *o)
 {
 	secret_free(o->token);
+	free(o->found);
 	json_decref(o->labels);
 }
 DEFINE_CLEANUP_DONE(struct options, options_done)
@@ -57,8 +60,9 @@ static const char HELP[] =
 	"  -h, --help               show this\n"
 	"  -V, --version            show the version\n"
 	"\n"
-	"Without --token and --token-file the token is read from standard input, which keeps\n"
-	"it out of the process list and the shell's history.\n"
+	"Without --token and --token-file the token is the credential " TOKEN_CREDENTIAL " of the\n"
+	"unit that runs this or, without one, read from standard input, which keeps it out\n"
+	"of the process list and the shell's history.\n"
 	"\n"
 	"Exit status:\n"
 	"   0  joined, or joined already with this host's enrolment\n"
@@ -176,8 +180,11 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (optind < argc)
 		return complain(JOIN_USAGE, "there are too many arguments; see mesh-join --help");
-	if (!o->token && !o->token_file)
-		o->token_file = "-";
+	if (o->token || o->token_file)
+		return -1;
+	if (token_find(&o->found, &err) < 0)
+		return complain(JOIN_LOCAL, err.text);
+	o->token_file = o->found;
 	return -1;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -68,6 +69,18 @@ static int read_pipe(struct buf *text)
 		if (n > 0 && buf_add(text, chunk, (size_t)n) < 0)
 			return -E2BIG;
 	return n < 0 ? -errno : 0;
+}
+
+int token_find(char **ret, struct err *reterr)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	CLEANUP(free) char *path = str_printf("%s/" TOKEN_CREDENTIAL, dir ? dir : "");
+
+	if (path && dir && access(path, F_OK) == 0) /* a unit may have others */
+		*ret = TAKE_PTR(path);
+	else
+		*ret = path ? strdup("-") : NULL;
+	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }
 
 int token_read(const char *path, char **ret, struct err *reterr)

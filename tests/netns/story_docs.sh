@@ -73,7 +73,7 @@ machine() {
 		pid=\$(cat "$T/service" 2>/dev/null)
 		caps=\$(sed -n 's/^AmbientCapabilities=//p' "$T/unit" | tr 'A-Z ' 'a-z,' | sed 's/cap_/+/g')
 		case "\$1 \$2" in
-			"daemon-reload "|"enable mesh-external-agent.service") ;;
+			"daemon-reload "|"enable mesh-external-agent.service"|"enable mesh-join.service") ;;
 			"reload mesh-external-agent") kill -HUP "\$pid" ;;
 			"restart mesh-external-agent.service")
 				[ -z "\$pid" ] || kill "\$pid"
@@ -156,6 +156,31 @@ joining() {
 	is "which has the identity of leia" $LEIA_ID "$(jq .identity "$T/out")"
 }
 
+# The token as a credential that systemd unseals; tests/vm/t_first_boot.sh has a systemd that does it.
+sealing() {
+	local dropin=/etc/systemd/system/mesh-join.service.d/token.conf seal unit
+	doc ahch-to 0 "systemctl enable mesh-join.service"
+	doc ahch-to 0 "mkdir -p /etc/systemd/system/mesh-join.service.d"
+	seal="systemd-creds encrypt -p --name=mesh-join.token /run/mesh.token - | sed 1i[Service] >$dropin"
+	if ! command -v systemd-creds >/dev/null; then
+		elsewhere "$seal" tests/vm/t_first_boot.sh 'systemd-creds encrypt'
+		skipped=$((skipped + 1))
+		echo "SKIP a sealed token: needs systemd 250"
+		return
+	fi
+	[ -s /etc/machine-id ] || echo 0123456789abcdef0123456789abcdef >/etc/machine-id # a part of the key
+	doc ahch-to 0 "$seal"
+	is "nothing of the token can be read" 0 "$(grep -c mesh1 $dropin)"
+	unit=$(find /usr -name mesh-join.service | head -n 1)
+	cp "$unit" /etc/systemd/system
+	check "systemd takes the unit with it" systemd-analyze verify --man=no /etc/systemd/system/mesh-join.service
+	mkdir -m 700 /run/unsealed
+	sed '1d; s/^SetCredentialEncrypted=[^ ]*//' $dropin | tr -d ' \\\n' | systemd-creds decrypt --name=mesh-join.token - /run/unsealed/mesh-join.token 2>"$T/out"
+	exits "mesh-join takes the token from its unit" 0 in_place ahch-to env CREDENTIALS_DIRECTORY=/run/unsealed mesh-join
+	is "which has joined" 1 "$(grep -c '^Joined cluster .* as legacy/ahch-to' "$T/out")"
+	rm -r /run/unsealed
+}
+
 # what the overview tells an administrator to look at
 looking() {
 	doc ahch-to 0 "meshctl status"
@@ -167,6 +192,7 @@ looking() {
 	printf '%s\n' "$token" >/run/mesh.token
 	doc ahch-to 0 "mesh-join --token-file /run/mesh.token -o json" # it has joined
 	is "which is an object" "ahch-to 0" "$(jq -r '"\(.host) \(.exit)"' "$T/out")"
+	sealing
 	rm /run/mesh.token
 	check "the host comes up once more" wait_for 20 eval 'in_place ahch-to meshctl status >/dev/null'
 	printf '%s\n' "web1 172.19.100.41" "web2 172.19.100.42" >"$T/cwd/hosts"

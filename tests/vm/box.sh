@@ -10,7 +10,7 @@ die() { echo "box.sh: $*" >&2; exit 1; }
 
 # The first process: mounts what a container manager would, and becomes systemd
 init() { # NAME
-	local d
+	local d given=()
 	mount -o loop,ro,noload "$image/disk" "$dir/lower"
 	mount -t overlay -o "lowerdir=$dir/lower,upperdir=$dir/layer/upper,workdir=$dir/layer/work" root "$dir/root"
 	cd "$dir/root"
@@ -27,11 +27,16 @@ init() { # NAME
 	mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
 	mount -t mqueue mqueue dev/mqueue
 	mount -t tmpfs shm dev/shm
+	if [ -d "$dir/credentials" ]; then # what is in there is given to the system, as container managers do
+		mkdir run/host
+		cp -r "$dir/credentials" run/host
+		given=(CREDENTIALS_DIRECTORY=/run/host/credentials)
+	fi
 	hostname "$1"
 	pivot_root . old
 	umount -l /old
 	rmdir /old
-	exec env -i container=box PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd "systemd.hostname=$1" \
+	exec env -i container=box "${given[@]}" PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd "systemd.hostname=$1" \
 		"ip=${address%/*}::$GATEWAY:${address#*/}::eth0:none"
 }
 

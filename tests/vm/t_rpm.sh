@@ -76,12 +76,12 @@ content() {
 scripts() { rpmspec -q --srpm --qf x "$@" "$SOURCE/packaging/rpm/$NAME.spec" >/dev/null && rpmspec -P "$@" "$SOURCE/packaging/rpm/$NAME.spec"; }
 macros() {
 	local text
-	text=$(scripts --define 'systemd_post() given-post %1' --define 'systemd_preun() given-preun %1' \
-		--define 'systemd_postun_with_restart() given-postun %1' --define '_unitdir /units' --define '_presetdir /presets')
-	is "with the macros of systemd, they are used" "given-post $NAME.service given-preun $NAME.service given-postun $NAME.service" \
+	text=$(scripts --define 'systemd_post() given-post %*' --define 'systemd_preun() given-preun %*' \
+		--define 'systemd_postun_with_restart() given-postun %*' --define '_unitdir /units' --define '_presetdir /presets')
+	is "with the macros of systemd, they are used" "given-post $NAME.service mesh-join.service given-preun $NAME.service mesh-join.service given-postun $NAME.service" \
 		"$(grep -o '^given-.*' <<<"$text" | paste -sd' ')"
 	is "and nothing else asks systemctl" 0 "$(grep -c '^ *systemctl' <<<"$text")"
-	is "files go where they say" "/units/$NAME.service /units/$NAME-resolver.path /units/$NAME-resolver.service /presets/90-$NAME.preset" \
+	is "files go where they say" "/units/$NAME.service /units/$NAME-resolver.path /units/$NAME-resolver.service /units/mesh-join.service /presets/90-$NAME.preset" \
 		"$(grep -E '^/(units|presets)/' <<<"$text" | paste -sd' ')"
 }
 
@@ -135,7 +135,8 @@ life() {
 	is "and its directories" "mesh-agent 700 mesh-agent 700" \
 		"$(inside stat -c '%U %a' /var/lib/$NAME /sys/fs/bpf/$NAME | paste -sd' ')"
 	is "the service is enabled" enabled "$(inside systemctl is-enabled $NAME)"
-	check "systemd takes the unit" inside systemd-analyze verify --man=no $NAME.service
+	is "that for images is not" disabled "$(inside systemctl is-enabled mesh-join)"
+	check "systemd takes the units" inside systemd-analyze verify --man=no $NAME.service mesh-join.service
 	check "the configuration is good" inside meshctl config check
 	mkdir -p "$T/debian/run/$NAME" && inside chown mesh-agent: /run/$NAME
 	check "the daemon runs, with its user and capabilities, and waits to be joined" agent_start

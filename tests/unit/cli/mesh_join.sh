@@ -89,6 +89,27 @@ has "$tmp/none: No such file"
 run 6 "$join" --dry-run # nothing on the standard input
 has "the join token is empty"
 
+# the credential of a unit, which is for who gives no token
+credentials=$tmp/credentials
+mkdir "$credentials"
+printf '%s\n' "$token" >"$credentials/mesh-join.token"
+run 1 env CREDENTIALS_DIRECTORY="$credentials" "$join" --dry-run --state-dir "$tmp/none"
+has "accepts the token"
+run 2 env CREDENTIALS_DIRECTORY="$credentials" "$join" --dry-run --token-file "$tmp/none"
+has "$tmp/none: No such file"
+echo hello >"$credentials/mesh-join.token"
+run 6 env CREDENTIALS_DIRECTORY="$credentials" "$join" --dry-run
+has "must begin with mesh1."
+run 1 env CREDENTIALS_DIRECTORY="$credentials" "$join" --dry-run --state-dir "$tmp/none" --token "$token"
+has "accepts the token"
+ln -sf "$tmp/big" "$credentials/mesh-join.token"
+run 2 env CREDENTIALS_DIRECTORY="$credentials" "$join" --dry-run
+has "$credentials/mesh-join.token is longer than"
+rm "$credentials/mesh-join.token" # a unit with others: as without
+run 6 env CREDENTIALS_DIRECTORY="$credentials" "$join" --dry-run
+has "the join token is empty"
+is_alive "credentials"
+
 # with -o json there is one object, whatever the outcome
 is_json() { # CODE TEXT
 	case $out in "{"*'"exit":'*"$1"*"$2"*"}") ;; *) fail "no object with exit $1 and \"$2\": $out" ;; esac
