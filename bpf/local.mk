@@ -15,6 +15,20 @@ CLEANFILES += $(BPF_SKELETONS) bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o
 # The system's headers for <asm/types.h> are in a directory of the host architecture.
 bpf_compile = m=`$(CC) -print-multiarch 2>/dev/null`; \
 	$(CLANG) $(BPF_CFLAGS) -I$(top_srcdir)/bpf/include -I$(top_srcdir)/bpf -I/usr/include/$$m $(LIBBPF_CFLAGS)
+# libbpf from its source, if configure was told so: the archive that is linked in, and its headers. Its makefile writes nothing
+# beside that source.
+if WITH_LIBBPF_SOURCE
+libbpf_archive = bpf/libbpf/libbpf.a
+BUILT_SOURCES += $(libbpf_archive)
+$(libbpf_archive):
+	@$(MKDIR_P) bpf/libbpf
+	$(AM_V_GEN)$(MAKE) -s -C '$(LIBBPF_SOURCE)/src' BUILD_STATIC_ONLY=1 OBJDIR='$(abs_builddir)/bpf/libbpf' DESTDIR= \
+		INCLUDEDIR='$(abs_builddir)/bpf/libbpf/include' UAPIDIR='$(abs_builddir)/bpf/libbpf/include' \
+		CC='$(CC)' AR='$(AR)' CFLAGS='$(CFLAGS) $(HARDEN_CFLAGS)' \
+		install_headers install_uapi_headers '$(abs_builddir)/$@'
+endif
+bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o: $(libbpf_archive)
+
 bpf/mesh_tc.bpf.o: bpf/mesh_tc.bpf.c $(bpf_prog_inc)
 bpf/mesh_sock.bpf.o: bpf/mesh_sock.bpf.c $(bpf_prog_inc)
 bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o:
@@ -22,9 +36,9 @@ bpf/mesh_tc.bpf.o bpf/mesh_sock.bpf.o:
 	$(AM_V_GEN)$(bpf_compile) -c $(top_srcdir)/$(@:.o=.c) -o $@.tmp && $(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
 
 bpf/mesh_tc.skel.h: bpf/mesh_tc.bpf.o
-	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_tc.bpf.o name mesh_tc_bpf >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_tc.bpf.o >$@.tmp && mv $@.tmp $@
 bpf/mesh_sock.skel.h: bpf/mesh_sock.bpf.o
-	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_sock.bpf.o name mesh_sock_bpf >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton bpf/mesh_sock.bpf.o >$@.tmp && mv $@.tmp $@
 
 # The loader holds the programs; automake's dependency tracking knows that only after a first build.
 agent/bpf/bpf_obj.$(OBJEXT): $(BPF_SKELETONS)

@@ -19,11 +19,12 @@ uninstall-local:
 		'$(DESTDIR)$(bashcompletiondir)/mesh-join' '$(DESTDIR)$(zshcompletiondir)/_mesh-join'
 
 # The Debian package, built from what `make dist` would ship, as packaging/debian says. DEB_SUFFIX makes
-# a version of its own, as in `make deb DEB_SUFFIX=+local1`. Its build runs no tests: `make check` does.
+# a version of its own, as in `make deb DEB_SUFFIX=+local1`. Its build runs no tests: `make check` does. A libbpf that configure
+# was given the source of goes where packaging/debian/rules looks for one.
 debian_files = packaging/debian/changelog packaging/debian/control packaging/debian/copyright \
 	packaging/debian/mesh-external-agent.postrm packaging/debian/mesh-external-agent.prerm packaging/debian/rules \
 	packaging/debian/source/format
-EXTRA_DIST += $(debian_files)
+EXTRA_DIST += packaging/README.md $(debian_files)
 DEB_DIR = deb
 DEB_SUFFIX =
 deb:
@@ -33,7 +34,9 @@ deb:
 	$(MAKE) $(AM_MAKEFLAGS) distdir distdir='$(DEB_DIR)/build/$(PACKAGE)'
 	cd '$(DEB_DIR)/build/$(PACKAGE)' && mv packaging/debian debian && \
 		$(SED) -i '1s/)/$(DEB_SUFFIX))/' debian/changelog && \
-		{ DEB_BUILD_OPTIONS="nocheck $$DEB_BUILD_OPTIONS" DEB_BUILD_PROFILES=nocheck \
+		{ test -z '$(LIBBPF_SOURCE)' || cp -R '$(LIBBPF_SOURCE)' debian/libbpf; } && \
+		{ DEB_BUILD_OPTIONS="nocheck $$DEB_BUILD_OPTIONS" \
+			DEB_BUILD_PROFILES='nocheck $(if $(LIBBPF_SOURCE),pkg.mesh-external-agent.libbpf)' \
 			dpkg-buildpackage -b -us -uc >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }; }
 	cd '$(DEB_DIR)' && mv build/*.deb build/*.buildinfo build/*.changes . && rm -rf build && ls *.deb
 
@@ -54,10 +57,11 @@ rpm:
 		chmod 0644 'SOURCES/$(distdir).tar.xz' '$(distdir)/packaging/rpm/mesh-external-agent.spec' && \
 		{ rpm -q rpm >/dev/null 2>&1 || nodeps=--nodeps; } && \
 		set -- $$nodeps --define "_topdir $$PWD" --define 'local_suffix $(or $(RPM_SUFFIX),%{nil})' $(RPM_FLAGS) \
+			$(if $(LIBBPF_SOURCE),--define 'libbpf_source $(LIBBPF_SOURCE)') \
 			"$$PWD/$(distdir)/packaging/rpm/mesh-external-agent.spec" && \
 		{ (rpmbuild -bb "$$@" && cd SOURCES && rpmbuild -bs --define '_builddir .' \
 			--define '_buildrootdir .' --define '_sourcedir .' "$$@") >../log 2>&1 || { tail -n 40 ../log >&2; exit 1; }; }
 	cd '$(RPM_DIR)' && mv build/SRPMS/*.rpm build/RPMS/*/*.rpm . && rm -rf build && ls *.rpm
 clean-local:
-	rm -rf '$(DEB_DIR)' '$(RPM_DIR)'
+	rm -rf '$(DEB_DIR)' '$(RPM_DIR)' bpf/libbpf
 .PHONY: deb rpm

@@ -531,9 +531,9 @@ $(next_objects): $(bpf_prog_inc) $(bpf_prog_src)
 	@$(MKDIR_P) tests/netns/next
 	$(AM_V_GEN)$(bpf_compile) -DMESH_TEST_LAYOUT -c $(top_srcdir)/bpf/$(@F:.o=.c) -o $@.tmp && $(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
 tests/netns/next/mesh_tc.skel.h: tests/netns/next/mesh_tc.bpf.o
-	$(AM_V_GEN)$(BPFTOOL) gen skeleton tests/netns/next/mesh_tc.bpf.o name mesh_tc_bpf >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton tests/netns/next/mesh_tc.bpf.o >$@.tmp && mv $@.tmp $@
 tests/netns/next/mesh_sock.skel.h: tests/netns/next/mesh_sock.bpf.o
-	$(AM_V_GEN)$(BPFTOOL) gen skeleton tests/netns/next/mesh_sock.bpf.o name mesh_sock_bpf >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(BPFTOOL) gen skeleton tests/netns/next/mesh_sock.bpf.o >$@.tmp && mv $@.tmp $@
 agent/bpf/tests_netns_next_mesh_agentd-bpf_obj.$(OBJEXT): tests/netns/next/mesh_tc.skel.h tests/netns/next/mesh_sock.skel.h
 EXTRA_PROGRAMS += $(story_programs)
 CLEANFILES += $(story_programs)
@@ -573,7 +573,7 @@ endif
 # demand: make check-vm VM_TESTS="tests/vm/t_resolver.sh tests/vm/t_life.sh"; without the packages themselves: PACKAGE_TESTS=
 # Other releases of Debian: make check-vm PACKAGE_TESTS= KERNELS=trixie VM_TESTS="tests/vm/t_build.sh tests/vm/t_package.sh"
 KERNELS = 6.1
-VM_KERNELS = 5.10 6.1 6.12 trixie sid
+VM_KERNELS = 5.10 6.1 6.12 trixie sid bullseye
 VM_TESTS = tests/vm/t_kernel.sh tests/vm/t_package.sh tests/vm/t_geneve.sh
 VM_LONG_TESTS = tests/vm/t_build.sh tests/vm/t_first_boot.sh tests/vm/t_package_rpm.sh tests/vm/t_resolver.sh tests/vm/t_life.sh \
 	tests/vm/t_beside.sh tests/vm/t_cluster.sh
