@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the real peers from Go modules: peers.sh build|check [coredns]. Needs Go 1.26; 20 minutes on two cores, seconds
 # when there.
-#   K8S=1.32.13 CILIUM=1.19.0   other versions, into a folder of their own; where one of the two is the usual one, it
+#   K8S=1.32.13 CILIUM=1.19.7   other versions, into a folder of their own; where one of the two is the usual one, it
 #                               is that of the usual folder, if that is built
 # peers.sh crds VERSION: prints a folder with the resource definitions of that Cilium, which needs no build.
 # peers.sh oracle: the policy code of Cilium as a program, from the sources in oracle/.
