@@ -61,8 +61,8 @@ static void run(char *const *argv, int in, int out)
 		(void)!write(STDERR_FILENO, why, sizeof(why) - 1); /* then the number has to do */
 		_exit(NOT_STARTED);
 	}
-#ifdef SYS_close_range
-	(void)syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0); /* what was handed to us; ours close by themselves */
+#ifdef __NR_close_range
+	(void)syscall(__NR_close_range, STDERR_FILENO + 1, ~0U, 0); /* what was handed to us; ours close by themselves */
 #endif
 	(void)execve(argv[0], argv, env);
 	_exit(NOT_STARTED);
