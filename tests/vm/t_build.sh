@@ -93,6 +93,7 @@ running() {
 	step "the demo: hosts join, enforce, leave" 'cd /source/build; make -s demo'
 }
 
-for part in ${BUILD_PARTS:-building checking packages running}; do $part; done
+# some programs of make check need OpenSSL 3 and glibc 2.33
+for part in ${BUILD_PARTS:-building $([ $SUITE = bullseye ] || echo checking) packages running}; do $part; done
 echo "$good passed, $bad failed, $skipped skipped"
 [ $bad = 0 ]
