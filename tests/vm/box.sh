@@ -36,6 +36,7 @@ init() { # NAME
 	pivot_root . old
 	umount -l /old
 	rmdir /old
+	mount --make-rshared / # the credentials of a unit are mounted elsewhere, and have to be seen here
 	exec env -i container=box "${given[@]}" PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd "systemd.hostname=$1" \
 		"ip=${address%/*}::$GATEWAY:${address#*/}::eth0:none"
 }
