@@ -171,7 +171,7 @@ static bool serves(const json_t *crd, const char *version)
 	return false;
 }
 
-/* With the nodes of both, and of 1.19; of those between, with the resource definitions. */
+/* With the nodes of both, of 1.18 and of 1.19; of those between, with the resource definitions. */
 #define TESTED "releases are tested with Cilium 1.15, the oldest, and 1.20, the newest"
 
 static int check_schema(json_t *findings, const json_t *crds)
