@@ -215,106 +215,63 @@ static int prepare_maps(struct bpfobj *o, const struct bpf_object *object, const
 
 static const enum bpfobj_prog tc_progs[] = {BPFOBJ_NIC_INGRESS, BPFOBJ_NIC_EGRESS, BPFOBJ_TUN_INGRESS, BPFOBJ_TUN_EGRESS};
 static const enum bpfobj_prog l3_progs[] = {BPFOBJ_L3_INGRESS, BPFOBJ_L3_EGRESS};
+static const struct bpfpins_group tc_group = {tc_progs, ARRAY_LEN(tc_progs)}, l3_group = {l3_progs, ARRAY_LEN(l3_progs)};
 static const enum bpfobj_prog sock_progs[] = {BPFOBJ_CONNECT4, BPFOBJ_CONNECT6, BPFOBJ_SENDMSG4, BPFOBJ_SENDMSG6, BPFOBJ_RECVMSG4,
 					      BPFOBJ_RECVMSG6, BPFOBJ_GETPEERNAME4, BPFOBJ_GETPEERNAME6,
 					      BPFOBJ_SOCK_RELEASE /* the last: it may not be there */};
 
-static struct bpfpins_group group_of(const struct bpfobj *o, unsigned group)
+/*
+ * Takes up the programs of an object that is open, with its options chosen, or loads them; with its maps. `which` is the object's
+ * place among the keys, `options` are those that change what is loaded.
+ */
+static int load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct bpf_object_skeleton *s, unsigned which, uint32_t options,
+		const struct bpfpins_group *g, struct err *reterr)
 {
-	struct bpfpins_group g = {0};
+	char *key = o->prog_keys[which];
+	int r = prepare_maps(o, *s->obj, sizes, reterr);
+	bool is_taken;
 
-	if (group == BPFPINS_SOCK) {
-		g.elf = mesh_sock_bpf__elf_bytes(&g.elf_len);
-		g.options = o->features.has_set_retval | (uint32_t)o->features.has_sock_release << 1;
-		g.progs = sock_progs;
-		g.n_progs = ARRAY_LEN(sock_progs) - !o->features.has_sock_release;
-	} else {
-		g.elf = mesh_tc_bpf__elf_bytes(&g.elf_len);
-		g.options = group == BPFPINS_L3;
-		g.progs = group == BPFPINS_L3 ? l3_progs : tc_progs;
-		g.n_progs = group == BPFPINS_L3 ? ARRAY_LEN(l3_progs) : ARRAY_LEN(tc_progs);
+	if (r < 0)
+		return r;
+	is_taken = bpfpins_key(o, s, options, key) == 0 && bpfpins_take_up(o, g, key);
+	if (!is_taken) {
+		r = bpf_object__load_skeleton(s);
+		if (r < 0)
+			return err_set(reterr, -r, "loading the %s programs: %s (%s)", which == BPFPINS_TC ? "tc" : "socket", err_name(r),
+				       last_warning);
 	}
-	return g;
-}
-
-static void make_key(struct bpfobj *o, const struct bpf_object *object, unsigned group)
-{
-	const struct bpfpins_group g = group_of(o, group);
-
-	if (bpfpins_key(o, object, &g, o->prog_keys[group]) < 0)
-		o->prog_keys[group][0] = '\0';
-}
-
-static bool take_up(struct bpfobj *o, unsigned group)
-{
-	const struct bpfpins_group g = group_of(o, group);
-
-	return o->prog_keys[group][0] && bpfpins_take_up(o, &g, o->prog_keys[group]);
-}
-
-static void pin_group(const struct bpfobj *o, unsigned group)
-{
-	const struct bpfpins_group g = group_of(o, group);
-
-	if (o->prog_keys[group][0])
-		bpfpins_keep(o, &g, o->prog_keys[group]);
+	r = keep_fds(o, *s->obj, reterr);
+	if (r == 0 && !is_taken && bpfpins_key(o, s, options, key) == 0)
+		bpfpins_keep(o, g, key);
+	return r;
 }
 
 int bpfload_tc(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
 {
 	CLEANUP(mesh_tc_bpf__destroy) struct mesh_tc_bpf *tc = mesh_tc_bpf__open();
-	bool is_taken;
-	int r;
 
 	if (!tc)
 		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
-	r = prepare_maps(o, tc->obj, sizes, reterr);
-	if (r < 0)
-		return r;
-	make_key(o, tc->obj, BPFPINS_TC);
-	is_taken = take_up(o, BPFPINS_TC);
-	if (!is_taken) {
-		r = mesh_tc_bpf__load(tc);
-		if (r < 0)
-			return err_set(reterr, -r, "loading the tc programs: %s (%s)", err_name(r), last_warning);
-		make_key(o, tc->obj, BPFPINS_TC);
-	}
-	make_key(o, tc->obj, BPFPINS_L3);
-	r = keep_fds(o, tc->obj, reterr);
-	if (r == 0 && !is_taken)
-		pin_group(o, BPFPINS_TC);
-	return r;
+	return load(o, sizes, tc->skeleton, BPFPINS_TC, 0, &tc_group, reterr);
 }
 
 int bpfload_sock(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
 {
 	CLEANUP(mesh_sock_bpf__destroy) struct mesh_sock_bpf *sock = mesh_sock_bpf__open();
-	bool is_taken;
+	const struct bpfobj_features *f = &o->features;
+	const struct bpfpins_group g = {sock_progs, ARRAY_LEN(sock_progs) - !f->has_sock_release};
 	int r;
 
 	if (!sock)
 		return err_set(reterr, errno, "opening the socket programs: %s", last_warning);
-	sock->rodata->has_set_retval = o->features.has_set_retval;
-	r = bpf_program__set_autoload(sock->progs.mesh_sock_release, o->features.has_sock_release);
+	sock->rodata->has_set_retval = f->has_set_retval;
+	r = bpf_program__set_autoload(sock->progs.mesh_sock_release, f->has_sock_release);
 	if (r < 0)
 		return err_set(reterr, -r, "choosing the socket programs: %s", err_name(r));
-	r = prepare_maps(o, sock->obj, sizes, reterr);
-	if (r < 0)
-		return r;
-	make_key(o, sock->obj, BPFPINS_SOCK);
-	is_taken = take_up(o, BPFPINS_SOCK);
-	if (!is_taken) {
-		r = mesh_sock_bpf__load(sock);
-		if (r < 0)
-			return err_set(reterr, -r, "loading the socket programs: %s (%s)", err_name(r), last_warning);
-		make_key(o, sock->obj, BPFPINS_SOCK);
-	}
-	r = keep_fds(o, sock->obj, reterr);
-	if (r == 0 && !is_taken)
-		pin_group(o, BPFPINS_SOCK);
-	return r;
+	return load(o, sizes, sock->skeleton, BPFPINS_SOCK, f->has_set_retval | (uint32_t)f->has_sock_release << 1, &g, reterr);
 }
 
+/* Under the key of the tc object: what is pinned is told from the programs for Ethernet by its slot. */
 int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
 {
 	CLEANUP(mesh_tc_bpf__destroy) struct mesh_tc_bpf *tc = NULL;
@@ -323,7 +280,7 @@ int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
 
 	if (o->is_remote)
 		return bpfremote_load_l3(reterr);
-	if (o->prog_fds[BPFOBJ_L3_EGRESS] >= 0 || take_up(o, BPFPINS_L3))
+	if (o->prog_fds[BPFOBJ_L3_EGRESS] >= 0 || bpfpins_take_up(o, &l3_group, o->prog_keys[BPFPINS_TC]))
 		return 0;
 	tc = mesh_tc_bpf__open();
 	if (!tc)
@@ -348,6 +305,6 @@ int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
 	}
 	if (r < 0)
 		return err_set(reterr, -r, "loading the tc programs without link header: %s (%s)", err_name(r), last_warning);
-	pin_group(o, BPFPINS_L3);
+	bpfpins_keep(o, &l3_group, o->prog_keys[BPFPINS_TC]);
 	return 0;
 }

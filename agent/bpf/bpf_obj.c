@@ -144,7 +144,7 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 	r = find_all(o, reterr);
 	if (r < 0)
 		return r;
-	bpfpins_drop_others(o, (const char (*)[BPFPINS_KEY_LEN])o->prog_keys, BPFPINS_GROUPS);
+	bpfpins_drop_others(o, (const char (*)[BPFPINS_KEY_LEN])o->prog_keys, BPFPINS_KEYS);
 	learn_maps(o);
 	o->features.has_tcx = !opt->no_tcx && probe_tcx(bpfobj_prog_fd(o, BPFOBJ_NIC_INGRESS));
 	o->features.has_batch = probe_batch(bpfobj_map_fd(o, BPFOBJ_IPCACHE4));

@@ -10,8 +10,8 @@ struct bpfobj_map_info {
 	uint32_t has, wanted; /* entries, of one that was taken up; else 0 */
 };
 
-/* Programs that are loaded together, and pinned under one key (bpf_prog_pins.h). */
-enum { BPFPINS_TC, BPFPINS_L3, BPFPINS_SOCK, BPFPINS_GROUPS };
+/* The BPF objects: programs of one are pinned under one key (bpf_prog_pins.h). */
+enum { BPFPINS_TC, BPFPINS_SOCK, BPFPINS_KEYS };
 enum { BPFPINS_KEY_LEN = 33 };
 
 struct bpfobj {
@@ -23,7 +23,7 @@ struct bpfobj {
 	int remote_fds[2];	/* of the maps that are mapped: BPFOBJ_CONFIG, BPFOBJ_EVENTS */
 
 	int map_fds[BPFOBJ_MAPS], prog_fds[BPFOBJ_PROGS]; /* -1 = not loaded */
-	char prog_keys[BPFPINS_GROUPS][BPFPINS_KEY_LEN]; /* "" = not pinned */
+	char prog_keys[BPFPINS_KEYS][BPFPINS_KEY_LEN]; /* "" = not pinned */
 };
 
 /* Of the process: libbpf's warnings are kept for the errors below. */

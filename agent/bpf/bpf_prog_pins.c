@@ -15,19 +15,20 @@
 
 #define PREFIX "prog-"
 
-int bpfpins_key(const struct bpfobj *o, const struct bpf_object *object, const struct bpfpins_group *g, char ret[BPFPINS_KEY_LEN])
+int bpfpins_key(const struct bpfobj *o, const struct bpf_object_skeleton *s, uint32_t options, char ret[BPFPINS_KEY_LEN])
 {
 	struct {
 		uint8_t elf[SHA256_DIGEST_LENGTH];
 		uint32_t options;
 		uint32_t maps[BPFOBJ_MAPS]; /* 0 = not of this object */
-	} all = {.options = g->options};
+	} all = {.options = options};
 	uint8_t sum[SHA256_DIGEST_LENGTH];
 
+	ret[0] = '\0';
 	if (!o->pin_dir[0])
 		return -ENOENT;
 	for (unsigned i = 0; i < BPFOBJ_MAPS; i++) {
-		const struct bpf_map *map = bpf_object__find_map_by_name(object, bpfobj_map_name((enum bpfobj_map)i));
+		const struct bpf_map *map = bpf_object__find_map_by_name(*s->obj, bpfobj_map_name((enum bpfobj_map)i));
 		struct bpf_map_info info = {0};
 		uint32_t len = sizeof(info);
 		int r;
@@ -41,7 +42,7 @@ int bpfpins_key(const struct bpfobj *o, const struct bpf_object *object, const s
 			return r;
 		all.maps[i] = info.id;
 	}
-	SHA256(g->elf, g->elf_len, all.elf);
+	SHA256(s->data, s->data_sz, all.elf);
 	SHA256((const uint8_t *)&all, sizeof(all), sum);
 	for (size_t i = 0; i < BPFPINS_KEY_LEN / 2; i++)
 		(void)snprintf(ret + 2 * i, 3, "%02x", sum[i]); /* fits */
@@ -84,6 +85,8 @@ static int open_pin(const struct bpfobj *o, enum bpfobj_prog prog, const char *k
 
 bool bpfpins_take_up(struct bpfobj *o, const struct bpfpins_group *g, const char *key)
 {
+	if (!key[0])
+		return false;
 	for (size_t i = 0; i < g->n_progs; i++) {
 		int fd = open_pin(o, g->progs[i], key);
 
@@ -101,7 +104,7 @@ void bpfpins_keep(const struct bpfobj *o, const struct bpfpins_group *g, const c
 {
 	char path[PATH_MAX];
 
-	for (size_t i = 0; i < g->n_progs; i++)
+	for (size_t i = 0; key[0] && i < g->n_progs; i++)
 		if (pin_path(o, g->progs[i], key, path) == 0 && (unlink(path) == 0 || errno == ENOENT))
 			(void)bpf_obj_pin(o->prog_fds[g->progs[i]], path); /* the next process has it verified */
 }

@@ -8,22 +8,20 @@
 
 #include "bpf/bpf_private.h"
 
-struct bpf_object;
+struct bpf_object_skeleton;
 
-/* Programs that are loaded together. */
+/* Programs of one object that are loaded together. */
 struct bpfpins_group {
-	const void *elf; /* the BPF object */
-	size_t elf_len;
-	uint32_t options; /* that change it before it is loaded */
 	const enum bpfobj_prog *progs;
 	size_t n_progs;
 };
 
 /*
- * Makes the key of a group from the maps that `object` has so far, made or taken up. -ENOENT if one is not there yet: then
- * nothing can be on it. Else 0, -ENAMETOOLONG, -ENOMEM or what the kernel says.
+ * Makes the key of an object that is open, from its bytes, the options that change what is loaded of it, and the maps that it has
+ * so far, made or taken up. -ENOENT if one is not there yet: then nothing can be on it. Else 0 or what the kernel says. When it
+ * fails the key is "", with which nothing is taken up or kept.
  */
-int bpfpins_key(const struct bpfobj *o, const struct bpf_object *object, const struct bpfpins_group *g, char ret[BPFPINS_KEY_LEN]);
+int bpfpins_key(const struct bpfobj *o, const struct bpf_object_skeleton *s, uint32_t options, char ret[BPFPINS_KEY_LEN]);
 
 /* Takes up the whole group. False, and nothing is taken, if one of its programs is not there or something else. */
 bool bpfpins_take_up(struct bpfobj *o, const struct bpfpins_group *g, const char *key);

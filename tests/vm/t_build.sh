@@ -46,7 +46,7 @@ if [ -z "${T:-}" ]; then
 fi
 [ $$ = 1 ] || exit 1
 
-inside() { chroot "$T/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 sh -ec "$1"; }
+inside() { chroot "$T/system" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 sh -ec "$1"; }
 # step "what" COMMANDS: what they print is shown if they fail
 step() {
 	local r=0
@@ -56,15 +56,15 @@ step() {
 	return $r
 }
 
-mkdir "$T/layer" "$T/root"
+mkdir "$T/layer" "$T/system"
 mount -t tmpfs -o size=8g layer "$T/layer" && mkdir "$T/layer/upper" "$T/layer/work" &&
-	mount -t overlay -o "lowerdir=$ROOT,upperdir=$T/layer/upper,workdir=$T/layer/work" root "$T/root" &&
-	mount -t proc proc "$T/root/proc" && mount -t sysfs -o ro sysfs "$T/root/sys" && mount -t tmpfs run "$T/root/run" &&
-	mount --bind /dev "$T/root/dev" && mount -t tmpfs shm "$T/root/dev/shm" && ip link set lo up || { echo "no root"; exit 1; }
-make -C "$BUILD" -s distdir distdir="$T/source" >"$T/log" 2>&1 && cp -a "$T/source" "$T/root/source" || { cat "$T/log"; exit 1; }
+	mount -t overlay -o "lowerdir=$ROOT,upperdir=$T/layer/upper,workdir=$T/layer/work" root "$T/system" &&
+	mount -t proc proc "$T/system/proc" && mount -t sysfs -o ro sysfs "$T/system/sys" && mount -t tmpfs run "$T/system/run" &&
+	mount --bind /dev "$T/system/dev" && mount -t tmpfs shm "$T/system/dev/shm" && ip link set lo up || { echo "no root"; exit 1; }
+make -C "$BUILD" -s distdir distdir="$T/source" >"$T/log" 2>&1 && cp -a "$T/source" "$T/system/source" || { cat "$T/log"; exit 1; }
 # gcc 10 warns of conversions between the branches of `?:` that are none
 options=--enable-werror
-[ $SUITE != bullseye ] || { cp -a "$T/libbpf" "$T/root/libbpf" && options=--with-libbpf=/libbpf; }
+[ $SUITE != bullseye ] || { cp -a "$T/libbpf" "$T/system/libbpf" && options=--with-libbpf=/libbpf; }
 inside 'cat /etc/debian_version; gcc --version | head -n 1; clang --version | head -n 1
 	dpkg-query -W -f "\${Package} \${Version}\n" bpftool debhelper libbpf-dev libc6-dev libconfig-dev libcurl4-openssl-dev libjansson-dev libldns-dev libssl-dev libsystemd-dev lintian rpm' 2>/dev/null |
 	sed "s/^/# $SUITE: /"
@@ -72,17 +72,17 @@ inside 'cat /etc/debian_version; gcc --version | head -n 1; clang --version | he
 building() { step "it builds, configured with $options" 'cd /source; autoreconf -fi; mkdir build; cd build; ../configure -q '"$options"'; make -s -k -j"$(nproc)"'; }
 checking() {
 	step "make check" 'cd /source/build; make -s -j"$(nproc)" check'
-	grep -h '^# [A-Z]*: ' "$T/root/source/build/test-suite.log" | sort -u | sed "s/^# /# $SUITE: /"
+	grep -h '^# [A-Z]*: ' "$T/system/source/build/test-suite.log" | sort -u | sed "s/^# /# $SUITE: /"
 }
 packages() {
 	step "make deb" 'cd /source/build; make -s deb' || return
 	rm -rf "$BUILD/deb-$SUITE"
 	mkdir "$BUILD/deb-$SUITE"
-	cp "$T"/root/source/build/deb/*.deb "$BUILD/deb-$SUITE"
+	cp "$T"/system/source/build/deb/*.deb "$BUILD/deb-$SUITE"
 	is "$SUITE: lintian finds nothing" '' "$(inside 'lintian --allow-root --display-info --pedantic /source/build/deb/*.changes' 2>&1 |
 		grep -v ': package-supports-alternative-init-but-no-init.d-script ')" # see t_deb.sh
-	for deb in "$BUILD/deb-$SUITE"/*.deb; do record_deb "$deb" "$(. "$T/root/etc/os-release" && echo "$ID ${VERSION_ID:-$SUITE}")"; done
-	[ ! -x "$T/root/usr/bin/find-debuginfo" ] || step "make rpm" 'cd /source/build; make -s rpm'
+	for deb in "$BUILD/deb-$SUITE"/*.deb; do record_deb "$deb" "$(. "$T/system/etc/os-release" && echo "$ID ${VERSION_ID:-$SUITE}")"; done
+	[ ! -x "$T/system/usr/bin/find-debuginfo" ] || step "make rpm" 'cd /source/build; make -s rpm'
 }
 running() {
 	step "the package is installed" 'dpkg -i /source/build/deb/mesh-external-agent_*.deb' || return
