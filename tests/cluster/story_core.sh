@@ -83,16 +83,7 @@ story_reach() {
 		check "without policy $p reaches the pod" soon reaches $p "${pod_ip[resistance]}" 8080 resistance
 	done
 	check "the host reaches the pod, with its own address" soon reaches host1 "${pod_ip[resistance]}" 8080 resistance $HOST
-	kubectl apply -f - >/dev/null <<-Y
-	apiVersion: cilium.io/v2
-	kind: CiliumClusterwideNetworkPolicy
-	metadata: {name: luke-only}
-	spec:
-	  endpointSelector: {matchLabels: {org: resistance}}
-	  ingress:
-	  - fromEndpoints: [{matchLabels: {jedi: luke}}]
-	    toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
-	Y
+	pod_admits_luke 8080
 	check "the pod admits jedi=luke only: the other pod is kept out" soon dropped pod:empire "${pod_ip[resistance]}" 8080
 	for p in crait world node2; do
 		check "$p is kept out" dropped $p "${pod_ip[resistance]}" 8080
@@ -155,6 +146,18 @@ policy() {
 		printf '  endpointSelector: {matchLabels: {jedi: luke}}\n'
 		cat
 	} | kubectl apply -f - >/dev/null
+}
+pod_admits_luke() { # [PORT], else all: the pod resistance, by a policy of its own
+	local ports=
+	[ -z "${1:-}" ] || ports=", toPorts: [{ports: [{port: \"$1\", protocol: TCP}]}]"
+	kubectl apply -f - >/dev/null <<-Y
+	apiVersion: cilium.io/v2
+	kind: CiliumClusterwideNetworkPolicy
+	metadata: {name: luke-only}
+	spec:
+	  endpointSelector: {matchLabels: {org: resistance}}
+	  ingress: [{fromEndpoints: [{matchLabels: {jedi: luke}}]$ports}]
+	Y
 }
 from_orgs() { # ORG,ORG
 	policy ingress <<-Y
@@ -260,12 +263,7 @@ story_masquerade() {
 	check "egress: a pod that is not admitted is out of reach" soon dropped host1 "${pod_ip[empire]}" 8080
 	check "egress: the admitted pod is reached" reaches host1 "${pod_ip[resistance]}" 8080 resistance $HOST
 	kubectl -n legacy delete ciliumnetworkpolicy egress >/dev/null
-	kubectl apply -f - >/dev/null <<-Y
-	apiVersion: cilium.io/v2
-	kind: CiliumClusterwideNetworkPolicy
-	metadata: {name: luke-only}
-	spec: {endpointSelector: {matchLabels: {org: resistance}}, ingress: [{fromEndpoints: [{matchLabels: {jedi: luke}}]}]}
-	Y
+	pod_admits_luke
 	check "a pod that admits jedi=luke keeps the other host out" soon dropped crait "${pod_ip[resistance]}" 8080
 	check "and lets the host in" reaches host1 "${pod_ip[resistance]}" 8080 resistance $HOST
 	kubectl delete ciliumclusterwidenetworkpolicy luke-only >/dev/null

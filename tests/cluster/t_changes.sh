@@ -77,12 +77,7 @@ begin() {
 	check "it is well" wait_for 30 state_is host1 ok
 	check "the stock agent knows it" soon in_ipcache node1 $HOST "$id"
 	from_orgs resistance
-	kubectl apply -f - >/dev/null <<-Y
-	apiVersion: cilium.io/v2
-	kind: CiliumClusterwideNetworkPolicy
-	metadata: {name: luke-only}
-	spec: {endpointSelector: {matchLabels: {org: resistance}}, ingress: [{fromEndpoints: [{matchLabels: {jedi: luke}}]}]}
-	Y
+	pod_admits_luke
 	holds "joined"
 	[ "$failed" = 0 ]
 }

@@ -87,14 +87,7 @@ joining() {
 	check "it reaches a pod, with its own address" slowly guest_reaches "${pod_ip[empire]}:8080" empire
 	from_orgs resistance
 	to_orgs resistance
-	kubectl apply -f - >/dev/null <<-Y
-	apiVersion: cilium.io/v2
-	kind: CiliumClusterwideNetworkPolicy
-	metadata: {name: luke-only}
-	spec:
-	  endpointSelector: {matchLabels: {org: resistance}}
-	  ingress: [{fromEndpoints: [{matchLabels: {jedi: luke}}], toPorts: [{ports: [{port: "8080", protocol: TCP}]}]}]
-	Y
+	pod_admits_luke 8080
 	check "meshctl lists what lets in as enforced" slowly policy_is_enforced ingress
 	check "and what lets out" slowly policy_is_enforced egress
 	check "the pod's own policy holds" soon dropped $STRANGER "${pod_ip[resistance]}" 8080
