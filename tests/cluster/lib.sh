@@ -20,6 +20,7 @@ POOL6=fd00:244          # nodeN has POOL6:N::/64 too
 ETCD_PORT=${ETCD_PORT:-12379}
 MARK=${MARK:-mesh-lab}  # alias of our bridge; first part of the names of namespaces and cgroups
 cluster_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$cluster_dir/../lib/wait_for.sh"
 export PATH=$PEERS/bin:/usr/sbin:/sbin:$PATH KUBECONFIG=$LAB/admin.conf
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
@@ -31,16 +32,6 @@ six() {
 	local c d
 	IFS=. read -r _ _ c d <<<"$1"
 	[ "$c" = 0 ] && echo "$NET6::$d" || echo "$NET6::$c:$d"
-}
-
-# wait_for SECONDS COMMAND...: until it succeeds
-wait_for() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
-	done
 }
 
 # The start time of a process tells it from a later one with the same number.

@@ -8,6 +8,7 @@
 HERE=$(cd "$(dirname "$0")" && pwd)
 BUILD=$(readlink -f "${BUILD:-build}")
 . "$HERE/story_checks.sh"
+. "$HERE/../lib/wait_for.sh"
 skip() { skipped=$((skipped + 1)); echo "SKIP $*"; }
 AGENT=127.18.53.53 LINK=198.18.53.53 UPSTREAM=10.53.0.1
 
@@ -242,15 +243,6 @@ resolved() {
 	ip link del mesh_dns # with the device goes what was told of it, as when the daemon stops
 	{ ip link add mesh_dns type dummy || ip link add mesh_dns type ifb; } 2>/dev/null
 	is "systemd-resolved: all is as before" "$(sed 's/^Link [0-9]* /Link /' <<<"$before")" "$(resolvectl status --no-pager | sed '/Current/d; s/^Link [0-9]* /Link /')"
-}
-
-wait_for() { # seconds, command
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
 }
 
 for part in plain debian openresolv resolved; do

@@ -8,6 +8,7 @@
 #   hosts          ahch-to  172.19.100.2  jedi=luke     crait  172.19.100.3  jedi=rey
 #   nodes          node1    172.19.100.11 pods 10.244.1.0/24: leia  10.244.1.17
 #                  node2    172.19.100.12 pods 10.244.2.0/24: vader 10.244.2.66
+. "${BASH_SOURCE%/*}/../lib/wait_for.sh"
 BUILD=${BUILD:-build}
 API=172.19.100.1 AHCHTO=172.19.100.2 CRAIT=172.19.100.3
 LEIA=10.244.1.17 LEIA_ID=3001 VADER=10.244.2.66 VADER_ID=3002
@@ -80,16 +81,6 @@ become() {
 	local name=$1
 	shift
 	exec sh -c 'echo 0 >"$0/cgroup.procs"; n=$1; shift; exec nsenter --net="/run/netns/$n" -- "$@"' "$CG/$name" "$name" "$@"
-}
-
-# wait_for SECONDS COMMAND...: until it succeeds
-wait_for() {
-	local end=$((SECONDS + $1 + 1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
-	done
 }
 
 # api METHOD PATH [CURL-OPTION...]: one request as the cluster's admin
