@@ -61,7 +61,7 @@ struct mesh_config {
 	__u32 identity;	    /* our own, sent as VNI */
 	__u32 world_v4;	    /* identity of addresses in no map: 2, or 9 and 10 with both families */
 	__u32 world_v6;
-	__u32 skip_mark; /* sockets with this mark are not translated; 0 = none */
+	__u32 pad;
 	__u32 overlay_mark;
 	__u32 overlay_mask;
 	__be16 tunnel_port; /* 0 = no tunnel */
@@ -336,8 +336,7 @@ struct mesh_svc_slot_key {
 struct mesh_svc_slot {
 	__u8 addr[16]; /* v4-mapped */
 	__be16 port;
-	__u8 flags;
-	__u8 pad;
+	__u16 pad;
 	__u32 backend_id; /* below MESH_SLOT_BACKEND */
 };
 

@@ -56,15 +56,6 @@ INLINE const struct mesh_config *sock_config(struct bpf_sock_addr *ctx, __u64 st
 	return c;
 }
 
-INLINE const struct mesh_config *service_config(struct bpf_sock_addr *ctx)
-{
-	const struct mesh_config *c = sock_config(ctx, MESH_STATE_SERVICES);
-
-	if (c && c->skip_mark && ctx->sk && ctx->sk->mark == c->skip_mark)
-		return NULL;
-	return c;
-}
-
 INLINE const struct mesh_svc_slot *service_slot(__u32 set, __u32 slot)
 {
 	struct mesh_svc_slot_key k = {.set = set, .slot = slot};
@@ -200,7 +191,7 @@ enum service_result { SERVICE_NONE, SERVICE_FOUND, SERVICE_REFUSED };
 INLINE enum service_result service_translate(struct bpf_sock_addr *ctx, struct mesh_svc_key *k,
 					     struct mesh_svc_slot *ret, bool sticks_to_socket)
 {
-	const struct mesh_config *c = service_config(ctx);
+	const struct mesh_config *c = sock_config(ctx, MESH_STATE_SERVICES);
 	const struct mesh_svc_slot *b;
 	struct mesh_svc_key at = *k;
 	__u32 service_id = 0, pick;
