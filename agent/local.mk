@@ -203,6 +203,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/dns/dns_answer.c agent/dns/dns_answer.h \
 	agent/dns/dns_cache.c agent/dns/dns_cache.h \
+	agent/dns/dns_case.c agent/dns/dns_case.h \
 	agent/dns/dns_compress.c agent/dns/dns_compress.h \
 	agent/dns/dns_explain.c \
 	agent/dns/dns_flight.c \

@@ -252,7 +252,7 @@ tests_unit_service_test_service_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_service_test_service_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/dns/test_dns
 TESTS += tests/unit/dns/test_dns
-tests_unit_dns_test_dns_SOURCES = tests/unit/dns/fixture.c tests/unit/dns/fixture.h \
+tests_unit_dns_test_dns_SOURCES = tests/unit/dns/fixture.c tests/unit/dns/fixture.h tests/unit/dns/test_case.c \
 	tests/unit/dns/test_forged.c tests/unit/dns/test_gate.c tests/unit/dns/test_msg.c tests/unit/dns/test_server.c \
 	tests/unit/dns/test_text.c tests/unit/dns/test_zone.c tests/unit/dns/upstream.c tests/unit/dns/upstream.h $(result_sources)
 tests_unit_dns_test_dns_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests

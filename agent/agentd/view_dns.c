@@ -63,8 +63,8 @@ static json_int_t age_ms(uint64_t now_us, uint64_t then_us)
 /* One that was never asked is neither up nor down. */
 static json_t *upstream_view(const struct dns_upstream_status *u, uint64_t now_us)
 {
-	json_t *o = json_pack("{s:o, s:I, s:I}", "address", address_text(&u->at), "queries", (json_int_t)u->queries,
-			      "failures", (json_int_t)u->failures);
+	json_t *o = json_pack("{s:o, s:I, s:I, s:b}", "address", address_text(&u->at), "queries", (json_int_t)u->queries,
+			      "failures", (json_int_t)u->failures, "keeps_case", u->lower_until_us <= now_us);
 
 	if (u->answered_us || u->failed_us)
 		(void)json_object_set_new(o, "up", json_boolean(u->answered_us >= u->failed_us)); /* as above */

@@ -111,6 +111,7 @@
  * dns.status {} ->
  *   { "enabled": bool, "reason"?: text why not, "zone"?, "listen": ["127.18.53.53:53"],
  *     "upstreams": [{"address", "up"?: bool of the last attempt, "queries": COUNT of attempts, "failures": COUNT,
+ *                    "keeps_case": bool, false if it is asked in lower case, as it does not repeat questions in their letters,
  *                    "latency_us"?: COUNT, "last_answer_age_ms"?: COUNT, "error"?: text, "error_age_ms"?: COUNT}],
  *     "cache": {"entries": COUNT, "max_entries": COUNT, "bytes": COUNT, "hits": COUNT, "misses": COUNT,
  *               "evictions": COUNT},

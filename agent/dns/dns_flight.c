@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/macro.h"
 #include "base/rng.h"
+#include "dns/dns_case.h"
 #include "dns/dns_sock.h"
 #include "priv/priv_sock.h"
 
@@ -17,6 +18,9 @@ enum {
 	MISMATCH_MAX = 16, /* forged or stray datagrams until TCP is tried instead */
 	TIMER_SLACK_US = 10000,
 };
+
+/* How long a server that does not keep letter case is asked in lower case: by then it may be another one. */
+static const uint64_t LOWER_US = 3600 * USEC_PER_SEC;
 
 /* Ends the current attempt's socket. */
 static void attempt_end(struct dns_flight *fl)
@@ -97,8 +101,10 @@ static void flight_finish(struct dns_flight *fl, const uint8_t *msg, size_t len)
 	if (msg) {
 		note_answer(fl);
 		own = malloc(len); /* the message may lie in a buffer that a new flight overwrites */
-		if (own)
+		if (own) {
 			memcpy(own, msg, len);
+			dns_case_restore(own, len, fl->question, fl->question_len);
+		}
 	} else {
 		fl->f->counts.failures++;
 	}
@@ -135,6 +141,13 @@ static void fresh_id(struct dns_flight *fl)
 	rng_bytes(fl->query + 2, 2);
 }
 
+static bool is_asked_in_lower_case(const struct dns_flight *fl)
+{
+	const struct dns_upstream_status *u = dns_forward_status_of(fl->f, &fl->to);
+
+	return fl->is_lower || (u && u->lower_until_us > clock_boot_us());
+}
+
 static int start_udp(struct dns_flight *fl)
 {
 	int r = open_socket(fl, SOCK_DGRAM);
@@ -142,6 +155,10 @@ static int start_udp(struct dns_flight *fl)
 	if (r < 0)
 		return r;
 	fresh_id(fl);
+	if (is_asked_in_lower_case(fl))
+		dns_case_lower(fl->query + 2 + DNS_HEADER_LEN);
+	else
+		dns_case_mix(fl->query + 2 + DNS_HEADER_LEN);
 	if (send(fl->fd, fl->query + 2, fl->query_len, MSG_NOSIGNAL) < 0)
 		return -errno;
 	return loop_add_io(fl->f->loop, fl->fd, EPOLLIN, on_udp, fl, &fl->io);
@@ -167,28 +184,37 @@ static int start_tcp(struct dns_flight *fl)
 	return r < 0 ? r : source_arm(fl->timer, fl->f->timeout_us, TIMER_SLACK_US);
 }
 
+/* Asks the current upstream by UDP. */
+static int ask(struct dns_flight *fl)
+{
+	struct dns_upstream_status *u = dns_forward_status_of(fl->f, &fl->to);
+	int r;
+
+	attempt_end(fl);
+	fl->mismatches = 0;
+	if (u)
+		u->queries++;
+	fl->asked_us = clock_boot_us();
+	r = start_udp(fl);
+	return r < 0 ? r : source_arm(fl->timer, fl->f->timeout_us, TIMER_SLACK_US);
+}
+
 /* Begins the next attempt that can be begun. -EIO when all are used up. */
 static int next_attempt(struct dns_flight *fl)
 {
 	struct dns_forward *f = fl->f;
 
+	fl->is_doubted = fl->is_lower = false;
 	while (fl->attempts < f->max_attempts && (f->n_upstreams > 0 || fl->has_only)) {
-		struct dns_upstream_status *u;
 		int r;
 
-		attempt_end(fl);
 		if (!fl->has_only)
 			fl->to = f->upstreams[(f->preferred + fl->attempts) % f->n_upstreams].at;
-		fl->mismatches = 0;
 		if (fl->attempts++ > 0)
 			f->counts.retries++;
-		u = dns_forward_status_of(f, &fl->to);
-		if (u)
-			u->queries++;
-		fl->asked_us = clock_boot_us();
-		r = start_udp(fl);
+		r = ask(fl);
 		if (r >= 0)
-			return source_arm(fl->timer, f->timeout_us, TIMER_SLACK_US);
+			return 0;
 		note_failure(fl, error_text(-r));
 	}
 	attempt_end(fl);
@@ -204,9 +230,31 @@ static void retry(struct dns_flight *fl, const char *error)
 		flight_finish(fl, NULL, 0);
 }
 
+/* No answer came by the transport that is tried. Without TCP nothing but lower case is left of one whose letters were not ours. */
+static void no_answer(struct dns_flight *fl, const char *error)
+{
+	if (!fl->is_tcp || !fl->is_doubted || fl->is_lower) {
+		retry(fl, error);
+		return;
+	}
+	note_failure(fl, error);
+	fl->is_lower = true;
+	fl->f->counts.retries++;
+	if (ask(fl) < 0)
+		retry(fl, NULL);
+}
+
 static void on_timeout(void *arg)
 {
-	retry(arg, "no answer in time");
+	no_answer(arg, "no answer in time");
+}
+
+static void go_on_by_tcp(struct dns_flight *fl)
+{
+	int r = start_tcp(fl);
+
+	if (r < 0)
+		no_answer(fl, error_text(-r));
 }
 
 /* True if the message answers our question: id, and the question without regard to letter case. */
@@ -223,6 +271,23 @@ static bool is_answer(const struct dns_flight *fl, const uint8_t *msg, size_t le
 	       memcmp(msg + r.question_end - 4, sent + at, 4) == 0;
 }
 
+static bool has_our_letters(const struct dns_flight *fl, const uint8_t *answer)
+{
+	return memcmp(answer + DNS_HEADER_LEN, fl->query + 2 + DNS_HEADER_LEN, fl->question_len) == 0;
+}
+
+/*
+ * What an answer says of the server's letters. By TCP it is the server's own. In lower case it is, as far as can be known
+ * where there is no TCP.
+ */
+static void learn_case(struct dns_flight *fl, const uint8_t *answer)
+{
+	struct dns_upstream_status *u = dns_forward_status_of(fl->f, &fl->to);
+
+	if (u && (fl->is_tcp ? !has_our_letters(fl, answer) : fl->is_lower))
+		u->lower_until_us = clock_boot_us() + LOWER_US;
+}
+
 static void drop_edns(struct dns_flight *fl)
 {
 	fl->has_edns = false;
@@ -235,12 +300,11 @@ static void take_answer(struct dns_flight *fl, const uint8_t *msg, size_t len)
 {
 	int rcode = msg[3] & 0xf;
 	bool is_last = fl->attempts >= fl->f->max_attempts || fl->f->n_upstreams == 1 || fl->has_only;
-	int r;
 
+	learn_case(fl, msg);
+	fl->is_doubted = false;
 	if ((msg[2] & 0x02) && !fl->is_tcp) { /* TC */
-		r = start_tcp(fl);
-		if (r < 0)
-			retry(fl, error_text(-r));
+		go_on_by_tcp(fl);
 	} else if (fl->has_edns && (rcode == DNS_FORMERR || rcode == DNS_NOTIMP)) {
 		drop_edns(fl); /* a server from before RFC 2671; the same one is asked again */
 		fl->attempts--;
@@ -256,6 +320,7 @@ static void on_udp(uint32_t events, void *arg)
 {
 	struct dns_flight *fl = arg;
 	struct dns_forward *f = fl->f;
+	bool is_ours;
 
 	(void)events;
 	for (;;) {
@@ -266,16 +331,19 @@ static void on_udp(uint32_t events, void *arg)
 				retry(fl, error_text(errno)); /* ECONNREFUSED: nobody listens there */
 			return;
 		}
-		if (is_answer(fl, f->buf, (size_t)n)) {
+		is_ours = is_answer(fl, f->buf, (size_t)n);
+		if (is_ours && has_our_letters(fl, f->buf)) {
 			take_answer(fl, f->buf, (size_t)n);
 			return;
 		}
 		f->counts.mismatched++;
-		if (++fl->mismatches >= MISMATCH_MAX) {
-			int r = start_tcp(fl);
-
-			if (r < 0)
-				retry(fl, error_text(-r));
+		if (is_ours && fl->is_lower) { /* nothing is left to try */
+			retry(fl, "answered another question");
+			return;
+		}
+		if (is_ours || ++fl->mismatches >= MISMATCH_MAX) {
+			fl->is_doubted = is_ours;
+			go_on_by_tcp(fl);
 			return;
 		}
 	}
@@ -288,12 +356,12 @@ static void tcp_write(struct dns_flight *fl)
 
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			retry(fl, error_text(errno));
+			no_answer(fl, error_text(errno));
 		return;
 	}
 	fl->sent += (size_t)n;
 	if (fl->sent == len && source_set_events(fl->io, EPOLLIN) < 0)
-		retry(fl, "the socket failed");
+		no_answer(fl, "the socket failed");
 }
 
 static void tcp_read(struct dns_flight *fl)
@@ -306,7 +374,7 @@ static void tcp_read(struct dns_flight *fl)
 	n = recv(fl->fd, fl->tcp_buf + fl->tcp_got, want - fl->tcp_got, 0);
 	if (n <= 0) {
 		if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			retry(fl, error_text(n == 0 ? ECONNRESET : errno));
+			no_answer(fl, error_text(n == 0 ? ECONNRESET : errno));
 		return;
 	}
 	fl->tcp_got += (size_t)n;
@@ -314,12 +382,12 @@ static void tcp_read(struct dns_flight *fl)
 		return;
 	want = 2 + ((size_t)fl->tcp_buf[0] << 8 | fl->tcp_buf[1]);
 	if (want < 2 + DNS_HEADER_LEN)
-		retry(fl, "answered something that is no DNS message");
+		no_answer(fl, "answered something that is no DNS message");
 	else if (fl->tcp_got == want) {
 		if (is_answer(fl, fl->tcp_buf + 2, want - 2))
 			take_answer(fl, fl->tcp_buf + 2, want - 2);
 		else
-			retry(fl, "answered another question");
+			no_answer(fl, "answered another question");
 	}
 }
 
@@ -342,6 +410,7 @@ static void build_query(struct dns_flight *fl, const struct dns_query *q)
 	m[3] = (uint8_t)((q->cd ? 0x10 : 0) | (q->ad ? 0x20 : 0));
 	m[5] = 1; /* one question */
 	memcpy(m + DNS_HEADER_LEN, q->question, q->question_len);
+	memcpy(fl->question, q->question, q->question_len);
 	fl->question_len = q->question_len;
 	fl->query_len = DNS_HEADER_LEN + q->question_len;
 	m[11] = 1; /* and OPT */

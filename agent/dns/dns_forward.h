@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Queries to the host's own resolvers. Each attempt has its own connected socket, so a random
- * source port, and a random id; a response counts only if id and question agree. Truncated
- * answers are asked again by TCP. Bounded number in flight.
+ * source port, a random id, and the question in random letter case (dns_case.h); a response counts only if id and question
+ * are the same. Truncated answers are asked again by TCP. Bounded number in flight.
+ *
+ * One in other letters is a forged one, or the server does not keep them: TCP, where nobody else can answer, is to tell. If it
+ * does not keep them, or has no TCP, it is asked in lower case, which such servers answer in, and has to answer in that.
  */
 #pragma once
 
@@ -43,7 +46,7 @@ int dns_forward_set_upstreams(struct dns_forward *f, const struct dns_upstream *
 size_t dns_forward_n_upstreams(const struct dns_forward *f);
 bool dns_forward_has_upstream(const struct dns_forward *f, const struct ip *ip, uint16_t port);
 
-/* Response as it came, its id not that of the client, and who sent it; NULLs if no upstream answered in time. */
+/* Response as it came, but with the question's letters; its id is not that of the client; and who sent it; NULLs if no upstream answered in time. */
 typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, const struct dns_upstream *from, void *arg);
 
 /*
@@ -62,6 +65,7 @@ struct dns_upstream_status {
 	struct dns_upstream at;
 	uint64_t queries, failures; /* attempts, and those that brought no usable answer */
 	uint64_t answered_us, failed_us; /* CLOCK_BOOTTIME of the last of each; 0 = never */
+	uint64_t lower_until_us;	 /* does not keep letter case: until then it is asked in lower case; 0 = no */
 	uint32_t latency_us;	    /* smoothed; 0 = not known */
 	const char *error;	    /* of the last failure; NULL = none */
 };

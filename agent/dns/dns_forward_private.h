@@ -35,6 +35,9 @@ struct dns_flight {
 	uint32_t mark;
 	bool has_only; /* `to` is the only one that may be asked */
 	bool is_tcp, has_edns;
+	bool is_doubted; /* this attempt's answer had other letters; it is asked once more */
+	bool is_lower;	 /* in lower case, as it could not be asked by TCP */
+	uint8_t question[DNS_NAME_MAX + 4]; /* as it was given to us; in `query` it is as it was sent */
 	uint8_t query[QUERY_MAX]; /* two bytes of length for TCP, then the message */
 	size_t query_len;	  /* of the message */
 	size_t question_len;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes as an upstream's answers to a query of ours: a datagram, and what comes by TCP if it says that it is
- * cut. The id is made right, or nothing would ever be looked at. What is given on answers the question.
+ * cut. The id is made right, or nothing would ever be looked at, and the letter case of the question, unless the first byte, which
+ * is part of the id, is odd. What is given on answers the question.
  *
  * The first two bytes are the length of the datagram; the rest is the stream.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,7 +18,7 @@
 
 const unsigned replay_runs = 2000;
 
-enum { TURNS = 6 };
+enum { TURNS = 6, CASE_BIT = 0x20 };
 
 static const uint8_t question[] = "\3web\4prod\0\0\1\0\1"; /* and a byte that is not sent */
 
@@ -60,11 +62,19 @@ static void on_answer(const uint8_t *msg, size_t len, const struct dns_upstream 
 	if (!msg)
 		return;
 	CHECK(dns_reader_begin(&r, msg, len) == 0 && r.qtype == DNS_A && r.qclass == DNS_CLASS_IN && r.qname.len == 10);
+	CHECK(memcmp(msg + DNS_HEADER_LEN, question, sizeof(question) - 1) == 0);
 	copy = malloc(len);
 	CHECK(copy);
 	memcpy(copy, msg, len);
 	(void)dns_response_strip(copy, &len, &info); /* any result is fine */
 	free(copy);
+}
+
+static void take_letters(uint8_t *msg, size_t len, const uint8_t *query)
+{
+	for (size_t i = DNS_HEADER_LEN; i < len && i < DNS_HEADER_LEN + sizeof(question) - 5; i++)
+		if (isalpha(query[i]) && (msg[i] | CASE_BIT) == (query[i] | CASE_BIT))
+			msg[i] = query[i];
 }
 
 /* Answers the query that waits, if there is one, with the id that it has. */
@@ -82,6 +92,8 @@ static void answer_udp(const uint8_t *data, size_t len)
 	memcpy(msg, query, 2);
 	if (len > 2)
 		memcpy(msg + 2, data + 2, len - 2);
+	if (len > 2 && !(data[0] & 1))
+		take_letters(msg, len, query);
 	(void)sendto(udp, msg, len, 0, (const struct sockaddr *)&from, from_len); /* too long is fine */
 	free(msg);
 }

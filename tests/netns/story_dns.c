@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An upstream DNS server of one file: story_dns ADDRESS FILE, on UDP port 53. The file, read anew for
- * every query, has lines "name ttl address"; other names do not exist. Prints each name it is asked for.
+ * every query, has lines "name ttl address"; other names do not exist. A line "lower": it repeats questions in lower case.
+ * Prints each name it is asked for.
  * And a program that asks a server of its own choice: story_dns ask ADDRESS NAME udp|connected|tcp prints
  * "RCODE address from address:port", the last as the program sees its peer; it waits for eight seconds.
  */
@@ -14,13 +15,14 @@
 
 #include "base/ip.h"
 #include "dns/dns_answer.h"
+#include "dns/dns_case.h"
 #include "dns/dns_msg.h"
 #include "dns/dns_sock.h"
 
 enum { PORT = 53 };
 
-/* Adds the records of the name; false if the file has no such name. */
-static bool answer(const char *path, const struct dns_query *q, struct dns_writer *w)
+/* Adds the records of the name; false if the file has no such name. Says if the file has the line "lower". */
+static bool answer(const char *path, const struct dns_query *q, struct dns_writer *w, bool *ret_lower)
 {
 	char line[512], text[300], address[64];
 	FILE *f = fopen(path, "re");
@@ -31,6 +33,7 @@ static bool answer(const char *path, const struct dns_query *q, struct dns_write
 		struct dns_name name;
 		struct ip ip;
 
+		*ret_lower |= strcmp(line, "lower\n") == 0;
 		if (sscanf(line, "%299s %u %63s", text, &ttl_s, address) != 3 || dns_name_parse(text, &name) < 0 ||
 		    ip_parse(address, &ip) < 0 || !dns_name_eq(&name, &q->name))
 			continue;
@@ -132,6 +135,7 @@ int main(int argc, char **argv)
 		char text[DNS_TEXT_MAX];
 		struct dns_writer w;
 		struct dns_query q;
+		bool is_lower = false;
 		ssize_t n;
 		size_t size;
 
@@ -144,7 +148,9 @@ int main(int argc, char **argv)
 		(void)printf("%s\n", dns_name_str(&q.name, text));
 		(void)fflush(stdout);
 		dns_writer_begin(&w, &q, out, DNS_UDP_MAX, DNS_UDP_MAX);
-		size = dns_writer_end(&w, answer(argv[2], &q, &w) ? DNS_NOERROR : DNS_NXDOMAIN, DNS_FLAG_RA);
+		size = dns_writer_end(&w, answer(argv[2], &q, &w, &is_lower) ? DNS_NOERROR : DNS_NXDOMAIN, DNS_FLAG_RA);
+		if (is_lower)
+			dns_case_lower(out + DNS_HEADER_LEN);
 		(void)sendto(fd, out, size, 0, (struct sockaddr *)&sa, len);
 	}
 }

@@ -66,12 +66,13 @@ begin() {
 	agent_up "ahch-to comes up"
 }
 
+upstream() { host ahch-to dns status -o json | jq -r '.upstreams[] | "\(.address) \(.up) \(.failures) \(.keeps_case)"'; }
 names() {
 	curl_is "no policy: by name" 0 api.rebel.example
 	curl_is "no policy: by address" 0 $EMPIRE
 	is "no policy: who was asked" "upstream $DNS:53 true forwarded to $DNS:53" \
 		"$(asked api.rebel.example '"\(.source) \(.upstream) \(.traced) \(.explanation)"')"
-	is "what became of the upstream" "$DNS:53 true 0" "$(host ahch-to dns status -o json | jq -r '.upstreams[] | "\(.address) \(.up) \(.failures)"')"
+	is "what became of the upstream" "$DNS:53 true 0 true" "$(upstream)"
 	is "no policy: nothing is learned" 0 "$(learned length)"
 	policy fqdn '{endpointSelector: {}, egress: [{toFQDNs: [{matchName: api.rebel.example}]}]}' degraded
 	is "toFQDNs without a dns rule says what is missing" 1 "$(host ahch-to policy list | grep -c 'no dns rule')"
@@ -93,6 +94,18 @@ names() {
 	is "a new selector finds names that were learned before" "**.rebel.example,api.rebel.example" "$(learned '.[0].selectors | sort | join(",")')"
 	remove $CNP/more
 	wait_for 5 in_force ahch-to more false
+}
+
+# Other letters than those of the question are no answer; a server that cannot do better, and knows no TCP, is asked in its own.
+letters() {
+	: >"$T/log/dns"
+	echo lower >>"$T/zone"
+	is "an upstream that repeats questions in lower case" "NOERROR $DNS:53" "$(asked api.rebel.example '"\(.rcode) \(.upstream)"')"
+	is "its first answer did not count" 2 "$(grep -c api.rebel "$T/log/dns")"
+	is "and it is known for that" "$DNS:53 true 1 false" "$(upstream)"
+	is "so that the next one does" NOERROR "$(asked cdn.rebel.example .rcode)"
+	is "at once" 1 "$(grep -c cdn.rebel "$T/log/dns")"
+	sed -i /^lower/d "$T/zone"
 }
 
 # Programs that ask a server of their own choice. Servers in here know no TCP, so who gets an answer by it
@@ -225,7 +238,7 @@ ending() {
 
 story_begin
 cluster_start
-for part in begin ${STORY_PARTS:-names restarts expiry bypassing resolved ending}; do $part; done
+for part in begin ${STORY_PARTS:-names letters restarts expiry bypassing resolved ending}; do $part; done
 echo "# $SECONDS seconds"
 echo "$good passed, $bad failed, 0 skipped"
 if [ $bad != 0 ]; then
