@@ -134,8 +134,9 @@ INLINE int parse_l2(struct __sk_buff *skb, __be16 *ethertype, __u32 *l3_off)
 
 /*
  * Protocols that keep a link up or find neighbours, and never carry IP: ARP, RARP, 802.2 (spanning
- * tree), pause and LACP frames, 802.1X, LLDP, PTP, PPPoE discovery. And PPPoE sessions and MACsec: what is
- * in them comes out of an interface of its own, which has these programs (recon_nic.h).
+ * tree), pause and LACP frames, 802.1X, LLDP, PTP, PPPoE discovery. And PPPoE sessions, MACsec, HSR, PRP's
+ * supervision and B.A.T.M.A.N.: what is in them comes out of an interface of its own, which has these
+ * programs (recon_nic.h).
  */
 INLINE bool parse_is_link_control(__be16 ethertype)
 {
@@ -143,7 +144,8 @@ INLINE bool parse_is_link_control(__be16 ethertype)
 
 	return t == ETH_P_ARP || t == ETH_P_RARP || t < ETH_P_802_3_MIN || t == ETH_P_PAUSE ||
 	       t == ETH_P_SLOW || t == ETH_P_PAE || t == ETH_P_LLDP || t == ETH_P_1588 ||
-	       t == ETH_P_PPP_DISC || t == ETH_P_PPP_SES || t == ETH_P_MACSEC;
+	       t == ETH_P_PPP_DISC || t == ETH_P_PPP_SES || t == ETH_P_MACSEC ||
+	       t == ETH_P_HSR || t == ETH_P_PRP || t == ETH_P_BATMAN;
 }
 
 /*

@@ -334,6 +334,8 @@ static void test_infra(struct harness *h)
 		     {0x888e, MESH_PASS_INFRA}, {0x8809, MESH_PASS_INFRA},
 		     {0x0027, MESH_PASS_INFRA}, {0x8137, MESH_DROP_ETHERTYPE},
 		     {0x8864, MESH_PASS_INFRA}, {0x88e5, MESH_PASS_INFRA},
+		     {0x892f, MESH_PASS_INFRA}, {0x88fb, MESH_PASS_INFRA},
+		     {0x4305, MESH_PASS_INFRA}, {0x4306, MESH_DROP_ETHERTYPE},
 		     {0x8847, MESH_DROP_ETHERTYPE}, {0x88a2, MESH_DROP_ETHERTYPE}};
 
 	harness_reset(h);

@@ -147,7 +147,8 @@ static enum fate read_v6(const struct reader *r, size_t ip)
 
 static bool keeps_link_up(unsigned ethertype)
 {
-	static const uint16_t all[] = {0x0806, 0x8035, 0x8808, 0x8809, 0x888e, 0x88cc, 0x88f7, 0x8863, 0x8864, 0x88e5};
+	static const uint16_t all[] = {0x0806, 0x8035, 0x8808, 0x8809, 0x888e, 0x88cc, 0x88f7, 0x8863, 0x8864, 0x88e5,
+				       0x892f, 0x88fb, 0x4305};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (all[i] == ethertype)
