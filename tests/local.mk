@@ -457,12 +457,15 @@ tests_bench_bench_datapath_CPPFLAGS = $(bpf_test_cppflags)
 tests_bench_bench_datapath_LDADD = $(MESH_LIBS) -lm
 
 # netns: needs root; run by `make check-system`
-SYSTEM_TESTS += tests/netns/test_net tests/netns/test_agent_net
-EXTRA_PROGRAMS += tests/netns/test_net tests/netns/test_agent_net
-CLEANFILES += tests/netns/test_net tests/netns/test_agent_net
+SYSTEM_TESTS += tests/netns/test_net tests/netns/test_agent_net tests/netns/test_kinds
+EXTRA_PROGRAMS += tests/netns/test_net tests/netns/test_agent_net tests/netns/test_kinds
+CLEANFILES += tests/netns/test_net tests/netns/test_agent_net tests/netns/test_kinds
 tests_netns_test_agent_net_SOURCES = tests/netns/test_agent_net.c tests/bpf/lab.c tests/bpf/lab.h $(result_sources) $(bpf_test_common)
 tests_netns_test_agent_net_CPPFLAGS = $(bpf_test_cppflags)
 tests_netns_test_agent_net_LDADD = $(MESH_LIBS)
+tests_netns_test_kinds_SOURCES = tests/netns/test_kinds.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_netns_test_kinds_CPPFLAGS = $(bpf_test_cppflags)
+tests_netns_test_kinds_LDADD = $(MESH_LIBS)
 tests_netns_test_net_SOURCES = tests/netns/test_net.c
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 

@@ -7,36 +7,120 @@
 #include <net/if_arp.h>
 
 #include "base/array.h"
+#include "base/macro.h"
 
 /* Interfaces can be stacked without end; nobody stacks deeper than this. */
 enum { DEPTH_MAX = 8 };
 
-static bool is_one_of(const char *kind, const char *const *list)
+/* Of <linux/if_arp.h>, which does not go with <net/if.h>. */
+enum { TYPE_MCTP = 290, TYPE_IEEE802154_MONITOR = 805, TYPE_NETLINK = 824, TYPE_VSOCKMON = 826 };
+
+/* What a link is to us: the list in recon_nic.h. */
+enum role {
+	ROLE_CARD,
+	ROLE_ABOVE,
+	ROLE_GROUP,
+	ROLE_TUNNEL,
+	ROLE_END,
+	ROLE_INSIDE,
+};
+
+struct kind {
+	const char *name;
+	enum role role;
+	bool spares_ports; /* not every packet of its ports passes it, too: they are as if they were none */
+	bool hides_lower;  /* what is below carries its frames and nothing that can be read */
+};
+
+/* As IFLA_INFO_KIND has them. tests/netns/test_kinds.c makes those that the kernel can. */
+static const struct kind kinds[] = {
+	{"", ROLE_CARD},
+	{"hsr", ROLE_CARD}, /* of HSR and PRP; untagged frames come by its ports */
+	{"ipoib", ROLE_CARD},
+	{"macsec", ROLE_CARD}, /* what hardware shows of it says nothing */
+	{"dsa", ROLE_CARD, .hides_lower = true}, /* a switch's port; the card below has the switch's tags */
+	{"vlan", ROLE_ABOVE},
+	{"macvlan", ROLE_ABOVE},
+	{"macvtap", ROLE_ABOVE},
+	{"ipvlan", ROLE_ABOVE},
+	{"ipvtap", ROLE_ABOVE},
+	{"virt_wifi", ROLE_ABOVE},
+	{"bond", ROLE_GROUP},
+	{"team", ROLE_GROUP},
+	{"bridge", ROLE_GROUP},
+	{"batadv", ROLE_GROUP, .spares_ports = true},
+	{"amt", ROLE_TUNNEL},
+	{"bareudp", ROLE_TUNNEL},
+	{"erspan", ROLE_TUNNEL},
+	{"geneve", ROLE_TUNNEL},
+	{"gre", ROLE_TUNNEL},
+	{"gretap", ROLE_TUNNEL},
+	{"gtp", ROLE_TUNNEL},
+	{"ip6erspan", ROLE_TUNNEL},
+	{"ip6gre", ROLE_TUNNEL},
+	{"ip6gretap", ROLE_TUNNEL},
+	{"ip6tnl", ROLE_TUNNEL},
+	{"ipip", ROLE_TUNNEL},
+	{"ovpn", ROLE_TUNNEL},
+	{"ppp", ROLE_TUNNEL},
+	{"rmnet", ROLE_TUNNEL, .hides_lower = true}, /* a modem's channel; multiplexed below */
+	{"sit", ROLE_TUNNEL},
+	{"tun", ROLE_TUNNEL}, /* but not a tap, see role_of() */
+	{"vti", ROLE_TUNNEL},
+	{"vti6", ROLE_TUNNEL},
+	{"vxlan", ROLE_TUNNEL},
+	{"wireguard", ROLE_TUNNEL},
+	{"wwan", ROLE_TUNNEL},
+	{"xfrm", ROLE_TUNNEL},
+	{"netkit", ROLE_END},
+	{"veth", ROLE_END},
+	{"openvswitch", ROLE_END}, /* the host's own port of a switch, or its datapath, the master of the others */
+	{"can", ROLE_INSIDE},
+	{"dummy", ROLE_INSIDE},
+	{"ifb", ROLE_INSIDE},
+	{"nlmon", ROLE_INSIDE},
+	{"vcan", ROLE_INSIDE},
+	{"vrf", ROLE_INSIDE, .spares_ports = true},
+	{"vsockmon", ROLE_INSIDE},
+	{"vxcan", ROLE_INSIDE},
+};
+
+/* Something newer than this table, as likely to lead outside as not: policy holds where the host has an address. */
+static const struct kind unknown = {"", ROLE_END, .spares_ports = true};
+
+static const struct kind *kind_of(const struct nl_link *l)
 {
-	for (; *list; list++)
-		if (str_eq(kind, *list))
-			return true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(kinds); i++)
+		if (str_eq(l->kind, kinds[i].name))
+			return &kinds[i];
+	return &unknown;
+}
+
+static enum role role_of(const struct nl_link *l)
+{
+	if (str_eq(l->kind, "tun") && l->type == ARPHRD_ETHER)
+		return ROLE_INSIDE; /* a tap: the port of a guest */
+	return kind_of(l)->role;
+}
+
+/* Not a packet of IP passes them: CAN, monitors of netlink and of sockets, radio as it is, management of components. */
+static bool is_without_ip(const struct nl_link *l)
+{
+	switch (l->type) {
+	case ARPHRD_CAN:
+	case ARPHRD_IEEE80211:
+	case ARPHRD_IEEE80211_PRISM:
+	case ARPHRD_IEEE80211_RADIOTAP:
+	case ARPHRD_IEEE802154:
+	case TYPE_IEEE802154_MONITOR:
+	case TYPE_MCTP:
+	case TYPE_NETLINK:
+	case TYPE_VSOCKMON:
+		return true;
+	}
 	return false;
-}
-
-static bool is_over(const char *kind)
-{
-	return is_one_of(kind, (const char *const[]){"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", NULL});
-}
-
-static bool is_group(const char *kind)
-{
-	return is_one_of(kind, (const char *const[]){"bond", "team", "bridge", NULL});
-}
-
-/* Its far end is another machine. */
-static bool is_tunnel(const struct nl_link *l)
-{
-	if (str_eq(l->kind, "tun")) /* a tap is the port of a guest */
-		return l->type != ARPHRD_ETHER;
-	return is_one_of(l->kind, (const char *const[]){"wireguard", "ovpn", "ppp", "gre", "gretap", "erspan", "ip6gre", "ip6gretap",
-							"ip6erspan", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm", "vxlan",
-							"geneve", "bareudp", "gtp", "amt", "wwan", "rmnet", NULL});
 }
 
 static bool is_in(const int *list, size_t n, int ifindex)
@@ -53,7 +137,21 @@ static bool is_port(const struct nic_inputs *in, const struct nl_link *l)
 {
 	const struct nl_link *master = l->master ? nl_links_find(in->links, l->master) : NULL;
 
-	return master && !str_eq(master->kind, "vrf");
+	return master && !kind_of(master)->spares_ports;
+}
+
+/* True if it only carries the frames of others, above. A switch's port has no kind before Linux 6.0, but is the only one without. */
+static bool is_hidden(const struct nic_inputs *in, const struct nl_link *l)
+{
+	size_t i;
+
+	for (i = 0; i < in->links->n; i++) {
+		const struct nl_link *upper = &in->links->v[i];
+
+		if (upper->lower == l->ifindex && (kind_of(upper)->hides_lower || !upper->kind[0]))
+			return true;
+	}
+	return false;
 }
 
 /* Hardware, or something stacked on it; a group's port may be a tunnel as well. */
@@ -62,20 +160,23 @@ static bool has_hardware(const struct nic_inputs *in, const struct nl_link *l, i
 	const struct nl_link *lower;
 	size_t i;
 
-	if (depth == DEPTH_MAX || (l->flags & IFF_LOOPBACK))
+	if (depth == DEPTH_MAX || (l->flags & IFF_LOOPBACK) || is_without_ip(l))
 		return false;
-	if (!l->kind[0] || str_eq(l->kind, "macsec")) /* what hardware shows of it says nothing */
-		return true;
-	if (is_over(l->kind)) {
+	switch (role_of(l)) {
+	case ROLE_CARD:
+		return !is_hidden(in, l);
+	case ROLE_ABOVE:
 		lower = nl_links_find(in->links, l->lower);
 		return !lower || has_hardware(in, lower, depth + 1);
-	}
-	if (!is_group(l->kind))
+	case ROLE_GROUP:
+		break;
+	default:
 		return false;
+	}
 	for (i = 0; i < in->links->n; i++) {
 		const struct nl_link *port = &in->links->v[i];
 
-		if (port->master == l->ifindex && (is_tunnel(port) || has_hardware(in, port, depth + 1)))
+		if (port->master == l->ifindex && (role_of(port) == ROLE_TUNNEL || has_hardware(in, port, depth + 1)))
 			return true;
 	}
 	return false;
@@ -100,10 +201,11 @@ static bool is_eligible(const struct nic_inputs *in, const struct nl_link *l)
 static bool is_external(const struct nic_inputs *in, const struct nl_link *l, int depth)
 {
 	const struct nl_link *lower;
+	enum role role = role_of(l);
 
-	if (depth == DEPTH_MAX || !is_eligible(in, l) || is_port(in, l))
+	if (depth == DEPTH_MAX || !is_eligible(in, l) || is_port(in, l) || is_without_ip(l))
 		return false;
-	if (is_over(l->kind)) {
+	if (role == ROLE_ABOVE) {
 		lower = nl_links_find(in->links, l->lower);
 		return !lower || !is_external(in, lower, depth + 1);
 	}
@@ -111,7 +213,7 @@ static bool is_external(const struct nic_inputs *in, const struct nl_link *l, in
 		return true;
 	if (!(l->flags & IFF_UP) && in->before && nics_find(in->before, l->ifindex))
 		return true;
-	return (is_tunnel(l) || str_eq(l->kind, "veth")) && has_address(in, l->ifindex);
+	return (role == ROLE_TUNNEL || role == ROLE_END) && has_address(in, l->ifindex);
 }
 
 static bool is_named(const struct nic_inputs *in, const struct nl_link *l)
@@ -138,7 +240,7 @@ static bool carries_underlay(const struct nic_inputs *in, int ifindex)
 
 			if (at == ifindex)
 				return true;
-			at = l && is_over(l->kind) ? l->lower : 0;
+			at = l && role_of(l) == ROLE_ABOVE ? l->lower : 0;
 		}
 	}
 	return false;

@@ -2,17 +2,25 @@
 /*
  * Which interfaces are external, that is, get the policy programs. Pure functions.
  *
- * An interface that is no loopback and not our own tunnel is external if
- *  - a pattern of the configuration names it (the patterns, if there are any, decide alone), or
- *  - a packet to one of the given targets (API servers, nodes) or to the default route leaves by it, or
- *  - it is hardware (no link kind: virtio, e1000, SR-IOV...) or MACsec, of which hardware shows nothing, or a bond, team or bridge with such
- *    a port or a tunnel for one, or a VLAN, macvlan, macvtap, ipvlan or ipvtap on something that is no external interface
- *    here, or
- *  - it is a tunnel (wireguard, tun, ppp, gre, vxlan...) or a veth with an address of its own.
- * Never are ports (of a bond, bridge...; a VRF does not count, its ports do) and VLANs or macvlans above an external
- * interface, since the interface above or below sees each of their packets already; nor bridges with no such port
- * (docker0, virbr0), tap devices and veths without address: there the far end is a container or a
- * guest of this very host, whose packets to the outside pass an external interface later.
+ * An interface that is no loopback and not our own tunnel is external if a pattern of the configuration names it: the patterns, if
+ * there are any, decide alone. Else it is if a packet to one of the given targets (API servers, nodes) or to the default route leaves
+ * by it, and otherwise by its kind, from the table in recon_nic.c:
+ *
+ *	role	kinds					external
+ *	card	none (virtio, e1000, SR-IOV...), dsa,	always; but not what only carries the frames of a switch's ports (dsa) or
+ *		hsr, ipoib, macsec			of a modem's channels (rmnet)
+ *	above	vlan, macvlan, macvtap, ipvlan, ipvtap,	on something that is not external here: that sees each of its packets
+ *		virt_wifi
+ *	group	bond, team, bridge, batadv		with a card or a tunnel for a port, or something above a card
+ *	tunnel	wireguard, tun, ppp, gre, vxlan, wwan...	with an address of its own
+ *	end	veth, netkit, openvswitch, and kinds	with an address of its own: without, the far end is a container or a guest
+ *		that are not in the table		of this very host, whose packets to the outside pass another one later
+ *	inside	tap, dummy, ifb, vrf, nlmon, can...	never
+ *
+ * Never are ports of a bond, team, bridge, Open vSwitch or failover card, since that sees each of their packets; those of HSR, batadv
+ * and a VRF are as if they were none. Nor is what no packet of IP passes, as CAN and monitors.
+ *
+ * How their frames are read is up to bpf_attach.h: as Ethernet, or as bare IP; those of ipoib, 6LoWPAN and others like them cannot be.
  * Whether it is up does not matter: programs must be there before the first packet. One that is down has
  * lost routes and IPv6 addresses, so what was external before it went down stays so.
  */

@@ -169,6 +169,94 @@ Test(recon_nic, tunnels_lead_outside)
 	}
 }
 
+/* Each by itself on a host with a card, without an address and with one. */
+Test(recon_nic, kinds)
+{
+	enum { NEVER, ADDRESS, ALWAYS };
+	static const struct {
+		const char *kind;
+		uint16_t type;
+		int when;
+	} of[] = {
+		{"", ARPHRD_ETHER, ALWAYS}, {"hsr", ARPHRD_ETHER, ALWAYS}, {"macsec", ARPHRD_ETHER, ALWAYS}, {"dsa", ARPHRD_ETHER, ALWAYS},
+		{"ipoib", ARPHRD_INFINIBAND, ALWAYS}, {"", ARPHRD_CAN, NEVER}, {"", ARPHRD_IEEE80211_RADIOTAP, NEVER},
+		{"", ARPHRD_IEEE802154, NEVER}, {"bond", ARPHRD_ETHER, NEVER}, {"team", ARPHRD_ETHER, NEVER}, {"bridge", ARPHRD_ETHER, NEVER},
+		{"batadv", ARPHRD_ETHER, NEVER}, {"wireguard", ARPHRD_NONE, ADDRESS}, {"ovpn", ARPHRD_NONE, ADDRESS},
+		{"tun", ARPHRD_NONE, ADDRESS}, {"tun", ARPHRD_ETHER, NEVER}, {"ppp", ARPHRD_PPP, ADDRESS}, {"sit", ARPHRD_SIT, ADDRESS},
+		{"gre", ARPHRD_IPGRE, ADDRESS}, {"gretap", ARPHRD_ETHER, ADDRESS}, {"erspan", ARPHRD_ETHER, ADDRESS},
+		{"ip6gre", 823, ADDRESS}, {"ip6gretap", ARPHRD_ETHER, ADDRESS}, {"ip6erspan", ARPHRD_ETHER, ADDRESS},
+		{"ipip", ARPHRD_TUNNEL, ADDRESS}, {"ip6tnl", ARPHRD_TUNNEL6, ADDRESS}, {"vti", ARPHRD_TUNNEL, ADDRESS},
+		{"vti6", ARPHRD_TUNNEL6, ADDRESS}, {"xfrm", ARPHRD_NONE, ADDRESS}, {"bareudp", ARPHRD_NONE, ADDRESS},
+		{"gtp", ARPHRD_NONE, ADDRESS}, {"amt", ARPHRD_ETHER, ADDRESS}, {"geneve", ARPHRD_ETHER, ADDRESS},
+		{"vxlan", ARPHRD_ETHER, ADDRESS}, {"wwan", ARPHRD_RAWIP, ADDRESS}, {"rmnet", ARPHRD_RAWIP, ADDRESS},
+		{"veth", ARPHRD_ETHER, ADDRESS}, {"netkit", ARPHRD_ETHER, ADDRESS}, {"openvswitch", ARPHRD_ETHER, ADDRESS},
+		{"of-tomorrow", ARPHRD_ETHER, ADDRESS}, {"dummy", ARPHRD_ETHER, NEVER}, {"ifb", ARPHRD_ETHER, NEVER},
+		{"vrf", ARPHRD_ETHER, NEVER}, {"nlmon", 824, NEVER}, {"vsockmon", 826, NEVER}, {"can", ARPHRD_CAN, NEVER},
+		{"vcan", ARPHRD_CAN, NEVER}, {"vxcan", ARPHRD_CAN, NEVER},
+		{"of-tomorrow", ARPHRD_CAN, NEVER},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		struct nl_link v[] = {LINK(1, "eth0", "", UP, ETHER), LINK(2, "x0", "", UP, .type = of[i].type)};
+		struct nl_addr a[] = {{.ifindex = 2, .ip = {AF_INET, {10, 9, 0, 1}}}};
+		struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+		struct nl_addrs have = {.v = a, .n = ARRAY_LEN(a)}, none = {0};
+		struct nic_inputs in = {.links = &t, .addrs = &none};
+
+		(void)snprintf(v[1].kind, sizeof(v[1].kind), "%s", of[i].kind);
+		cr_expect_eq(nics_wants(&in, &v[1]), of[i].when == ALWAYS, "%s of type %d", of[i].kind, of[i].type);
+		in.addrs = &have;
+		cr_expect_eq(nics_wants(&in, &v[1]), of[i].when != NEVER, "%s of type %d with an address", of[i].kind, of[i].type);
+		cr_expect(nics_wants(&in, &v[0]), "the card beside it");
+	}
+}
+
+/* The link above has what comes out of their frames, and the cards below packets of their own. */
+Test(recon_nic, cards_of_rings_and_meshes)
+{
+	struct nl_link v[] = {LINK(1, "eth0", "", UP, ETHER), LINK(2, "eth1", "", UP, ETHER), LINK(3, "hsr0", "hsr", UP, ETHER),
+			      LINK(4, "eth2", "", .master = 5, UP, ETHER), LINK(5, "bat0", "batadv", UP, ETHER),
+			      LINK(6, "hsr0.5", "vlan", .lower = 3, UP, ETHER), LINK(7, "bat0.5", "vlan", .lower = 5, UP, ETHER),
+			      LINK(8, "bat1", "batadv", .master = 9, UP, ETHER), LINK(9, "br0", "bridge", UP, ETHER),
+			      LINK(10, "eth3", "", .master = 8, UP, ETHER)};
+	struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+	struct nl_addrs none = {0};
+	struct nic_inputs in = {.links = &t, .addrs = &none};
+
+	expect(&in, (const char *const[]){"eth0", "eth1", "hsr0", "eth2", "bat0", "br0", "eth3", NULL});
+}
+
+/* Of a switch and of a modem: the frames of the card below are not those of packets. */
+Test(recon_nic, cards_that_carry_others)
+{
+	struct nl_link v[] = {LINK(1, "eth0", "", UP, ETHER), LINK(2, "lan0", "dsa", .lower = 1, UP, ETHER),
+			      LINK(3, "eth1", "", UP, ETHER), LINK(4, "lan1", "", .lower = 3, UP, ETHER), /* before Linux 6.0 */
+			      LINK(5, "br0", "bridge", UP, ETHER), LINK(6, "lan2", "dsa", .lower = 1, .master = 5, UP, ETHER),
+			      LINK(7, "wwan0", "", UP, .type = ARPHRD_RAWIP), LINK(8, "qmimux0", "rmnet", .lower = 7, UP, .type = ARPHRD_RAWIP),
+			      LINK(9, "wwan1", "", UP, .type = ARPHRD_RAWIP)};
+	struct nl_addr a[] = {{.ifindex = 8, .ip = {AF_INET, {10, 9, 0, 1}}}};
+	struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+	struct nl_addrs have = {.v = a, .n = ARRAY_LEN(a)};
+	struct nic_inputs in = {.links = &t, .addrs = &have};
+
+	expect(&in, (const char *const[]){"lan0", "lan1", "br0", "qmimux0", "wwan1", NULL});
+}
+
+/* Who is whose port: that of a failover card or of a switch passes all of it, one of something new may not. */
+Test(recon_nic, ports)
+{
+	struct nl_link v[] = {LINK(1, "eth0", "", UP, ETHER), LINK(2, "eth1", "", .master = 1, UP, ETHER),
+			      LINK(3, "ovs-system", "openvswitch", UP, ETHER), LINK(4, "eth2", "", .master = 3, UP, ETHER),
+			      LINK(5, "br-ex", "openvswitch", UP, ETHER), LINK(6, "new0", "of-tomorrow", UP, ETHER),
+			      LINK(7, "eth3", "", .master = 6, UP, ETHER)};
+	struct nl_addr a[] = {{.ifindex = 5, .ip = {AF_INET, {10, 9, 0, 1}}}};
+	struct nl_links t = {.v = v, .n = ARRAY_LEN(v)};
+	struct nl_addrs have = {.v = a, .n = ARRAY_LEN(a)};
+	struct nic_inputs in = {.links = &t, .addrs = &have};
+
+	expect(&in, (const char *const[]){"eth0", "br-ex", "eth3", NULL});
+}
+
 /* A VLAN on itself, or two on each other, ends. */
 Test(recon_nic, circles_end)
 {
