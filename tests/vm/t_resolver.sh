@@ -27,6 +27,13 @@ picture() {
 		ip -br -4 addr | grep -v ^mesh0' >"$T/picture-$1"
 }
 pictured() { same_file "$1: the resolver is as before" "$T/picture-$2" "$T/picture-$3"; }
+# NetworkManager takes no other device for the agent; a kernel that is not the machine's own (VM_BOX) may have no such driver.
+has_dummies() { # for what
+	guest sh -c 'ip link add dummy9 type dummy && ip link del dummy9' >/dev/null 2>&1 && return
+	skipped=$((skipped + 1))
+	echo "SKIP $1: needs a kernel with the driver dummy"
+	return 1
+}
 as_ever() { # when
 	check "$1: a name of the cluster" wait_for 45 knows $TEMPLE 10.96.0.80
 	is "$1: a name of the host" 172.19.100.99 "$(lookup www.host.example)"
@@ -95,7 +102,8 @@ polkit() {
 
 plain() {
 	guest sh -c 'systemctl disable -q --now systemd-resolved; rm /etc/resolv.conf; printf "# by hand\nnameserver 172.19.100.53\n" >/etc/resolv.conf'
-	picture plain-before
+	before=plain-before
+	picture $before
 	guest systemctl start mesh-external-agent
 	agent_up "a plain file, split"
 	is "a plain file, split: nothing is done" "none ok 172.19.100.53" "$(dns '.host_resolver.method') $(guest systemctl is-failed -q mesh-external-agent-resolver || echo ok) $(servers)"
@@ -130,6 +138,7 @@ plain() {
 }
 
 networkmanager() {
+	has_dummies NetworkManager || return
 	# with it goes its program resolvconf, by which NetworkManager would change the file
 	check "apt removes systemd-resolved" guest apt-get remove -y -q systemd-resolved
 	guest sh -c 'systemctl disable -q --now systemd-networkd.socket systemd-networkd 2>/dev/null
@@ -159,9 +168,11 @@ networkmanager() {
 }
 
 dnsmasq() {
+	has_dummies "NetworkManager with dnsmasq" || return
 	guest sh -c 'printf "[main]\ndns=dnsmasq\n" >/etc/NetworkManager/conf.d/dns.conf; systemctl restart NetworkManager'
 	check "NetworkManager with dnsmasq: a name of the host" wait_for 60 knows www.host.example 172.19.100.99
-	picture dnsmasq-before
+	before=dnsmasq-before
+	picture $before
 	conf split
 	: >"$T/log/dns"
 	guest systemctl start mesh-external-agent
@@ -177,10 +188,12 @@ dnsmasq() {
 }
 
 leaving() {
+	guest systemctl start mesh-external-agent
+	agent_up "before it leaves"
 	check "meshctl leave" guest meshctl leave --yes
 	sleep 1
 	picture after
-	pictured "left" dnsmasq-before after
+	pictured "left" "$before" after
 	is "left: a name of the host" 172.19.100.99 "$(lookup www.host.example)"
 }
 
