@@ -366,7 +366,7 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 
 	if (r < 0)
 		return r;
-	r = failsafe_apply(d->obj, bpfconfig_get(d->config), &list, is_partial);
+	r = failsafe_apply(d->obj, d->config, &list, is_partial);
 	if (r < 0) {
 		ARRAY_DONE(&list);
 		return r;

@@ -47,19 +47,6 @@ static int add_peer(struct failsafe_list *l, enum mesh_dir dir, uint8_t protocol
 	return add(l, &e);
 }
 
-static int add_dhcp(struct failsafe_list *l)
-{
-	static const struct {
-		enum mesh_dir dir;
-		uint16_t port;
-	} ports[] = {{MESH_EGRESS, 67}, {MESH_INGRESS, 68}, {MESH_EGRESS, 547}, {MESH_INGRESS, 546}};
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(ports); i++)
-		r = add_peer(l, ports[i].dir, IPPROTO_UDP, ports[i].port, NULL);
-	return r;
-}
-
 static int add_resolver(const struct ip *ip, void *arg)
 {
 	int r;
@@ -92,8 +79,6 @@ int failsafe_build(const struct conf *conf, const struct ip *servers, const uint
 	/* The API servers always: without them the host could never learn of a better policy. */
 	for (size_t i = 0; r == 0 && i < n_servers; i++)
 		r = add_peer(&l, MESH_EGRESS, IPPROTO_TCP, ports[i], &servers[i]);
-	if (r == 0 && conf->failsafe.is_enabled && conf->failsafe.has_automatic)
-		r = add_dhcp(&l);
 	if (r == 0 && conf->failsafe.is_enabled && conf->failsafe.has_automatic)
 		r = add_resolvers(&l, conf);
 	if (r < 0) {
@@ -150,23 +135,27 @@ static int put_all(const struct bpfobj *o, const struct failsafe_list *list)
 	return r;
 }
 
-static int remove_stale(const struct bpfobj *o, const struct failsafe_list *list)
+/* Connections that such an entry let through are for the policies to judge from now on. */
+static int remove_stale(const struct bpfobj *o, struct bpfconfig *c, const struct failsafe_list *list)
 {
 	struct stale stale = {.list = list};
 	int r = bpfmap_each(o, BPFOBJ_FAILSAFE, find_stale, &stale);
 
 	for (size_t i = 0; r == 0 && i < stale.n; i++)
 		r = bpfmap_del(o, BPFOBJ_FAILSAFE, &stale.v[i]);
+	if (stale.n)
+		bpfconfig_bump(c);
 	return r;
 }
 
-int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct failsafe_list *list, bool is_partial)
+int failsafe_apply(const struct bpfobj *o, struct bpfconfig *c, const struct failsafe_list *list, bool is_partial)
 {
-	uint16_t any_port = is_partial ? c->failsafe_any_port : 0;
+	struct mesh_config *m = bpfconfig_get(c);
+	uint16_t any_port = is_partial ? m->failsafe_any_port : 0;
 	int r = put_all(o, list);
 
 	if (r == -E2BIG && !is_partial) { /* the map has no room for both: what is not wished for any more goes first */
-		r = remove_stale(o, list);
+		r = remove_stale(o, c, list);
 		if (r == 0)
 			r = put_all(o, list);
 	}
@@ -175,6 +164,6 @@ int failsafe_apply(const struct bpfobj *o, struct mesh_config *c, const struct f
 	for (size_t i = 0; i < list->n; i++)
 		if (!list->v[i].port)
 			any_port |= (uint16_t)(1u << list->v[i].dir);
-	c->failsafe_any_port = any_port;
-	return is_partial ? 0 : remove_stale(o, list);
+	m->failsafe_any_port = any_port;
+	return is_partial ? 0 : remove_stale(o, c, list);
 }

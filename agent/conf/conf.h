@@ -99,7 +99,7 @@ struct conf {
 
 	struct {
 		bool is_enabled;
-		bool has_automatic; /* DHCP, DNS to the resolvers, API servers */
+		bool has_automatic; /* DNS to the resolvers */
 		ARRAY(struct conf_failsafe) inbound;
 		ARRAY(struct conf_failsafe) outbound;
 	} failsafe;

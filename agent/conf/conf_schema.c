@@ -69,7 +69,7 @@ const struct conf_key conf_keys[] = {
 	{"failsafe.enabled", CONF_BOOL, AT(failsafe.is_enabled), "true",
 	 .doc = "Whether the failsafe set is decided before any policy"},
 	{"failsafe.automatic", CONF_BOOL, AT(failsafe.has_automatic), "true",
-	 .doc = "Whether DHCP, the configured resolvers and the API servers belong to it"},
+	 .doc = "Whether DNS to the configured resolvers belongs to it"},
 	{"failsafe.inbound", CONF_FAILSAFES, AT(failsafe.inbound), "( { protocol = \"tcp\"; port = 22; } )",
 	 .max = 64, .doc = "Connections to this host that no policy can stop"},
 	{"failsafe.outbound", CONF_FAILSAFES, AT(failsafe.outbound), "( )", .max = 64,

@@ -13,7 +13,7 @@
 	X(1, PASS_REPLY, "reply to a known flow")                                                  \
 	X(2, PASS_NEW, "new flow, allowed by policy")                                              \
 	X(3, PASS_RELATED, "ICMP error about a known flow")                                        \
-	X(4, PASS_FAILSAFE, "new flow, allowed by the failsafe set")                               \
+	X(4, PASS_FAILSAFE, "allowed by the failsafe set")                               \
 	X(5, PASS_INFRA, "ARP, neighbour discovery, DHCP client or link control")                  \
 	X(6, PASS_TUNNEL, "outer packet of the tunnel")                                            \
 	X(7, PASS_AUDIT, "policy would have dropped it; audit mode let it pass")                   \

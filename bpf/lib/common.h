@@ -66,6 +66,12 @@ INLINE bool addr_eq(const union addr *a, const union addr *b, bool v6)
 	return v6 ? a->d[0] == b->d[0] && a->d[1] == b->d[1] : a->w[0] == b->w[0];
 }
 
+/* IPv6 only. */
+INLINE bool addr_is_link_local(const union addr *a)
+{
+	return (a->w[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
 INLINE void addr_mapped(__u8 to[16], const union addr *a, bool v6)
 {
 	__be32 w[4];

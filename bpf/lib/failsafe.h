@@ -21,15 +21,14 @@ struct {
 
 /*
  * `dir`, `peer` and `port` are of the packet that opens the flow; 0 for protocols without ports.
- * Counts a hit. Entries for every port have port 0.
+ * Entries for every port have port 0. NULL, or the index of the entry's hits.
  */
-INLINE bool failsafe_has(const struct mesh_config *c, __u8 dir, __u8 proto, const union addr *peer,
-			 __be16 port, bool v6)
+INLINE const __u32 *failsafe_find(const struct mesh_config *c, __u8 dir, __u8 proto, const union addr *peer,
+				  __be16 port, bool v6)
 {
 	struct mesh_failsafe_key k = {
 		.prefixlen = MESH_FAILSAFE_BITS + 128, .dir = dir, .proto = proto, .port = port};
-	__u32 *index;
-	__u64 *hits;
+	const __u32 *index;
 
 	addr_mapped(k.addr, peer, v6);
 	index = bpf_map_lookup_elem(&mesh_failsafe, &k);
@@ -37,10 +36,13 @@ INLINE bool failsafe_has(const struct mesh_config *c, __u8 dir, __u8 proto, cons
 		k.port = 0;
 		index = bpf_map_lookup_elem(&mesh_failsafe, &k);
 	}
-	if (!index)
-		return false;
-	hits = bpf_map_lookup_elem(&mesh_failsafe_hits, index);
+	return index;
+}
+
+INLINE void failsafe_hit(const __u32 *index)
+{
+	__u64 *hits = bpf_map_lookup_elem(&mesh_failsafe_hits, index);
+
 	if (hits)
 		(*hits)++;
-	return true;
 }

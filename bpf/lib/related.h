@@ -6,6 +6,7 @@
 #pragma once
 
 #include "conntrack.h"
+#include "failsafe.h"
 #include "ipcache.h"
 
 /* The quoted IP header, in the order of the packet. False: it cannot be followed. */
@@ -109,5 +110,9 @@ INLINE bool related_is(struct __sk_buff *skb, const struct mesh_config *c, const
 		else
 			k.v4.icmp_dir = !k.v4.icmp_dir;
 	}
-	return ct_find(&k, &q, bpf_jiffies64(), v6) != NULL;
+	if (ct_find(&k, &q, bpf_jiffies64(), v6))
+		return true;
+	/* what the failsafe set lets in has no entry */
+	return !tunnel && dir == MESH_INGRESS && q.proto == IPPROTO_TCP &&
+	       failsafe_find(c, dir, q.proto, &q.saddr, q.dport, v6);
 }

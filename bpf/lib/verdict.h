@@ -42,9 +42,12 @@ INLINE bool frame_is_infra(const struct pkt *p, const struct point at, bool v6)
 	}
 	if (p->proto != IPPROTO_UDP)
 		return false;
-	if (at.dir == MESH_EGRESS)
+	if (at.dir == MESH_EGRESS) /* from a port that takes privileges */
 		return p->sport == bpf_htons(v6 ? 546 : 68) && p->dport == bpf_htons(v6 ? 547 : 67);
-	return p->sport == bpf_htons(v6 ? 547 : 67) && p->dport == bpf_htons(v6 ? 546 : 68);
+	if (v6) /* no port is said for servers to send from (RFC 8415, 7.2) */
+		return p->dport == bpf_htons(546) &&
+		       (p->sport == bpf_htons(547) || addr_is_link_local(&p->saddr));
+	return p->sport == bpf_htons(67) && p->dport == bpf_htons(68);
 }
 
 /* Outer packets of the tunnel, seen on the interface below it. Like all below: the reason. */
@@ -61,30 +64,44 @@ INLINE int frame_outer(struct frame *f, const struct point at, bool v6)
 	return ipcache_is_node(&f->p.daddr, v6) ? MESH_PASS_TUNNEL : MESH_DROP_TUNNEL_DST;
 }
 
-INLINE bool frame_failsafe(const struct frame *f, const struct point at, bool v6)
+/* Whether the packet is one of a connection inwards for which there is never an entry: see frame_judge(). */
+INLINE bool frame_is_unkept(const struct frame *f, const struct point at)
+{
+	return at.dir == MESH_INGRESS && f->p.proto == IPPROTO_TCP;
+}
+
+INLINE bool frame_failsafe(struct frame *f, const struct point at, bool v6)
 {
 	const struct pkt *p = &f->p;
 	bool is_icmp = p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6;
+	const __u32 *index;
 
 	if (at.tunnel)
 		return false;
-	return failsafe_has(f->c, at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
-			    is_icmp ? 0 : p->dport, v6);
+	index = failsafe_find(f->c, at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
+			      is_icmp ? 0 : p->dport, v6);
+	if (!index)
+		return false;
+	if (frame_is_unkept(f, at) && (p->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		f->is_fresh = false;
+	else
+		failsafe_hit(index);
+	return true;
 }
 
 /*
- * The answering side of a failsafe connection whose entry was lost or never made, as when it is older
- * than the programs. It gets no entry from here: that would have the wrong direction, and the first
- * policy for that direction would end the connection.
+ * The answering side of a failsafe connection that has no entry: one inwards never has one, one outwards
+ * may have lost it, or be older than the programs. It gets none from here: that would have the wrong
+ * direction, and the first policy for that direction would end the connection.
  */
 INLINE bool frame_failsafe_answer(const struct frame *f, const struct point at, bool v6)
 {
 	const struct pkt *p = &f->p;
 
-	if (at.tunnel || p->proto != IPPROTO_TCP || !(p->tcp_flags & TCP_ACK))
+	if (at.tunnel || p->proto != IPPROTO_TCP || !(p->tcp_flags & (TCP_ACK | TCP_RST)))
 		return false;
-	return failsafe_has(f->c, !at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
-			    p->sport, v6);
+	return failsafe_find(f->c, !at.dir, p->proto, at.dir == MESH_INGRESS ? &p->saddr : &p->daddr,
+			     p->sport, v6);
 }
 
 /* What the maps say about the peer's address on this path. 0 or a drop reason. */
@@ -134,6 +151,8 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	if (frame_failsafe(f, at, v6)) {
 		r = MESH_PASS_FAILSAFE;
 		e.flags |= MESH_CT_FAILSAFE;
+		/* anyone may send a SYN there: entries for them would push out those of others */
+		is_flow = is_flow && !frame_is_unkept(f, at);
 		goto pass;
 	}
 	if (!old && frame_failsafe_answer(f, at, v6)) {

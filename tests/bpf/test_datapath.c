@@ -248,12 +248,13 @@ static void test_failsafe(struct harness *h)
 	harness_failsafe(h, MESH_EGRESS, IPPROTO_UDP, 53, "fd00::53", 128, 5);
 	CHECK_EQ(bpfmap_failsafe_hits(h->obj, before), 0);
 	CHECK_EQ(IN(h, TCP4(.dport = 22)), MESH_PASS_FAILSAFE);
-	CHECK_EQ(IN(h, TCP4(.dport = 22, .tcp_flags = PKT_ACK)), MESH_PASS_ESTABLISHED);
-	CHECK_EQ(OUT(h, TCP4_BACK(.sport = 22)), MESH_PASS_REPLY);
-	/* the answering side keeps talking even where the flow is unknown, but cannot open one */
-	CHECK_EQ(OUT(h, TCP4_BACK(.sport = 22, .dport = 999)), MESH_PASS_FAILSAFE);
+	CHECK_EQ(IN(h, TCP4(.dport = 22, .tcp_flags = PKT_ACK)), MESH_PASS_FAILSAFE);
+	/* anyone may send these, so they take no room; the answering side talks all the same, but cannot open a flow */
+	CHECK_EQ(OUT(h, TCP4_BACK(.sport = 22)), MESH_PASS_FAILSAFE);
+	CHECK_EQ(OUT(h, TCP4_BACK(.sport = 22, .tcp_flags = PKT_RST)), MESH_PASS_FAILSAFE);
 	CHECK_EQ(OUT(h, TCP4_BACK(.sport = 22, .dport = 999, .tcp_flags = PKT_SYN)),
 		 MESH_DROP_POLICY);
+	CHECK_EQ(entries(h, BPFOBJ_CT4), 0);
 	CHECK_EQ(IN(h, TCP6(.dport = 22)), MESH_DROP_POLICY);
 	CHECK_EQ(OUT(h, TCP4(.src = "10.0.0.1", .dst = "10.9.9.9", .dport = 6443)),
 		 MESH_PASS_FAILSAFE);
@@ -264,7 +265,7 @@ static void test_failsafe(struct harness *h)
 					   .proto = IPPROTO_UDP, .sport = 999, .dport = 53}),
 		 MESH_PASS_FAILSAFE);
 	CHECK_EQ(bpfmap_failsafe_hits(h->obj, hits), 0);
-	CHECK_EQ(hits[3] - before[3], 2);
+	CHECK_EQ(hits[3] - before[3], 1); /* connections */
 	CHECK_EQ(hits[4] - before[4], 1);
 	CHECK_EQ(hits[5] - before[5], 1);
 	/* every port of a peer, and ICMP, which has none */
@@ -349,6 +350,13 @@ static void test_infra(struct harness *h)
 	CHECK_EQ(IN(h, UDP4(.sport = 68, .dport = 67)), MESH_DROP_POLICY);
 	CHECK_EQ(IN(h, UDP4(.src = "fe80::2", .dst = "fe80::1", .sport = 547, .dport = 546)),
 		 MESH_PASS_INFRA);
+	CHECK_EQ(IN(h, UDP4(.src = "fe80::2", .dst = "fe80::1", .sport = 5470, .dport = 546)),
+		 MESH_PASS_INFRA);
+	CHECK_EQ(IN(h, UDP4(.src = "fd00::9", .dst = "fd00::1", .sport = 5470, .dport = 546)),
+		 MESH_DROP_POLICY);
+	/* anyone may send from any other port */
+	CHECK_EQ(OUT(h, UDP4(.src = "10.0.0.1", .dst = "203.0.113.5", .sport = 40000, .dport = 67)), MESH_DROP_POLICY);
+	CHECK_EQ(OUT(h, UDP4(.src = "fd00::1", .dst = "fd00::9", .sport = 40000, .dport = 547)), MESH_DROP_POLICY);
 	for (unsigned t = 0; t < 256; t++) {
 		bool infra = (t >= 130 && t <= 136) || t == 138 || (t >= 141 && t <= 143) ||
 			     t == 148 || t == 149 || (t >= 151 && t <= 153);
@@ -555,6 +563,11 @@ static void test_icmp_errors(struct harness *h)
 	CHECK_EQ(IN(h, &(struct pkt_spec){.src = "fd00:77::1", .dst = "fd00::1",
 					  .proto = IPPROTO_ICMPV6, .icmp_type = 2,
 					  .quoted = TCP6()}), MESH_DROP_POLICY);
+	/* about an answer to whom the failsafe set lets in, which has no entry */
+	CHECK_EQ(IN(h, ERROR4(TCP4_BACK(.sport = 22))), MESH_DROP_POLICY);
+	harness_failsafe(h, MESH_INGRESS, IPPROTO_TCP, 22, "0.0.0.0", 96, 3);
+	CHECK_EQ(IN(h, ERROR4(TCP4_BACK(.sport = 22))), MESH_PASS_RELATED);
+	CHECK_EQ(IN(h, ERROR4(TCP4(.dport = 22))), MESH_DROP_POLICY);
 	/* about our query; about our tunnel packets */
 	harness_row(h, 0, MESH_EGRESS, 1, MESH_SLOT_ICMP, MESH_ALLOW, 0);
 	const struct pkt_spec *ping = &(struct pkt_spec){.src = "10.0.0.1", .dst = "10.0.0.9",

@@ -57,8 +57,11 @@ static bool keeps_v6_alive(unsigned type)
 	       (type >= 151 && type <= 153);
 }
 
-/* `end`: of the packet, by its own length; `before`: bytes of what is cut into fragments in front of the header. */
-static enum fate read_transport(const struct reader *r, unsigned proto, size_t at, size_t end, size_t before, bool v6)
+/*
+ * `end`: of the packet, by its own length; `before`: bytes of what is cut into fragments in front of the header; `ip6`: where
+ * the IPv6 header is, 0 = none.
+ */
+static enum fate read_transport(const struct reader *r, unsigned proto, size_t at, size_t end, size_t before, size_t ip6)
 {
 	size_t need = header_of(proto), read = proto == IPPROTO_TCP ? 14 : need; /* up to the flags */
 
@@ -70,11 +73,13 @@ static enum fate read_transport(const struct reader *r, unsigned proto, size_t a
 	case IPPROTO_TCP:
 		return pair_at(r, at + 2) == OPEN ? PASSED : DROPPED;
 	case IPPROTO_UDP: /* a DHCP server's answer */
-		return pair_at(r, at) == (v6 ? 547 : 67) && pair_at(r, at + 2) == (v6 ? 546 : 68) ? PASSED : DROPPED;
+		if (ip6)
+			return pair_at(r, at + 2) == 546 && (pair_at(r, at) == 547 || (pair_at(r, ip6 + 8) & 0xffc0) == 0xfe80) ? PASSED : DROPPED;
+		return pair_at(r, at) == 67 && pair_at(r, at + 2) == 68 ? PASSED : DROPPED;
 	case IPPROTO_ICMP: /* errors may be about a flow that there is */
 		return byte_at(r, at) == 3 || byte_at(r, at) == 11 || byte_at(r, at) == 12 ? EITHER : DROPPED;
 	case IPPROTO_ICMPV6:
-		return v6 && keeps_v6_alive(byte_at(r, at)) ? PASSED : byte_at(r, at) >= 1 && byte_at(r, at) <= 4 ? EITHER : DROPPED;
+		return ip6 && keeps_v6_alive(byte_at(r, at)) ? PASSED : byte_at(r, at) >= 1 && byte_at(r, at) <= 4 ? EITHER : DROPPED;
 	default:
 		return DROPPED;
 	}
@@ -102,7 +107,7 @@ static enum fate read_v4(const struct reader *r, size_t at)
 		return DROPPED;
 	if (frag & 0x1fff)
 		return read_later(byte_at(r, at + 9), frag & 0x1fff, false);
-	return read_transport(r, byte_at(r, at + 9), at + header, at + total, 0, false);
+	return read_transport(r, byte_at(r, at + 9), at + header, at + total, 0, 0);
 }
 
 static bool is_ext(unsigned next)
@@ -142,7 +147,7 @@ static enum fate read_v6(const struct reader *r, size_t ip)
 	}
 	if (next == 59)
 		return DROPPED;
-	return read_transport(r, next, at, end, at - start, true);
+	return read_transport(r, next, at, end, at - start, ip);
 }
 
 static bool keeps_link_up(unsigned ethertype)

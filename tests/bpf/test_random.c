@@ -174,7 +174,7 @@ static void try_failsafe(struct run *r, const char *src, const char *dst, uint16
 	CHECK_EQ(run_packet(r, &first, is_in), -1);
 	CHECK_EQ(run_packet(r, &answer, !is_in), -1);
 	r->expected[MESH_PASS_FAILSAFE]++;
-	r->expected[MESH_PASS_REPLY]++;
+	r->expected[is_in ? MESH_PASS_FAILSAFE : MESH_PASS_REPLY]++;
 }
 
 /* Any peer comes to the admin's port, and is answered; the host gets to the API server, wherever that is. */

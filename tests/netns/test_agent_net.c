@@ -370,7 +370,7 @@ static int open_odd(void)
 		printf("skipped: an interface that cannot be read: no tun device: %s\n", strerror(errno));
 		return fd;
 	}
-	CHECK_EQ(ioctl(fd, TUNSETLINK, 801 /* ARPHRD_IEEE80211 */), 0);
+	CHECK_EQ(ioctl(fd, TUNSETLINK, 825 /* ARPHRD_6LOWPAN */), 0);
 	lab_sh("ip addr add 10.79.0.1/24 dev odd0");
 	return fd;
 }
@@ -440,17 +440,35 @@ static size_t set_outbound(struct agent_net *n, struct conf_failsafe *v, size_t 
 	return there;
 }
 
-/* All of a large failsafe set changes: the map has no room for both. */
+static uint32_t generation(const struct agent_net *n)
+{
+	const uint32_t zero = 0;
+	struct mesh_config c;
+
+	CHECK_EQ(bpfmap_get(datapath_obj(n->d), BPFOBJ_CONFIG, &zero, &c), 0);
+	return (uint32_t)c.state;
+}
+
+/*
+ * All of a large failsafe set changes: the map has no room for both. When an entry is gone, what it let through is judged
+ * anew.
+ */
 static void test_failsafe_set(struct agent_net *n)
 {
 	struct conf_failsafe entries[200], *configured = n->conf->failsafe.outbound.v;
 	size_t n_configured = n->conf->failsafe.outbound.n, others = set_outbound(n, NULL, 0);
+	uint32_t before;
 
 	for (unsigned turn = 0; turn < 3; turn++) {
 		for (unsigned i = 0; i < ARRAY_LEN(entries); i++)
 			entries[i] = (struct conf_failsafe){.protocol = IPPROTO_TCP, .port = (uint16_t)(1000 + turn * 500 + i)};
 		CHECK_EQ(set_outbound(n, entries, ARRAY_LEN(entries)), others + ARRAY_LEN(entries));
 	}
+	before = generation(n);
+	(void)set_outbound(n, entries, ARRAY_LEN(entries));
+	CHECK_EQ(generation(n), before);
+	(void)set_outbound(n, entries, ARRAY_LEN(entries) - 1);
+	CHECK_EQ(generation(n), before + 1);
 	(void)set_outbound(n, configured, n_configured);
 }
 
