@@ -110,8 +110,12 @@ INLINE int frame_check_path(struct frame *f, const struct point at, struct mesh_
 {
 	if (at.tunnel && at.dir == MESH_INGRESS)
 		return tunnel_check(f->c, &f->t, info, v6);
-	if (at.tunnel)
-		return info->node ? 0 : MESH_DROP_NO_TUNNEL_ENDPOINT;
+	if (at.tunnel) {
+		if (!info->node)
+			return MESH_DROP_NO_TUNNEL_ENDPOINT;
+		/* what the host forwards must not go out as if the host had sent it */
+		return ipcache_get(f->c, &f->p.saddr, v6).identity == f->c->identity ? 0 : MESH_DROP_TUNNEL_SOURCE;
+	}
 	if ((f->state & MESH_STATE_TUNNEL) && (info->flags & MESH_IP_TUNNEL))
 		return at.dir == MESH_INGRESS ? MESH_DROP_SPOOFED_POD : MESH_DROP_POD_OFF_TUNNEL;
 	return 0;

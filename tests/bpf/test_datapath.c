@@ -666,6 +666,7 @@ static void test_tunnel_inner(struct harness *h)
 	CHECK_EQ(bpfmap_put(h->obj, BPFOBJ_NODES, &index, &node), 0);
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE | MESH_STATE_TUNNEL);
 	harness_ip(h, "10.244.1.5", 100, 1, MESH_IP_TUNNEL);
+	harness_ip(h, "10.0.0.1", h->c->identity, 0, 0);
 	/* pod addresses belong into the tunnel, whatever policy says */
 	CHECK_EQ(IN(h, TCP4(.src = "10.244.1.5")), MESH_DROP_SPOOFED_POD);
 	CHECK_EQ(OUT(h, out), MESH_DROP_POD_OFF_TUNNEL);
@@ -675,6 +676,8 @@ static void test_tunnel_inner(struct harness *h)
 	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, TCP4(.dst = "10.244.1.6"), NULL),
 		 MESH_DROP_NO_TUNNEL_ENDPOINT);
 	harness_row(h, 0, MESH_EGRESS, 1, MESH_SLOT_TCP, MESH_ALLOW, 0);
+	/* the VNI is the host's identity, so only packets of its own address may go there */
+	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, TCP4(.src = "192.168.7.7", .dst = "10.244.1.5"), NULL), MESH_DROP_TUNNEL_SOURCE);
 	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, out, &mark), MESH_PASS_NEW);
 	CHECK_EQ(mark, h->c->overlay_mark | 7);
 	/* nor does the answer of a tunnel flow come in plainly */

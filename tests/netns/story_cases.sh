@@ -10,7 +10,7 @@ if [ -z "${STORY_INSIDE:-}" ]; then
 fi
 
 . "$HERE/story_checks.sh"
-drops() { status ahch-to .drops.ingress; }
+drops() { status ahch-to ".drops.ingress + .drops.egress"; }
 
 # The count, and what a person wants to see of a failure.
 story_finish() {

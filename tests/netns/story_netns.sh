@@ -191,12 +191,12 @@ forged() {
 	before=$(drops)
 	got=$(wc -l <"$T/log/sink")
 	: >"$T/log/forged"
-	become ahch-to timeout 5 "$T/bin/meshctl" -c "$T/ahch-to/agent.conf" monitor --drop >"$T/log/forged" 2>&1 &
-	local monitor=$!
-	wait_for 2 eval "status ahch-to .monitor.subscribers 2>/dev/null | grep -q '[1-9]'" # if it tells
-	sleep 0.3
-	in_place "$place" "$T/bin/tests/netns/story_peer" "$@" || echo "    cannot send"
-	wait_for 2 grep -qF "($reason)" "$T/log/forged"
+	become ahch-to timeout 60 "$T/bin/meshctl" -c "$T/ahch-to/agent.conf" monitor --drop >"$T/log/forged" 2>&1 &
+	local monitor=$! i
+	for i in {1..10}; do # the first ones may come before the monitor listens
+		in_place "$place" "$T/bin/tests/netns/story_peer" "$@" || echo "    cannot send"
+		! wait_for 0 grep -qF "($reason)" "$T/log/forged" || break
+	done
 	kill $monitor 2>/dev/null
 	wait $monitor 2>/dev/null
 	after=$(drops)
@@ -223,6 +223,19 @@ forgers() {
 		spoof $CRAIT $TUNNEL_PORT $AHCHTO $LEIA_ID $LEIA $AHCHTO 9000 5
 	forged node1 "a plain packet with a pod's address" "pod source address outside the tunnel" \
 		plain $LEIA $AHCHTO 9000 5
+	forwarded
+}
+
+# A machine that no pod would let in uses the host as its router to one.
+forwarded() {
+	policy router "{endpointSelector: {matchLabels: {jedi: luke}}, ingress: [{fromCIDR: [$API/32]}]}"
+	in_place ahch-to sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/forwarding'
+	ip -n api route add $LEIA via $AHCHTO
+	forged api "what the host forwards to a pod" "forwarded into the tunnel, from an address that is not the endpoint's" \
+		plain $API $LEIA 9000 5
+	ip -n api route del $LEIA via $AHCHTO
+	in_place ahch-to sh -c 'echo 0 >/proc/sys/net/ipv4/conf/all/forwarding'
+	remove $CNP/router
 }
 
 # in_stream "what" FUNCTION SECONDS: packets from crait through it; none may be lost, vader stays out
