@@ -19,6 +19,7 @@ agent_libmesh_a_SOURCES += \
 	agent/base/reverse_zone.c agent/base/reverse_zone.h \
 	agent/base/rng.c agent/base/rng.h \
 	agent/base/str.c agent/base/str.h \
+	agent/base/url.c agent/base/url.h \
 	agent/base/u32map.c agent/base/u32map.h \
 	agent/base/wire.c agent/base/wire.h
 

@@ -107,10 +107,7 @@ static int start_world(struct agent *a, struct err *reterr)
 	r = datapath_bind(a->datapath, a->world);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
-	/* At the start of a host its resolver may not have answered yet; now the API server has. */
-	r = a->servers.given.ips.n ? 0 : servers_resolve(&a->servers, &a->join.servers);
-	if (r == 0)
-		r = apply_servers(a);
+	r = apply_servers(a);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot write the failsafe set: %s", err_name(r));
 	if (a->conf->dns.is_enabled && names_start(a, &dns) < 0)

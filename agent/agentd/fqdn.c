@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/macro.h"
+#include "base/url.h"
 #include "dns/dns_answer.h"
 #include "join/join_state.h"
 #include "policy/policy_dns.h"
@@ -200,11 +201,9 @@ static bool is_api_server(const struct fqdn *f, const char *name)
 	size_t len = strlen(name) - 1; /* without the final dot */
 
 	for (size_t i = 0; i < f->s.servers->n; i++) {
-		const char *host = f->s.servers->v[i];
+		struct url url;
 
-		if (str_has_prefix(host, "https://"))
-			host += strlen("https://");
-		if (len > 0 && strcspn(host, ":/") == len && strncasecmp(host, name, len) == 0)
+		if (url_split(f->s.servers->v[i], &url) == 0 && strlen(url.host) == len && strncasecmp(url.host, name, len) == 0)
 			return true;
 	}
 	return false;

@@ -394,7 +394,7 @@ int membership_start(struct agent *a, struct err *reterr)
 	r = kube_client_new(a->loop, &kube, &a->client, reterr);
 	if (r < 0)
 		return r;
-	r = servers_resolve(&a->servers, &a->join.servers);
+	r = servers_give(&a->servers, &a->join.servers);
 	if (r == 0)
 		r = registration_new(a->loop, a->client, &registration, &a->registration);
 	if (r == 0)

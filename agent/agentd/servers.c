@@ -2,14 +2,13 @@
 #include "agentd/servers.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "base/url.h"
 
-enum { HTTPS_PORT = 443, TOLD_MAX = 64, NOWHERE = -1 };
+enum { TOLD_MAX = 64, NOWHERE = -1 };
 
 static void list_done(struct server_list *l)
 {
@@ -88,45 +87,18 @@ static int merge(struct servers *s)
 	return 0;
 }
 
-static int resolve(struct server_list *l, const char *url)
-{
-	char host[256], port[8] = "443";
-	const char *p = url + strlen("https://"), *end;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
-	uint64_t number;
-	int r = 0;
-
-	end = *p == '[' ? strchr(p, ']') : p + strcspn(p, ":/");
-	if (!end || (size_t)(end - p) >= sizeof(host))
-		return -EINVAL;
-	(void)snprintf(host, sizeof(host), "%.*s", (int)(end - p), *p == '[' ? p + 1 : p);
-	if (*p == '[')
-		host[end - p - 1] = '\0';
-	end += *end == ']';
-	if (*end == ':')
-		(void)snprintf(port, sizeof(port), "%.*s", (int)strcspn(end + 1, "/"), end + 1);
-	if (str_to_u64(port, UINT16_MAX, &number) < 0)
-		number = HTTPS_PORT;
-	if (getaddrinfo(host, NULL, &hints, &list) != 0)
-		return 0; /* no way to let through what has no address; curl will report it */
-	for (const struct addrinfo *i = list; r == 0 && i; i = i->ai_next) {
-		uint16_t none;
-		struct ip ip;
-
-		if (ip_from_sockaddr(i->ai_addr, &ip, &none) == 0)
-			r = add(l, &ip, (uint16_t)number);
-	}
-	freeaddrinfo(list);
-	return r;
-}
-
-int servers_resolve(struct servers *s, const struct strv *urls)
+int servers_give(struct servers *s, const struct strv *urls)
 {
 	CLEANUP(list_done) struct server_list now = {0};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < urls->n; i++)
-		r = resolve(&now, urls->v[i]);
+	for (size_t i = 0; r == 0 && i < urls->n; i++) {
+		struct url url;
+		struct ip ip;
+
+		if (url_split(urls->v[i], &url) == 0 && ip_parse(url.host, &ip) == 0)
+			r = add(&now, &ip, url.port);
+	}
 	if (r < 0)
 		return r;
 	move(&s->given, &now);

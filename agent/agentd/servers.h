@@ -28,10 +28,10 @@ struct servers {
 void servers_done(struct servers *s);
 
 /*
- * Looks the hosts of URLs up and keeps their addresses as the given ones. Blocks: for the start only. A name
- * that is not known is left out. 0, -EINVAL, -ENOMEM.
+ * Keeps the addresses in URLs as the given ones. A name is left out: whoever knows its addresses may be slow to tell, and each
+ * is learned before the first packet goes there. 0 or -ENOMEM.
  */
-int servers_resolve(struct servers *s, const struct strv *urls);
+int servers_give(struct servers *s, const struct strv *urls);
 
 /* Takes over what the Service default/kubernetes says; nothing said changes nothing. 0 or -ENOMEM. */
 int servers_update(struct servers *s, const struct service_table *t);

@@ -38,7 +38,7 @@ int x509_pick_pinned(const char *pem, const struct x509_pin *pin, struct buf *re
  * only; they must send their root, too. Blocks up to `timeout_ms`.
  * -ENOENT if the chain has none; errno of connect(2); -ETIMEDOUT; -EPROTO if TLS fails.
  */
-int x509_fetch_pinned(const char *host, const char *port, const struct x509_pin *pin, int timeout_ms,
+int x509_fetch_pinned(const char *host, uint16_t port, const struct x509_pin *pin, int timeout_ms,
 		      struct buf *ret, struct err *reterr);
 
 /*

@@ -99,7 +99,7 @@ static int pick(SSL *ssl, const struct x509_pin *pin, struct buf *ret)
 	return found ? 0 : -ENOENT;
 }
 
-int x509_fetch_pinned(const char *host, const char *port, const struct x509_pin *pin, int timeout_ms,
+int x509_fetch_pinned(const char *host, uint16_t port, const struct x509_pin *pin, int timeout_ms,
 		      struct buf *ret, struct err *reterr)
 {
 	CLEANUP(SSL_CTX_free) SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -108,7 +108,11 @@ int x509_fetch_pinned(const char *host, const char *port, const struct x509_pin 
 	CLEANUP(SSL_free) SSL *ssl = NULL;
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	uint64_t deadline_us = clock_boot_us() + (uint64_t)timeout_ms * USEC_PER_MSEC;
-	int r = getaddrinfo(host, port, &hints, &list);
+	char service[6];
+	int r;
+
+	(void)snprintf(service, sizeof(service), "%u", port); /* fits */
+	r = getaddrinfo(host, service, &hints, &list);
 
 	if (r != 0)
 		return err_set(reterr, EHOSTUNREACH, "%s: %s", host, gai_strerror(r));
@@ -116,7 +120,7 @@ int x509_fetch_pinned(const char *host, const char *port, const struct x509_pin 
 	for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
 		r = connect_one(ai, deadline_us, &fd);
 	if (fd < 0)
-		return err_set(reterr, -r, "%s port %s: %s", host, port, err_name(r));
+		return err_set(reterr, -r, "%s port %u: %s", host, port, err_name(r));
 	/*
 	 * Nothing is sent or believed on this connection: it only shows a chain, out of which the pin
 	 * picks the authority that the next, verified, connection must chain to.
@@ -126,9 +130,9 @@ int x509_fetch_pinned(const char *host, const char *port, const struct x509_pin 
 	(void)SSL_set_tlsext_host_name(ssl, host); /* only a hint to the server */
 	r = handshake(ssl, fd, deadline_us);
 	if (r < 0)
-		return err_set(reterr, -r, "%s port %s: TLS handshake: %s", host, port, err_name(r));
+		return err_set(reterr, -r, "%s port %u: TLS handshake: %s", host, port, err_name(r));
 	r = pick(ssl, pin, ret);
 	if (r == -ENOENT)
-		return err_set(reterr, ENOENT, "%s port %s shows no certificate with the pinned key", host, port);
+		return err_set(reterr, ENOENT, "%s port %u shows no certificate with the pinned key", host, port);
 	return r;
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/url.h"
 #include "crypto/secret.h"
 #include "join/guard_file.h"
 #include "join/label_check.h"
@@ -53,26 +54,6 @@ enum join_exit join_check_wanted(const struct join_token *t, const json_t *label
 	return JOIN_OK;
 }
 
-/* "https://host:port" -> host and port, heap. */
-static int split_server(const char *server, char **ret_host, char **ret_port)
-{
-	const char *host = server + strlen("https://"), *end, *colon;
-
-	if (*host == '[') {
-		host++;
-		end = strchr(host, ']');
-		colon = end && end[1] == ':' ? end + 1 : NULL;
-	} else {
-		end = host + strcspn(host, ":/");
-		colon = *end == ':' ? end : NULL;
-	}
-	if (!end)
-		return -EINVAL;
-	*ret_host = strndup(host, (size_t)(end - host));
-	*ret_port = colon ? strndup(colon + 1, strcspn(colon + 1, "/")) : strdup("443");
-	return *ret_host && *ret_port ? 0 : -ENOMEM;
-}
-
 /* The CA itself is in the token, or one of the servers must show it. */
 static enum join_exit find_ca(const struct join_token *t, char **ret, struct err *reterr)
 {
@@ -84,11 +65,11 @@ static enum join_exit find_ca(const struct join_token *t, char **ret, struct err
 	}
 	for (size_t i = 0; i < t->servers.n; i++) {
 		CLEANUP(buf_done) struct buf pem = {.max = LIMIT_TOKEN_BYTES};
-		CLEANUP(free) char *host = NULL, *port = NULL;
-		int r = split_server(t->servers.v[i], &host, &port);
+		struct url url;
+		int r = url_split(t->servers.v[i], &url);
 
 		if (r == 0)
-			r = x509_fetch_pinned(host, port, &t->pin, FETCH_TIMEOUT_MS, &pem, reterr);
+			r = x509_fetch_pinned(url.host, url.port, &t->pin, FETCH_TIMEOUT_MS, &pem, reterr);
 		if (r == 0) {
 			*ret = strdup(pem.data);
 			return *ret ? JOIN_OK : no_memory(reterr);

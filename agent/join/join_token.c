@@ -6,6 +6,7 @@
 
 #include "base/ip.h"
 #include "base/limits.h"
+#include "base/url.h"
 #include "crypto/base64.h"
 #include "crypto/jwt.h"
 #include "crypto/secret.h"
@@ -50,44 +51,19 @@ static json_t *strv_to_json(const struct strv *l)
 
 int join_token_check_server(const char *server, struct err *reterr)
 {
-	const char *host = server + strlen("https://"), *end, *port;
-	uint64_t number = 443;
-	int r = 0;
+	struct url url;
 
 	if (!str_has_prefix(server, "https://"))
 		return err_set(reterr, EINVAL, "server %.120s must begin with https://", server);
 	if (strlen(server) > JOIN_TOKEN_TEXT)
 		return err_set(reterr, EINVAL, "server %.120s... is longer than %d bytes", server, JOIN_TOKEN_TEXT);
-	end = *host == '[' ? host + strcspn(host, "]/") : host + strcspn(host, ":/");
-	if (*host == '[') {
-		CLEANUP(free) char *address = strndup(host + 1, (size_t)(end - host - 1));
-		struct ip ip;
-
-		if (!address)
-			return err_set(reterr, ENOMEM, "out of memory");
-		r = *end != ']' || ip_parse(address, &ip) < 0 || ip.family != AF_INET6 ? -EINVAL : 0;
-		end += *end == ']';
-	} else {
-		CLEANUP(free) char *name = strndup(host, (size_t)(end - host));
-
-		if (!name)
-			return err_set(reterr, ENOMEM, "out of memory");
-		for (char *p = name; *p; p++) /* DNS does not tell case apart */
+	if (url_split(server, &url) == 0) {
+		for (char *p = url.host; *p; p++) /* DNS does not tell case apart */
 			*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 'a' - 'A') : *p;
-		r = str_is_dns_subdomain(name) ? 0 : -EINVAL;
+		if (url.is_address6 || str_is_dns_subdomain(url.host))
+			return 0;
 	}
-	if (r == 0 && *end == ':') {
-		port = end + 1;
-		end = port + strcspn(port, "/");
-		CLEANUP(free) char *digits = strndup(port, (size_t)(end - port));
-
-		if (!digits)
-			return err_set(reterr, ENOMEM, "out of memory");
-		r = str_to_u64(digits, UINT16_MAX, &number) < 0 || !number ? -EINVAL : 0;
-	}
-	if (r < 0 || (*end && *end != '/') || strpbrk(end, " \t\r\n?#"))
-		return err_set(reterr, EINVAL, "server %.120s: write https://HOST or https://HOST:PORT", server);
-	return 0;
+	return err_set(reterr, EINVAL, "server %.120s: write https://HOST or https://HOST:PORT", server);
 }
 
 static int check_list(const struct strv *l, size_t max, const char *what, struct err *reterr)

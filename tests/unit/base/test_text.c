@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* str, buf, err, clock. */
+/* str, url, buf, err, clock. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <limits.h>
@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/macro.h"
 #include "base/str.h"
+#include "base/url.h"
 
 Test(str, to_u64)
 {
@@ -291,4 +292,48 @@ Test(clock, prints_what_it_parses)
 	cr_assert_eq(clock_parse_rfc3339(text, &s), 0, "%s", text);
 	cr_expect(s >= before && s <= clock_wall_s());
 	cr_expect_leq(clock_boot_us(), clock_boot_us());
+}
+
+Test(url, split)
+{
+	static const struct {
+		const char *text, *host; /* NULL: none */
+		uint16_t port;
+	} cases[] = {
+		{"https://api.example", "api.example", 443},
+		{"https://192.0.2.1:6443", "192.0.2.1", 6443},
+		{"https://192.0.2.1:6443/", "192.0.2.1", 6443},
+		{"https://[2001:db8::1]", "2001:db8::1", 443},
+		{"https://[2001:db8::1]:6443/path", "2001:db8::1", 6443},
+		{"https://", NULL, 0},
+		{"https:///path", NULL, 0},
+		{"https://:6443", NULL, 0},
+		{"https://a:", NULL, 0},
+		{"https://a:0", NULL, 0},
+		{"https://a:65536", NULL, 0},
+		{"https://a:6443x", NULL, 0},
+		{"https://a:000000443", NULL, 0},
+		{"https://[2001:db8::1", NULL, 0},
+		{"https://[192.0.2.1]", NULL, 0},
+		{"https://[2001:db8::1]x", NULL, 0},
+		{"https://a?b", NULL, 0},
+		{"https://a b", NULL, 0},
+		{"http://a", NULL, 0},
+		{"", NULL, 0},
+	};
+	char text[400];
+	struct url url;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cr_assert_eq(url_split(cases[i].text, &url), cases[i].host ? 0 : -EINVAL, "%s", cases[i].text);
+		if (!cases[i].host)
+			continue;
+		cr_expect_str_eq(url.host, cases[i].host);
+		cr_expect_eq(url.port, cases[i].port);
+		cr_expect_eq(url.is_address6, cases[i].text[strlen("https://")] == '[');
+	}
+	(void)snprintf(text, sizeof(text), "https://%0*d", URL_HOST_MAX, 0);
+	cr_expect_eq(url_split(text, &url), 0);
+	(void)snprintf(text, sizeof(text), "https://%0*d", URL_HOST_MAX + 1, 0);
+	cr_expect_eq(url_split(text, &url), -EINVAL);
 }
