@@ -25,7 +25,8 @@ agent_libmesh_a_SOURCES += \
 
 # event
 agent_libmesh_a_SOURCES += \
-	agent/event/loop.c agent/event/loop.h
+	agent/event/loop.c agent/event/loop.h \
+	agent/event/retry.c agent/event/retry.h
 
 # priv
 agent_libmesh_a_SOURCES += \

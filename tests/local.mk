@@ -79,6 +79,11 @@ endif
 
 # unit: event, http, kube, store
 if HAVE_CRITERION
+check_PROGRAMS += tests/unit/event/test_retry
+TESTS += tests/unit/event/test_retry
+tests_unit_event_test_retry_SOURCES = tests/unit/event/test_retry.c
+tests_unit_event_test_retry_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_event_test_retry_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/http/test_http
 TESTS += tests/unit/http/test_http
 tests_unit_http_test_http_SOURCES = tests/unit/http/test_head.c tests/unit/http/test_socket.c tests/unit/http/test_tls.c $(result_sources)

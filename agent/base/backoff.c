@@ -16,3 +16,8 @@ uint64_t backoff_next_us(struct backoff *b, uint64_t now_us)
 	b->last_failure_us = now_us;
 	return FLOOR_MS * USEC_PER_MSEC + rng_below((uint32_t)b->base_us);
 }
+
+bool backoff_is_at_cap(const struct backoff *b)
+{
+	return b->base_us >= CAP_MS * USEC_PER_MSEC;
+}

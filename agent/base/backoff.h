@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -14,6 +15,9 @@ struct backoff {
 
 /* Notes a failure at `now_us` and returns how long to wait before the next attempt. */
 uint64_t backoff_next_us(struct backoff *b, uint64_t now_us);
+
+/* The ceiling has come to where it stays. */
+bool backoff_is_at_cap(const struct backoff *b);
 
 static inline void backoff_reset(struct backoff *b)
 {
