@@ -393,6 +393,7 @@ endif
 bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+nl_refuse_sources = tests/lib/nl_refuse.c tests/lib/nl_refuse.h
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
 	tests/bpf/test_filling tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_mutated \
 	tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
@@ -447,7 +448,7 @@ tests_bpf_test_snapshot_LDADD = $(MESH_LIBS)
 tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c $(bpf_test_sock_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
-tests_bpf_test_vanish_SOURCES = tests/bpf/test_vanish.c $(bpf_test_sock_common)
+tests_bpf_test_vanish_SOURCES = tests/bpf/test_vanish.c $(nl_refuse_sources) $(bpf_test_sock_common)
 tests_bpf_test_vanish_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_vanish_LDADD = $(MESH_LIBS)
 
@@ -471,7 +472,9 @@ tests_netns_test_agent_net_LDADD = $(MESH_LIBS)
 tests_netns_test_kinds_SOURCES = tests/netns/test_kinds.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_netns_test_kinds_CPPFLAGS = $(bpf_test_cppflags)
 tests_netns_test_kinds_LDADD = $(MESH_LIBS)
-tests_netns_test_net_SOURCES = tests/netns/test_net.c
+tests_netns_test_net_SOURCES = tests/netns/test_net.c $(nl_refuse_sources)
+tests_netns_test_net_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_netns_test_net_LDFLAGS = -Wl,--wrap=source_arm
 tests_netns_test_net_LDADD = $(MESH_LIBS)
 
 # cluster: need root and the built peers; run by `make check-cluster`

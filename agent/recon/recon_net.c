@@ -31,6 +31,7 @@ void net_end_pass(struct recon_net *n)
 
 	n->is_running = false;
 	n->status.is_applied = n->has_desired && !is_failed && !n->is_dirty;
+	n->has_failed = is_failed;
 	if (is_failed) {
 		n->need_routes = true;
 		(void)source_arm(n->timer, backoff_next_us(&n->backoff, clock_boot_us()), USEC_PER_SEC / 10);
@@ -47,8 +48,10 @@ void net_fail_pass(struct recon_net *n, int r, const struct err *why, const char
 {
 	struct err e = *why;
 
-	if (r == -EAGAIN || r == -ENOBUFS) /* the kernel's tables moved while we read: not worth a report */
-		n->is_dirty = n->need_links = n->need_addrs = n->need_routes = true;
+	if (r == -EAGAIN || r == -ENOBUFS) { /* the kernel's tables moved while we read: at once again, but not for ever */
+		n->need_links = n->need_addrs = n->need_routes = true;
+		n->is_dirty = n->is_dirty || !n->has_failed;
+	}
 	(void)err_prefix(&e, r, "%s", what); /* returns r */
 	net_note_error(n, &e);
 	net_end_pass(n);

@@ -30,6 +30,8 @@ struct probe {
 	struct ip target;
 	int oif; /* 0 = unreachable */
 	struct ip src;
+	int new_oif; /* these two while the kernel is asked */
+	struct ip new_src;
 };
 
 struct route_slot {
@@ -59,6 +61,7 @@ struct recon_net {
 	struct nics nics;
 
 	bool is_running;	  /* a pass is under way */
+	bool has_failed;	  /* the last one did */
 	bool is_dirty;		  /* another one is needed */
 	bool need_links, need_addrs; /* read them whole */
 	bool is_reading_links, is_reading_addrs;

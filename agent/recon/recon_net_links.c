@@ -58,10 +58,13 @@ static void tell(struct recon_net *n)
 	struct nics nics = {0};
 	int underlay[PROBES];
 	struct nic_inputs in = nic_inputs(n, underlay);
+	struct err e;
 	int r;
 
 	r = nics_pick(&in, &nics);
-	if (r < 0) { /* the old list stays; the next event brings a new try */
+	if (r < 0) { /* the old list stays until the pass is tried again */
+		(void)err_set(&e, -r, "choosing the interfaces: %s", err_name(r)); /* noted, not returned */
+		net_note_error(n, &e);
 		nics_done(&nics);
 		return;
 	}
@@ -87,18 +90,33 @@ static int on_probe(const struct nlmsghdr *msg, void *arg)
 	if (nl_route_decode(msg, &x) < 0 || x.type != RTN_UNICAST)
 		return 0; /* unreachable, or an address of our own: says nothing about interfaces */
 	if (x.oif != p->n->status.tunnel_ifindex) {
-		p->oif = x.oif;
-		p->src = x.src;
+		p->new_oif = x.oif;
+		p->new_src = x.src;
 	}
 	return 0;
 }
 
+/* What was known stays: an interface that seems to lead nowhere would lose its programs. */
+static void note_lost(struct recon_net *n, int r)
+{
+	struct err e;
+
+	(void)err_set(&e, -r, "asking for routes: %s", err_name(r)); /* noted, not returned */
+	net_note_error(n, &e);
+}
+
 static void on_probed(int r, const struct err *why, void *arg)
 {
-	struct recon_net *n = ((struct probe *)arg)->n;
+	struct probe *p = arg;
+	struct recon_net *n = p->n;
 
-	(void)r; /* no route: on_probe() did not run, and that is the answer */
 	(void)why;
+	if (r == -ENOMEM || r == -ENOBUFS || r == -EBADMSG) {
+		note_lost(n, r);
+	} else { /* any other failure means that there is no route, and on_probe() did not run */
+		p->oif = p->new_oif;
+		p->src = p->new_src;
+	}
 	if (--n->n_probing > 0)
 		return;
 	tell(n);
@@ -115,13 +133,19 @@ static void step_probe(struct recon_net *n)
 	n->n_probing = 0;
 	for (i = 0; i < PROBES; i++) {
 		struct probe *p = &n->probes[i];
+		int r;
 
-		p->oif = 0;
-		p->src = (struct ip){0};
-		if (p->target.family &&
-		    nl_route_get(n->nl, &p->target,
-				 &(struct nl_reply){.part = on_probe, .done = on_probed, .arg = p}) == 0)
-			n->n_probing++;
+		p->new_oif = 0;
+		p->new_src = (struct ip){0};
+		if (!p->target.family) {
+			p->oif = 0;
+			p->src = (struct ip){0};
+			continue;
+		}
+		r = nl_route_get(n->nl, &p->target, &(struct nl_reply){.part = on_probe, .done = on_probed, .arg = p});
+		n->n_probing += r == 0;
+		if (r < 0)
+			note_lost(n, r);
 	}
 	if (n->n_probing == 0)
 		net_fail_queueing(n, -ENOMEM, "asking for routes");

@@ -2,6 +2,7 @@
 /* recon_net against the kernel, in a network namespace of its own. What happened is checked with ip(8). */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "event/loop.h"
+#include "lib/nl_refuse.h"
 #include "netlink/nl_driver.h"
 #include "netlink/nl_dummy.h"
 #include "recon/recon_net.h"
@@ -472,6 +474,60 @@ static void test_lost_notifications(struct world *w)
 }
 
 /* A new process adopts what is there and right: not one change. */
+static uint64_t shortest_us; /* of the delays since it was set */
+int __real_source_arm(struct source *s, uint64_t delay_us, uint64_t slack_us);
+int __wrap_source_arm(struct source *s, uint64_t delay_us, uint64_t slack_us);
+
+int __wrap_source_arm(struct source *s, uint64_t delay_us, uint64_t slack_us)
+{
+	shortest_us = MIN(shortest_us, delay_us);
+	return __real_source_arm(s, delay_us, slack_us);
+}
+
+/* The first failure may be of the moment; a row of them must not keep the host busy. */
+static void test_no_buffers(struct world *w)
+{
+	enum { TIMES = 4, PAUSE_MIN_US = 50 * 1000 };
+
+	nl_refuse(RTM_GETLINK, TIMES);
+	recon_net_audit(w->net);
+	WAIT_FOR(w, nl_refuse_left() == TIMES - 2);
+	shortest_us = UINT64_MAX;
+	WAIT_FOR(w, nl_refuse_left() == 0);
+	CHECK(shortest_us >= PAUSE_MIN_US && shortest_us != UINT64_MAX);
+	WAIT_FOR(w, STATUS(w)->is_applied);
+}
+
+/* A question that was lost is not the answer that an interface leads nowhere, for then its programs would go. */
+static void test_lost_questions(struct world *w)
+{
+	struct net_desired d = desired(NL_TUNNEL_VXLAN);
+	int before;
+
+	ip_ok("link add way0 type bridge");
+	ip_ok("link set way0 up");
+	ip_ok("addr add 172.40.0.1/24 dev way0");
+	ip_ok("route add 203.0.113.0/24 via 172.40.0.2 dev way0");
+	d.n_routes = 4;
+	d.n_targets = 2;
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied && recon_net_nics(w->net)->n == 2);
+	nl_refuse(RTM_GETROUTE, 4); /* two targets, two default routes */
+	before = w->n_settled;
+	recon_net_audit(w->net);
+	WAIT_FOR(w, w->n_settled > before);
+	CHECK(nl_refuse_left() == 0);
+	CHECK(recon_net_nics(w->net)->n == 2);
+	CHECK(strstr(STATUS(w)->err.text, "asking for routes"));
+	WAIT_FOR(w, STATUS(w)->is_applied);
+	CHECK(recon_net_nics(w->net)->n == 2);
+	ip_ok("link del way0");
+	WAIT_FOR(w, recon_net_nics(w->net)->n == 1);
+	d.n_targets = 1;
+	want(w, &d);
+	WAIT_FOR(w, STATUS(w)->is_applied);
+}
+
 static void test_restart_changes_nothing(struct world *w)
 {
 	struct net_desired d = desired(NL_TUNNEL_VXLAN);
@@ -643,6 +699,8 @@ int main(void)
 	test_mtu(&w);
 	test_steady_events(&w);
 	test_lost_notifications(&w);
+	test_no_buffers(&w);
+	test_lost_questions(&w);
 	test_restart_changes_nothing(&w);
 	test_many_routes(&w);
 	test_port_change_and_foreign_name(&w);
