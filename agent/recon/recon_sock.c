@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/limits.h"
@@ -42,12 +43,15 @@ struct recon_sock {
 	void *arg;
 	struct nl *nl;
 	struct source *timer;
+	struct source *again; /* a look, after a failure */
+	struct backoff backoff;
 	struct target *waiting; /* out of use; those of the next walk are marked */
 	struct target *walked;	/* those of the walk under way */
 	unsigned dumps;		/* of it, not finished */
 	enum recon_sock_end end;
 	bool has_looked;
 	bool has_doomed;
+	bool has_failed; /* since the last look */
 	struct recon_sock_stats stats;
 };
 
@@ -109,6 +113,23 @@ static void on_unused(const struct ip *ip, uint16_t port, uint8_t proto, void *a
 	(void)target_add(r, ip, port, proto);
 }
 
+/* What failed leaves connections that only a look at all that were ever translated finds. */
+static void look_later(struct recon_sock *r)
+{
+	if (r->has_failed)
+		return;
+	r->has_failed = true;
+	r->has_looked = false;
+	(void)source_arm(r->again, backoff_next_us(&r->backoff, clock_boot_us()), 0); /* a live timer */
+}
+
+static void look_again(void *arg)
+{
+	struct recon_sock *r = arg;
+
+	(void)recon_sock_look(r); /* comes here once more, if it fails */
+}
+
 /* Walking the sockets */
 
 static void on_destroyed(int e, const struct err *why, void *arg)
@@ -126,6 +147,7 @@ static void on_destroyed(int e, const struct err *why, void *arg)
 		r->stats.failed++;
 		log_event(LOG_DEBUG, "service.destroy", "a connection to a backend that vanished could not be ended",
 			  F_STR("why", why->text));
+		look_later(r);
 	}
 }
 
@@ -182,7 +204,7 @@ static void on_dumped(int e, const struct err *why, void *arg)
 	if (e < 0 && e != -ENOENT) { /* no such sockets can be listed: nothing to end */
 		log_event(LOG_WARNING, "service.sockets", "cannot list sockets: connections to backends that vanished stay for now",
 			  F_STR("why", why->text));
-		r->has_looked = false; /* the next look finds them again */
+		look_later(r);
 	}
 	if (--r->dumps == 0)
 		walk_end(r);
@@ -195,6 +217,8 @@ static void dump(struct recon_sock *r, uint8_t family, uint8_t proto, const stru
 
 	if (nl_sock_dump(r->nl, family, proto, only ? &only->key.ip : NULL, only ? only->key.port : 0, &reply) == 0)
 		r->dumps++;
+	else
+		look_later(r);
 }
 
 static void walk(struct recon_sock *r)
@@ -237,8 +261,10 @@ static void on_timer(void *arg)
 		HASH_DEL(r->waiting, t);
 		hash_oom = false;
 		HASH_ADD(hh, r->walked, key, sizeof(t->key), t);
-		if (hash_oom)
+		if (hash_oom) {
 			free(t);
+			look_later(r);
+		}
 	}
 	if (r->walked)
 		walk(r);
@@ -274,18 +300,20 @@ int recon_sock_look(struct recon_sock *r)
 {
 	uint64_t now = clock_boot_us();
 	struct target *t, *next;
-	int e;
+	int e = 0;
 
+	r->has_failed = false;
 	if (r->stats.is_unsupported) {
 		targets_clear(&r->waiting);
 		return 0;
 	}
-	if (!r->has_looked && r->end != RECON_SOCK_NONE) {
+	if (!r->has_looked && r->end != RECON_SOCK_NONE)
 		e = bpfmap_each(r->obj, BPFOBJ_SOCK_REV, add_left, r);
-		if (e < 0)
-			return e;
-		r->has_looked = true;
+	if (e < 0) {
+		look_later(r);
+		return e;
 	}
+	r->has_looked = r->end != RECON_SOCK_NONE;
 	HASH_ITER (hh, r->waiting, t, next) {
 		enum service_use use = service_table_backend_use(r->table, &t->key.ip, t->key.port, t->key.proto);
 
@@ -327,6 +355,8 @@ int recon_sock_new(struct loop *l, const struct bpfobj *o, struct service_table 
 	r->end = RECON_SOCK_ALL;
 	e = nl_new_sock(l, &r->nl);
 	if (e == 0)
+		e = loop_add_timer(l, look_again, r, &r->again);
+	if (e == 0)
 		e = loop_add_timer(l, on_timer, r, &r->timer);
 	if (e < 0)
 		return e;
@@ -342,6 +372,7 @@ void recon_sock_free(struct recon_sock *r)
 	if (r->timer) /* it was made as a whole: the table knows it */
 		service_table_on_unused(r->table, NULL, NULL);
 	source_free(r->timer);
+	source_free(r->again);
 	nl_free(r->nl);
 	targets_clear(&r->waiting);
 	targets_clear(&r->walked);

@@ -37,7 +37,8 @@ void recon_sock_set(struct recon_sock *r, enum recon_sock_end end);
 /*
  * Looks which of the backends that went out of use have vanished meanwhile; their connections end some
  * milliseconds later, from the loop. Call it after the services or the endpoints of the cluster changed. The first
- * call also asks about what an earlier run of the agent left. 0; -ENOMEM or errno of bpf(2): call again.
+ * call also asks about what an earlier run of the agent left. What fails, now or later, is looked at again by itself.
+ * 0; -ENOMEM or errno of bpf(2).
  */
 int recon_sock_look(struct recon_sock *r);
 

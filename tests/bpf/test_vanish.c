@@ -2,6 +2,7 @@
 /* Connections to services whose backend vanishes: which end, which stay. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "bpf/sock_lab.h"
 #include "event/loop.h"
 #include "json/json.h"
+#include "lib/nl_refuse.h"
 #include "recon/recon_service.h"
 #include "recon/recon_sock.h"
 
@@ -246,6 +248,22 @@ static void test_settings(struct vanish *v, uint64_t ended)
 	expect_and_close(udp, ECONNABORTED);
 }
 
+/* The kernel could not be asked for a moment: it is asked again without another change. */
+static void test_refused(struct vanish *v, uint64_t ended)
+{
+	int fd;
+
+	set_backend(v, "four", "127.0.0.1", true);
+	apply(v);
+	fd = dial(AF_INET, SOCK_STREAM, "10.96.0.4", 80);
+	service_table_remove_slice(v->table, "legacy", "four");
+	nl_refuse(SOCK_DIAG_BY_FAMILY, 4); /* two protocols, two families */
+	apply(v);
+	expect_ended(v, ended + 1);
+	CHECK_EQ(nl_refuse_left(), 0);
+	expect_and_close(fd, ECONNABORTED);
+}
+
 /* The agent was away when the backend vanished. */
 static void test_restart(struct vanish *v)
 {
@@ -285,6 +303,7 @@ int main(void)
 	test_udp(&v, 2);
 	test_v6(&v, 3);
 	test_settings(&v, 5);
+	test_refused(&v, 7);
 	test_restart(&v);
 	for (unsigned i = 0; i < 6; i++)
 		close(servers[i]);
