@@ -552,24 +552,26 @@ CLEANFILES += $(story_programs)
 torture_programs = tests/lib/crash
 EXTRA_PROGRAMS += $(torture_programs)
 CLEANFILES += $(torture_programs) $(preloads)
-preloads = tests/lib/clock.so tests/lib/nomem.so
+preloads = tests/lib/clock.so tests/lib/nomem.so tests/lib/refuse.so
 tests_lib_crash_SOURCES = tests/lib/crash.c
-EXTRA_DIST += tests/lib/clock.c tests/lib/nomem.c tests/lib/wait_for.sh tests/netns/story_torture.sh
+EXTRA_DIST += tests/lib/clock.c tests/lib/nomem.c tests/lib/refuse.c tests/lib/wait_for.sh tests/netns/story_torture.sh
 preload = $(AM_V_CC)$(MKDIR_P) tests/lib && $(CC) -O2 -g -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@
 tests/lib/clock.so: tests/lib/clock.c
 	$(preload) $(srcdir)/tests/lib/clock.c
 tests/lib/nomem.so: tests/lib/nomem.c
 	$(preload) $(srcdir)/tests/lib/nomem.c
+tests/lib/refuse.so: tests/lib/refuse.c
+	$(preload) $(srcdir)/tests/lib/refuse.c
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c tests/netns/story_web.c tests/netns/story_web.h
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh \
 	tests/netns/story_clone.sh tests/netns/story_docs.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
 	tests/netns/story_life.sh tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
-	tests/netns/story_services.sh tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
+	tests/netns/story_retry.sh tests/netns/story_services.sh tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
 	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_life.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
-	tests/netns/story_torture.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/netns/resolver.sh
+	tests/netns/story_retry.sh tests/netns/story_torture.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/netns/resolver.sh
 story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

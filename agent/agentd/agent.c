@@ -85,7 +85,25 @@ void agent_follow_resolvers(struct agent *a)
 	a->resolvers_stamp = stamp;
 	a->servers.is_stale = true; /* the failsafe set is made anew */
 	names_follow_resolvers(a);
-	(void)apply_servers(a); /* raised as a condition; the next upkeep tries again */
+	(void)apply_servers(a); /* raised as a condition, and owed */
+}
+
+/* All that failed: what has been done since is not done again. */
+static void on_retry(void *arg)
+{
+	struct agent *a = arg;
+
+	if (health_has(a->health, "failsafe.write"))
+		(void)apply_servers(a); /* still raised, if so; as the others */
+	if (a->datapath)
+		datapath_retry(a->datapath);
+	if (a->is_apply_owed)
+		apply_now(a);
+}
+
+static void on_owed(void *arg)
+{
+	retry_want(((struct agent *)arg)->retry);
 }
 
 static void on_upkeep(void *arg)
@@ -109,11 +127,10 @@ static void on_upkeep(void *arg)
 	agent_follow_resolvers(a);
 	if (a->resolver)
 		resolver_look(a->resolver);
-	if (health_has(a->health, "failsafe.write"))
-		(void)apply_servers(a); /* still raised, if so */
+	retry_now(a->retry);
 	apply_note_outage(a);
 	membership_check(a);
-	if (a->is_apply_owed || health_has(a->health, "register.address"))
+	if (health_has(a->health, "register.address"))
 		apply_want(a);
 	if (health_has(a->health, "credential.save"))
 		membership_save_token(a, kube_client_token(a->client));
@@ -124,7 +141,7 @@ static void on_upkeep(void *arg)
 
 static int start_joined(struct agent *a, struct err *reterr)
 {
-	const struct datapath_callbacks datapath = {.on_network = on_network, .on_event = on_event, .arg = a};
+	const struct datapath_callbacks datapath = {.on_network = on_network, .on_event = on_event, .on_owed = on_owed, .arg = a};
 	int r = membership_start(a, reterr);
 
 	if (r == 0)
@@ -225,7 +242,7 @@ static void on_reload(void *arg)
 	a->servers.is_stale = true; /* the failsafe set is made anew */
 	if (a->world)
 		a->world->routes_dirty = true; /* MTU, interfaces */
-	(void)apply_servers(a); /* raised as a condition; upkeep tries again */
+	(void)apply_servers(a); /* raised as a condition, and owed */
 	if (a->serving && strv_has(&live, "health-probes") && serving_reload(a->serving) < 0)
 		health_raise(a->health, HEALTH_ERROR, "config.reload", "no memory for the health probes: the old ones go on",
 			     "systemctl restart mesh-external-agent, with more memory");
@@ -266,6 +283,8 @@ int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, stru
 		r = loop_add_defer(a->loop, LOOP_IDLE, apply_now, a, &a->apply);
 	if (r == 0)
 		r = loop_add_timer(a->loop, apply_now, a, &a->apply_later);
+	if (r == 0)
+		r = retry_new(a->loop, on_retry, a, &a->retry);
 	if (r == 0)
 		r = loop_add_timer(a->loop, on_upkeep, a, &a->upkeep);
 	if (r < 0)
@@ -312,6 +331,7 @@ void agent_free(struct agent *a)
 	source_free(a->privileged);
 	source_free(a->apply);
 	source_free(a->apply_later);
+	retry_free(a->retry);
 	source_free(a->upkeep);
 	source_free(a->boot_timer);
 	source_free(a->leave_timer);

@@ -21,6 +21,7 @@
 #include "ctl/ctl_verbs.h"
 #include "dns/dns_server.h"
 #include "dns/dns_zone.h"
+#include "event/retry.h"
 #include "forward/forward.h"
 #include "join/join_state.h"
 #include "join/lease.h"
@@ -80,6 +81,7 @@ struct agent {
 	struct dns_redirect *redirect; /* NULL = queries past our server are not caught */
 	struct source *apply;	/* deferred: recompute and write */
 	struct source *apply_later;
+	struct retry *retry; /* of what failed and may succeed by itself */
 	struct source *upkeep;
 	unsigned n_upkeeps;
 	struct filling filling;
@@ -98,7 +100,7 @@ struct agent {
 	ARRAY(struct ip) own; /* registered addresses */
 	struct servers servers;
 	bool is_ready_told;  /* systemd knows that the network may come up */
-	bool is_apply_owed;  /* the last attempt failed: again soon */
+	bool is_apply_owed;  /* the last attempt failed */
 	bool is_unverified;  /* the API came back; not known yet whether as the same cluster */
 	bool is_stopping;    /* only the Lease is to be given back yet */
 	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */

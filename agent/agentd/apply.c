@@ -101,15 +101,21 @@ int apply_servers(struct agent *a)
 {
 	bool is_partial = !a->sync || !sync_is_complete(a->sync);
 	int r = a->world ? servers_update(&a->servers, a->world->services) : 0;
+	bool is_due = a->servers.is_stale && a->datapath && !a->has_stood_down;
+	struct err err;
 
-	if (r < 0 || !a->servers.is_stale || !a->datapath || a->has_stood_down)
-		return r;
-	r = datapath_set_control_plane(a->datapath, a->servers.all.ips.v, a->servers.all.ports.v, a->servers.all.ips.n, is_partial);
+	if (r == 0 && is_due)
+		r = datapath_set_control_plane(a->datapath, a->servers.all.ips.v, a->servers.all.ports.v, a->servers.all.ips.n, is_partial);
 	if (r < 0) {
-		health_raise(a->health, HEALTH_ERROR, "failsafe.write", err_name(r), "systemctl restart mesh-external-agent");
+		(void)err_set(&err, -r, "the failsafe set could not be written, new API servers and resolvers may be cut off: %s", err_name(r));
+		health_raise(a->health, HEALTH_ERROR, "failsafe.write", err.text,
+			     "what is in force stays; " REMEDY_KERNEL);
+		retry_want(a->retry);
 		return r;
 	}
 	health_clear(a->health, "failsafe.write");
+	if (!is_due)
+		return 0;
 	a->servers.is_stale = is_partial; /* once all is known, what is not needed goes */
 	if (a->keeping)
 		keeping_look(a->keeping);
@@ -145,9 +151,17 @@ static void now_running(struct agent *a)
 		dns_zone_set_synced(a->zone);
 	agent_set_state(a, AGENT_RUNNING, "joined, policy in force");
 	lease_kick(a->lease);
-	if (forwarding_start(a) < 0)
-		health_raise(a->health, HEALTH_ERROR, "forward.start", "no memory for the forwards: old ports are closed",
-			     "systemctl restart mesh-external-agent, with more memory");
+}
+
+static int start_forwards(struct agent *a)
+{
+	int r = forwarding_start(a);
+
+	if (r < 0)
+		health_raise(a->health, HEALTH_ERROR, "forward.start", "no memory for the forwards: old ports are closed", REMEDY_MEMORY);
+	else
+		health_clear(a->health, "forward.start");
+	return r;
 }
 
 /* Lists that are not believed yet change nothing, but a person should look at the API server. */
@@ -252,6 +266,13 @@ static bool has_identity(struct agent *a)
 	return is_known; /* deleted while we ran: who we were stays */
 }
 
+/* Something failed for want of memory, or of a write to the kernel. */
+static void owe(struct agent *a)
+{
+	a->is_apply_owed = true;
+	retry_want(a->retry);
+}
+
 /* Before new verdicts come into force, so that neither a crash nor a packet can come in between. */
 static int look_at_policy(struct agent *a)
 {
@@ -265,11 +286,49 @@ static int look_at_policy(struct agent *a)
 	return r < 0 ? r : 0;
 }
 
+/* From what the cluster and the host say to the tables. */
+static int take_up(struct agent *a)
+{
+	int r = pick_addresses(a);
+	struct err err;
+
+	if (r == -EADDRNOTAVAIL)
+		return r; /* raised as a condition, until the host has one */
+	if (r == 0)
+		r = world_set_services(a->world, a->conf, a->own.v, a->own.n);
+	if (r == 0)
+		r = look_at_policy(a);
+	if (r == 0) {
+		health_clear(a->health, "agent.apply");
+		return 0;
+	}
+	(void)err_set(&err, -r, "what the cluster says cannot be taken up: %s", err_name(r));
+	health_raise(a->health, HEALTH_ERROR, "agent.apply", err.text, "what is in force stays; " REMEDY_MEMORY);
+	return r;
+}
+
+/* What the cluster is told; it is sent later. */
+static int tell_cluster(struct agent *a)
+{
+	CLEANUP(json_decref) json_t *ports = serving_named_ports(a->conf);
+	struct registration_info info = {.addresses = a->own.v, .n_addresses = a->own.n,
+					 .has_ipv6_underlay = a->config.has_ipv6_underlay, .named_ports = ports};
+	int r = ports ? registration_set(a->registration, &info) : -ENOMEM;
+
+	watch_own(a);
+	if (r == 0)
+		r = serving_update(a->serving, a->own.v, a->own.n);
+	if (r < 0)
+		health_raise(a->health, HEALTH_ERROR, "register.memory", "no memory to tell the cluster what changed about this host",
+			     REMEDY_MEMORY);
+	else
+		health_clear(a->health, "register.memory");
+	return r;
+}
+
 void apply_now(void *arg)
 {
 	struct agent *a = arg;
-	struct registration_info info = {0};
-	CLEANUP(json_decref) json_t *ports = NULL;
 	int r;
 
 	note_doubts(a);
@@ -289,39 +348,35 @@ void apply_now(void *arg)
 	}
 	if (!has_identity(a))
 		return;
-	r = pick_addresses(a);
+	a->is_apply_owed = false;
+	r = take_up(a);
+	if (r == -EADDRNOTAVAIL)
+		return;
 	if (r == 0)
 		r = apply_servers(a);
 	if (r == 0)
-		r = world_set_services(a->world, a->conf, a->own.v, a->own.n);
-	if (r == 0)
-		r = look_at_policy(a);
-	if (r == 0)
 		r = datapath_apply(a->datapath, a->own.v, a->own.n);
-	a->is_apply_owed = r < 0;
-	if (r == 0 && a->fqdn) {
-		fqdn_applied(a->fqdn, datapath_flags(a->datapath) & MESH_STATE_AUDIT);
+	if (r < 0) { /* raised as a condition */
+		owe(a);
+		return;
+	}
+	if (a->fqdn) {
+		if (fqdn_applied(a->fqdn, datapath_flags(a->datapath) & MESH_STATE_AUDIT) < 0)
+			owe(a);
 		datapath_set_dns(a->datapath, a->redirect && fqdn_is_filtered(a->fqdn));
 	}
-	if (r < 0)
-		return; /* raised as a condition; the next change or the upkeep timer tries again */
 	a->n_applied++;
 	if (a->import_zone && sync_has_imports(a->sync))
 		dns_zone_set_synced(a->import_zone);
 	keeping_settled(a->keeping);
 	if (a->state == AGENT_STARTING)
 		now_running(a);
+	if (!a->forwards && start_forwards(a) < 0)
+		owe(a);
 	if (lease_get_state(a->lease) != LEASE_HELD)
 		return; /* another machine may be this host; comes again when the Lease is ours */
-	ports = serving_named_ports(a->conf);
-	info = (struct registration_info){.addresses = a->own.v, .n_addresses = a->own.n, .has_ipv6_underlay = a->config.has_ipv6_underlay, .named_ports = ports};
-	r = registration_set(a->registration, &info);
-	watch_own(a);
-	if (r == 0)
-		r = serving_update(a->serving, a->own.v, a->own.n);
-	a->is_apply_owed = r < 0;
-	if (r < 0)
-		log_event(LOG_ERR, "register.memory", "cannot tell the cluster of this host for lack of memory", F_ERRNO(r));
+	if (tell_cluster(a) < 0)
+		owe(a);
 }
 
 void apply_want(void *arg)

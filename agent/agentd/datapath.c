@@ -27,24 +27,50 @@ static void keep_older(struct datapath *d)
 	size_t n = 0;
 	int r = recon_flows_seed(d->obj, d->config, &n);
 
-	if (r < 0)
-		log_event(LOG_WARNING, "datapath.flows",
-			  "connections that are older than the programs are not known; a policy may end those that it allows",
-			  F_ERRNO(r));
-	else if (n)
+	if (n)
 		log_event(LOG_INFO, "datapath.flows", "connections are older than the programs, and go on where the policy allows",
 			  F_U64("count", n));
+	if (r >= 0)
+		return;
+	log_event(LOG_WARNING, "datapath.flows",
+		  "connections that are older than the programs are not known yet; a policy may end those that it allows", F_ERRNO(r));
+	d->owes_flows = true;
+	d->cb.on_owed(d->cb.arg);
 }
 
+static void keep_flows_of_others(struct datapath *d)
+{
+	size_t n = 0;
+	int r = bpfothers_adopt_flows(d->obj, bpfconfig_generation(d->config) - 1, &n);
+
+	if (n)
+		log_event(LOG_INFO, "datapath.versions", "flows of another version go on", F_U64("count", n));
+	if (r >= 0)
+		return;
+	log_event(LOG_WARNING, "datapath.versions", "the flows of another version are not known yet; a policy may end those that it allows",
+		  F_ERRNO(r));
+	d->owes_flows = true;
+	d->cb.on_owed(d->cb.arg);
+}
+
+static void keep_flows(struct datapath *d)
+{
+	d->owes_flows = false;
+	keep_flows_of_others(d);
+	keep_older(d);
+}
+
+/* It is owed, unless no version could do more. */
 static void raise_unfiltered(struct datapath *d, const char *name, int r, const struct err *why)
 {
 	struct err text;
 
+	d->is_complete = d->is_complete && r == -EOPNOTSUPP;
 	(void)err_set(&text, -r, "%s: its traffic is not filtered: %s", name, why->text); /* returns r, known */
 	health_raise(d->health, HEALTH_ERROR, "datapath.attach", text.text,
 		     r == -EOPNOTSUPP ? "filter this interface by other means, and list those to be policed under "
 					"interfaces in the configuration" :
-					"see what else attaches programs to this interface: bpftool net show");
+					"it is tried again; if it lasts, see what else attaches programs to this interface: bpftool net show");
 }
 
 /* Takes the programs off interfaces that are not external any more. */
@@ -77,7 +103,6 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	has_new = r > 0;
 	if (r < 0) {
 		has_faults = true;
-		d->is_complete = false;
 		first = r;
 		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
 	}
@@ -91,7 +116,6 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 		if (x->is_underlay && r != -EOPNOTSUPP && first == 0)
 			first = r;
 		has_faults = true;
-		d->is_complete = d->is_complete && r == -EOPNOTSUPP; /* no version could do more */
 		raise_unfiltered(d, x->name, r, &err);
 	}
 	if (has_new)
@@ -99,20 +123,26 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	detach_others(d, tunnel);
 	if (!has_faults)
 		health_clear(d->health, "datapath.attach");
+	if (!d->is_complete)
+		d->cb.on_owed(d->cb.arg);
 	return first;
 }
 
 void datapath_attach_sockets(struct datapath *d)
 {
-	struct err err = {0};
+	struct err err = {0}, text;
 
+	d->has_sockets = true;
 	d->has_cgroup = bpfattach_cgroup_is_ok(d->obj, d->conf->cgroup_root) ||
 			bpfattach_cgroup(d->obj, d->conf->cgroup_root, &err) == 0;
-	if (d->has_cgroup)
+	if (d->has_cgroup) {
 		health_clear(d->health, "datapath.cgroup");
-	else
-		health_raise(d->health, HEALTH_WARNING, "datapath.cgroup", err.text,
-			     "cluster services are not reachable by their address until this is solved");
+		return;
+	}
+	(void)err_set(&text, EIO, "cluster services are not reachable by their address: %s", err.text); /* the text is what counts */
+	health_raise(d->health, HEALTH_WARNING, "datapath.cgroup", text.text,
+		     "it is tried again; if it lasts, see that cgroup-root in the configuration is a mounted cgroup v2");
+	d->cb.on_owed(d->cb.arg);
 }
 
 void datapath_remove_others(struct datapath *d)
@@ -126,6 +156,7 @@ void datapath_remove_others(struct datapath *d)
 	if (r < 0) {
 		health_raise(d->health, HEALTH_WARNING, "datapath.versions", err.text,
 			     "programs of another version still enforce its policy; a reboot ends them");
+		d->cb.on_owed(d->cb.arg);
 		return;
 	}
 	if (r > 0)
@@ -140,8 +171,10 @@ static int on_tunnel(int ifindex, void *arg)
 	struct err err = {0};
 	int r = ifindex ? attach(d, ifindex, BPFATTACH_TUNNEL, &err) : 0;
 
-	if (r < 0)
+	if (r < 0) /* the next pass over the network tries again */
 		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
+	else if (ifindex && !d->is_complete)
+		d->cb.on_owed(d->cb.arg); /* a look at all, which may find that nothing is wrong any more */
 	return MIN(r, 0);
 }
 
@@ -151,10 +184,13 @@ static void on_nic(const struct nic *nic, void *arg)
 	struct err err = {0};
 	int r = d->is_attached ? attach(d, nic->ifindex, BPFATTACH_NIC, &err) : 0;
 
-	if (r < 0)
-		raise_unfiltered(d, nic->name, r, &err);
-	else if (r > 0)
+	if (r > 0)
 		keep_older(d);
+	if (r >= 0)
+		return;
+	raise_unfiltered(d, nic->name, r, &err);
+	if (!d->is_complete)
+		d->cb.on_owed(d->cb.arg);
 }
 
 /* Someone took filters off an interface, maybe ours. */
@@ -164,7 +200,7 @@ static void on_filters(int ifindex, void *arg)
 
 	if (d->is_attached && (ifindex == recon_net_status(d->net)->tunnel_ifindex ||
 			       nics_find(recon_net_nics(d->net), ifindex)))
-		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition; the audit tries again */
+		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition, and owed */
 }
 
 static void on_nics(const struct nics *nics, void *arg)
@@ -172,7 +208,7 @@ static void on_nics(const struct nics *nics, void *arg)
 	struct datapath *d = arg;
 
 	if (d->is_attached)
-		(void)attach_interfaces(d, nics); /* raised as a condition; the audit tries again */
+		(void)attach_interfaces(d, nics); /* raised as a condition, and owed */
 	d->cb.on_network(d->cb.arg);
 }
 
@@ -184,6 +220,14 @@ static void on_addrs(const struct nl_addrs *addrs, void *arg)
 	d->cb.on_network(d->cb.arg);
 }
 
+static const char *network_remedy(const struct datapath *d, const struct net_status *status)
+{
+	if (status->lacks_driver)
+		return "without it no pod is reached, and none reaches this host: boot a kernel that has it, or whose package for more "
+		       "modules is installed";
+	return d->is_restored ? NULL : "it is tried again, at once when the network changes; if it lasts, solve what the text names";
+}
+
 static void on_settled(const struct net_status *status, void *arg)
 {
 	struct datapath *d = arg;
@@ -191,9 +235,7 @@ static void on_settled(const struct net_status *status, void *arg)
 	/* Routes of a restored state wait for the host's addresses, which is no fault: the network comes up later. */
 	if (status->err.text[0])
 		health_raise(d->health, d->is_restored ? HEALTH_INFO : HEALTH_ERROR, "datapath.network", status->err.text,
-			     status->lacks_driver ? "without it no pod is reached, and none reaches this host: boot a kernel that has it, or "
-						    "whose package for more modules is installed" :
-						    NULL);
+			     network_remedy(d, status));
 	else
 		health_clear(d->health, "datapath.network");
 	if (d->is_attached)
@@ -206,9 +248,20 @@ void datapath_audit(struct datapath *d)
 {
 	if (d->is_attached)
 		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition */
-	if (d->is_ready)
+	if (d->has_sockets)
 		datapath_attach_sockets(d);
 	recon_net_audit(d->net);
+}
+
+void datapath_retry(struct datapath *d)
+{
+	if (d->is_attached && !d->is_complete)
+		(void)attach_interfaces(d, recon_net_nics(d->net)); /* as above */
+	if (d->is_attached && d->is_complete && d->owes_flows)
+		keep_flows(d);
+	if (d->has_sockets && !d->has_cgroup)
+		datapath_attach_sockets(d);
+	datapath_remove_others(d);
 }
 
 void datapath_look_at_tunnel(struct datapath *d)
@@ -377,35 +430,21 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 	return 0;
 }
 
-/* Before and after the programs are there: a connection may begin between. */
-static void keep_flows_of_others(struct datapath *d)
-{
-	size_t n = 0;
-	int r = bpfothers_adopt_flows(d->obj, bpfconfig_generation(d->config) - 1, &n);
-
-	if (r < 0)
-		log_event(LOG_WARNING, "datapath.versions", "the flows of another version are not known; a policy may end those that it allows",
-			  F_ERRNO(r));
-	else if (n)
-		log_event(LOG_INFO, "datapath.versions", "flows of another version go on", F_U64("count", n));
-}
-
 int datapath_attach_all(struct datapath *d)
 {
+	bool owes = d->owes_flows || !d->is_attached; /* also of what began since a try that failed */
 	int r;
 
-	d->owes_flows = d->owes_flows || !d->is_attached; /* also of what began since a try that failed */
-	if (d->owes_flows) {
-		keep_flows_of_others(d);
-		keep_older(d); /* as attach_interfaces() does, once something is attached */
-	}
+	/* Before and after the programs are there: a connection may begin between. */
+	if (owes)
+		keep_flows(d);
+	d->owes_flows = owes;
 	d->is_attached = true;
 	r = attach_interfaces(d, recon_net_nics(d->net));
 	if (r < 0)
 		return r;
-	if (d->owes_flows)
-		keep_flows_of_others(d);
-	d->owes_flows = false;
+	if (owes)
+		keep_flows(d);
 	datapath_attach_sockets(d);
 	return 0;
 }
@@ -417,6 +456,8 @@ bool datapath_is_ready(const struct datapath *d)
 
 int datapath_remove(struct datapath *d, struct err *reterr)
 {
+	/* of what is no more; the network's own ends with the pass that takes device and routes down */
+	static const char *const conditions[] = {"datapath.attach", "datapath.cgroup", "datapath.maps", "datapath.versions"};
 	int r = bpfattach_detach_all(d->obj, reterr), e;
 
 	e = recon_net_clear(d->net);
@@ -429,6 +470,9 @@ int datapath_remove(struct datapath *d, struct err *reterr)
 	d->is_attached = false;
 	d->is_ready = false;
 	d->is_restored = false;
+	d->has_sockets = d->has_cgroup = d->owes_flows = false;
+	for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
+		health_clear(d->health, conditions[i]);
 	return r;
 }
 

@@ -32,6 +32,8 @@ struct datapath_callbacks {
 	void (*on_network)(void *arg);
 	/* An event of the programs. */
 	bpfevents_fn on_event;
+	/* Something that nobody else tries again failed, and may succeed later: datapath_retry() is called for. */
+	void (*on_owed)(void *arg);
 	void *arg;
 };
 
@@ -109,6 +111,9 @@ uint64_t datapath_wait_us(const struct datapath *d);
 
 /* Others may take our programs off: looks, and puts them back. To be done each minute. */
 void datapath_audit(struct datapath *d);
+
+/* What failed outside of datapath_apply() is tried once more; asked for by on_owed. */
+void datapath_retry(struct datapath *d);
 
 /* Whether packets of the tunnel get in, by what came since the last look: see tunnel_watch.h. */
 void datapath_look_at_tunnel(struct datapath *d);

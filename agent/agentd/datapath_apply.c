@@ -58,7 +58,8 @@ static int failed(struct datapath *d, int r, const char *what)
 	(void)err_set(&err, -r, "%s could not be written: %s; what was in force stays", what,
 		      r == -E2BIG ? "the map is full" : err_name(r)); /* returns -r, known */
 	health_raise(d->health, HEALTH_ERROR, "datapath.maps", err.text,
-		     r == -E2BIG ? "raise the sizes under datapath in the configuration, then restart" : NULL);
+		     r == -E2BIG ? "raise the sizes under datapath in the configuration, then restart" :
+				   REMEDY_KERNEL);
 	return r;
 }
 
@@ -114,7 +115,7 @@ static int apply_net(struct datapath *d, const struct ip *own, size_t n_own)
 	}
 	ARRAY_DONE(&routes);
 	if (r < 0)
-		health_raise(d->health, HEALTH_ERROR, "datapath.network", err.text[0] ? err.text : err_name(r), NULL);
+		health_raise(d->health, HEALTH_ERROR, "datapath.network", err.text[0] ? err.text : err_name(r), REMEDY_MEMORY);
 	return r;
 }
 
@@ -127,7 +128,7 @@ static void look_at_sockets(struct datapath *d)
 
 	recon_sock_set(d->sock, ends[d->conf->services.end_connections]);
 	r = recon_sock_look(d->sock);
-	if (r < 0) /* nothing that is in force depends on it, and the next change tries again */
+	if (r < 0) /* nothing that is in force depends on it, and it tries again by itself */
 		log_event(LOG_WARNING, "service.sockets", "connections to backends that vanished stay for now", F_ERRNO(r));
 	if (recon_sock_get_stats(d->sock).is_unsupported)
 		health_raise(d->health, HEALTH_INFO, "service.end-connections",

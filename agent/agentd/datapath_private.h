@@ -31,8 +31,9 @@ struct datapath {
 	bool is_owed;	  /* the table holds what no bank in force does */
 	bool is_ready;
 	bool is_complete; /* every interface that can has the programs */
+	bool has_sockets; /* the socket programs belong to the cgroup */
 	bool is_alone;	  /* nothing of another version is left */
-	bool has_cgroup;
+	bool has_cgroup; /* where they are */
 	bool wants_verdicts;
 	bool is_open; /* nothing may be enforced */
 	bool has_dns; /* queries to DNS servers go to ours */
@@ -48,5 +49,5 @@ int datapath_attach_all(struct datapath *d);
 /* Once all of ours is in force, what another version left in the kernel has to go: it enforces an old policy. */
 void datapath_remove_others(struct datapath *d);
 
-/* All socket programs to the cgroup; a failure is raised as a condition. */
+/* All socket programs to the cgroup; a failure is raised as a condition, and owed. */
 void datapath_attach_sockets(struct datapath *d);

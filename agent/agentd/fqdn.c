@@ -339,15 +339,19 @@ static int make_rules(struct fqdn *f)
 	return 0;
 }
 
-void fqdn_applied(struct fqdn *f, bool is_audit)
+int fqdn_applied(struct fqdn *f, bool is_audit)
 {
 	int r = make_rules(f);
 
 	f->is_audit = is_audit;
-	if (r < 0) /* the old ones stay; the next change tries again */
-		log_event(LOG_ERR, "dns.rules", "cannot take up new dns rules", F_ERRNO(r));
+	if (r < 0)
+		health_raise(f->s.health, HEALTH_ERROR, "dns.rules", "no memory to take up new dns rules: those of before stay in force",
+			     REMEDY_MEMORY);
+	else
+		health_clear(f->s.health, "dns.rules");
 	f->is_pending = false;
 	dns_server_release(f->s.dns);
+	return r;
 }
 
 void fqdn_set_upstreams(struct fqdn *f, const struct dns_upstream *v, size_t n)

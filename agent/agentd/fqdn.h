@@ -39,9 +39,9 @@ void fqdn_set_upstreams(struct fqdn *f, const struct dns_upstream *v, size_t n);
 
 /*
  * What the world says is in force: held answers go out, and names are judged by it from now on. In audit mode none
- * is refused.
+ * is refused. 0; or -ENOMEM, raised as a condition: then names are judged as before, and it has to be called again.
  */
-void fqdn_applied(struct fqdn *f, bool is_audit);
+int fqdn_applied(struct fqdn *f, bool is_audit);
 
 /* No name is refused and nothing learned any more: the policies are taken down. NULL is fine. */
 void fqdn_stop(struct fqdn *f);

@@ -12,6 +12,10 @@ enum health_severity { HEALTH_INFO, HEALTH_WARNING, HEALTH_ERROR };
 
 struct health;
 
+/* Of what the daemon does by itself as soon as it can: for want of its own memory; where the kernel refused something. */
+#define REMEDY_MEMORY "it is tried again; if it lasts, give this host, or the unit's MemoryMax, more memory"
+#define REMEDY_KERNEL "it is tried again; if it lasts, give this host more memory, and see dmesg"
+
 int health_new(struct health **ret);
 void health_free(struct health *h);
 DEFINE_CLEANUP(struct health *, health_free)

@@ -33,6 +33,7 @@ struct agent_net {
 	struct health *health;
 	struct world *world;
 	struct datapath *d;
+	unsigned n_owed; /* times that something failed */
 };
 
 static void on_network(void *arg)
@@ -44,6 +45,11 @@ static void on_event(const struct mesh_event *ev, void *arg)
 {
 	(void)ev;
 	(void)arg;
+}
+
+static void on_owed(void *arg)
+{
+	((struct agent_net *)arg)->n_owed++;
 }
 
 #define WAIT_FOR(n, cond)                                                                          \
@@ -92,7 +98,7 @@ static void add_own_identity(struct world *w)
 /* The daemon before it knows anything of the cluster. */
 static void begin(struct agent_net *n)
 {
-	const struct datapath_callbacks cb = {.on_network = on_network, .on_event = on_event, .arg = n};
+	const struct datapath_callbacks cb = {.on_network = on_network, .on_event = on_event, .on_owed = on_owed, .arg = n};
 	struct cilium_config config = {.routing = CILIUM_VXLAN, .tunnel_port = 8472, .has_ipv4 = true,
 				       .has_ipv6 = true, .identity_min = 256, .identity_max = 65535};
 	struct err err = {0};
@@ -252,6 +258,72 @@ static void test_audit(struct agent_net *n)
 	datapath_audit(n->d);
 	CHECK(!health_has(n->health, "datapath.cgroup"));
 	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
+}
+
+/* What could not be attached is asked for, and is there as soon as it can be. */
+static void test_owed(struct agent_net *n)
+{
+	bool has_odd = if_nametoindex("odd0") != 0;
+	unsigned before = n->n_owed;
+	int ifindex;
+
+	datapath_audit(n->d);
+	datapath_retry(n->d);
+	CHECK_EQ(n->n_owed, before); /* nothing failed; what no version can do is not tried again */
+	lab_sh("umount %s", n->lab.cgroup);
+	datapath_audit(n->d);
+	CHECK(n->n_owed > before);
+	before = n->n_owed;
+	datapath_retry(n->d);
+	CHECK(n->n_owed > before);
+	lab_sh("mount -t cgroup2 none %s", n->lab.cgroup);
+	before = n->n_owed;
+	datapath_retry(n->d);
+	CHECK_EQ(n->n_owed, before);
+	CHECK(!health_has(n->health, "datapath.cgroup"));
+	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n->d), n->lab.cgroup));
+	if (!bpfobj_features(datapath_obj(n->d))->has_tcx)
+		return; /* a filter needs no pin, which the test takes the place of */
+	lab_sh("ip link add card0 type veth peer name end0");
+	ifindex = (int)if_nametoindex("card0");
+	lab_sh("mkdir %s/link-%d-ingress", bpfobj_pin_dir(datapath_obj(n->d)), ifindex); /* where its link belongs */
+	lab_sh("ip addr add 10.82.0.1/24 dev card0"); /* from now on it leads outside */
+	WAIT_FOR(n, n->n_owed > before);
+	CHECK(health_has(n->health, "datapath.attach") && !is_attached(n, "card0"));
+	WAIT_FOR(n, nics_find(recon_net_nics(datapath_net(n->d)), ifindex));
+	lab_sh("rmdir %s/link-%d-ingress", bpfobj_pin_dir(datapath_obj(n->d)), ifindex);
+	CHECK(!is_attached(n, "card0")); /* no event tells of it */
+	datapath_retry(n->d);
+	CHECK(is_attached(n, "card0"));
+	CHECK(health_has(n->health, "datapath.attach") == has_odd);
+	lab_sh("ip link del card0");
+	WAIT_FOR(n, !nics_find(recon_net_nics(datapath_net(n->d)), ifindex));
+	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
+}
+
+/* A tunnel device that is made anew and cannot have the programs stays down; once it can, nothing is told of it any more. */
+static void test_owed_tunnel(struct agent_net *n)
+{
+	const char *dir = bpfobj_pin_dir(datapath_obj(n->d));
+	bool has_odd = if_nametoindex("odd0") != 0;
+	unsigned next, before;
+
+	if (!bpfobj_features(datapath_obj(n->d))->has_tcx)
+		return; /* as above */
+	lab_sh("ip link add last0 type veth peer name last1");
+	next = MAX(if_nametoindex("last0"), if_nametoindex("last1")) + 1;
+	lab_sh("mkdir %s/link-%u-ingress && ip link del last0 && ip link del mesh0", dir, next);
+	WAIT_FOR(n, if_nametoindex("mesh0") == next && strstr(recon_net_status(datapath_net(n->d))->err.text, "programs of the tunnel"));
+	CHECK(health_has(n->health, "datapath.attach") && health_has(n->health, "datapath.network"));
+	CHECK(!has_tunnel(n));
+	before = n->n_owed;
+	lab_sh("rmdir %s/link-%u-ingress", dir, next);
+	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
+	CHECK(has_tunnel(n));
+	CHECK(n->n_owed > before);
+	datapath_retry(n->d);
+	CHECK(health_has(n->health, "datapath.attach") == has_odd);
+	CHECK(!health_has(n->health, "datapath.network"));
 }
 
 /* What others take off comes back, without waiting for the audit. */
@@ -498,6 +570,8 @@ static void run(const char *attach)
 	test_down_and_up(&n);
 	test_unreadable(&n);
 	test_audit(&n);
+	test_owed(&n);
+	test_owed_tunnel(&n);
 	if (is_clsact)
 		test_filters(&n);
 	test_failsafe_set(&n);

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The kernel refuses for a while what the agent asks of it, as for want of memory: when a policy changes. Each time the agent says so, goes on by itself within a moment of the end of
+# it, and what a policy forbids never comes in. Needs what story_netns.sh needs, and tests/lib/refuse.
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/story_lib.sh"
+. "$HERE/story_cases.sh"
+story_enter "$0" "$@"
+
+ENOMEM=12 ENOBUFS=105
+# refuse MAPS SOCKETS: what writes to maps, and questions about sockets, end with from now on; 0 = as they should
+refuse() {
+	local i n bytes=
+	for n in "$1" "$2"; do
+		for i in 0 8 16 24 32 40 48 56; do bytes+=$(printf '\\x%02x' $((n >> i & 255))); done
+	done
+	printf "$bytes" | dd of="$T/refuse" conv=notrunc status=none
+}
+refused() { od -An -v -td8 -w8 "$T/refuse" | sed -n "$((3 + $1))s/ //gp"; } # 0 = maps, 1 = sockets: how often
+says() { condition ahch-to "$1" '"\(.text): \(.remedy)"' | grep -q "$2.*tried again"; }
+is_well() { [ -z "$(condition ahch-to "$1" .text)" ]; }
+pid() { cat "$T/ahch-to/pid"; }
+intruders_start() {
+	: >"$T/intruders"
+	(while :; do PATIENCE=0.1 reaches vader $AHCHTO 80 >/dev/null 2>&1 && echo in >>"$T/intruders"; done) &
+	prober=$!
+}
+intruders() {
+	kill $prober 2>/dev/null
+	wait $prober 2>/dev/null
+	wc -l <"$T/intruders"
+}
+
+RULES='{endpointSelector: {matchLabels: {jedi: luke}}, egress: [{toEndpoints: [
+	{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-system, "k8s:k8s-app": kube-dns}}], toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{matchPattern: "*.rebel.example"}]}}]}], ingress: [
+	{fromEndpoints: [{matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "80", protocol: TCP}]}]}]}'
+
+change() {
+	intruders_start
+	refuse $ENOMEM 0
+	apply $CNP/more <<-Y
+		{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: more, namespace: legacy}, spec: {endpointSelector:
+		 {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "22", protocol: TCP},
+		 {port: "8080", protocol: TCP}]}]}]}}
+	Y
+	check "a change that the kernel refuses is told, with the reason" wait_for 5 says datapath.maps 'Cannot allocate memory'
+	passes "what was in force is" leia $AHCHTO 80
+	before=$(refused 0)
+	check "it is tried again, without another change" wait_for 10 eval '[ "$(refused 0)" -gt "$before" ]'
+	refuse 0 0
+	check "and comes about" wait_for 10 in_force ahch-to more
+	check "nothing is told of it any more" wait_for 10 is_well datapath.maps
+	is "the agent is fine" ok "$(status ahch-to .state)"
+	is "who was never allowed did not come in" 0 "$(intruders)"
+}
+
+story_begin
+truncate -s 32 "$T/refuse"
+cluster_start
+pods_start
+host_add ahch-to $AHCHTO
+enrol ahch-to $AHCHTO jedi=luke && join ahch-to --token "$token" >"$T/out" 2>&1 || die "join: $(cat "$T/out")"
+UNDER="env LD_PRELOAD=$T/bin/tests/lib/refuse.so REFUSE_FILE=$T/refuse"
+agent_start ahch-to
+check "ahch-to comes up" wait_for 10 is_running ahch-to
+policy rules "$RULES"
+passes "the policy: an allowed pod" leia $AHCHTO 80
+stopped "the policy: another pod" vader $AHCHTO 80
+change
+story_finish
