@@ -97,6 +97,8 @@ static void on_retry(void *arg)
 		(void)apply_servers(a); /* still raised, if so; as the others */
 	if (a->datapath)
 		datapath_retry(a->datapath);
+	if (a->sync && !a->has_stood_down && !a->leaving)
+		names_retry(a);
 	if (a->is_apply_owed)
 		apply_now(a);
 }

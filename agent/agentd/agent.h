@@ -139,8 +139,13 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr);
 /* Answers, in membership.c, those who wait for something that this process will not finish. */
 void agent_end_calls(struct agent *a);
 
-/* Starts to answer for the cluster's names, in names.c. 0 or -errno with a text. */
+/*
+ * Makes the zones of the cluster, and starts to answer for them, in names.c; what of that cannot be had yet is raised as a
+ * condition, and owed. Again after a failure. 0 or -errno with a text.
+ */
 int names_start(struct agent *a, struct err *reterr);
+/* Does what of it is owed. Nothing, if the configuration wants no names. */
+void names_retry(struct agent *a);
 /* The host's resolver is to forget us. */
 void names_leave_resolver(struct agent *a);
 /* The host's resolvers are others now. */

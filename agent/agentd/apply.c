@@ -363,7 +363,7 @@ void apply_now(void *arg)
 	if (a->fqdn) {
 		if (fqdn_applied(a->fqdn, datapath_flags(a->datapath) & MESH_STATE_AUDIT) < 0)
 			owe(a);
-		datapath_set_dns(a->datapath, a->redirect && fqdn_is_filtered(a->fqdn));
+		datapath_set_dns(a->datapath, dns_redirect_is_on(a->redirect) && fqdn_is_filtered(a->fqdn));
 	}
 	a->n_applied++;
 	if (a->import_zone && sync_has_imports(a->sync))

@@ -23,7 +23,10 @@ struct dns_redirect {
 	struct dns_redirect_setup s;
 	struct dns_upstream own[OWN_MAX]; /* where the server listens for what is meant for it */
 	size_t n_own;
-	struct sock_diag *diag;
+	struct sock_diag *diag;	/* NULL = the kernel has not shown yet that it tells of sockets */
+	struct mesh_dns told;	/* what the socket programs are told; a port is 0 while nobody listens there */
+	bool has_no_v6;
+	bool is_on;
 };
 
 /* The socket programs noted by the socket's cookie where it sent to. */
@@ -85,39 +88,81 @@ static void exempt_users(struct mesh_dns *m)
 	m->users[1] = stat(RESOLVED_DIR, &st) == 0 ? st.st_uid : 0;
 }
 
-int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect **ret, struct err *reterr)
+int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect **ret)
 {
-	CLEANUP(dns_redirect_free) struct dns_redirect *d = calloc(1, sizeof(*d));
-	struct mesh_dns old = {0}, m = {.mark = MESH_DNS_MARK};
-	struct err no_v6 = {0};
-	uint32_t zero = 0;
-	int r;
+	struct dns_redirect *d = calloc(1, sizeof(*d));
 
 	if (!d)
-		return err_set(reterr, ENOMEM, "out of memory");
+		return -ENOMEM;
 	d->s = *setup;
 	d->n_own = dns_server_listeners(d->s.dns, d->own, OWN_MAX);
-	r = sock_diag_new(&d->diag);
+	d->told.mark = MESH_DNS_MARK;
+	*ret = d;
+	return 0;
+}
+
+static int open_diag(struct dns_redirect *d, struct err *reterr)
+{
+	CLEANUP(sock_diag_free) struct sock_diag *diag = NULL;
+	int r = sock_diag_new(&diag);
+
 	if (r == 0)
-		r = sock_diag_probe(d->diag, IPPROTO_UDP);
+		r = sock_diag_probe(diag, IPPROTO_UDP);
 	if (r == 0)
-		r = sock_diag_probe(d->diag, IPPROTO_TCP);
+		r = sock_diag_probe(diag, IPPROTO_TCP);
 	if (r < 0)
-		return err_set(reterr, -r, "the kernel does not tell of sockets (CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG): %s", err_name(r));
+		return err_set(reterr, -r, "the kernel does not tell of sockets: %s", err_name(r));
+	d->diag = TAKE_PTR(diag);
+	return 0;
+}
+
+/* Where such queries come in. A host without IPv6 sends none by it. */
+static int listen_all(struct dns_redirect *d, struct err *reterr)
+{
+	struct mesh_dns *m = &d->told, old = {0};
+	uint32_t zero = 0;
+	int r = 0;
+
 	(void)bpfmap_get(d->s.obj, BPFOBJ_DNS, &zero, &old); /* zero, then */
-	r = listen_on(d, "127.0.0.1", ntohs(old.port4), m.addr4, &m.port4, reterr);
+	if (!m->port4)
+		r = listen_on(d, "127.0.0.1", ntohs(old.port4), m->addr4, &m->port4, reterr);
+	if (r < 0 || m->port6 || d->has_no_v6)
+		return r;
+	r = listen_on(d, "::1", ntohs(old.port6), m->addr6, &m->port6, reterr);
+	d->has_no_v6 = r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL;
+	if (!d->has_no_v6)
+		return r;
+	log_event(LOG_INFO, "dns.redirect", "queries to DNS servers by IPv6 are not redirected: this host has no IPv6");
+	return 0;
+}
+
+int dns_redirect_start(struct dns_redirect *d, struct err *reterr)
+{
+	struct mesh_dns *m = &d->told;
+	uint32_t zero = 0;
+	int r = 0;
+
+	if (d->is_on)
+		return 0;
+	if (!d->diag)
+		r = open_diag(d, reterr);
+	if (r == 0)
+		r = listen_all(d, reterr);
 	if (r < 0)
 		return r;
-	if (listen_on(d, "::1", ntohs(old.port6), m.addr6, &m.port6, &no_v6) < 0)
-		log_event(LOG_INFO, "dns.redirect", "queries to DNS servers by IPv6 are not redirected", F_STR("why", no_v6.text));
-	exempt_users(&m);
+	exempt_users(m);
 	for (size_t i = 0; i < MIN(d->n_own, (size_t)MESH_DNS_OWN); i++)
-		ip_mapped(&d->own[i].ip, m.own[i]);
-	r = bpfmap_put(d->s.obj, BPFOBJ_DNS, &zero, &m);
+		ip_mapped(&d->own[i].ip, m->own[i]);
+	r = bpfmap_put(d->s.obj, BPFOBJ_DNS, &zero, m);
 	if (r < 0)
-		return err_set(reterr, -r, "cannot tell the socket programs of the DNS server: %s", err_name(r));
-	*ret = TAKE_PTR(d);
+		return err_set(reterr, -r, "the socket programs cannot be told of the DNS server: %s", err_name(r));
+	d->is_on = true;
 	return 0;
+}
+
+bool dns_redirect_is_on(const struct dns_redirect *d)
+{
+	return d && d->is_on;
 }
 
 void dns_redirect_free(struct dns_redirect *d)

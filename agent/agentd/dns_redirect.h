@@ -18,11 +18,16 @@ struct dns_redirect_setup {
 	const struct world *world;
 };
 
-/*
- * Listens, after the server does for its own, and tells the socket programs where; they do nothing before MESH_STATE_DNS is on. Pointers are
- * borrowed. 0 or -errno with text.
- */
-int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect **ret, struct err *reterr);
+/* Once the server listens for its own queries; does nothing yet. Pointers are borrowed. 0 or -ENOMEM. */
+int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect **ret);
 /* After the server. NULL is fine. */
 void dns_redirect_free(struct dns_redirect *d);
 DEFINE_CLEANUP(struct dns_redirect *, dns_redirect_free)
+
+/*
+ * Listens, and tells the socket programs where; they do nothing before MESH_STATE_DNS is on. After a failure, again: it goes on where it came to. 0 or -errno with text.
+ */
+int dns_redirect_start(struct dns_redirect *d, struct err *reterr);
+
+/* Whether all is there that MESH_STATE_DNS needs. NULL: no. */
+bool dns_redirect_is_on(const struct dns_redirect *d);

@@ -30,6 +30,7 @@ struct resolver {
 	struct ip ip; /* of the link */
 	int ifindex;
 	bool is_listening; /* there */
+	bool is_started;
 	unsigned missed;   /* looks that did not find what was wanted */
 };
 
@@ -102,24 +103,32 @@ static void stop(struct resolver *r)
 	resolver_withdraw(r->s.conf);
 	health_clear(r->s.health, CONDITION);
 	r->missed = 0;
+	r->is_started = false;
 }
 
-static void start(struct resolver *r)
+int resolver_start(struct resolver *r)
 {
-	struct err err = {0};
+	struct err err = {0}, text;
 	int e = 0;
 
+	if (r->is_started)
+		return 0;
 	if (r->method != RESOLVER_LEAVE && r->method != RESOLVER_BY_FILE)
 		e = make_link(r, &err);
 	if (e == 0 && r->method == RESOLVER_BY_LINK)
 		e = tell_resolved(r); /* a delegate is better, where there are some: then the link goes */
 	if (e == 0 && r->method != RESOLVER_LEAVE)
 		e = wish(r);
-	if (e == 0)
-		return;
+	if (e == 0) {
+		r->is_started = true;
+		health_clear(r->s.health, CONDITION);
+		return 0;
+	}
 	stop(r);
-	health_raise(r->s.health, HEALTH_WARNING, CONDITION, err.text[0] ? err.text : err_name(e),
-		     "until this is solved, the host's resolver does not know the names of the cluster");
+	(void)err_set(&text, -e, "the host's resolver does not know the names of the cluster: %s", err.text[0] ? err.text : err_name(e)); /* known */
+	health_raise(r->s.health, HEALTH_WARNING, CONDITION, text.text,
+		     "it is tried again; if it lasts, solve what the text names, or set dns.host-resolver = \"off\" in the configuration");
+	return e;
 }
 
 /* As far as files tell. */
@@ -186,13 +195,13 @@ void resolver_look(struct resolver *r)
 	choose(r);
 	if (r->method != was) {
 		stop(r);
-		start(r);
+		(void)resolver_start(r); /* raised as a condition; the next look tries again */
 	} else if (r->resolved && resolver_delegate_has()) {
 		leave_link(r);
-	} else if (!health_has(r->s.health, CONDITION) || r->missed) {
+	} else if (r->is_started) {
 		look_whether_done(r);
 	} else {
-		start(r); /* it failed */
+		(void)resolver_start(r); /* as above */
 	}
 }
 
@@ -213,7 +222,6 @@ int resolver_new(const struct resolver_setup *setup, struct resolver **ret)
 		withdraw_wish(setup->conf);
 	if (r->method == RESOLVER_LEAVE || r->method == RESOLVER_BY_FILE)
 		remove_link();
-	start(r);
 	*ret = r;
 	return 0;
 }

@@ -22,10 +22,15 @@ struct resolver_setup {
 };
 
 /*
- * Begins. What fails is a condition, and the host's resolver stays as it is. Pointers are borrowed. 0 or -ENOMEM. Without one, after
- * a daemon that crashed, resolver_withdraw() is what is left to do.
+ * Finds out what is to be done. Pointers are borrowed. 0 or -ENOMEM. Without one, after a daemon that crashed, resolver_withdraw()
+ * is what is left to do.
  */
 int resolver_new(const struct resolver_setup *setup, struct resolver **ret);
+/*
+ * Does it, if it is not done yet; after a failure, again, as resolver_look() does. 0; -errno, raised as a condition: then the
+ * host's resolver stays as it is.
+ */
+int resolver_start(struct resolver *r);
 /* Looks whether the host has another resolver now, or somebody has undone what was done. */
 void resolver_look(struct resolver *r);
 /* What was found, and what is done about it; *ret_why as in resolver_choose(). */

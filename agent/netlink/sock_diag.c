@@ -127,6 +127,7 @@ int sock_diag_probe(struct sock_diag *d, uint8_t proto)
 	struct sock_pair pair = {.proto = proto, .remote_port = 1};
 	socklen_t len = sizeof(sa), cookie_len = sizeof(uint64_t);
 	uint64_t own = 0, cookie = 0;
+	int r;
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) < 0 || (!is_udp && listen(fd, 1) < 0) ||
 	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
@@ -134,7 +135,10 @@ int sock_diag_probe(struct sock_diag *d, uint8_t proto)
 		return -errno;
 	pair.local = pair.remote = ip_from_bytes(AF_INET, &sa.sin_addr);
 	pair.local_port = ntohs(sa.sin_port);
-	return sock_diag_cookie(d, &pair, &cookie) == 0 && cookie == own ? 0 : -EOPNOTSUPP;
+	r = sock_diag_cookie(d, &pair, &cookie);
+	if (r < 0)
+		return r == -ENOENT ? -EOPNOTSUPP : r; /* -ENOENT: it knows no such sockets */
+	return cookie == own ? 0 : -EOPNOTSUPP;
 }
 
 /* One part of a list. 1 when it was the last one. */

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The kernel refuses for a while what the agent asks of it, as for want of memory: when a policy changes. Each time the agent says so, goes on by itself within a moment of the end of
+# The kernel refuses for a while what the agent asks of it, as for want of memory: when it starts, when it looks for the DNS
+# queries of others, when a policy changes. Each time the agent says so, goes on by itself within a moment of the end of
 # it, and what a policy forbids never comes in. Needs what story_netns.sh needs, and tests/lib/refuse.
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/story_lib.sh"
@@ -20,6 +21,8 @@ refused() { od -An -v -td8 -w8 "$T/refuse" | sed -n "$((3 + $1))s/ //gp"; } # 0 
 says() { condition ahch-to "$1" '"\(.text): \(.remedy)"' | grep -q "$2.*tried again"; }
 is_well() { [ -z "$(condition ahch-to "$1" .text)" ]; }
 pid() { cat "$T/ahch-to/pid"; }
+# Whether the agent stands in for a server that the dns rules do not name, which answers nothing itself.
+is_redirected() { in_place ahch-to timeout 1 "$T/bin/tests/netns/story_dns" ask $LEIA www.empire.example udp | grep -q REFUSED; }
 intruders_start() {
 	: >"$T/intruders"
 	(while :; do PATIENCE=0.1 reaches vader $AHCHTO 80 >/dev/null 2>&1 && echo in >>"$T/intruders"; done) &
@@ -54,6 +57,34 @@ change() {
 	is "who was never allowed did not come in" 0 "$(intruders)"
 }
 
+redirect() {
+	agent_kill ahch-to
+	refuse 0 $ENOBUFS
+	agent_start ahch-to
+	check "the agent starts, though it cannot ask for sockets" wait_for 10 in_force ahch-to rules
+	check "it tells that other DNS servers are asked past it, and why" wait_for 5 says dns.redirect 'No buffer space'
+	exits "and so they are" 1 is_redirected
+	refuse 0 0
+	check "it tries again by itself" wait_for 10 is_well dns.redirect
+	check "and the dns rules count for them" wait_for 10 is_redirected
+}
+
+# Another server has the address, and gives it back.
+listening() {
+	agent_kill ahch-to
+	: >"$T/zone"
+	become ahch-to "$T/bin/tests/netns/story_dns" 127.18.53.53 "$T/zone" >"$T/log/dns" 2>&1 &
+	other=$!
+	wait_for 5 eval "in_place ahch-to ss -Hlun sport = :53 | grep -q 127.18.53.53"
+	agent_start ahch-to
+	check "the agent starts, though its DNS server cannot" wait_for 10 in_force ahch-to rules
+	check "it tells so, and why" wait_for 5 says dns.listen 'Address already in use'
+	kill $other
+	check "it tries again by itself" wait_for 20 is_well dns.listen
+	is "and answers" "127.18.53.53:53" "$(host ahch-to dns status -o json | jq -r '.listen | join(" ")')"
+	check "the dns rules count" wait_for 10 is_redirected
+}
+
 story_begin
 truncate -s 32 "$T/refuse"
 cluster_start
@@ -64,7 +95,10 @@ UNDER="env LD_PRELOAD=$T/bin/tests/lib/refuse.so REFUSE_FILE=$T/refuse"
 agent_start ahch-to
 check "ahch-to comes up" wait_for 10 is_running ahch-to
 policy rules "$RULES"
+check "the policy: queries to other DNS servers are judged" wait_for 10 is_redirected
 passes "the policy: an allowed pod" leia $AHCHTO 80
 stopped "the policy: another pod" vader $AHCHTO 80
 change
+redirect
+listening
 story_finish

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agentd/resolver.h"
@@ -48,11 +49,17 @@ static void lab_init(struct lab *l, const char *mode)
 	cr_assert_eq(health_new(&l->health), 0);
 }
 
-static void start(struct lab *l)
+static void make(struct lab *l)
 {
 	const struct resolver_setup setup = {.loop = l->loop, .health = l->health, .conf = l->conf, .root = root};
 
 	cr_assert_eq(resolver_new(&setup, &l->resolver), 0);
+}
+
+static void start(struct lab *l)
+{
+	make(l);
+	cr_assert_eq(resolver_start(l->resolver), 0);
 }
 
 static bool is_wanted(const struct lab *l)
@@ -102,6 +109,26 @@ Test(resolver, it_is_wanted_until_it_is_done)
 	resolver_look(l.resolver);
 	cr_expect(is_wanted(&l));
 	cr_expect(!health_has(l.health, "dns.host-resolver"));
+	lab_done(&l);
+}
+
+Test(resolver, what_failed_is_done_when_it_can_be)
+{
+	struct lab l;
+
+	lab_init(&l, "auto");
+	cr_assert_eq(mkdir(l.wish, 0700), 0); /* no file can be there */
+	make(&l);
+	cr_expect_lt(resolver_start(l.resolver), 0);
+	cr_expect(health_has(l.health, "dns.host-resolver"));
+	cr_expect_lt(resolver_start(l.resolver), 0, "nor now");
+	cr_assert_eq(rmdir(l.wish), 0);
+	cr_expect_eq(resolver_start(l.resolver), 0);
+	cr_expect(is_wanted(&l));
+	cr_expect(!health_has(l.health, "dns.host-resolver"));
+	cr_expect_eq(unlink(l.wish), 0);
+	cr_expect_eq(resolver_start(l.resolver), 0);
+	cr_expect(!is_wanted(&l), "it is done already");
 	lab_done(&l);
 }
 
