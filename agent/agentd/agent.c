@@ -12,7 +12,6 @@
 #include "agentd/membership.h"
 #include "agentd/resolv_conf.h"
 #include "agentd/stand_down.h"
-#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -267,8 +266,7 @@ int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, stru
 	a->conf = conf;
 	a->started_us = clock_boot_us();
 	a->conf_path = strdup(conf_path);
-	a->boot_backoff = calloc(1, sizeof(*a->boot_backoff));
-	if (!a->conf_path || !a->boot_backoff)
+	if (!a->conf_path)
 		return -ENOMEM;
 	r = loop_new(&a->loop);
 	if (r == 0)
@@ -343,7 +341,6 @@ void agent_free(struct agent *a)
 	ARRAY_DONE(&a->own);
 	ARRAY_DONE(&a->draining);
 	servers_done(&a->servers);
-	free(a->boot_backoff);
 	free(a->conf_path);
 	free(a->machine);
 	free(a);

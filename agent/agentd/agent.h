@@ -17,6 +17,7 @@
 #include "agentd/slicing.h"
 #include "agentd/sync.h"
 #include "agentd/world.h"
+#include "base/backoff.h"
 #include "ctl/ctl_server.h"
 #include "ctl/ctl_verbs.h"
 #include "dns/dns_server.h"
@@ -57,7 +58,7 @@ struct agent {
 	struct kube_client *client;
 	struct kube_op *boot_op; /* reading what decides how to start */
 	struct source *boot_timer;
-	struct backoff *boot_backoff;
+	struct backoff boot_backoff;
 	struct datapath *datapath;
 	struct keeping *keeping; /* with the datapath */
 	struct cilium_config config;

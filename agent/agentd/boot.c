@@ -5,7 +5,6 @@
 
 #include "agentd/apply.h"
 #include "agentd/membership.h"
-#include "base/backoff.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -88,45 +87,69 @@ int agent_serve(struct agent *a)
 	return serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &roles, &a->serving);
 }
 
-static int start_world(struct agent *a, struct err *reterr)
+/* The tables, and what looks at them. */
+static int make_world(struct agent *a, struct err *reterr)
+{
+	int r = a->world ? 0 : world_new(&a->config, a->join.host, a->join.identity, a->conf, &a->world);
+
+	if (r < 0)
+		return err_set(reterr, -r, "cannot make the tables: %s", err_name(r));
+	if (!a->guarding)
+		r = guarding_new(a->loop, a->conf->state_dir, a->health, a->world->gate, apply_want, a, &a->guarding, reterr);
+	if (r == 0 && !a->shadowing)
+		r = shadowing_new(a->conf->state_dir, a->health, a->world->policies, a->world->gate, &a->shadowing, reterr);
+	return r;
+}
+
+static int bind_kernel(struct agent *a, struct err *reterr)
+{
+	int r = datapath_bind(a->datapath, a->world);
+
+	if (r < 0)
+		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
+	r = apply_servers(a);
+	return r < 0 ? err_set(reterr, -r, "cannot write the failsafe set: %s", err_name(r)) : 0;
+}
+
+static int start_sync(struct agent *a, struct err *reterr)
 {
 	const struct sync_callbacks callbacks = {.on_change = apply_want, .on_namespace = on_namespace, .on_config = boot_config,
 						 .on_unauthorized = membership_refused, .on_memory = agent_out_of_memory,
 						 .on_resumed = on_resumed, .arg = a};
-	struct sync_tables tables;
-	struct err dns = {0};
-	int r = world_new(&a->config, a->join.host, a->join.identity, a->conf, &a->world);
+	const struct sync_tables tables = {.identities = a->world->identities, .policies = a->world->gate,
+					   .services = a->world->services, .imports = a->world->imports,
+					   .endpoints = a->world->endpoints, .ports = a->world->ports, .nodes = a->world->nodes,
+					   .cilium_namespace = a->join.cilium_namespace,
+					   .ignores_knp = a->config.ignores_knp, .ignores_cnp = a->config.ignores_cnp,
+					   .ignores_ccnp = a->config.ignores_ccnp,
+					   .has_node_labels = a->config.has_node_selector_labels};
+	int r = sync_new(a->loop, a->client, a->has_slices, &tables, &callbacks, &a->sync);
 
-	if (r < 0)
-		return err_set(reterr, -r, "cannot make the tables: %s", err_name(r));
-	r = guarding_new(a->loop, a->conf->state_dir, a->health, a->world->gate, apply_want, a, &a->guarding, reterr);
-	if (r == 0)
-		r = shadowing_new(a->conf->state_dir, a->health, a->world->policies, a->world->gate, &a->shadowing, reterr);
-	if (r < 0)
-		return r;
-	r = datapath_bind(a->datapath, a->world);
-	if (r < 0)
-		return err_set(reterr, -r, "cannot read what an earlier run left in the maps: %s", err_name(r));
-	r = apply_servers(a);
-	if (r < 0)
-		return err_set(reterr, -r, "cannot write the failsafe set: %s", err_name(r));
-	if (a->conf->dns.is_enabled && names_start(a, &dns) < 0)
-		health_raise(a->health, HEALTH_WARNING, "dns.listen", dns.text,
-			     "free that address, or choose another with dns.listen in the configuration");
-	tables = (struct sync_tables){.identities = a->world->identities, .policies = a->world->gate,
-				      .services = a->world->services, .imports = a->world->imports,
-				      .endpoints = a->world->endpoints, .ports = a->world->ports, .nodes = a->world->nodes,
-				      .cilium_namespace = a->join.cilium_namespace,
-				      .ignores_knp = a->config.ignores_knp, .ignores_cnp = a->config.ignores_cnp,
-				      .ignores_ccnp = a->config.ignores_ccnp,
-				      .has_node_labels = a->config.has_node_selector_labels};
-	r = migrating_new(a, &a->migrating, reterr);
-	if (r < 0)
-		return r;
-	r = agent_serve(a);
-	if (r == 0)
-		r = sync_new(a->loop, a->client, a->has_slices, &tables, &callbacks, &a->sync);
 	return r < 0 ? err_set(reterr, -r, "cannot start to read from the API server: %s", err_name(r)) : 0;
+}
+
+/* Each step is taken once: after a failure, which is one of memory or of the kernel, the next call goes on with the step that failed. */
+static int start_world(struct agent *a, struct err *reterr)
+{
+	int r = make_world(a, reterr);
+
+	if (r == 0)
+		r = bind_kernel(a, reterr);
+	if (r == 0 && a->conf->dns.is_enabled)
+		r = names_start(a, reterr);
+	if (r == 0 && !a->migrating)
+		r = migrating_new(a, &a->migrating, reterr);
+	if (r < 0)
+		return r;
+	r = a->serving ? 0 : agent_serve(a);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot stand behind services: %s", err_name(r));
+	return start_sync(a, reterr); /* the last step, as what it reads goes to the others */
+}
+
+static void retry_boot(struct agent *a)
+{
+	(void)source_arm(a->boot_timer, backoff_next_us(&a->boot_backoff, clock_boot_us()), 0); /* a live timer */
 }
 
 static void boot_later(struct agent *a, const struct kube_result *res)
@@ -138,7 +161,7 @@ static void boot_later(struct agent *a, const struct kube_result *res)
 	(void)snprintf(text, sizeof(text), "API server %s: %.200s",
 		       res->server ? res->server : kube_client_server(a->client), res->message); /* a cut text still tells most */
 	health_raise(a->health, HEALTH_WARNING, "api.unreachable", text, res->r == -EPERM ? REMEDY_RIGHTS : REMEDY_API);
-	(void)source_arm(a->boot_timer, backoff_next_us(a->boot_backoff, clock_boot_us()), 0); /* a live timer */
+	retry_boot(a);
 }
 
 static void begin(struct agent *a, bool has_slices)
@@ -149,8 +172,14 @@ static void begin(struct agent *a, bool has_slices)
 		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
 	lease_kick(a->lease); /* while the lists come */
 	a->has_slices = has_slices;
-	if (start_world(a, &err) < 0)
-		freeze(a, "agent.start", err.text, "systemctl restart mesh-external-agent, once the reason is gone");
+	if (start_world(a, &err) == 0) {
+		health_clear(a->health, "agent.start");
+		backoff_reset(&a->boot_backoff);
+		return;
+	}
+	health_raise(a->health, HEALTH_ERROR, "agent.start", err.text,
+		     "what is in force stays, and it is tried again; if it lasts, solve what the text names");
+	retry_boot(a);
 }
 
 static void on_slices_known(bool has_slices, const struct kube_result *failure, void *arg)
@@ -296,9 +325,8 @@ void boot_retry(void *arg)
 	agent_follow_resolvers(a); /* the network may have come meanwhile, and the server have a name */
 	if (a->sync) {
 		verify(a);
-	} else if (a->world) { /* half made: only a new start gets further */
-		log_event(LOG_INFO, "agent.restart", "starting anew");
-		loop_exit(a->loop, 1);
+	} else if (a->world) { /* half made, of what the API server said a moment ago */
+		begin(a, a->has_slices);
 	} else {
 		boot_start(a);
 	}

@@ -396,13 +396,13 @@ static int reserve_locals(struct datapath *d, uint32_t base)
 
 int datapath_bind(struct datapath *d, struct world *w)
 {
-	int r = recon_policy_new(d->obj, d->config, &d->policy);
+	int r = d->policy ? 0 : recon_policy_new(d->obj, d->config, &d->policy);
 
-	if (r == 0)
+	if (r == 0 && !d->addr)
 		r = recon_addr_new(d->obj, w->addresses, &d->addr);
-	if (r == 0)
+	if (r == 0 && !d->service)
 		r = recon_service_new(d->obj, w->services, &d->service);
-	if (r == 0)
+	if (r == 0 && !d->sock)
 		r = recon_sock_new(d->loop, d->obj, w->services, is_endpoint, w, &d->sock);
 	if (r < 0)
 		return r;

@@ -53,7 +53,7 @@ DEFINE_CLEANUP(struct datapath *, datapath_free)
 
 /*
  * Binds the datapath to a world that has empty tables: numbers of an earlier run are reserved there.
- * Once. 0 or -errno.
+ * Once; after a failure again, with the same world. 0 or -errno.
  */
 int datapath_bind(struct datapath *d, struct world *w);
 

@@ -85,6 +85,26 @@ listening() {
 	check "the dns rules count" wait_for 10 is_redirected
 }
 
+start() {
+	agent_kill ahch-to
+	ip link set to-api down
+	agent_start ahch-to
+	check "without the API server the agent waits" wait_for 10 eval '[ "$(status ahch-to .state)" = starting ]'
+	intruders_start
+	refuse $ENOMEM 0
+	ip link set to-api up
+	check "a start that the kernel refuses is told, with the reason" wait_for 60 says agent.start 'failsafe set: Cannot allocate memory'
+	passes "the policy of before is in force: who is allowed" leia $AHCHTO 80
+	is "and the agent is not frozen" starting "$(status ahch-to .state)"
+	started=$(pid)
+	refuse 0 0
+	check "it goes on by itself" wait_for 20 is_running ahch-to
+	check "nothing is told of it any more" is_well agent.start
+	check "nor of the failsafe set" is_well failsafe.write
+	check "it is the same process" kill -0 "$started"
+	is "who was never allowed did not come in" 0 "$(intruders)"
+}
+
 story_begin
 truncate -s 32 "$T/refuse"
 cluster_start
@@ -101,4 +121,5 @@ stopped "the policy: another pod" vader $AHCHTO 80
 change
 redirect
 listening
+start
 story_finish
