@@ -74,7 +74,13 @@ static void stop_membership(struct agent *a)
 						 "migrate.state",      "migrate.rolled-back", "serve.drained",
 						 "host.lease",	       "host.cloned",	   "host.removed",
 						 "host.heartbeat",     "cluster.slices",   "cluster.unlisted",
-						 "identity.outdated",  "identity.missing", "identity.foreign"};
+						 "identity.outdated",  "identity.missing", "identity.foreign",
+						 "agent.apply",	       "agent.start",	   "api.outage",
+						 "api.suspicious",     "api.unreachable",  "cluster.config",
+						 "cluster.degraded",   "cluster.masquerade", "cluster.other",
+						 "cluster.underlay",   "dns.listen",	   "dns.redirect",
+						 "dns.rules",	       "failsafe.write",   "forward.start",
+						 "register.address",   "register.memory"};
 	struct err err = {0};
 
 	kube_cancel(a->boot_op);

@@ -105,6 +105,19 @@ start() {
 	is "who was never allowed did not come in" 0 "$(intruders)"
 }
 
+# What is no more is not told of.
+leaving() {
+	agent_kill ahch-to
+	refuse 0 $ENOBUFS
+	agent_start ahch-to
+	check "something is wrong" wait_for 10 says dns.redirect 'No buffer space'
+	refuse $ENOMEM $ENOBUFS
+	remove $CNP/more
+	check "and something else" wait_for 10 says datapath.maps 'Cannot allocate memory'
+	check "the host leaves" host ahch-to leave --yes
+	is "and nothing is wrong any more" '' "$(status ahch-to '.conditions[].name')"
+}
+
 story_begin
 truncate -s 32 "$T/refuse"
 cluster_start
@@ -122,4 +135,5 @@ change
 redirect
 listening
 start
+leaving
 story_finish
