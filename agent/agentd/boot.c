@@ -16,6 +16,7 @@ enum { FROZEN_RETRY_S = 60 };
 #define KUBE_SYSTEM_PATH "/api/v1/namespaces/kube-system"
 
 #define FROZEN "frozen: what is in force stays"
+#define REMEDY_CONFIG "as the cluster's admin: meshctl cluster check, which names the key that decides"
 
 static void on_resumed(void *arg);
 
@@ -54,7 +55,7 @@ static int read_config(struct agent *a, const json_t *configmap, struct cilium_c
 	if (r < 0)
 		return reterr->text[0] ? r : err_set(reterr, -r, "cannot read the cluster's configuration: %s", err_name(r));
 	if (text.len)
-		health_raise(a->health, HEALTH_WARNING, "cluster.degraded", text.data, NULL);
+		health_raise(a->health, HEALTH_WARNING, "cluster.degraded", text.data, REMEDY_CONFIG);
 	else
 		health_clear(a->health, "cluster.degraded");
 	return 0;
@@ -66,9 +67,14 @@ void boot_config(const json_t *configmap, void *arg)
 	struct cilium_config config;
 	struct err err = {0};
 	bool was_refused = health_has(a->health, "cluster.config");
+	int r = read_config(a, configmap, &config, &err);
 
-	if (read_config(a, configmap, &config, &err) < 0) {
-		health_raise(a->health, HEALTH_ERROR, "cluster.config", err.text, NULL);
+	if (r == -ENOMEM) { /* which says nothing of the configuration */
+		agent_out_of_memory(a);
+		return;
+	}
+	if (r < 0) {
+		health_raise(a->health, HEALTH_ERROR, "cluster.config", err.text, "what is in force stays; " REMEDY_CONFIG);
 		if (a->state == AGENT_STARTING || a->state == AGENT_RUNNING)
 			agent_set_state(a, AGENT_FROZEN, FROZEN); /* until the ConfigMap changes: its watch tells */
 		return;
@@ -164,6 +170,13 @@ static void boot_later(struct agent *a, const struct kube_result *res)
 	retry_boot(a);
 }
 
+static void start_failed(struct agent *a, const struct err *why)
+{
+	health_raise(a->health, HEALTH_ERROR, "agent.start", why->text,
+		     "what is in force stays, and it is tried again; if it lasts, solve what the text names");
+	retry_boot(a);
+}
+
 static void begin(struct agent *a, bool has_slices)
 {
 	struct err err = {0};
@@ -172,14 +185,12 @@ static void begin(struct agent *a, bool has_slices)
 		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
 	lease_kick(a->lease); /* while the lists come */
 	a->has_slices = has_slices;
-	if (start_world(a, &err) == 0) {
-		health_clear(a->health, "agent.start");
-		backoff_reset(&a->boot_backoff);
+	if (start_world(a, &err) < 0) {
+		start_failed(a, &err);
 		return;
 	}
-	health_raise(a->health, HEALTH_ERROR, "agent.start", err.text,
-		     "what is in force stays, and it is tried again; if it lasts, solve what the text names");
-	retry_boot(a);
+	health_clear(a->health, "agent.start");
+	backoff_reset(&a->boot_backoff);
 }
 
 static void on_slices_known(bool has_slices, const struct kube_result *failure, void *arg)
@@ -222,8 +233,12 @@ static void on_boot_config(const struct kube_result *res, void *arg)
 	}
 	health_clear(a->health, "api.unreachable");
 	r = read_config(a, res->body, &a->config, &err);
+	if (r == -ENOMEM) {
+		start_failed(a, &err);
+		return;
+	}
 	if (r < 0) {
-		freeze(a, "cluster.config", err.text, NULL);
+		freeze(a, "cluster.config", err.text, "what is in force stays; " REMEDY_CONFIG);
 		return;
 	}
 	health_clear(a->health, "cluster.config");

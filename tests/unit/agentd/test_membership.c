@@ -148,6 +148,29 @@ Test(boot, another_configuration, .init = setup, .fini = teardown)
 	cr_expect_eq(loop_run(agent.loop), 0, "it starts anew, as what it froze is out of date");
 }
 
+static bool has_no_memory;
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return has_no_memory ? NULL : __real_reallocarray(p, n, size);
+}
+
+/* That it cannot be read for the moment is nothing to freeze for, until it changes once more. */
+Test(boot, no_memory_for_a_configuration, .init = setup, .fini = teardown)
+{
+	/* which is warned of */
+	CLEANUP(json) json_t *map = json_pack("{s:{s:s, s:s}}", "data", "enable-wireguard", "true", "routing-mode", "native");
+
+	has_no_memory = true;
+	boot_config(map, &agent);
+	has_no_memory = false;
+	cr_assert_eq(agent.state, AGENT_RUNNING);
+	cr_expect_not(health_has(agent.health, "cluster.config"));
+	cr_expect_eq(loop_run(agent.loop), 1, "it starts anew");
+}
+
 Test(boot, what_is_degraded, .init = setup, .fini = teardown)
 {
 	CLEANUP(json) json_t *map = json_pack("{s:{s:s, s:s}}", "data", "enable-wireguard", "true", "routing-mode", "native");
