@@ -49,10 +49,10 @@ change() {
 	check "a change that the kernel refuses is told, with the reason" wait_for 5 says datapath.maps 'Cannot allocate memory'
 	passes "what was in force is" leia $AHCHTO 80
 	before=$(refused 0)
-	check "it is tried again, without another change" wait_for 10 eval '[ "$(refused 0)" -gt "$before" ]'
+	check "it is tried again, without another change" wait_for 3 eval '[ "$(refused 0)" -gt "$before" ]'
 	refuse 0 0
-	check "and comes about" wait_for 10 in_force ahch-to more
-	check "nothing is told of it any more" wait_for 10 is_well datapath.maps
+	check "and comes about" wait_for 3 in_force ahch-to more
+	check "nothing is told of it any more" wait_for 3 is_well datapath.maps
 	is "the agent is fine" ok "$(status ahch-to .state)"
 	is "who was never allowed did not come in" 0 "$(intruders)"
 }
@@ -65,7 +65,7 @@ redirect() {
 	check "it tells that other DNS servers are asked past it, and why" wait_for 5 says dns.redirect 'No buffer space'
 	exits "and so they are" 1 is_redirected
 	refuse 0 0
-	check "it tries again by itself" wait_for 10 is_well dns.redirect
+	check "it tries again by itself" wait_for 3 is_well dns.redirect
 	check "and the dns rules count for them" wait_for 10 is_redirected
 }
 
@@ -80,7 +80,7 @@ listening() {
 	check "the agent starts, though its DNS server cannot" wait_for 10 in_force ahch-to rules
 	check "it tells so, and why" wait_for 5 says dns.listen 'Address already in use'
 	kill $other
-	check "it tries again by itself" wait_for 20 is_well dns.listen
+	check "it tries again by itself" wait_for 5 is_well dns.listen
 	is "and answers" "127.18.53.53:53" "$(host ahch-to dns status -o json | jq -r '.listen | join(" ")')"
 	check "the dns rules count" wait_for 10 is_redirected
 }
@@ -98,7 +98,7 @@ start() {
 	is "and the agent is not frozen" starting "$(status ahch-to .state)"
 	started=$(pid)
 	refuse 0 0
-	check "it goes on by itself" wait_for 20 is_running ahch-to
+	check "it goes on by itself" wait_for 5 is_running ahch-to
 	check "nothing is told of it any more" is_well agent.start
 	check "nor of the failsafe set" is_well failsafe.write
 	check "it is the same process" kill -0 "$started"
