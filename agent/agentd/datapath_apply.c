@@ -41,11 +41,10 @@ static void set_config(struct datapath *d)
 {
 	struct mesh_config *m = bpfconfig_get(d->config);
 	const struct cilium_config *c = &d->world->config;
-	bool is_dual = c->has_ipv4 && c->has_ipv6;
 
 	m->identity = d->world->identity;
-	m->world_v4 = is_dual ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD;
-	m->world_v6 = is_dual ? IDENTITY_WORLD_IPV6 : IDENTITY_WORLD;
+	m->world_v4 = identity_of_world(c->has_ipv4, c->has_ipv6, AF_INET);
+	m->world_v6 = identity_of_world(c->has_ipv4, c->has_ipv6, AF_INET6);
 	m->tunnel_port = c->routing == CILIUM_NATIVE ? 0 : htons(c->tunnel_port);
 	m->event_rate = (uint32_t)d->conf->monitor.rate;
 	m->event_burst = (uint32_t)d->conf->monitor.burst;

@@ -11,15 +11,14 @@ static int apiserver_identity(struct world *w, const struct ip *ip, uint32_t *re
 {
 	CLEANUP(label_builder_done) struct label_builder b = {.table = identity_labels(w->identities)};
 	struct cidr c = cidr_of_ip(ip);
-	bool is_dual = w->config.has_ipv4 && w->config.has_ipv6;
-	const char *world = !is_dual ? "reserved:world" : ip->family == AF_INET ? "reserved:world-ipv4" : "reserved:world-ipv6";
+	uint32_t world = identity_of_world(w->config.has_ipv4, w->config.has_ipv6, ip->family);
 	struct label_set *set;
 	int r = identity_local_number(w->identities, IDENTITY_LOCAL_CIDR, ret);
 
 	if (r == 0)
 		r = label_builder_add(&b, "reserved:kube-apiserver", "");
 	if (r == 0)
-		r = label_builder_add(&b, world, "");
+		r = label_builder_add_set(&b, identity_get(w->identities, world)->labels);
 	if (r == 0)
 		r = label_builder_add_cidr(&b, &c);
 	if (r == 0)

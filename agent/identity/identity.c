@@ -272,6 +272,13 @@ int identity_set_named_ports(struct identity_table *t, uint32_t number,
 	return r < 0 ? r : 0;
 }
 
+uint32_t identity_of_world(bool has_ipv4, bool has_ipv6, int family)
+{
+	if (family == AF_INET)
+		return has_ipv4 && !has_ipv6 ? IDENTITY_WORLD : IDENTITY_WORLD_IPV4;
+	return has_ipv6 && !has_ipv4 ? IDENTITY_WORLD : IDENTITY_WORLD_IPV6;
+}
+
 int identity_local_number(struct identity_table *t, uint32_t base, uint32_t *ret_number)
 {
 	uint32_t *next = base == IDENTITY_LOCAL_NODE ? &t->next_node : &t->next_cidr;

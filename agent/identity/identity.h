@@ -99,6 +99,12 @@ static inline bool identity_is_local(uint32_t number, uint32_t base)
 	return (number & 0xff000000) == base;
 }
 
+/*
+ * Who no one knows of, by IP version. The one version that a cluster has is its world, as there. A host that has the other,
+ * too, is to be policed in it as in a dual-stack cluster: what is said of one version holds for that alone.
+ */
+uint32_t identity_of_world(bool has_ipv4, bool has_ipv6, int family);
+
 /* A free number above `base` (IDENTITY_LOCAL_CIDR or _NODE); a number is reused as late as
  * possible. -ENOSPC. */
 int identity_local_number(struct identity_table *t, uint32_t base, uint32_t *ret_number);

@@ -401,11 +401,16 @@ static bool req_match(const struct selector_req *req, const struct label_set *la
 }
 
 /* The whole family is written as its world label. */
-static bool has_world_label(const struct selector_cache *c, bool is_v4, unsigned flags)
+static bool has_world_label(const struct selector_cache *c, int family, unsigned flags)
 {
-	if (c->has_ipv4 && c->has_ipv6)
-		return flags & (is_v4 ? IDENTITY_HAS_WORLD_IPV4 : IDENTITY_HAS_WORLD_IPV6);
-	return (is_v4 ? c->has_ipv4 : c->has_ipv6) && (flags & IDENTITY_HAS_WORLD);
+	switch (identity_of_world(c->has_ipv4, c->has_ipv6, family)) {
+	case IDENTITY_WORLD_IPV4:
+		return flags & IDENTITY_HAS_WORLD_IPV4;
+	case IDENTITY_WORLD_IPV6:
+		return flags & IDENTITY_HAS_WORLD_IPV6;
+	default:
+		return flags & IDENTITY_HAS_WORLD;
+	}
 }
 
 /* Where pods count as addresses, an exception of the whole family is none for a prefix of it: matchesCIDRWildcard(). */
@@ -416,7 +421,7 @@ static bool is_excepted(const struct selector_cache *c, const struct cidr *excep
 		return labels->has_cidr && cidr_contains(except, &labels->cidr);
 	if ((c->cidr_modes & CIDR_MATCH_PODS) && labels->has_cidr && labels->cidr.ip.family == except->ip.family)
 		return false;
-	return has_world_label(c, except->ip.family == AF_INET, flags);
+	return has_world_label(c, except->ip.family, flags);
 }
 
 /* Who may be selected by an address at all (Cilium pkg/policy/types/selector.go, CIDRSelector.Matches). */
@@ -432,7 +437,7 @@ static bool cidr_match(const struct selector_cache *c, const struct selector *s,
 {
 	if (s->cidr.len > 0)
 		return labels->has_cidr && cidr_contains(&s->cidr, &labels->cidr);
-	return has_world_label(c, s->cidr.ip.family == AF_INET, flags);
+	return has_world_label(c, s->cidr.ip.family, flags);
 }
 
 bool selector_match(const struct selector_cache *c, const struct selector *s,

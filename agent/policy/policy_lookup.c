@@ -106,11 +106,7 @@ uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip 
 	const struct policy_options *o = &t->repo->options;
 	const struct policy_prefix *p = table_prefix_of(t, ip);
 
-	if (p)
-		return p->identity;
-	if (!o->has_ipv4 || !o->has_ipv6)
-		return IDENTITY_WORLD;
-	return ip->family == AF_INET ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD_IPV6;
+	return p ? p->identity : identity_of_world(o->has_ipv4, o->has_ipv6, ip->family);
 }
 
 /* What a prefix says of an address that has an identity already. Returns how many labels, or -errno. */

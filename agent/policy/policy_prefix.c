@@ -18,24 +18,20 @@ struct marks {
 	size_t n, cap;
 };
 
-static int add_mark(const struct policy_repo *r, struct marks *m, struct mark mark)
+static int add_mark(struct marks *m, struct mark mark)
 {
-	bool is_v4 = mark.prefix.ip.family == AF_INET;
-
 	/* the whole family is the world label, not a prefix, unless a group has it */
-	if (!(is_v4 ? r->options.has_ipv4 : r->options.has_ipv6) || (mark.prefix.len == 0 && !mark.group))
-		return 0;
-	return ARRAY_ADD(m, mark);
+	return mark.prefix.len == 0 && !mark.group ? 0 : ARRAY_ADD(m, mark);
 }
 
-static int add_selector(const struct policy_repo *r, struct marks *m, const struct selector *s)
+static int add_selector(struct marks *m, const struct selector *s)
 {
 	int err = 0;
 
 	if (s->kind == SELECTOR_CIDR)
-		err = add_mark(r, m, (struct mark){.prefix = s->cidr, .is_cidr = true});
+		err = add_mark(m, (struct mark){.prefix = s->cidr, .is_cidr = true});
 	for (size_t i = 0; err == 0 && i < s->n_excepts; i++)
-		err = add_mark(r, m, (struct mark){.prefix = s->excepts[i], .is_cidr = true});
+		err = add_mark(m, (struct mark){.prefix = s->excepts[i], .is_cidr = true});
 	return err;
 }
 
@@ -48,7 +44,7 @@ static int add_groups(const struct policy_repo *r, struct marks *m)
 	{
 		for (size_t i = 0; err == 0 && o->kind == POLICY_CIDR_GROUP && i < o->group.n_cidrs;
 		     i++)
-			err = add_mark(r, m,
+			err = add_mark(m,
 				       (struct mark){.prefix = o->group.cidrs[i],
 						     .is_cidr = true,
 						     .group = o->group.labels,
@@ -71,7 +67,7 @@ static int add_all_rules(const struct policy_repo *r, struct marks *m)
 				const struct policy_entry *e = &o->rules.v[i].entries.v[k];
 
 				for (size_t s = 0; err == 0 && s < e->peers.n; s++)
-					err = add_selector(r, m, e->peers.v[s]);
+					err = add_selector(m, e->peers.v[s]);
 			}
 	}
 	return err;
@@ -88,9 +84,7 @@ static int add_names(const struct policy_repo *r, struct marks *m, const struct 
 		if (!policy_fqdn_match(pattern, f->name, r->options.has_single_label_wildcard))
 			continue;
 		for (size_t i = 0; err == 0 && i < f->n; i++)
-			err = add_mark(
-				r, m,
-				(struct mark){.prefix = cidr_of_ip(&f->ips[i]), .fqdn = pattern});
+			err = add_mark(m, (struct mark){.prefix = cidr_of_ip(&f->ips[i]), .fqdn = pattern});
 	}
 	return err;
 }
@@ -108,7 +102,7 @@ static int collect(struct policy_repo *r, struct selector *const *selectors, siz
 			needs_groups = needs_groups || s->reqs[q].source == LABEL_CIDRGROUP;
 			needs_all = needs_all || s->reqs[q].source == LABEL_CIDR;
 		}
-		err = add_selector(r, m, s);
+		err = add_selector(m, s);
 		if (err == 0 && s->n_reqs == 1 && s->reqs[0].source == LABEL_FQDN)
 			err = add_names(r, m, s);
 	}
@@ -157,7 +151,7 @@ static int labels_of(struct policy_repo *r, const struct mark *marks, size_t n,
 	if (err == 0 && is_cidr && marks[0].prefix.len > 0)
 		err = label_builder_add_cidr(&b, &marks[0].prefix);
 	if (err == 0)
-		err = label_builder_add_kv(&b, LABEL_RESERVED, policy_world_label(r, marks[0].prefix.ip.family), "");
+		err = label_builder_add_set(&b, policy_world_labels(r, marks[0].prefix.ip.family));
 	return err < 0 ? err : label_builder_take(&b, ret);
 }
 

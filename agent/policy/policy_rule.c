@@ -89,11 +89,9 @@ int policy_each_entry(const struct policy_repo *r, enum policy_dir dir, policy_e
 	return err;
 }
 
-const char *policy_world_label(const struct policy_repo *r, int family)
+const struct label_set *policy_world_labels(const struct policy_repo *r, int family)
 {
-	if (!r->options.has_ipv4 || !r->options.has_ipv6)
-		return "world";
-	return family == AF_INET ? "world-ipv4" : "world-ipv6";
+	return identity_get(r->ids, identity_of_world(r->options.has_ipv4, r->options.has_ipv6, family))->labels;
 }
 
 bool policy_is_always(const struct policy_repo *r)

@@ -156,8 +156,8 @@ bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *
 typedef int (*policy_entry_fn)(const struct policy_entry *e, void *arg);
 int policy_each_entry(const struct policy_repo *r, enum policy_dir dir, policy_entry_fn fn, void *arg);
 
-/* The label of what no one knows of, by IP version: "world" in a cluster that has one of them, else that of its own. */
-const char *policy_world_label(const struct policy_repo *r, int family);
+/* The labels of identity_of_world(). Borrowed until the identities change. */
+const struct label_set *policy_world_labels(const struct policy_repo *r, int family);
 
 /* Whether `mode` or an init label makes every direction enforced with default deny. */
 bool policy_is_always(const struct policy_repo *r);

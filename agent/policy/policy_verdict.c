@@ -144,7 +144,7 @@ static int peer_labels(struct policy_repo *r, const struct policy_peer *peer,
 	if (err == 0 && peer->labels)
 		err = label_builder_add_set(&b, peer->labels);
 	if (err == 0 && !peer->labels)
-		err = label_builder_add_kv(&b, LABEL_RESERVED, policy_world_label(r, peer->ip.family), "");
+		err = label_builder_add_set(&b, policy_world_labels(r, peer->ip.family));
 	if (err == 0 && a.longest.ip.family && counts)
 		err = label_builder_add_cidr(&b, &a.longest);
 	return err < 0 ? err : label_builder_take(&b, ret);

@@ -59,7 +59,7 @@ struct mesh_config {
 	__u64 state; /* first in every version */
 	__u64 netns_cookie; /* sockets of others are not translated; 0 = the first one's */
 	__u32 identity;	    /* our own, sent as VNI */
-	__u32 world_v4;	    /* identity of addresses in no map: 2, or 9 and 10 with both families */
+	__u32 world_v4;	    /* identity of addresses in no map: 9 and 10, but 2 for the only family of a cluster */
 	__u32 world_v6;
 	__u32 pad;
 	__u32 overlay_mark;

@@ -105,8 +105,8 @@ static void run_case(struct harness *h, const json_t *c, size_t number)
 	(void)snprintf(where, sizeof(where), "case %zu (%s)", number, name ? name : "?");
 	case_init(&f, where, c);
 	harness_reset(h);
-	h->c->world_v4 = f.options.has_ipv6 && f.options.has_ipv4 ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD;
-	h->c->world_v6 = f.options.has_ipv6 && f.options.has_ipv4 ? IDENTITY_WORLD_IPV6 : IDENTITY_WORLD;
+	h->c->world_v4 = identity_of_world(f.options.has_ipv4, f.options.has_ipv6, AF_INET);
+	h->c->world_v6 = identity_of_world(f.options.has_ipv4, f.options.has_ipv6, AF_INET6);
 	cr_assert_eq(recon_policy_new(h->obj, h->conf, &r), 0);
 	cr_assert_eq(recon_policy_apply(r, f.table, f.ids, MESH_STATE_ACTIVE), 0);
 	for (size_t i = 0; i < json_array_size(checks); i++)

@@ -61,12 +61,12 @@ static void put_addresses(struct harness *h)
 }
 
 /* A peer that a frame can have: an address, or one of the identities that move. */
-static struct fixture_peer frame_peer(struct run *r)
+static struct fixture_peer frame_peer(void)
 {
 	struct fixture_peer p;
 
 	do
-		p = random_peer(&r->f);
+		p = random_peer();
 	while (p.has_identity &&
 	       (p.identity < RANDOM_IDENTITY || p.identity >= RANDOM_IDENTITY + RANDOM_IDENTITIES));
 	if (p.has_identity)
@@ -78,7 +78,7 @@ static struct flow *new_flow(struct run *r)
 {
 	struct flow *fl = &r->flows[r->n_flows++];
 
-	*fl = (struct flow){.peer = frame_peer(r), .proto = RANDOM_PICK(protos)};
+	*fl = (struct flow){.peer = frame_peer(), .proto = RANDOM_PICK(protos)};
 	fl->is_v6 = fl->peer.has_identity ? random_chance(30) : fl->peer.ip.family == AF_INET6;
 	if (fl->proto == IPPROTO_ICMP || fl->proto == IPPROTO_ICMPV6)
 		fl->proto = fl->is_v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
@@ -180,7 +180,7 @@ static void try_failsafe(struct run *r, const char *src, const char *dst, uint16
 /* Any peer comes to the admin's port, and is answered; the host gets to the API server, wherever that is. */
 static void try_admin(struct run *r)
 {
-	struct fixture_peer peer = frame_peer(r);
+	struct fixture_peer peer = frame_peer();
 	bool is_v6 = peer.has_identity ? random_chance(50) : peer.ip.family == AF_INET6;
 	const char *own = is_v6 ? "fd00::1" : "10.0.0.1";
 	uint16_t port = (uint16_t)(20000 + r->admins++ % 40000); /* of no other flow */
@@ -240,8 +240,8 @@ static void run_set(struct run *r, uint64_t round)
 {
 	random_fixture(&r->f);
 	r->n_flows = 0;
-	r->h.c->world_v4 = r->f.options.has_ipv6 && r->f.options.has_ipv4 ? IDENTITY_WORLD_IPV4 : IDENTITY_WORLD;
-	r->h.c->world_v6 = r->f.options.has_ipv6 && r->f.options.has_ipv4 ? IDENTITY_WORLD_IPV6 : IDENTITY_WORLD;
+	r->h.c->world_v4 = identity_of_world(r->f.options.has_ipv4, r->f.options.has_ipv6, AF_INET);
+	r->h.c->world_v6 = identity_of_world(r->f.options.has_ipv4, r->f.options.has_ipv6, AF_INET6);
 	if (round % DENY_ALL_EVERY == 0)
 		deny_all(r);
 	/* it finds the maps as the set before left them, as a new agent does */

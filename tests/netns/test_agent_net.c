@@ -189,6 +189,33 @@ static void test_last(struct agent_net *n)
 	CHECK(datapath_changes(n->d) != 0);
 }
 
+/* Addresses that no one knows: those of the cluster's only family are its world, the others are of their family's. */
+static void test_families(struct agent_net *n)
+{
+	static const struct {
+		bool has_ipv4, has_ipv6;
+		uint32_t world_v4, world_v6;
+	} cases[] = {
+		{true, false, IDENTITY_WORLD, IDENTITY_WORLD_IPV6},
+		{false, true, IDENTITY_WORLD_IPV4, IDENTITY_WORLD},
+		{true, true, IDENTITY_WORLD_IPV4, IDENTITY_WORLD_IPV6},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_done) struct buf b = {0};
+		CLEANUP(snapshot_done) struct snapshot s = {0};
+		struct err err = {0};
+
+		n->world->config.has_ipv4 = cases[i].has_ipv4;
+		n->world->config.has_ipv6 = cases[i].has_ipv6;
+		CHECK_EQ(datapath_apply(n->d, NULL, 0), 0);
+		CHECK_EQ(datapath_save(n->d, "me", &b), 0);
+		CHECK_EQ(snapshot_open(b.data, b.len, "me", &s, &err), 0);
+		CHECK_EQ(s.world_v4, cases[i].world_v4);
+		CHECK_EQ(s.world_v6, cases[i].world_v6);
+	}
+}
+
 /* Only what is configured to be policed is, from the start. */
 static void test_closed(struct agent_net *n, const char *attach)
 {
@@ -567,6 +594,7 @@ static void run(const char *attach)
 	WAIT_FOR(&n, access(path, F_OK) < 0);
 	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n.d), n.lab.cgroup));
 	CHECK(has_tunnel(&n));
+	test_families(&n);
 	test_down_and_up(&n);
 	test_unreadable(&n);
 	test_audit(&n);

@@ -98,7 +98,7 @@ func flag(s *set, key string, fallback bool) bool {
 // The cluster's name for selectors of policies, or none.
 func configure(s *set) string {
 	c := option.Config
-	c.EnableIPv4 = true
+	c.EnableIPv4 = flag(s, "ipv4", true)
 	c.EnableIPv6 = flag(s, "ipv6", false)
 	c.EnableICMPRules = flag(s, "enable-icmp-rules", true)
 	c.EnableSCTP = true
@@ -275,7 +275,7 @@ func (p *parsed) labelsOf(f netip.Prefix) labels.Labels {
 
 func worldOf(addr netip.Addr) identity.NumericIdentity {
 	switch {
-	case !option.Config.EnableIPv6:
+	case !option.Config.EnableIPv4 || !option.Config.EnableIPv6:
 		return identity.ReservedIdentityWorld
 	case addr.Is4():
 		return identity.ReservedIdentityWorldIPv4

@@ -110,6 +110,24 @@ Test(world, apiserver_that_becomes_a_node, .init = setup, .fini = teardown)
 	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR);
 }
 
+/* An IPv4 cluster knows nothing of its hosts' IPv6: policies say of it what they say in a dual-stack cluster. */
+Test(world, the_family_that_the_cluster_lacks, .init = setup, .fini = teardown)
+{
+	const struct identity *id;
+
+	add_own_identity();
+	told_apiserver(w->services, "172.18.0.3");
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_eq(identity_at_ip("198.51.100.1"), IDENTITY_WORLD);
+	cr_expect_eq(identity_at_ip("2001:db8::1"), IDENTITY_WORLD_IPV6);
+	id = identity_get(w->identities, identity_at_ip("172.18.0.3"));
+	cr_expect(id && (id->flags & IDENTITY_HAS_WORLD));
+	told_apiserver(w->services, "fd00::3");
+	cr_expect_geq(world_update(w), 0);
+	id = identity_get(w->identities, identity_at_ip("fd00::3"));
+	cr_expect(id && (id->flags & IDENTITY_HAS_WORLD_IPV6));
+}
+
 static int ignore_address(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
 {
 	(void)ip;

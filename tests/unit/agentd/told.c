@@ -2,6 +2,7 @@
 #include "told.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "json/json.h"
 #include "kube/decode_service.h"
@@ -14,8 +15,8 @@ void told_apiserver(struct service_table *t, const char *address)
 		"\"clusterIPs\":[\"10.96.0.1\"],\"ports\":[{\"name\":\"https\",\"port\":443,\"protocol\":\"TCP\"}]}}", 0, NULL);
 	CLEANUP(json_decref) json_t *slice = json_pack(
 		"{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:[s],s:{s:b}}],s:[{s:s,s:i,s:s}]}", "metadata", "name", "kubernetes", "namespace",
-		"default", "labels", "kubernetes.io/service-name", "kubernetes", "addressType", "IPv4", "endpoints", "addresses",
-		address, "conditions", "ready", 1, "ports", "name", "https", "port", 6443, "protocol", "TCP");
+		"default", "labels", "kubernetes.io/service-name", "kubernetes", "addressType",
+		strchr(address, ':') ? "IPv6" : "IPv4", "endpoints", "addresses", address, "conditions", "ready", 1, "ports", "name", "https", "port", 6443, "protocol", "TCP");
 	struct kube_service *decoded;
 	struct kube_slice *e;
 	struct err err = {0};

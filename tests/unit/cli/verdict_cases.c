@@ -188,7 +188,7 @@ static void print_options(const json_t *c)
 	{
 		CLEANUP(buf_done) struct buf text = {0};
 
-		must(buf_addf(&text, "%s=", str_eq(key, "ipv6") ? "enable-ipv6" : key));
+		must(buf_addf(&text, "%s%s=", str_has_prefix(key, "ipv") ? "enable-" : "", key));
 		if (str_eq(key, "allow-localhost"))
 			must(buf_addf(&text, "%s", json_is_true(v) ? "always" : "policy"));
 		else if (json_is_boolean(v))

@@ -279,6 +279,7 @@ void random_fixture(struct fixture *f)
 	struct ip ip;
 
 	o.has_ipv6 = random_chance(50);
+	o.has_ipv4 = !o.has_ipv6 || random_chance(70);
 	o.cidr_modes = random_below(4);
 	o.has_localhost_allow = random_chance(30);
 	o.has_extended_protocols = true;
@@ -299,7 +300,7 @@ void random_fixture(struct fixture *f)
 		random_set_identity(f, RANDOM_IDENTITY + i);
 }
 
-struct fixture_peer random_peer(const struct fixture *f)
+struct fixture_peer random_peer(void)
 {
 	static const char *const v4[] = {"ip 10.1.2.3", "ip 10.1.2.9",	"ip 10.1.9.9",
 					 "ip 10.9.9.9", "ip 192.0.2.1", "ip 10.7.7.7"};
@@ -310,7 +311,7 @@ struct fixture_peer random_peer(const struct fixture *f)
 
 	switch (random_below(4)) {
 	case 0:
-		return fixture_peer(f->options.has_ipv6 && random_chance(40) ? RANDOM_PICK(v6) : RANDOM_PICK(v4));
+		return fixture_peer(random_chance(40) ? RANDOM_PICK(v6) : RANDOM_PICK(v4));
 	case 1:
 		return fixture_peer(RANDOM_PICK(known));
 	default:

@@ -22,4 +22,4 @@ void random_set_policy(struct fixture *f, uint32_t slot, bool may_shadow);
 /* Gives the identity other labels. */
 void random_set_identity(struct fixture *f, uint32_t number);
 /* An identity, which may be missing, an address, or both. */
-struct fixture_peer random_peer(const struct fixture *f);
+struct fixture_peer random_peer(void);

@@ -19,7 +19,7 @@ static bool has_shadow; /* this round has shadow policies */
 static void check_one(struct fixture *f, uint32_t round)
 {
 	static const uint8_t protos[] = {6, 6, 6, 17, 132, 1, 58, 47, 2};
-	struct fixture_peer peer = random_peer(f);
+	struct fixture_peer peer = random_peer();
 	enum policy_dir dir = random_chance(50) ? POLICY_INGRESS : POLICY_EGRESS;
 	uint8_t proto = RANDOM_PICK(protos);
 	uint16_t port = (uint16_t)(random_chance(90) ? random_below(64) : random_below(65536));
