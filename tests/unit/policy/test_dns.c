@@ -172,6 +172,76 @@ Test(dns_rules, without_default_deny_no_name_is_refused)
 	lab_done(&l);
 }
 
+Test(dns_rules, names_are_matched_as_cilium_does)
+{
+	static const struct {
+		const char *pattern, *name;
+		bool want;
+	} cases[] = {
+		{"*.x.io", "a.x.io", true},
+		{"*.x.io", "x.io", false},
+		{"*.x.io", "a.b.x.io", false},
+		{"*x.io", "x.io", true},
+		{"*x.io", "foox.io", true},
+		{"*x.io", "a.x.io", false},
+		{"**.x.io", "a.x.io", true},
+		{"**.x.io", "a.b.x.io", true},
+		{"**.x.io", "x.io", false},
+		{"***.x.io", "a.b.x.io", true},
+		{"sub*.x.io", "sub.x.io", true},
+		{"sub*.x.io", "subway.x.io.", true},
+		{"a**b.io", "axb.io", true},
+		{"a*b.io", "ab.io", true},
+		{"a*b.io", "a.b.io", false},
+		{"*", "a.b.c", true},
+		{"**.", "a.b.c", true},
+		{"www.X.io.", "WWW.x.IO", true},
+		{"www.x.io", "www.x.ioo", false},
+		{"real.cdn.net", "www.x.io", false},
+		{"*.x.io", ".x.io", true},
+		{"**.x.io", ".x.io", false},
+		{"**.x.io", "a..x.io", false},
+		{"**.x.io", "a\\032b.x.io", false}, /* as a name with a space is printed */
+		{"**.x.io", "a.b.c.d.e.x.io.", true},
+		{"**.x.io", "a.x.io.y", false},
+		{"**.*.io", "a.b.io", true},
+		{"**.*.io", "b.io", false},
+		{"**x.io", "a.x.io", false}, /* only a whole label may be many */
+		{"**x.io", "ax.io", true},
+		{"a.**.io", "a.b.io", true},
+		{"a.**.io", "a.b.c.io", false},
+		{"*.*.io", "a.b.io", true},
+		{"*.*.io", "a.io", false},
+		{"*-*.io", "a-b.io", true},
+		{"*-*.io", "ab.io", false},
+		{"*a*a*.io", "baab.io", true},
+		{"*a*a*.io", "bab.io", false},
+		{"*ab.*ab.io", "aab.aaab.io", true},
+		{"*ab.*ab.io", "aab.aaa.io", false},
+		{"*.x.io", "a\\.b.x.io", false}, /* a dot inside of a label */
+		{"*.x.io", "_dmarc.x.io", true},
+		{"*.x.io", "a@.x.io", false},
+		{"x.io", "xxio", false},
+		{"x.io", "x.io.", true},
+		{"x.io.", "x.io", true},
+		{"x.io", "a.x.io", false},
+		{"*", ".", true},
+		{"*", "x.io.", true},
+		{"***", "a.b", true},
+		{"*.", "a.b.", true},
+		{"*.io", "io", false},
+		{".x.io", "a.x.io", false},
+		{"a.io", "", false},
+		{"", "a", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		cr_expect_eq(policy_fqdn_match(cases[i].pattern, cases[i].name, false),
+			     cases[i].want, "%s ~ %s", cases[i].pattern, cases[i].name);
+	cr_expect(!policy_fqdn_match("**.x.io", "a.b.x.io", true));
+	cr_expect(policy_fqdn_match("**.x.io", "a.x.io", true));
+}
+
 Test(dns_rules, no_list_and_required_authentication_grant_nothing)
 {
 	struct lab l;
