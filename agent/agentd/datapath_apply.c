@@ -142,8 +142,7 @@ static int apply_maps(struct datapath *d)
 
 	if (r < 0)
 		return failed(d, r, "the policy");
-	d->is_owed = d->is_owed || r > 0 || !d->is_swept;
-	if (d->is_owed) { /* a table that failed to arrive does not say again that it changed */
+	if (r > 0 || !d->is_swept) {
 		/* Identities get their class before any address maps to them. */
 		uint64_t old = d->shadow;
 
@@ -153,7 +152,6 @@ static int apply_maps(struct datapath *d)
 			d->shadow = old;
 			return failed(d, r, "the policy");
 		}
-		d->is_owed = false;
 		d->committed_us = clock_boot_us();
 	}
 	addr = recon_addr_apply(d->addr, world_overlay, d->world);

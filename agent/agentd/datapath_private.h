@@ -28,7 +28,6 @@ struct datapath {
 	bool is_attached; /* programs belong on the interfaces */
 	bool owes_flows;  /* connections that are older than the programs are not all known to them */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
-	bool is_owed;	  /* the table holds what no bank in force does */
 	bool is_ready;
 	bool is_complete; /* every interface that can has the programs */
 	bool has_sockets; /* the socket programs belong to the cgroup */

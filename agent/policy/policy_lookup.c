@@ -39,6 +39,11 @@ size_t policy_table_changed(const struct policy_table *t, const uint32_t **ret)
 	return t->changed.n;
 }
 
+bool policy_table_all_changed(const struct policy_table *t)
+{
+	return t->is_all_changed;
+}
+
 size_t policy_table_prefixes(const struct policy_table *t, const struct policy_prefix **ret)
 {
 	*ret = t->prefixes.v;

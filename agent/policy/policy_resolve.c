@@ -193,6 +193,17 @@ static int table_make_sig(struct policy_table *t, const struct policy_hits *hits
 	return r;
 }
 
+static void note_changed(struct policy_table *t, uint32_t identity)
+{
+	t->is_owed = true;
+	if (t->is_all_changed)
+		return;
+	/* who takes the changes may be held off for as long as the API server likes */
+	t->is_all_changed = t->changed.n > identity_count(t->repo->ids) || ARRAY_ADD(&t->changed, identity) < 0;
+	if (t->is_all_changed)
+		t->changed.n = 0;
+}
+
 /* Finds the class of an identity; the tag is the class's number + 1. */
 int policy_table_classify(struct policy_table *t, struct identity *id)
 {
@@ -212,9 +223,7 @@ int policy_table_classify(struct policy_table *t, struct identity *id)
 	tag = c->pub.number + 1;
 	if (tag == id->tag)
 		return 0;
-	r = ARRAY_ADD(&t->changed, id->number);
-	if (r < 0)
-		return r;
+	note_changed(t, id->number);
 	policy_class_join(&t->classes, c);
 	if (id->tag)
 		policy_class_leave(&t->classes, t->classes.by_number.v[id->tag - 1], t->updates);
@@ -223,27 +232,26 @@ int policy_table_classify(struct policy_table *t, struct identity *id)
 }
 
 /* Identities that are gone leave their class. */
-static int table_note_gone(struct policy_table *t)
+static void table_note_gone(struct policy_table *t)
 {
 	const struct identity_change *v;
 	size_t n = identity_changes(t->repo->ids, &v);
-	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (!v[i].tag)
 			continue;
 		policy_class_leave(&t->classes, t->classes.by_number.v[v[i].tag - 1], t->updates);
-		r = ARRAY_ADD(&t->changed, v[i].number);
+		note_changed(t, v[i].number);
 	}
-	return r;
 }
 
 static int table_follow_identities(struct policy_table *t)
 {
 	const struct identity_change *v;
 	size_t n = identity_changes(t->repo->ids, &v);
-	int r = table_note_gone(t);
+	int r = 0;
 
+	table_note_gone(t);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct identity *id = identity_get(t->repo->ids, v[i].number);
 
@@ -263,7 +271,7 @@ static int table_classify_all(struct policy_table *t)
 	for (size_t i = 0; r == 0 && i < identity_count(t->repo->ids); i++)
 		r = policy_table_classify(t, identity_at(t->repo->ids, i));
 	if (r == 0)
-		r = table_note_gone(t);
+		table_note_gone(t);
 	return r;
 }
 
@@ -363,7 +371,7 @@ static int table_rebuild(struct policy_table *t)
 	return r;
 }
 
-/* After a failure no count can be trusted: all identities start without a class. */
+/* After a failure no count can be trusted: all identities start without a class, and who is gone is not known. */
 static void table_reset(struct policy_table *t)
 {
 	for (size_t i = 0; i < identity_count(t->repo->ids); i++)
@@ -379,6 +387,8 @@ static void table_reset(struct policy_table *t)
 	t->classes.by_number.v[0]->pub.n_identities = 0;
 	identity_changes_clear(t->repo->ids);
 	t->built = 0;
+	t->changed.n = 0;
+	t->is_all_changed = true;
 }
 
 /* Learned names alone changed: their prefixes, and the identities that these have for the first time. */
@@ -401,7 +411,6 @@ int policy_table_update(struct policy_table *t)
 	int r;
 
 	t->updates++;
-	t->changed.n = 0;
 	if (identity_changes_lost(t->repo->ids)) {
 		table_reset(t);
 		is_full = true;
@@ -413,5 +422,13 @@ int policy_table_update(struct policy_table *t)
 	}
 	identity_changes_clear(t->repo->ids);
 	policy_classes_sweep(&t->classes, t->updates);
-	return is_full || has_names || t->changed.n > 0;
+	t->is_owed = t->is_owed || is_full || has_names;
+	return t->is_owed;
+}
+
+void policy_table_taken(struct policy_table *t)
+{
+	t->changed.n = 0;
+	t->is_all_changed = false;
+	t->is_owed = false;
 }

@@ -93,9 +93,9 @@ DEFINE_CLEANUP(struct policy_table *, policy_table_free)
 
 /*
  * Brings the table up to date: all of it after a change of policy, only changed identities
- * otherwise. Consumes the identity table's change list. 1 if anything changed, 0 if not. -ENOMEM,
- * or -ENOSPC when numbers of identities run out, leave a table that must not be used; the next call
- * computes it anew.
+ * otherwise. Consumes the identity table's change list. 1 if anything changed since
+ * policy_table_taken(), 0 if not. -ENOMEM, or -ENOSPC when numbers of identities run out, leave a table
+ * that must not be used; the next call computes it anew.
  */
 int policy_table_update(struct policy_table *t);
 
@@ -113,10 +113,16 @@ const struct policy_class *policy_table_class(const struct policy_table *t, uint
 uint32_t policy_class_of(const struct policy_table *t, uint32_t identity);
 
 /*
- * Identities whose class became another one, or that are gone, in the last update; `*ret` is
- * borrowed until the next.
+ * Identities whose class became another one, or that are gone, since policy_table_taken(); some may be there twice.
+ * `*ret` is borrowed until the next update.
  */
 size_t policy_table_changed(const struct policy_table *t, const uint32_t **ret);
+
+/* True if they could not be recorded, or are more than it is worth to record: all may have changed, also those that are gone. */
+bool policy_table_all_changed(const struct policy_table *t);
+
+/* What the table says is in force, or whoever puts it there has noted what is not: nothing of it is news any more. */
+void policy_table_taken(struct policy_table *t);
 
 /* Sorted by cidr_cmp(). `*ret` is borrowed until the next update. */
 size_t policy_table_prefixes(const struct policy_table *t, const struct policy_prefix **ret);

@@ -56,7 +56,9 @@ struct policy_table {
 	struct policy_locals *locals;
 	ARRAY(struct policy_prefix) prefixes;
 	ARRAY(struct policy_prefix_known) prefix_known; /* of each */
-	ARRAY(uint32_t) changed;
+	ARRAY(uint32_t) changed; /* identities, until policy_table_taken() */
+	bool is_all_changed;
+	bool is_owed; /* `changed`, rows or prefixes are news */
 	uint32_t stamp;
 	struct policy_sig sig; /* scratch */
 	struct policy_hits places; /* same */

@@ -138,17 +138,19 @@ static int apply_identities(struct recon_policy *r, struct map_batch *batch, uns
 	return e;
 }
 
-/* Both banks must learn what the table's last update changed; the one in force does so at its next turn. */
-static int note_changes(struct recon_policy *r, const struct policy_table *t)
+/* Both banks must learn what changed in the table; the one in force does so at its next turn. */
+static void note_changes(struct recon_policy *r, const struct policy_table *t)
 {
 	const uint32_t *v;
 	size_t n = policy_table_changed(t, &v);
-	int e = 0;
 
-	for (unsigned bank = 0; bank < 2; bank++)
-		for (size_t i = 0; e == 0 && !r->bank[bank].all_identities && i < n; i++)
-			e = ARRAY_ADD(&r->bank[bank].pending, v[i]);
-	return e;
+	for (unsigned bank = 0; bank < 2; bank++) {
+		struct bank *b = &r->bank[bank];
+
+		b->all_identities = b->all_identities || policy_table_all_changed(t);
+		for (size_t i = 0; !b->all_identities && i < n; i++)
+			b->all_identities = ARRAY_ADD(&b->pending, v[i]) < 0;
+	}
 }
 
 /* All of it */
@@ -221,16 +223,16 @@ static void note_bridged(struct recon_policy *r)
 				r->bank[bank].all_identities = true;
 }
 
-int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, const struct identity_table *ids,
+int recon_policy_apply(struct recon_policy *r, struct policy_table *t, const struct identity_table *ids,
 		       uint64_t flags)
 {
 	unsigned bank = 1 - bpfconfig_bank(r->config);
 	struct batches b;
-	int e = note_changes(r, t);
+	int e;
 
+	note_changes(r, t);
 	batches_init(&b, r->obj);
-	if (e == 0)
-		e = apply(r, &b, bank, t, ids, flags);
+	e = apply(r, &b, bank, t, ids, flags);
 	batches_done(r, &b);
 	r->bank[bank].pending.n = 0;
 	r->bank[bank].all_identities = e < 0;
@@ -243,6 +245,7 @@ int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, con
 		r->bank[1 - bank].all_identities = true;
 		return e;
 	}
+	policy_table_taken(t);
 	r->stats.applies++;
 	return 0;
 }

@@ -24,12 +24,12 @@ DEFINE_CLEANUP(struct recon_policy *, recon_policy_free)
 uint32_t recon_policy_max_local(const struct recon_policy *r, uint32_t base);
 
 /*
- * Applies the table and puts it in force with `flags` (MESH_STATE_*). `ids` are all identities. On
+ * Applies the table and puts it in force with `flags` (MESH_STATE_*): policy_table_taken(). `ids` are all identities. On
  * failure (-ENOMEM, -E2BIG for a full map, errno of bpf(2)) the policy that was in force stays, or the
  * new one is if only the prefixes that it has no more could not be removed: one of them whole. The
  * next call starts over.
  */
-int recon_policy_apply(struct recon_policy *r, const struct policy_table *t, const struct identity_table *ids,
+int recon_policy_apply(struct recon_policy *r, struct policy_table *t, const struct identity_table *ids,
 		       uint64_t flags);
 
 struct recon_policy_stats {

@@ -173,11 +173,15 @@ static void test_classes(struct harness *h)
 	CHECK_EQ(apply(r, t, ids), 0);
 	for (unsigned i = 0; i < 20; i++)
 		CHECK_EQ(class_of(h, i) != 0, i >= 2 && i < 6);
-	/* Both banks have to forget. */
-	identities(ids, 2, 3, false);
-	CHECK_EQ(apply(r, t, ids), 0);
-	for (unsigned i = 0; i < 20; i++)
-		CHECK_EQ(class_of(h, i) != 0, i >= 3 && i < 6);
+	/* Both banks have to forget, also what an update changed that nobody applied. */
+	for (unsigned gone = 2; gone < 4; gone++) {
+		identities(ids, gone, gone + 1, false);
+		if (gone == 3)
+			CHECK_EQ(policy_table_update(t), 1);
+		CHECK_EQ(apply(r, t, ids), 0);
+		for (unsigned i = 0; i < 20; i++)
+			CHECK_EQ(class_of(h, i) != 0, i > gone && i < 6);
+	}
 	CHECK(entries(h, BPFOBJ_CLASS) <= 4);
 	recon_policy_free(r);
 	policy_table_free(t);

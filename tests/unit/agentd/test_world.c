@@ -5,6 +5,7 @@
 
 #include "agentd/world.h"
 #include "base/limits.h"
+#include "base/macro.h"
 #include "json/json.h"
 #include "kube/decode_node.h"
 #include "told.h"
@@ -186,6 +187,58 @@ Test(world, apiservers_without_end, .init = setup, .fini = teardown)
 	service_table_remove_slice(w->services, "default", "more");
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_eq(w->apiservers.n, 1);
+}
+
+static bool is_among_changed(uint32_t identity)
+{
+	const uint32_t *v;
+	size_t n = policy_table_changed(w->table, &v);
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == identity)
+			return true;
+	return policy_table_all_changed(w->table);
+}
+
+static int add_labelled(uint32_t number)
+{
+	static const char *const texts[] = {"k8s:rebel=leia", "k8s:io.kubernetes.pod.namespace=legacy",
+					    "k8s:io.cilium.k8s.policy.cluster=default"};
+	struct label_builder l = {.table = identity_labels(w->identities)};
+	struct label_set *set;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		cr_assert_eq(label_builder_add_text(&l, texts[i]), 0);
+	cr_assert_eq(label_builder_take(&l, &set), 0);
+	return identity_upsert(w->identities, number, set);
+}
+
+/* An address that needs an identity of its own gets none: the policies of all others must not be lost with it. */
+Test(world, no_identity_left_for_an_address, .init = setup, .fini = teardown)
+{
+	enum { POD = 1000, OTHERS = 1 << 20 };
+	CLEANUP(json_decref) json_t *policy = json_loads(
+		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"endpointSelector\":{},\"ingress\":[{\"fromEndpoints\":"
+		"[{\"matchLabels\":{\"rebel\":\"leia\"}}]}]}}", 0, NULL);
+	struct err err = {0};
+	uint32_t n = 0;
+
+	w->config.has_node_selector_labels = true;
+	add_own_identity();
+	cr_assert_eq(add_labelled(POD), 0);
+	cr_assert_geq(policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
+	cr_assert_eq(world_update(w), 1);
+	cr_assert_neq(policy_class_of(w->table, POD), 0);
+	policy_table_taken(w->table);
+	cr_assert_eq(identity_remove(w->identities, POD), 0);
+	while (add_labelled(OTHERS + n) == 0)
+		n++;
+	add_node(NODE("n1", "172.18.0.3"));
+	cr_assert_eq(world_update(w), -ENOSPC);
+	for (uint32_t i = 0; i < 10; i++)
+		cr_assert_eq(identity_remove(w->identities, OTHERS + i), 0);
+	cr_expect_eq(world_update(w), 1);
+	cr_expect(is_among_changed(POD));
 }
 
 /* Services come and go all the time; without toServices no policy looks at them. */

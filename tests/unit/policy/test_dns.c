@@ -374,6 +374,7 @@ Test(dns_rules, learned_names_change_prefixes_only)
 	cr_assert_eq(policy_fqdn_set(l.f.repo, "b.y.io.", ips + 1, 1), 0);
 	cr_expect_eq(policy_generation(l.f.repo), version);
 	cr_assert_eq(policy_table_update(l.f.table), 1);
+	policy_table_taken(l.f.table);
 	cr_expect_eq(policy_table_update(l.f.table), 0);
 	cr_expect_eq(verdict_of(&l, "ip 192.0.2.1"), POLICY_ALLOW);
 	cr_expect_eq(verdict_of(&l, "ip 192.0.2.2"), POLICY_DENY_DEFAULT);

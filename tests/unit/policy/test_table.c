@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +44,7 @@ static bool has_changed(const struct fixture *f, uint32_t identity)
 	for (size_t i = 0; i < n; i++)
 		if (v[i] == identity)
 			return true;
-	return false;
+	return policy_table_all_changed(f->table);
 }
 
 Test(table, identities_that_no_rule_tells_apart_share_a_class)
@@ -63,6 +64,7 @@ Test(table, identities_that_no_rule_tells_apart_share_a_class)
 	cr_assert_neq(policy_class_of(f.table, 1000), 0);
 	limit = policy_table_class_limit(f.table);
 	cr_assert_eq(limit, 2);
+	policy_table_taken(f.table);
 	cr_assert_eq(policy_table_update(f.table), 0, "nothing changed");
 	add_pod(&f, 1003, "a");
 	cr_assert_eq(policy_table_update(f.table), 1);
@@ -82,14 +84,91 @@ Test(table, a_changed_identity_changes_its_class)
 	add_pod(&f, 1000, "x");
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_assert_eq(policy_class_of(f.table, 1000), 0);
+	policy_table_taken(f.table);
 	add_pod(&f, 1000, "a");
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_assert_neq(policy_class_of(f.table, 1000), 0);
 	cr_assert(has_changed(&f, 1000));
+	policy_table_taken(f.table);
 	cr_assert_eq(identity_remove(f.ids, 1000), 0);
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_assert_eq(policy_class_of(f.table, 1000), 0);
 	cr_assert(has_changed(&f, 1000));
+	fixture_done(&f);
+}
+
+/* Whoever puts the table in force may fail before it gets there: it must hear of all that changed since it last did. */
+Test(table, changes_stay_until_they_are_taken)
+{
+	struct fixture f;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	add_pod(&f, 1000, "a");
+	add_pod(&f, 1001, "a");
+	cr_assert_eq(policy_table_update(f.table), 1);
+	policy_table_taken(f.table);
+	cr_assert(!has_changed(&f, 1000));
+	add_pod(&f, 1000, "x");
+	cr_assert_eq(identity_remove(f.ids, 1001), 0);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	add_pod(&f, 1002, "x");
+	cr_assert_eq(policy_table_update(f.table), 1, "that of before is still owed");
+	cr_assert(has_changed(&f, 1000));
+	cr_assert(has_changed(&f, 1001));
+	policy_table_taken(f.table);
+	cr_assert_eq(policy_table_update(f.table), 0);
+	cr_assert_eq(set(&f, POLICY_CNP,
+			 "{'metadata':{'name':'c','namespace':'ext'},'spec':{'endpointSelector':{},"
+			 "'ingressDeny':[{'toPorts':[{'ports':[{'port':'22','protocol':'TCP'}]}]}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert_eq(policy_table_update(f.table), 1, "rows are owed like classes");
+	fixture_done(&f);
+}
+
+/* One that comes and goes while nobody takes the changes must not take memory each time. */
+Test(table, changes_that_nobody_takes_have_an_end)
+{
+	struct fixture f;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	for (unsigned i = 0; i < 1000; i++) {
+		const uint32_t *changed;
+
+		add_pod(&f, 1000, i % 2 ? "a" : "x");
+		cr_assert_eq(policy_table_update(f.table), 1);
+		cr_assert_leq(policy_table_changed(f.table, &changed), identity_count(f.ids) + 1);
+	}
+	cr_assert(policy_table_all_changed(f.table));
+	policy_table_taken(f.table);
+	cr_assert(!policy_table_all_changed(f.table));
+	fixture_done(&f);
+}
+
+/* Who was gone when an update failed is not known after it. */
+Test(table, after_a_failure_all_may_have_changed)
+{
+	uint32_t first = 1 << 20, n = 0;
+	struct fixture f;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
+	add_pod(&f, 1000, "a");
+	cr_assert_eq(policy_table_update(f.table), 1);
+	policy_table_taken(f.table);
+	cr_assert_eq(identity_remove(f.ids, 1000), 0);
+	for (; identity_count(f.ids) < LIMIT_IDENTITIES; n++)
+		add_pod(&f, first + n, "y");
+	cr_assert_eq(set(&f, POLICY_CNP,
+			 "{'metadata':{'name':'c','namespace':'ext'},'spec':{'endpointSelector':{},"
+			 "'ingress':[{'fromCIDR':['192.0.2.0/24']}]}}"),
+		     1);
+	cr_assert_eq(policy_table_update(f.table), -ENOSPC);
+	cr_assert_eq(identity_remove(f.ids, first), 0);
+	cr_assert_eq(policy_table_update(f.table), 1);
+	cr_assert(policy_table_all_changed(f.table));
 	fixture_done(&f);
 }
 
@@ -103,6 +182,7 @@ Test(table, class_numbers_outlive_a_change_of_policy)
 	fixture_init(&f, NULL, NULL, NULL, NULL);
 	cr_assert_eq(set(&f, POLICY_CNP, ALLOW_A), 1);
 	cr_assert_eq(policy_table_update(f.table), 1);
+	policy_table_taken(f.table);
 	class_a = policy_class_of(f.table, 300);
 	version = policy_table_class(f.table, class_a)->version;
 	/* about others: nothing changes for us */
@@ -162,6 +242,7 @@ Test(table, a_change_of_policy_reaches_those_whom_it_is_about)
 	cr_assert_eq(at_port(&f, 1001, 81), POLICY_ALLOW);
 	version_x = version_of(&f, 1000);
 	version_y = version_of(&f, 1001);
+	policy_table_taken(f.table);
 
 	/* other ports for the same peers */
 	cr_assert_eq(set(&f, POLICY_CNP, ALLOW("py", "y", "82")), 1);
