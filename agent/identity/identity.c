@@ -40,19 +40,37 @@ static uint32_t identity_slot(const struct identity_table *t, uint32_t number)
 
 static void identity_note(struct identity_table *t, struct identity *id)
 {
-	if (id->is_dirty)
+	if (id->change)
 		return;
 	if (ARRAY_ADD(&t->changes, (struct identity_change){.number = id->number}) < 0)
 		t->is_lost = true;
 	else
-		id->is_dirty = true;
+		id->change = (uint32_t)t->changes.n;
 }
 
-static void identity_note_removed(struct identity_table *t, const struct identity *id)
+/* The last change takes the place of one that is none any more. */
+static void change_drop(struct identity_table *t, uint32_t change)
 {
-	if (ARRAY_ADD(&t->changes, (struct identity_change){.number = id->number, .tag = id->tag}) <
-	    0)
-		t->is_lost = true;
+	const struct identity_change *last = &t->changes.v[t->changes.n - 1];
+	struct identity *id = identity_get(t, last->number);
+
+	if (id && id->change == t->changes.n)
+		id->change = change;
+	t->changes.v[change - 1] = *last;
+	t->changes.n--;
+}
+
+static void identity_note_removed(struct identity_table *t, struct identity *id)
+{
+	if (id->tag)
+		identity_note(t, id);
+	if (!id->change)
+		return;
+	if (id->tag)
+		t->changes.v[id->change - 1].tag = id->tag;
+	else
+		change_drop(t, id->change);
+	id->change = 0;
 }
 
 static int identity_grow(struct identity_table *t)
@@ -315,7 +333,7 @@ void identity_changes_clear(struct identity_table *t)
 		struct identity *id = identity_get(t, t->changes.v[i].number);
 
 		if (id)
-			id->is_dirty = false;
+			id->change = 0;
 	}
 	t->changes.n = 0;
 	t->is_lost = false;

@@ -58,7 +58,7 @@ struct identity {
 	uint32_t number;
 	uint32_t tag;	/* for the owner of the table: the policy class */
 	uint16_t flags; /* enum identity_flag */
-	bool is_dirty;
+	uint32_t change; /* 1 + the place of its identity_change; 0 = none */
 	struct label_set *labels;
 	struct named_ports *ports; /* NULL = none */
 };
@@ -124,7 +124,8 @@ struct identity_change {
 };
 
 /*
- * What was added, changed or removed since the last call of identity_changes_clear(). `*ret` is
+ * What was added, changed or removed since the last call of identity_changes_clear(). What came and went is left out
+ * unless the owner gave it a tag, so that there are never more than identities then and now together. `*ret` is
  * borrowed until the next change.
  */
 size_t identity_changes(const struct identity_table *t, const struct identity_change **ret);

@@ -10,6 +10,8 @@
 #include "base/str.h"
 #include "identity/named_port.h"
 
+enum { DIRTY_MIN = 1024 };
+
 struct port_set {
 	uint32_t number, refs;
 	size_t n;
@@ -34,8 +36,8 @@ struct port_claims {
 	ARRAY(struct port_set *) by_number; /* 0 is no set */
 	ARRAY(uint32_t) spare;
 	struct claim *claims;
-	ARRAY(uint32_t) dirty;
-	bool is_all_dirty; /* no memory to note which */
+	ARRAY(uint32_t) dirty; /* some may be there more than once */
+	bool is_all_dirty;     /* instead: they are many, or there was no memory to note which */
 };
 
 int port_claims_new(struct identity_table *ids, struct port_claims **ret)
@@ -181,8 +183,12 @@ void port_claims_put(struct port_claims *c, uint32_t set)
 
 static void note(struct port_claims *c, uint32_t identity)
 {
-	if (ARRAY_ADD(&c->dirty, identity) < 0)
-		c->is_all_dirty = true;
+	if (c->is_all_dirty)
+		return;
+	/* telling may be held off for as long as the API server likes; by then, telling all costs no more */
+	c->is_all_dirty = c->dirty.n >= identity_count(c->ids) + DIRTY_MIN || ARRAY_ADD(&c->dirty, identity) < 0;
+	if (c->is_all_dirty)
+		c->dirty.n = 0;
 }
 
 static int claim_get(struct port_claims *c, uint32_t identity, struct claim **ret)
@@ -295,7 +301,7 @@ static int tell(struct port_claims *c, uint32_t identity)
 int port_claims_apply(struct port_claims *c)
 {
 	const struct identity_change *changes;
-	struct claim *k, *next;
+	struct claim *k;
 	size_t n = identity_changes(c->ids, &changes);
 	int r = 0;
 
@@ -305,10 +311,10 @@ int port_claims_apply(struct port_claims *c)
 		if (k)
 			note(c, changes[i].number);
 	}
+	/* one without claims has to forget what it was told */
 	if (c->is_all_dirty || identity_changes_lost(c->ids))
-		HASH_ITER (hh, c->claims, k, next)
-			if (r == 0)
-				r = tell(c, k->identity);
+		for (size_t i = 0; r == 0 && i < identity_count(c->ids); i++)
+			r = tell(c, identity_at(c->ids, i)->number);
 	while (r == 0 && c->dirty.n) {
 		r = tell(c, c->dirty.v[c->dirty.n - 1]);
 		if (r == 0)

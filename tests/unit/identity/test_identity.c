@@ -77,6 +77,39 @@ Test(identity, changes_are_told_once)
 	identity_table_free(t);
 }
 
+/* Nobody may look for long: what comes and goes meanwhile must not take memory each time. */
+Test(identity, changes_have_an_end)
+{
+	const struct identity_change *v;
+	struct identity_table *t;
+
+	cr_assert_eq(identity_table_new(&t), 0);
+	cr_assert_eq(identity_upsert(t, 300, labels(t, "k8s:a=b")), 0);
+	identity_get(t, 300)->tag = 5;
+	identity_changes_clear(t);
+	for (unsigned i = 0; i < 1000; i++) {
+		cr_assert_eq(identity_remove(t, 300), 0);
+		cr_assert_eq(identity_changes(t, &v), 1);
+		cr_assert_eq(v[0].tag, 5, "who was there is told to be gone");
+		cr_assert_eq(identity_upsert(t, 301, labels(t, "k8s:a=d")), 0);
+		cr_assert_eq(identity_upsert(t, 300, labels(t, "k8s:a=c")), 0);
+		cr_assert_eq(identity_changes(t, &v), 3);
+		cr_assert_eq(v[2].number, 300);
+		cr_assert_eq(identity_remove(t, 301), 0);
+		cr_assert_eq(identity_changes(t, &v), 2);
+	}
+	/* none is forgotten by it */
+	cr_assert_eq(v[1].number, 300);
+	identity_get(t, 300)->tag = 6;
+	cr_assert_eq(identity_remove(t, 300), 0);
+	cr_assert_eq(identity_changes(t, &v), 2);
+	cr_assert_eq(v[1].tag, 6);
+	identity_changes_clear(t);
+	cr_assert_eq(identity_upsert(t, 300, labels(t, "k8s:a=b")), 0);
+	cr_assert_eq(identity_changes(t, &v), 1);
+	identity_table_free(t);
+}
+
 Test(identity, many_come_and_go)
 {
 	enum { N = 2000 };

@@ -2,6 +2,7 @@
 #include "identity/port_claims.h"
 
 #include <criterion/criterion.h>
+#include <malloc.h>
 #include <netinet/in.h>
 
 #include "identity/named_port.h"
@@ -108,6 +109,46 @@ Test(port_claims, labels_that_say_the_same_are_enough)
 	tell(c, ids);
 	cr_expect_eq(port_of(ids, "http", IPPROTO_TCP), 8080);
 	cr_expect_eq(identity_get(ids, ID)->ports->n_told, 0);
+	port_claims_free(c);
+	identity_table_free(ids);
+}
+
+static size_t memory_in_use(void)
+{
+	struct mallinfo2 info = mallinfo2(); /* small pieces, and large ones that are mapped */
+
+	return info.uordblks + info.hblkhd;
+}
+
+/* While nobody is told, an endpoint that comes and goes takes no memory each time; who lost its ports meanwhile learns of it. */
+Test(port_claims, telling_may_be_held_off)
+{
+	struct identity_table *ids;
+	struct port_claims *c;
+	size_t before;
+	uint32_t a;
+
+	cr_assert_eq(identity_table_new(&ids), 0);
+	cr_assert_eq(port_claims_new(ids, &c), 0);
+	cr_assert_eq(identity_upsert(ids, ID, labels(ids, NULL)), 0);
+	a = intern(c, &http, 1);
+	cr_assert_eq(port_claims_add(c, ID, a), 0);
+	tell(c, ids);
+	cr_expect_eq(port_of(ids, "http", IPPROTO_TCP), 8080);
+	port_claims_drop(c, ID, a);
+	before = memory_in_use();
+	for (uint32_t i = 0; i < 500000; i++) {
+		cr_assert_eq(port_claims_add(c, ID + 1 + i % 1000, a), 0);
+		port_claims_drop(c, ID + 1 + i % 1000, a);
+	}
+	cr_expect_leq(memory_in_use(), before + 64 * 1024);
+	cr_assert_eq(port_claims_add(c, ID + 1, a), 0);
+	tell(c, ids);
+	cr_expect_eq(port_of(ids, "http", IPPROTO_TCP), -1);
+	/* and what changes after that is told again */
+	cr_assert_eq(port_claims_add(c, ID, a), 0);
+	tell(c, ids);
+	cr_expect_eq(port_of(ids, "http", IPPROTO_TCP), 8080);
 	port_claims_free(c);
 	identity_table_free(ids);
 }
