@@ -376,6 +376,7 @@ tests_unit_agentd_test_tunnel_watch_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_agentd_test_tunnel_watch_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 tests_unit_agentd_test_world_SOURCES = tests/unit/agentd/test_world.c tests/unit/agentd/told.c tests/unit/agentd/told.h
 tests_unit_agentd_test_world_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_agentd_test_world_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=realloc
 tests_unit_agentd_test_world_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/recon/test_snapshot
 TESTS += tests/unit/recon/test_snapshot

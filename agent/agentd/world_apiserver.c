@@ -38,16 +38,16 @@ static int add_apiserver(struct world *w, const struct ip *ip)
 	struct ipcache_claim c = {.identity = IDENTITY_KUBE_APISERVER};
 	struct apiserver s = {.ip = *ip, .is_on_node = is_on_node(w, ip)};
 	const struct ip direct = {0};
-	int r = 0;
+	int r = ARRAY_RESERVE(&w->apiservers, 1); /* who is not in there never gives its identity back */
 
 	/* On a node it is that node, with the label more: number 7. */
-	if (!s.is_on_node)
+	if (r == 0 && !s.is_on_node)
 		r = apiserver_identity(w, ip, &c.identity);
-	if (r == 0)
-		r = ARRAY_ADD(&w->apiservers, s);
-	if (r == 0)
-		world_claim(w, IPCACHE_FROM_APISERVER, ip, c, &direct);
-	return r;
+	if (r < 0)
+		return r;
+	w->apiservers.v[w->apiservers.n++] = s;
+	world_claim(w, IPCACHE_FROM_APISERVER, ip, c, &direct);
+	return 0;
 }
 
 static void remove_apiserver(struct world *w, size_t place)

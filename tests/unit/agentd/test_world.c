@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "agentd/world.h"
+#include "agentd/world_private.h"
 #include "base/limits.h"
 #include "base/macro.h"
 #include "json/json.h"
@@ -14,6 +14,15 @@ enum { OWN = 300 };
 
 static struct conf conf;
 static struct world *w;
+static unsigned reallocs_left; /* the last of them fails; 0 = none does */
+
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	return reallocs_left && --reallocs_left == 0 ? NULL : __real_realloc(p, size);
+}
 
 static void setup(void)
 {
@@ -162,6 +171,24 @@ Test(world, name_of_an_apiserver_is_learned, .init = setup, .fini = teardown)
 	cr_assert_eq(ipcache_flush(w->addresses, ignore_address, NULL), 0);
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_not(ipcache_is_dirty(w->addresses), "once");
+}
+
+/* What memory was too short for is tried again, and takes no number that nothing gives back. */
+Test(world, no_memory_for_an_apiserver, .init = setup, .fini = teardown)
+{
+	size_t before = identity_count(w->identities), failures = 0;
+	int r = -ENOMEM;
+
+	told_apiserver(w->services, "172.18.0.3");
+	for (unsigned n = 1; r < 0; n++) {
+		reallocs_left = n;
+		r = world_update_apiservers(w);
+		reallocs_left = 0;
+		failures += r < 0;
+		cr_assert_eq(identity_count(w->identities), before + (r == 0));
+	}
+	cr_expect_gt(failures, 0);
+	cr_expect_geq(identity_at_ip("172.18.0.3"), IDENTITY_LOCAL_CIDR);
 }
 
 /* An API server that says it is a million: each address would have an identity, and be compared with all others. */
