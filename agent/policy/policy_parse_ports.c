@@ -181,6 +181,7 @@ static bool is_l7_wildcard(const json_t *rule, bool is_dns)
 
 struct l7 {
 	bool is_present, is_dns, is_wildcard;
+	bool has_proto; /* of a plugin, which asks for the proxy by itself */
 	uint32_t dns_at, dns_n; /* patterns, of the entry */
 };
 
@@ -211,23 +212,28 @@ static int parse_dns_rules(struct policy_parser *p, const json_t *list, struct p
 static int parse_l7(struct policy_parser *p, const json_t *item, struct policy_entry *e,
 		    struct l7 *ret)
 {
-	static const char *const kinds[] = {"http", "dns", "kafka", "l7proto", "l7"};
+	static const char *const kinds[] = {"http", "dns", "kafka", "l7"};
 	const json_t *rules = NULL, *list = NULL;
-	unsigned n_kinds = 0;
+	const char *proto = NULL;
+	unsigned n_kinds;
 	int r = policy_get_object(p, item, "rules", &rules);
 
+	if (r == 0 && rules)
+		r = policy_get_string(p, rules, "l7proto", &proto);
 	if (r < 0 || !rules)
 		return r;
+	ret->has_proto = proto && *proto;
+	n_kinds = proto != NULL;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (!policy_get(rules, kinds[i]))
-			continue;
-		ret->is_present = true;
-		n_kinds += !str_eq(kinds[i], "l7"); /* belongs to l7proto */
-		if (i > 1)
-			continue;
 		r = policy_get_array(p, rules, kinds[i], &list);
 		if (r < 0)
 			return r;
+		n_kinds += list && !str_eq(kinds[i], "l7"); /* belongs to l7proto */
+		if (json_array_size(list) == 0)
+			continue; /* to Cilium an empty one is none: L7Rules.IsEmpty() */
+		ret->is_present = true;
+		if (i > 1)
+			continue;
 		ret->is_dns = i == 1;
 		r = ret->is_dns ? parse_dns_rules(p, list, e, ret) : 0;
 		if (r < 0)
@@ -236,12 +242,12 @@ static int parse_l7(struct policy_parser *p, const json_t *item, struct policy_e
 			ret->is_wildcard = ret->is_wildcard ||
 					   is_l7_wildcard(json_array_get(list, k), ret->is_dns);
 	}
+	if (n_kinds > 1) /* the API server says so, of empty ones too */
+		return policy_bad(p, "more than one kind of L7 rules");
 	if (!ret->is_present)
 		return 0;
 	if (!p->repo->options.has_l7_proxy)
 		return policy_bad(p, "L7 rules need the cluster's L7 proxy, which is off");
-	if (n_kinds > 1)
-		return policy_bad(p, "more than one kind of L7 rules");
 	if (ret->is_dns && e->dir == POLICY_INGRESS)
 		return policy_bad(p, "DNS rules are only for egress");
 	return 0;
@@ -266,7 +272,7 @@ static int parse_restrictions(struct policy_parser *p, const json_t *item, struc
 			return policy_bad(p, "serverNames[%zu] is empty", i);
 	if (listener && (e->dir == POLICY_INGRESS || l7->is_present))
 		return policy_bad(p, "a listener is only for egress without L7 rules");
-	*ret_is_restricted = (l7->is_present && !l7->is_wildcard) || json_array_size(names) ||
+	*ret_is_restricted = (l7->is_present && !l7->is_wildcard) || l7->has_proto || json_array_size(names) ||
 			     listener || has_tls;
 	if (!*ret_is_restricted)
 		return 0;

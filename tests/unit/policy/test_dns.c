@@ -242,12 +242,12 @@ Test(dns_rules, names_are_matched_as_cilium_does)
 	cr_expect(policy_fqdn_match("**.x.io", "a.x.io", true));
 }
 
-Test(dns_rules, no_list_and_required_authentication_grant_nothing)
+Test(dns_rules, required_authentication_grants_nothing)
 {
 	struct lab l;
 
 	lab_init(&l);
-	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("")) "}")), 1);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("{'matchName':'a.io'}")) "}")), 1);
 	cr_assert_eq(lab_set(&l, POLICY("q", "{" TO_DNS ",'authentication':{'mode':'required'}," PORT(NAMES("{'matchPattern':'*'}")) "}")), 1);
 	lab_build(&l);
 	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_REFUSE);
@@ -302,6 +302,22 @@ Test(dns_rules, servers_that_are_open)
 	cr_assert_eq(lab_set(&l, "{'metadata':{'name':'r','namespace':'ext'},'spec':{'endpointSelector':{},'egressDeny':[{"
 				 "'toEndpoints':[{'matchLabels':{'app':'a'}}]}]}}"), 1);
 	cr_expect(!opens(&l, 300, IPPROTO_UDP));
+	lab_done(&l);
+}
+
+/* Cilium has no proxy look at what has no rule. */
+Test(dns_rules, an_empty_list_is_none)
+{
+	struct lab l;
+
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("")) "}")), 1);
+	lab_build(&l);
+	cr_expect(!policy_dns_applies(l.dns));
+	cr_expect(!policy_dns_is_filtered(l.f.repo));
+	expect(&l, false, IPPROTO_UDP, "b.io", POLICY_DNS_FREE);
+	cr_expect(opens(&l, 300, IPPROTO_UDP));
+	cr_expect(!opens(&l, 301, IPPROTO_UDP));
 	lab_done(&l);
 }
 
