@@ -45,6 +45,7 @@ static const char *const keys[] = {
 	"enable-node-selector-labels",
 	"enable-non-default-deny-policies",
 	"enable-policy",
+	"packetization-layer-pmtud-mode",
 	"policy-cidr-match-mode",
 	"policy-default-local-cluster",
 };

@@ -177,6 +177,11 @@ static int read_names(const json_t *map, struct cilium_config *c, struct err *re
 	}
 	c->fqdn_delay_ms = delay_of(value_of(map, "tofqdns-proxy-response-max-delay", ""));
 	c->has_fqdn_nxdomain = str_eq(value_of(map, "tofqdns-dns-reject-response-code", ""), "nameError");
+	/*
+	 * Nothing in here tells the version. Cilium's chart writes that key since 1.19, the version that the wildcard came
+	 * with (cilium/cilium 43420), whatever its value; without it the narrower meaning is the safe one.
+	 */
+	c->has_subdomain_wildcard = value_of(map, "packetization-layer-pmtud-mode", NULL) != NULL;
 	return r;
 }
 

@@ -48,6 +48,7 @@ struct cilium_config {
 	uint32_t fqdn_max_zombies; /* tofqdns-max-deferred-connection-deletes; 0 = our limit */
 	uint32_t fqdn_delay_ms;	  /* tofqdns-proxy-response-max-delay */
 	bool has_fqdn_nxdomain;	  /* tofqdns-dns-reject-response-code is nameError, not refused */
+	bool has_subdomain_wildcard; /* "**.x" in patterns of names is one label or more, as from 1.19 on, else just one */
 };
 
 /* Its path in the namespace that Cilium runs in, NULL for the usual one; heap, NULL when out of memory. */

@@ -38,7 +38,7 @@ struct policy_options {
 	bool has_node_selector_labels; /* enable-node-selector-labels */
 	bool has_localhost_allow; /* allow-localhost=always; moot on a host that polices no local
 				     traffic */
-	bool has_single_label_wildcard; /* Cilium before 1.19: "**.x" is "*.x" in FQDN patterns */
+	bool has_subdomain_wildcard; /* Cilium 1.19 and newer: "**.x" in FQDN patterns is more than "*.x" */
 	bool applies_node_policies; /* ours: CCNPs with a nodeSelector count for this host too */
 	bool allows_l7_as_l4;	    /* ours, opt-in: L7 rules grant their ports */
 	bool has_dns_server;	    /* ours: the agent's DNS server applies dns rules */
@@ -165,4 +165,4 @@ typedef int (*policy_fqdn_fn)(const char *selector, void *arg);
 int policy_fqdn_each(const struct policy_repo *r, const char *name, policy_fqdn_fn fn, void *arg);
 
 /* Whether a matchName or matchPattern covers a name (Cilium pkg/fqdn/matchpattern). */
-bool policy_fqdn_match(const char *pattern, const char *name, bool has_single_label_wildcard);
+bool policy_fqdn_match(const char *pattern, const char *name, bool has_subdomain_wildcard);

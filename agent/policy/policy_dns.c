@@ -24,7 +24,7 @@ struct server {
 struct policy_dns {
 	bool applies;
 	bool is_default_deny;
-	bool has_single_label_wildcard;
+	bool has_subdomain_wildcard;
 	ARRAY(char *) wanted; /* selectors of toFQDNs */
 	size_t n;
 	struct server v[];
@@ -160,7 +160,7 @@ int policy_dns_new(struct policy_repo *r, const struct policy_dns_server *server
 	if (!d)
 		return -ENOMEM;
 	d->n = n;
-	d->has_single_label_wildcard = r->options.has_single_label_wildcard;
+	d->has_subdomain_wildcard = r->options.has_subdomain_wildcard;
 	if (r->options.mode != POLICY_MODE_NEVER) {
 		d->is_default_deny = policy_is_always(r) || policy_each_entry(r, POLICY_EGRESS, is_strict, NULL) > 0;
 		err = policy_each_entry(r, POLICY_EGRESS, take_entry, &(struct making){.d = d, .repo = r, .servers = servers});
@@ -184,7 +184,7 @@ bool policy_dns_applies(const struct policy_dns *d)
 bool policy_dns_wants(const struct policy_dns *d, const char *name)
 {
 	for (size_t i = 0; d && i < d->wanted.n; i++)
-		if (policy_fqdn_match(d->wanted.v[i], name, d->has_single_label_wildcard))
+		if (policy_fqdn_match(d->wanted.v[i], name, d->has_subdomain_wildcard))
 			return true;
 	return false;
 }
@@ -194,7 +194,7 @@ static bool is_allowed(const struct policy_dns *d, const struct transport *t, co
 	if (t->is_denied || t->is_open)
 		return !t->is_denied;
 	for (size_t i = 0; i < t->patterns.n; i++)
-		if (policy_fqdn_match(t->patterns.v[i], name, d->has_single_label_wildcard))
+		if (policy_fqdn_match(t->patterns.v[i], name, d->has_subdomain_wildcard))
 			return true;
 	return false;
 }

@@ -39,7 +39,7 @@ static bool glob_match(const char *pat, size_t pat_len, const char *s, size_t le
 	return p == pat_len;
 }
 
-bool policy_fqdn_match(const char *pattern, const char *name, bool has_single_label_wildcard)
+bool policy_fqdn_match(const char *pattern, const char *name, bool has_subdomain_wildcard)
 {
 	size_t pat_len = strlen(pattern), len = strlen(name), stars;
 
@@ -52,7 +52,7 @@ bool policy_fqdn_match(const char *pattern, const char *name, bool has_single_la
 		return true;
 	if (!pat_len || !len)
 		return false;
-	if (stars < 2 || pattern[stars] != '.' || has_single_label_wildcard)
+	if (stars < 2 || pattern[stars] != '.' || !has_subdomain_wildcard)
 		return glob_match(pattern, pat_len, name, len);
 	/* one or more whole labels before the rest */
 	for (size_t i = 0; i < len && (is_name_char(name[i]) || name[i] == '.'); i++) {
@@ -75,7 +75,7 @@ static int each_selector(const struct policy_repo *r, const struct policy_entry 
 		const char *text =
 			intern_str(label_table_strings(r->labels), e->peers.v[s]->reqs[0].key);
 
-		if (policy_fqdn_match(text, name, r->options.has_single_label_wildcard))
+		if (policy_fqdn_match(text, name, r->options.has_subdomain_wildcard))
 			stop = fn(text, arg);
 	}
 	return stop;

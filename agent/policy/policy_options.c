@@ -19,5 +19,6 @@ struct policy_options policy_options_of(const struct cilium_config *c)
 	o.has_extended_protocols = c->has_extended_protocols;
 	o.has_non_default_deny = c->has_non_default_deny;
 	o.has_node_selector_labels = c->has_node_selector_labels;
+	o.has_subdomain_wildcard = c->has_subdomain_wildcard;
 	return o;
 }

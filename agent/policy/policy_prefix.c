@@ -81,7 +81,7 @@ static int add_names(const struct policy_repo *r, struct marks *m, const struct 
 
 	HASH_ITER(hh, r->names, f, tmp)
 	{
-		if (!policy_fqdn_match(pattern, f->name, r->options.has_single_label_wildcard))
+		if (!policy_fqdn_match(pattern, f->name, r->options.has_subdomain_wildcard))
 			continue;
 		for (size_t i = 0; err == 0 && i < f->n; i++)
 			err = add_mark(m, (struct mark){.prefix = cidr_of_ip(&f->ips[i]), .fqdn = pattern});

@@ -60,7 +60,7 @@ static int add_names(struct around *a, const struct policy_entry *e, struct labe
 			for (size_t k = 0; r == 0 && k < f->n; k++)
 				if (ip_eq(&f->ips[k], a->ip) &&
 				    policy_fqdn_match(pattern, f->name,
-						      a->repo->options.has_single_label_wildcard))
+						      a->repo->options.has_subdomain_wildcard))
 					r = label_builder_add_kv(b, LABEL_FQDN, pattern, "");
 		}
 	}

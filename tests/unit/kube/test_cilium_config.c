@@ -77,10 +77,14 @@ Test(cilium_config, names)
 		uint32_t ms;
 	} delays[] = {{"1s", 1000}, {"0", 0}, {"0s", 0}, {"5s", 1000}, {"1m0s", 100}, {"x", 100}, {"99999999ms", 100}, {"100", 100}};
 	static const char *const bad[] = {"tofqdns-min-ttl", "-1", NULL};
+	static const char *const since_1_19[] = {"packetization-layer-pmtud-mode", "blackhole", NULL};
 	struct cilium_config c;
 	struct err err = {0};
 
+	cr_assert_eq(parse(since_1_19, &c, NULL), 0);
+	cr_expect(c.has_subdomain_wildcard);
 	cr_assert_eq(parse(NULL, &c, NULL), 0);
+	cr_expect(!c.has_subdomain_wildcard, "not known to have it");
 	cr_expect(c.fqdn_min_ttl_s == 0 && c.fqdn_max_ips == 1000 && c.fqdn_max_zombies == 10000 && c.fqdn_delay_ms == 100);
 	cr_expect(!c.has_fqdn_nxdomain);
 	cr_assert_eq(parse(set, &c, NULL), 0);

@@ -282,6 +282,7 @@ void random_fixture(struct fixture *f)
 	o.has_ipv4 = !o.has_ipv6 || random_chance(70);
 	o.cidr_modes = random_below(4);
 	o.has_localhost_allow = random_chance(30);
+	o.has_subdomain_wildcard = random_chance(50);
 	o.has_extended_protocols = true;
 	o.is_local_cluster_default = random_chance(60);
 	if (random_chance(5))

@@ -19,14 +19,20 @@ struct lab {
 	struct policy_dns *dns;
 };
 
-static void lab_init(struct lab *l)
+static void lab_init_with(struct lab *l, bool has_subdomain_wildcard)
 {
 	struct policy_options o = policy_options_default();
 
 	*l = (struct lab){0};
 	o.cluster = "c1";
 	o.has_dns_server = true;
+	o.has_subdomain_wildcard = has_subdomain_wildcard;
 	fixture_init(&l->f, &o, NULL, NULL, NULL);
+}
+
+static void lab_init(struct lab *l)
+{
+	lab_init_with(l, false);
 }
 
 static int lab_set(struct lab *l, const char *text)
@@ -236,10 +242,24 @@ Test(dns_rules, names_are_matched_as_cilium_does)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		cr_expect_eq(policy_fqdn_match(cases[i].pattern, cases[i].name, false),
+		cr_expect_eq(policy_fqdn_match(cases[i].pattern, cases[i].name, true),
 			     cases[i].want, "%s ~ %s", cases[i].pattern, cases[i].name);
-	cr_expect(!policy_fqdn_match("**.x.io", "a.b.x.io", true));
-	cr_expect(policy_fqdn_match("**.x.io", "a.x.io", true));
+	cr_expect(!policy_fqdn_match("**.x.io", "a.b.x.io", false));
+	cr_expect(policy_fqdn_match("**.x.io", "a.x.io", false));
+}
+
+Test(dns_rules, two_stars_are_labels_since_cilium_1_19)
+{
+	for (unsigned has_it = 0; has_it < 2; has_it++) {
+		struct lab l;
+
+		lab_init_with(&l, has_it);
+		cr_assert_eq(lab_set(&l, POLICY("p", "{" TO_DNS "," PORT(NAMES("{'matchPattern':'**.x.io'}")) "}")), 1);
+		lab_build(&l);
+		expect(&l, false, IPPROTO_UDP, "a.x.io", POLICY_DNS_LEARN);
+		expect(&l, false, IPPROTO_UDP, "a.b.x.io", has_it ? POLICY_DNS_LEARN : POLICY_DNS_REFUSE);
+		lab_done(&l);
+	}
 }
 
 Test(dns_rules, required_authentication_grants_nothing)
