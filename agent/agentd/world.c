@@ -277,7 +277,7 @@ static int update_subject(struct world *w)
 			r = ARRAY_ADD(&ports, p);
 	}
 	if (r == 0)
-		r = policy_set_subject(w->policies, set, ports.v, ports.n, NULL);
+		r = policy_set_subject(w->policies, set, ports.v, ports.n);
 	if (r == 0)
 		w->subject = set;
 	ARRAY_DONE(&ports);

@@ -142,7 +142,7 @@ static int set_subject(struct verdict_objects *v, const struct cmd_args *args, s
 		n += r == 0;
 	}
 	if (r == 0)
-		r = policy_set_subject(v->policies, labels, ports, n, NULL);
+		r = policy_set_subject(v->policies, labels, ports, n);
 	else
 		label_set_free(identity_labels(v->ids), labels);
 	for (size_t i = 0; i < n; i++)

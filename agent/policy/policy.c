@@ -65,32 +65,26 @@ void policy_repo_free(struct policy_repo *r)
 	ARRAY_DONE(&r->by_number);
 	ARRAY_DONE(&r->free_numbers);
 	label_set_free(r->labels, r->subject);
-	label_set_free(r->labels, r->node);
 	named_ports_free(r->labels, r->subject_ports);
 	selector_cache_free(r->selectors);
 	free(r);
 }
 
 int policy_set_subject(struct policy_repo *r, struct label_set *labels,
-		       const struct named_port *ports, size_t n_ports,
-		       struct label_set *node_labels)
+		       const struct named_port *ports, size_t n_ports)
 {
 	struct named_ports *p;
 	int err = named_ports_make(r->labels, NULL, ports, n_ports, &p);
 
 	if (err < 0) {
 		label_set_free(r->labels, labels);
-		label_set_free(r->labels, node_labels);
 		return err;
 	}
 	label_set_free(r->labels, r->subject);
-	label_set_free(r->labels, r->node);
 	named_ports_free(r->labels, r->subject_ports);
 	r->subject = labels;
-	r->node = node_labels;
 	r->subject_ports = p;
 	r->subject_flags = labels ? identity_flags_of(r->labels, labels) : 0;
-	r->node_flags = node_labels ? identity_flags_of(r->labels, node_labels) : 0;
 	r->generation++;
 	return 0;
 }

@@ -39,8 +39,6 @@ struct policy_options {
 	bool has_localhost_allow; /* allow-localhost=always; moot on a host that polices no local
 				     traffic */
 	bool has_subdomain_wildcard; /* Cilium 1.19 and newer: "**.x" in FQDN patterns is more than "*.x" */
-	bool applies_node_policies; /* ours: CCNPs with a nodeSelector count for this host too */
-	bool allows_l7_as_l4;	    /* ours, opt-in: L7 rules grant their ports */
 	bool has_dns_server;	    /* ours: the agent's DNS server applies dns rules */
 };
 
@@ -79,12 +77,10 @@ DEFINE_CLEANUP(struct policy_repo *, policy_repo_free)
 
 /*
  * Who we are: takes `labels`, of the identity table's label table; `ports` are our own named ports
- * (ingress), copied. `node_labels`, or NULL, are for node policies if they apply; taken too. 0 or
- * -ENOMEM.
+ * (ingress), copied. 0 or -ENOMEM.
  */
 int policy_set_subject(struct policy_repo *r, struct label_set *labels,
-		       const struct named_port *ports, size_t n_ports,
-		       struct label_set *node_labels);
+		       const struct named_port *ports, size_t n_ports);
 
 /*
  * Takes in one object as the API server delivers it. 1 if the set of rules changed, 0 if not (same

@@ -279,11 +279,6 @@ static int parse_restrictions(struct policy_parser *p, const json_t *item, struc
 	if (l7->is_dns && p->repo->options.has_dns_server && !json_array_size(names) && !listener &&
 	    !has_tls)
 		return 0; /* names are looked up through the agent; packets to the server grant nothing */
-	if (p->repo->options.allows_l7_as_l4) {
-		*ret_is_restricted = false;
-		return policy_note(p,
-				   "needs a proxy; as configured, the ports are open without it");
-	}
 	return policy_note(p,
 			   "needs a proxy, which this host does not have, so this grants nothing");
 }

@@ -62,10 +62,8 @@ bool policy_entry_is_shadow(const struct policy_entry *e)
 
 bool policy_rule_selects(const struct policy_repo *r, const struct policy_rule *rule)
 {
-	if (rule->is_node)
-		return r->options.applies_node_policies && r->node &&
-		       selector_match(r->selectors, rule->subject, r->node, r->node_flags);
-	return r->subject &&
+	/* a host that joined is no node */
+	return r->subject && !rule->is_node &&
 	       selector_match(r->selectors, rule->subject, r->subject, r->subject_flags);
 }
 

@@ -116,8 +116,8 @@ struct policy_repo {
 	uint64_t generation;
 	uint64_t names_generation; /* of `names`, as far as a policy looks at them */
 	bool uses_all_prefixes; /* some peer in use has a cidr: key */
-	struct label_set *subject, *node;
-	uint16_t subject_flags, node_flags;
+	struct label_set *subject;
+	uint16_t subject_flags;
 	struct named_ports *subject_ports;
 };
 

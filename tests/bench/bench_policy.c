@@ -245,7 +245,7 @@ static void prepare(struct bench *b)
 	check(label_builder_add_text(&own, "k8s:app=vm"), "label");
 	check(label_builder_add_text(&own, "k8s:io.kubernetes.pod.namespace=ext"), "label");
 	check(label_builder_take(&own, &labels), "labels");
-	check(policy_set_subject(b->repo, labels, NULL, 0, NULL), "subject");
+	check(policy_set_subject(b->repo, labels, NULL, 0), "subject");
 }
 
 /* What the tables came to. */

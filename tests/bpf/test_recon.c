@@ -124,7 +124,7 @@ static struct policy_repo *policies(struct identity_table *ids)
 	CHECK_EQ(label_builder_add_text(&b, "k8s:io.kubernetes.pod.namespace=n"), 0);
 	CHECK_EQ(label_builder_add_text(&b, "k8s:io.cilium.k8s.policy.cluster=c1"), 0);
 	CHECK_EQ(label_builder_take(&b, &set), 0);
-	CHECK_EQ(policy_set_subject(repo, set, NULL, 0, NULL), 0);
+	CHECK_EQ(policy_set_subject(repo, set, NULL, 0), 0);
 	CHECK(policy_set(repo, POLICY_CNP, doc, &err) >= 0);
 	json_decref(doc);
 	return repo;

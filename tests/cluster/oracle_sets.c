@@ -177,7 +177,7 @@ static void print_set(const json_t *set)
 /* What no policy alone decides: services, names that were looked up, groups of a cloud. */
 static bool is_alone(const json_t *set)
 {
-	static const char *const words[] = {"\"toServices\"", "\"services\"", "\"fqdn\"", "Groups\"", "l7-as-l4",
+	static const char *const words[] = {"\"toServices\"", "\"services\"", "\"fqdn\"", "Groups\"",
 					     /* everybody in Cilium 1.20, every group here */ "\"cidrGroupSelector\":{}"};
 	char *text = json_dumps(set, JSON_COMPACT);
 	bool alone = true;

@@ -55,16 +55,14 @@ static void cluster_init(struct cluster *c, bool is_permissive)
 	const struct policy_service_view services = {.each = each_service};
 
 	o.has_ipv6 = is_permissive;
-	o.allows_l7_as_l4 = is_permissive;
-	o.applies_node_policies = is_permissive;
 	o.has_dns_server = true;
+	o.has_subdomain_wildcard = is_permissive;
 	o.cidr_modes = is_permissive ? CIDR_MATCH_NODES | CIDR_MATCH_PODS : 0;
 	CHECK(identity_table_new(&c->ids) == 0 && policy_repo_new(c->ids, &o, &services, &c->repo) == 0 &&
 	      policy_table_new(c->repo, &c->table) == 0);
 	CHECK(identity_upsert(c->ids, PEER_A, labels(c->ids, "k8s:app=a", "k8s:io.kubernetes.pod.namespace=ext")) == 0);
 	CHECK(identity_upsert(c->ids, PEER_B, labels(c->ids, "k8s:app=b", "k8s:io.kubernetes.pod.namespace=web")) == 0);
-	CHECK(policy_set_subject(c->repo, labels(c->ids, "k8s:app=vm", "k8s:io.kubernetes.pod.namespace=ext"), NULL, 0,
-				 is_permissive ? labels(c->ids, "node:a=b", "node:c=d") : NULL) == 0);
+	CHECK(policy_set_subject(c->repo, labels(c->ids, "k8s:app=vm", "k8s:io.kubernetes.pod.namespace=ext"), NULL, 0) == 0);
 }
 
 static void cluster_done(struct cluster *c)

@@ -31,7 +31,7 @@ static void host_init(struct host *h)
 	      policy_gate_new(h->repo, &h->gate) == 0 && health_new(&h->health) == 0);
 	l.table = identity_labels(h->ids);
 	CHECK(label_builder_add_text(&l, "k8s:app=vm") == 0 && label_builder_add_text(&l, "k8s:io.kubernetes.pod.namespace=ext") == 0 &&
-	      label_builder_take(&l, &set) == 0 && policy_set_subject(h->repo, set, NULL, 0, NULL) == 0);
+	      label_builder_take(&l, &set) == 0 && policy_set_subject(h->repo, set, NULL, 0) == 0);
 }
 
 static void host_done(struct host *h)

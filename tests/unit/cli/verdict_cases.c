@@ -3,7 +3,7 @@
  * Turns a file of cases (tests/data/policy-cases.yaml) into files of objects and a shell script of calls:
  * usage: verdict_cases CASES DIRECTORY. The script, on the standard output, calls
  *   check NAME VERDICT FILE [option...]   and   refused NAME FILE TEXT
- * and ends with: cases MADE LEFT-OUT. Cases that need what no option can say are left out.
+ * and ends with: cases MADE
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,7 +276,7 @@ int main(int argc, char **argv)
 	CLEANUP(buf_done) struct buf text = {.max = 4 << 20};
 	CLEANUP(json_decref) json_t *docs = NULL;
 	struct err err = {0};
-	size_t made = 0, left_out = 0;
+	size_t made = 0;
 
 	if (argc != 3 || file_read(argv[1], 4 << 20, &text) < 0)
 		die("usage: verdict_cases CASES DIRECTORY", argc > 1 ? argv[1] : "");
@@ -288,10 +288,6 @@ int main(int argc, char **argv)
 		const json_t *c = json_array_get(cases, i), *checks = json_object_get(c, "checks");
 		CLEANUP(free) char *file = str_printf("%s/%zu.json", argv[2], i);
 
-		if (json_at(c, "opts.l7-as-l4")) { /* no key of cilium-config */
-			left_out++;
-			continue;
-		}
 		if (!file)
 			die("out of memory", "");
 		write_objects(c, file);
@@ -300,6 +296,6 @@ int main(int argc, char **argv)
 		print_refused(c, file);
 		made++;
 	}
-	(void)printf("cases %zu %zu\n", made, left_out);
+	(void)printf("cases %zu\n", made);
 	return fflush(stdout) == 0 ? 0 : 99;
 }

@@ -55,7 +55,6 @@ struct policy_options case_options(const json_t *opts)
 		{"enable-l7-proxy", &o.has_l7_proxy},
 		{"enable-extended-ip-protocols", &o.has_extended_protocols},
 		{"enable-node-selector-labels", &o.has_node_selector_labels},
-		{"l7-as-l4", &o.allows_l7_as_l4},
 		{"packetization-layer-pmtud-mode", &o.has_subdomain_wildcard},
 		{"ipv4", &o.has_ipv4},
 		{"ipv6", &o.has_ipv6},

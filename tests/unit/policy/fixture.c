@@ -152,10 +152,7 @@ static void set_subject(struct fixture *f, const json_t *subject, const json_t *
 			     0);
 		n_ports++;
 	}
-	cr_assert_eq(policy_set_subject(f->repo,
-					fixture_labels(f, n ? texts : h, n ? n : ARRAY_LEN(h)), own,
-					n_ports, NULL),
-		     0);
+	cr_assert_eq(policy_set_subject(f->repo, fixture_labels(f, n ? texts : h, n ? n : ARRAY_LEN(h)), own, n_ports), 0);
 	for (size_t i = 0; i < n_ports; i++)
 		intern_put(label_table_strings(identity_labels(f->ids)), own[i].name);
 }
