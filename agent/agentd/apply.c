@@ -69,25 +69,27 @@ void apply_note_addresses(struct agent *a)
 	note_underlay(a);
 }
 
-/* The addresses we are known by, after a look at what the host has now. */
+/* The addresses we are known by, after a look at what the host has now. None is left: those of before stay, as one may come back. */
 static int pick_addresses(struct agent *a)
 {
 	struct ip picked[2];
 	struct err why;
 	size_t n = own_address_pick(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, a->own.v, a->own.n,
 				    picked);
+	bool was_elsewhere;
 	int r = 0;
 
 	if (n == 0) {
 		own_address_complain(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, a->own.v, a->own.n, &why);
 		health_raise(a->health, HEALTH_ERROR, "register.address", why.text,
 			     "give the host such an address, or enrol it anew with: meshctl host add --address");
-		return a->own.n ? 0 : -EADDRNOTAVAIL; /* an address may come back */
+		return 0;
 	}
+	was_elsewhere = a->own.n || health_has(a->health, "register.address");
 	health_clear(a->health, "register.address");
 	if (a->own.n == n && memcmp(a->own.v, picked, n * sizeof(*picked)) == 0)
 		return 0;
-	if (a->own.n)
+	if (was_elsewhere)
 		kube_client_reset(a->client); /* or what comes from the old address would hang for half a minute */
 	a->own.n = 0;
 	for (size_t i = 0; r == 0 && i < n; i++)
@@ -292,8 +294,6 @@ static int take_up(struct agent *a)
 	int r = pick_addresses(a);
 	struct err err;
 
-	if (r == -EADDRNOTAVAIL)
-		return r; /* raised as a condition, until the host has one */
 	if (r == 0)
 		r = world_set_services(a->world, a->conf, a->own.v, a->own.n);
 	if (r == 0)
@@ -350,8 +350,6 @@ void apply_now(void *arg)
 		return;
 	a->is_apply_owed = false;
 	r = take_up(a);
-	if (r == -EADDRNOTAVAIL)
-		return;
 	if (r == 0)
 		r = apply_servers(a);
 	if (r == 0)
@@ -373,6 +371,8 @@ void apply_now(void *arg)
 		now_running(a);
 	if (!a->forwards && start_forwards(a) < 0)
 		owe(a);
+	if (!a->own.n)
+		return; /* policies hold on any address; the cluster is told of those that this host may have */
 	if (lease_get_state(a->lease) != LEASE_HELD)
 		return; /* another machine may be this host; comes again when the Lease is ours */
 	if (tell_cluster(a) < 0)

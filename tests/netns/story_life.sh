@@ -186,6 +186,15 @@ addresses() {
 	exits "an address that it may not have: meshctl status ends with" 1 host ahch-to status
 	stopped "an address that it may not have: policy holds there" node1 $FOREIGN 80
 	stopped "an address that it may not have: policy holds for pods" vader $FOREIGN 80
+	agent_kill ahch-to TERM
+	agent_start ahch-to
+	check "an address that it may not have: it starts" wait_for 15 is_running ahch-to degraded
+	stopped "an address that it may not have, restarted: policy holds there" node1 $FOREIGN 80
+	passes "an address that it may not have, restarted: an allowed host gets in" crait $FOREIGN 80
+	policy foreign '{endpointSelector: {matchLabels: {jedi: luke}}, ingressDeny: [{fromEndpoints: [{matchLabels: {jedi: rey}}]}]}'
+	stopped "an address that it may not have, restarted: a new policy is followed" crait $FOREIGN 80
+	remove $CNP/foreign
+	check "an address that it may not have, restarted: and its end" wait_for 10 reaches crait $FOREIGN 80
 	is "an address that it may not have: the cluster is not told" 0 "$(published | grep -c $FOREIGN)"
 	readdress $FOREIGN $AHCHTO
 	check "the address of before: the cluster knows" wait_for 10 is_published $AHCHTO
