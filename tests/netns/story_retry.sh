@@ -111,6 +111,7 @@ leaving() {
 	refuse 0 $ENOBUFS
 	agent_start ahch-to
 	check "something is wrong" wait_for 10 says dns.redirect 'No buffer space'
+	check "which keeps nothing else from its work" wait_for 10 is_running ahch-to degraded
 	refuse $ENOMEM $ENOBUFS
 	remove $CNP/more
 	check "and something else" wait_for 10 says datapath.maps 'Cannot allocate memory'
