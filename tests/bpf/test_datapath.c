@@ -673,8 +673,7 @@ static void test_tunnel_inner(struct harness *h)
 	CHECK_EQ(harness_run(h, BPFOBJ_TUN_INGRESS, TCP4(.src = "10.244.1.5"), NULL),
 		 MESH_DROP_TUNNEL_NO_KEY);
 	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, out, NULL), MESH_DROP_POLICY);
-	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, TCP4(.dst = "10.244.1.6"), NULL),
-		 MESH_DROP_NO_TUNNEL_ENDPOINT);
+	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, TCP4(.dst = "10.244.1.6"), NULL), MESH_DROP_NO_TUNNEL_ENDPOINT);
 	harness_row(h, 0, MESH_EGRESS, 1, MESH_SLOT_TCP, MESH_ALLOW, 0);
 	/* the VNI is the host's identity, so only packets of its own address may go there */
 	CHECK_EQ(harness_run(h, BPFOBJ_TUN_EGRESS, TCP4(.src = "192.168.7.7", .dst = "10.244.1.5"), NULL), MESH_DROP_TUNNEL_SOURCE);
