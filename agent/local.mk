@@ -317,6 +317,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/guarding.c agent/agentd/guarding.h \
 	agent/agentd/health.c agent/agentd/health.h \
 	agent/agentd/keeping.c agent/agentd/keeping.h \
+	agent/agentd/last_conf.c agent/agentd/last_conf.h \
 	agent/agentd/membership.c agent/agentd/membership.h \
 	agent/agentd/migrating.c agent/agentd/migrating.h \
 	agent/agentd/migrating_hand.c agent/agentd/migrating_private.h agent/agentd/migrating_store.c \

@@ -7,8 +7,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "agentd/apply.h"
-#include "agentd/boot.h"
 #include "agentd/forwarding.h"
+#include "agentd/last_conf.h"
 #include "agentd/membership.h"
 #include "agentd/resolv_conf.h"
 #include "agentd/stand_down.h"
@@ -143,7 +143,7 @@ static void on_upkeep(void *arg)
 static int start_joined(struct agent *a, struct err *reterr)
 {
 	const struct datapath_callbacks datapath = {.on_network = on_network, .on_event = on_event, .on_owed = on_owed, .arg = a};
-	int r = membership_start(a, reterr);
+	int r = servers_give(&a->servers, &a->join.servers);
 
 	if (r == 0)
 		r = datapath_new(a->loop, a->conf, a->health, &datapath, &a->datapath, reterr);
@@ -156,9 +156,16 @@ static int start_joined(struct agent *a, struct err *reterr)
 	if (r < 0)
 		return r;
 	datapath_enforce(a->datapath);
-	agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
-	boot_start(a);
-	return 0;
+	return membership_start(a, reterr);
+}
+
+static void note_no_group(struct agent *a)
+{
+	struct err err;
+
+	(void)err_set(&err, EINVAL, "there is no group %s, so only root may ask the daemon", a->conf->control_group);
+	health_raise(a->health, HEALTH_WARNING, "control.group", err.text,
+		     "groupadd it, or correct control-group in the configuration, then: systemctl restart mesh-external-agent");
 }
 
 static int start_ctl(struct agent *a, struct err *reterr)
@@ -174,10 +181,11 @@ static int start_ctl(struct agent *a, struct err *reterr)
 	if (*a->conf->control_group) {
 		const struct group *g = getgrnam(a->conf->control_group);
 
-		if (!g)
-			return err_set(reterr, EINVAL, "control-group: there is no group %s", a->conf->control_group);
-		c.has_read_gid = true;
-		c.read_gid = g->gr_gid;
+		c.has_read_gid = g != NULL;
+		if (g)
+			c.read_gid = g->gr_gid;
+		else
+			note_no_group(a);
 	}
 	return ctl_server_new(a->loop, &c, &a->ctl, reterr);
 }
@@ -214,6 +222,15 @@ static void on_stop(void *arg)
 	loop_exit(a->loop, 0);
 }
 
+/* For a boot at which it cannot be used. */
+static void keep_conf(struct agent *a)
+{
+	int r = last_conf_save(a->conf, a->conf_path);
+
+	if (r < 0)
+		log_event(LOG_WARNING, "config.keep", "the configuration could not be kept for a boot with one that cannot be used", F_ERRNO(r));
+}
+
 /* A reload changes what can change while running; the rest is named, and waits for a restart. */
 static void on_reload(void *arg)
 {
@@ -238,7 +255,9 @@ static void on_reload(void *arg)
 		return;
 	}
 	health_clear(a->health, "config.reload");
+	health_clear(a->health, "config.file");
 	conf_swap_live(a->conf, next);
+	keep_conf(a);
 	log_set_level(a->conf->log_level);
 	a->servers.is_stale = true; /* the failsafe set is made anew */
 	if (a->world)
@@ -254,7 +273,7 @@ static void on_reload(void *arg)
 	apply_want(a);
 }
 
-int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, struct err *reterr)
+int agent_new(struct conf *conf, const char *conf_path, const struct err *wrong, struct agent **ret, struct err *reterr)
 {
 	CLEANUP(agent_free) struct agent *a = calloc(1, sizeof(*a));
 	int r;
@@ -289,6 +308,11 @@ int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, stru
 		r = loop_add_timer(a->loop, on_upkeep, a, &a->upkeep);
 	if (r < 0)
 		return err_set(reterr, -r, "cannot set up the event loop: %s", err_name(r));
+	if (wrong->text[0])
+		health_raise(a->health, HEALTH_ERROR, "config.file", wrong->text,
+			     "correct the file, then: systemctl restart mesh-external-agent; what the daemon last ran with is in use");
+	else
+		keep_conf(a);
 	r = start_ctl(a, reterr);
 	if (r < 0)
 		return r;

@@ -107,8 +107,8 @@ struct agent {
 	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */
 };
 
-/* Takes `conf`. 0 or -errno with a text. */
-int agent_new(struct conf *conf, const char *conf_path, struct agent **ret, struct err *reterr);
+/* Takes `conf`, which is an older one than that at `conf_path` if `wrong` says why. 0 or -errno with a text. */
+int agent_new(struct conf *conf, const char *conf_path, const struct err *wrong, struct agent **ret, struct err *reterr);
 
 /* Stops; what is in the kernel stays and goes on. */
 void agent_free(struct agent *a);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "agentd/agent.h"
+#include "agentd/last_conf.h"
 #include "agentd/privileged.h"
 #include "agentd/resolver_wire.h"
 #include "agentd/stand_down.h"
@@ -36,6 +37,19 @@ static int told(void)
 	return 1;
 }
 
+/* `*ret_wrong`: why the file could not be used, and an older one is; empty otherwise. */
+static int load(const char *path, bool is_daemon, struct conf **ret, struct err *ret_wrong, struct err *reterr)
+{
+	int r = conf_load_or_default(path, ret, reterr);
+
+	if (r == 0 || r == -ENOMEM || !is_daemon || last_conf_load(ret, ret_wrong) < 0) {
+		*ret_wrong = (struct err){0};
+		return r;
+	}
+	*ret_wrong = *reterr;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -50,7 +64,7 @@ int main(int argc, char **argv)
 	CLEANUP(agent_free) struct agent *agent = NULL;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	struct conf *conf;
-	struct err err = {0};
+	struct err err = {0}, wrong = {0};
 	int level = -1, task = 0, c, r;
 
 	while ((c = getopt_long(argc, argv, "c:l:Vh", options, NULL)) != -1) {
@@ -86,7 +100,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	(void)sigaction(SIGPIPE, &ignore, NULL); /* splice() to a closed connection would end the daemon */
-	r = conf_load_or_default(path, &conf, &err);
+	r = load(path, !task, &conf, &wrong, &err);
 	if (r == 0) {
 		log_set_level(level >= 0 ? level : conf->log_level);
 		if (task) {
@@ -95,7 +109,7 @@ int main(int argc, char **argv)
 		} else {
 			r = privileged_start(conf, argv, &err);
 			if (r == 0)
-				r = agent_new(TAKE_PTR(conf), path ? path : CONF_DEFAULT_PATH, &agent, &err);
+				r = agent_new(TAKE_PTR(conf), path ? path : CONF_DEFAULT_PATH, &wrong, &agent, &err);
 			conf_free(conf);
 		}
 	}

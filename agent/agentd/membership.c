@@ -376,7 +376,7 @@ static int make_machine_id(struct agent *a)
 
 static void on_leave_timer(void *arg);
 
-int membership_start(struct agent *a, struct err *reterr)
+static int start_client(struct agent *a, struct err *reterr)
 {
 	CLEANUP(secret_free) char *token = NULL;
 	struct kube_conf kube = {.servers = (const char *const *)a->join.servers.v, .n_servers = a->join.servers.n,
@@ -400,9 +400,7 @@ int membership_start(struct agent *a, struct err *reterr)
 	r = kube_client_new(a->loop, &kube, &a->client, reterr);
 	if (r < 0)
 		return r;
-	r = servers_give(&a->servers, &a->join.servers);
-	if (r == 0)
-		r = registration_new(a->loop, a->client, &registration, &a->registration);
+	r = registration_new(a->loop, a->client, &registration, &a->registration);
 	if (r == 0)
 		r = lease_new(a->loop, a->client, &lease, &a->lease);
 	if (r == 0)
@@ -412,6 +410,22 @@ int membership_start(struct agent *a, struct err *reterr)
 	if (r == 0)
 		r = loop_add_timer(a->loop, on_leave_timer, a, &a->leave_timer);
 	return r < 0 ? err_set(reterr, -r, "cannot start the API client: %s", err_name(r)) : 0;
+}
+
+int membership_start(struct agent *a, struct err *reterr)
+{
+	int r = start_client(a, reterr);
+
+	if (r == 0) {
+		agent_set_state(a, AGENT_STARTING, "reading the cluster's state");
+		boot_start(a);
+	} else if (r != -ENOMEM) {
+		health_raise(a->health, HEALTH_ERROR, "credential.load", reterr->text,
+			     "systemctl restart mesh-external-agent, once what the text names is mended; if the credential is lost: " REJOIN);
+		agent_set_state(a, AGENT_FROZEN, "without a credential: what is in force stays");
+		r = 0;
+	}
+	return r;
 }
 
 /* Leaving */

@@ -4,7 +4,10 @@
 
 #include "agentd/agent.h"
 
-/* The API client and all that writes with it. 0 or -errno with a text. */
+/*
+ * The API client and all that writes with it, and the first request. Where there is no credential that can be used, the daemon
+ * stays as it is and says so. 0, or -ENOMEM with a text.
+ */
 int membership_start(struct agent *a, struct err *reterr);
 
 /* The API server refused the credential (401). `agent` is a struct agent. */

@@ -171,6 +171,44 @@ files() {
 	refused "an altered file" "is damaged"
 }
 
+# Files that cannot be used any more when the host boots: nobody saw it before.
+slips() {
+	local conf=$T/ahch-to/agent.conf
+	export STATE_DIRECTORY=$T/ahch-to/state # as systemd says it
+	power_off
+	cp "$conf" "$T/good.conf"
+	mv "$T/ahch-to/state/token" "$T/token"
+	printf 'control-group = "nobody-has-it";\n' >>"$conf"
+	power_on
+	last_policy "no credential"
+	is "no credential: it says so" error "$(condition ahch-to credential.load .severity)"
+	is "no such group: it says so" warning "$(condition ahch-to control.group .severity)"
+	mv "$T/token" "$T/ahch-to/state/token"
+	cp "$T/good.conf" "$conf"
+	agent_kill ahch-to TERM
+	agent_start ahch-to
+	check "they are back, and it is a member" wait_for 10 is_running ahch-to
+
+	echo 'log-levl = "debug";' >>"$conf"
+	agent_kill ahch-to TERM
+	become ahch-to "$T/bin/mesh-agentd" -c "$conf" >"$T/out" 2>&1 &
+	wait $!
+	is "a wrong configuration: a restart fails" 1 $?
+	is "a wrong configuration: and says where" 1 "$(grep -c 'agent.conf:[0-9]*: .*log-levl' "$T/out")"
+	last_policy "a wrong configuration, restarted"
+	power_off
+	sed -i '1s/.*/# boot 00000000000000000000000000000000/' "$STATE_DIRECTORY/last.conf" # there is but one boot in here
+	power_on
+	last_policy "a wrong configuration, booted"
+	cp "$T/good.conf" "$conf" # meshctl reads it, too
+	check "a wrong configuration, booted: it is a member" wait_for 10 is_running ahch-to degraded
+	is "a wrong configuration, booted: it says so" error "$(condition ahch-to config.file .severity)"
+	agent_kill ahch-to TERM
+	agent_start ahch-to
+	check "a right one: all is well" wait_for 10 is_running ahch-to
+	unset STATE_DIRECTORY
+}
+
 choices() {
 	boot_is closed
 	api_away
@@ -248,5 +286,5 @@ become ahch-to "$T/bin/tests/netns/story_peer" serve 8081 "Something else" >"$T/
 become crait "$T/bin/tests/netns/story_peer" serve 80 "Greetings from crait" >"$T/log/crait-web" 2>&1 &
 # a veth is external by its address otherwise, so never before the network is up
 sed -i 's/^datapath: {/interfaces = [ "eth*" ];\ndatapath: { boot = "last";/' "$T/ahch-to/agent.conf"
-for part in ${STORY_PARTS:-begin last crash files choices by_name unconfirmed}; do $part; done
+for part in ${STORY_PARTS:-begin last crash files slips choices by_name unconfirmed}; do $part; done
 story_finish
