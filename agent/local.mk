@@ -88,7 +88,7 @@ agent_libmesh_a_SOURCES += \
 agent_libmesh_a_SOURCES += \
 	agent/bpf/bpf_others.c agent/bpf/bpf_others.h \
 	agent/bpf/bpf_prog_pins.c agent/bpf/bpf_prog_pins.h \
-	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h agent/bpf/bpf_attach_cgroup.c \
+	agent/bpf/bpf_attach.c agent/bpf/bpf_attach.h agent/bpf/bpf_attach_cgroup.c agent/bpf/bpf_attach_netns.c \
 	agent/bpf/bpf_call.c agent/bpf/bpf_call.h \
 	agent/bpf/bpf_clsact.c agent/bpf/bpf_clsact.h \
 	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \

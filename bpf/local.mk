@@ -1,7 +1,7 @@
 # The BPF programs: compiled, stripped of debug information but for BTF, and turned into C headers.
-bpf_prog_inc = bpf/include/mesh_abi.h bpf/include/mesh_drop.h bpf/lib/common.h bpf/lib/config.h \
+bpf_prog_inc = bpf/include/mesh_abi.h bpf/include/mesh_drop.h bpf/lib/backstop.h bpf/lib/common.h bpf/lib/config.h \
 	bpf/lib/conntrack.h bpf/lib/counters.h bpf/lib/dns.h bpf/lib/encap.h bpf/lib/events.h bpf/lib/failsafe.h \
-	bpf/lib/fragment.h bpf/lib/ipcache.h bpf/lib/parse.h bpf/lib/policy.h bpf/lib/related.h \
+	bpf/lib/fragment.h bpf/lib/infra.h bpf/lib/ipcache.h bpf/lib/note.h bpf/lib/parse.h bpf/lib/policy.h bpf/lib/related.h \
 	bpf/lib/service.h bpf/lib/shadow.h bpf/lib/verdict.h
 bpf_prog_src = bpf/mesh_tc.bpf.c bpf/mesh_sock.bpf.c
 BPF_SKELETONS = bpf/mesh_tc.skel.h bpf/mesh_sock.skel.h

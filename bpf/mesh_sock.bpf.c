@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Programs for the sockets of the host: services are resolved when a socket connects or sends. */
+#include "lib/backstop.h"
 #include "lib/dns.h"
 #include "lib/service.h"
 
@@ -241,6 +242,12 @@ int mesh_sock_release(struct bpf_sock *ctx)
 	if (bpf_map_lookup_elem(&mesh_sock_rev, &k))
 		bpf_map_delete_elem(&mesh_sock_rev, &k);
 	return SOCK_ALLOW;
+}
+
+SEC("sk_lookup")
+int mesh_backstop(struct bpf_sk_lookup *ctx)
+{
+	return backstop(ctx);
 }
 
 char mesh_license[] SEC("license") = "Dual BSD/GPL";

@@ -396,7 +396,7 @@ bpf_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 bpf_test_common = tests/bpf/harness.c tests/bpf/harness.h tests/lib/pkt.c tests/lib/pkt.h
 bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 nl_refuse_sources = tests/lib/nl_refuse.c tests/lib/nl_refuse.h
-bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_cases tests/bpf/test_datapath \
+bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_backstop tests/bpf/test_cases tests/bpf/test_datapath \
 	tests/bpf/test_filling tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_mutated \
 	tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
@@ -407,6 +407,9 @@ tests_bpf_insns_LDADD = $(MESH_LIBS)
 tests_bpf_test_attach_SOURCES = tests/bpf/test_attach.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
 tests_bpf_test_attach_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_attach_LDADD = $(MESH_LIBS)
+tests_bpf_test_backstop_SOURCES = tests/bpf/test_backstop.c tests/bpf/lab.c tests/bpf/lab.h $(bpf_test_common)
+tests_bpf_test_backstop_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_backstop_LDADD = $(MESH_LIBS)
 tests_bpf_test_cases_SOURCES = tests/bpf/test_cases.c tests/bpf/alone/criterion/criterion.h \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	$(bpf_test_common)

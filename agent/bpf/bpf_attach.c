@@ -344,7 +344,9 @@ int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr)
 		return bpfremote_detach_all(reterr);
 	if (!ifs)
 		return -ENOMEM;
-	first = bpfattach_cgroup_detach(o, reterr);
+	first = bpfattach_backstop_detach(o, reterr);
+	r = bpfattach_cgroup_detach(o, first ? NULL : reterr);
+	first = first ? first : r;
 	n = bpfattach_if_list(o, ifs, BPFATTACH_INTERFACES_MAX);
 	for (int i = 0; i < n; i++) {
 		r = bpfattach_if_detach(o, ifs[i], first ? NULL : reterr);

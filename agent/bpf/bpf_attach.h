@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs on interfaces and on a cgroup. Attachments are pinned links where the kernel has them
- * (tcx, cgroup), else clsact filters. Attaching again, also after a restart, replaces the program
+ * Programs on interfaces, on a cgroup and on the network namespace. Attachments are pinned links where the kernel has them
+ * (tcx, cgroup, namespace), else clsact filters. Attaching again, also after a restart, replaces the program
  * of what is there in place: there is no moment without one.
  */
 #pragma once
@@ -42,6 +42,15 @@ int bpfattach_cgroup(const struct bpfobj *o, const char *cgroup_path, struct err
 /* True if all of them are there and run the programs of `o`; for periodic checks. */
 bool bpfattach_cgroup_is_ok(const struct bpfobj *o, const char *cgroup_path);
 int bpfattach_cgroup_detach(const struct bpfobj *o, struct err *reterr);
+
+/*
+ * The backstop (bpf/lib/backstop.h) to this network namespace; off it, if `o` is without one. It is asked by itself as soon as
+ * a policy is in force. 0; errno of bpf(2) with text.
+ */
+int bpfattach_backstop(const struct bpfobj *o, struct err *reterr);
+/* True if it is there, with the program of `o`, or is not to be there and is not; for periodic checks. */
+bool bpfattach_backstop_is_ok(const struct bpfobj *o);
+int bpfattach_backstop_detach(const struct bpfobj *o, struct err *reterr);
 
 /* Everything off, every link unpinned: for leaving the cluster. Goes on after failures, returns the first. */
 int bpfattach_detach_all(const struct bpfobj *o, struct err *reterr);

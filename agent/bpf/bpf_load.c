@@ -54,6 +54,9 @@ static const struct map_desc {
 	[BPFOBJ_SOCK_REV] = {"mesh_sock_rev", SIZED(sock_rev, 65536)},
 	[BPFOBJ_DNS] = {"mesh_dns", FIXED},
 	[BPFOBJ_AFFINITY] = {"mesh_affinity", SIZED(affinity, 16384)},
+	[BPFOBJ_COVERED] = {"mesh_covered", FIXED},
+	[BPFOBJ_OWN] = {"mesh_own", FIXED},
+	[BPFOBJ_NOTES] = {"mesh_notes", FIXED},
 };
 
 static const char *const prog_names[BPFOBJ_PROGS] = {
@@ -72,6 +75,7 @@ static const char *const prog_names[BPFOBJ_PROGS] = {
 	[BPFOBJ_GETPEERNAME4] = "mesh_getpeername4",
 	[BPFOBJ_GETPEERNAME6] = "mesh_getpeername6",
 	[BPFOBJ_SOCK_RELEASE] = "mesh_sock_release",
+	[BPFOBJ_BACKSTOP] = "mesh_backstop",
 };
 
 DEFINE_CLEANUP(struct mesh_tc_bpf *, mesh_tc_bpf__destroy)
@@ -218,7 +222,8 @@ static const enum bpfobj_prog l3_progs[] = {BPFOBJ_L3_INGRESS, BPFOBJ_L3_EGRESS}
 static const struct bpfpins_group tc_group = {tc_progs, ARRAY_LEN(tc_progs)}, l3_group = {l3_progs, ARRAY_LEN(l3_progs)};
 static const enum bpfobj_prog sock_progs[] = {BPFOBJ_CONNECT4, BPFOBJ_CONNECT6, BPFOBJ_SENDMSG4, BPFOBJ_SENDMSG6, BPFOBJ_RECVMSG4,
 					      BPFOBJ_RECVMSG6, BPFOBJ_GETPEERNAME4, BPFOBJ_GETPEERNAME6,
-					      BPFOBJ_SOCK_RELEASE /* the last: it may not be there */};
+					      /* the last two may not be there; each kernel that can have the second has the first */
+					      BPFOBJ_SOCK_RELEASE, BPFOBJ_BACKSTOP};
 
 /*
  * Takes up the programs of an object that is open, with its options chosen, or loads them; with its maps. `which` is the object's
@@ -246,29 +251,39 @@ static int load(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct bpf_o
 	return r;
 }
 
+/* Where filters can be taken off an interface, the backstop has to know for each packet that one was there. */
+static bool leaves_notes(const struct bpfobj_features *f)
+{
+	return f->has_backstop && !f->has_tcx;
+}
+
 int bpfload_tc(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
 {
 	CLEANUP(mesh_tc_bpf__destroy) struct mesh_tc_bpf *tc = mesh_tc_bpf__open();
 
 	if (!tc)
 		return err_set(reterr, errno, "opening the tc programs: %s", last_warning);
-	return load(o, sizes, tc->skeleton, BPFPINS_TC, 0, &tc_group, reterr);
+	tc->rodata->has_notes = leaves_notes(&o->features);
+	return load(o, sizes, tc->skeleton, BPFPINS_TC, tc->rodata->has_notes, &tc_group, reterr);
 }
 
 int bpfload_sock(struct bpfobj *o, const struct bpfobj_sizes *sizes, struct err *reterr)
 {
 	CLEANUP(mesh_sock_bpf__destroy) struct mesh_sock_bpf *sock = mesh_sock_bpf__open();
 	const struct bpfobj_features *f = &o->features;
-	const struct bpfpins_group g = {sock_progs, ARRAY_LEN(sock_progs) - !f->has_sock_release};
+	const struct bpfpins_group g = {sock_progs, ARRAY_LEN(sock_progs) - !f->has_sock_release - !f->has_backstop};
 	int r;
 
 	if (!sock)
 		return err_set(reterr, errno, "opening the socket programs: %s", last_warning);
 	sock->rodata->has_set_retval = f->has_set_retval;
 	r = bpf_program__set_autoload(sock->progs.mesh_sock_release, f->has_sock_release);
+	if (r == 0)
+		r = bpf_program__set_autoload(sock->progs.mesh_backstop, f->has_backstop);
 	if (r < 0)
 		return err_set(reterr, -r, "choosing the socket programs: %s", err_name(r));
-	return load(o, sizes, sock->skeleton, BPFPINS_SOCK, f->has_set_retval | (uint32_t)f->has_sock_release << 1, &g, reterr);
+	return load(o, sizes, sock->skeleton, BPFPINS_SOCK,
+		    f->has_set_retval | (uint32_t)f->has_sock_release << 1 | (uint32_t)f->has_backstop << 2, &g, reterr);
 }
 
 /* Under the key of the tc object: what is pinned is told from the programs for Ethernet by its slot. */
@@ -288,6 +303,7 @@ int bpfobj_load_l3(struct bpfobj *o, struct err *reterr)
 	progs[MESH_INGRESS] = tc->progs.mesh_nic_ingress;
 	progs[MESH_EGRESS] = tc->progs.mesh_nic_egress;
 	tc->rodata->has_link_header = false;
+	tc->rodata->has_notes = leaves_notes(&o->features);
 	r = bpf_program__set_autoload(tc->progs.mesh_tun_ingress, false);
 	if (r == 0)
 		r = bpf_program__set_autoload(tc->progs.mesh_tun_egress, false);

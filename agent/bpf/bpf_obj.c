@@ -19,6 +19,8 @@
 #include "bpf/bpf_remote.h"
 #include "priv/priv.h"
 
+enum { AT_IFINDEX = 64 }; /* of struct bpf_sk_lookup since 5.17; the headers we build with may be older */
+
 int bpfobj_pin_path(const struct bpfobj *o, const char *name, char *buf, size_t size)
 {
 	int n;
@@ -36,7 +38,8 @@ static int find_all(const struct bpfobj *o, struct err *reterr)
 			return err_set(reterr, ENOENT, "the BPF objects lack map %s",
 				       bpfobj_map_name((enum bpfobj_map)i));
 	for (unsigned i = 0; i < BPFOBJ_PROGS; i++) {
-		if (i == BPFOBJ_L3_INGRESS || i == BPFOBJ_L3_EGRESS || (i == BPFOBJ_SOCK_RELEASE && !o->features.has_sock_release))
+		if (i == BPFOBJ_L3_INGRESS || i == BPFOBJ_L3_EGRESS || (i == BPFOBJ_SOCK_RELEASE && !o->features.has_sock_release) ||
+		    (i == BPFOBJ_BACKSTOP && !o->features.has_backstop))
 			continue;
 		if (o->prog_fds[i] < 0)
 			return err_set(reterr, ENOENT, "the BPF objects lack program %s",
@@ -45,9 +48,16 @@ static int find_all(const struct bpfobj *o, struct err *reterr)
 	return 0;
 }
 
+/* The smallest program, which lets everything be. */
+static const struct bpf_insn nothing[] = {
+	{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+	{.code = BPF_JMP | BPF_EXIT},
+};
+
 /* A kernel that knows tcx looks for the interface, an older one does not know the attach type. */
-static bool probe_tcx(int prog_fd)
+static bool probe_tcx(void)
 {
+	CLEANUP(close_fd) int prog_fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, NULL, "GPL", nothing, ARRAY_LEN(nothing), NULL);
 	struct {
 		uint32_t prog_fd, ifindex, attach_type, flags;
 		uint8_t rest[48];
@@ -57,15 +67,25 @@ static bool probe_tcx(int prog_fd)
 	return fd >= 0 || errno == ENODEV;
 }
 
-/* Since 5.9. The smallest program for the hook is refused before. */
+/* Since 5.9. A program for the hook is refused before. */
 static bool probe_sock_release(void)
 {
-	const struct bpf_insn insns[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_CGROUP_INET_SOCK_RELEASE);
-	CLEANUP(close_fd) int fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK, NULL, "GPL", insns, ARRAY_LEN(insns), &opts);
+	CLEANUP(close_fd) int fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK, NULL, "GPL", nothing, ARRAY_LEN(nothing), &opts);
+
+	return fd >= 0;
+}
+
+/* Since 5.17: before, the program that is asked for a socket is not told by which interface the packet came. */
+static bool probe_backstop(void)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = BPF_REG_2, .src_reg = BPF_REG_1, .off = AT_IFINDEX},
+		nothing[0],
+		nothing[1],
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_SK_LOOKUP);
+	CLEANUP(close_fd) int fd = bpf_prog_load(BPF_PROG_TYPE_SK_LOOKUP, NULL, "GPL", insns, ARRAY_LEN(insns), &opts);
 
 	return fd >= 0;
 }
@@ -135,6 +155,8 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
 					NULL) == 1;
 	o->features.has_sock_release = probe_sock_release();
+	o->features.has_tcx = !opt->no_tcx && probe_tcx();
+	o->features.has_backstop = !opt->no_backstop && o->features.has_sock_release && probe_backstop();
 	r = bpfload_tc(o, &opt->sizes, reterr);
 	if (r < 0)
 		return r;
@@ -146,7 +168,6 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 		return r;
 	bpfpins_drop_others(o, (const char (*)[BPFPINS_KEY_LEN])o->prog_keys, BPFPINS_KEYS);
 	learn_maps(o);
-	o->features.has_tcx = !opt->no_tcx && probe_tcx(bpfobj_prog_fd(o, BPFOBJ_NIC_INGRESS));
 	o->features.has_batch = probe_batch(bpfobj_map_fd(o, BPFOBJ_IPCACHE4));
 	*ret = TAKE_PTR(o);
 	return 0;

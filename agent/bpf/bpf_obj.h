@@ -42,6 +42,9 @@ enum bpfobj_map {
 	BPFOBJ_SOCK_REV,
 	BPFOBJ_DNS,
 	BPFOBJ_AFFINITY,
+	BPFOBJ_COVERED,
+	BPFOBJ_OWN,
+	BPFOBJ_NOTES,
 	BPFOBJ_MAPS
 };
 
@@ -61,6 +64,7 @@ enum bpfobj_prog {
 	BPFOBJ_GETPEERNAME4,
 	BPFOBJ_GETPEERNAME6,
 	BPFOBJ_SOCK_RELEASE,
+	BPFOBJ_BACKSTOP,
 	BPFOBJ_PROGS
 };
 
@@ -84,6 +88,7 @@ struct bpfobj_options {
 	const char *pin_dir; /* on a bpf file system; "" = pin nothing; NULL = BPFOBJ_PIN_DIR */
 	struct bpfobj_sizes sizes;
 	bool no_tcx; /* use clsact even where the kernel has tcx */
+	bool no_backstop;
 };
 
 /* What the running kernel offers, found out by trying. */
@@ -91,6 +96,7 @@ struct bpfobj_features {
 	bool has_tcx;
 	bool has_set_retval;
 	bool has_sock_release; /* else BPFOBJ_SOCK_RELEASE is not loaded */
+	bool has_backstop;     /* else BPFOBJ_BACKSTOP is not, as it is not wanted or cannot be had */
 	bool has_batch;
 	uint32_t adopted; /* maps taken up from pins */
 };

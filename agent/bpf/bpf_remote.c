@@ -172,6 +172,16 @@ bool bpfremote_cgroup_is_ok(void)
 	return ask(PRIV_BPF_CGROUP_IS_ATTACHED, NULL) > 0;
 }
 
+int bpfremote_backstop(struct err *reterr)
+{
+	return ask(PRIV_BPF_BACKSTOP_ATTACH, reterr);
+}
+
+bool bpfremote_backstop_is_ok(void)
+{
+	return ask(PRIV_BPF_BACKSTOP_IS_ATTACHED, NULL) > 0;
+}
+
 int bpfremote_remove_others(struct err *reterr)
 {
 	return ask(PRIV_BPF_REMOVE_OTHERS, reterr);

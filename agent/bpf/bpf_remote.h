@@ -24,6 +24,8 @@ bool bpfremote_if_is_ok(int ifindex, enum bpfattach_kind kind);
 int bpfremote_if_list(int *ifindexes, size_t max);
 int bpfremote_cgroup(struct err *reterr);
 bool bpfremote_cgroup_is_ok(void);
+int bpfremote_backstop(struct err *reterr);
+bool bpfremote_backstop_is_ok(void);
 int bpfremote_remove_others(struct err *reterr);
 int bpfremote_detach_all(struct err *reterr);
 

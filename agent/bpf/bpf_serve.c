@@ -76,6 +76,7 @@ static const bool is_for_writing[BPFOBJ_MAPS] = {
 	[BPFOBJ_NODES] = true,	      [BPFOBJ_CLASS] = true,	  [BPFOBJ_SHADOW] = true, [BPFOBJ_POLICY_ROW] = true,
 	[BPFOBJ_POLICY_PORT] = true,  [BPFOBJ_FAILSAFE] = true,	  [BPFOBJ_CT4] = true,	  [BPFOBJ_CT6] = true,
 	[BPFOBJ_POLICY_RANGE] = true, [BPFOBJ_SVC] = true,	  [BPFOBJ_DNS] = true,	  [BPFOBJ_SVC_SLOT] = true,
+	[BPFOBJ_COVERED] = true,	  [BPFOBJ_OWN] = true,
 };
 
 static int on_get(struct priv_request *q, void *arg)
@@ -218,6 +219,20 @@ static int on_cgroup_is_attached(struct priv_request *q, void *arg)
 	return s->obj ? bpfattach_cgroup_is_ok(s->obj, s->cgroup_path) : no_obj(q);
 }
 
+static int on_backstop_attach(struct priv_request *q, void *arg)
+{
+	const struct bpfserve *s = arg;
+
+	return s->obj ? bpfattach_backstop(s->obj, &q->err) : no_obj(q);
+}
+
+static int on_backstop_is_attached(struct priv_request *q, void *arg)
+{
+	const struct bpfserve *s = arg;
+
+	return s->obj ? bpfattach_backstop_is_ok(s->obj) : no_obj(q);
+}
+
 static int on_detach_all(struct priv_request *q, void *arg)
 {
 	const struct bpfserve *s = arg;
@@ -273,6 +288,8 @@ const struct priv_op bpfserve_ops[] = {
 	{.code = PRIV_BPF_ATTACHED, .fn = on_attached},
 	{.code = PRIV_BPF_CGROUP_ATTACH, .fn = on_cgroup_attach},
 	{.code = PRIV_BPF_CGROUP_IS_ATTACHED, .fn = on_cgroup_is_attached},
+	{.code = PRIV_BPF_BACKSTOP_ATTACH, .fn = on_backstop_attach},
+	{.code = PRIV_BPF_BACKSTOP_IS_ATTACHED, .fn = on_backstop_is_attached},
 	{.code = PRIV_BPF_DETACH_ALL, .fn = on_detach_all},
 	{.code = PRIV_BPF_UNPIN, .fn = on_unpin},
 	{.code = PRIV_BPF_REMOVE_OTHERS, .fn = on_remove_others},

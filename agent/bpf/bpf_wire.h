@@ -41,8 +41,8 @@ struct bpfwire_if {
 };
 
 /*
- * PRIV_BPF_ATTACHED answers interface numbers, PRIV_BPF_CGROUP_IS_ATTACHED and PRIV_BPF_OTHERS_IN_FORCE 0 or 1,
- * PRIV_BPF_REMOVE_OTHERS a count, PRIV_BPF_ADOPT this.
+ * PRIV_BPF_ATTACHED answers interface numbers; PRIV_BPF_CGROUP_IS_ATTACHED, PRIV_BPF_BACKSTOP_IS_ATTACHED and
+ * PRIV_BPF_OTHERS_IN_FORCE 0 or 1; PRIV_BPF_REMOVE_OTHERS a count, PRIV_BPF_ADOPT this.
  */
 struct bpfwire_adopted {
 	uint64_t n;

@@ -377,6 +377,26 @@ struct mesh_dns {
 	__u8 own[MESH_DNS_OWN][16];  /* the agent's server itself, v4-mapped; zero = none */
 };
 
+/* --- the backstop --- */
+
+/* mesh_covered: __u32 ifindex -> __u32 0. Packets from there are let be: the far end is on this host, or nobody can take the
+   programs off. */
+#define MESH_COVERED_MAX 8192
+
+/* mesh_own: an address of this host, 16 bytes, v4-mapped -> __u32 ifindex of the device that has it. */
+#define MESH_OWN_MAX 8192
+
+/* mesh_notes: per CPU. */
+#define MESH_NOTES_BITS 8
+#define MESH_NOTES	(1U << MESH_NOTES_BITS)
+struct mesh_note {
+	__u64 peer[2]; /* IPv4: in the first four bytes */
+	__u32 ticks;
+	__be16 port;
+	__u8 proto;
+	__u8 family; /* 4, 6 */
+};
+
 struct mesh_affinity_key {
 	__u64 netns_cookie;
 	__u32 service_id;
@@ -421,5 +441,6 @@ MESH_SIZE(mesh_svc_slot, 24);
 MESH_SIZE(mesh_sock_rev_key, 32);
 MESH_SIZE(mesh_sock_rev, 24);
 MESH_SIZE(mesh_dns, 112);
+MESH_SIZE(mesh_note, 24);
 MESH_SIZE(mesh_affinity_key, 16);
 MESH_SIZE(mesh_affinity, 16);

@@ -44,7 +44,8 @@
 	X(53, DROP_NO_TUNNEL_ENDPOINT, "no node is known for the destination")                     \
 	X(54, DROP_TUNNEL_SET, "the tunnel data could not be set")                                 \
 	X(55, DROP_SERVICE_NO_BACKEND, "the service has no usable backend")                        \
-	X(56, DROP_TUNNEL_SOURCE, "forwarded into the tunnel, from an address that is not the endpoint's")
+	X(56, DROP_TUNNEL_SOURCE, "forwarded into the tunnel, from an address that is not the endpoint's") \
+	X(57, DROP_BACKSTOP, "no policy allows it, and no program was on the interface that it came by")
 
 enum mesh_reason {
 #define X(number, symbol, sentence) MESH_##symbol = number,

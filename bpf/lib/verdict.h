@@ -10,6 +10,8 @@
 #include "encap.h"
 #include "events.h"
 #include "failsafe.h"
+#include "infra.h"
+#include "note.h"
 #include "policy.h"
 #include "related.h"
 #include "shadow.h"
@@ -30,25 +32,6 @@ struct frame {
 	__u32 node;    /* tunnel egress: where to */
 	bool is_fresh; /* judged, and not because an old verdict expired */
 };
-
-/* Neighbour discovery, multicast listeners and the like (RFC 4890's must-not-drop set), DHCP clients. */
-INLINE bool frame_is_infra(const struct pkt *p, const struct point at, bool v6)
-{
-	if (v6 && p->proto == IPPROTO_ICMPV6) {
-		__u8 t = p->icmp_type;
-
-		return (t >= 130 && t <= 136) || t == 138 || (t >= 141 && t <= 143) || t == 148 ||
-		       t == 149 || (t >= 151 && t <= 153);
-	}
-	if (p->proto != IPPROTO_UDP)
-		return false;
-	if (at.dir == MESH_EGRESS) /* from a port that takes privileges */
-		return p->sport == bpf_htons(v6 ? 546 : 68) && p->dport == bpf_htons(v6 ? 547 : 67);
-	if (v6) /* no port is said for servers to send from (RFC 8415, 7.2) */
-		return p->dport == bpf_htons(546) &&
-		       (p->sport == bpf_htons(547) || addr_is_link_local(&p->saddr));
-	return p->sport == bpf_htons(67) && p->dport == bpf_htons(68);
-}
 
 /* Outer packets of the tunnel, seen on the interface below it. Like all below: the reason. */
 INLINE int frame_outer(struct frame *f, const struct point at, bool v6)
@@ -319,7 +302,7 @@ INLINE int frame_ip(struct frame *f, const struct point at, __u32 l3_off, bool v
 			return r;
 	}
 	if (!at.tunnel) {
-		if (frame_is_infra(&f->p, at, v6))
+		if (infra_is(&f->p, at.dir, v6))
 			return MESH_PASS_INFRA;
 		if (f->p.proto == IPPROTO_UDP && f->c->tunnel_port &&
 		    f->p.dport == f->c->tunnel_port)
@@ -382,6 +365,8 @@ INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
 		if (f.p.frag == FRAG_FIRST && reason < MESH_DROP_FIRST)
 			fragment_note(f.c, &f.p, at.dir, f.rep.family == 6);
 	}
+	if (at.dir == MESH_INGRESS && has_notes && reason < MESH_DROP_FIRST && f.rep.family)
+		note_leave(&f.p, f.rep.family);
 	count((__u32)reason, at.dir, skb->len);
 	/*
 	 * Calls of functions that are not inlined come last: kernels before 6.4 cannot follow a value back

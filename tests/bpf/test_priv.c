@@ -150,7 +150,7 @@ static void mapped(const struct bpfobj *o)
 static void kept_by_programs(const struct bpfobj *o)
 {
 	static const enum bpfobj_map maps[] = {BPFOBJ_CONFIG,	BPFOBJ_FRAGS,	    BPFOBJ_COUNTERS, BPFOBJ_EVENT_RATE, BPFOBJ_SOCK_REV,
-					       BPFOBJ_AFFINITY, BPFOBJ_FAILSAFE_HITS, BPFOBJ_SHADOW_FLOWS};
+					       BPFOBJ_AFFINITY, BPFOBJ_FAILSAFE_HITS, BPFOBJ_SHADOW_FLOWS, BPFOBJ_NOTES};
 	const unsigned char key[64] = {0}, value[sizeof(struct mesh_config)] = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
@@ -183,12 +183,16 @@ static void attaching(struct bpfobj *o, const char *cgroup)
 	CHECK(!bpfattach_cgroup_is_ok(o, cgroup));
 	CHECK_EQ(bpfattach_cgroup(o, "/nowhere", &err), 0); /* it is not asked where */
 	CHECK(bpfattach_cgroup_is_ok(o, cgroup));
+	CHECK_EQ(bpfattach_backstop_is_ok(o), !bpfobj_features(o)->has_backstop);
+	CHECK_EQ(bpfattach_backstop(o, &err), 0);
+	CHECK(bpfattach_backstop_is_ok(o));
 	CHECK_EQ(bpfothers_remove(o, &err), 0);
 	CHECK(!bpfothers_in_force(o));
 	CHECK_EQ(bpfothers_adopt_flows(o, 1, &n), 0);
 	CHECK_EQ(bpfobj_load_l3(o, &err), 0);
 	CHECK_EQ(bpfattach_detach_all(o, &err), 0);
 	CHECK(!bpfattach_cgroup_is_ok(o, cgroup));
+	CHECK_EQ(bpfattach_backstop_is_ok(o), !bpfobj_features(o)->has_backstop);
 }
 
 static int change(struct nl_change c)
