@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recon/recon_cover.h"
 #include "recon/recon_nic.h"
 #include "netlink/nl_route.h"
 
@@ -124,6 +125,9 @@ const struct nics *recon_net_nics(const struct recon_net *n);
 
 /* Whether an interface leads outside: one of those, or one that has just come and is told of with the next pass. */
 bool recon_net_is_external(const struct recon_net *n, int ifindex);
+
+/* See nics_covers(). The list is the caller's, sorted by ifindex; its old content is dropped. 0 or -ENOMEM. */
+int recon_net_covered(const struct recon_net *n, nics_held_fn is_held, void *arg, struct recon_ifindexes *ret);
 const struct nl_addrs *recon_net_addrs(const struct recon_net *n);
 const struct nl_links *recon_net_links(const struct recon_net *n);
 

@@ -53,6 +53,18 @@ bool recon_net_is_external(const struct recon_net *n, int ifindex)
 	return l && nics_wants(&in, l);
 }
 
+int recon_net_covered(const struct recon_net *n, nics_held_fn is_held, void *arg, struct recon_ifindexes *ret)
+{
+	int underlay[PROBES], r = 0;
+	struct nic_inputs in = nic_inputs(n, underlay);
+
+	ret->n = 0;
+	for (size_t i = 0; i < n->links.n && r == 0; i++) /* which are sorted */
+		if (nics_covers(&in, &n->links.v[i], is_held, arg))
+			r = ARRAY_ADD(ret, n->links.v[i].ifindex);
+	return r;
+}
+
 static void tell(struct recon_net *n)
 {
 	struct nics nics = {0};

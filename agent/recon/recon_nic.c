@@ -246,11 +246,57 @@ static bool carries_underlay(const struct nic_inputs *in, int ifindex)
 	return false;
 }
 
+static bool is_auto(const struct nic_inputs *in)
+{
+	return !in->patterns || in->patterns->n == 0;
+}
+
 bool nics_wants(const struct nic_inputs *in, const struct nl_link *l)
 {
-	bool is_auto = !in->patterns || in->patterns->n == 0;
+	return is_auto(in) ? is_external(in, l, 0) : is_eligible(in, l) && is_named(in, l);
+}
 
-	return is_auto ? is_external(in, l, 0) : is_eligible(in, l) && is_named(in, l);
+struct cover {
+	const struct nic_inputs *in;
+	nics_held_fn is_held;
+	void *arg;
+};
+
+/* Of a VRF and the like, or as patterns name them; what these leave out is not policed by the choice of who wrote them. */
+static bool covers_ports(const struct cover *c, const struct nl_link *group)
+{
+	for (size_t i = 0; i < c->in->links->n; i++) {
+		const struct nl_link *l = &c->in->links->v[i];
+
+		if (l->master == group->ifindex && nics_wants(c->in, l) && !c->is_held(l->ifindex, c->arg))
+			return false;
+	}
+	return true;
+}
+
+static bool covers(const struct cover *c, const struct nl_link *l, int depth)
+{
+	if (depth == DEPTH_MAX)
+		return false;
+	if (nics_wants(c->in, l) || l->ifindex == c->in->tunnel_ifindex)
+		return c->is_held(l->ifindex, c->arg);
+	if (l->flags & IFF_LOOPBACK)
+		return true;
+	if (is_port(c->in, l)) /* its packets are the group's; by itself it may be anything tomorrow */
+		return false;
+	if (role_of(l) == ROLE_CARD && is_auto(c->in)) /* one that carries others', in some configurations */
+		return false;
+	if (role_of(l) == ROLE_ABOVE) {
+		const struct nl_link *lower = nl_links_find(c->in->links, l->lower);
+
+		return lower && covers(c, lower, depth + 1);
+	}
+	return covers_ports(c, l);
+}
+
+bool nics_covers(const struct nic_inputs *in, const struct nl_link *l, nics_held_fn is_held, void *arg)
+{
+	return covers(&(struct cover){.in = in, .is_held = is_held, .arg = arg}, l, 0);
 }
 
 const struct nic *nics_find(const struct nics *n, int ifindex)

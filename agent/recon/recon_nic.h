@@ -60,6 +60,14 @@ int nics_pick(const struct nic_inputs *in, struct nics *ret);
 /* Whether a link of in->links is external. */
 bool nics_wants(const struct nic_inputs *in, const struct nl_link *l);
 
+/*
+ * Whether whatever comes by a link of in->links needs no second look: its far end is on this host, as that of docker0, or
+ * the external interface that it is, or that it is stacked on or gathers, is one that `is_held` is true for. False where that
+ * cannot be told.
+ */
+typedef bool (*nics_held_fn)(int ifindex, void *arg);
+bool nics_covers(const struct nic_inputs *in, const struct nl_link *l, nics_held_fn is_held, void *arg);
+
 /* NULL if it is not among them. */
 const struct nic *nics_find(const struct nics *n, int ifindex);
 

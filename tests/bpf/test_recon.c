@@ -9,6 +9,7 @@
 #include "bpf/harness.h"
 #include "json/json.h"
 #include "recon/recon_addr.h"
+#include "recon/recon_cover.h"
 #include "recon/recon_policy.h"
 #include "recon/recon_service.h"
 
@@ -437,6 +438,56 @@ static void test_node_ports(struct harness *h)
 	service_table_free(t);
 }
 
+static uint32_t owner(struct harness *h, const char *addr)
+{
+	uint32_t ifindex = 0;
+	uint8_t key[16];
+
+	pkt_addr16(addr, key);
+	(void)bpfmap_get(h->obj, BPFOBJ_OWN, key, &ifindex); /* it stays 0 */
+	return ifindex;
+}
+
+static bool is_covered(struct harness *h, int ifindex)
+{
+	uint32_t value;
+
+	return bpfmap_get(h->obj, BPFOBJ_COVERED, &ifindex, &value) == 0;
+}
+
+/* What the backstop knows follows the host, also what an earlier run left of it. */
+static void test_cover(struct harness *h)
+{
+	struct nl_addr v[] = {{.ifindex = 2, .ip = {AF_INET, {10, 0, 0, 1}}}, {.ifindex = 300, .ip = {AF_INET6, {0xfd}}}};
+	int some[] = {1, 2, 300}, others[] = {2, 256, 70000};
+	struct recon_ifindexes covered = {.v = some, .n = 3};
+	struct nl_addrs own = {.v = v, .n = 2};
+	struct recon_cover *c;
+
+	CHECK_EQ(recon_cover_new(h->obj, &c), 0);
+	CHECK_EQ(recon_cover_apply(c, &covered, &own), 0);
+	CHECK_EQ(entries(h, BPFOBJ_COVERED), 3);
+	CHECK(is_covered(h, 1) && is_covered(h, 2) && is_covered(h, 300));
+	CHECK_EQ(entries(h, BPFOBJ_OWN), 2);
+	CHECK(owner(h, "10.0.0.1") == 2 && owner(h, "fd00::") == 300);
+	v[0].ifindex = 7; /* the address moved */
+	own.n = 1;
+	CHECK_EQ(recon_cover_apply(c, &covered, &own), 0);
+	CHECK(owner(h, "10.0.0.1") == 7 && entries(h, BPFOBJ_OWN) == 1);
+	recon_cover_free(c);
+	CHECK_EQ(recon_cover_new(h->obj, &c), 0);
+	covered.v = others;
+	own.n = 0;
+	CHECK_EQ(recon_cover_apply(c, &covered, &own), 0);
+	CHECK_EQ(entries(h, BPFOBJ_COVERED), 3);
+	CHECK(is_covered(h, 2) && is_covered(h, 256) && is_covered(h, 70000));
+	CHECK_EQ(entries(h, BPFOBJ_OWN), 0);
+	covered.n = 0;
+	CHECK_EQ(recon_cover_apply(c, &covered, &own), 0);
+	CHECK_EQ(entries(h, BPFOBJ_COVERED), 0);
+	recon_cover_free(c);
+}
+
 int main(void)
 {
 	const struct bpfobj_sizes sizes = {.ipcache = SMALL, .classes = SMALL, .services = SMALL}, usual = {0};
@@ -451,6 +502,7 @@ int main(void)
 	harness_close(&h);
 	harness_open(&h, &usual);
 	test_many_services(&h);
+	test_cover(&h);
 	harness_close(&h);
 	return harness_done();
 }

@@ -257,6 +257,50 @@ Test(recon_nic, ports)
 	expect(&in, (const char *const[]){"eth0", "br-ex", "eth3", NULL});
 }
 
+struct covered {
+	const int *held; /* ends with 0 */
+	const char *names;
+};
+
+static bool is_held(int ifindex, void *arg)
+{
+	const struct covered *c = arg;
+
+	for (const int *i = c->held; *i; i++)
+		if (*i == ifindex)
+			return true;
+	return false;
+}
+
+static void expect_covered(const struct nic_inputs *in, struct covered want)
+{
+	char names[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < in->links->n; i++)
+		if (nics_covers(in, &in->links->v[i], is_held, &want))
+			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? " " : "", in->links->v[i].name);
+	cr_assert_str_eq(names, want.names);
+}
+
+/* What leads outside is covered by programs that nobody can take off it, or off what is below it; what does not, by itself. */
+Test(recon_nic, what_needs_no_second_look)
+{
+	struct nic_inputs in = {.links = &links, .addrs = &addrs, .tunnel_ifindex = 14};
+	char *names[] = {(char *)"eth1", (char *)"eth2", (char *)"eth5"};
+	struct strv patterns = {.v = names, .n = ARRAY_LEN(names)};
+
+	expect_covered(&in, (struct covered){(const int[]){0}, "lo docker0 lxc1 tap0 virbr0"});
+	expect_covered(&in, (struct covered){(const int[]){2, 14, 15, 0}, "lo eth0 docker0 lxc1 tap0 mesh_tun br1 virbr0"});
+	/* the VLAN has the programs of the bond; a port that leaves it has none */
+	expect_covered(&in, (struct covered){(const int[]){6, 20, 0}, "lo bond0 bond0.7 docker0 lxc1 tap0 virbr0 vrf1 eth5"});
+	/* what the patterns leave out is left out here, too, but what gathers one of theirs is not */
+	in.patterns = &patterns;
+	expect_covered(&in, (struct covered){(const int[]){3, 0}, "lo eth0 eth1 docker0 lxc1 eth9 wg0 tap0 br1 virbr0"});
+	expect_covered(&in, (struct covered){(const int[]){3, 4, 20, 0},
+					     "lo eth0 eth1 eth2 bond0 bond0.7 docker0 lxc1 eth9 wg0 tap0 br1 virbr0 vrf1 eth5"});
+}
+
 /* A VLAN on itself, or two on each other, ends. */
 Test(recon_nic, circles_end)
 {
@@ -268,6 +312,8 @@ Test(recon_nic, circles_end)
 
 	cr_assert_eq(nics_pick(&in, &got), 0);
 	nics_done(&got);
+	in.n_underlay = 0;
+	expect_covered(&in, (struct covered){(const int[]){0}, ""});
 }
 
 static struct nl_route rt(const char *dst, uint32_t mtu, uint32_t metric)
