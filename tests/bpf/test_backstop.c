@@ -338,6 +338,32 @@ static void test_restart(struct backstop *b)
 	CHECK(!is_received(b, "10.77.0.2", "10.77.0.1", DENIED));
 }
 
+static void close_all(struct backstop *b)
+{
+	close_obj(b);
+	for (unsigned i = 0; i < PORTS; i++) {
+		close(b->udp[i]);
+		close(b->tcp[i]);
+	}
+	close(b->node);
+	lab_close(&b->lab);
+}
+
+/* A kernel that does not tell by which interface a packet came, before 5.17: all is as if nobody wanted a backstop. */
+static void test_without(struct backstop *b)
+{
+	struct err err = {0};
+
+	printf("skipped: gaps: this kernel has no backstop\n");
+	CHECK(bpfattach_backstop_is_ok(b->h.obj));
+	CHECK_EQ(bpfattach_backstop(b->h.obj, &err), 0);
+	CHECK(bpfattach_backstop_is_ok(b->h.obj));
+	expect_policy(b, true);
+	CHECK_EQ(bpfattach_detach_all(b->h.obj, &err), 0);
+	CHECK_EQ(bpfobj_unpin(b->h.obj), 0);
+	close_all(b);
+}
+
 static void run(bool no_tcx)
 {
 	struct backstop b = {.opt.no_tcx = no_tcx};
@@ -345,12 +371,12 @@ static void run(bool no_tcx)
 
 	open_lab(&b);
 	open_obj(&b);
-	if (!bpfobj_features(b.h.obj)->has_backstop) {
-		printf("skipped: this kernel does not tell by which interface a packet came (5.17)\n");
-		exit(HARNESS_SKIP);
-	}
 	policy(&b);
 	put_on(&b);
+	if (!bpfobj_features(b.h.obj)->has_backstop) {
+		test_without(&b);
+		return;
+	}
 	CHECK(!bpfattach_backstop_is_ok(b.h.obj));
 	CHECK_EQ(bpfattach_backstop(b.h.obj, &err), 0);
 	CHECK(bpfattach_backstop_is_ok(b.h.obj));
@@ -372,13 +398,7 @@ static void run(bool no_tcx)
 	CHECK_EQ(bpfattach_detach_all(b.h.obj, &err), 0);
 	CHECK(is_received(&b, "10.77.0.2", "10.77.0.1", DENIED));
 	CHECK_EQ(bpfobj_unpin(b.h.obj), 0);
-	close_obj(&b);
-	for (unsigned i = 0; i < PORTS; i++) {
-		close(b.udp[i]);
-		close(b.tcp[i]);
-	}
-	close(b.node);
-	lab_close(&b.lab);
+	close_all(&b);
 }
 
 int main(void)
