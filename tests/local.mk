@@ -569,12 +569,12 @@ tests/lib/refuse.so: tests/lib/refuse.c
 	$(preload) $(srcdir)/tests/lib/refuse.c
 tests_netns_story_peer_SOURCES = tests/netns/story_peer.c tests/netns/story_web.c tests/netns/story_web.h
 tests_netns_story_stream_SOURCES = tests/lib/stream.c
-EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh \
+EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_backstop.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh \
 	tests/netns/story_clone.sh tests/netns/story_docs.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
 	tests/netns/story_life.sh tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
 	tests/netns/story_retry.sh tests/netns/story_services.sh tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
-SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_boot.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
+SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_backstop.sh tests/netns/story_boot.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
 	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_life.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
 	tests/netns/story_retry.sh tests/netns/story_torture.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/netns/resolver.sh
 story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver

@@ -21,6 +21,39 @@ static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, str
 	return d->how == BPFATTACH_NEW_TCX || d->how == BPFATTACH_NEW_CLSACT;
 }
 
+/* What has tcx has it as a link that is pinned, which others cannot take off. */
+static void note_held(struct datapath *d, int ifindex)
+{
+	if (bpfobj_features(d->obj)->has_tcx)
+		(void)ARRAY_ADD(&d->held, ifindex); /* without memory the backstop is asked for its packets */
+}
+
+static bool is_held(int ifindex, void *arg)
+{
+	const struct datapath *d = arg;
+
+	for (size_t i = 0; i < d->held.n; i++)
+		if (d->held.v[i] == ifindex)
+			return true;
+	return false;
+}
+
+/* Tells the backstop what is none of its business. */
+static void cover(struct datapath *d)
+{
+	struct recon_ifindexes covered = {0};
+	int r;
+
+	if (!bpfobj_features(d->obj)->has_backstop)
+		return;
+	r = recon_net_covered(d->net, is_held, d, &covered);
+	if (r == 0)
+		r = recon_cover_apply(d->cover, &covered, recon_net_addrs(d->net));
+	if (r < 0)
+		log_event(LOG_WARNING, "datapath.backstop", "sockets may ask the policy about what is of this host itself", F_ERRNO(r));
+	ARRAY_DONE(&covered);
+}
+
 /* Without this, what is sent first by the one who answers would begin a connection that is older than the programs. */
 static void keep_older(struct datapath *d)
 {
@@ -99,20 +132,25 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	bool has_faults = false, has_new = false;
 
 	d->is_complete = true;
+	d->held.n = 0;
 	r = tunnel ? attach(d, tunnel, BPFATTACH_TUNNEL, &err) : 0;
 	has_new = r > 0;
 	if (r < 0) {
 		has_faults = true;
 		first = r;
 		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
+	} else if (tunnel) {
+		note_held(d, tunnel);
 	}
 	for (size_t i = 0; i < nics->n; i++) {
 		const struct nic *x = &nics->v[i];
 
 		r = attach(d, x->ifindex, BPFATTACH_NIC, &err);
 		has_new |= r > 0;
-		if (r >= 0)
+		if (r >= 0) {
+			note_held(d, x->ifindex);
 			continue;
+		}
 		if (x->is_underlay && r != -EOPNOTSUPP && first == 0)
 			first = r;
 		has_faults = true;
@@ -120,6 +158,7 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	}
 	if (has_new)
 		keep_older(d);
+	cover(d);
 	detach_others(d, tunnel);
 	if (!has_faults)
 		health_clear(d->health, "datapath.attach");
@@ -143,6 +182,22 @@ void datapath_attach_sockets(struct datapath *d)
 	health_raise(d->health, HEALTH_WARNING, "datapath.cgroup", text.text,
 		     "it is tried again; if it lasts, see that cgroup-root in the configuration is a mounted cgroup v2");
 	d->cb.on_owed(d->cb.arg);
+}
+
+void datapath_attach_backstop(struct datapath *d)
+{
+	bool is_wanted = d->conf->datapath.has_backstop, has_it = bpfobj_features(d->obj)->has_backstop;
+	struct err err = {0};
+
+	if (!bpfattach_backstop_is_ok(d->obj) && bpfattach_backstop(d->obj, &err) < 0)
+		health_raise(d->health, HEALTH_WARNING, "datapath.backstop", err.text,
+			     "see what else attaches programs to this network namespace: bpftool net show, bpftool link show");
+	else if (is_wanted && !has_it)
+		health_raise(d->health, HEALTH_INFO, "datapath.backstop",
+			     "this kernel cannot ask the policy at the socket: nothing stands behind the programs on interfaces",
+			     "none is needed; Linux 5.17 and newer can");
+	else
+		health_clear(d->health, "datapath.backstop");
 }
 
 void datapath_remove_others(struct datapath *d)
@@ -238,8 +293,10 @@ static void on_settled(const struct net_status *status, void *arg)
 			     network_remedy(d, status));
 	else
 		health_clear(d->health, "datapath.network");
-	if (d->is_attached)
+	if (d->is_attached) {
+		cover(d); /* interfaces that lead nowhere outside come and go, too */
 		detach_others(d, status->tunnel_ifindex); /* which waits for the tunnel device */
+	}
 	datapath_remove_others(d);
 	d->cb.on_network(d->cb.arg);
 }
@@ -248,6 +305,8 @@ void datapath_audit(struct datapath *d)
 {
 	if (d->is_attached)
 		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition */
+	if (d->is_attached)
+		datapath_attach_backstop(d);
 	if (d->has_sockets)
 		datapath_attach_sockets(d);
 	recon_net_audit(d->net);
@@ -295,6 +354,7 @@ int datapath_options(const struct conf *conf, struct bpfobj_options *ret)
 	*ret = (struct bpfobj_options){
 		.pin_dir = dir,
 		.no_tcx = conf->datapath.attach == CONF_ATTACH_CLSACT,
+		.no_backstop = !conf->datapath.has_backstop,
 		.sizes = {.ct4 = (uint32_t)conf->datapath.ct_max_entries,
 			  .ct6 = (uint32_t)conf->datapath.ct_max_entries,
 			  .ipcache = (uint32_t)conf->datapath.ipcache_max_entries,
@@ -348,7 +408,9 @@ int datapath_new(struct loop *loop, const struct conf *conf, struct health *heal
 		return r;
 	if (!bpfobj_features(d->obj)->has_tcx)
 		net.filters = on_filters; /* a tcx link nobody else removes */
-	r = recon_net_new(loop, &net, d, &d->net);
+	r = recon_cover_new(d->obj, &d->cover);
+	if (r == 0)
+		r = recon_net_new(loop, &net, d, &d->net);
 	if (r == 0)
 		r = recon_net_set_patterns(d->net, &conf->interfaces);
 	if (r == 0)
@@ -364,6 +426,8 @@ void datapath_free(struct datapath *d)
 	if (!d)
 		return;
 	recon_net_free(d->net);
+	recon_cover_free(d->cover);
+	ARRAY_DONE(&d->held);
 	tunnel_watch_free(d->tunnel_watch);
 	recon_sock_free(d->sock);
 	recon_service_free(d->service);
@@ -446,6 +510,7 @@ int datapath_attach_all(struct datapath *d)
 	if (owes)
 		keep_flows(d);
 	datapath_attach_sockets(d);
+	datapath_attach_backstop(d);
 	return 0;
 }
 

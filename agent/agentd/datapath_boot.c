@@ -162,5 +162,6 @@ void datapath_enforce(struct datapath *d)
 			     "see policy-audit-mode in the configuration and in the cluster's cilium-config, and meshctl policy confirm");
 	if (d->boot_flags & MESH_STATE_SERVICES)
 		datapath_attach_sockets(d);
+	datapath_attach_backstop(d);
 	d->boot_flags = 0;
 }

@@ -20,6 +20,8 @@ struct datapath {
 	struct recon_addr *addr;
 	struct recon_service *service;
 	struct recon_sock *sock;
+	struct recon_cover *cover;
+	struct recon_ifindexes held; /* interfaces whose programs nobody can take off */
 	struct world *world;
 	struct failsafe_list failsafe;
 	uint64_t committed_us; /* when the last policy came into force */
@@ -44,6 +46,9 @@ struct datapath {
 
 /* The programs to all interfaces and to the cgroup, with the flows that are older. 0 or -errno, raised as a condition. */
 int datapath_attach_all(struct datapath *d);
+
+/* The backstop to the network namespace, or off it; a failure is raised as a condition. */
+void datapath_attach_backstop(struct datapath *d);
 
 /* Once all of ours is in force, what another version left in the kernel has to go: it enforces an old policy. */
 void datapath_remove_others(struct datapath *d);

@@ -119,6 +119,7 @@ struct conf {
 	} services;
 	struct {
 		enum conf_attach attach;
+		bool has_backstop;
 		enum conf_boot boot; /* what is in force from a boot to the first complete lists */
 		uint64_t ct_max_entries;
 		uint64_t ipcache_max_entries;

@@ -97,6 +97,8 @@ const struct conf_key conf_keys[] = {
 	 .doc = "Which connections end when the backend of their service vanishes: all, udp or none"},
 	{"datapath.attach", CONF_CHOICE, AT(datapath.attach), "\"auto\"", .choices = attach,
 	 .is_restart = true, .doc = "auto: tcx where the kernel has it; clsact: as older kernels do it"},
+	{"datapath.backstop", CONF_BOOL, AT(datapath.has_backstop), "true", .is_restart = true,
+	 .doc = "Whether sockets ask the policy where an interface has no program"},
 	{"datapath.boot", CONF_CHOICE, AT(datapath.boot), "\"last\"", .choices = boot, .is_restart = true,
 	 .doc = "From a boot to the API server's answer: last: what was in force; closed: the failsafe set passes; open: all"},
 	{"datapath.ct-max-entries", CONF_INT, AT(datapath.ct_max_entries), "262144", .min = 1024,

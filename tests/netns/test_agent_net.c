@@ -95,6 +95,14 @@ static void add_own_identity(struct world *w)
 	CHECK_EQ(identity_upsert(w->identities, OWN, set), 0);
 }
 
+static int access_pin(struct agent_net *n, const char *name)
+{
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", bpfobj_pin_dir(datapath_obj(n->d)), name); /* fits */
+	return access(path, F_OK);
+}
+
 /* The daemon before it knows anything of the cluster. */
 static void begin(struct agent_net *n)
 {
@@ -274,8 +282,11 @@ static void test_audit(struct agent_net *n)
 		lab_sh("bpftool link detach pinned %s/link-%u-ingress", dir, if_nametoindex("mesh0"));
 		CHECK(!has_tunnel(n));
 	}
+	if (bpfobj_features(datapath_obj(n->d))->has_backstop)
+		lab_sh("rm %s/netns-mesh_backstop", dir);
 	datapath_audit(n->d);
 	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n->d), n->lab.cgroup));
+	CHECK(bpfattach_backstop_is_ok(datapath_obj(n->d)));
 	CHECK(has_tunnel(n));
 	/* programs that could not be attached get another try */
 	lab_sh("umount %s", n->lab.cgroup);
@@ -528,6 +539,130 @@ static void test_older_connections(struct agent_net *n, const char *attach)
 	close(listener);
 }
 
+/* A device whose other end, of that address, is outside. */
+static void cable(struct agent_net *n, const char *name, const char *own, const char *peer)
+{
+	lab_sh("ip link add %s type veth peer name %s-end netns /proc/%d/fd/%d && ip addr add %s/24 dev %s && ip link set %s up", name, name,
+	       getpid(), n->lab.peer_ns, own, name, name);
+	lab_enter(n->lab.peer_ns);
+	lab_sh("ip addr add %s/24 dev %s-end && ip link set %s-end up", peer, name, name);
+	lab_enter(n->lab.host_ns);
+}
+
+/* A datagram from the far end to a socket of the host. */
+static bool is_received(struct agent_net *n, const char *own, const char *peer)
+{
+	int server = lab_udp(own, 5353), client;
+	char buf[8];
+	bool has_it;
+
+	lab_enter(n->lab.peer_ns);
+	client = lab_udp(peer, 0);
+	lab_send(client, own, 5353, "ping", 4);
+	lab_enter(n->lab.host_ns);
+	has_it = lab_recv(server, buf, sizeof(buf)) == 4;
+	close(client);
+	close(server);
+	return has_it;
+}
+
+/* Whether the admin gets in there. */
+static bool has_ssh(struct agent_net *n, const char *own)
+{
+	struct sockaddr_in at = address(own, 22);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client;
+	bool has_it;
+
+	CHECK_EQ(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	CHECK_EQ(listen(listener, 1), 0);
+	lab_enter(n->lab.peer_ns);
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	has_it = connect(client, (const struct sockaddr *)&at, sizeof(at)) == 0;
+	lab_enter(n->lab.host_ns);
+	close(client);
+	close(listener);
+	return has_it;
+}
+
+static void enforce_failsafe_only(struct agent_net *n)
+{
+	begin(n);
+	if (!datapath_is_in_force(n->d)) {
+		CHECK_EQ(datapath_close(n->d, OWN, false), 0);
+		CHECK_EQ(datapath_set_control_plane(n->d, NULL, NULL, 0, false), 0);
+		datapath_enforce(n->d);
+	}
+}
+
+static bool is_let_be(struct agent_net *n, unsigned ifindex)
+{
+	uint32_t value;
+
+	return bpfmap_get(datapath_obj(n->d), BPFOBJ_COVERED, &ifindex, &value) == 0;
+}
+
+/*
+ * Where an interface has no programs nothing gets to a socket but the failsafe set, whether the agent has not looked yet or
+ * is not there; what is of the host itself does, from when the agent has seen it.
+ */
+static void test_gap(struct agent_net *n, const char *attach)
+{
+	unsigned inside;
+
+	stop(n);
+	conf_free(n->conf);
+	configure(n, attach, "");
+	cable(n, "gap0", "10.82.0.1", "10.82.0.2");
+	lab_sh("ip link add inside0 type bridge && ip link set inside0 up");
+	enforce_failsafe_only(n);
+	if (!bpfobj_features(datapath_obj(n->d))->has_backstop) {
+		printf("skipped: gaps: this kernel has no backstop\n");
+		CHECK(health_has(n->health, "datapath.backstop"));
+		return;
+	}
+	CHECK(bpfattach_backstop_is_ok(datapath_obj(n->d)));
+	WAIT_FOR(n, is_attached(n, "gap0") && is_let_be(n, if_nametoindex("inside0")));
+	CHECK_EQ(is_let_be(n, if_nametoindex("gap0")), str_eq(attach, "auto"));
+	CHECK(!is_received(n, "10.82.0.1", "10.82.0.2") && has_ssh(n, "10.82.0.1"));
+	if (str_eq(attach, "clsact")) {
+		lab_sh("tc qdisc del dev gap0 clsact");
+		CHECK(!is_attached(n, "gap0")); /* nobody has looked */
+		CHECK(!is_received(n, "10.82.0.1", "10.82.0.2") && has_ssh(n, "10.82.0.1"));
+		WAIT_FOR(n, is_attached(n, "gap0"));
+	}
+	cable(n, "gap1", "10.83.0.1", "10.83.0.2");
+	CHECK(!is_attached(n, "gap1"));
+	CHECK(!is_received(n, "10.83.0.1", "10.83.0.2") && has_ssh(n, "10.83.0.1"));
+	WAIT_FOR(n, is_attached(n, "gap1"));
+	CHECK(!is_received(n, "10.83.0.1", "10.83.0.2") && has_ssh(n, "10.83.0.1"));
+	end(n); /* it dies */
+	cable(n, "gap2", "10.84.0.1", "10.84.0.2");
+	CHECK(!is_received(n, "10.84.0.1", "10.84.0.2") && has_ssh(n, "10.84.0.1"));
+	/* a container on a bridge that the agent has not seen is a stranger, on one that it has it is not */
+	lab_sh("ip link add inside1 type bridge && ip link set inside1 up && ip addr add 10.85.0.1/24 dev inside1 && "
+	       "ip addr add 10.86.0.1/24 dev inside0");
+	cable(n, "port1", "10.87.0.1", "10.85.0.2");
+	cable(n, "port0", "10.88.0.1", "10.86.0.2");
+	lab_sh("ip addr flush dev port0 && ip addr flush dev port1 && ip link set port1 master inside1 && ip link set port0 master inside0");
+	CHECK(!is_received(n, "10.85.0.1", "10.85.0.2") && has_ssh(n, "10.85.0.1"));
+	CHECK(is_received(n, "10.86.0.1", "10.86.0.2"));
+	enforce_failsafe_only(n);
+	inside = if_nametoindex("inside1");
+	WAIT_FOR(n, is_attached(n, "gap2") && is_let_be(n, inside));
+	CHECK(is_received(n, "10.85.0.1", "10.85.0.2") && is_received(n, "10.86.0.1", "10.86.0.2"));
+	CHECK(!is_received(n, "10.84.0.1", "10.84.0.2") && has_ssh(n, "10.84.0.1"));
+	lab_sh("ip link del inside1 && ip link del gap2");
+	WAIT_FOR(n, !is_let_be(n, inside));
+	/* switched off, nothing stands there */
+	end(n);
+	n->conf->datapath.has_backstop = false;
+	enforce_failsafe_only(n);
+	go_on(n);
+	CHECK(!health_has(n->health, "datapath.backstop"));
+	CHECK(access_pin(n, "netns-mesh_backstop") < 0);
+	lab_sh("ip link del gap0 && ip link del gap1 && ip link del port0 && ip link del port1 && ip link del inside0");
+}
+
 static size_t set_outbound(struct agent_net *n, struct conf_failsafe *v, size_t count)
 {
 	size_t there;
@@ -607,6 +742,7 @@ static void run(const char *attach)
 	test_cards(&n, datapath_attach_name(n.d));
 	test_last(&n);
 	test_closed(&n, attach);
+	test_gap(&n, attach);
 	if (!is_clsact) /* a filter needs no pin, which the test takes the place of */
 		test_older_connections(&n, attach);
 	stop(&n);

@@ -152,7 +152,7 @@ def packages:
 
 # Whatever else left lines of JSON: the last ones, as they are.
 def others:
-  .results | to_entries | map(select(.key | IN("sim", "churn", "damaged", "detached", "cards", "flood", "forged", "frames", "policies", "races", "restarts", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy", "packages", "versions") or startswith("beside_") | not)) |
+  .results | to_entries | map(select(.key | IN("sim", "churn", "damaged", "detached", "cards", "flood", "forged", "frames", "gaps", "policies", "races", "restarts", "torture", "fuzz", "fleet", "idle", "bench_datapath", "bench_policy", "packages", "versions") or startswith("beside_") | not)) |
   if length == 0 then "" else map("<h2>\(.key | text)</h2>" + (.value[-40:] as $v | ($v | map(keys_unsorted) | add | unique) as $k |
     $v | map(. as $o | $k | map($o[.] | rounded | text)) | table($k))) | join("\n") end;
 
