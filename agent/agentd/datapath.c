@@ -21,32 +21,38 @@ static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, str
 	return d->how == BPFATTACH_NEW_TCX || d->how == BPFATTACH_NEW_CLSACT;
 }
 
-/* What has tcx has it as a link that is pinned, which others cannot take off. */
-static void note_held(struct datapath *d, int ifindex)
-{
-	if (bpfobj_features(d->obj)->has_tcx)
-		(void)ARRAY_ADD(&d->held, ifindex); /* without memory the backstop is asked for its packets */
-}
+struct held {
+	int v[BPFATTACH_INTERFACES_MAX];
+	int n;
+};
 
 static bool is_held(int ifindex, void *arg)
 {
-	const struct datapath *d = arg;
+	const struct held *h = arg;
 
-	for (size_t i = 0; i < d->held.n; i++)
-		if (d->held.v[i] == ifindex)
+	for (int i = 0; i < h->n; i++)
+		if (h->v[i] == ifindex)
 			return true;
 	return false;
 }
 
-/* Tells the backstop what is none of its business. */
-static void cover(struct datapath *d)
+/*
+ * Tells the backstop what is none of its business. What is attached by tcx has pinned links, which others cannot take off, also
+ * from an earlier run. `tunnel` may be newer than what is known of the interfaces; 0 = none.
+ */
+static void cover(struct datapath *d, int tunnel)
 {
 	struct recon_ifindexes covered = {0};
+	struct held held = {0};
 	int r;
 
 	if (!bpfobj_features(d->obj)->has_backstop)
 		return;
-	r = recon_net_covered(d->net, is_held, d, &covered);
+	if (bpfobj_features(d->obj)->has_tcx)
+		held.n = bpfattach_if_list(d->obj, held.v, BPFATTACH_INTERFACES_MAX);
+	r = recon_net_covered(d->net, is_held, &held, &covered);
+	if (r == 0 && tunnel && is_held(tunnel, &held))
+		r = ARRAY_ADD(&covered, tunnel); /* again, if it is known */
 	if (r == 0)
 		r = recon_cover_apply(d->cover, &covered, recon_net_addrs(d->net));
 	if (r < 0)
@@ -132,25 +138,20 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	bool has_faults = false, has_new = false;
 
 	d->is_complete = true;
-	d->held.n = 0;
 	r = tunnel ? attach(d, tunnel, BPFATTACH_TUNNEL, &err) : 0;
 	has_new = r > 0;
 	if (r < 0) {
 		has_faults = true;
 		first = r;
 		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
-	} else if (tunnel) {
-		note_held(d, tunnel);
 	}
 	for (size_t i = 0; i < nics->n; i++) {
 		const struct nic *x = &nics->v[i];
 
 		r = attach(d, x->ifindex, BPFATTACH_NIC, &err);
 		has_new |= r > 0;
-		if (r >= 0) {
-			note_held(d, x->ifindex);
+		if (r >= 0)
 			continue;
-		}
 		if (x->is_underlay && r != -EOPNOTSUPP && first == 0)
 			first = r;
 		has_faults = true;
@@ -158,7 +159,7 @@ static int attach_interfaces(struct datapath *d, const struct nics *nics)
 	}
 	if (has_new)
 		keep_older(d);
-	cover(d);
+	cover(d, tunnel);
 	detach_others(d, tunnel);
 	if (!has_faults)
 		health_clear(d->health, "datapath.attach");
@@ -230,6 +231,8 @@ static int on_tunnel(int ifindex, void *arg)
 		raise_unfiltered(d, d->conf->tunnel_device, r, &err);
 	else if (ifindex && !d->is_complete)
 		d->cb.on_owed(d->cb.arg); /* a look at all, which may find that nothing is wrong any more */
+	if (r >= 0 && d->is_attached)
+		cover(d, ifindex); /* or the first packets of pods would be taken for forged */
 	return MIN(r, 0);
 }
 
@@ -294,7 +297,7 @@ static void on_settled(const struct net_status *status, void *arg)
 	else
 		health_clear(d->health, "datapath.network");
 	if (d->is_attached) {
-		cover(d); /* interfaces that lead nowhere outside come and go, too */
+		cover(d, status->tunnel_ifindex); /* interfaces that lead nowhere outside come and go, too */
 		detach_others(d, status->tunnel_ifindex); /* which waits for the tunnel device */
 	}
 	datapath_remove_others(d);
@@ -427,7 +430,6 @@ void datapath_free(struct datapath *d)
 		return;
 	recon_net_free(d->net);
 	recon_cover_free(d->cover);
-	ARRAY_DONE(&d->held);
 	tunnel_watch_free(d->tunnel_watch);
 	recon_sock_free(d->sock);
 	recon_service_free(d->service);

@@ -21,7 +21,6 @@ struct datapath {
 	struct recon_service *service;
 	struct recon_sock *sock;
 	struct recon_cover *cover;
-	struct recon_ifindexes held; /* interfaces whose programs nobody can take off */
 	struct world *world;
 	struct failsafe_list failsafe;
 	uint64_t committed_us; /* when the last policy came into force */

@@ -24,7 +24,7 @@ void recon_cover_free(struct recon_cover *c);
 DEFINE_CLEANUP(struct recon_cover *, recon_cover_free)
 
 /*
- * Brings the tables to this, writing only what differs; what finds no room is left out. 0, -ENOMEM or errno of bpf(2): call
+ * Brings the tables to this, in any order, writing only what differs; what finds no room is left out. 0, -ENOMEM or errno of bpf(2): call
  * again.
  */
 int recon_cover_apply(struct recon_cover *c, const struct recon_ifindexes *covered, const struct nl_addrs *own);
