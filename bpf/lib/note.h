@@ -28,10 +28,14 @@ INLINE struct mesh_note *note_place(const struct pkt *p)
 	return bpf_map_lookup_elem(&mesh_notes, &i);
 }
 
+/* A packet of an established connection looks for no socket that listens. */
 INLINE void note_leave(const struct pkt *p, __u8 family)
 {
-	struct mesh_note *n = note_place(p);
+	struct mesh_note *n;
 
+	if (p->proto == IPPROTO_TCP && !(p->tcp_flags & TCP_SYN))
+		return;
+	n = note_place(p);
 	if (!n)
 		return;
 	n->peer[0] = p->saddr.d[0];
