@@ -190,15 +190,18 @@ void datapath_attach_backstop(struct datapath *d)
 	bool is_wanted = d->conf->datapath.has_backstop, has_it = bpfobj_features(d->obj)->has_backstop;
 	struct err err = {0};
 
-	if (!bpfattach_backstop_is_ok(d->obj) && bpfattach_backstop(d->obj, &err) < 0)
+	d->owes_backstop = !bpfattach_backstop_is_ok(d->obj) && bpfattach_backstop(d->obj, &err) < 0;
+	if (d->owes_backstop) {
 		health_raise(d->health, HEALTH_WARNING, "datapath.backstop", err.text,
-			     "see what else attaches programs to this network namespace: bpftool net show, bpftool link show");
-	else if (is_wanted && !has_it)
+			     "it is tried again; if it lasts, see what else is attached to this network namespace: bpftool link show");
+		d->cb.on_owed(d->cb.arg);
+	} else if (is_wanted && !has_it) {
 		health_raise(d->health, HEALTH_INFO, "datapath.backstop",
 			     "this kernel cannot ask the policy at the socket: nothing stands behind the programs on interfaces",
 			     "none is needed; Linux 5.17 and newer can");
-	else
+	} else {
 		health_clear(d->health, "datapath.backstop");
+	}
 }
 
 void datapath_remove_others(struct datapath *d)
@@ -323,6 +326,8 @@ void datapath_retry(struct datapath *d)
 		keep_flows(d);
 	if (d->has_sockets && !d->has_cgroup)
 		datapath_attach_sockets(d);
+	if (d->owes_backstop)
+		datapath_attach_backstop(d);
 	datapath_remove_others(d);
 }
 

@@ -27,6 +27,7 @@ struct datapath {
 	uint64_t shadow;       /* MESH_STATE_SHADOW bits of the policy in force */
 	enum bpfattach_how how;
 	bool is_attached; /* programs belong on the interfaces */
+	bool owes_backstop; /* it could not be attached, or taken off */
 	bool owes_flows;  /* connections that are older than the programs are not all known to them */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
 	bool is_ready;
