@@ -21,37 +21,25 @@ static int attach(struct datapath *d, int ifindex, enum bpfattach_kind kind, str
 	return d->how == BPFATTACH_NEW_TCX || d->how == BPFATTACH_NEW_CLSACT;
 }
 
-struct held {
-	int v[BPFATTACH_INTERFACES_MAX];
-	int n;
-};
-
 static bool is_held(int ifindex, void *arg)
 {
-	const struct held *h = arg;
+	const struct datapath *d = arg;
 
-	for (int i = 0; i < h->n; i++)
-		if (h->v[i] == ifindex)
-			return true;
-	return false;
+	return bpfattach_if_is_held(d->obj, ifindex);
 }
 
 /*
- * Tells the backstop what is none of its business. What is attached by tcx has pinned links, which others cannot take off, also
- * from an earlier run. `tunnel` may be newer than what is known of the interfaces; 0 = none.
+ * Tells the backstop what is none of its business. `tunnel` may be newer than what is known of the interfaces; 0 = none.
  */
 static void cover(struct datapath *d, int tunnel)
 {
 	struct recon_ifindexes covered = {0};
-	struct held held = {0};
 	int r;
 
 	if (!bpfobj_features(d->obj)->has_backstop)
 		return;
-	if (bpfobj_features(d->obj)->has_tcx)
-		held.n = bpfattach_if_list(d->obj, held.v, BPFATTACH_INTERFACES_MAX);
-	r = recon_net_covered(d->net, is_held, &held, &covered);
-	if (r == 0 && tunnel && is_held(tunnel, &held))
+	r = recon_net_covered(d->net, is_held, d, &covered);
+	if (r == 0 && tunnel && is_held(tunnel, d))
 		r = ARRAY_ADD(&covered, tunnel); /* again, if it is known */
 	if (r == 0)
 		r = recon_cover_apply(d->cover, &covered, recon_net_addrs(d->net));

@@ -284,6 +284,24 @@ bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind
 	return true;
 }
 
+bool bpfattach_if_is_held(const struct bpfobj *o, int ifindex)
+{
+	if (o->is_remote)
+		return bpfremote_if_is_held(ifindex);
+	for (unsigned dir = 0; dir < 2; dir++) {
+		CLEANUP(close_fd) int fd = -1;
+		struct bpf_link_info info;
+		char path[PATH_MAX];
+
+		if (tcx_pin_path(o, ifindex, dir, path) < 0)
+			return false;
+		fd = bpfattach_link_open(path, &info);
+		if (fd < 0 || !tcx_is_on(&info, ifindex))
+			return false;
+	}
+	return true;
+}
+
 static int int_cmp(const void *a, const void *b)
 {
 	int x = *(const int *)a, y = *(const int *)b;

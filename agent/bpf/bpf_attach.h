@@ -34,6 +34,12 @@ int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr)
 /* True if both directions of the interface still run the programs of `o`; for periodic checks. */
 bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind);
 
+/*
+ * True if both directions of the interface have a program of ours, maybe of an earlier run, that only who may use the pin
+ * directory can take off: a link of tcx, not a filter.
+ */
+bool bpfattach_if_is_held(const struct bpfobj *o, int ifindex);
+
 /* Interfaces with pinned links, ascending; at most max are written, the number is returned. */
 int bpfattach_if_list(const struct bpfobj *o, int *ifindexes, size_t max);
 

@@ -154,6 +154,11 @@ bool bpfremote_if_is_ok(int ifindex, enum bpfattach_kind kind)
 	return ask_if(PRIV_BPF_IS_ATTACHED, ifindex, kind, NULL) > 0;
 }
 
+bool bpfremote_if_is_held(int ifindex)
+{
+	return ask_if(PRIV_BPF_IS_HELD, ifindex, BPFATTACH_NIC, NULL) > 0;
+}
+
 int bpfremote_if_list(int *ifindexes, size_t max)
 {
 	struct priv_answer a = {.out = ifindexes, .out_max = max * sizeof(*ifindexes)};

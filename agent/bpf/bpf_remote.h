@@ -21,6 +21,7 @@ int bpfremote_read(const struct bpfobj *o, enum bpfobj_map map, struct bpfcall_c
 int bpfremote_attach_if(int ifindex, enum bpfattach_kind kind, enum bpfattach_how *ret_how, struct err *reterr);
 int bpfremote_if_detach(int ifindex, struct err *reterr);
 bool bpfremote_if_is_ok(int ifindex, enum bpfattach_kind kind);
+bool bpfremote_if_is_held(int ifindex);
 int bpfremote_if_list(int *ifindexes, size_t max);
 int bpfremote_cgroup(struct err *reterr);
 bool bpfremote_cgroup_is_ok(void);

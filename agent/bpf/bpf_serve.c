@@ -196,6 +196,14 @@ static int on_is_attached(struct priv_request *q, void *arg)
 	return bpfattach_if_is_ok(s->obj, x->ifindex, (enum bpfattach_kind)x->kind);
 }
 
+static int on_is_held(struct priv_request *q, void *arg)
+{
+	const struct bpfserve *s = arg;
+	const struct bpfwire_if *x = q->in;
+
+	return s->obj ? bpfattach_if_is_held(s->obj, x->ifindex) : no_obj(q);
+}
+
 static int on_attached(struct priv_request *q, void *arg)
 {
 	const struct bpfserve *s = arg;
@@ -285,6 +293,7 @@ const struct priv_op bpfserve_ops[] = {
 	{.code = PRIV_BPF_ATTACH, .size = sizeof(struct bpfwire_if), .fn = on_attach},
 	{.code = PRIV_BPF_DETACH, .size = sizeof(struct bpfwire_if), .fn = on_detach},
 	{.code = PRIV_BPF_IS_ATTACHED, .size = sizeof(struct bpfwire_if), .fn = on_is_attached},
+	{.code = PRIV_BPF_IS_HELD, .size = sizeof(struct bpfwire_if), .fn = on_is_held},
 	{.code = PRIV_BPF_ATTACHED, .fn = on_attached},
 	{.code = PRIV_BPF_CGROUP_ATTACH, .fn = on_cgroup_attach},
 	{.code = PRIV_BPF_CGROUP_IS_ATTACHED, .fn = on_cgroup_is_attached},

@@ -172,6 +172,7 @@ static void attaching(struct bpfobj *o, const char *cgroup)
 	CHECK_EQ(bpfattach_if(o, nic, BPFATTACH_NIC, &how, &err), 0);
 	CHECK(bpfattach_if_is_ok(o, nic, BPFATTACH_NIC));
 	CHECK(!bpfattach_if_is_ok(o, nic, BPFATTACH_TUNNEL));
+	CHECK_EQ(bpfattach_if_is_held(o, nic), bpfobj_features(o)->has_tcx);
 	if (bpfobj_features(o)->has_tcx) {
 		CHECK_EQ(bpfattach_if_list(o, list, 8), 1);
 		CHECK_EQ(list[0], nic);

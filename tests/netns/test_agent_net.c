@@ -335,6 +335,17 @@ static void test_owed(struct agent_net *n)
 	CHECK_EQ(n->n_owed, before);
 	CHECK(!health_has(n->health, "datapath.cgroup"));
 	CHECK(bpfattach_cgroup_is_ok(datapath_obj(n->d), n->lab.cgroup));
+	if (bpfobj_features(datapath_obj(n->d))->has_backstop) {
+		lab_sh("rm %s/netns-mesh_backstop && mkdir %s/netns-mesh_backstop", bpfobj_pin_dir(datapath_obj(n->d)),
+		       bpfobj_pin_dir(datapath_obj(n->d)));
+		datapath_audit(n->d);
+		CHECK(n->n_owed > before && health_has(n->health, "datapath.backstop"));
+		lab_sh("rmdir %s/netns-mesh_backstop", bpfobj_pin_dir(datapath_obj(n->d)));
+		before = n->n_owed;
+		datapath_retry(n->d);
+		CHECK_EQ(n->n_owed, before);
+		CHECK(!health_has(n->health, "datapath.backstop") && bpfattach_backstop_is_ok(datapath_obj(n->d)));
+	}
 	if (!bpfobj_features(datapath_obj(n->d))->has_tcx)
 		return; /* a filter needs no pin, which the test takes the place of */
 	lab_sh("ip link add card0 type veth peer name end0");
@@ -343,11 +354,12 @@ static void test_owed(struct agent_net *n)
 	lab_sh("ip addr add 10.82.0.1/24 dev card0"); /* from now on it leads outside */
 	WAIT_FOR(n, n->n_owed > before);
 	CHECK(health_has(n->health, "datapath.attach") && !is_attached(n, "card0"));
+	CHECK(!is_let_be(n, (unsigned)ifindex));
 	WAIT_FOR(n, nics_find(recon_net_nics(datapath_net(n->d)), ifindex));
 	lab_sh("rmdir %s/link-%d-ingress", bpfobj_pin_dir(datapath_obj(n->d)), ifindex);
 	CHECK(!is_attached(n, "card0")); /* no event tells of it */
 	datapath_retry(n->d);
-	CHECK(is_attached(n, "card0"));
+	CHECK(is_attached(n, "card0") && is_let_be(n, (unsigned)ifindex));
 	CHECK(health_has(n->health, "datapath.attach") == has_odd);
 	lab_sh("ip link del card0");
 	WAIT_FOR(n, !nics_find(recon_net_nics(datapath_net(n->d)), ifindex));
