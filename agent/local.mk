@@ -175,6 +175,7 @@ agent_libmesh_a_SOURCES += \
 	agent/policy/policy_resolve.c agent/policy/policy_resolve.h \
 	agent/policy/policy_rows.c agent/policy/policy_rows.h \
 	agent/policy/policy_rule.c agent/policy/policy_rule.h \
+	agent/policy/policy_selection.c agent/policy/policy_selection.h \
 	agent/policy/policy_shadow.c agent/policy/policy_shadow.h \
 	agent/policy/policy_status.c \
 	agent/policy/policy_table.h \

@@ -225,7 +225,7 @@ tests_unit_policy_policy_tests_SOURCES = \
 	tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	tests/unit/policy/random_set.c tests/unit/policy/random_set.h \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h \
-	tests/unit/policy/test_cases.c tests/unit/policy/test_dns.c tests/unit/policy/test_guard.c \
+	tests/unit/policy/test_cases.c tests/unit/policy/test_class.c tests/unit/policy/test_dns.c tests/unit/policy/test_guard.c \
 	tests/unit/policy/test_hostile.c tests/unit/policy/test_learned.c tests/unit/policy/test_random.c \
 	tests/unit/policy/test_shadow.c tests/unit/policy/test_table.c $(damage_sources)
 tests_unit_policy_policy_tests_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -I$(srcdir)/tests/unit/policy $(CRITERION_CFLAGS)
@@ -444,6 +444,7 @@ tests_bpf_test_random_LDADD = $(MESH_LIBS)
 tests_bpf_test_recon_SOURCES = tests/bpf/test_recon.c $(bpf_test_common)
 tests_bpf_test_recon_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_recon_LDADD = $(MESH_LIBS)
+tests_bpf_test_room_SOURCES =.c $(bpf_test_common)
 tests_bpf_test_shadow_SOURCES = tests/bpf/test_shadow.c $(bpf_test_common)
 tests_bpf_test_shadow_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_shadow_LDADD = $(MESH_LIBS)

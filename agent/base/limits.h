@@ -26,6 +26,8 @@ enum {
 	LIMIT_LABEL_SET = 1 << 16,
 	LIMIT_ENDPOINTS = 1 << 20,
 	LIMIT_IDENTITIES = 1 << 17,
+	LIMIT_LOCAL_IDENTITIES = 1 << 18, /* of prefixes, those that were a moment ago among them, and of addresses told apart */
+	LIMIT_PREFIXES = 1 << 16, /* of all policies and learned names; Cilium has room for 16384 in a policy */
 	LIMIT_NODES = 1 << 16,
 	LIMIT_SERVICES = 1 << 16,
 	LIMIT_BACKENDS = 1 << 18,

@@ -17,6 +17,7 @@ enum { SLOTS_MIN = 64, LOCAL_BITS = 24, LOCAL_MAX = (1 << LOCAL_BITS) - 1 };
 struct identity_table {
 	struct label_table *labels;
 	ARRAY(struct identity) ids;
+	size_t n_local;
 	uint32_t *slots;
 	uint32_t mask;
 	uint32_t next_cidr, next_node;
@@ -122,7 +123,16 @@ static void identity_fill(struct identity_table *t, struct identity *id, struct 
 {
 	label_set_free(t->labels, id->labels);
 	id->labels = labels;
+	id->is_new = true;
 	id->flags = identity_flags_of(t->labels, labels);
+}
+
+/* Policies with many prefixes leave the cluster's their room. */
+static bool has_room(const struct identity_table *t, uint32_t number)
+{
+	if (number >= IDENTITY_LOCAL_CIDR)
+		return t->n_local < LIMIT_LOCAL_IDENTITIES;
+	return t->ids.n - t->n_local < LIMIT_IDENTITIES;
 }
 
 /* Takes `labels`, also on failure. */
@@ -139,7 +149,7 @@ static int identity_put(struct identity_table *t, uint32_t number, struct label_
 			return 0;
 		}
 	} else {
-		r = t->ids.n >= LIMIT_IDENTITIES ? -ENOSPC : 0;
+		r = has_room(t, number) ? 0 : -ENOSPC;
 		if (r == 0 && t->ids.n + t->ids.n / 2 >= t->mask) {
 			r = identity_grow(t);
 			at = identity_slot(t, number);
@@ -150,6 +160,7 @@ static int identity_put(struct identity_table *t, uint32_t number, struct label_
 			label_set_free(t->labels, labels);
 			return r;
 		}
+		t->n_local += number >= IDENTITY_LOCAL_CIDR;
 		t->slots[at] = (uint32_t)t->ids.n;
 		id = &t->ids.v[t->ids.n - 1];
 	}
@@ -266,6 +277,7 @@ int identity_remove(struct identity_table *t, uint32_t number)
 		t->ids.v[place] = t->ids.v[last];
 	}
 	t->ids.n--;
+	t->n_local -= number >= IDENTITY_LOCAL_CIDR;
 	return 0;
 }
 
@@ -332,8 +344,10 @@ void identity_changes_clear(struct identity_table *t)
 	for (size_t i = 0; i < t->changes.n; i++) {
 		struct identity *id = identity_get(t, t->changes.v[i].number);
 
-		if (id)
-			id->change = 0;
+		if (!id)
+			continue;
+		id->change = 0;
+		id->is_new = false;
 	}
 	t->changes.n = 0;
 	t->is_lost = false;

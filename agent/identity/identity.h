@@ -56,8 +56,9 @@ struct named_ports {
 
 struct identity {
 	uint32_t number;
-	uint32_t tag;	/* for the owner of the table: the policy class */
+	uint32_t tag, class; /* for the owner of the table: what selects it, and the class of that */
 	uint16_t flags; /* enum identity_flag */
+	bool is_new;	/* since the last identity_changes_clear() it is, or has these labels */
 	uint32_t change; /* 1 + the place of its identity_change; 0 = none */
 	struct label_set *labels;
 	struct named_ports *ports; /* NULL = none */
@@ -76,7 +77,7 @@ struct label_table *identity_labels(struct identity_table *t);
  * Sets the labels of a number; takes `labels`, also on failure. Named ports in gen: labels are read
  * (Cilium 1.20). No change if the labels are equal. Local numbers are for this host's own use:
  * whoever reads identities from the API refuses those above 0xffffff. -EINVAL for a reserved number
- * or 0, -ENOMEM, -ENOSPC past LIMIT_IDENTITIES.
+ * or 0, -ENOMEM, -ENOSPC past LIMIT_IDENTITIES or, for local numbers, LIMIT_LOCAL_IDENTITIES.
  */
 int identity_upsert(struct identity_table *t, uint32_t number, struct label_set *labels);
 

@@ -221,6 +221,12 @@ int policy_collect_prefixes(struct policy_table *t)
 	struct policy_prefix_list list = {0};
 	int r = policy_prefixes_make(t->repo, t->selectors.v, t->selectors.n, &before, &list);
 
+	if (r == 0 && list.n > LIMIT_PREFIXES) {
+		policy_prefixes_done(t->repo, &list);
+		t->refused = policy_generation(t->repo);
+		t->refused_names = policy_names_generation(t->repo);
+		r = -EFBIG;
+	}
 	t->collections++;
 	t->prefixes.n = t->prefix_known.n = 0;
 	if (r == 0)

@@ -65,6 +65,7 @@ static int local_add(struct policy_locals *l, uint32_t base, const struct label_
 			local_free(l, e);
 		return r;
 	}
+	identity_get(l->repo->ids, e->number)->is_new = false; /* to no address before policy_table_overlay() */
 	*ret = e;
 	return 0;
 }

@@ -20,8 +20,7 @@ uint32_t policy_table_class_limit(const struct policy_table *t)
 
 const struct policy_class *policy_table_class(const struct policy_table *t, uint32_t number)
 {
-	const struct policy_class_entry *c =
-		number < t->classes.by_number.n ? t->classes.by_number.v[number] : NULL;
+	const struct policy_class_entry *c = number < t->classes.by_number.n ? t->classes.by_number.v[number] : NULL;
 
 	return c ? &c->pub : NULL;
 }
@@ -30,13 +29,31 @@ uint32_t policy_class_of(const struct policy_table *t, uint32_t identity)
 {
 	const struct identity *id = identity_get(t->repo->ids, identity);
 
-	return id && id->tag ? id->tag - 1 : 0;
+	return id && id->tag ? id->class : 0;
 }
 
 size_t policy_table_changed(const struct policy_table *t, const uint32_t **ret)
 {
 	*ret = t->changed.v;
 	return t->changed.n;
+}
+
+const struct u32map *policy_table_strangers(const struct policy_table *t)
+{
+	return t->is_blind ? NULL : &t->strangers;
+}
+
+void policy_table_meet(struct policy_table *t, const struct u32map *known)
+{
+	uint64_t ignored;
+
+	for (size_t i = 0; known && i < known->cap; i++)
+		if (known->v[i].key && u32map_get(&t->strangers, known->v[i].key, &ignored))
+			u32map_del(&t->strangers, known->v[i].key);
+	if (known)
+		return;
+	u32map_done(&t->strangers);
+	t->is_blind = false;
 }
 
 bool policy_table_all_changed(const struct policy_table *t)
@@ -127,6 +144,8 @@ static int add_prefix_labels(struct policy_table *t, const struct identity *base
 
 	if (!is_world && !(t->repo->options.cidr_modes & (is_node ? CIDR_MATCH_NODES : CIDR_MATCH_PODS)))
 		return 0;
+	if (!t->built)
+		return -ESTALE;
 	p = table_prefix_of(t, ip);
 	of_prefix = p ? identity_get(t->repo->ids, p->identity) : NULL;
 	for (uint32_t i = 0; of_prefix && i < of_prefix->labels->n; i++) {
@@ -172,6 +191,9 @@ int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct
 				      t->rebuilds, &local);
 	if (r < 0)
 		return r;
+	r = local->is_of_address ? 0 : u32map_put(&t->strangers, local->number, 1);
+	if (r < 0)
+		return r;
 	local->is_of_address = true;
 	*ret_identity = local->number;
 	own = identity_get(t->repo->ids, *ret_identity);
@@ -179,7 +201,11 @@ int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct
 	if (base->ports)
 		r = identity_set_named_ports(t->repo->ids, *ret_identity, base->ports->told,
 					     base->ports->n_told);
-	if (r == 0 && t->built == policy_generation(t->repo))
-		r = policy_table_classify(t, own);
+	if (r < 0 || t->built != policy_generation(t->repo))
+		return r;
+	r = policy_table_classify(t, own);
+	policy_table_settle(t);
+	if (r == 0)
+		policy_table_publish(t, own);
 	return r;
 }

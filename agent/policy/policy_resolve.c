@@ -5,7 +5,7 @@
 #include "policy/policy_table.h"
 
 enum { LOCALS_KEEP = 2 }; /* rebuilds, or collections of prefixes, for which a local identity stays that has no use */
-/* With more new selectors than that, finding an identity's class anew costs less than trying them all. */
+/* With more new selectors than that, finding an identity's selection anew costs less than trying them all. */
 enum { TRY_SELECTORS_MAX = 16 };
 
 int policy_table_new(struct policy_repo *r, struct policy_table **ret)
@@ -17,7 +17,7 @@ int policy_table_new(struct policy_repo *r, struct policy_table **ret)
 		return -ENOMEM;
 	t->repo = r;
 	t->host_peer = UINT32_MAX;
-	err = policy_classes_init(&t->classes);
+	err = policy_selections_init(&t->selections, &t->classes);
 	if (err == 0)
 		err = policy_locals_new(r, &t->locals);
 	if (err < 0) {
@@ -46,9 +46,11 @@ void policy_table_free(struct policy_table *t)
 	ARRAY_DONE(&t->prefixes);
 	ARRAY_DONE(&t->prefix_known);
 	ARRAY_DONE(&t->changed);
+	u32map_done(&t->strangers);
 	ARRAY_DONE(&t->sig);
 	ARRAY_DONE(&t->places);
 	ARRAY_DONE(&t->scratch);
+	policy_selections_done(&t->selections);
 	policy_classes_done(&t->classes);
 	policy_locals_free(t->locals);
 	free(t);
@@ -77,7 +79,7 @@ static void scratch_add(struct policy_table *t, uint32_t place, const struct wan
 		scratch_put(t, &t->items.v[a->first + i], w);
 }
 
-/* Named ports of an egress entry, as the class's identities number them. */
+/* Named ports of an egress entry, as the selection's identities number them. */
 static void scratch_add_named(struct policy_table *t, uint32_t place, const struct wanted *w)
 {
 	const struct policy_entry *e = t->entries.v[place].entry;
@@ -115,8 +117,8 @@ static int scratch_add_entry(struct policy_table *t, uint32_t place, const struc
 	return 0;
 }
 
-static int class_build_dir(struct policy_table *t, const struct policy_hits *hits, const struct wanted *w,
-			   struct policy_rows *ret)
+static int selection_build_dir(struct policy_table *t, const struct policy_hits *hits, const struct wanted *w,
+			       struct policy_rows *ret)
 {
 	bool is_allowed = !t->is_default_deny[w->set][w->dir];
 	int r = 0;
@@ -145,24 +147,26 @@ static int class_build_dir(struct policy_table *t, const struct policy_hits *hit
 		ret);
 }
 
-static int class_build(struct policy_table *t, struct policy_class_entry *c,
-		       const struct policy_hits *hits)
+static int selection_build(struct policy_table *t, struct policy_selection *e, const struct policy_hits *hits)
 {
 	struct policy_rows rows[SETS][POLICY_DIRS] = {0};
+	struct policy_class_entry *class;
 	int r = 0;
 
 	for (unsigned set = 0; set < SETS; set++)
 		for (unsigned d = 0; r == 0 && d < POLICY_DIRS; d++)
 			if (set == SET_ENFORCED || t->is_shadowed[d])
-				r = class_build_dir(t, hits,
-						    &(struct wanted){.set = (enum set)set, .dir = (enum policy_dir)d},
-						    &rows[set][d]);
+				r = selection_build_dir(t, hits,
+							&(struct wanted){.set = (enum set)set, .dir = (enum policy_dir)d},
+							&rows[set][d]);
 	for (unsigned i = 0; r < 0 && i < SETS * POLICY_DIRS; i++)
 		policy_rows_done(&rows[i / POLICY_DIRS][i % POLICY_DIRS]);
+	if (r == 0)
+		r = policy_classes_get(&t->classes, rows[SET_ENFORCED], rows[SET_SHADOW], e->class, &class);
 	if (r < 0)
 		return r;
-	policy_class_set_rows(&t->classes, c, rows[SET_ENFORCED], rows[SET_SHADOW]);
-	c->built = t->built;
+	policy_selection_set_class(e, &t->classes, class);
+	e->built = t->built;
 	return 0;
 }
 
@@ -204,34 +208,67 @@ static void note_changed(struct policy_table *t, uint32_t identity)
 		t->changed.n = 0;
 }
 
-/* Finds the class of an identity; the tag is the class's number + 1. */
+/* The tag is the selection's number + 1. */
 int policy_table_classify(struct policy_table *t, struct identity *id)
 {
 	const struct policy_hits *hits;
-	struct policy_class_entry *c;
+	struct policy_selection *e;
 	uint32_t tag;
 	int r = policy_index_find(t->index, id->labels, id->flags, &hits);
 
 	if (r == 0)
 		r = table_make_sig(t, hits, id->ports);
 	if (r == 0)
-		r = policy_classes_get(&t->classes, &t->sig, &c);
-	if (r == 0 && c->built != t->built)
-		r = class_build(t, c, hits);
+		r = policy_selections_get(&t->selections, &t->sig, &e);
+	if (r == 0 && e->built != t->built)
+		r = selection_build(t, e, hits);
 	if (r < 0)
 		return r;
-	tag = c->pub.number + 1;
+	tag = e->number + 1;
 	if (tag == id->tag)
 		return 0;
-	note_changed(t, id->number);
-	policy_class_join(&t->classes, c);
+	policy_selection_join(&t->selections, e);
 	if (id->tag)
-		policy_class_leave(&t->classes, t->classes.by_number.v[id->tag - 1], t->updates);
+		policy_selection_leave(&t->selections, t->selections.by_number.v[id->tag - 1], t->updates);
 	id->tag = tag;
 	return 0;
 }
 
-/* Identities that are gone leave their class. */
+void policy_table_settle(struct policy_table *t)
+{
+	policy_classes_settle(&t->classes, t->selections.by_number.v[0]->class);
+}
+
+void policy_table_publish(struct policy_table *t, struct identity *id)
+{
+	uint32_t class = t->selections.by_number.v[id->tag - 1]->class->pub.number;
+
+	if (id->class == class)
+		return;
+	id->class = class;
+	note_changed(t, id->number);
+}
+
+static void publish_changes(struct policy_table *t)
+{
+	const struct identity_change *v;
+	size_t n = identity_changes(t->repo->ids, &v);
+
+	for (size_t i = 0; i < n; i++) {
+		struct identity *id = identity_get(t->repo->ids, v[i].number);
+
+		if (id)
+			policy_table_publish(t, id);
+	}
+}
+
+static void publish_all(struct policy_table *t)
+{
+	for (size_t i = 0; i < identity_count(t->repo->ids); i++)
+		policy_table_publish(t, identity_at(t->repo->ids, i));
+}
+
+/* Identities that are gone leave their selection. */
 static void table_note_gone(struct policy_table *t)
 {
 	const struct identity_change *v;
@@ -240,7 +277,7 @@ static void table_note_gone(struct policy_table *t)
 	for (size_t i = 0; i < n; i++) {
 		if (!v[i].tag)
 			continue;
-		policy_class_leave(&t->classes, t->classes.by_number.v[v[i].tag - 1], t->updates);
+		policy_selection_leave(&t->selections, t->selections.by_number.v[v[i].tag - 1], t->updates);
 		note_changed(t, v[i].number);
 	}
 }
@@ -267,7 +304,7 @@ static int table_classify_all(struct policy_table *t)
 	int r;
 
 	t->sig.n = 0;
-	r = class_build(t, t->classes.by_number.v[0], &none);
+	r = selection_build(t, t->selections.by_number.v[0], &none);
 	for (size_t i = 0; r == 0 && i < identity_count(t->repo->ids); i++)
 		r = policy_table_classify(t, identity_at(t->repo->ids, i));
 	if (r == 0)
@@ -275,36 +312,38 @@ static int table_classify_all(struct policy_table *t)
 	return r;
 }
 
-/* The rows of a class that keeps its selectors. */
-static int class_build_again(struct policy_table *t, struct policy_class_entry *c)
+/* The rows of a selection that keeps its selectors. */
+static int selection_build_again(struct policy_table *t, struct policy_selection *e)
 {
-	int r = ARRAY_RESERVE(&t->sig, c->n_sig);
+	int r = ARRAY_RESERVE(&t->sig, e->n_sig);
 
 	t->sig.n = 0;
-	for (size_t i = 0; r == 0 && i < c->n_sig; i++)
-		t->sig.v[t->sig.n++] = c->sig[i]; /* named ports are read from there */
+	for (size_t i = 0; r == 0 && i < e->n_sig; i++)
+		t->sig.v[t->sig.n++] = e->sig[i]; /* named ports are read from there */
 	if (r == 0)
-		r = policy_trace_hits(&t->trace, c, &t->places);
-	return r < 0 ? r : class_build(t, c, &t->places);
+		r = policy_trace_hits(&t->trace, e, &t->places);
+	return r < 0 ? r : selection_build(t, e, &t->places);
 }
 
-/* Classes that were right before are so again, or have their rows made anew, or are marked as split. */
-static int table_follow_classes(struct policy_table *t, const struct policy_trace *before, uint64_t was_built)
+/* Selections that were right before are so again, or have their rows made anew, or are marked as split. */
+static int table_follow_selections(struct policy_table *t, const struct policy_trace *before, uint64_t was_built)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < t->classes.by_number.n; i++) {
-		struct policy_class_entry *c = t->classes.by_number.v[i];
+	for (size_t i = 0; r == 0 && i < t->selections.by_number.n; i++) {
+		struct policy_selection *e = t->selections.by_number.v[i];
 		enum policy_touch touch;
 
-		if (!c)
+		if (!e)
 			continue;
-		touch = policy_trace_compare(before, &t->trace, c);
-		c->is_split = touch == POLICY_TOUCH_MEMBERS;
-		if (touch == POLICY_TOUCH_NONE && c->built == was_built)
-			c->built = t->built;
-		else if (!c->is_split && (c->pub.n_identities || i == 0))
-			r = class_build_again(t, c);
+		touch = policy_trace_compare(before, &t->trace, e);
+		e->is_split = touch == POLICY_TOUCH_MEMBERS;
+		if (touch == POLICY_TOUCH_NONE && e->built == was_built)
+			e->built = t->built;
+		else if (!e->is_split && (e->n_identities || i == 0))
+			r = selection_build_again(t, e);
+		else if (!e->n_identities)
+			policy_selection_set_class(e, &t->classes, NULL); /* or nobody could take over its number */
 	}
 	return r;
 }
@@ -324,12 +363,12 @@ static bool is_selected_anew(const struct policy_table *t, const struct added *a
 
 /*
  * The difference between two policies: an identity that neither a new selector matches nor one that is gone did
- * stays in its class.
+ * stays in its selection.
  */
 static int table_follow_policy(struct policy_table *t, const struct policy_trace *before, uint64_t was_built)
 {
 	struct added added = {0};
-	int r = table_follow_classes(t, before, was_built);
+	int r = table_follow_selections(t, before, was_built);
 
 	for (size_t i = 0; r == 0 && i < t->selectors.n; i++)
 		if (!policy_trace_has(before, t->selectors.v[i]->number))
@@ -339,7 +378,7 @@ static int table_follow_policy(struct policy_table *t, const struct policy_trace
 
 		if (!id->tag)
 			continue; /* among the changes below */
-		if (t->classes.by_number.v[id->tag - 1]->is_split || added.n > TRY_SELECTORS_MAX ||
+		if (t->selections.by_number.v[id->tag - 1]->is_split || added.n > TRY_SELECTORS_MAX ||
 		    is_selected_anew(t, &added, id))
 			r = policy_table_classify(t, id);
 	}
@@ -371,20 +410,12 @@ static int table_rebuild(struct policy_table *t)
 	return r;
 }
 
-/* After a failure no count can be trusted: all identities start without a class, and who is gone is not known. */
+/* After a failure no count can be trusted: all identities start without a selection, and who is gone is not known. */
 static void table_reset(struct policy_table *t)
 {
 	for (size_t i = 0; i < identity_count(t->repo->ids); i++)
 		identity_at(t->repo->ids, i)->tag = 0;
-	for (size_t i = 1; i < t->classes.by_number.n; i++) {
-		struct policy_class_entry *c = t->classes.by_number.v[i];
-
-		if (!c || !c->pub.n_identities)
-			continue;
-		c->pub.n_identities = 1;
-		policy_class_leave(&t->classes, c, t->updates);
-	}
-	t->classes.by_number.v[0]->pub.n_identities = 0;
+	policy_selections_empty(&t->selections, t->updates);
 	identity_changes_clear(t->repo->ids);
 	t->built = 0;
 	t->changed.n = 0;
@@ -404,6 +435,28 @@ static int table_follow_names(struct policy_table *t)
 	return table_follow_identities(t);
 }
 
+/* The same would come out again, each time that something else changes. */
+static bool is_refused(const struct policy_table *t)
+{
+	return t->refused == policy_generation(t->repo) && t->refused_names == policy_names_generation(t->repo);
+}
+
+/* Before the changes are forgotten. */
+static void note_strangers(struct policy_table *t)
+{
+	const struct identity_change *v;
+	size_t n = identity_changes(t->repo->ids, &v);
+
+	t->is_blind = t->is_blind || identity_changes_lost(t->repo->ids);
+	for (size_t i = 0; i < n; i++) {
+		const struct identity *id = identity_get(t->repo->ids, v[i].number);
+
+		/* a local number that is gone comes back for something else as good as never */
+		if ((id ? id->is_new : v[i].number < IDENTITY_LOCAL_CIDR) && u32map_put(&t->strangers, v[i].number, 1) < 0)
+			t->is_blind = true;
+	}
+}
+
 int policy_table_update(struct policy_table *t)
 {
 	bool is_full = t->built != policy_generation(t->repo);
@@ -415,14 +468,28 @@ int policy_table_update(struct policy_table *t)
 		table_reset(t);
 		is_full = true;
 	}
-	r = is_full ? table_rebuild(t) : has_names ? table_follow_names(t) : table_follow_identities(t);
+	if (is_refused(t))
+		r = -EFBIG;
+	else
+		r = is_full ? table_rebuild(t) : has_names ? table_follow_names(t) : table_follow_identities(t);
+	if (r == 0) {
+		policy_table_settle(t);
+		if (is_full)
+			publish_all(t);
+		else
+			publish_changes(t);
+	}
+	note_strangers(t);
 	if (r < 0) {
 		table_reset(t);
 		return r;
 	}
 	identity_changes_clear(t->repo->ids);
-	policy_classes_sweep(&t->classes, t->updates);
+	policy_selections_sweep(&t->selections, &t->classes, t->updates);
+	policy_table_settle(t);
 	t->is_owed = t->is_owed || is_full || has_names;
+	if (!t->is_owed)
+		policy_table_meet(t, NULL); /* all are what those are that no rule is about */
 	return t->is_owed;
 }
 
@@ -431,4 +498,5 @@ void policy_table_taken(struct policy_table *t)
 	t->changed.n = 0;
 	t->is_all_changed = false;
 	t->is_owed = false;
+	policy_table_meet(t, NULL);
 }

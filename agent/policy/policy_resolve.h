@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the datapath needs: identities that no rule tells apart share a class, and each class has,
+ * What the datapath needs: identities to which the rules come to the same share a class, and each class has,
  * by direction, one verdict for every (protocol, port), precedence already settled.
  */
 #pragma once
@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/ip.h"
+#include "base/u32map.h"
 #include "policy/policy.h"
 
 enum policy_dir { POLICY_INGRESS, POLICY_EGRESS, POLICY_DIRS };
@@ -63,9 +64,9 @@ struct policy_rows {
 };
 
 struct policy_class {
-	uint32_t number;       /* 0 = matches no selector */
+	uint32_t number;       /* 0 = that of who matches no selector */
 	uint32_t n_identities; /* 0 = not in use at present (class 0 always is) */
-	uint64_t version;      /* changes if and only if the rows do */
+	uint64_t version;      /* changes if the rows do; never 0 */
 	struct policy_rows rows[POLICY_DIRS];
 	/* with the shadow policies in force; empty for directions that none of them is about */
 	struct policy_rows shadow[POLICY_DIRS];
@@ -94,8 +95,8 @@ DEFINE_CLEANUP(struct policy_table *, policy_table_free)
 /*
  * Brings the table up to date: all of it after a change of policy, only changed identities
  * otherwise. Consumes the identity table's change list. 1 if anything changed since
- * policy_table_taken(), 0 if not. -ENOMEM, or -ENOSPC when numbers of identities run out, leave a table
- * that must not be used; the next call computes it anew.
+ * policy_table_taken(), 0 if not. -ENOMEM, -EFBIG past LIMIT_PREFIXES, or -ENOSPC when numbers of identities run out, leave
+ * a table that must not be used; the next call computes it anew.
  */
 int policy_table_update(struct policy_table *t);
 
@@ -124,6 +125,14 @@ bool policy_table_all_changed(const struct policy_table *t);
 /* What the table says is in force, or whoever puts it there has noted what is not: nothing of it is news any more. */
 void policy_table_taken(struct policy_table *t);
 
+/*
+ * Identities of addresses that since policy_table_taken() are new, have other labels, or are gone, also by updates that
+ * failed: what was taken says nothing of them. NULL if not all are known. Borrowed until the next update.
+ */
+const struct u32map *policy_table_strangers(const struct policy_table *t);
+/* What is in force knows these, which are no strangers; NULL = all. */
+void policy_table_meet(struct policy_table *t, const struct u32map *known);
+
 /* Sorted by cidr_cmp(). `*ret` is borrowed until the next update. */
 size_t policy_table_prefixes(const struct policy_table *t, const struct policy_prefix **ret);
 
@@ -135,7 +144,7 @@ uint32_t policy_table_identity_of(const struct policy_table *t, const struct ip 
  * Who is told apart by more than its identity: with policy-cidr-match-mode an endpoint or node inside
  * a prefix of some policy, an API server outside the cluster inside a CIDR group, a node with `more`
  * labels of its own (NULL = none). The local identity to use for `ip` instead of `identity`; the same
- * number where nothing is to be told apart. -ENOMEM, -ENOSPC.
+ * number where nothing is to be told apart. -ENOMEM, -ENOSPC; -ESTALE after an update that failed, if that would be needed.
  */
 int policy_table_overlay(struct policy_table *t, uint32_t identity, const struct ip *ip,
 			 const struct label_set *more, uint32_t *ret_identity);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/hash.h"
 #include "base/macro.h"
 
 enum { PORTS = 65536 };
@@ -449,6 +450,38 @@ bool policy_rows_eq(const struct policy_rows *a, const struct policy_rows *b)
 				return false;
 	}
 	return true;
+}
+
+/* Words that are hashed together: a chain of hashes costs more. */
+struct words {
+	uint64_t v[32];
+	size_t n;
+};
+
+static void words_add(struct words *w, uint32_t what, struct policy_verdict v)
+{
+	if (w->n == ARRAY_LEN(w->v)) {
+		w->v[0] = hash_bytes(w->v, sizeof(w->v));
+		w->n = 1;
+	}
+	w->v[w->n++] = (uint64_t)v.rule << 32 | (uint64_t)v.action << 24 | what;
+}
+
+uint64_t policy_rows_digest(const struct policy_rows *rows)
+{
+	struct words w = {0};
+
+	for (unsigned s = 0; s < POLICY_SLOTS; s++) {
+		const struct policy_slot_rows *slot = &rows->slot[s];
+
+		words_add(&w, slot->n_ports, slot->dflt);
+		for (uint32_t i = 0; i < slot->n_ports; i++)
+			words_add(&w, slot->ports[i].port | (uint32_t)__builtin_popcount(slot->ports[i].mask) << 16,
+				  slot->ports[i].verdict);
+	}
+	for (uint32_t i = 0; i < rows->n_protos; i++)
+		words_add(&w, rows->protos[i].proto, rows->protos[i].verdict);
+	return hash_bytes(w.v, w.n * sizeof(w.v[0]));
 }
 
 struct policy_verdict policy_rows_lookup(const struct policy_rows *rows, uint8_t proto,

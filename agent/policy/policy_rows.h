@@ -24,6 +24,8 @@ int policy_rows_build(struct policy_item *items, size_t n, struct policy_verdict
 		      struct policy_rows *ret);
 void policy_rows_done(struct policy_rows *rows);
 bool policy_rows_eq(const struct policy_rows *a, const struct policy_rows *b);
+/* Equal rows have the same one in this process, others hardly ever. */
+uint64_t policy_rows_digest(const struct policy_rows *rows);
 
 /* Length of the aligned block around `port` inside lo..hi, as bits of its mask (Cilium
  * pkg/policy/portrange.go). */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of the policy table, for policy_collect.c (what follows from the policies alone), policy_resolve.c (classes
- * and who is in them) and policy_lookup.c (questions).
+ * Inside of the policy table, for policy_collect.c (what follows from the policies alone), policy_resolve.c (selections,
+ * their classes, and who is in them) and policy_lookup.c (questions).
  */
 #pragma once
 
 #include "identity/named_port.h"
-#include "policy/policy_class.h"
 #include "policy/policy_index.h"
 #include "policy/policy_local.h"
 #include "policy/policy_prefix.h"
 #include "policy/policy_resolve.h"
 #include "policy/policy_rows.h"
+#include "policy/policy_selection.h"
 #include "policy/policy_trace.h"
 
 /*
@@ -37,6 +37,7 @@ struct policy_table {
 	struct policy_repo *repo;
 	uint64_t built; /* repository's generation of what is below; 0 = nothing */
 	uint64_t names_built; /* of the learned names in `prefixes` */
+	uint64_t refused, refused_names; /* generations that came to more prefixes than there may be; 0 = none */
 	uint64_t updates;
 	uint64_t rebuilds;
 	uint64_t collections; /* of `prefixes` */
@@ -52,12 +53,15 @@ struct policy_table {
 	ARRAY(struct named_port)
 	named; /* (name, proto) that egress entries ask peers for; .port unused */
 	struct policy_trace trace;
+	struct policy_selections selections;
 	struct policy_classes classes;
 	struct policy_locals *locals;
 	ARRAY(struct policy_prefix) prefixes;
 	ARRAY(struct policy_prefix_known) prefix_known; /* of each */
 	ARRAY(uint32_t) changed; /* identities, until policy_table_taken() */
 	bool is_all_changed;
+	struct u32map strangers; /* likewise */
+	bool is_blind; /* not all of them are known */
 	bool is_owed; /* `changed`, rows or prefixes are news */
 	uint32_t stamp;
 	struct policy_sig sig; /* scratch */
@@ -78,10 +82,10 @@ struct old_selectors {
 void policy_collect_clear(struct policy_table *t, struct old_selectors *ret_old);
 void policy_collect_release(struct policy_table *t, struct old_selectors *old);
 
-/* All that follows from the policies alone, after a clear. -ENOMEM, -ENOSPC. */
+/* All that follows from the policies alone, after a clear. -ENOMEM, -ENOSPC, -EFBIG. */
 int policy_collect(struct policy_table *t);
 
-/* The prefixes with their identities; old identities stay until a sweep. -ENOMEM, -ENOSPC. */
+/* The prefixes with their identities; old identities stay until a sweep. -ENOMEM, -ENOSPC, -EFBIG past LIMIT_PREFIXES. */
 int policy_collect_prefixes(struct policy_table *t);
 
 /* `l4` NULL = everything. */
@@ -90,5 +94,9 @@ struct policy_item policy_item_of(const struct policy_entry *e, const struct pol
 /* Whether the localhost allow comes with an ingress entry of the set. */
 bool policy_table_has_host_allow(const struct policy_table *t, enum set set);
 
-/* Finds the class of an identity. -ENOMEM. */
+/* Finds the selection of an identity, with its class. -ENOMEM. */
 int policy_table_classify(struct policy_table *t, struct identity *id);
+
+/* The classes have their numbers then, and an identity that was classified gets that of its. */
+void policy_table_settle(struct policy_table *t);
+void policy_table_publish(struct policy_table *t, struct identity *id);

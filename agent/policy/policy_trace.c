@@ -25,27 +25,27 @@ bool policy_trace_has(const struct policy_trace *t, uint32_t selector)
 	return u32map_get(&t->places, selector, &place);
 }
 
-int policy_trace_hits(const struct policy_trace *t, const struct policy_class_entry *c, struct policy_hits *ret)
+int policy_trace_hits(const struct policy_trace *t, const struct policy_selection *e, struct policy_hits *ret)
 {
-	int r = ARRAY_RESERVE(ret, c->n_sig);
+	int r = ARRAY_RESERVE(ret, e->n_sig);
 
 	ret->n = 0;
-	for (size_t i = 0; r == 0 && i < c->n_sig && c->sig[i] < POLICY_SIG_PORT; i++) {
+	for (size_t i = 0; r == 0 && i < e->n_sig && e->sig[i] < POLICY_SIG_PORT; i++) {
 		uint64_t place;
 
-		if (u32map_get(&t->places, (uint32_t)c->sig[i], &place))
+		if (u32map_get(&t->places, (uint32_t)e->sig[i], &place))
 			ret->v[ret->n++] = (uint32_t)place;
 	}
 	return r;
 }
 
 enum policy_touch policy_trace_compare(const struct policy_trace *before, const struct policy_trace *now,
-				       const struct policy_class_entry *c)
+				       const struct policy_selection *e)
 {
 	enum policy_touch touch = POLICY_TOUCH_NONE;
 
-	for (size_t i = 0; i < c->n_sig && c->sig[i] < POLICY_SIG_PORT; i++) {
-		uint32_t selector = (uint32_t)c->sig[i];
+	for (size_t i = 0; i < e->n_sig && e->sig[i] < POLICY_SIG_PORT; i++) {
+		uint32_t selector = (uint32_t)e->sig[i];
 		uint64_t was, is;
 
 		if (!u32map_get(&before->places, selector, &was) || !u32map_get(&now->places, selector, &is))

@@ -9,6 +9,7 @@
 #include "base/macro.h"
 #include "lib/result.h"
 #include "policy/policy_shadow.h"
+#include "policy/policy_rows.h"
 #include "random_set.h"
 
 enum { ROUNDS = 300, STEPS = 3, CHECKS = 100 };
@@ -65,6 +66,17 @@ static void check_rows(const struct policy_rows *rows)
 	}
 }
 
+/* What comes to the same is one class. */
+static void check_apart(const struct policy_class *a, const struct policy_class *b)
+{
+	bool is_same = true;
+
+	for (unsigned d = 0; d < POLICY_DIRS; d++)
+		is_same = is_same && policy_rows_eq(&a->rows[d], &b->rows[d]) && policy_rows_eq(&a->shadow[d], &b->shadow[d]);
+	cr_assert(!is_same, "classes %u and %u have the same rows", a->number, b->number);
+	cr_assert_neq(a->version, b->version);
+}
+
 static void check_tables(struct fixture *f)
 {
 	uint32_t n = policy_table_class_limit(f->table), in_use = 0;
@@ -78,6 +90,9 @@ static void check_tables(struct fixture *f)
 			continue;
 		cr_assert_eq(c->number, i);
 		in_use += c->n_identities;
+		for (uint32_t k = 0; k < i; k++)
+			if (policy_table_class(f->table, k))
+				check_apart(c, policy_table_class(f->table, k));
 		for (unsigned d = 0; d < POLICY_DIRS; d++) {
 			check_rows(&c->rows[d]);
 			check_rows(&c->shadow[d]);

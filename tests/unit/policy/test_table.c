@@ -150,7 +150,7 @@ Test(table, changes_that_nobody_takes_have_an_end)
 /* Who was gone when an update failed is not known after it. */
 Test(table, after_a_failure_all_may_have_changed)
 {
-	uint32_t first = 1 << 20, n = 0;
+	uint32_t first = IDENTITY_LOCAL_CIDR + (1 << 20);
 	struct fixture f;
 
 	fixture_init(&f, NULL, NULL, NULL, NULL);
@@ -159,7 +159,7 @@ Test(table, after_a_failure_all_may_have_changed)
 	cr_assert_eq(policy_table_update(f.table), 1);
 	policy_table_taken(f.table);
 	cr_assert_eq(identity_remove(f.ids, 1000), 0);
-	for (; identity_count(f.ids) < LIMIT_IDENTITIES; n++)
+	for (uint32_t n = 0; n < LIMIT_LOCAL_IDENTITIES; n++)
 		add_pod(&f, first + n, "y");
 	cr_assert_eq(set(&f, POLICY_CNP,
 			 "{'metadata':{'name':'c','namespace':'ext'},'spec':{'endpointSelector':{},"
