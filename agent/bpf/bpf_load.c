@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/macro.h"
 #include "bpf/bpf_private.h"
 #include "bpf/bpf_prog_pins.h"
@@ -32,13 +33,13 @@ static const struct map_desc {
 	[BPFOBJ_CONFIG] = {"mesh_config", FIXED},
 	[BPFOBJ_IPCACHE4] = {"mesh_ipcache4", SIZED(ipcache, 262144)},
 	[BPFOBJ_IPCACHE6] = {"mesh_ipcache6", SIZED(ipcache, 262144)},
-	[BPFOBJ_CIDR4] = {"mesh_cidr4", SIZED(cidr, 65536)},
-	[BPFOBJ_CIDR6] = {"mesh_cidr6", SIZED(cidr, 65536)},
+	[BPFOBJ_CIDR4] = {"mesh_cidr4", SIZED(cidr, 2 * LIMIT_PREFIXES)},
+	[BPFOBJ_CIDR6] = {"mesh_cidr6", SIZED(cidr, 2 * LIMIT_PREFIXES)},
 	[BPFOBJ_NODES] = {"mesh_nodes", SIZED(nodes, 65536)},
-	[BPFOBJ_CLASS] = {"mesh_class", SIZED(classes, 131072)},
-	[BPFOBJ_POLICY_ROW] = {"mesh_policy_row", SIZED(rows, 131072)},
+	[BPFOBJ_CLASS] = {"mesh_class", SIZED(classes, 262144)},
+	[BPFOBJ_POLICY_ROW] = {"mesh_policy_row", SIZED(rows, 262144)},
 	[BPFOBJ_POLICY_PORT] = {"mesh_policy_port", SIZED(ports, 524288)},
-	[BPFOBJ_POLICY_RANGE] = {"mesh_policy_range", SIZED(ranges, 131072)},
+	[BPFOBJ_POLICY_RANGE] = {"mesh_policy_range", SIZED(ranges, 262144)},
 	[BPFOBJ_SHADOW] = {"mesh_shadow", SIZED(shadow, 8192)},
 	[BPFOBJ_SHADOW_FLOWS] = {"mesh_shadow_flows", FIXED},
 	[BPFOBJ_FAILSAFE] = {"mesh_failsafe", FIXED},

@@ -71,10 +71,10 @@ enum bpfobj_prog {
 /* Entries of each map; 0 = the default. A map that is pinned already keeps its size. */
 struct bpfobj_sizes {
 	uint32_t ct4, ct6;	    /* 65536, 16384: least recently used flows give way */
-	uint32_t ipcache, cidr;	    /* 262144, 65536, each for IPv4 and IPv6 */
+	uint32_t ipcache, cidr;	    /* 262144, 2 * LIMIT_PREFIXES, each for IPv4 and IPv6 */
 	uint32_t nodes;		    /* 65536, index 0 unused */
-	uint32_t classes;	    /* 131072 */
-	uint32_t rows, ports, ranges; /* 131072, 524288, 131072, both banks together */
+	uint32_t classes;	    /* 262144 identities */
+	uint32_t rows, ports, ranges; /* 262144, 524288, 262144, both banks together */
 	uint32_t frags;		    /* 8192 */
 	uint32_t shadow;	    /* 8192: peers and ports that shadow policies would have denied */
 	uint32_t services, slots;   /* 65536, 524288 */

@@ -58,6 +58,7 @@ int main(void)
 	CHECK(health_has(health, "datapath.filling"));
 	CHECK_EQ(health_worst(health), HEALTH_WARNING);
 	CHECK(is_told("mesh_ipcache4 has 800 of 1000 entries"));
+	CHECK(is_told("(datapath.ipcache-max-entries)"));
 	CHECK(!is_told(";"));
 	CHECK_EQ(bpfmap_clear(h.obj, BPFOBJ_IPCACHE4), 0);
 	applied++;
