@@ -235,7 +235,7 @@ agent_libmesh_a_SOURCES += \
 	agent/recon/recon_addr.c agent/recon/recon_addr.h \
 	agent/recon/recon_cover.c agent/recon/recon_cover.h agent/recon/recon_flows.c agent/recon/recon_flows.h \
 	agent/recon/recon_policy.c agent/recon/recon_policy.h agent/recon/recon_policy_internal.h \
-	agent/recon/recon_policy_bank.c agent/recon/recon_policy_prefix.c \
+	agent/recon/recon_policy_bank.c agent/recon/recon_policy_class.c agent/recon/recon_policy_prefix.c \
 	agent/recon/recon_service.c agent/recon/recon_service.h \
 	agent/recon/recon_service_internal.h agent/recon/recon_service_queue.c \
 	agent/recon/recon_sock.c agent/recon/recon_sock.h \

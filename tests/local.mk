@@ -398,7 +398,7 @@ bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c
 nl_refuse_sources = tests/lib/nl_refuse.c tests/lib/nl_refuse.h
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_backstop tests/bpf/test_cases tests/bpf/test_datapath \
 	tests/bpf/test_filling tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_mutated \
-	tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
+	tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_room tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -444,7 +444,9 @@ tests_bpf_test_random_LDADD = $(MESH_LIBS)
 tests_bpf_test_recon_SOURCES = tests/bpf/test_recon.c $(bpf_test_common)
 tests_bpf_test_recon_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_recon_LDADD = $(MESH_LIBS)
-tests_bpf_test_room_SOURCES =.c $(bpf_test_common)
+tests_bpf_test_room_SOURCES = tests/bpf/test_room.c $(bpf_test_common)
+tests_bpf_test_room_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_room_LDADD = $(MESH_LIBS)
 tests_bpf_test_shadow_SOURCES = tests/bpf/test_shadow.c $(bpf_test_common)
 tests_bpf_test_shadow_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_shadow_LDADD = $(MESH_LIBS)
@@ -573,11 +575,11 @@ tests_netns_story_stream_SOURCES = tests/lib/stream.c
 EXTRA_DIST += tests/netns/resolver.sh tests/netns/story_backstop.sh tests/netns/story_boot.sh tests/netns/story_cases.sh tests/netns/story_checks.sh \
 	tests/netns/story_clone.sh tests/netns/story_docs.sh tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_lib.sh \
 	tests/netns/story_life.sh tests/netns/story_netns.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
-	tests/netns/story_retry.sh tests/netns/story_services.sh tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
+	tests/netns/story_retry.sh tests/netns/story_room.sh tests/netns/story_services.sh tests/netns/story_setup.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/demo/run tests/demo/story tests/run
 if HAVE_MICROHTTPD
 SYSTEM_STORIES += tests/netns/story_netns.sh tests/netns/story_backstop.sh tests/netns/story_boot.sh tests/netns/story_clone.sh tests/netns/story_docs.sh \
 	tests/netns/story_fqdn.sh tests/netns/story_guard.sh tests/netns/story_life.sh tests/netns/story_migrate.sh tests/netns/story_portal.sh \
-	tests/netns/story_retry.sh tests/netns/story_torture.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/netns/resolver.sh
+	tests/netns/story_retry.sh tests/netns/story_room.sh tests/netns/story_torture.sh tests/netns/story_versions.sh tests/netns/story_years.sh tests/netns/resolver.sh
 story_needs = $(story_programs) $(torture_programs) $(preloads) $(sbin_PROGRAMS) $(bin_PROGRAMS) tests/lib/mesh-test-apiserver
 demo: $(story_needs)
 	BUILD='$(abs_builddir)' $(srcdir)/tests/demo/story

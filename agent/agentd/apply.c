@@ -329,6 +329,7 @@ static int tell_cluster(struct agent *a)
 void apply_now(void *arg)
 {
 	struct agent *a = arg;
+	bool is_held = false;
 	int r;
 
 	note_doubts(a);
@@ -352,13 +353,15 @@ void apply_now(void *arg)
 	r = take_up(a);
 	if (r == 0)
 		r = apply_servers(a);
-	if (r == 0)
+	if (r == 0) {
 		r = datapath_apply(a->datapath, a->own.v, a->own.n);
-	if (r < 0) { /* raised as a condition */
-		owe(a);
-		return;
+		is_held = datapath_is_held(a->datapath);
 	}
-	if (a->fqdn) {
+	if (r < 0) /* raised as a condition */
+		owe(a);
+	if (r < 0 && !is_held)
+		return;
+	if (r == 0 && a->fqdn) { /* with a policy that did not come into force, the rules of before stay, too */
 		if (fqdn_applied(a->fqdn, datapath_flags(a->datapath) & MESH_STATE_AUDIT) < 0)
 			owe(a);
 		datapath_set_dns(a->datapath, dns_redirect_is_on(a->redirect) && fqdn_is_filtered(a->fqdn));

@@ -99,9 +99,11 @@ int datapath_set_control_plane(struct datapath *d, const struct ip *servers, con
 
 /*
  * Brings the kernel to what the world says. `own` are the registered addresses. Failures are raised as conditions
- * and tried again with the next call; what was in force stays. 0, or the first -errno.
+ * and tried again with the next call; what was in force stays. 0, or the first -errno. A policy that cannot come into force
+ * keeps nothing else back, if one is in force: datapath_is_held() is true then.
  */
 int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own);
+bool datapath_is_held(const struct datapath *d);
 
 /*
  * Microseconds until datapath_apply() may be called again; 0 = now. A packet that began under the last

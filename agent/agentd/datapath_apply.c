@@ -4,6 +4,7 @@
 
 #include "agentd/datapath_private.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 
 enum {
@@ -50,16 +51,46 @@ static void set_config(struct datapath *d)
 	m->event_burst = (uint32_t)d->conf->monitor.burst;
 }
 
-static int failed(struct datapath *d, int r, const char *what)
+#define RAISE(sizes) "raise " sizes " in the configuration, then reboot"
+
+/* `raise` is what helps where a map is full. */
+static int failed(struct datapath *d, int r, const char *what, const char *raise)
 {
 	struct err err;
 
 	(void)err_set(&err, -r, "%s could not be written: %s; what was in force stays", what,
 		      r == -E2BIG ? "the map is full" : err_name(r)); /* returns -r, known */
-	health_raise(d->health, HEALTH_ERROR, "datapath.maps", err.text,
-		     r == -E2BIG ? "raise the sizes under datapath in the configuration, then restart" :
-				   REMEDY_KERNEL);
+	health_raise(d->health, HEALTH_ERROR, "datapath.maps", err.text, r == -E2BIG ? raise : REMEDY_KERNEL);
 	return r;
+}
+
+static bool is_in_force(const struct datapath *d)
+{
+	return bpfconfig_flags(d->config) & MESH_STATE_ACTIVE;
+}
+
+/* Says what does not fit, and what helps. */
+static void policy_failed(struct datapath *d, int r)
+{
+	const struct recon_policy_lack lack = recon_policy_get_lack(d->policy);
+	const char *instead = is_in_force(d) ? "the policy before it stays in force, and peers that it does not know are denied" :
+					       "nothing is enforced";
+	const char *remedy = REMEDY_KERNEL;
+	struct err err;
+
+	if (r == -EFBIG)
+		(void)err_set(&err, -r, "the policies name more than %d prefixes: %s", LIMIT_PREFIXES, instead);
+	else if (lack.map)
+		(void)err_set(&err, -r, "the policies do not fit, they take %zu entries of %s and may take %zu: %s",
+			      lack.wanted, lack.map, lack.room, instead);
+	else
+		(void)err_set(&err, -r, "the policies could not be written: %s; %s", err_name(r), instead);
+	if (r == -EFBIG || (lack.map && lack.is_fixed))
+		remedy = "give the policies that select this host fewer prefixes, or wider ones";
+	else if (lack.map)
+		remedy = "write rules that allow or deny the same as one rule with many peers, or set datapath.policy-max-entries to twice "
+			 "what they take in the configuration, then reboot";
+	health_raise(d->health, HEALTH_ERROR, "datapath.policy", err.text, remedy);
 }
 
 enum { TARGETS_MAX = 8 };
@@ -135,33 +166,35 @@ static void look_at_sockets(struct datapath *d)
 			     "use a kernel that has CONFIG_INET_DIAG_DESTROY, or set services.end-connections to none");
 }
 
-static int apply_maps(struct datapath *d)
+/* Identities get their class before any address maps to them. */
+static int apply_policy(struct datapath *d)
+{
+	uint64_t old = d->shadow;
+	int r;
+
+	d->shadow = shadow_flags(d->world->table);
+	r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
+	if (r < 0) {
+		d->shadow = old;
+		return r;
+	}
+	d->committed_us = clock_boot_us();
+	return 0;
+}
+
+/* What is true whichever policy is in force. */
+static int apply_rest(struct datapath *d)
 {
 	struct mesh_config *m = bpfconfig_get(d->config);
-	int r = world_update(d->world), addr;
+	int r = recon_addr_apply(d->addr, world_overlay, d->world);
 
-	if (r < 0)
-		return failed(d, r, "the policy");
-	if (r > 0 || !d->is_swept) {
-		/* Identities get their class before any address maps to them. */
-		uint64_t old = d->shadow;
-
-		d->shadow = shadow_flags(d->world->table);
-		r = recon_policy_apply(d->policy, d->world->table, d->world->identities, flags_of(d));
-		if (r < 0) {
-			d->shadow = old;
-			return failed(d, r, "the policy");
-		}
-		d->committed_us = clock_boot_us();
-	}
-	addr = recon_addr_apply(d->addr, world_overlay, d->world);
-	if (addr != 0) /* after a failure, too: some addresses may have changed their identity */
+	if (r != 0) /* after a failure, too: some addresses may have changed their identity */
 		bpfconfig_bump(d->config);
-	if (addr < 0)
-		return failed(d, addr, "addresses");
+	if (r < 0)
+		return failed(d, r, "addresses", RAISE("datapath.ipcache-max-entries"));
 	r = recon_service_apply(d->service);
 	if (r < 0)
-		return failed(d, r, "services");
+		return failed(d, r, "services", RAISE("datapath.service-max-entries and datapath.backend-max-entries"));
 	recon_service_node_ports(d->service, &m->node_port_min, &m->node_port_max);
 	if (!d->is_swept) {
 		r = recon_addr_sweep(d->addr);
@@ -170,12 +203,36 @@ static int apply_maps(struct datapath *d)
 		if (r >= 0)
 			r = recon_service_sweep(d->service);
 		if (r < 0)
-			return failed(d, r, "leftovers of an earlier run");
+			return failed(d, r, "leftovers of an earlier run", REMEDY_KERNEL);
 		d->is_swept = true;
 	}
 	health_clear(d->health, "datapath.maps");
 	look_at_sockets(d);
 	return 0;
+}
+
+static int apply_maps(struct datapath *d)
+{
+	int policy = world_update(d->world), r = 0;
+
+	d->is_held = false;
+	if (policy < 0 && policy != -EFBIG)
+		return failed(d, policy, "the policy", REMEDY_MEMORY);
+	if (policy > 0 || (policy == 0 && !d->is_swept))
+		policy = apply_policy(d);
+	if (policy == 0) {
+		health_clear(d->health, "datapath.policy");
+	} else {
+		policy_failed(d, policy);
+		r = recon_policy_hold(d->policy, d->world->table);
+		if (r > 0)
+			bpfconfig_bump(d->config);
+	}
+	r = r < 0 ? failed(d, r, "who is new", REMEDY_KERNEL) : apply_rest(d);
+	if (r < 0)
+		return r;
+	d->is_held = policy < 0 && is_in_force(d);
+	return policy;
 }
 
 /* What a reload may change without another policy: known flows are judged anew under it. */
@@ -201,14 +258,11 @@ static void apply_flags(struct datapath *d)
 			     "set policy-audit-mode = false in the configuration, then: systemctl reload mesh-external-agent");
 }
 
-int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
+/* With maps that say what they should. */
+static int apply_outside(struct datapath *d, const struct ip *own, size_t n_own)
 {
 	int r;
 
-	set_config(d);
-	r = apply_maps(d);
-	if (r < 0)
-		return r;
 	apply_flags(d);
 	if (d->world->routes_dirty) {
 		r = apply_net(d, own, n_own);
@@ -216,7 +270,7 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 			return r;
 		d->world->routes_dirty = false;
 	}
-	d->is_restored = false;
+	d->is_restored = d->is_restored && d->is_held;
 	if (!d->is_ready) {
 		r = datapath_attach_all(d);
 		if (r < 0)
@@ -225,6 +279,24 @@ int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
 		datapath_remove_others(d);
 	}
 	return 0;
+}
+
+int datapath_apply(struct datapath *d, const struct ip *own, size_t n_own)
+{
+	int policy, r;
+
+	set_config(d);
+	policy = apply_maps(d);
+	if (policy < 0 && !d->is_held)
+		return policy;
+	r = apply_outside(d, own, n_own);
+	d->is_held = d->is_held && r == 0;
+	return r < 0 ? r : policy;
+}
+
+bool datapath_is_held(const struct datapath *d)
+{
+	return d->is_held;
 }
 
 uint64_t datapath_wait_us(const struct datapath *d)

@@ -30,6 +30,7 @@ struct datapath {
 	bool owes_backstop; /* it could not be attached, or taken off */
 	bool owes_flows;  /* connections that are older than the programs are not all known to them */
 	bool is_swept;	  /* leftovers of an earlier run are gone */
+	bool is_held;	  /* all is applied but the policy, of which an earlier one is in force */
 	bool is_ready;
 	bool is_complete; /* every interface that can has the programs */
 	bool has_sockets; /* the socket programs belong to the cgroup */

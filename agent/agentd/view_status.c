@@ -99,6 +99,8 @@ static json_t *datapath_view(const struct agent *a)
 	static const char *const modes[] = {"vxlan", "geneve", "native"};
 	json_t *o = json_object(), *nics = json_array();
 	json_int_t generation = a->datapath ? datapath_generation(a->datapath) : 0;
+	const char *pending = health_has(a->health, "datapath.policy") ? "datapath.policy" :
+			      health_has(a->health, "datapath.maps")   ? "datapath.maps" : NULL;
 
 	if (a->world)
 		set_text(o, "mode", modes[a->world->config.routing]);
@@ -117,9 +119,9 @@ static json_t *datapath_view(const struct agent *a)
 	set(o, "interfaces", nics);
 	set(o, "generation", json_integer(generation));
 	/* What could not be written will be the next one. */
-	set(o, "planned_generation", json_integer(generation + health_has(a->health, "datapath.maps")));
-	if (health_has(a->health, "datapath.maps"))
-		set(o, "pending_age_ms", json_integer((json_int_t)age_ms(health_since_us(a->health, "datapath.maps"))));
+	set(o, "planned_generation", json_integer(generation + (pending != NULL)));
+	if (pending)
+		set(o, "pending_age_ms", json_integer((json_int_t)age_ms(health_since_us(a->health, pending))));
 	return o;
 }
 

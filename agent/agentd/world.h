@@ -74,7 +74,8 @@ int world_settle(struct world *w);
 /*
  * Recomputes what follows from changed tables before they are applied: our own labels, the API
  * servers' addresses, the policy table. 1 if the policy table has what was not taken from it yet, 0 if not, -errno; -ENODATA
- * while world_knows_itself() is false: then nothing may be applied.
+ * while world_knows_itself() is false: then nothing may be applied. After -EFBIG, see policy_table_update(), all but the
+ * policy may.
  */
 int world_update(struct world *w);
 

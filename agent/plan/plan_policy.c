@@ -71,23 +71,34 @@ static const struct policy_rows *rows_of(const struct policy_class *c, const str
 	return dirs->enforced[dir] ? &c->rows[dir] : NULL;
 }
 
-/* How many entries a class needs at most. */
-static void count(const struct policy_class *c, const struct plan_dirs *dirs, size_t *ret_ports, size_t *ret_ranges)
+/* What the default of the bank says as well. */
+static bool is_left_out(const struct policy_rows *rows, unsigned slot)
 {
-	*ret_ports = *ret_ranges = 0;
+	const struct policy_slot_rows *s = &rows->slot[slot];
+
+	return plan_verdict(s->dflt.action) == MESH_DENY_DEFAULT && !s->dflt.rule && !s->n_ports &&
+	       (slot != POLICY_SLOT_OTHER || !rows->n_protos);
+}
+
+struct plan_size plan_class_size(const struct policy_class *c, const struct plan_dirs *dirs)
+{
+	struct plan_size n = {0};
+
 	for (unsigned dir = 0; dir < MAP_DIRS; dir++) {
 		const struct policy_rows *rows = rows_of(c, dirs, dir);
 
 		if (!rows)
 			continue;
-		*ret_ports += rows->n_protos;
+		n.ports += rows->n_protos;
 		for (unsigned slot = 0; slot < POLICY_SLOTS; slot++) {
 			const struct policy_slot_rows *s = &rows->slot[slot];
 
+			n.rows += !is_left_out(rows, slot);
 			for (uint32_t i = 0; i < s->n_ports; i++)
-				*(s->ports[i].mask == 0xffff ? ret_ports : ret_ranges) += 1;
+				*(s->ports[i].mask == 0xffff ? &n.ports : &n.ranges) += 1;
 		}
 	}
+	return n;
 }
 
 static void add_port(struct plan_class *p, struct mesh_port_key key, uint16_t port, const struct policy_verdict *v)
@@ -129,7 +140,7 @@ static void add_slot(struct plan_class *p, const struct policy_rows *rows, unsig
 		add_port(p, key, 0, &rows->protos[i].verdict);
 		row.flags |= MESH_ROW_PORTS;
 	}
-	if (row.verdict == MESH_DENY_DEFAULT && !row.rule && !row.flags)
+	if (is_left_out(rows, slot))
 		return;
 	p->rows[p->n_rows].key = *row_key;
 	p->rows[p->n_rows].value = row;
@@ -165,12 +176,11 @@ int plan_class_make(const struct policy_class *c, const struct plan_dirs *dirs, 
 		    struct plan_class *ret)
 {
 	CLEANUP(plan_class_done) struct plan_class p = {.version = c->version};
-	size_t ports, ranges;
+	const struct plan_size size = plan_class_size(c, dirs);
 
-	count(c, dirs, &ports, &ranges);
-	p.rows = calloc((size_t)MAP_DIRS * POLICY_SLOTS, sizeof(*p.rows));
-	p.ports = calloc(ports + 1, sizeof(*p.ports));
-	p.ranges = calloc(ranges + 1, sizeof(*p.ranges));
+	p.rows = calloc(size.rows + 1, sizeof(*p.rows));
+	p.ports = calloc(size.ports + 1, sizeof(*p.ports));
+	p.ranges = calloc(size.ranges + 1, sizeof(*p.ranges));
 	if (!p.rows || !p.ports || !p.ranges)
 		return -ENOMEM;
 	for (unsigned dir = 0; dir < MAP_DIRS; dir++) {

@@ -40,6 +40,12 @@ struct plan_dirs plan_dirs_of(const struct policy_table *t);
  */
 int plan_class_make(const struct policy_class *c, const struct plan_dirs *dirs, uint8_t bank,
 		    struct plan_class *ret);
+/* How many rows, ports and ranges that makes. */
+struct plan_size {
+	size_t rows, ports, ranges;
+};
+struct plan_size plan_class_size(const struct policy_class *c, const struct plan_dirs *dirs);
+
 /* Brings the lists into that order. */
 void plan_class_sort(struct plan_class *p);
 void plan_class_done(struct plan_class *p);

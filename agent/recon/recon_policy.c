@@ -2,33 +2,12 @@
 #include "recon/recon_policy.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "base/macro.h"
 #include "recon/recon_policy_internal.h"
 
 /* Making */
-
-static int read_class(const void *key, const void *value, void *arg)
-{
-	struct recon_policy *r = arg;
-	const uint32_t *identity = key;
-	const struct mesh_class *c = value;
-
-	return *identity ? u32map_put(&r->classes, *identity, c->class[0] | (uint64_t)c->class[1] << 32) : 0;
-}
-
-/* Classes of identities, and prefixes. */
-static int read_shared(struct recon_policy *r)
-{
-	int e;
-
-	u32map_done(&r->classes);
-	e = bpfmap_each(r->obj, BPFOBJ_CLASS, read_class, r);
-	if (e == 0)
-		e = recon_prefixes_read(r);
-	r->is_known = e == 0;
-	return e;
-}
 
 int recon_policy_new(const struct bpfobj *o, struct bpfconfig *config, struct recon_policy **ret)
 {
@@ -44,7 +23,7 @@ int recon_policy_new(const struct bpfobj *o, struct bpfconfig *config, struct re
 		if (e < 0)
 			return e;
 	}
-	e = read_shared(r);
+	e = recon_shared_read(r);
 	if (e < 0)
 		return e;
 	*ret = TAKE_PTR(r);
@@ -76,81 +55,68 @@ uint32_t recon_policy_max_local(const struct recon_policy *r, uint32_t base)
 	return max;
 }
 
-/* Classes of identities */
+/* What fits */
 
-static uint64_t class_with(uint64_t both, unsigned bank, uint32_t class)
+static bool fits(struct recon_policy *r, enum bpfobj_map map, size_t wanted, size_t room)
 {
-	return bank ? (both & UINT32_MAX) | (uint64_t)class << 32 : (both & ~(uint64_t)UINT32_MAX) | class;
+	if (wanted <= room)
+		return true;
+	r->lack = (struct recon_policy_lack){.map = bpfobj_map_name(map), .wanted = wanted, .room = room,
+					    .is_fixed = map == BPFOBJ_CLASS || map == BPFOBJ_CIDR4 || map == BPFOBJ_CIDR6};
+	return false;
 }
 
-int recon_class_set(struct recon_policy *r, struct map_batch *batch, uint32_t identity, unsigned bank, uint32_t class)
+static size_t half_of(const struct recon_policy *r, enum bpfobj_map map)
 {
-	uint64_t both = 0, next;
-	bool known = u32map_get(&r->classes, identity, &both);
-	struct mesh_class value;
-	int e;
+	return bpfmap_max_entries(r->obj, map) / 2;
+}
 
-	next = class_with(both, bank, class);
-	if (!identity || (known ? next == both : next == 0))
-		return 0;
-	value.class[0] = recon_class_in(next, 0);
-	value.class[1] = recon_class_in(next, 1);
-	e = next ? map_batch_put(batch, &identity, &value) : map_batch_del(batch, &identity);
+/* What the bank in force has may be more than half: an earlier version took what there was. */
+static bool bank_fits(struct recon_policy *r, enum bpfobj_map map, size_t wanted, size_t in_force)
+{
+	size_t half = half_of(r, map), all = bpfmap_max_entries(r->obj, map);
+
+	return fits(r, map, wanted, in_force > half ? all - MIN(in_force, all) : half);
+}
+
+/* Those of IPv4 come first. */
+static size_t count_v4(const struct policy_prefix *v, size_t n)
+{
+	size_t lo = 0;
+
+	while (lo < n) {
+		size_t mid = lo + (n - lo) / 2;
+
+		if (v[mid].prefix.ip.family == AF_INET)
+			lo = mid + 1;
+		else
+			n = mid;
+	}
+	return lo;
+}
+
+static int check_room(struct recon_policy *r, unsigned bank, const struct policy_table *t, const struct identity_table *ids)
+{
+	const struct plan_size in_force = r->bank[1 - bank].size, now = recon_bank_size(&r->bank[bank], t);
+	const struct policy_prefix *prefixes;
+	size_t n = policy_table_prefixes(t, &prefixes), n_v4 = count_v4(prefixes, n), n_classes;
+	int e = recon_classes_count(r, bank, t, ids, &n_classes);
+
 	if (e < 0)
 		return e;
-	if (next)
-		return u32map_put(&r->classes, identity, next);
-	u32map_del(&r->classes, identity);
-	return 0;
+	if (bank_fits(r, BPFOBJ_POLICY_ROW, now.rows, in_force.rows) &&
+	    bank_fits(r, BPFOBJ_POLICY_PORT, now.ports, in_force.ports) &&
+	    bank_fits(r, BPFOBJ_POLICY_RANGE, now.ranges, in_force.ranges) &&
+	    fits(r, BPFOBJ_CLASS, n_classes, bpfmap_max_entries(r->obj, BPFOBJ_CLASS)) &&
+	    fits(r, BPFOBJ_CIDR4, n_v4, half_of(r, BPFOBJ_CIDR4)) &&
+	    fits(r, BPFOBJ_CIDR6, n - n_v4, half_of(r, BPFOBJ_CIDR6)))
+		return 0;
+	return -E2BIG;
 }
 
-/* Every identity, and those that the maps know but the table does not. */
-static int apply_all_identities(struct recon_policy *r, struct map_batch *batch, unsigned bank,
-				const struct policy_table *t, const struct identity_table *ids)
+struct recon_policy_lack recon_policy_get_lack(const struct recon_policy *r)
 {
-	ARRAY(uint32_t) gone = {0};
-	int e = 0;
-
-	for (size_t i = 0; e == 0 && i < identity_count(ids); i++) {
-		uint32_t number = identity_at(ids, i)->number;
-
-		e = recon_class_set(r, batch, number, bank, policy_class_of(t, number));
-	}
-	for (size_t i = 0; e == 0 && i < r->classes.cap; i++)
-		if (r->classes.v[i].key && !identity_get(ids, r->classes.v[i].key))
-			e = ARRAY_ADD(&gone, r->classes.v[i].key);
-	for (size_t i = 0; e == 0 && i < gone.n; i++)
-		e = recon_class_set(r, batch, gone.v[i], bank, 0);
-	ARRAY_DONE(&gone);
-	return e;
-}
-
-static int apply_identities(struct recon_policy *r, struct map_batch *batch, unsigned bank,
-			    const struct policy_table *t, const struct identity_table *ids)
-{
-	struct bank *b = &r->bank[bank];
-	int e = 0;
-
-	if (b->all_identities)
-		return apply_all_identities(r, batch, bank, t, ids);
-	for (size_t i = 0; e == 0 && i < b->pending.n; i++)
-		e = recon_class_set(r, batch, b->pending.v[i], bank, policy_class_of(t, b->pending.v[i]));
-	return e;
-}
-
-/* Both banks must learn what changed in the table; the one in force does so at its next turn. */
-static void note_changes(struct recon_policy *r, const struct policy_table *t)
-{
-	const uint32_t *v;
-	size_t n = policy_table_changed(t, &v);
-
-	for (unsigned bank = 0; bank < 2; bank++) {
-		struct bank *b = &r->bank[bank];
-
-		b->all_identities = b->all_identities || policy_table_all_changed(t);
-		for (size_t i = 0; !b->all_identities && i < n; i++)
-			b->all_identities = ARRAY_ADD(&b->pending, v[i]) < 0;
-	}
+	return r->lack;
 }
 
 /* All of it */
@@ -181,23 +147,14 @@ static void batches_done(struct recon_policy *r, struct batches *b)
 	}
 }
 
-static int apply(struct recon_policy *r, struct batches *b, unsigned bank, const struct policy_table *t,
+static int apply(struct recon_policy *r, struct batches *b, unsigned bank, struct policy_table *t,
 		 const struct identity_table *ids, uint64_t flags)
 {
-	bool has_new_prefixes;
-	int e = 0;
+	bool has_new_prefixes = !recon_prefixes_are_same(r, t);
+	int e = recon_bank_write(r, bank, t, b->policy);
 
-	if (!r->is_known)
-		e = read_shared(r);
-	has_new_prefixes = e == 0 && !recon_prefixes_are_same(r, t);
-	if (e == 0 && !r->bank[bank].is_known)
-		e = recon_bank_read(r, bank);
 	if (e == 0)
-		e = recon_bank_write(r, bank, t, b->policy);
-	if (e == 0)
-		e = apply_identities(r, &b->classes, bank, t, ids);
-	if (e == 0)
-		e = map_batch_flush(&b->classes); /* a bridge may add again what this deletes */
+		e = recon_classes_write(r, bank, t, ids, &b->classes);
 	if (e == 0 && has_new_prefixes)
 		e = recon_prefixes_bridge(r, bank, t, &b->classes);
 	if (e == 0 && has_new_prefixes)
@@ -208,6 +165,7 @@ static int apply(struct recon_policy *r, struct batches *b, unsigned bank, const
 		bpfconfig_get(r->config)->default_verdict[bank][dir] =
 			policy_table_enforced(t, (enum policy_dir)dir) ? MESH_DENY_DEFAULT : MESH_ALLOW;
 	bpfconfig_commit(r->config, bank, flags);
+	recon_strangers_forget(r, 1 - bank, t);
 	if (!has_new_prefixes)
 		return 0;
 	e = recon_prefixes_delete(r, t, b->cidr);
@@ -228,11 +186,21 @@ int recon_policy_apply(struct recon_policy *r, struct policy_table *t, const str
 {
 	unsigned bank = 1 - bpfconfig_bank(r->config);
 	struct batches b;
-	int e;
+	int e = 0;
 
-	note_changes(r, t);
+	recon_classes_note(r, t);
+	r->lack = (struct recon_policy_lack){0};
+	if (!r->is_known)
+		e = recon_shared_read(r);
+	if (e == 0 && !r->bank[bank].is_known)
+		e = recon_bank_read(r, bank);
+	if (e == 0)
+		e = check_room(r, bank, t, ids);
+	if (r->lack.map)
+		return e; /* and nothing was touched */
 	batches_init(&b, r->obj);
-	e = apply(r, &b, bank, t, ids, flags);
+	if (e == 0)
+		e = apply(r, &b, bank, t, ids, flags);
 	batches_done(r, &b);
 	r->bank[bank].pending.n = 0;
 	r->bank[bank].all_identities = e < 0;

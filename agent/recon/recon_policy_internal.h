@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of recon_policy.c, with the banks and the prefixes that it writes. */
+/* The inside of recon_policy.c, with the banks, the classes and the prefixes that it writes. */
 #pragma once
 
 #include "base/array.h"
@@ -14,6 +14,7 @@ enum { BANK_MAPS = 3 }; /* rows, ports, ranges */
 struct bank {
 	struct plan_class *v;
 	size_t n;
+	struct plan_size size; /* of all */
 	struct plan_dirs dirs;
 	bool is_known; /* false: read it back before use */
 	bool all_identities; /* every identity must be looked at, not only `pending` */
@@ -28,6 +29,8 @@ struct recon_policy {
 	struct u32map classes; /* identity -> class of bank 0, class of bank 1 << 32 */
 	ARRAY(struct policy_prefix) prefixes; /* sorted by cidr_cmp() */
 	ARRAY(uint32_t) bridged; /* identities whose class is not their own for now */
+	bool has_met; /* what earlier runs put in force is not any more, or it was looked for what it knows */
+	struct recon_policy_lack lack;
 	struct recon_policy_stats stats;
 };
 
@@ -37,11 +40,16 @@ struct recon_policy {
 
 /* Takes over what the maps hold of a bank. */
 int recon_bank_read(struct recon_policy *r, unsigned bank);
+/* What the bank will hold with the table in it. */
+struct plan_size recon_bank_size(const struct bank *b, const struct policy_table *t);
 /* Writes the difference between the bank and the table. After a failure the bank is to be read again. */
 int recon_bank_write(struct recon_policy *r, unsigned bank, const struct policy_table *t, struct map_batch batch[BANK_MAPS]);
 void recon_bank_done(struct bank *b);
 
-/* Classes of identities: recon_policy.c */
+/* Classes of identities: recon_policy_class.c */
+
+/* Takes over what the maps hold, with the prefixes. */
+int recon_shared_read(struct recon_policy *r);
 
 static inline uint32_t recon_class_in(uint64_t both, unsigned bank)
 {
@@ -50,6 +58,19 @@ static inline uint32_t recon_class_in(uint64_t both, unsigned bank)
 
 /* Queues the class of an identity in one bank. */
 int recon_class_set(struct recon_policy *r, struct map_batch *batch, uint32_t identity, unsigned bank, uint32_t class);
+
+/* Both banks must learn what changed in the table; the one in force does so at its next turn. */
+void recon_classes_note(struct recon_policy *r, const struct policy_table *t);
+
+/* How many entries there will be after recon_classes_write(). */
+int recon_classes_count(struct recon_policy *r, unsigned bank, const struct policy_table *t, const struct identity_table *ids,
+			size_t *ret);
+/* Writes what was noted for the bank, first what goes, and nothing stays queued: a bridge may add again what this deletes. */
+int recon_classes_write(struct recon_policy *r, unsigned bank, const struct policy_table *t, const struct identity_table *ids,
+			struct map_batch *batch);
+
+/* The policy in force knows all identities; what was said of strangers in the other bank is said anew at its next turn. */
+void recon_strangers_forget(struct recon_policy *r, unsigned other, struct policy_table *t);
 
 /* Prefixes, which both banks share: recon_policy_prefix.c */
 

@@ -109,6 +109,7 @@ struct mesh_node {
 /* --- policy: already flattened, entries never overlap --- */
 
 /* mesh_class: identity -> class of each bank; a missing entry is class 0. */
+#define MESH_CLASS_NONE 0xffffffffU /* never has rows: what is denied by default is denied */
 struct mesh_class {
 	__u32 class[2];
 };
