@@ -46,12 +46,14 @@ agent_libmesh_a_SOURCES += \
 
 # json
 agent_libmesh_a_SOURCES += \
+	agent/json/doc.c agent/json/doc.h agent/json/doc_private.h \
+	agent/json/doc_text.c \
+	agent/json/doc_write.c agent/json/doc_write.h \
 	agent/json/json.c agent/json/json.h \
 	agent/json/json_build.c agent/json/json_build.h \
 	agent/json/json_paths.c agent/json/json_paths.h \
 	agent/json/json_scan.c agent/json/json_scan.h \
-	agent/json/json_stream.c agent/json/json_stream.h \
-	agent/json/json_text.c
+	agent/json/json_stream.c agent/json/json_stream.h
 
 # conf, obs
 agent_libmesh_a_SOURCES += \

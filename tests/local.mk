@@ -92,7 +92,7 @@ tests_unit_http_test_http_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_http_test_http_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/json/test_json
 TESTS += tests/unit/json/test_json
-tests_unit_json_test_json_SOURCES = tests/unit/json/test_json.c tests/unit/json/test_scan.c \
+tests_unit_json_test_json_SOURCES = tests/unit/json/test_doc.c tests/unit/json/test_json.c tests/unit/json/test_scan.c \
 	tests/unit/json/test_stream.c
 tests_unit_json_test_json_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_json_test_json_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)

@@ -349,7 +349,7 @@ void agent_free(struct agent *a)
 	world_free(a->world);
 	kube_client_free(a->client);
 	join_state_done(&a->join);
-	json_decref(a->namespace_labels);
+	doc_free(a->namespace_labels);
 	for (size_t i = 0; i < ARRAY_LEN(a->signals); i++)
 		source_free(a->signals[i]);
 	source_free(a->privileged);

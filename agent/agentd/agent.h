@@ -94,7 +94,7 @@ struct agent {
 	struct source *leave_timer;
 	ARRAY(struct ctl_call *) draining; /* who waits for the drain that is under way */
 	uint64_t resolvers_stamp; /* of the files that name the host's resolvers */
-	json_t *namespace_labels; /* of the one that the host is in; NULL = not seen yet */
+	struct doc *namespace_labels; /* of the one that the host is in; NULL = not seen yet */
 	bool had_node;	 /* our node stood in the lists */
 	bool was_listed; /* our node and our addresses did */
 	uint64_t unlisted_us; /* since when the operator has put our endpoint into no slice; 0 = it has, or need not */

@@ -27,13 +27,13 @@ static void freeze(struct agent *a, const char *name, const char *text, const ch
 	(void)source_arm(a->boot_timer, FROZEN_RETRY_S * USEC_PER_SEC, USEC_PER_SEC); /* a live timer */
 }
 
-static void on_namespace(const char *name, bool exists, const json_t *labels, void *arg)
+static void on_namespace(const char *name, bool exists, const struct doc *labels, void *arg)
 {
 	struct agent *a = arg;
 
 	if (exists && str_eq(name, a->join.namespace)) {
-		json_decref(a->namespace_labels);
-		a->namespace_labels = json_is_object(labels) ? json_incref((json_t *)labels) : json_object();
+		doc_free(a->namespace_labels);
+		a->namespace_labels = doc_copy(doc_is_object(labels) ? labels : doc_empty());
 		apply_want(a); /* they are part of who we are */
 	}
 	if (a->zone)

@@ -39,33 +39,28 @@ bool own_labels_are_enrolled(const struct label_table *t, const struct label_set
 /* One difference; "" is no value at all. */
 static int add(struct buf *out, const char *key, const char *now, const char *before)
 {
-	if (out->len > TEXT_MAX)
-		return 0;
 	return buf_addf(out, "%s%s%s%s, before %s%s%s", out->len ? "; " : "", now ? key : "none", now ? "=" : "", now ? now : "",
 			before ? key : "none", before ? "=" : "", before ? before : "");
 }
 
-int own_labels_outdated(const struct label_table *t, const struct label_set *own, const json_t *labels, struct buf *out)
+int own_labels_outdated(const struct label_table *t, const struct label_set *own, const struct doc *labels, struct buf *out)
 {
-	const char *key;
-	json_t *v;
 	int r = 0;
 
-	json_object_foreach((json_t *)labels, key, v)
-	{
-		const char *now = json_string_value(v), *before = value_in(t, own, OF_NAMESPACE, key);
+	for (struct doc_iter i = doc_members(labels); r == 0 && out->len <= TEXT_MAX && i.v; doc_next(&i)) {
+		const char *now = doc_str(i.v), *before = value_in(t, own, OF_NAMESPACE, i.key);
 
-		if (r == 0 && now && (!before || !str_eq(now, before)))
-			r = add(out, key, now, before);
+		if (now && (!before || !str_eq(now, before)))
+			r = add(out, i.key, now, before);
 	}
-	for (uint32_t i = 0; r == 0 && i < own->n; i++) {
+	for (uint32_t i = 0; r == 0 && out->len <= TEXT_MAX && i < own->n; i++) {
 		const struct intern *strings = label_table_strings((struct label_table *)t);
 		const char *name = intern_str(strings, own->v[i].key);
 
 		if (own->v[i].source != LABEL_K8S || !str_has_prefix(name, OF_NAMESPACE))
 			continue;
 		name += strlen(OF_NAMESPACE);
-		if (!json_object_get(labels, name))
+		if (!doc_get_any(labels, name))
 			r = add(out, name, NULL, intern_str(strings, own->v[i].value));
 	}
 	return r;

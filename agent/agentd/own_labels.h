@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "identity/labels.h"
+#include "json/doc.h"
 
 /*
  * True if these are the labels of the enrolled host: its own and its namespace among them. Else they are those of something
@@ -16,4 +17,4 @@ bool own_labels_are_enrolled(const struct label_table *t, const struct label_set
  * Writes what the identity says otherwise than the namespace's labels do now, "team=red, before team=blue; none, before tier=db", for
  * a person; nothing if they agree. `labels` may be NULL. 0 or -ENOMEM; what does not fit is left out.
  */
-int own_labels_outdated(const struct label_table *t, const struct label_set *own, const json_t *labels, struct buf *out);
+int own_labels_outdated(const struct label_table *t, const struct label_set *own, const struct doc *labels, struct buf *out);

@@ -53,6 +53,7 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 {
 	CLEANUP(serving_free) struct serving *s = calloc(1, sizeof(*s));
 	CLEANUP(buf_done) struct buf addresses = {0};
+	CLEANUP(doc_free) struct doc *labels = NULL;
 	struct publish_conf pc = {.host = join->host, .ns = join->namespace, .on_change = on_change, .arg = s};
 	int r;
 
@@ -71,7 +72,10 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 		s->ports[i] = (struct serve_named_port){.name = conf->named_ports.v[i].name,
 							.port = conf->named_ports.v[i].port,
 							.proto = conf->named_ports.v[i].protocol};
-	r = kube_pairs_decode(join->labels, NULL, LIMIT_LABELS, &s->labels, NULL);
+	labels = join->labels ? doc_from_json(join->labels) : NULL;
+	if (join->labels && !labels)
+		return -ENOMEM;
+	r = kube_pairs_decode(labels, NULL, LIMIT_LABELS, &s->labels, NULL);
 	if (r == 0)
 		r = join_addresses(join, &addresses);
 	pc.addresses = addresses.data;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "json/json.h"
@@ -35,10 +36,10 @@ void sync_failed(struct feed *f, const char *ns, const char *name, int r, const 
 
 /* Namespaces and the ConfigMap */
 
-static void on_namespace(bool is_deleted, const json_t *doc, void *arg)
+static void on_namespace(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
-	const char *name = json_str(doc, "metadata.name", "");
+	const char *name = doc_str_at(doc, "metadata.name", "");
 	int r = 0;
 
 	if (is_deleted)
@@ -48,7 +49,7 @@ static void on_namespace(bool is_deleted, const json_t *doc, void *arg)
 	if (r < 0)
 		sync_failed(f, "", name, r, NULL);
 	else
-		f->sync->cb.on_namespace(name, !is_deleted, json_at(doc, "metadata.labels"), f->sync->cb.arg);
+		f->sync->cb.on_namespace(name, !is_deleted, doc_at(doc, "metadata.labels"), f->sync->cb.arg);
 }
 
 static void namespace_gone(const char *ns, const char *name, void *arg)
@@ -78,12 +79,36 @@ static const struct reflector_ops namespace_ops = {
 	.on_replace_end = namespace_replace_end,
 };
 
-static void on_config(bool is_deleted, const json_t *doc, void *arg)
+/* What is read of a ConfigMap, for those that get it as a tree elsewhere, too. NULL when out of memory. */
+static json_t *config_map(const struct doc *from)
+{
+	CLEANUP(json_decref) json_t *map = json_pack("{s:{}}", "data");
+	json_t *data = json_object_get(map, "data");
+
+	for (struct doc_iter i = doc_members(from); map && i.v; doc_next(&i))
+		if (doc_is_string(i.v) && json_object_set_new(data, i.key, json_string(doc_str(i.v))) < 0)
+			return NULL;
+	return TAKE_PTR(map);
+}
+
+static void on_config(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
+	const struct doc *data = doc_get(doc, "data");
+	const char *name = doc_str_at(doc, "metadata.name", "");
+	CLEANUP(json_decref) json_t *map = NULL;
 
-	if (!is_deleted) /* a deleted ConfigMap says nothing new: the cluster runs on */
-		f->sync->cb.on_config(doc, f->sync->cb.arg);
+	if (is_deleted)
+		return; /* it says nothing new: the cluster runs on */
+	if ((data && !doc_is_object(data)) || doc_object_size(data) > LIMIT_CONFIG_KEYS) {
+		sync_reject(f, NULL, name, "data is no map, or has too many keys");
+		return;
+	}
+	map = config_map(data);
+	if (map)
+		f->sync->cb.on_config(map, f->sync->cb.arg);
+	else
+		sync_failed(f, NULL, name, -ENOMEM, NULL);
 }
 
 static void config_replace_begin(void *arg)
@@ -104,7 +129,7 @@ static const struct reflector_ops config_ops = {
 
 /* Nodes */
 
-static void on_node(bool is_deleted, const json_t *doc, void *arg)
+static void on_node(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
 	struct kube_node *n;
@@ -112,7 +137,7 @@ static void on_node(bool is_deleted, const json_t *doc, void *arg)
 	int r;
 
 	if (is_deleted) {
-		node_table_remove(f->sync->t.nodes, json_str(doc, "metadata.name", ""));
+		node_table_remove(f->sync->t.nodes, doc_str_at(doc, "metadata.name", ""));
 	} else {
 		r = kube_node_decode(doc, &n, &err);
 		/* Services may be there on hosts with certain labels only. */
@@ -125,8 +150,8 @@ static void on_node(bool is_deleted, const json_t *doc, void *arg)
 			r = node_table_set(f->sync->t.nodes, n);
 		if (r < 0) {
 			if (r != -ENOMEM)
-				node_table_remove(f->sync->t.nodes, json_str(doc, "metadata.name", ""));
-			sync_failed(f, NULL, json_str(doc, "metadata.name", ""), r, err.text);
+				node_table_remove(f->sync->t.nodes, doc_str_at(doc, "metadata.name", ""));
+			sync_failed(f, NULL, doc_str_at(doc, "metadata.name", ""), r, err.text);
 		}
 	}
 	sync_changed(f->sync);

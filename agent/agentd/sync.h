@@ -34,7 +34,7 @@ struct sync_callbacks {
 	/* Some table changed, or a list became complete: recompute, in a while. */
 	void (*on_change)(void *arg);
 	/* A Namespace exists, with these labels (NULL = none, borrowed), or is gone. */
-	void (*on_namespace)(const char *name, bool exists, const json_t *labels, void *arg);
+	void (*on_namespace)(const char *name, bool exists, const struct doc *labels, void *arg);
 	/* The ConfigMap cilium-config is another one. */
 	void (*on_config)(const json_t *configmap, void *arg);
 	/* The credential was refused. */

@@ -49,7 +49,7 @@ static void endpoint_pick(const struct json_pick *p, void *arg)
 	kube_cep_pick(&((struct feed *)arg)->sync->endpoint, p);
 }
 
-static void on_endpoint(bool is_deleted, const json_t *doc, void *arg)
+static void on_endpoint(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
 	const struct kube_endpoint *e = &f->sync->endpoint;
@@ -97,7 +97,7 @@ static void slice_pick(const struct json_pick *p, void *arg)
 	kube_ces_pick(&((struct feed *)arg)->sync->ces, p);
 }
 
-static void on_slice_object(bool is_deleted, const json_t *doc, void *arg)
+static void on_slice_object(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
 	struct sync *s = f->sync;

@@ -60,7 +60,7 @@ static void forget_identity(struct sync *s, uint32_t number)
 	sync_changed(s);
 }
 
-static void on_identity(bool is_deleted, const json_t *doc, void *arg)
+static void on_identity(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
 	struct sync *s = f->sync;

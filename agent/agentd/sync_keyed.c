@@ -49,7 +49,7 @@ static void remove_keyed(const char *ns, const char *name, void *arg)
 }
 
 /* By its labels it is of a Service or of a ServiceImport, and of the one no more if they are changed. */
-static int upsert_slice(struct sync *s, const json_t *doc, const char *ns, const char *name, struct err *err)
+static int upsert_slice(struct sync *s, const struct doc *doc, const char *ns, const char *name, struct err *err)
 {
 	struct kube_slice *slice;
 	int r = kube_slice_decode(doc, &slice, err);
@@ -60,7 +60,7 @@ static int upsert_slice(struct sync *s, const json_t *doc, const char *ns, const
 	return service_table_upsert_slice(slice->is_import ? s->t.imports : s->t.services, slice);
 }
 
-static int upsert_keyed(struct feed *f, const json_t *doc, const char *ns, const char *name, struct err *err)
+static int upsert_keyed(struct feed *f, const struct doc *doc, const char *ns, const char *name, struct err *err)
 {
 	struct sync *s = f->sync;
 	struct kube_service *service;
@@ -89,11 +89,11 @@ static bool is_ignored(const struct feed *f)
 	       (f->kind == KIND_CCNP && t->ignores_ccnp);
 }
 
-static void on_keyed(bool is_deleted, const json_t *doc, void *arg)
+static void on_keyed(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
-	const char *ns = json_str(doc, "metadata.namespace", "");
-	const char *name = json_str(doc, "metadata.name", "");
+	const char *ns = doc_str_at(doc, "metadata.namespace", "");
+	const char *name = doc_str_at(doc, "metadata.name", "");
 	struct err err = {0};
 	int r;
 

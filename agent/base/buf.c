@@ -19,6 +19,7 @@ static int reserve(struct buf *b, size_t extra)
 	cap = b->cap ? b->cap : 256;
 	while (cap < want + 1)
 		cap *= 2;
+	cap = MIN(cap, max + 1); /* what is wiped at the end is all of it */
 	p = realloc(b->data, cap);
 	if (!p)
 		return -ENOMEM;

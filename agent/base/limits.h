@@ -3,13 +3,15 @@
 #pragma once
 
 enum {
-	/* kube-apiserver refuses objects above 1.5 MiB (etcd); one watch event wraps one. */
-	LIMIT_OBJECT_BYTES = 4 * 1024 * 1024,
 	/*
-	 * What one object may take as a document. What takes more counts for nothing, so no policy that anybody has a use for may:
-	 * those of 1.5 MiB take less unless they have over 15,000 rules. Empty values take up to eighty times their text.
+	 * Text of one object, and of the watch event around it. etcd takes no more than 1.5 MiB unless it was told to, kube-apiserver
+	 * no request above 3 MiB.
 	 */
-	LIMIT_DOCUMENT_BYTES = 32 * 1024 * 1024,
+	LIMIT_OBJECT_BYTES = 4 * 1024 * 1024,
+	/* One text in it. */
+	LIMIT_TEXT_BYTES = 2 * 1024 * 1024,
+	/* What one object may take as a document: what is in etcd always fits, as a document takes at most 8/3 of its text (doc.h). */
+	LIMIT_DOCUMENT_BYTES = 4 * 1024 * 1024,
 	/* Nesting of CNPs stays below 20; schema-less fields could be deeper. */
 	LIMIT_JSON_DEPTH = 64,
 	/* Body of a single (not streamed) API response. */
@@ -53,6 +55,7 @@ enum {
 	LIMIT_DNS_HELD_BYTES = 2 * 1024 * 1024,
 	LIMIT_TOKEN_BYTES = 16 * 1024,
 	LIMIT_STATE_BYTES = 64 * 1024 * 1024, /* of a file in the state directory: a whole set of policies */
+	LIMIT_CONFIG_KEYS = 4096, /* of cilium-config, which has some 250 */
 	LIMIT_CONFIG_BYTES = 1024 * 1024,
 	LIMIT_CTL_REQUEST = 64 * 1024,
 	LIMIT_CTL_RESPONSE = 64 * 1024 * 1024, /* and what all who may only read leave unread, before one of them may ask for more */

@@ -54,7 +54,7 @@ static int reject(struct verdict_objects *v, const struct header *h, const char 
 	return json_array_append_new(v->rejected, o) < 0 ? -ENOMEM : 0;
 }
 
-static int take_policy(struct verdict_objects *v, const struct header *h, const json_t *obj, enum policy_kind kind)
+static int take_policy(struct verdict_objects *v, const struct header *h, const struct doc *obj, enum policy_kind kind)
 {
 	struct err err = {0};
 	int r = policy_set(v->policies, kind, obj, &err);
@@ -62,7 +62,7 @@ static int take_policy(struct verdict_objects *v, const struct header *h, const 
 	return r == -EBADMSG || r == -ENOSPC ? reject(v, h, err.text) : r < 0 ? r : 0;
 }
 
-static int take_service(struct verdict_objects *v, const struct header *h, const json_t *obj)
+static int take_service(struct verdict_objects *v, const struct header *h, const struct doc *obj)
 {
 	struct kube_service *s;
 	struct err err = {0};
@@ -75,7 +75,7 @@ static int take_service(struct verdict_objects *v, const struct header *h, const
 	return r == -EINVAL || r == -E2BIG ? reject(v, h, err.text) : r;
 }
 
-static int take_slice(struct verdict_objects *v, const struct header *h, const json_t *obj)
+static int take_slice(struct verdict_objects *v, const struct header *h, const struct doc *obj)
 {
 	struct kube_slice *s;
 	struct err err = {0};
@@ -88,21 +88,22 @@ static int take_slice(struct verdict_objects *v, const struct header *h, const j
 	return r == -EINVAL || r == -E2BIG ? reject(v, h, err.text) : r;
 }
 
-static int take_namespace(struct verdict_objects *v, const struct header *h, const json_t *obj)
+static int take_namespace(struct verdict_objects *v, const struct header *h, const struct doc *obj)
 {
-	json_t *labels = json_at(obj, "metadata.labels"), *own;
+	const struct doc *labels = doc_get(doc_get(obj, "metadata"), "labels");
+	CLEANUP(json_decref) json_t *own = json_object();
 
 	if (!str_is_dns_label(h->name))
 		return reject(v, h, "metadata.name is missing or no name");
-	if (labels && !json_is_null(labels) && !json_is_object(labels))
+	if (labels && !doc_is_object(labels))
 		return reject(v, h, "metadata.labels is no object");
-	own = json_is_object(labels) ? json_copy(labels) : json_object();
+	for (struct doc_iter i = doc_members(labels); i.v; doc_next(&i))
+		if (json_object_set_new(own, i.key, json_string(doc_is_string(i.v) ? doc_str(i.v) : "")) < 0)
+			return -ENOMEM;
 	/* as the API server does */
-	if (!own || json_object_set_new(own, "kubernetes.io/metadata.name", json_string(h->name)) < 0) {
-		json_decref(own);
+	if (json_object_set_new(own, "kubernetes.io/metadata.name", json_string(h->name)) < 0)
 		return -ENOMEM;
-	}
-	return json_object_set_new(v->namespaces, h->name, own) < 0 ? -ENOMEM : 0;
+	return json_object_set_new(v->namespaces, h->name, TAKE_PTR(own)) < 0 ? -ENOMEM : 0;
 }
 
 struct kind {
@@ -110,7 +111,7 @@ struct kind {
 	const char *group; /* of apiVersion, with the slash; "" = the core group */
 	int policy;	   /* enum policy_kind, or -1 */
 	bool is_clusterwide;
-	int (*take)(struct verdict_objects *v, const struct header *h, const json_t *obj);
+	int (*take)(struct verdict_objects *v, const struct header *h, const struct doc *obj);
 };
 
 static const struct kind kinds[] = {
@@ -147,6 +148,7 @@ static int fill_namespace(json_t *obj)
 
 static int take_one(struct verdict_objects *v, struct header h, json_t *obj)
 {
+	CLEANUP(doc_free) struct doc *doc = NULL;
 	const struct kind *k = kind_of(&h);
 	char text[256];
 
@@ -163,7 +165,10 @@ static int take_one(struct verdict_objects *v, struct header h, json_t *obj)
 		return -ENOMEM;
 	else
 		h.ns = json_str(obj, "metadata.namespace", "");
-	return k->policy >= 0 ? take_policy(v, &h, obj, (enum policy_kind)k->policy) : k->take(v, &h, obj);
+	doc = doc_from_json(obj);
+	if (!doc)
+		return -ENOMEM;
+	return k->policy >= 0 ? take_policy(v, &h, doc, (enum policy_kind)k->policy) : k->take(v, &h, doc);
 }
 
 static int take_any(struct verdict_objects *v, json_t *obj, const struct header *outer);

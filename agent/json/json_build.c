@@ -2,65 +2,91 @@
 #include "json/json_build.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/macro.h"
-#include "json/json.h"
+#include "base/str.h"
 
 #define UNFIT "\xef\xbf\xbd" /* U+FFFD */
 
-/* What jansson takes on a machine of 64 bits, with the tables that a value stands in. */
-enum { COST_STRING = 80, COST_NUMBER = 32, COST_ARRAY = 128, COST_OBJECT = 224, COST_ELEMENT = 16, COST_MEMBER = 80 };
-
-enum { MARKS_MAX = 64 }; /* members of a document that was cut */
+enum { MARKS_MAX = 64 /* members of a document that was cut */ };
 
 static const char metadata[] = "metadata";
 
 /* What says which object it is, and in which state. */
-static const char *const names[] = {"name", "namespace", "uid", "resourceVersion", "generation"};
+static const char *const names[JSON_BUILD_NAMES] = {"name", "namespace", "uid", "resourceVersion", "generation"};
 
 static bool equals(const char *text, size_t len, const char *other)
 {
 	return strlen(other) == len && memcmp(text, other, len) == 0;
 }
 
-static bool is_name(const char *text, size_t len)
+/* -1 if it is none. */
+static int name_of(const char *text, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (equals(text, len, names[i]))
-			return true;
-	return false;
+			return (int)i;
+	return -1;
 }
 
-/* Stands for what a document cannot hold: its object does not count then, or not there, and the others are as they are. */
-static json_t *unfit(void)
+/* Of a document that was cut. */
+static void forget(struct json_build *b)
 {
-	return json_string(UNFIT);
+	for (size_t i = 0; i < ARRAY_LEN(b->names); i++) {
+		doc_free(b->names[i]);
+		b->names[i] = NULL;
+	}
+	strv_done(&b->marks);
+	b->is_cut = false;
 }
 
 void json_build_clear(struct json_build *b)
 {
-	json_decref(b->root);
-	free(b->key);
-	b->root = NULL;
-	b->key = NULL;
+	if (b->is_cut)
+		forget(b);
+	doc_write_clear(&b->doc);
 	b->depth = 0;
-	b->bytes = 0;
-	b->is_cut = false;
+	b->is_meta_key = b->is_in_meta = false;
+}
+
+void json_build_done(struct json_build *b)
+{
+	forget(b);
+	doc_write_done(&b->doc);
+}
+
+const struct doc *json_build_doc(const struct json_build *b)
+{
+	return doc_written(&b->doc);
 }
 
 /* Texts and numbers */
 
-/* As jansson has it, which does not say whether text or memory was the reason that it took none. */
+/* The length of what is ASCII for sure. */
+static size_t ascii(const unsigned char *p, size_t len)
+{
+	static const uint64_t high_bits = UINT64_MAX / 255 << 7;
+	size_t i = 0;
+	uint64_t w;
+
+	for (; len - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, p + i, sizeof(w));
+		if (w & high_bits)
+			break;
+	}
+	return i;
+}
+
+/* As RFC 3629 has it: no surrogates, nothing longer than needed. */
 static bool is_utf8(const char *text, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)text;
 
-	for (size_t i = 0; i < len;) {
+	for (size_t i = ascii(p, len); i < len;) {
 		unsigned more = p[i] < 0x80 ? 0 : p[i] < 0xe0 ? 1 : p[i] < 0xf0 ? 2 : 3;
 		uint32_t code = more ? p[i] & (0x3fU >> more) : p[i];
 
@@ -110,227 +136,271 @@ static char *copy_text(const char *text, size_t len, size_t *ret_len)
 	return copy;
 }
 
-static char *key_text(const char *text, size_t len)
+/* Stands for what a document cannot hold: its object does not count then, or not there, and the others are as they are. */
+static int write_unfit(struct doc_writer *w)
 {
-	return is_utf8(text, len) ? copy_text(text, len, &len) : strdup(UNFIT);
+	return doc_write_string(w, UNFIT, strlen(UNFIT));
 }
 
-static json_t *number_document(const char *text, size_t len)
-{
-	char copy[64], *end;
-	long long i;
-	double real;
-
-	if (len >= sizeof(copy))
-		return unfit();
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	errno = 0;
-	i = strtoll(copy, &end, 10);
-	if (errno == 0 && *end == '\0')
-		return json_integer(i);
-	real = strtod(copy, NULL);
-	return isfinite(real) ? json_real(real) : unfit();
-}
-
-/* NULL: no memory. */
-static json_t *scalar_document(enum json_kind kind, const char *text, size_t len)
+/* A string or a key, by `write`. */
+static int write_text(struct doc_writer *w, int (*write)(struct doc_writer *w, const char *text, size_t len), const char *text,
+		      size_t len)
 {
 	CLEANUP(free) char *copy = NULL;
 
+	if (!is_utf8(text, len))
+		return write(w, UNFIT, strlen(UNFIT));
+	if (!memchr(text, 0, len))
+		return write(w, text, len);
+	copy = copy_text(text, len, &len);
+	return copy ? write(w, copy, len) : -ENOMEM;
+}
+
+static int write_scalar(struct doc_writer *w, enum json_kind kind, const char *text, size_t len)
+{
+	int r = -EINVAL;
+
 	switch (kind) {
 	case JSON_KIND_STRING:
-		if (!is_utf8(text, len))
-			return unfit();
-		if (!memchr(text, 0, len))
-			return json_stringn_nocheck(text, len);
-		copy = copy_text(text, len, &len);
-		return copy ? json_stringn_nocheck(copy, len) : NULL;
+		return write_text(w, doc_write_string, text, len);
 	case JSON_KIND_NUMBER:
-		return number_document(text, len);
+		r = doc_write_number(w, text, len);
+		return r == -ERANGE ? write_unfit(w) : r;
 	case JSON_KIND_TRUE:
-		return json_true();
 	case JSON_KIND_FALSE:
-		return json_false();
+		return doc_write_bool(w, kind == JSON_KIND_TRUE);
 	case JSON_KIND_NULL:
-		return json_null();
+		return doc_write_null(w);
 	}
-	return NULL;
+	return r;
 }
 
 /* Documents that are too large */
 
-/* Of `from`, which may be no object, what is in `names` and is no container. */
-static int copy_names(json_t *to, const json_t *from)
+/* That there was such a member. A reader that needs it finds that it is none of its kind. */
+static int mark(struct json_build *b, const char *key, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		json_t *v = json_object_get(from, names[i]);
+	CLEANUP(doc_write_done) struct doc_writer w = {0};
+	const char *fit;
+	int r;
 
-		if (v && !json_is_object(v) && !json_is_array(v) && json_object_set(to, names[i], v) < 0)
-			return -ENOMEM;
-	}
+	if (b->marks.n >= MARKS_MAX || len > LIMIT_NAME || equals(key, len, metadata))
+		return 0;
+	r = write_text(&w, doc_write_string, key, len);
+	if (r < 0)
+		return r;
+	fit = doc_str(doc_written(&w));
+	return strv_has(&b->marks, fit) ? 0 : strv_add(&b->marks, fit);
+}
+
+/* Of equal names the last counts. */
+static int keep_name(struct json_build *b, int name, const struct doc *v)
+{
+	CLEANUP(doc_free) struct doc *copy = NULL;
+
+	if (doc_is_object(v) || doc_is_array(v) || doc_len(v) > LIMIT_NAME)
+		return 0;
+	copy = doc_copy(v);
+	if (!copy)
+		return -ENOMEM;
+	doc_free(b->names[name]);
+	b->names[name] = TAKE_PTR(copy);
 	return 0;
 }
 
-/* That there was such a member. A reader that needs it finds that it is none of its kind. */
-static int mark(json_t *to, const char *key)
+static int keep_names(struct json_build *b, const struct doc *meta)
 {
-	if (json_object_size(to) >= MARKS_MAX)
-		return 0;
-	return json_object_set_new(to, key, unfit()) < 0 ? -ENOMEM : 0;
+	int r = 0;
+
+	for (struct doc_iter i = doc_members(meta); r == 0 && i.v; doc_next(&i)) {
+		int name = name_of(i.key, strlen(i.key));
+
+		if (name >= 0)
+			r = keep_name(b, name, i.v);
+	}
+	return r;
 }
 
 static int cut(struct json_build *b)
 {
-	CLEANUP(json_decref) json_t *root = json_object();
-	const char *key;
-	json_t *v;
+	const char *key = doc_write_pending(&b->doc);
+	int r = key && b->depth == 1 ? mark(b, key, strlen(key)) : 0;
 
-	if (!root || json_object_set_new(root, metadata, json_object()) < 0 ||
-	    copy_names(json_object_get(root, metadata), json_object_get(b->root, metadata)) < 0)
-		return -ENOMEM;
-	json_object_foreach (b->root, key, v)
-		if (strcmp(key, metadata) != 0 && mark(root, key) < 0)
-			return -ENOMEM;
-	for (unsigned i = 0; i < b->depth; i++)
-		b->levels[i].doc = NULL;
-	if (b->depth == 1 && b->key && strcmp(b->key, metadata) != 0 && mark(root, b->key) < 0)
-		return -ENOMEM;
-	json_decref(b->root);
-	b->root = TAKE_PTR(root);
+	b->name = key && b->is_in_meta && b->depth == 2 ? name_of(key, strlen(key)) : -1;
 	b->is_cut = true;
-	return 0;
-}
-
-static bool is_in_meta(const struct json_build *b)
-{
-	return b->depth == 2 && b->levels[1].is_meta;
+	doc_write_close(&b->doc); /* equal keys are still there */
+	for (struct doc_iter i = doc_members(doc_written(&b->doc)); r == 0 && i.v; doc_next(&i))
+		r = str_eq(i.key, metadata) ? keep_names(b, i.v) : mark(b, i.key, strlen(i.key));
+	doc_write_clear(&b->doc);
+	return r;
 }
 
 static int cut_key(struct json_build *b, const char *text, size_t len)
 {
-	CLEANUP(free) char *copy = NULL;
+	int r;
 
-	if (b->depth == 1 && !equals(text, len, metadata)) {
-		int r;
-
-		copy = key_text(text, len);
-		r = copy ? mark(b->root, copy) : -ENOMEM;
-		return r < 0 ? r : JSON_SCAN_SKIP;
+	if (b->depth == 1) {
+		r = mark(b, text, len);
+		return r < 0 || b->is_meta_key ? r : JSON_SCAN_SKIP;
 	}
-	if (b->depth != 1 && !(is_in_meta(b) && is_name(text, len)))
-		return JSON_SCAN_SKIP;
-	copy = strndup(text, len);
-	if (!copy)
-		return -ENOMEM;
-	free(b->key);
-	b->key = TAKE_PTR(copy);
-	return 0;
+	b->name = b->is_in_meta && b->depth == 2 ? name_of(text, len) : -1;
+	return b->name >= 0 ? 0 : JSON_SCAN_SKIP;
 }
 
 static int cut_begin(struct json_build *b, bool is_array)
 {
-	bool is_meta = b->depth == 1 && b->key && strcmp(b->key, metadata) == 0;
-
-	if (!is_meta || is_array)
+	if (b->depth != 1 || !b->is_meta_key || is_array)
 		return JSON_SCAN_SKIP;
-	b->levels[b->depth++] = (struct json_build_level){.is_meta = true};
+	b->is_in_meta = true;
+	b->depth++;
 	return 0;
 }
 
-/* Takes `v`. */
-static int cut_scalar(struct json_build *b, json_t *v)
+static int cut_scalar(struct json_build *b, enum json_kind kind, const char *text, size_t len)
+{
+	CLEANUP(doc_write_done) struct doc_writer w = {0};
+	int r;
+
+	if (!b->is_in_meta || b->depth != 2 || b->name < 0 || len > LIMIT_NAME)
+		return 0;
+	r = write_scalar(&w, kind, text, len);
+	return r < 0 ? r : keep_name(b, b->name, doc_written(&w));
+}
+
+static int write_marks(struct doc_writer *w, const char *const *keys, size_t n)
 {
 	int r = 0;
 
-	if (is_in_meta(b) && b->key && is_name(b->key, strlen(b->key)))
-		r = json_object_set(json_object_get(b->root, metadata), b->key, v);
-	json_decref(v);
-	return r < 0 ? -ENOMEM : 0;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = doc_write_key(w, keys[i], strlen(keys[i]));
+		if (r == 0)
+			r = write_unfit(w);
+	}
+	return r;
+}
+
+static int write_names(const struct json_build *b, struct doc_writer *w)
+{
+	int r = doc_write_key(w, metadata, strlen(metadata));
+
+	if (r == 0)
+		r = doc_write_begin(w, false);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(names); i++) {
+		if (!b->names[i])
+			continue;
+		r = doc_write_key(w, names[i], strlen(names[i]));
+		if (r == 0)
+			r = doc_write_copy(w, b->names[i]);
+	}
+	return r < 0 ? r : doc_write_end(w);
+}
+
+static int cut_end(struct json_build *b)
+{
+	/* what readers look for, and take for empty if it is not there */
+	static const char *const needed[] = {"spec", "specs", "status", "data"};
+	int r = doc_write_begin(&b->doc, false);
+
+	if (r == 0)
+		r = write_names(b, &b->doc);
+	if (r == 0)
+		r = write_marks(&b->doc, (const char *const *)b->marks.v, b->marks.n);
+	if (r == 0 && b->marks.n >= MARKS_MAX)
+		r = write_marks(&b->doc, needed, ARRAY_LEN(needed));
+	return r < 0 ? r : doc_write_end(&b->doc);
 }
 
 /* Values */
 
-/* Notes what the next value takes. False: the document is cut, or there is no memory to do that, which is in `ret_r`. */
-static bool has_room(struct json_build *b, size_t bytes, int *ret_r)
-{
-	b->bytes += bytes + (b->key ? COST_MEMBER + strlen(b->key) : COST_ELEMENT);
-	*ret_r = !b->is_cut && b->bytes > LIMIT_DOCUMENT_BYTES ? cut(b) : 0;
-	return !b->is_cut && *ret_r == 0;
-}
-
-/* Puts a finished or opened value into the document. Takes `v`. */
-static int add(struct json_build *b, json_t *v)
-{
-	json_t *parent = b->depth ? b->levels[b->depth - 1].doc : NULL;
-	int r;
-
-	if (!v)
-		return -ENOMEM;
-	if (!parent) {
-		b->root = v;
-		return 0;
-	}
-	if (json_is_array(parent)) {
-		r = json_array_append_new(parent, v);
-	} else {
-		r = json_object_set_new_nocheck(parent, b->key, v); /* which is UTF-8 */
-		free(b->key);
-		b->key = NULL;
-	}
-	return r < 0 ? -ENOMEM : 0;
-}
-
 int json_build_scalar(struct json_build *b, enum json_kind kind, const char *text, size_t len)
 {
-	size_t bytes = kind == JSON_KIND_STRING ? COST_STRING + len : kind == JSON_KIND_NUMBER ? COST_NUMBER : 0;
-	json_t *v;
-	int r;
+	int r = b->is_cut ? 0 : write_scalar(&b->doc, kind, text, len);
 
-	if (!has_room(b, bytes, &r)) {
-		if (r < 0 || !is_in_meta(b))
-			return r;
-		v = scalar_document(kind, text, len);
-		return v ? cut_scalar(b, v) : -ENOMEM;
-	}
-	v = scalar_document(kind, text, len);
-	return add(b, v);
+	if (r == -E2BIG)
+		r = cut(b);
+	return r == 0 && b->is_cut ? cut_scalar(b, kind, text, len) : r;
 }
 
 int json_build_key(struct json_build *b, const char *text, size_t len)
 {
-	if (b->is_cut)
-		return cut_key(b, text, len);
-	if (is_in_meta(b) && equals(text, len, "managedFields"))
+	int r = 0;
+
+	if (b->depth == 1)
+		b->is_meta_key = equals(text, len, metadata);
+	if (!b->is_cut && b->is_in_meta && b->depth == 2 && equals(text, len, "managedFields"))
 		return JSON_SCAN_SKIP;
-	free(b->key);
-	b->key = key_text(text, len);
-	return b->key ? 0 : -ENOMEM;
+	if (!b->is_cut)
+		r = write_text(&b->doc, doc_write_key, text, len);
+	if (r == -E2BIG)
+		r = cut(b);
+	return r == 0 && b->is_cut ? cut_key(b, text, len) : r;
 }
 
 int json_build_begin(struct json_build *b, bool is_array)
 {
-	struct json_build_level l = {.is_meta = b->depth == 1 && !is_array && b->key && strcmp(b->key, metadata) == 0};
-	int r;
+	int r = 0;
 
-	if (!has_room(b, is_array ? COST_ARRAY : COST_OBJECT, &r))
+	if (!b->is_cut) {
+		b->doc.max_bytes = LIMIT_DOCUMENT_BYTES;
+		r = doc_write_begin(&b->doc, is_array);
+	}
+	if (r == -E2BIG)
+		r = cut(b);
+	if (r < 0 || b->is_cut)
 		return r < 0 ? r : cut_begin(b, is_array);
-	l.doc = is_array ? json_array() : json_object();
-	r = add(b, l.doc);
-	if (r < 0)
-		return r;
-	b->levels[b->depth++] = l;
+	b->is_in_meta |= b->depth == 1 && b->is_meta_key && !is_array;
+	b->depth++;
 	return 0;
 }
 
 int json_build_deep(struct json_build *b)
 {
-	int r;
-
-	return has_room(b, COST_STRING, &r) ? add(b, unfit()) : r;
+	return json_build_scalar(b, JSON_KIND_STRING, UNFIT, strlen(UNFIT));
 }
 
-void json_build_end(struct json_build *b)
+int json_build_end(struct json_build *b)
 {
 	b->depth--;
+	if (b->depth == 1)
+		b->is_in_meta = false;
+	if (!b->is_cut)
+		return doc_write_end(&b->doc);
+	return b->depth == 0 ? cut_end(b) : 0;
+}
+
+/* Whole texts */
+
+static int on_scalar(enum json_kind kind, const char *text, size_t len, void *arg)
+{
+	struct doc_writer *w = arg;
+
+	return w->open.n ? write_scalar(w, kind, text, len) : -EBADMSG;
+}
+
+static int on_key(const char *text, size_t len, void *arg)
+{
+	return write_text(arg, doc_write_key, text, len);
+}
+
+static int on_begin(bool is_array, void *arg)
+{
+	struct doc_writer *w = arg;
+
+	return w->n && !w->open.n ? -EBADMSG : doc_write_begin(w, is_array);
+}
+
+static int on_end(void *arg)
+{
+	return doc_write_end(arg);
+}
+
+struct doc *doc_parse(const char *text, size_t len)
+{
+	static const struct json_scan_ops ops = {.on_scalar = on_scalar, .on_key = on_key, .on_begin = on_begin, .on_end = on_end};
+	CLEANUP(doc_write_done) struct doc_writer w = {0};
+	CLEANUP(json_scan_free) struct json_scan *s = NULL;
+
+	if (json_scan_new(&ops, &w, &s) < 0 || json_scan_feed(s, text, len) < 0 || json_scan_end(s) < 0)
+		return NULL;
+	return doc_write_take(&w);
 }

@@ -44,12 +44,16 @@ struct json_scan {
 	enum token token;
 	bool is_key;
 	bool is_kept; /* `text` has what came of it so far: earlier pieces, or escapes */
+	bool is_long; /* more than `text` takes */
 	struct buf text;
 	enum escape escape;
 	unsigned hex_digits;
 	uint32_t hex;
 	uint32_t high; /* half of a surrogate pair that waits for the other; 0 = none */
 };
+
+/* Stands for a text that is too long: it is not UTF-8. */
+static const char too_long[] = "\xff";
 
 static const uint64_t ones = UINT64_MAX / 255;
 
@@ -137,10 +141,17 @@ static bool is_number(const char *p, size_t len)
 
 static int keep(struct json_scan *s, const char *p, size_t len)
 {
+	int r;
+
 	s->is_kept = true;
-	if (s->is_skipping && s->token == TOKEN_STRING)
+	if (s->is_long || (s->is_skipping && s->token == TOKEN_STRING))
 		return 0;
-	return buf_add(&s->text, p, len);
+	r = buf_add(&s->text, p, len);
+	if (r != -E2BIG || s->token != TOKEN_STRING)
+		return r;
+	s->is_long = true;
+	buf_done(&s->text);
+	return 0;
 }
 
 static int keep_char(struct json_scan *s, uint32_t c)
@@ -245,7 +256,7 @@ static void value_ended(struct json_scan *s)
 		s->is_skipping = false;
 		if (s->deep.data) {
 			buf_done(&s->deep);
-			s->deep.max = (size_t)2 * LIMIT_OBJECT_BYTES;
+			s->deep.max = LIMIT_OBJECT_BYTES;
 		}
 	}
 	s->state = s->depth ? STATE_AFTER_VALUE : STATE_TOP;
@@ -343,8 +354,8 @@ static int token_ended(struct json_scan *s, const char *p, size_t len)
 		r = keep(s, p, len);
 		if (r < 0)
 			return r;
-		p = s->text.data ? s->text.data : "";
-		len = s->text.len;
+		p = s->is_long ? too_long : s->text.data ? s->text.data : "";
+		len = s->is_long ? strlen(too_long) : s->text.len;
 	}
 	s->token = TOKEN_NONE;
 	if (token == TOKEN_NUMBER)
@@ -408,7 +419,7 @@ static const char *token_begin(struct json_scan *s, enum token token, bool is_ke
 {
 	s->token = token;
 	s->is_key = is_key;
-	s->is_kept = false;
+	s->is_kept = s->is_long = false;
 	if (s->text.cap > TEXT_KEPT)
 		buf_done(&s->text);
 	else
@@ -490,7 +501,8 @@ int json_scan_new(const struct json_scan_ops *ops, void *arg, struct json_scan *
 		return -ENOMEM;
 	s->ops = ops;
 	s->arg = arg;
-	s->text.max = s->deep.max = (size_t)2 * LIMIT_OBJECT_BYTES;
+	s->text.max = LIMIT_TEXT_BYTES;
+	s->deep.max = LIMIT_OBJECT_BYTES;
 	*ret = s;
 	return 0;
 }

@@ -19,7 +19,10 @@ enum { JSON_SCAN_SKIP = 1 };
 
 /* A negative return ends the scan with it. Texts are not NUL-terminated and last for the call. */
 struct json_scan_ops {
-	/* A string without its escapes (half a surrogate pair is U+FFFD, \u0000 is NUL), else the word or number as written. */
+	/*
+	 * A string without its escapes (half a surrogate pair is U+FFFD, \u0000 is NUL), else the word or number as written. One
+	 * longer than LIMIT_TEXT_BYTES is one byte that is not UTF-8, if it did not come in one piece; so are such keys.
+	 */
 	int (*on_scalar)(enum json_kind kind, const char *text, size_t len, void *arg);
 	/* JSON_SCAN_SKIP: no call for the value of this key, whatever it is. */
 	int (*on_key)(const char *text, size_t len, void *arg);
@@ -39,8 +42,8 @@ DEFINE_CLEANUP(struct json_scan *, json_scan_free)
 
 /*
  * Any number of values, one after the other. 0; -EBADMSG if it is not JSON; -E2BIG if it is nested deeper than
- * LIMIT_JSON_DEPTH, outside of what is left out, or a text is longer than LIMIT_OBJECT_BYTES twice; -ENOMEM; what a
- * callback returned. A failure lasts.
+ * LIMIT_JSON_DEPTH, outside of what is left out, or a number is longer than LIMIT_TEXT_BYTES; -ENOMEM; what a callback
+ * returned. A failure lasts.
  */
 int json_scan_feed(struct json_scan *s, const char *data, size_t len);
 

@@ -84,7 +84,7 @@ static int hand_over(struct json_stream *s)
 
 	if (s->envelope == JSON_WATCH && !s->is_pending)
 		return -EBADMSG; /* an event of nothing: its type would be taken for that of the next */
-	r = s->ops->on_object(s->build.root, s->arg);
+	r = s->ops->on_object(json_build_doc(&s->build), s->arg);
 	json_build_clear(&s->build);
 	s->has_type = s->is_pending = false;
 	s->object_bytes = 0;
@@ -208,6 +208,7 @@ static int on_end(void *arg)
 {
 	struct json_stream *s = arg;
 	struct level l = s->levels[--s->depth];
+	int r = 0;
 
 	if (s->place == PLACE_ENVELOPE) {
 		s->path_len = l.path_len;
@@ -216,13 +217,11 @@ static int on_end(void *arg)
 		return s->depth == 0 && s->envelope == JSON_WATCH ? hand_over(s) : 0;
 	}
 	if (s->place == PLACE_DOCUMENT)
-		json_build_end(&s->build);
-	if (s->place == PLACE_PICK) {
-		int r = pick(s, l.node, false, JSON_END, false, NULL, 0);
-
-		if (r < 0)
-			return r;
-	}
+		r = json_build_end(&s->build);
+	if (s->place == PLACE_PICK)
+		r = pick(s, l.node, false, JSON_END, false, NULL, 0);
+	if (r < 0)
+		return r;
 	return s->depth == s->object_depth ? object_end(s) : 0;
 }
 
@@ -276,7 +275,7 @@ int json_stream_new(enum json_envelope envelope, const struct json_paths *paths,
 	s->paths = paths;
 	s->ops = ops;
 	s->arg = arg;
-	s->key.max = 2 * LIMIT_OBJECT_BYTES; /* no key of an object that fits is longer */
+	s->key.max = LIMIT_TEXT_BYTES;
 	r = json_scan_new(&scan_ops, s, &s->scan);
 	if (r < 0) {
 		free(s);
@@ -291,7 +290,7 @@ void json_stream_free(struct json_stream *s)
 	if (!s)
 		return;
 	json_scan_free(s->scan);
-	json_build_clear(&s->build);
+	json_build_done(&s->build);
 	buf_done(&s->key);
 	free(s);
 }

@@ -2,15 +2,15 @@
 /*
  * Incremental JSON, for what the API server streams. Two ways to take a value: picked fields, found
  * by path without building anything (for objects that come by the hundred thousand), or a document
- * tree (for the others). The caller says at the start of each value which one it wants.
+ * (for the others). The caller says at the start of each value which one it wants.
  */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "json/doc.h"
 
 /*
  * One path to pick, e.g. "status.networking.addressing[].ipv4", "security-labels.*". A key that is
@@ -53,12 +53,12 @@ struct json_stream;
 struct json_stream_ops {
 	/*
 	 * An object is complete, and of a watch the event around it, too: in document mode `doc` is it
-	 * (borrowed), in pick mode NULL. In its texts U+FFFD stands for NUL, and that text for what it cannot hold: text that is
+	 * (for the call), in pick mode NULL. In its texts U+FFFD stands for NUL, and that text for what it cannot hold: text that is
 	 * not UTF-8, a number too large, what is nested deeper than LIMIT_JSON_DEPTH. So such an object is its own loss and no
 	 * other's. One that would take more than LIMIT_DOCUMENT_BYTES is cut: see json_stream_is_cut(). Negative return ends the
 	 * stream.
 	 */
-	int (*on_object)(const json_t *doc, void *arg);
+	int (*on_object)(const struct doc *doc, void *arg);
 	/* A scalar of the envelope, by path ("type", "metadata.resourceVersion"). Negative ends. */
 	int (*on_envelope)(const char *path, const char *text, size_t len, void *arg);
 	/* Pick mode, before the first pick of an object. May be NULL. */

@@ -23,16 +23,13 @@ void kube_node_free(struct kube_node *n)
 	free(n);
 }
 
-static int add_addresses(struct kube_node *n, const json_t *list, const char *type)
+static int add_addresses(struct kube_node *n, const struct doc *list, const char *type)
 {
-	const json_t *a;
-	size_t i;
-
-	json_array_foreach (list, i, a) {
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
 		struct ip ip;
 		int r;
 
-		if (!str_eq(json_str(a, "type", ""), type) || ip_parse(json_str(a, "ip", ""), &ip) < 0 ||
+		if (!str_eq(doc_str_at(i.v, "type", ""), type) || ip_parse(doc_str_at(i.v, "ip", ""), &ip) < 0 ||
 		    ip_is_special(&ip))
 			continue;
 		if (n->node_ips.n + n->internal_ips.n >= LIMIT_ADDRESSES)
@@ -45,13 +42,10 @@ static int add_addresses(struct kube_node *n, const json_t *list, const char *ty
 	return 0;
 }
 
-static int add_cidrs(struct kube_node *n, const json_t *list)
+static int add_cidrs(struct kube_node *n, const struct doc *list)
 {
-	const json_t *v;
-	size_t i;
-
-	json_array_foreach (list, i, v) {
-		const char *text = json_string_value(v);
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		const char *text = doc_str(i.v);
 		struct cidr c;
 		int r;
 
@@ -66,44 +60,40 @@ static int add_cidrs(struct kube_node *n, const json_t *list)
 	return 0;
 }
 
-static bool read_address(const json_t *pair, const char *family, struct ip *ret)
+static bool read_address(const struct doc *pair, const char *family, struct ip *ret)
 {
-	return ip_parse(json_str(pair, family, ""), ret) == 0 && !ip_is_special(ret);
+	return ip_parse(doc_str_at(pair, family, ""), ret) == 0 && !ip_is_special(ret);
 }
 
-static int read_spec(struct kube_node *n, const json_t *obj)
+static int read_spec(struct kube_node *n, const struct doc *obj)
 {
 	static const char *const types[] = {"InternalIP", "ExternalIP", "CiliumInternalIP"};
 	static const char *const families[] = {"ipv4", "ipv6"};
-	const json_t *pool;
-	size_t i;
 	int r = 0;
 
-	for (i = 0; r == 0 && i < ARRAY_LEN(types); i++)
-		r = add_addresses(n, json_at(obj, "spec.addresses"), types[i]);
-	for (i = 0; r == 0 && i < ARRAY_LEN(families); i++) {
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(types); i++)
+		r = add_addresses(n, doc_at(obj, "spec.addresses"), types[i]);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(families); i++) {
 		struct ip ip;
 
-		if (read_address(json_at(obj, "spec.ingress"), families[i], &ip))
+		if (read_address(doc_at(obj, "spec.ingress"), families[i], &ip))
 			r = ARRAY_ADD(&n->ingress_ips, ip);
-		if (r == 0 && read_address(json_at(obj, "spec.health"), families[i], &ip))
+		if (r == 0 && read_address(doc_at(obj, "spec.health"), families[i], &ip))
 			r = ARRAY_ADD(&n->health_ips, ip);
 	}
 	if (r == 0)
-		r = add_cidrs(n, json_at(obj, "spec.ipam.podCIDRs"));
-	json_array_foreach (json_at(obj, "spec.ipam.pools.allocated"), i, pool) {
-		if (r == 0)
-			r = add_cidrs(n, json_at(pool, "cidrs"));
-	}
+		r = add_cidrs(n, doc_at(obj, "spec.ipam.podCIDRs"));
+	for (struct doc_iter i = doc_elements(doc_at(obj, "spec.ipam.pools.allocated")); r == 0 && i.v; doc_next(&i))
+		r = add_cidrs(n, doc_at(i.v, "cidrs"));
 	return r;
 }
 
-int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *reterr)
+int kube_node_decode(const struct doc *obj, struct kube_node **ret, struct err *reterr)
 {
 	CLEANUP(kube_node_free) struct kube_node *n = calloc(1, sizeof(*n));
-	const char *name = json_str(obj, "metadata.name", "");
-	const char *key = json_string_value(
-		json_object_get(json_at(obj, "metadata.annotations"), "network.cilium.io/wg-pub-key"));
+	const char *name = doc_str_at(obj, "metadata.name", "");
+	const char *key = doc_str(
+		doc_get_any(doc_at(obj, "metadata.annotations"), "network.cilium.io/wg-pub-key"));
 	int r;
 
 	if (!n)
@@ -111,9 +101,9 @@ int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *rete
 	if (!str_is_dns_subdomain(name))
 		return err_set(reterr, EINVAL, "CiliumNode without a valid name");
 	n->name = strdup(name);
-	n->uid = strdup(json_str(obj, "metadata.uid", ""));
+	n->uid = strdup(doc_str_at(obj, "metadata.uid", ""));
 	n->wireguard_key = key ? strdup(key) : NULL;
-	n->is_host = json_object_get(json_at(obj, "metadata.labels"), KUBE_NODE_HOST_LABEL) != NULL;
+	n->is_host = doc_get_any(doc_at(obj, "metadata.labels"), KUBE_NODE_HOST_LABEL) != NULL;
 	if (!n->name || !n->uid || (key && !n->wireguard_key))
 		return -ENOMEM;
 	r = read_spec(n, obj);
@@ -126,16 +116,13 @@ int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *rete
 	return 0;
 }
 
-int kube_node_read_labels(struct kube_node *n, const json_t *obj)
+int kube_node_read_labels(struct kube_node *n, const struct doc *obj)
 {
-	const char *key;
-	json_t *v;
-
-	json_object_foreach (json_at(obj, "metadata.labels"), key, v) {
-		CLEANUP(free) char *text = json_is_string(v) ? str_printf("%s=%s", key, json_string_value(v)) : NULL;
+	for (struct doc_iter i = doc_members(doc_at(obj, "metadata.labels")); i.v; doc_next(&i)) {
+		CLEANUP(free) char *text = doc_is_string(i.v) ? str_printf("%s=%s", i.key, doc_str(i.v)) : NULL;
 		int r = n->labels.n >= LIMIT_LABELS ? -E2BIG : text ? strv_add(&n->labels, text) : 0;
 
-		if (r < 0 || (json_is_string(v) && !text))
+		if (r < 0 || (doc_is_string(i.v) && !text))
 			return r < 0 ? r : -ENOMEM;
 	}
 	return 0;

@@ -2,7 +2,6 @@
 /* CiliumNode: what stock agents read of it (Cilium pkg/node/types). */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/array.h"
@@ -10,6 +9,7 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "base/str.h"
+#include "json/doc.h"
 
 struct kube_node {
 	char *name;
@@ -32,9 +32,9 @@ struct kube_node {
  * Reads a CiliumNode. Addresses and ranges that are malformed or special are left out, as Cilium does.
  * -EINVAL with a text without a name or past LIMIT_ADDRESSES; -ENOMEM. `*ret` is owned by the caller.
  */
-int kube_node_decode(const json_t *obj, struct kube_node **ret, struct err *reterr);
+int kube_node_decode(const struct doc *obj, struct kube_node **ret, struct err *reterr);
 /* The labels too, which matter only where policies select nodes by them. -ENOMEM, -E2BIG past LIMIT_LABELS. */
-int kube_node_read_labels(struct kube_node *n, const json_t *obj);
+int kube_node_read_labels(struct kube_node *n, const struct doc *obj);
 void kube_node_free(struct kube_node *n);
 DEFINE_CLEANUP(struct kube_node *, kube_node_free)
 

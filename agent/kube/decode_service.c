@@ -75,34 +75,31 @@ static bool is_wanted(const char *key, const char *const *prefixes)
 	return false;
 }
 
-int kube_pairs_decode(const json_t *obj, const char *const *prefixes, size_t max,
+int kube_pairs_decode(const struct doc *obj, const char *const *prefixes, size_t max,
 		      struct kube_pairs *ret, struct err *reterr)
 {
 	struct kube_pairs p = {0};
-	const char *key;
-	json_t *value;
 
-	if (!obj || json_is_null(obj)) {
+	if (!obj || doc_is_null(obj)) {
 		*ret = p;
 		return 0;
 	}
-	if (!json_is_object(obj) || json_object_size(obj) > max)
+	if (!doc_is_object(obj) || doc_object_size(obj) > max)
 		return err_set(reterr, EINVAL, "not a map of at most %zu entries", max);
-	if (json_object_size(obj) > 0) {
-		p.v = calloc(json_object_size(obj), sizeof(*p.v));
+	if (doc_object_size(obj) > 0) {
+		p.v = calloc(doc_object_size(obj), sizeof(*p.v));
 		if (!p.v)
 			return -ENOMEM;
 	}
-	/* the iteration macro wants a pointer to a mutable object; nothing is changed */
-	json_object_foreach ((json_t *)obj, key, value) {
-		if (!json_is_string(value)) {
+	for (struct doc_iter i = doc_members(obj); i.v; doc_next(&i)) {
+		if (!doc_is_string(i.v)) {
 			kube_pairs_done(&p);
-			return err_set(reterr, EINVAL, "value of %.64s is not a string", key);
+			return err_set(reterr, EINVAL, "value of %.64s is not a string", i.key);
 		}
-		if (!is_wanted(key, prefixes))
+		if (!is_wanted(i.key, prefixes))
 			continue;
-		p.v[p.n].key = strdup(key);
-		p.v[p.n].value = strdup(json_string_value(value));
+		p.v[p.n].key = strdup(i.key);
+		p.v[p.n].value = strdup(doc_str(i.v));
 		p.n++;
 		if (!p.v[p.n - 1].key || !p.v[p.n - 1].value) {
 			kube_pairs_done(&p);
@@ -135,49 +132,42 @@ void kube_service_free(struct kube_service *s)
 	free(s);
 }
 
-static const json_t *member(const json_t *obj, const char *key)
-{
-	const json_t *v = json_object_get(obj, key);
-
-	return json_is_null(v) ? NULL : v;
-}
-
 /* Copies an optional string of at most `max` bytes; NULL if absent. */
-static int copy_string(const json_t *obj, const char *key, size_t max, char **ret,
+static int copy_string(const struct doc *obj, const char *key, size_t max, char **ret,
 		       struct err *reterr)
 {
-	const json_t *v = member(obj, key);
+	const struct doc *v = doc_get(obj, key);
 
 	*ret = NULL;
 	if (!v)
 		return 0;
-	if (!json_is_string(v) || json_string_length(v) > max)
+	if (!doc_is_string(v) || doc_len(v) > max)
 		return err_set(reterr, EINVAL, "%s is not a string of at most %zu bytes", key, max);
-	*ret = strdup(json_string_value(v));
+	*ret = strdup(doc_str(v));
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int read_port(const json_t *obj, const char *key, uint16_t *ret, struct err *reterr)
+static int read_port(const struct doc *obj, const char *key, uint16_t *ret, struct err *reterr)
 {
-	const json_t *v = member(obj, key);
+	const struct doc *v = doc_get(obj, key);
 
 	*ret = 0;
 	if (!v)
 		return 0;
-	if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > UINT16_MAX)
+	if (!doc_is_integer(v) || doc_int(v) < 0 || doc_int(v) > UINT16_MAX)
 		return err_set(reterr, EINVAL, "%s is not a port number", key);
-	*ret = (uint16_t)json_integer_value(v);
+	*ret = (uint16_t)doc_int(v);
 	return 0;
 }
 
-static int decode_target_port(const json_t *obj, struct kube_service_port *p, struct err *reterr)
+static int decode_target_port(const struct doc *obj, struct kube_service_port *p, struct err *reterr)
 {
-	const json_t *v = member(obj, "targetPort");
+	const struct doc *v = doc_get(obj, "targetPort");
 
-	if (v && json_is_string(v)) {
-		if (json_string_length(v) == 0 || json_string_length(v) > LIMIT_NAME)
+	if (v && doc_is_string(v)) {
+		if (doc_len(v) == 0 || doc_len(v) > LIMIT_NAME)
 			return err_set(reterr, EINVAL, "targetPort is no name");
-		p->target_name = strdup(json_string_value(v));
+		p->target_name = strdup(doc_str(v));
 		return p->target_name ? 0 : -ENOMEM;
 	}
 	if (read_port(obj, "targetPort", &p->target_port, reterr) < 0)
@@ -187,12 +177,12 @@ static int decode_target_port(const json_t *obj, struct kube_service_port *p, st
 	return 0;
 }
 
-static int decode_port(const json_t *obj, struct kube_service_port *p, struct err *reterr)
+static int decode_port(const struct doc *obj, struct kube_service_port *p, struct err *reterr)
 {
-	const json_t *proto = member(obj, "protocol");
+	const struct doc *proto = doc_get(obj, "protocol");
 	int r;
 
-	if (!json_is_object(obj))
+	if (!doc_is_object(obj))
 		return err_set(reterr, EINVAL, "not an object");
 	r = copy_string(obj, "name", LIMIT_NAME, &p->name, reterr);
 	if (r < 0)
@@ -202,8 +192,8 @@ static int decode_port(const json_t *obj, struct kube_service_port *p, struct er
 		if (!p->name)
 			return -ENOMEM;
 	}
-	if (kube_proto_parse(proto ? json_string_value(proto) : NULL, &p->proto) < 0 ||
-	    (proto && !json_is_string(proto)))
+	if (kube_proto_parse(proto ? doc_str(proto) : NULL, &p->proto) < 0 ||
+	    (proto && !doc_is_string(proto)))
 		return err_set(reterr, EINVAL, "unknown protocol");
 	if (read_port(obj, "port", &p->port, reterr) < 0 ||
 	    read_port(obj, "nodePort", &p->node_port, reterr) < 0)
@@ -213,58 +203,58 @@ static int decode_port(const json_t *obj, struct kube_service_port *p, struct er
 	return decode_target_port(obj, p, reterr);
 }
 
-static int decode_ports(const json_t *ports, struct kube_service *s, struct err *reterr)
+static int decode_ports(const struct doc *ports, struct kube_service *s, struct err *reterr)
 {
-	size_t n = json_array_size(ports);
+	size_t n = doc_array_size(ports);
 	int r;
 
 	if (!ports)
 		return 0;
-	if (!json_is_array(ports) || n > MAX_PORTS)
+	if (!doc_is_array(ports) || n > MAX_PORTS)
 		return err_set(reterr, EINVAL, "spec.ports is not a list of at most %d", MAX_PORTS);
 	if (n == 0)
 		return 0;
 	s->ports = calloc(n, sizeof(*s->ports));
 	if (!s->ports)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
+	for (struct doc_iter i = doc_elements(ports); i.v; doc_next(&i)) {
 		s->n_ports++;
-		r = decode_port(json_array_get(ports, i), &s->ports[i], reterr);
+		r = decode_port(i.v, &s->ports[i.n], reterr);
 		if (r < 0)
-			return err_prefix(reterr, r, "spec.ports[%zu]", i);
+			return err_prefix(reterr, r, "spec.ports[%zu]", i.n);
 	}
 	return 0;
 }
 
 /* Reads a list of addresses into a fresh array. */
-static int decode_ips(const json_t *list, const char *what, struct ip **ret, size_t *ret_n,
+static int decode_ips(const struct doc *list, const char *what, struct ip **ret, size_t *ret_n,
 		      struct err *reterr)
 {
 	CLEANUP(free) struct ip *ips = NULL;
-	size_t n = json_array_size(list);
+	size_t n = doc_array_size(list);
 
-	if (!list || (json_is_array(list) && n == 0))
+	if (!list || (doc_is_array(list) && n == 0))
 		return 0;
-	if (!json_is_array(list) || n > MAX_ADDRESSES)
+	if (!doc_is_array(list) || n > MAX_ADDRESSES)
 		return err_set(reterr, EINVAL, "%s is not a list of at most %d", what,
 			       MAX_ADDRESSES);
 	ips = calloc(n, sizeof(*ips));
 	if (!ips)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		const char *text = doc_str(i.v);
 
-		if (!text || ip_parse(text, &ips[i]) < 0)
-			return err_set(reterr, EINVAL, "%s[%zu] is no address", what, i);
+		if (!text || ip_parse(text, &ips[i.n]) < 0)
+			return err_set(reterr, EINVAL, "%s[%zu] is no address", what, i.n);
 	}
 	*ret = TAKE_PTR(ips);
 	*ret_n = n;
 	return 0;
 }
 
-static int add_cluster_ip(struct kube_service *s, const json_t *v, struct err *reterr)
+static int add_cluster_ip(struct kube_service *s, const struct doc *v, struct err *reterr)
 {
-	const char *text = json_string_value(v);
+	const char *text = doc_str(v);
 	struct ip ip;
 
 	if (!text)
@@ -284,17 +274,17 @@ static int add_cluster_ip(struct kube_service *s, const json_t *v, struct err *r
 	return 0;
 }
 
-static int decode_cluster_ips(const json_t *spec, struct kube_service *s, struct err *reterr)
+static int decode_cluster_ips(const struct doc *spec, struct kube_service *s, struct err *reterr)
 {
-	const json_t *list = member(spec, "clusterIPs"), *one = member(spec, "clusterIP");
+	const struct doc *list = doc_get(spec, "clusterIPs"), *one = doc_get(spec, "clusterIP");
 	int r;
 
-	if (list && !json_is_array(list))
+	if (list && !doc_is_array(list))
 		return err_set(reterr, EINVAL, "clusterIPs is not a list");
-	if (json_array_size(list) == 0)
+	if (doc_array_size(list) == 0)
 		return one ? add_cluster_ip(s, one, reterr) : 0;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		r = add_cluster_ip(s, json_array_get(list, i), reterr);
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		r = add_cluster_ip(s, i.v, reterr);
 		if (r < 0)
 			return r;
 	}
@@ -302,22 +292,21 @@ static int decode_cluster_ips(const json_t *spec, struct kube_service *s, struct
 }
 
 /* status.loadBalancer.ingress: addresses that the node may shortcut (ipMode, KEP-1860). */
-static int decode_lb(const json_t *status, struct kube_service *s, struct err *reterr)
+static int decode_lb(const struct doc *status, struct kube_service *s, struct err *reterr)
 {
-	const json_t *list = member(member(status, "loadBalancer"), "ingress");
-	size_t n = json_array_size(list);
+	const struct doc *list = doc_get(doc_get(status, "loadBalancer"), "ingress");
+	size_t n = doc_array_size(list);
 
-	if (!list || (json_is_array(list) && n == 0))
+	if (!list || (doc_is_array(list) && n == 0))
 		return 0;
-	if (!json_is_array(list) || n > MAX_ADDRESSES)
+	if (!doc_is_array(list) || n > MAX_ADDRESSES)
 		return err_set(reterr, EINVAL, "status.loadBalancer.ingress is no list");
 	s->lb_ips = calloc(n, sizeof(*s->lb_ips));
 	if (!s->lb_ips)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const json_t *in = json_array_get(list, i);
-		const char *ip = json_string_value(member(in, "ip"));
-		const char *mode = json_string_value(member(in, "ipMode"));
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		const char *ip = doc_str(doc_get(i.v, "ip"));
+		const char *mode = doc_str(doc_get(i.v, "ipMode"));
 
 		if (!ip || *ip == '\0' || (mode && !str_eq(mode, "VIP")))
 			continue;
@@ -343,29 +332,29 @@ static int parse_source_range(const char *text, struct cidr *ret)
 	return cidr_parse(bare, false, ret);
 }
 
-static int decode_source_ranges(const json_t *list, struct kube_service *s, struct err *reterr)
+static int decode_source_ranges(const struct doc *list, struct kube_service *s, struct err *reterr)
 {
-	size_t n = json_array_size(list);
+	size_t n = doc_array_size(list);
 
-	if (!list || (json_is_array(list) && n == 0))
+	if (!list || (doc_is_array(list) && n == 0))
 		return 0;
-	if (!json_is_array(list) || n > MAX_ADDRESSES)
+	if (!doc_is_array(list) || n > MAX_ADDRESSES)
 		return err_set(reterr, EINVAL, "loadBalancerSourceRanges is no list");
 	s->source_ranges = calloc(n, sizeof(*s->source_ranges));
 	if (!s->source_ranges)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		const char *text = doc_str(i.v);
 
-		if (!text || parse_source_range(text, &s->source_ranges[i]) < 0)
+		if (!text || parse_source_range(text, &s->source_ranges[i.n]) < 0)
 			return err_set(reterr, EINVAL, "loadBalancerSourceRanges[%zu] is no CIDR",
-				       i);
+				       i.n);
 		s->n_source_ranges++;
 	}
 	return 0;
 }
 
-static int decode_type(const json_t *spec, struct kube_service *s, struct err *reterr)
+static int decode_type(const struct doc *spec, struct kube_service *s, struct err *reterr)
 {
 	static const char *const names[] = {
 		[KUBE_SERVICE_CLUSTER_IP] = "ClusterIP",
@@ -373,12 +362,12 @@ static int decode_type(const json_t *spec, struct kube_service *s, struct err *r
 		[KUBE_SERVICE_LOAD_BALANCER] = "LoadBalancer",
 		[KUBE_SERVICE_EXTERNAL_NAME] = "ExternalName",
 	};
-	const json_t *v = member(spec, "type");
+	const struct doc *v = doc_get(spec, "type");
 
 	if (!v)
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (json_is_string(v) && str_eq(json_string_value(v), names[i])) {
+		if (doc_is_string(v) && str_eq(doc_str(v), names[i])) {
 			s->type = (enum kube_service_type)i;
 			return s->type == KUBE_SERVICE_EXTERNAL_NAME
 				       ? copy_string(spec, "externalName", LIMIT_NAME,
@@ -388,10 +377,10 @@ static int decode_type(const json_t *spec, struct kube_service *s, struct err *r
 	return err_set(reterr, EINVAL, "unknown spec.type");
 }
 
-static int decode_affinity(const json_t *spec, struct kube_service *s, struct err *reterr)
+static int decode_affinity(const struct doc *spec, struct kube_service *s, struct err *reterr)
 {
-	const char *kind = json_string_value(member(spec, "sessionAffinity"));
-	const json_t *t = member(member(member(spec, "sessionAffinityConfig"), "clientIP"),
+	const char *kind = doc_str(doc_get(spec, "sessionAffinity"));
+	const struct doc *t = doc_get(doc_get(doc_get(spec, "sessionAffinityConfig"), "clientIP"),
 				 "timeoutSeconds");
 
 	if (!kind || !str_eq(kind, "ClientIP"))
@@ -399,26 +388,26 @@ static int decode_affinity(const json_t *spec, struct kube_service *s, struct er
 	s->affinity_s = AFFINITY_DEFAULT_S;
 	if (!t)
 		return 0;
-	if (!json_is_integer(t) || json_integer_value(t) < 1 ||
-	    json_integer_value(t) > AFFINITY_MAX_S)
+	if (!doc_is_integer(t) || doc_int(t) < 1 ||
+	    doc_int(t) > AFFINITY_MAX_S)
 		return err_set(reterr, EINVAL, "timeoutSeconds is not in 1..%d", AFFINITY_MAX_S);
-	s->affinity_s = (uint32_t)json_integer_value(t);
+	s->affinity_s = (uint32_t)doc_int(t);
 	return 0;
 }
 
-static bool is_local(const json_t *spec, const char *key)
+static bool is_local(const struct doc *spec, const char *key)
 {
-	const char *v = json_string_value(member(spec, key));
+	const char *v = doc_str(doc_get(spec, key));
 
 	return v && str_eq(v, "Local");
 }
 
-static int decode_meta(const json_t *obj, struct kube_service *s, struct err *reterr)
+static int decode_meta(const struct doc *obj, struct kube_service *s, struct err *reterr)
 {
-	const json_t *meta = member(obj, "metadata"), *created;
+	const struct doc *meta = doc_get(obj, "metadata"), *created;
 	int r;
 
-	if (!json_is_object(meta))
+	if (!doc_is_object(meta))
 		return err_set(reterr, EINVAL, "no metadata");
 	r = copy_string(meta, "namespace", LIMIT_NAME, &s->ns, reterr);
 	if (r >= 0)
@@ -429,54 +418,54 @@ static int decode_meta(const json_t *obj, struct kube_service *s, struct err *re
 		return r;
 	if (!s->ns || !s->name || !str_is_dns_label(s->ns) || !str_is_dns_label(s->name))
 		return err_set(reterr, EINVAL, "namespace or name is no DNS label");
-	created = member(meta, "creationTimestamp");
-	if (created && (!json_is_string(created) ||
-			clock_parse_rfc3339(json_string_value(created), &s->created_s) < 0))
+	created = doc_get(meta, "creationTimestamp");
+	if (created && (!doc_is_string(created) ||
+			clock_parse_rfc3339(doc_str(created), &s->created_s) < 0))
 		return err_set(reterr, EINVAL, "creationTimestamp is no time");
-	r = kube_pairs_decode(member(meta, "labels"), NULL, LIMIT_LABELS, &s->labels, reterr);
+	r = kube_pairs_decode(doc_get(meta, "labels"), NULL, LIMIT_LABELS, &s->labels, reterr);
 	if (r < 0)
 		return err_prefix(reterr, r, "labels");
-	r = kube_pairs_decode(member(meta, "annotations"), read_annotations, MAX_PAIRS,
+	r = kube_pairs_decode(doc_get(meta, "annotations"), read_annotations, MAX_PAIRS,
 			      &s->annotations, reterr);
 	return r < 0 ? err_prefix(reterr, r, "annotations") : 0;
 }
 
-static int decode_spec(const json_t *obj, struct kube_service *s, struct err *reterr)
+static int decode_spec(const struct doc *obj, struct kube_service *s, struct err *reterr)
 {
-	const json_t *spec = member(obj, "spec"), *v;
+	const struct doc *spec = doc_get(obj, "spec"), *v;
 	int r;
 
-	if (!json_is_object(spec))
+	if (!doc_is_object(spec))
 		return err_set(reterr, EINVAL, "no spec");
 	r = decode_type(spec, s, reterr);
 	if (r >= 0)
 		r = decode_cluster_ips(spec, s, reterr);
 	if (r >= 0)
-		r = decode_ports(member(spec, "ports"), s, reterr);
+		r = decode_ports(doc_get(spec, "ports"), s, reterr);
 	if (r >= 0)
-		r = decode_ips(member(spec, "externalIPs"), "externalIPs", &s->external_ips,
+		r = decode_ips(doc_get(spec, "externalIPs"), "externalIPs", &s->external_ips,
 			       &s->n_external_ips, reterr);
 	if (r >= 0)
-		r = decode_lb(member(obj, "status"), s, reterr);
+		r = decode_lb(doc_get(obj, "status"), s, reterr);
 	if (r >= 0)
-		r = decode_source_ranges(member(spec, "loadBalancerSourceRanges"), s, reterr);
+		r = decode_source_ranges(doc_get(spec, "loadBalancerSourceRanges"), s, reterr);
 	if (r >= 0)
 		r = decode_affinity(spec, s, reterr);
 	if (r < 0)
 		return r;
-	r = kube_pairs_decode(member(spec, "selector"), NULL, LIMIT_LABELS, &s->selector, reterr);
+	r = kube_pairs_decode(doc_get(spec, "selector"), NULL, LIMIT_LABELS, &s->selector, reterr);
 	if (r < 0)
 		return err_prefix(reterr, r, "spec.selector");
 	s->is_internal_local = is_local(spec, "internalTrafficPolicy");
 	s->is_external_local = is_local(spec, "externalTrafficPolicy");
-	s->publish_not_ready = json_is_true(member(spec, "publishNotReadyAddresses"));
-	v = member(spec, "trafficDistribution");
-	s->has_traffic_distribution = v && json_is_string(v) && json_string_length(v) > 0;
-	s->prefers_same_node = s->has_traffic_distribution && str_eq(json_string_value(v), "PreferSameNode");
+	s->publish_not_ready = doc_is_true(doc_get(spec, "publishNotReadyAddresses"));
+	v = doc_get(spec, "trafficDistribution");
+	s->has_traffic_distribution = v && doc_is_string(v) && doc_len(v) > 0;
+	s->prefers_same_node = s->has_traffic_distribution && str_eq(doc_str(v), "PreferSameNode");
 	return 0;
 }
 
-int kube_service_decode(const json_t *obj, struct kube_service **ret, struct err *reterr)
+int kube_service_decode(const struct doc *obj, struct kube_service **ret, struct err *reterr)
 {
 	CLEANUP(kube_service_free) struct kube_service *s = calloc(1, sizeof(*s));
 	int r;
@@ -493,25 +482,25 @@ int kube_service_decode(const json_t *obj, struct kube_service **ret, struct err
 	return 0;
 }
 
-int kube_service_import_decode(const json_t *obj, struct kube_service **ret, struct err *reterr)
+int kube_service_import_decode(const struct doc *obj, struct kube_service **ret, struct err *reterr)
 {
 	CLEANUP(kube_service_free) struct kube_service *s = calloc(1, sizeof(*s));
-	const json_t *spec = member(obj, "spec"), *ips = member(spec, "ips");
-	const char *type = json_string_value(member(spec, "type"));
+	const struct doc *spec = doc_get(obj, "spec"), *ips = doc_get(spec, "ips");
+	const char *type = doc_str(doc_get(spec, "type"));
 	int r;
 
 	if (!s)
 		return -ENOMEM;
 	r = decode_meta(obj, s, reterr);
-	if (r >= 0 && !json_is_object(spec))
+	if (r >= 0 && !doc_is_object(spec))
 		r = err_set(reterr, EINVAL, "no spec");
 	if (r >= 0)
-		r = decode_ports(member(spec, "ports"), s, reterr);
+		r = decode_ports(doc_get(spec, "ports"), s, reterr);
 	s->is_headless = type && str_eq(type, "Headless");
-	if (r >= 0 && ips && !json_is_array(ips))
+	if (r >= 0 && ips && !doc_is_array(ips))
 		r = err_set(reterr, EINVAL, "spec.ips is not a list");
-	for (size_t i = 0; r >= 0 && !s->is_headless && i < json_array_size(ips); i++)
-		r = add_cluster_ip(s, json_array_get(ips, i), reterr);
+	for (struct doc_iter i = doc_elements(s->is_headless ? NULL : ips); r >= 0 && i.v; doc_next(&i))
+		r = add_cluster_ip(s, i.v, reterr);
 	if (r < 0)
 		return err_prefix(reterr, r, "ServiceImport %.64s/%.64s", s->ns ? s->ns : "?",
 				  s->name ? s->name : "?");

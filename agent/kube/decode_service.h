@@ -2,7 +2,6 @@
 /* Kubernetes v1 Service (and multicluster ServiceImport) as a typed, owned object. */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "json/doc.h"
 
 enum kube_service_type {
 	KUBE_SERVICE_CLUSTER_IP,
@@ -69,13 +69,13 @@ struct kube_service {
  * Decodes a Service. The caller owns *ret. -EINVAL with text for a malformed object or one past
  * the caps of base/limits.h; -ENOMEM.
  */
-int kube_service_decode(const json_t *obj, struct kube_service **ret, struct err *reterr);
+int kube_service_decode(const struct doc *obj, struct kube_service **ret, struct err *reterr);
 
 /*
  * Decodes a ServiceImport (multicluster.x-k8s.io, KEP-1645) as the Service that a client sees:
  * spec.ips are the cluster addresses, type Headless is a headless service. Same errors.
  */
-int kube_service_import_decode(const json_t *obj, struct kube_service **ret, struct err *reterr);
+int kube_service_import_decode(const struct doc *obj, struct kube_service **ret, struct err *reterr);
 
 void kube_service_free(struct kube_service *s);
 DEFINE_CLEANUP(struct kube_service *, kube_service_free)
@@ -88,7 +88,7 @@ void kube_pairs_done(struct kube_pairs *p);
  * Copies a JSON object of strings, keys with one of the NULL-terminated `prefixes` only if that is
  * not NULL. At most `max` pairs are accepted. NULL or JSON null is an empty set. -EINVAL, -ENOMEM.
  */
-int kube_pairs_decode(const json_t *obj, const char *const *prefixes, size_t max,
+int kube_pairs_decode(const struct doc *obj, const char *const *prefixes, size_t max,
 		      struct kube_pairs *ret, struct err *reterr);
 
 /* The protocol number of "TCP", "UDP" or "SCTP"; TCP for NULL. -EINVAL for another text. */

@@ -39,13 +39,6 @@ void kube_slice_free(struct kube_slice *s)
 	free(s);
 }
 
-static const json_t *member(const json_t *obj, const char *key)
-{
-	const json_t *v = json_object_get(obj, key);
-
-	return json_is_null(v) ? NULL : v;
-}
-
 /* Stores a text; neighbouring endpoints mostly share node and zone, so those are stored once. */
 static int pool_add(struct builder *b, const char *text, uint32_t *ret)
 {
@@ -71,55 +64,54 @@ static int pool_add(struct builder *b, const char *text, uint32_t *ret)
 }
 
 /* Stores an optional string member. */
-static int pool_member(struct builder *b, const json_t *obj, const char *key, uint32_t *ret)
+static int pool_member(struct builder *b, const struct doc *obj, const char *key, uint32_t *ret)
 {
-	const json_t *v = member(obj, key);
+	const struct doc *v = doc_get(obj, key);
 
 	*ret = 0;
 	if (!v)
 		return 0;
-	if (!json_is_string(v) || json_string_length(v) > LIMIT_NAME)
+	if (!doc_is_string(v) || doc_len(v) > LIMIT_NAME)
 		return err_set(b->err, EINVAL, "%s is not a string of at most %d bytes", key,
 			       LIMIT_NAME);
-	return pool_add(b, json_string_value(v), ret);
+	return pool_add(b, doc_str(v), ret);
 }
 
-static int decode_ports(struct builder *b, const json_t *list)
+static int decode_ports(struct builder *b, const struct doc *list)
 {
-	size_t n = json_array_size(list);
+	size_t n = doc_array_size(list);
 	int r;
 
-	if (!list || (json_is_array(list) && n == 0))
+	if (!list || (doc_is_array(list) && n == 0))
 		return 0;
-	if (!json_is_array(list) || n > MAX_PORTS)
+	if (!doc_is_array(list) || n > MAX_PORTS)
 		return err_set(b->err, EINVAL, "ports is not a list of at most %d", MAX_PORTS);
 	b->s->ports = calloc(n, sizeof(*b->s->ports));
 	if (!b->s->ports)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const json_t *in = json_array_get(list, i), *port = member(in, "port");
-		const json_t *proto = member(in, "protocol");
-		struct kube_slice_port *p = &b->s->ports[i];
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		const struct doc *port = doc_get(i.v, "port"), *proto = doc_get(i.v, "protocol");
+		struct kube_slice_port *p = &b->s->ports[i.n];
 
-		r = pool_member(b, in, "name", &p->name);
+		r = pool_member(b, i.v, "name", &p->name);
 		if (r < 0)
 			return r;
-		if ((proto && !json_is_string(proto)) ||
-		    kube_proto_parse(json_string_value(proto), &p->proto) < 0)
-			return err_set(b->err, EINVAL, "ports[%zu]: unknown protocol", i);
-		if (port && (!json_is_integer(port) || json_integer_value(port) < 0 ||
-			     json_integer_value(port) > UINT16_MAX))
-			return err_set(b->err, EINVAL, "ports[%zu]: no port number", i);
-		p->port = (uint16_t)json_integer_value(port);
+		if ((proto && !doc_is_string(proto)) ||
+		    kube_proto_parse(doc_str(proto), &p->proto) < 0)
+			return err_set(b->err, EINVAL, "ports[%zu]: unknown protocol", i.n);
+		if (port && (!doc_is_integer(port) || doc_int(port) < 0 ||
+			     doc_int(port) > UINT16_MAX))
+			return err_set(b->err, EINVAL, "ports[%zu]: no port number", i.n);
+		p->port = (uint16_t)doc_int(port);
 		b->s->n_ports++;
 	}
 	return 0;
 }
 
-static int add_addr(struct builder *b, const json_t *v)
+static int add_addr(struct builder *b, const struct doc *v)
 {
 	struct kube_slice *s = b->s;
-	const char *text = json_string_value(v);
+	const char *text = doc_str(v);
 	struct kube_slice_addr a = {0};
 	char canonical[IP_STRLEN];
 	int r;
@@ -138,16 +130,16 @@ static int add_addr(struct builder *b, const json_t *v)
 	return 0;
 }
 
-static int decode_addrs(struct builder *b, const json_t *list, struct kube_slice_endpoint *ep)
+static int decode_addrs(struct builder *b, const struct doc *list, struct kube_slice_endpoint *ep)
 {
-	size_t n = json_array_size(list);
+	size_t n = doc_array_size(list);
 	int r;
 
-	if (!json_is_array(list) || n == 0 || n > MAX_ADDRS)
+	if (!doc_is_array(list) || n == 0 || n > MAX_ADDRS)
 		return err_set(b->err, EINVAL, "not 1 to %d addresses", MAX_ADDRS);
 	ep->first_addr = (uint32_t)b->s->n_addrs;
-	for (size_t i = 0; i < n; i++) {
-		r = add_addr(b, json_array_get(list, i));
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		r = add_addr(b, i.v);
 		if (r < 0)
 			return r;
 	}
@@ -155,19 +147,19 @@ static int decode_addrs(struct builder *b, const json_t *list, struct kube_slice
 	return 0;
 }
 
-static int decode_hints(struct builder *b, const json_t *list, uint8_t *ret_n)
+static int decode_hints(struct builder *b, const struct doc *list, uint8_t *ret_n)
 {
 	struct kube_slice *s = b->s;
-	size_t n = json_array_size(list);
+	size_t n = doc_array_size(list);
 	uint32_t off;
 	int r;
 
 	if (!list)
 		return 0;
-	if (!json_is_array(list) || n > MAX_HINTS)
+	if (!doc_is_array(list) || n > MAX_HINTS)
 		return err_set(b->err, EINVAL, "hints are not a list of at most %d", MAX_HINTS);
-	for (size_t i = 0; i < n; i++) {
-		r = pool_member(b, json_array_get(list, i), "name", &off);
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		r = pool_member(b, i.v, "name", &off);
 		if (r < 0)
 			return r;
 		if (off == 0)
@@ -182,20 +174,20 @@ static int decode_hints(struct builder *b, const json_t *list, uint8_t *ret_n)
 }
 
 /* ready nil counts as true, serving nil as ready, terminating nil as false (API documentation). */
-static uint8_t decode_conditions(const json_t *c)
+static uint8_t decode_conditions(const struct doc *c)
 {
-	const json_t *ready = member(c, "ready"), *serving = member(c, "serving");
-	bool is_ready = !ready || json_is_true(ready);
-	bool is_serving = serving ? json_is_true(serving) : is_ready;
+	const struct doc *ready = doc_get(c, "ready"), *serving = doc_get(c, "serving");
+	bool is_ready = !ready || doc_is_true(ready);
+	bool is_serving = serving ? doc_is_true(serving) : is_ready;
 
 	return (uint8_t)((is_ready ? KUBE_EP_READY : 0) | (is_serving ? KUBE_EP_SERVING : 0) |
-			 (json_is_true(member(c, "terminating")) ? KUBE_EP_TERMINATING : 0));
+			 (doc_is_true(doc_get(c, "terminating")) ? KUBE_EP_TERMINATING : 0));
 }
 
-static int decode_endpoint(struct builder *b, const json_t *in, struct kube_slice_endpoint *ep)
+static int decode_endpoint(struct builder *b, const struct doc *in, struct kube_slice_endpoint *ep)
 {
-	const json_t *hints = member(in, "hints");
-	int r = decode_addrs(b, member(in, "addresses"), ep);
+	const struct doc *hints = doc_get(in, "hints");
+	int r = decode_addrs(b, doc_get(in, "addresses"), ep);
 
 	if (r >= 0)
 		r = pool_member(b, in, "hostname", &ep->hostname);
@@ -204,39 +196,39 @@ static int decode_endpoint(struct builder *b, const json_t *in, struct kube_slic
 	if (r >= 0)
 		r = pool_member(b, in, "zone", &ep->zone);
 	if (r >= 0)
-		r = pool_member(b, member(in, "targetRef"), "name", &ep->target);
+		r = pool_member(b, doc_get(in, "targetRef"), "name", &ep->target);
 	ep->first_hint = (uint32_t)b->s->n_hints;
 	if (r >= 0)
-		r = decode_hints(b, member(hints, "forZones"), &ep->n_zones);
+		r = decode_hints(b, doc_get(hints, "forZones"), &ep->n_zones);
 	if (r >= 0)
-		r = decode_hints(b, member(hints, "forNodes"), &ep->n_nodes);
-	ep->conditions = decode_conditions(member(in, "conditions"));
+		r = decode_hints(b, doc_get(hints, "forNodes"), &ep->n_nodes);
+	ep->conditions = decode_conditions(doc_get(in, "conditions"));
 	return r;
 }
 
-static int decode_endpoints(struct builder *b, const json_t *list)
+static int decode_endpoints(struct builder *b, const struct doc *list)
 {
-	size_t n = json_array_size(list);
+	size_t n = doc_array_size(list);
 	int r;
 
-	if (!list || (json_is_array(list) && n == 0))
+	if (!list || (doc_is_array(list) && n == 0))
 		return 0;
-	if (!json_is_array(list) || n > MAX_ENDPOINTS)
+	if (!doc_is_array(list) || n > MAX_ENDPOINTS)
 		return err_set(b->err, EINVAL, "endpoints is not a list of at most %d",
 			       MAX_ENDPOINTS);
 	b->s->endpoints = calloc(n, sizeof(*b->s->endpoints));
 	if (!b->s->endpoints)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		r = decode_endpoint(b, json_array_get(list, i), &b->s->endpoints[i]);
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		r = decode_endpoint(b, i.v, &b->s->endpoints[i.n]);
 		if (r < 0)
-			return err_prefix(b->err, r, "endpoints[%zu]", i);
+			return err_prefix(b->err, r, "endpoints[%zu]", i.n);
 		b->s->n_endpoints++;
 	}
 	return 0;
 }
 
-static int decode_labels(struct builder *b, const json_t *labels)
+static int decode_labels(struct builder *b, const struct doc *labels)
 {
 	struct kube_slice *s = b->s;
 	int r = pool_member(b, labels, "kubernetes.io/service-name", &s->service);
@@ -254,27 +246,27 @@ static int decode_labels(struct builder *b, const json_t *labels)
 	if (r >= 0)
 		r = pool_member(b, labels, "service.kubernetes.io/service-proxy-name",
 				&s->proxy_name);
-	s->has_proxy_name = json_object_get(labels, "service.kubernetes.io/service-proxy-name");
-	s->is_headless = json_object_get(labels, "service.kubernetes.io/headless");
+	s->has_proxy_name = doc_get_any(labels, "service.kubernetes.io/service-proxy-name");
+	s->is_headless = doc_get_any(labels, "service.kubernetes.io/headless");
 	return r;
 }
 
 /* The weight annotation of Cilium 1.20: only 0 matters at a socket; illegal text is as absent. */
-static bool is_weight_zero(const json_t *annotations)
+static bool is_weight_zero(const struct doc *annotations)
 {
-	const char *text = json_string_value(member(annotations, "service.cilium.io/weight"));
+	const char *text = doc_str(doc_get(annotations, "service.cilium.io/weight"));
 	uint64_t weight;
 
 	return text && str_to_u64(text, UINT16_MAX, &weight) >= 0 && weight == 0;
 }
 
-static int decode_meta(struct builder *b, const json_t *meta)
+static int decode_meta(struct builder *b, const struct doc *meta)
 {
 	struct kube_slice *s = b->s;
-	const json_t *labels = member(meta, "labels");
+	const struct doc *labels = doc_get(meta, "labels");
 	int r;
 
-	if (!json_is_object(meta) || (labels && !json_is_object(labels)))
+	if (!doc_is_object(meta) || (labels && !doc_is_object(labels)))
 		return err_set(b->err, EINVAL, "no metadata");
 	r = pool_member(b, meta, "namespace", &s->ns);
 	if (r >= 0)
@@ -285,17 +277,17 @@ static int decode_meta(struct builder *b, const json_t *meta)
 	    !str_is_dns_subdomain(b->pool.data + s->name))
 		return err_set(b->err, EINVAL, "namespace or name is no DNS name");
 	r = decode_labels(b, labels);
-	s->is_paused = is_weight_zero(member(meta, "annotations"));
+	s->is_paused = is_weight_zero(doc_get(meta, "annotations"));
 	return r;
 }
 
-static int decode_all(struct builder *b, const json_t *obj)
+static int decode_all(struct builder *b, const struct doc *obj)
 {
-	const char *type = json_string_value(member(obj, "addressType"));
+	const char *type = doc_str(doc_get(obj, "addressType"));
 	int r = buf_add(&b->pool, "", 1);
 
 	if (r >= 0)
-		r = decode_meta(b, member(obj, "metadata"));
+		r = decode_meta(b, doc_get(obj, "metadata"));
 	if (r < 0)
 		return r;
 	if (type && str_eq(type, "IPv4"))
@@ -306,11 +298,11 @@ static int decode_all(struct builder *b, const json_t *obj)
 		return err_set(b->err, EINVAL, "unknown addressType");
 	if (b->s->family == 0)
 		return 0; /* nothing reads the endpoints of such a slice */
-	r = decode_ports(b, member(obj, "ports"));
-	return r < 0 ? r : decode_endpoints(b, member(obj, "endpoints"));
+	r = decode_ports(b, doc_get(obj, "ports"));
+	return r < 0 ? r : decode_endpoints(b, doc_get(obj, "endpoints"));
 }
 
-int kube_slice_decode(const json_t *obj, struct kube_slice **ret, struct err *reterr)
+int kube_slice_decode(const struct doc *obj, struct kube_slice **ret, struct err *reterr)
 {
 	CLEANUP(kube_slice_free) struct kube_slice *s = calloc(1, sizeof(*s));
 	struct builder b = {.s = s, .pool = {.max = LIMIT_OBJECT_BYTES}, .err = reterr};
@@ -321,7 +313,7 @@ int kube_slice_decode(const json_t *obj, struct kube_slice **ret, struct err *re
 		return -ENOMEM;
 	r = decode_all(&b, obj);
 	if (r < 0) {
-		const char *name = json_string_value(member(member(obj, "metadata"), "name"));
+		const char *name = doc_str(doc_get(doc_get(obj, "metadata"), "name"));
 
 		buf_done(&b.pool);
 		return err_prefix(reterr, r, "EndpointSlice %.64s", name ? name : "?");

@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "json/doc.h"
 
 struct kube_slice_port {
 	uint32_t name;
@@ -74,7 +74,7 @@ static inline const char *kube_slice_text(const struct kube_slice *s, uint32_t o
  * Decodes an EndpointSlice. The caller owns *ret. -EINVAL with text for a malformed object or one
  * past the API's own limits (1000 endpoints, 100 addresses each, 100 ports); -ENOMEM.
  */
-int kube_slice_decode(const json_t *obj, struct kube_slice **ret, struct err *reterr);
+int kube_slice_decode(const struct doc *obj, struct kube_slice **ret, struct err *reterr);
 
 void kube_slice_free(struct kube_slice *s);
 DEFINE_CLEANUP(struct kube_slice *, kube_slice_free)

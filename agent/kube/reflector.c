@@ -287,11 +287,11 @@ static int on_pick(const struct json_pick *pick, void *arg)
 	return 0;
 }
 
-static int on_bookmark(struct reflector *r, const json_t *doc)
+static int on_bookmark(struct reflector *r, const struct doc *doc)
 {
-	const char *version = json_str(doc, "metadata.resourceVersion", "");
-	const json_t *annotations = json_at(doc, "metadata.annotations");
-	const char *end = json_string_value(json_object_get(annotations, "k8s.io/initial-events-end"));
+	const char *version = doc_str_at(doc, "metadata.resourceVersion", "");
+	const struct doc *annotations = doc_at(doc, "metadata.annotations");
+	const char *end = doc_str(doc_get_any(annotations, "k8s.io/initial-events-end"));
 
 	if (r->phase == PHASE_WATCH) {
 		copy_version(r->version, version, strlen(version));
@@ -303,26 +303,26 @@ static int on_bookmark(struct reflector *r, const json_t *doc)
 	return 0;
 }
 
-static int on_error_event(struct reflector *r, const json_t *doc)
+static int on_error_event(struct reflector *r, const struct doc *doc)
 {
-	json_int_t code = json_int(doc, "code", 0);
+	int64_t code = doc_int_at(doc, "code", 0);
 
 	if (code == 410)
 		r->must_relist = true;
-	(void)snprintf(r->event_error, sizeof(r->event_error), "watch: %s", json_str(doc, "message", "the server ended it"));
+	(void)snprintf(r->event_error, sizeof(r->event_error), "watch: %s", doc_str_at(doc, "message", "the server ended it"));
 	return code == 410 ? -ESTALE : -EIO;
 }
 
 /* Whoever reads it refuses it, with words that say nothing of the reason. */
-static void note_size(const struct reflector *r, const json_t *doc)
+static void note_size(const struct reflector *r, const struct doc *doc)
 {
 	if (doc && json_stream_is_cut(r->stream))
 		log_event(LOG_WARNING, "reflector.too_large", "an object takes too much memory: it counts as one that is malformed",
-			  F_STR("kind", r->conf.name), F_STR("namespace", json_str(doc, "metadata.namespace", "")),
-			  F_STR("name", json_str(doc, "metadata.name", "")));
+			  F_STR("kind", r->conf.name), F_STR("namespace", doc_str_at(doc, "metadata.namespace", "")),
+			  F_STR("name", doc_str_at(doc, "metadata.name", "")));
 }
 
-static int on_object(const json_t *doc, void *arg)
+static int on_object(const struct doc *doc, void *arg)
 {
 	struct reflector *r = arg;
 	enum event_type event = r->phase == PHASE_LIST ? EVENT_ADDED : r->event;
@@ -355,7 +355,7 @@ static int on_object(const json_t *doc, void *arg)
 	if (r->phase != PHASE_WATCH)
 		return 0;
 	if (doc) {
-		const char *version = json_str(doc, "metadata.resourceVersion", "");
+		const char *version = doc_str_at(doc, "metadata.resourceVersion", "");
 
 		copy_version(r->version, version, strlen(version));
 	} else {

@@ -26,7 +26,7 @@ struct reflector_ops {
 	void (*on_begin)(void *arg);
 	void (*on_pick)(const struct json_pick *pick, void *arg);
 	/* An object is there in its present state, or (is_deleted) is gone. `doc` is borrowed. */
-	void (*on_object)(bool is_deleted, const json_t *doc, void *arg);
+	void (*on_object)(bool is_deleted, const struct doc *doc, void *arg);
 	/* A full list starts: objects not seen again until on_replace_end() do not exist any more. */
 	void (*on_replace_begin)(void *arg);
 	void (*on_replace_end)(void *arg);

@@ -98,15 +98,15 @@ static struct policy_object *repo_find(const struct policy_repo *r, const char *
 }
 
 /* The names of a fresh object from metadata. */
-static int object_read_meta(struct policy_parser *p, const json_t *obj, struct policy_object *o)
+static int object_read_meta(struct policy_parser *p, const struct doc *obj, struct policy_object *o)
 {
 	const char *name = NULL, *ns = NULL, *uid = NULL;
 	const char *unknown = NULL;
-	const json_t *meta = NULL, *generation;
+	const struct doc *meta = NULL, *generation;
 	bool is_clusterwide = o->kind == POLICY_CCNP || o->kind == POLICY_CIDR_GROUP;
 	int r;
 
-	if (!json_is_object(obj))
+	if (!doc_is_object(obj))
 		return policy_bad(p, "not an object");
 	r = policy_get_object(p, obj, "metadata", &meta);
 	if (r == 0)
@@ -122,8 +122,8 @@ static int object_read_meta(struct policy_parser *p, const json_t *obj, struct p
 	ns = is_clusterwide ? "" : ns && *ns ? ns : "default";
 	if (*ns && !str_is_dns_label(ns))
 		return policy_bad(p, "metadata.namespace is no name");
-	generation = policy_get(meta, "generation");
-	o->generation = json_is_integer(generation) ? json_integer_value(generation) : 0;
+	generation = doc_get(meta, "generation");
+	o->generation = doc_is_integer(generation) ? doc_int(generation) : 0;
 	o->name = strdup(name);
 	o->ns = strdup(ns);
 	o->key = str_printf("%d/%s/%s", (int)o->kind, ns, name);
@@ -137,20 +137,9 @@ static int object_read_meta(struct policy_parser *p, const json_t *obj, struct p
 }
 
 /* Group labels change without a new generation, so all that counts is compared. */
-static int group_digest(const json_t *obj, uint64_t *ret)
+static uint64_t group_digest(const struct doc *obj)
 {
-	CLEANUP(free)
-	char *spec = json_dumps(json_object_get(obj, "spec"), JSON_SORT_KEYS | JSON_ENCODE_ANY);
-	CLEANUP(free)
-	char *labels = json_dumps(json_object_get(json_object_get(obj, "metadata"), "labels"),
-				  JSON_SORT_KEYS | JSON_ENCODE_ANY);
-
-	*ret = 1;
-	if (spec)
-		*ret += hash_bytes(spec, strlen(spec));
-	if (labels)
-		*ret += 3 * hash_bytes(labels, strlen(labels));
-	return 0;
+	return 1 + doc_hash(doc_get_any(obj, "spec")) + 3 * doc_hash(doc_at(obj, "metadata.labels"));
 }
 
 static size_t object_count_entries(const struct policy_object *o)
@@ -295,7 +284,7 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 }
 
 /* A word in the annotation that means nothing must not pass in silence: the policy is enforced. */
-static int note_mode(const json_t *obj, struct policy_object *o)
+static int note_mode(const struct doc *obj, struct policy_object *o)
 {
 	const char *unknown;
 	char *text;
@@ -312,7 +301,7 @@ static int note_mode(const json_t *obj, struct policy_object *o)
 	return 0;
 }
 
-int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, struct err *reterr)
+int policy_set(struct policy_repo *r, enum policy_kind kind, const struct doc *obj, struct err *reterr)
 {
 	struct err why = {0};
 	struct policy_parser p = {.repo = r, .err = &why, .degraded = {.max = 4096}};
@@ -330,7 +319,7 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, 
 		return err;
 	}
 	if (kind == POLICY_CIDR_GROUP)
-		(void)group_digest(obj, &o->digest); /* never fails */
+		o->digest = group_digest(obj);
 	old = repo_find(r, o->key);
 	if (old && o->digest && old->digest == o->digest) {
 		policy_object_free(r, o);

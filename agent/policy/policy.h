@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/ip.h"
 #include "identity/identity.h"
+#include "json/doc.h"
 
 enum policy_kind {
 	POLICY_CNP,	   /* CiliumNetworkPolicy */
@@ -87,7 +88,7 @@ int policy_set_subject(struct policy_repo *r, struct label_set *labels,
  * generation and content). -EBADMSG if the object is invalid: `reterr` has the path of the field
  * and the reason, the last good version stays in force; -ENOMEM, -ENOSPC past LIMIT_POLICIES.
  */
-int policy_set(struct policy_repo *r, enum policy_kind kind, const json_t *obj, struct err *reterr);
+int policy_set(struct policy_repo *r, enum policy_kind kind, const struct doc *obj, struct err *reterr);
 
 /* 1 if it was there, 0 if not. `ns` is "" for cluster-wide kinds. */
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/macro.h"
+#include "json/doc_write.h"
 #include "json/json.h"
 #include "policy/policy_rule.h"
 #include "policy/policy_shadow.h"
@@ -26,11 +27,21 @@ struct policy_gate {
 };
 
 /* FNV-1a: the same in every run, which hash_bytes() is not. */
-static uint64_t stable_hash(uint64_t h, const char *text)
+static uint64_t hash_more(uint64_t h, const char *text)
 {
 	for (; *text; text++)
 		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static uint64_t hash_end(uint64_t h)
+{
 	return (h ^ 0xff) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t key_hash(const char *key)
+{
+	return hash_end(hash_more(UINT64_C(0xcbf29ce484222325), key));
 }
 
 static uint64_t mixed(uint64_t h)
@@ -114,70 +125,84 @@ static int get(struct policy_gate *g, enum policy_kind kind, const char *ns, con
 }
 
 /* Names as policy_set() reads them. */
-static const char *name_of(const json_t *obj)
+static const char *name_of(const struct doc *obj)
 {
-	return json_str(obj, "metadata.name", "");
+	return doc_str_at(obj, "metadata.name", "");
 }
 
-static const char *ns_of(enum policy_kind kind, const json_t *obj)
+static const char *ns_of(enum policy_kind kind, const char *ns)
 {
-	const char *ns = json_str(obj, "metadata.namespace", "");
-
 	if (kind == POLICY_CCNP || kind == POLICY_CIDR_GROUP)
 		return "";
 	return *ns ? ns : "default";
 }
 
-/* What of an object decides verdicts, and who it is. */
-static json_t *essence(const json_t *obj, const char *mode)
+/* Who an object is, and what of its metadata decides verdicts. */
+static int write_meta(struct doc_writer *w, const struct doc *meta)
 {
-	static const char *const meta_keys[] = {"name", "namespace", "uid", "generation", "labels"};
-	static const char *const keys[] = {"spec", "specs"};
-	const json_t *meta = json_object_get(obj, "metadata"), *v;
-	CLEANUP(json_decref) json_t *to = json_pack("{s:{}}", "metadata");
-	json_t *to_meta = json_object_get(to, "metadata");
-	const json_t *annotations = json_object_get(meta, "annotations");
-	int r = to ? 0 : -1;
+	static const char *const keys[] = {"name", "namespace", "uid", "generation", "labels"};
+	const struct doc *mode = doc_get_any(doc_get_any(meta, "annotations"), POLICY_MODE_ANNOTATION), *v;
+	int r = doc_write_begin(w, false);
 
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(meta_keys); i++)
-		if ((v = json_object_get(meta, meta_keys[i])))
-			r = json_object_set(to_meta, meta_keys[i], (json_t *)v);
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(keys); i++)
-		if ((v = json_object_get(obj, keys[i])))
-			r = json_object_set(to, keys[i], (json_t *)v);
-	v = json_object_get(annotations, POLICY_MODE_ANNOTATION);
-	if (r == 0 && mode)
-		r = json_object_set_new(to_meta, "annotations", json_pack("{s:s}", POLICY_MODE_ANNOTATION, mode));
-	else if (r == 0 && v)
-		r = json_object_set_new(to_meta, "annotations", json_pack("{s:O}", POLICY_MODE_ANNOTATION, v));
-	return r == 0 ? TAKE_PTR(to) : NULL;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(keys); i++) {
+		if (!(v = doc_get_any(meta, keys[i])))
+			continue;
+		r = doc_write_key(w, keys[i], strlen(keys[i]));
+		r = r < 0 ? r : doc_write_copy(w, v);
+	}
+	if (r == 0 && mode) {
+		r = doc_write_key(w, "annotations", strlen("annotations"));
+		r = r < 0 ? r : doc_write_begin(w, false);
+		r = r < 0 ? r : doc_write_key(w, POLICY_MODE_ANNOTATION, strlen(POLICY_MODE_ANNOTATION));
+		r = r < 0 ? r : doc_write_copy(w, mode);
+		r = r < 0 ? r : doc_write_end(w);
+	}
+	return r < 0 ? r : doc_write_end(w);
 }
 
-static char *essence_text(const json_t *obj)
+static char *meta_text(const struct doc *obj)
 {
-	CLEANUP(json_decref) json_t *o = essence(obj, NULL);
+	CLEANUP(doc_write_done) struct doc_writer w = {0};
 
-	return o ? json_text(o) : NULL;
+	return write_meta(&w, doc_get_any(obj, "metadata")) == 0 ? doc_text(doc_written(&w)) : NULL;
 }
 
-/* Labels decide for groups only. */
-static int hash_of(const struct kept *k, const json_t *obj, uint64_t *ret)
+/* "null" stands for what is not there. */
+static char *text_or_null(const struct doc *v)
 {
-	CLEANUP(json_decref)
-	json_t *o = json_pack("[O?, O?, O?]", json_object_get(obj, "spec"), json_object_get(obj, "specs"),
-			      k->kind == POLICY_CIDR_GROUP ? json_at(obj, "metadata.labels") : NULL);
-	CLEANUP(free) char *text = o ? json_text(o) : NULL;
+	return v ? doc_text(v) : strdup("null");
+}
 
-	if (!text)
+/*
+ * What of an object decides verdicts, and who it is, as text; and the hash of the first of these, where labels decide for
+ * groups only: of [spec, specs, labels], as in earlier runs.
+ */
+static int essence(const struct kept *k, const struct doc *obj, char **ret_text, uint64_t *ret_hash)
+{
+	const struct doc *spec = doc_get_any(obj, "spec"), *specs = doc_get_any(obj, "specs");
+	CLEANUP(free) char *meta = meta_text(obj);
+	CLEANUP(free) char *one = text_or_null(spec);
+	CLEANUP(free) char *many = text_or_null(specs);
+	CLEANUP(free) char *labels = text_or_null(k->kind == POLICY_CIDR_GROUP ? doc_at(obj, "metadata.labels") : NULL);
+	const char *const hashed[] = {"[", one, ",", many, ",", labels, "]"};
+	uint64_t h = key_hash(k->key);
+
+	if (!meta || !one || !many || !labels)
 		return -ENOMEM;
-	*ret = stable_hash(stable_hash(UINT64_C(0xcbf29ce484222325), k->key), text);
-	return 0;
+	for (size_t i = 0; i < ARRAY_LEN(hashed); i++)
+		h = hash_more(h, hashed[i]);
+	*ret_hash = hash_end(h);
+	if (!ret_text)
+		return 0;
+	*ret_text = str_printf("{\"metadata\":%s%s%s%s%s}", meta, spec ? ",\"spec\":" : "", spec ? one : "", specs ? ",\"specs\":" : "",
+			       specs ? many : "");
+	return *ret_text ? 0 : -ENOMEM;
 }
 
 /* Remembers what is in force now, if it counts. */
-static int keep(struct policy_gate *g, enum policy_kind kind, const json_t *obj)
+static int keep(struct policy_gate *g, enum policy_kind kind, const struct doc *obj)
 {
-	const char *ns = ns_of(kind, obj), *name = name_of(obj);
+	const char *ns = ns_of(kind, doc_str_at(obj, "metadata.namespace", "")), *name = name_of(obj);
 	struct kept *k = find(g, kind, ns, name);
 	char *text;
 	int r;
@@ -191,34 +216,35 @@ static int keep(struct policy_gate *g, enum policy_kind kind, const json_t *obj)
 	}
 	r = get(g, kind, ns, name, &k);
 	if (r == 0)
-		r = hash_of(k, obj, &k->hash);
-	text = r == 0 ? essence_text(obj) : NULL;
-	if (!text)
-		return r < 0 ? r : -ENOMEM;
+		r = essence(k, obj, &text, &k->hash);
+	if (r < 0)
+		return r;
 	free(k->text);
 	k->text = text;
 	return 0;
 }
 
-static int keep_waiting(struct policy_gate *g, enum policy_kind kind, const json_t *obj, struct err *reterr)
+static int keep_waiting(struct policy_gate *g, enum policy_kind kind, const struct doc *obj, struct err *reterr)
 {
 	struct kept *k;
+	uint64_t ignored;
 	char *text;
 	int r;
 
 	if (!*name_of(obj))
 		return err_set(reterr, EBADMSG, "metadata.name is missing or no name");
-	r = get(g, kind, ns_of(kind, obj), name_of(obj), &k);
-	text = r == 0 ? essence_text(obj) : NULL;
-	if (!text)
-		return err_set(reterr, r < 0 ? -r : ENOMEM, "cannot be kept until the guard is confirmed");
+	r = get(g, kind, ns_of(kind, doc_str_at(obj, "metadata.namespace", "")), name_of(obj), &k);
+	if (r == 0)
+		r = essence(k, obj, &text, &ignored);
+	if (r < 0)
+		return err_set(reterr, -r, "cannot be kept until the guard is confirmed");
 	free(k->waiting);
 	k->waiting = text;
 	k->is_told = true;
 	return 0;
 }
 
-int policy_gate_set(struct policy_gate *g, enum policy_kind kind, const json_t *obj, struct err *reterr)
+int policy_gate_set(struct policy_gate *g, enum policy_kind kind, const struct doc *obj, struct err *reterr)
 {
 	int r, e;
 
@@ -319,17 +345,31 @@ static int kind_of(const char *text)
 	return -EINVAL;
 }
 
+/* With the annotation that puts it in the mode it was in. */
+static struct doc *in_mode(const json_t *obj, bool is_shadow)
+{
+	CLEANUP(json_decref) json_t *to = json_copy((json_t *)obj); /* which is not changed */
+	json_t *meta = json_copy(json_object_get(obj, "metadata"));
+	int r = meta ? json_object_set_new(meta, "annotations",
+					   json_pack("{s:s}", POLICY_MODE_ANNOTATION, is_shadow ? "shadow" : "enforce"))
+		     : -1;
+
+	r |= json_object_set_new(to, "metadata", meta);
+	return r == 0 ? doc_from_json(to) : NULL;
+}
+
 /* 1 if it is in force, 0 if it cannot be used. */
 static int restore(struct policy_gate *g, const json_t *element)
 {
 	int kind = kind_of(json_str(element, "kind", ""));
-	CLEANUP(json_decref) json_t *obj = NULL;
+	const json_t *object = json_at(element, "object");
+	CLEANUP(doc_free) struct doc *obj = NULL;
 	struct err ignored;
 	int r;
 
-	if (kind < 0)
+	if (kind < 0 || !json_is_object(json_object_get(object, "metadata")))
 		return 0;
-	obj = essence(json_at(element, "object"), json_truth(element, "shadow", 0) ? "shadow" : "enforce");
+	obj = in_mode(object, json_truth(element, "shadow", 0));
 	if (!obj)
 		return -ENOMEM;
 	r = policy_set(g->repo, (enum policy_kind)kind, obj, &ignored);
@@ -345,7 +385,7 @@ static bool is_in_snapshot(const json_t *snapshot, const struct kept *k)
 
 	json_array_foreach(snapshot, i, e)
 		if (kind_of(json_str(e, "kind", "")) == (int)k->kind && str_eq(json_str(e, "object.metadata.name", ""), k->name) &&
-		    str_eq(ns_of(k->kind, json_at(e, "object")), k->ns))
+		    str_eq(ns_of(k->kind, json_str(e, "object.metadata.namespace", "")), k->ns))
 			return true;
 	return false;
 }
@@ -386,7 +426,7 @@ int policy_gate_hold(struct policy_gate *g, const json_t *snapshot, size_t *ret_
 static int release_one(struct policy_gate *g, struct kept *k)
 {
 	CLEANUP(free) char *text = TAKE_PTR(k->waiting);
-	CLEANUP(json_decref) json_t *obj = text ? json_parse(text, strlen(text)) : NULL;
+	CLEANUP(doc_free) struct doc *obj = text ? doc_parse(text, strlen(text)) : NULL;
 	enum policy_kind kind = k->kind;
 	struct err ignored;
 	int r;
@@ -435,12 +475,12 @@ size_t policy_gate_waiting(const struct policy_gate *g)
 
 	HASH_ITER(hh, g->kept, k, tmp)
 	{
-		CLEANUP(json_decref) json_t *obj = k->waiting ? json_parse(k->waiting, strlen(k->waiting)) : NULL;
+		CLEANUP(doc_free) struct doc *obj = k->waiting ? doc_parse(k->waiting, strlen(k->waiting)) : NULL;
 		uint64_t hash = 0;
 
 		if (!g->is_held || !k->is_told)
 			continue;
-		if (obj && hash_of(k, obj, &hash) < 0)
+		if (obj && essence(k, obj, NULL, &hash) < 0)
 			continue;
 		n += k->text ? !obj || hash != k->hash : obj != NULL;
 	}

@@ -19,7 +19,7 @@ void policy_gate_free(struct policy_gate *g);
 DEFINE_CLEANUP(struct policy_gate *, policy_gate_free)
 
 /* As policy_set() and policy_remove(); held: 0, or -ENOMEM, -EBADMSG for what has no name, -ENOSPC. */
-int policy_gate_set(struct policy_gate *g, enum policy_kind kind, const json_t *obj, struct err *reterr);
+int policy_gate_set(struct policy_gate *g, enum policy_kind kind, const struct doc *obj, struct err *reterr);
 int policy_gate_remove(struct policy_gate *g, enum policy_kind kind, const char *ns, const char *name);
 
 /*

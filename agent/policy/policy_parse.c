@@ -6,17 +6,37 @@
 
 #include "base/limits.h"
 
-size_t policy_push(struct policy_parser *p, const char *fmt, ...)
+static void path_add(struct policy_parser *p, const char *text, size_t len)
 {
-	size_t mark = p->path_len, room = sizeof(p->path) - mark;
-	va_list ap;
-	int n;
+	len = MIN(len, sizeof(p->path) - 1 - p->path_len);
+	memcpy(p->path + p->path_len, text, len);
+	p->path_len += len;
+	p->path[p->path_len] = '\0';
+}
 
-	va_start(ap, fmt);
-	n = vsnprintf(p->path + mark, room, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		p->path_len += MIN((size_t)n, room - 1);
+size_t policy_push(struct policy_parser *p, const char *field)
+{
+	size_t mark = p->path_len;
+
+	if (mark && *field)
+		path_add(p, ".", 1);
+	path_add(p, field, strlen(field));
+	return mark;
+}
+
+/* Without printf(): long lists have hardly anything else done to each item. */
+size_t policy_push_at(struct policy_parser *p, const char *field, size_t item)
+{
+	size_t mark = policy_push(p, field), i;
+	char text[24];
+
+	i = sizeof(text) - 1;
+	text[i] = ']';
+	do
+		text[--i] = (char)('0' + item % 10);
+	while (item /= 10);
+	text[--i] = '[';
+	path_add(p, text + i, sizeof(text) - i);
 	return mark;
 }
 
@@ -47,60 +67,53 @@ int policy_note(struct policy_parser *p, const char *text)
 	return r;
 }
 
-const json_t *policy_get(const json_t *obj, const char *key)
+int policy_get_object(struct policy_parser *p, const struct doc *obj, const char *key,
+		      const struct doc **ret)
 {
-	const json_t *v = json_object_get(obj, key);
+	const struct doc *v = doc_get(obj, key);
 
-	return json_is_null(v) ? NULL : v;
-}
-
-int policy_get_object(struct policy_parser *p, const json_t *obj, const char *key,
-		      const json_t **ret)
-{
-	const json_t *v = policy_get(obj, key);
-
-	if (v && !json_is_object(v))
+	if (v && !doc_is_object(v))
 		return policy_bad(p, "%s is not an object", key);
 	*ret = v;
 	return 0;
 }
 
-int policy_get_array(struct policy_parser *p, const json_t *obj, const char *key,
-		     const json_t **ret)
+int policy_get_array(struct policy_parser *p, const struct doc *obj, const char *key,
+		     const struct doc **ret)
 {
-	const json_t *v = policy_get(obj, key);
+	const struct doc *v = doc_get(obj, key);
 
-	if (v && !json_is_array(v))
+	if (v && !doc_is_array(v))
 		return policy_bad(p, "%s is not a list", key);
 	*ret = v;
 	return 0;
 }
 
-int policy_get_string(struct policy_parser *p, const json_t *obj, const char *key, const char **ret)
+int policy_get_string(struct policy_parser *p, const struct doc *obj, const char *key, const char **ret)
 {
-	const json_t *v = policy_get(obj, key);
+	const struct doc *v = doc_get(obj, key);
 
-	if (v && !json_is_string(v))
+	if (v && !doc_is_string(v))
 		return policy_bad(p, "%s is not a string", key);
-	*ret = v ? json_string_value(v) : NULL;
+	*ret = v ? doc_str(v) : NULL;
 	return 0;
 }
 
 /* labels: ["source:key=value", {"key":...,"source":...,"value":...}], for the person who reads
  * about the rule. */
-static int rule_parse_labels(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+static int rule_parse_labels(struct policy_parser *p, const struct doc *spec, struct policy_rule *rule)
 {
 	CLEANUP(buf_done) struct buf text = {.max = 4096};
-	const json_t *list = NULL;
+	const struct doc *list = NULL;
 	int r = policy_get_array(p, spec, "labels", &list);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const json_t *l = json_array_get(list, i);
-		const char *key = json_string_value(l), *value = NULL, *source = NULL;
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		const struct doc *l = i.v;
+		const char *key = doc_str(l), *value = NULL, *source = NULL;
 
-		if (json_is_object(l)) {
+		if (doc_is_object(l)) {
 			r = policy_get_string(p, l, "key", &key);
 			if (r == 0)
 				r = policy_get_string(p, l, "value", &value);
@@ -110,7 +123,7 @@ static int rule_parse_labels(struct policy_parser *p, const json_t *spec, struct
 				return r;
 		}
 		if (!key)
-			return policy_bad(p, "labels[%zu] is no label", i);
+			return policy_bad(p, "labels[%zu] is no label", i.n);
 		r = buf_addf(&text, "%s%s%s%s%s%s", text.len ? "," : "", source ? source : "",
 			     source ? ":" : "", key, value && *value ? "=" : "",
 			     value ? value : "");
@@ -123,10 +136,10 @@ static int rule_parse_labels(struct policy_parser *p, const json_t *spec, struct
 	return rule->labels ? 0 : -ENOMEM;
 }
 
-static int rule_parse_log(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+static int rule_parse_log(struct policy_parser *p, const struct doc *spec, struct policy_rule *rule)
 {
 	const char *value = NULL;
-	const json_t *log = NULL;
+	const struct doc *log = NULL;
 	int r = policy_get_object(p, spec, "log", &log);
 
 	if (r == 0 && log)
@@ -137,11 +150,11 @@ static int rule_parse_log(struct policy_parser *p, const json_t *spec, struct po
 	return rule->log ? 0 : -ENOMEM;
 }
 
-static int rule_parse_subject(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+static int rule_parse_subject(struct policy_parser *p, const struct doc *spec, struct policy_rule *rule)
 {
 	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
-	const json_t *endpoint = NULL, *node = NULL;
+	const struct doc *endpoint = NULL, *node = NULL;
 	const char *ns = p->object->kind == POLICY_CNP ? p->object->ns : NULL;
 	size_t mark;
 	int r = policy_get_object(p, spec, "endpointSelector", &endpoint);
@@ -156,7 +169,7 @@ static int rule_parse_subject(struct policy_parser *p, const json_t *spec, struc
 		return policy_bad(p, "endpointSelector or nodeSelector is needed");
 	if (node && ns)
 		return policy_bad(p, "nodeSelector is only for CiliumClusterwideNetworkPolicy");
-	mark = policy_push(p, ".%s", node ? "nodeSelector" : "endpointSelector");
+	mark = policy_push(p, node ? "nodeSelector" : "endpointSelector");
 	r = policy_parse_selector(p, node ? node : endpoint, &keys, ns, &b);
 	if (r < 0)
 		return r;
@@ -166,12 +179,12 @@ static int rule_parse_subject(struct policy_parser *p, const json_t *spec, struc
 	return selector_builder_take(&b, &rule->subject);
 }
 
-static int entry_parse_auth(struct policy_parser *p, const json_t *element, struct policy_entry *e)
+static int entry_parse_auth(struct policy_parser *p, const struct doc *element, struct policy_entry *e)
 {
 	static const char *const modes[] = {[POLICY_AUTH_DISABLED] = "disabled",
 					    [POLICY_AUTH_REQUIRED] = "required",
 					    [POLICY_AUTH_FAIL] = "test-always-fail"};
-	const json_t *auth = NULL;
+	const struct doc *auth = NULL;
 	const char *mode = NULL;
 	int r = policy_get_object(p, element, "authentication", &auth);
 
@@ -192,14 +205,14 @@ static int entry_parse_auth(struct policy_parser *p, const json_t *element, stru
 	return policy_note(p, "authentication is not possible on this host, so this is dropped");
 }
 
-static int rule_parse_element(struct policy_parser *p, const json_t *element, enum policy_dir dir,
+static int rule_parse_element(struct policy_parser *p, const struct doc *element, enum policy_dir dir,
 			      bool is_deny, struct policy_rule *rule)
 {
 	static const char *const requires[POLICY_DIRS] = {"fromRequires", "toRequires"};
 	struct policy_entry *e;
 	int r;
 
-	if (!json_is_object(element))
+	if (!doc_is_object(element))
 		return policy_bad(p, "not an object");
 	r = ARRAY_ADD(&rule->entries, (struct policy_entry){.dir = dir, .is_deny = is_deny});
 	if (r < 0)
@@ -218,14 +231,14 @@ static int rule_parse_element(struct policy_parser *p, const json_t *element, en
 	 * Up to Cilium 1.18 they narrow every peer of every rule; later ones cannot read such an object. To
 	 * pass over them would allow what they are there to keep out.
 	 */
-	if (r == 0 && !is_deny && json_array_size(policy_get(element, requires[dir])) > 0) {
+	if (r == 0 && !is_deny && doc_array_size(doc_get(element, requires[dir])) > 0) {
 		e->is_nothing = true;
 		r = policy_note(p, "requirements on peers were removed in Cilium 1.19: what has them grants nothing");
 	}
 	return r;
 }
 
-static int rule_parse_lists(struct policy_parser *p, const json_t *spec, struct policy_rule *rule)
+static int rule_parse_lists(struct policy_parser *p, const struct doc *spec, struct policy_rule *rule)
 {
 	static const struct {
 		const char *name;
@@ -236,18 +249,18 @@ static int rule_parse_lists(struct policy_parser *p, const json_t *spec, struct 
 		     {"egress", POLICY_EGRESS, false},
 		     {"egressDeny", POLICY_EGRESS, true}};
 	size_t counts[POLICY_DIRS] = {0};
-	const json_t *deny = NULL, *list = NULL;
+	const struct doc *deny = NULL, *list = NULL;
 	int r = policy_get_object(p, spec, "enableDefaultDeny", &deny);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++) {
 		r = policy_get_array(p, spec, lists[i].name, &list);
 		if (r < 0)
 			break;
-		counts[lists[i].dir] += json_array_size(list);
-		for (size_t k = 0; r == 0 && k < json_array_size(list); k++) {
-			size_t mark = policy_push(p, ".%s[%zu]", lists[i].name, k);
+		counts[lists[i].dir] += doc_array_size(list);
+		for (struct doc_iter k = doc_elements(list); r == 0 && k.v; doc_next(&k)) {
+			size_t mark = policy_push_at(p, lists[i].name, k.n);
 
-			r = rule_parse_element(p, json_array_get(list, k), lists[i].dir,
+			r = rule_parse_element(p, k.v, lists[i].dir,
 					       lists[i].is_deny, rule);
 			if (r == 0)
 				policy_pop(p, mark);
@@ -259,24 +272,24 @@ static int rule_parse_lists(struct policy_parser *p, const json_t *spec, struct 
 		return policy_bad(p, "at least one of ingress, ingressDeny, egress, egressDeny "
 				     "needs an element");
 	for (unsigned d = 0; d < POLICY_DIRS; d++) {
-		const json_t *v = policy_get(deny, d == POLICY_INGRESS ? "ingress" : "egress");
+		const struct doc *v = doc_get(deny, d == POLICY_INGRESS ? "ingress" : "egress");
 
-		if (v && !json_is_boolean(v))
+		if (v && !doc_is_boolean(v))
 			return policy_bad(p, "enableDefaultDeny has a member that is no boolean");
 		rule->is_default_deny[d] = v && p->repo->options.has_non_default_deny
-						   ? json_is_true(v)
+						   ? doc_is_true(v)
 						   : counts[d] > 0;
 	}
 	return 0;
 }
 
-static int object_parse_rule(struct policy_parser *p, const json_t *spec,
+static int object_parse_rule(struct policy_parser *p, const struct doc *spec,
 			     struct policy_object *object)
 {
 	struct policy_rule *rule;
 	int r;
 
-	if (!json_is_object(spec))
+	if (!doc_is_object(spec))
 		return policy_bad(p, "not an object");
 	r = ARRAY_ADD(&object->rules, (struct policy_rule){.is_node = false});
 	if (r < 0)
@@ -293,9 +306,9 @@ static int object_parse_rule(struct policy_parser *p, const json_t *spec,
 	return r;
 }
 
-static int parse_cilium(struct policy_parser *p, const json_t *obj, struct policy_object *object)
+static int parse_cilium(struct policy_parser *p, const struct doc *obj, struct policy_object *object)
 {
-	const json_t *spec = NULL, *specs = NULL;
+	const struct doc *spec = NULL, *specs = NULL;
 	size_t mark;
 	int r = policy_get_object(p, obj, "spec", &spec);
 
@@ -303,7 +316,7 @@ static int parse_cilium(struct policy_parser *p, const json_t *obj, struct polic
 		r = policy_get_array(p, obj, "specs", &specs);
 	if (r < 0)
 		return r;
-	if (!spec && json_array_size(specs) == 0)
+	if (!spec && doc_array_size(specs) == 0)
 		return policy_bad(p, "neither spec nor specs");
 	if (spec) {
 		mark = policy_push(p, "spec");
@@ -312,9 +325,9 @@ static int parse_cilium(struct policy_parser *p, const json_t *obj, struct polic
 			return r;
 		policy_pop(p, mark);
 	}
-	for (size_t i = 0; i < json_array_size(specs); i++) {
-		mark = policy_push(p, "specs[%zu]", i);
-		r = object_parse_rule(p, json_array_get(specs, i), object);
+	for (struct doc_iter i = doc_elements(specs); i.v; doc_next(&i)) {
+		mark = policy_push_at(p, "specs", i.n);
+		r = object_parse_rule(p, i.v, object);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
@@ -322,7 +335,7 @@ static int parse_cilium(struct policy_parser *p, const json_t *obj, struct polic
 	return 0;
 }
 
-int policy_parse_object(struct policy_parser *p, const json_t *obj, struct policy_object *object)
+int policy_parse_object(struct policy_parser *p, const struct doc *obj, struct policy_object *object)
 {
 	int r;
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "json/doc.h"
 #include "policy/policy_rule.h"
 
 /* State of one parse: where we are, for the error text, and what came out degraded. */
@@ -21,12 +22,13 @@ struct policy_parser {
 };
 
 /* Fills object->rules (or .group) from a whole object. -EBADMSG with a text in p->err; -ENOMEM. */
-int policy_parse_object(struct policy_parser *p, const json_t *obj, struct policy_object *object);
+int policy_parse_object(struct policy_parser *p, const struct doc *obj, struct policy_object *object);
 
 /* The parts below are shared by the files of the parser. */
 
-/* Goes into a field or item; returns what policy_pop() needs to come back. */
-size_t policy_push(struct policy_parser *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Goes into a field, or an item of it ("" = of where we are); returns what policy_pop() needs to come back. */
+size_t policy_push(struct policy_parser *p, const char *field);
+size_t policy_push_at(struct policy_parser *p, const char *field, size_t item);
 void policy_pop(struct policy_parser *p, size_t mark);
 
 /* "path: text" as -EBADMSG. */
@@ -35,15 +37,12 @@ int policy_bad(struct policy_parser *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Notes that the place read now grants less than in Cilium. -ENOMEM. */
 int policy_note(struct policy_parser *p, const char *text);
 
-/* The member, NULL if absent or null. */
-const json_t *policy_get(const json_t *obj, const char *key);
-
 /* Optional members of a type: *ret is NULL (or as it was) if absent. -EBADMSG for another type. */
-int policy_get_object(struct policy_parser *p, const json_t *obj, const char *key,
-		      const json_t **ret);
-int policy_get_array(struct policy_parser *p, const json_t *obj, const char *key,
-		     const json_t **ret);
-int policy_get_string(struct policy_parser *p, const json_t *obj, const char *key,
+int policy_get_object(struct policy_parser *p, const struct doc *obj, const char *key,
+		      const struct doc **ret);
+int policy_get_array(struct policy_parser *p, const struct doc *obj, const char *key,
+		     const struct doc **ret);
+int policy_get_string(struct policy_parser *p, const struct doc *obj, const char *key,
 		      const char **ret);
 
 /* How keys without a source are read, and what is put before every key. */
@@ -57,7 +56,7 @@ struct policy_keys {
  * Reads a LabelSelector into a builder: matchLabels, then matchExpressions. `ns` (or NULL) replaces
  * a k8s namespace requirement of matchLabels, as Cilium does for subjects.
  */
-int policy_parse_selector(struct policy_parser *p, const json_t *sel,
+int policy_parse_selector(struct policy_parser *p, const struct doc *sel,
 			  const struct policy_keys *keys, const char *ns,
 			  struct selector_builder *b);
 
@@ -71,20 +70,20 @@ int policy_add_peer(struct policy_parser *p, struct selector_builder *b, struct 
  * matchName or matchPattern, exactly one, of a toFQDNs item or a dns rule; lower case into `ret`.
  * -EBADMSG.
  */
-int policy_parse_dns_name(struct policy_parser *p, const json_t *item,
+int policy_parse_dns_name(struct policy_parser *p, const struct doc *item,
 			  char ret[LIMIT_LABEL_KEY + 1]);
 
 /* L3 of a CNP element. */
-int policy_parse_peers(struct policy_parser *p, const json_t *element, struct policy_entry *e);
+int policy_parse_peers(struct policy_parser *p, const struct doc *element, struct policy_entry *e);
 
 /* One item of fromCIDRSet, or an ipBlock. */
-int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct policy_entry *e);
+int policy_parse_cidr_item(struct policy_parser *p, const struct doc *item, struct policy_entry *e);
 
 /* toPorts and icmps of a CNP element. */
-int policy_parse_l4(struct policy_parser *p, const json_t *element, struct policy_entry *e);
+int policy_parse_l4(struct policy_parser *p, const struct doc *element, struct policy_entry *e);
 
 /* One item of icmps. */
-int policy_parse_icmps(struct policy_parser *p, const json_t *item, struct policy_entry *e);
+int policy_parse_icmps(struct policy_parser *p, const struct doc *item, struct policy_entry *e);
 
 /*
  * A number of 16 bits as Go reads it with base 0: octal after a zero, other bases by their letters, underscores between
@@ -103,8 +102,8 @@ int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char 
 		    const char *proto, bool is_restricted, bool *ret_is_zero);
 
 /* rules of a NetworkPolicy, and the whole of a CiliumCIDRGroup. */
-int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_object *object);
-int policy_parse_group(struct policy_parser *p, const json_t *obj, struct policy_object *object);
+int policy_parse_knp(struct policy_parser *p, const struct doc *obj, struct policy_object *object);
+int policy_parse_group(struct policy_parser *p, const struct doc *obj, struct policy_object *object);
 
 #define POLICY_NS_LABEL	       "io.kubernetes.pod.namespace"
 #define POLICY_NS_LABELS       "io.cilium.k8s.namespace.labels."

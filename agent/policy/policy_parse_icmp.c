@@ -75,9 +75,9 @@ static int icmp_type(const char *name, bool is_v6, uint8_t *ret)
 	return -EINVAL;
 }
 
-static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct policy_entry *e)
+static int parse_icmp_field(struct policy_parser *p, const struct doc *field, struct policy_entry *e)
 {
-	const json_t *type = policy_get(field, "type");
+	const struct doc *type = doc_get(field, "type");
 	struct policy_l4 l4 = {0};
 	const char *family = NULL;
 	uint16_t number;
@@ -85,7 +85,7 @@ static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct
 	bool is_v6;
 	int r;
 
-	if (!json_is_object(field))
+	if (!doc_is_object(field))
 		return policy_bad(p, "not an object");
 	r = policy_get_string(p, field, "family", &family);
 	if (r < 0)
@@ -97,9 +97,9 @@ static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct
 	 * Above 255 is no type of any packet, and the rule is one. Below 0 is every type, as 0 is. Cilium takes both: it
 	 * reads the number as a port without a look at what that says (createL4Filter() in pkg/policy/l4.go).
 	 */
-	if (json_is_integer(type) && json_integer_value(type) == (int32_t)json_integer_value(type))
-		number = (uint16_t)MIN(MAX(json_integer_value(type), (json_int_t)0), (json_int_t)UINT16_MAX);
-	else if (json_is_string(type) && icmp_type(json_string_value(type), is_v6, &named) == 0)
+	if (doc_is_integer(type) && doc_int(type) == (int32_t)doc_int(type))
+		number = (uint16_t)(doc_int(type) < 0 ? 0 : MIN(doc_int(type), (int64_t)UINT16_MAX));
+	else if (doc_is_string(type) && icmp_type(doc_str(type), is_v6, &named) == 0)
 		number = named;
 	else
 		return policy_bad(p, "type is neither a number nor the name of one");
@@ -109,24 +109,24 @@ static int parse_icmp_field(struct policy_parser *p, const json_t *field, struct
 	return policy_add_l4(p, e, l4);
 }
 
-int policy_parse_icmps(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+int policy_parse_icmps(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
-	const json_t *fields = NULL;
+	const struct doc *fields = NULL;
 	int r;
 
 	if (!p->repo->options.has_icmp_rules)
 		return policy_bad(p, "ICMP rules need enable-icmp-rules in the cluster");
-	if (!json_is_object(item))
+	if (!doc_is_object(item))
 		return policy_bad(p, "not an object");
 	r = policy_get_array(p, item, "fields", &fields);
 	if (r < 0)
 		return r;
-	if (json_array_size(fields) > FIELDS_MAX)
+	if (doc_array_size(fields) > FIELDS_MAX)
 		return policy_bad(p, "more than %d fields", FIELDS_MAX);
-	for (size_t i = 0; i < json_array_size(fields); i++) {
-		size_t mark = policy_push(p, ".fields[%zu]", i);
+	for (struct doc_iter i = doc_elements(fields); i.v; doc_next(&i)) {
+		size_t mark = policy_push_at(p, "fields", i.n);
 
-		r = parse_icmp_field(p, json_array_get(fields, i), e);
+		r = parse_icmp_field(p, i.v, e);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);

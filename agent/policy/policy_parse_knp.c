@@ -8,7 +8,7 @@ static const struct policy_keys pod_keys = {.source = LABEL_K8S, .is_strict = tr
 static const struct policy_keys ns_keys = {
 	.source = LABEL_K8S, .is_strict = true, .prefix = POLICY_NS_LABELS};
 
-static int parse_labels_peer(struct policy_parser *p, const json_t *pods, const json_t *namespaces,
+static int parse_labels_peer(struct policy_parser *p, const struct doc *pods, const struct doc *namespaces,
 			     struct policy_entry *e)
 {
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
@@ -16,7 +16,7 @@ static int parse_labels_peer(struct policy_parser *p, const json_t *pods, const 
 	int r = 0;
 
 	if (namespaces) {
-		mark = policy_push(p, ".namespaceSelector");
+		mark = policy_push(p, "namespaceSelector");
 		r = policy_parse_selector(p, namespaces, &ns_keys, NULL, &b);
 		if (r == 0 && b.n == 0)
 			r = selector_builder_add(&b, LABEL_K8S, POLICY_NS_LABEL, SELECTOR_EXISTS,
@@ -26,7 +26,7 @@ static int parse_labels_peer(struct policy_parser *p, const json_t *pods, const 
 		policy_pop(p, mark);
 	}
 	if (pods) {
-		mark = policy_push(p, ".podSelector");
+		mark = policy_push(p, "podSelector");
 		r = policy_parse_selector(p, pods, &pod_keys, namespaces ? NULL : p->object->ns,
 					  &b);
 		if (r < 0)
@@ -38,13 +38,13 @@ static int parse_labels_peer(struct policy_parser *p, const json_t *pods, const 
 }
 
 /* An empty peer with ports is any peer, without ports nothing, as an element of a CNP. */
-static int parse_peer(struct policy_parser *p, const json_t *peer, struct policy_entry *e)
+static int parse_peer(struct policy_parser *p, const struct doc *peer, struct policy_entry *e)
 {
-	const json_t *pods = NULL, *namespaces = NULL, *block = NULL;
+	const struct doc *pods = NULL, *namespaces = NULL, *block = NULL;
 	size_t mark;
 	int r;
 
-	if (!json_is_object(peer))
+	if (!doc_is_object(peer))
 		return policy_bad(p, "not an object");
 	r = policy_get_object(p, peer, "podSelector", &pods);
 	if (r == 0)
@@ -61,37 +61,37 @@ static int parse_peer(struct policy_parser *p, const json_t *peer, struct policy
 	}
 	if (!block)
 		return parse_labels_peer(p, pods, namespaces, e);
-	if (!policy_get(block, "cidr"))
+	if (!doc_get(block, "cidr"))
 		return policy_bad(p, "ipBlock.cidr is missing");
-	mark = policy_push(p, ".ipBlock");
+	mark = policy_push(p, "ipBlock");
 	r = policy_parse_cidr_item(p, block, e);
 	if (r == 0)
 		policy_pop(p, mark);
 	return r;
 }
 
-static int parse_port(struct policy_parser *p, const json_t *port, struct policy_entry *e)
+static int parse_port(struct policy_parser *p, const struct doc *port, struct policy_entry *e)
 {
-	const json_t *number = NULL, *end = NULL;
+	const struct doc *number = NULL, *end = NULL;
 	const char *proto = NULL;
 	char text[24] = "0";
 	bool is_zero;
 	int r;
 
-	if (!json_is_object(port))
+	if (!doc_is_object(port))
 		return policy_bad(p, "not an object");
 	r = policy_get_string(p, port, "protocol", &proto);
 	if (r < 0)
 		return r;
-	number = policy_get(port, "port");
-	end = policy_get(port, "endPort");
-	if ((number && !json_is_integer(number) && !json_is_string(number)) ||
-	    (end && !json_is_integer(end)))
+	number = doc_get(port, "port");
+	end = doc_get(port, "endPort");
+	if ((number && !doc_is_integer(number) && !doc_is_string(number)) ||
+	    (end && !doc_is_integer(end)))
 		return policy_bad(p, "port or endPort is of a wrong type");
-	if (json_is_integer(number))
-		(void)snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(number));
-	return policy_add_port(p, e, json_is_string(number) ? json_string_value(number) : text,
-			       end ? json_integer_value(end) : 0, proto ? proto : "TCP", false,
+	if (doc_is_integer(number))
+		(void)snprintf(text, sizeof(text), "%lld", (long long)doc_int(number));
+	return policy_add_port(p, e, doc_is_string(number) ? doc_str(number) : text,
+			       end ? doc_int(end) : 0, proto ? proto : "TCP", false,
 			       &is_zero);
 }
 
@@ -108,7 +108,7 @@ static int add_entry(struct policy_parser *p, struct policy_rule *rule, enum pol
 }
 
 /* One entry with the ports of `element` and one peer of its list (`peer` NULL = everybody). */
-static int parse_entry(struct policy_parser *p, const json_t *ports, const json_t *peer,
+static int parse_entry(struct policy_parser *p, const struct doc *ports, const struct doc *peer,
 		       enum policy_dir dir, struct policy_rule *rule)
 {
 	struct policy_entry *e;
@@ -116,11 +116,11 @@ static int parse_entry(struct policy_parser *p, const json_t *ports, const json_
 
 	if (r < 0)
 		return r;
-	e->has_any_l4 = json_array_size(ports) == 0;
-	for (size_t i = 0; i < json_array_size(ports); i++) {
-		size_t mark = policy_push(p, ".ports[%zu]", i);
+	e->has_any_l4 = doc_array_size(ports) == 0;
+	for (struct doc_iter i = doc_elements(ports); i.v; doc_next(&i)) {
+		size_t mark = policy_push_at(p, "ports", i.n);
 
-		r = parse_port(p, json_array_get(ports, i), e);
+		r = parse_port(p, i.v, e);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
@@ -131,53 +131,53 @@ static int parse_entry(struct policy_parser *p, const json_t *ports, const json_
 	return 0;
 }
 
-static int parse_list(struct policy_parser *p, const json_t *spec, enum policy_dir dir,
+static int parse_list(struct policy_parser *p, const struct doc *spec, enum policy_dir dir,
 		      struct policy_rule *rule, size_t *ret_n)
 {
 	const char *name = dir == POLICY_INGRESS ? "ingress" : "egress",
 		   *peers_name = dir == POLICY_INGRESS ? "from" : "to";
-	const json_t *list = NULL, *element = NULL, *peers = NULL, *ports = NULL;
+	const struct doc *list = NULL, *element = NULL, *peers = NULL, *ports = NULL;
 	int r = policy_get_array(p, spec, name, &list);
 
-	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
-		size_t mark = policy_push(p, ".%s[%zu]", name, i);
+	for (struct doc_iter i = doc_elements(list); r == 0 && i.v; doc_next(&i)) {
+		size_t mark = policy_push_at(p, name, i.n);
 
-		element = json_array_get(list, i);
-		if (!json_is_object(element))
+		element = i.v;
+		if (!doc_is_object(element))
 			return policy_bad(p, "not an object");
 		r = policy_get_array(p, element, peers_name, &peers);
 		if (r == 0)
 			r = policy_get_array(p, element, "ports", &ports);
-		if (r == 0 && json_array_size(peers) == 0)
+		if (r == 0 && doc_array_size(peers) == 0)
 			r = parse_entry(p, ports, NULL, dir, rule);
-		for (size_t k = 0; r == 0 && k < json_array_size(peers); k++) {
-			size_t inner = policy_push(p, ".%s[%zu]", peers_name, k);
+		for (struct doc_iter k = doc_elements(peers); r == 0 && k.v; doc_next(&k)) {
+			size_t inner = policy_push_at(p, peers_name, k.n);
 
-			r = parse_entry(p, ports, json_array_get(peers, k), dir, rule);
+			r = parse_entry(p, ports, k.v, dir, rule);
 			if (r == 0)
 				policy_pop(p, inner);
 		}
 		if (r == 0)
 			policy_pop(p, mark);
 	}
-	*ret_n = json_array_size(list);
+	*ret_n = doc_array_size(list);
 	return r;
 }
 
 /* What has no element but is asked for by policyTypes denies all: an entry that matches nothing. */
-static int add_deny_all(struct policy_parser *p, const json_t *spec,
+static int add_deny_all(struct policy_parser *p, const struct doc *spec,
 			const size_t counts[POLICY_DIRS], struct policy_rule *rule)
 {
-	const json_t *types = NULL;
+	const struct doc *types = NULL;
 	bool has[POLICY_DIRS] = {false, false}, wanted;
 	struct policy_entry *e;
 	int r = policy_get_array(p, spec, "policyTypes", &types);
 
-	for (size_t i = 0; r == 0 && i < json_array_size(types); i++) {
-		const char *t = json_string_value(json_array_get(types, i));
+	for (struct doc_iter i = doc_elements(types); r == 0 && i.v; doc_next(&i)) {
+		const char *t = doc_str(i.v);
 
 		if (!t)
-			return policy_bad(p, "policyTypes[%zu] is no string", i);
+			return policy_bad(p, "policyTypes[%zu] is no string", i.n);
 		has[POLICY_INGRESS] = has[POLICY_INGRESS] || str_eq(t, "Ingress");
 		has[POLICY_EGRESS] = has[POLICY_EGRESS] || str_eq(t, "Egress");
 	}
@@ -189,11 +189,11 @@ static int add_deny_all(struct policy_parser *p, const json_t *spec,
 	return r;
 }
 
-int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_object *object)
+int policy_parse_knp(struct policy_parser *p, const struct doc *obj, struct policy_object *object)
 {
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
 	size_t counts[POLICY_DIRS] = {0}, mark;
-	const json_t *spec = NULL, *pods = NULL;
+	const struct doc *spec = NULL, *pods = NULL;
 	struct policy_rule *rule;
 	int r = policy_get_object(p, obj, "spec", &spec);
 
@@ -212,7 +212,7 @@ int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_o
 	if (!rule->labels || !rule->log)
 		return -ENOMEM;
 	(void)policy_push(p, "spec");
-	mark = policy_push(p, ".podSelector");
+	mark = policy_push(p, "podSelector");
 	if (pods)
 		r = policy_parse_selector(p, pods, &pod_keys, object->ns, &b);
 	else
@@ -229,26 +229,24 @@ int policy_parse_knp(struct policy_parser *p, const json_t *obj, struct policy_o
 	return r < 0 ? r : add_deny_all(p, spec, counts, rule);
 }
 
-static int parse_group_labels(struct policy_parser *p, const json_t *obj,
+static int parse_group_labels(struct policy_parser *p, const struct doc *obj,
 			      struct policy_object *object)
 {
 	CLEANUP(label_builder_done) struct label_builder b = {.table = p->repo->labels};
-	const json_t *meta = NULL, *labels = NULL, *v = NULL;
+	const struct doc *meta = NULL, *labels = NULL;
 	char key[sizeof(POLICY_CIDRGROUP_LABEL) + 256], encoded[LIMIT_LABEL_KEY + 1];
-	const char *name = NULL;
 	int r = policy_get_object(p, obj, "metadata", &meta);
 
 	if (r == 0)
 		r = policy_get_object(p, meta, "labels", &labels);
 	if (r < 0)
 		return r;
-	json_object_foreach((json_t *)labels, name, v)
-	{
-		if (!json_is_string(v))
-			return policy_bad(p, "metadata.labels: \"%.80s\" is no string", name);
+	for (struct doc_iter i = doc_members(labels); i.v; doc_next(&i)) {
+		if (!doc_is_string(i.v))
+			return policy_bad(p, "metadata.labels: \"%.80s\" is no string", i.key);
 		/* the plain one is for Exists */
-		r = label_builder_add_kv(&b, LABEL_CIDRGROUP, name, json_string_value(v));
-		selector_group_key(name, json_string_value(v), encoded);
+		r = label_builder_add_kv(&b, LABEL_CIDRGROUP, i.key, doc_str(i.v));
+		selector_group_key(i.key, doc_str(i.v), encoded);
 		if (r == 0)
 			r = label_builder_add_kv(&b, LABEL_CIDRGROUP, encoded, "");
 		if (r < 0)
@@ -261,10 +259,10 @@ static int parse_group_labels(struct policy_parser *p, const json_t *obj,
 	return r < 0 ? r : label_builder_take(&b, &object->group.labels);
 }
 
-int policy_parse_group(struct policy_parser *p, const json_t *obj, struct policy_object *object)
+int policy_parse_group(struct policy_parser *p, const struct doc *obj, struct policy_object *object)
 {
 	struct policy_group *g = &object->group;
-	const json_t *spec = NULL, *list = NULL;
+	const struct doc *spec = NULL, *list = NULL;
 	int r = parse_group_labels(p, obj, object);
 
 	if (r == 0)
@@ -274,20 +272,20 @@ int policy_parse_group(struct policy_parser *p, const json_t *obj, struct policy
 	if (r < 0)
 		return r;
 	(void)policy_push(p, "spec.externalCIDRs");
-	if (!json_array_size(list))
+	if (!doc_array_size(list))
 		return 0;
-	g->cidrs = calloc(json_array_size(list), sizeof(*g->cidrs));
+	g->cidrs = calloc(doc_array_size(list), sizeof(*g->cidrs));
 	if (!g->cidrs)
 		return -ENOMEM;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *text = json_string_value(json_array_get(list, i));
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		const char *text = doc_str(i.v);
 		size_t mark;
 
 		if (text && cidr_parse(text, true, &g->cidrs[g->n_cidrs]) == 0) {
 			g->n_cidrs++;
 			continue;
 		}
-		mark = policy_push(p, "[%zu]", i);
+		mark = policy_push_at(p, "", i.n);
 		r = policy_note(p, "no prefix, left out");
 		if (r < 0)
 			return r;

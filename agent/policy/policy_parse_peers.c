@@ -69,7 +69,7 @@ static int add_scope(struct policy_parser *p, struct selector_builder *b)
 	return r < 0 ? r : policy_add_cluster(p, b);
 }
 
-static int parse_endpoint(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_endpoint(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
 	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
@@ -80,7 +80,7 @@ static int parse_endpoint(struct policy_parser *p, const json_t *item, struct po
 	return r < 0 ? r : policy_add_peer(p, &b, e);
 }
 
-static int parse_node(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_node(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
 	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
@@ -148,9 +148,9 @@ static int add_entity(struct policy_parser *p, struct policy_entry *e, const cha
 	return policy_bad(p, "\"%.80s\" is no entity", name);
 }
 
-static int parse_entity(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_entity(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
-	const char *name = json_string_value(item);
+	const char *name = doc_str(item);
 
 	return name ? add_entity(p, e, name) : policy_bad(p, "not a string");
 }
@@ -168,10 +168,10 @@ static int add_outside_peer(struct selector_builder *b, const struct cidr *c, st
 	return r;
 }
 
-static int parse_cidr(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_cidr(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
-	const char *text = json_string_value(item);
+	const char *text = doc_str(item);
 	struct cidr c;
 
 	if (!text || cidr_parse(text, true, &c) < 0)
@@ -179,36 +179,36 @@ static int parse_cidr(struct policy_parser *p, const json_t *item, struct policy
 	return add_outside_peer(&b, &c, e);
 }
 
-static int parse_excepts(struct policy_parser *p, const json_t *item, const struct cidr *inside,
+static int parse_excepts(struct policy_parser *p, const struct doc *item, const struct cidr *inside,
 			 struct selector_builder *b)
 {
-	const json_t *list = NULL;
+	const struct doc *list = NULL;
 	int r = policy_get_array(p, item, "except", &list);
 
-	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
-		const char *text = json_string_value(json_array_get(list, i));
+	for (struct doc_iter i = doc_elements(list); r == 0 && i.v; doc_next(&i)) {
+		const char *text = doc_str(i.v);
 		struct cidr c;
 
 		if (!text || cidr_parse(text, false, &c) < 0)
-			return policy_bad(p, "except[%zu] is no prefix", i);
+			return policy_bad(p, "except[%zu] is no prefix", i.n);
 		if (inside && !cidr_contains(inside, &c))
-			return policy_bad(p, "except[%zu] is not inside the prefix", i);
+			return policy_bad(p, "except[%zu] is not inside the prefix", i.n);
 		r = selector_builder_except(b, &c);
 	}
 	return r;
 }
 
-int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+int policy_parse_cidr_item(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
 	static const struct policy_keys keys = {.source = LABEL_CIDRGROUP, .prefix = ""};
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
 	const char *cidr_text = NULL, *group = NULL;
-	const json_t *selector = NULL;
+	const struct doc *selector = NULL;
 	char key[LIMIT_LABEL_KEY + 1];
 	struct cidr c;
 	int r;
 
-	if (!json_is_object(item))
+	if (!doc_is_object(item))
 		return policy_bad(p, "not an object");
 	r = policy_get_string(p, item, "cidr", &cidr_text);
 	if (r == 0)
@@ -247,9 +247,9 @@ int policy_parse_cidr_item(struct policy_parser *p, const json_t *item, struct p
 	return b.n == 0 && b.n_excepts == 0 ? policy_add_peer(p, &b, e) : add_outside_peer(&b, NULL, e);
 }
 
-static int parse_group(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_group(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
-	if (!json_is_object(item))
+	if (!doc_is_object(item))
 		return policy_bad(p, "not an object");
 	if (!e->is_deny)
 		return policy_note(
@@ -263,16 +263,16 @@ static int parse_group(struct policy_parser *p, const json_t *item, struct polic
 	return e->peers.n ? 0 : add_entity(p, e, "world");
 }
 
-static int parse_service(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_service(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
 	static const struct policy_keys keys = {.source = LABEL_ANY, .prefix = ""};
 	CLEANUP(selector_builder_done) struct selector_builder b = {.cache = p->repo->selectors};
 	struct policy_service_ref ref = {0};
-	const json_t *by_name = NULL, *by_labels = NULL, *sel = NULL;
+	const struct doc *by_name = NULL, *by_labels = NULL, *sel = NULL;
 	const char *ns = NULL, *name = NULL;
 	int r;
 
-	if (!json_is_object(item))
+	if (!doc_is_object(item))
 		return policy_bad(p, "not an object");
 	r = policy_get_object(p, item, "k8sService", &by_name);
 	if (r == 0)
@@ -315,13 +315,13 @@ static bool is_dns_text(const char *s)
 	return true;
 }
 
-int policy_parse_dns_name(struct policy_parser *p, const json_t *item,
+int policy_parse_dns_name(struct policy_parser *p, const struct doc *item,
 			  char ret[LIMIT_LABEL_KEY + 1])
 {
 	const char *name = NULL, *pattern = NULL, *text;
 	int r;
 
-	if (!json_is_object(item))
+	if (!doc_is_object(item))
 		return policy_bad(p, "not an object");
 	r = policy_get_string(p, item, "matchName", &name);
 	if (r == 0)
@@ -341,7 +341,7 @@ int policy_parse_dns_name(struct policy_parser *p, const json_t *item,
 	return 0;
 }
 
-static int parse_fqdn(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_fqdn(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
 	char key[LIMIT_LABEL_KEY + 1];
 	int r = policy_parse_dns_name(p, item, key);
@@ -354,7 +354,7 @@ static int parse_fqdn(struct policy_parser *p, const json_t *item, struct policy
 
 struct l3_kind {
 	const char *names[POLICY_DIRS];
-	int (*parse)(struct policy_parser *p, const json_t *item, struct policy_entry *e);
+	int (*parse)(struct policy_parser *p, const struct doc *item, struct policy_entry *e);
 	bool is_empty_nothing; /* [] selects nothing; else it is as if absent */
 	bool is_allow_only;
 	bool is_allow_resolved; /* deny entries never look it up: it constrains nothing there */
@@ -371,7 +371,7 @@ static const struct l3_kind l3_kinds[] = {
 	{{NULL, "toFQDNs"}, parse_fqdn, false, true, false},
 };
 
-int policy_parse_peers(struct policy_parser *p, const json_t *element, struct policy_entry *e)
+int policy_parse_peers(struct policy_parser *p, const struct doc *element, struct policy_entry *e)
 {
 	bool is_nothing = false, has_l4 = !e->has_any_l4;
 	const char *used = NULL;
@@ -380,24 +380,24 @@ int policy_parse_peers(struct policy_parser *p, const json_t *element, struct po
 	for (size_t i = 0; i < ARRAY_LEN(l3_kinds); i++) {
 		const struct l3_kind *k = &l3_kinds[i];
 		const char *name = k->names[e->dir];
-		const json_t *list = NULL;
+		const struct doc *list = NULL;
 
 		if (!name || (k->is_allow_only && e->is_deny))
 			continue;
 		r = policy_get_array(p, element, name, &list);
 		if (r < 0)
 			return r;
-		if (list && json_array_size(list) == 0)
+		if (list && doc_array_size(list) == 0)
 			is_nothing = is_nothing || k->is_empty_nothing;
-		if (json_array_size(list) == 0)
+		if (doc_array_size(list) == 0)
 			continue;
 		if (used)
 			return policy_bad(p, "%s and %s cannot be in one element", used, name);
 		used = name;
-		for (size_t n = 0; n < json_array_size(list); n++) {
-			size_t mark = policy_push(p, ".%s[%zu]", name, n);
+		for (struct doc_iter n = doc_elements(list); n.v; doc_next(&n)) {
+			size_t mark = policy_push_at(p, name, n.n);
 
-			r = k->parse(p, json_array_get(list, n), e);
+			r = k->parse(p, n.v, e);
 			if (r < 0)
 				return r;
 			policy_pop(p, mark);

@@ -156,24 +156,24 @@ int policy_add_port(struct policy_parser *p, struct policy_entry *e, const char 
 }
 
 /* A HTTP rule without any condition lets everything pass, a DNS pattern of stars too. */
-static bool is_l7_wildcard(const json_t *rule, bool is_dns)
+static bool is_l7_wildcard(const struct doc *rule, bool is_dns)
 {
 	static const char *const conditions[] = {"path", "method", "host", "headers",
 						 "headerMatches"};
 	const char *pattern = NULL;
 
-	if (!json_is_object(rule))
+	if (!doc_is_object(rule))
 		return false;
 	if (is_dns) {
-		pattern = json_string_value(json_object_get(rule, "matchPattern"));
+		pattern = doc_str(doc_get_any(rule, "matchPattern"));
 		return pattern && *pattern && pattern[strspn(pattern, "*")] == '\0' &&
-		       !policy_get(rule, "matchName");
+		       !doc_get(rule, "matchName");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
-		const json_t *v = policy_get(rule, conditions[i]);
+		const struct doc *v = doc_get(rule, conditions[i]);
 
-		if (v && !(json_is_string(v) && !*json_string_value(v)) &&
-		    !(json_is_array(v) && json_array_size(v) == 0))
+		if (v && !(doc_is_string(v) && !*doc_str(v)) &&
+		    !(doc_is_array(v) && doc_array_size(v) == 0))
 			return false;
 	}
 	return true;
@@ -186,17 +186,17 @@ struct l7 {
 };
 
 /* The names that an item's ports may be asked for. */
-static int parse_dns_rules(struct policy_parser *p, const json_t *list, struct policy_entry *e,
+static int parse_dns_rules(struct policy_parser *p, const struct doc *list, struct policy_entry *e,
 			   struct l7 *ret)
 {
 	char text[LIMIT_LABEL_KEY + 1];
-	int r = ARRAY_RESERVE(&e->dns, json_array_size(list));
+	int r = ARRAY_RESERVE(&e->dns, doc_array_size(list));
 
 	ret->dns_at = (uint32_t)e->dns.n;
-	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
-		size_t mark = policy_push(p, ".rules.dns[%zu]", i);
+	for (struct doc_iter i = doc_elements(list); r == 0 && i.v; doc_next(&i)) {
+		size_t mark = policy_push_at(p, "rules.dns", i.n);
 
-		r = policy_parse_dns_name(p, json_array_get(list, i), text);
+		r = policy_parse_dns_name(p, i.v, text);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
@@ -209,11 +209,11 @@ static int parse_dns_rules(struct policy_parser *p, const json_t *list, struct p
 	return r;
 }
 
-static int parse_l7(struct policy_parser *p, const json_t *item, struct policy_entry *e,
+static int parse_l7(struct policy_parser *p, const struct doc *item, struct policy_entry *e,
 		    struct l7 *ret)
 {
 	static const char *const kinds[] = {"http", "dns", "kafka", "l7"};
-	const json_t *rules = NULL, *list = NULL;
+	const struct doc *rules = NULL, *list = NULL;
 	const char *proto = NULL;
 	unsigned n_kinds;
 	int r = policy_get_object(p, item, "rules", &rules);
@@ -229,7 +229,7 @@ static int parse_l7(struct policy_parser *p, const json_t *item, struct policy_e
 		if (r < 0)
 			return r;
 		n_kinds += list && !str_eq(kinds[i], "l7"); /* belongs to l7proto */
-		if (json_array_size(list) == 0)
+		if (doc_array_size(list) == 0)
 			continue; /* to Cilium an empty one is none: L7Rules.IsEmpty() */
 		ret->is_present = true;
 		if (i > 1)
@@ -238,9 +238,9 @@ static int parse_l7(struct policy_parser *p, const json_t *item, struct policy_e
 		r = ret->is_dns ? parse_dns_rules(p, list, e, ret) : 0;
 		if (r < 0)
 			return r;
-		for (size_t k = 0; k < json_array_size(list); k++)
+		for (struct doc_iter k = doc_elements(list); k.v; doc_next(&k))
 			ret->is_wildcard = ret->is_wildcard ||
-					   is_l7_wildcard(json_array_get(list, k), ret->is_dns);
+					   is_l7_wildcard(k.v, ret->is_dns);
 	}
 	if (n_kinds > 1) /* the API server says so, of empty ones too */
 		return policy_bad(p, "more than one kind of L7 rules");
@@ -254,55 +254,55 @@ static int parse_l7(struct policy_parser *p, const json_t *item, struct policy_e
 }
 
 /* What makes an item conditional on something only a proxy can see. */
-static int parse_restrictions(struct policy_parser *p, const json_t *item, struct policy_entry *e,
+static int parse_restrictions(struct policy_parser *p, const struct doc *item, struct policy_entry *e,
 			      struct l7 *l7, bool *ret_is_restricted)
 {
-	const json_t *names, *listener = policy_get(item, "listener");
-	bool has_tls = policy_get(item, "terminatingTLS") || policy_get(item, "originatingTLS");
+	const struct doc *names, *listener = doc_get(item, "listener");
+	bool has_tls = doc_get(item, "terminatingTLS") || doc_get(item, "originatingTLS");
 	int r = parse_l7(p, item, e, l7);
 
 	if (r == 0)
 		r = policy_get_array(p, item, "serverNames", &names);
 	if (r < 0)
 		return r;
-	if (json_array_size(names) && l7->is_present && !policy_get(item, "terminatingTLS"))
+	if (doc_array_size(names) && l7->is_present && !doc_get(item, "terminatingTLS"))
 		return policy_bad(p, "serverNames with L7 rules need terminatingTLS");
-	for (size_t i = 0; i < json_array_size(names); i++)
-		if (!json_string_length(json_array_get(names, i)))
-			return policy_bad(p, "serverNames[%zu] is empty", i);
+	for (struct doc_iter i = doc_elements(names); i.v; doc_next(&i))
+		if (!doc_len(i.v))
+			return policy_bad(p, "serverNames[%zu] is empty", i.n);
 	if (listener && (e->dir == POLICY_INGRESS || l7->is_present))
 		return policy_bad(p, "a listener is only for egress without L7 rules");
-	*ret_is_restricted = (l7->is_present && !l7->is_wildcard) || l7->has_proto || json_array_size(names) ||
+	*ret_is_restricted = (l7->is_present && !l7->is_wildcard) || l7->has_proto || doc_array_size(names) ||
 			     listener || has_tls;
 	if (!*ret_is_restricted)
 		return 0;
-	if (l7->is_dns && p->repo->options.has_dns_server && !json_array_size(names) && !listener &&
+	if (l7->is_dns && p->repo->options.has_dns_server && !doc_array_size(names) && !listener &&
 	    !has_tls)
 		return 0; /* names are looked up through the agent; packets to the server grant nothing */
 	return policy_note(p,
 			   "needs a proxy, which this host does not have, so this grants nothing");
 }
 
-static int parse_port(struct policy_parser *p, const json_t *port, struct policy_entry *e,
+static int parse_port(struct policy_parser *p, const struct doc *port, struct policy_entry *e,
 		      bool is_restricted, const struct l7 *l7)
 {
 	const char *number = NULL, *proto = NULL;
-	const json_t *end = NULL;
+	const struct doc *end = NULL;
 	bool is_zero = false;
 	size_t first = e->l4.n;
 	int r;
 
-	if (!json_is_object(port))
+	if (!doc_is_object(port))
 		return policy_bad(p, "not an object");
 	r = policy_get_string(p, port, "port", &number);
 	if (r == 0)
 		r = policy_get_string(p, port, "protocol", &proto);
 	if (r < 0)
 		return r;
-	end = policy_get(port, "endPort");
-	if (end && !json_is_integer(end))
+	end = doc_get(port, "endPort");
+	if (end && !doc_is_integer(end))
 		return policy_bad(p, "endPort is no number");
-	r = policy_add_port(p, e, number ? number : "", end ? json_integer_value(end) : 0, proto,
+	r = policy_add_port(p, e, number ? number : "", end ? doc_int(end) : 0, proto,
 			    is_restricted, &is_zero);
 	if (r < 0 || !l7->is_present)
 		return r;
@@ -320,28 +320,28 @@ static int parse_port(struct policy_parser *p, const json_t *port, struct policy
 	return 0;
 }
 
-static int parse_ports_item(struct policy_parser *p, const json_t *item, struct policy_entry *e)
+static int parse_ports_item(struct policy_parser *p, const struct doc *item, struct policy_entry *e)
 {
 	struct l7 l7 = {0};
 	bool is_restricted = false;
-	const json_t *ports = NULL;
+	const struct doc *ports = NULL;
 	int r;
 
-	if (!json_is_object(item))
+	if (!doc_is_object(item))
 		return policy_bad(p, "not an object");
 	r = policy_get_array(p, item, "ports", &ports);
 	if (r == 0 && !e->is_deny)
 		r = parse_restrictions(p, item, e, &l7, &is_restricted);
 	if (r < 0)
 		return r;
-	if (json_array_size(ports) > PORTS_MAX)
+	if (doc_array_size(ports) > PORTS_MAX)
 		return policy_bad(p, "more than %d ports", PORTS_MAX);
-	if (l7.is_dns && json_array_size(ports) == 0)
+	if (l7.is_dns && doc_array_size(ports) == 0)
 		return policy_bad(p, "DNS rules need a port");
-	for (size_t i = 0; i < json_array_size(ports); i++) {
-		size_t mark = policy_push(p, ".ports[%zu]", i);
+	for (struct doc_iter i = doc_elements(ports); i.v; doc_next(&i)) {
+		size_t mark = policy_push_at(p, "ports", i.n);
 
-		r = parse_port(p, json_array_get(ports, i), e, is_restricted, &l7);
+		r = parse_port(p, i.v, e, is_restricted, &l7);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
@@ -349,9 +349,9 @@ static int parse_ports_item(struct policy_parser *p, const json_t *item, struct 
 	return 0;
 }
 
-int policy_parse_l4(struct policy_parser *p, const json_t *element, struct policy_entry *e)
+int policy_parse_l4(struct policy_parser *p, const struct doc *element, struct policy_entry *e)
 {
-	const json_t *ports = NULL, *icmps = NULL;
+	const struct doc *ports = NULL, *icmps = NULL;
 	size_t mark;
 	int r = policy_get_array(p, element, "toPorts", &ports);
 
@@ -359,19 +359,19 @@ int policy_parse_l4(struct policy_parser *p, const json_t *element, struct polic
 		r = policy_get_array(p, element, "icmps", &icmps);
 	if (r < 0)
 		return r;
-	if (json_array_size(ports) && json_array_size(icmps))
+	if (doc_array_size(ports) && doc_array_size(icmps))
 		return policy_bad(p, "toPorts and icmps cannot be in one element");
-	e->has_any_l4 = json_array_size(ports) == 0 && json_array_size(icmps) == 0;
-	for (size_t i = 0; i < json_array_size(ports); i++) {
-		mark = policy_push(p, ".toPorts[%zu]", i);
-		r = parse_ports_item(p, json_array_get(ports, i), e);
+	e->has_any_l4 = doc_array_size(ports) == 0 && doc_array_size(icmps) == 0;
+	for (struct doc_iter i = doc_elements(ports); i.v; doc_next(&i)) {
+		mark = policy_push_at(p, "toPorts", i.n);
+		r = parse_ports_item(p, i.v, e);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);
 	}
-	for (size_t i = 0; i < json_array_size(icmps); i++) {
-		mark = policy_push(p, ".icmps[%zu]", i);
-		r = policy_parse_icmps(p, json_array_get(icmps, i), e);
+	for (struct doc_iter i = doc_elements(icmps); i.v; doc_next(&i)) {
+		mark = policy_push_at(p, "icmps", i.n);
+		r = policy_parse_icmps(p, i.v, e);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);

@@ -70,7 +70,7 @@ static int parse_key(struct policy_parser *p, const char *text, const struct pol
 	return r < 0 || r > LIMIT_LABEL_KEY ? policy_bad(p, "\"%.80s\" is too long", text) : 0;
 }
 
-static int parse_expression(struct policy_parser *p, const json_t *expr,
+static int parse_expression(struct policy_parser *p, const struct doc *expr,
 			    const struct policy_keys *keys, struct selector_builder *b)
 {
 	static const char *const ops[] = {[SELECTOR_IN] = "In",
@@ -80,13 +80,13 @@ static int parse_expression(struct policy_parser *p, const json_t *expr,
 	char key[LIMIT_LABEL_KEY + 1];
 	CLEANUP(free) const char **values = NULL;
 	const char *key_text = NULL, *op_text = NULL;
-	const json_t *list = NULL;
+	const struct doc *list = NULL;
 	uint8_t source;
 	unsigned op;
 	size_t n;
 	int r;
 
-	if (!json_is_object(expr))
+	if (!doc_is_object(expr))
 		return policy_bad(p, "not an object");
 	r = policy_get_string(p, expr, "key", &key_text);
 	if (r == 0)
@@ -104,47 +104,46 @@ static int parse_expression(struct policy_parser *p, const json_t *expr,
 	r = parse_key(p, key_text, keys, &source, key);
 	if (r < 0)
 		return r;
-	n = json_array_size(list);
+	n = doc_array_size(list);
 	if (n && !(values = calloc(n, sizeof(*values))))
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		values[i] = json_string_value(json_array_get(list, i));
-		if (!values[i])
-			return policy_bad(p, "values[%zu] is no string", i);
-		if (!is_label_value(values[i]))
-			return policy_bad(p, "values[%zu]: \"%.80s\" is no label value", i, values[i]);
+	for (struct doc_iter i = doc_elements(list); i.v; doc_next(&i)) {
+		values[i.n] = doc_str(i.v);
+		if (!values[i.n])
+			return policy_bad(p, "values[%zu] is no string", i.n);
+		if (!is_label_value(values[i.n]))
+			return policy_bad(p, "values[%zu]: \"%.80s\" is no label value", i.n, values[i.n]);
 	}
 	r = selector_builder_add(b, source, key, (enum selector_op)op, values, n);
 	return r == -EINVAL ? policy_bad(p, "%s %s values", op_text, n ? "takes no" : "needs") : r;
 }
 
-int policy_parse_selector(struct policy_parser *p, const json_t *sel,
+int policy_parse_selector(struct policy_parser *p, const struct doc *sel,
 			  const struct policy_keys *keys, const char *ns,
 			  struct selector_builder *b)
 {
 	char name[LIMIT_LABEL_KEY + 1];
-	const json_t *labels = NULL, *exprs = NULL, *v = NULL;
-	const char *key = NULL, *text = NULL;
+	const struct doc *labels = NULL, *exprs = NULL;
+	const char *text = NULL;
 	uint8_t source;
 	size_t mark;
 	int r;
 
-	if (!json_is_object(sel))
+	if (!doc_is_object(sel))
 		return policy_bad(p, "not an object");
 	r = policy_get_object(p, sel, "matchLabels", &labels);
 	if (r == 0)
 		r = policy_get_array(p, sel, "matchExpressions", &exprs);
 	if (r < 0)
 		return r;
-	json_object_foreach((json_t *)labels, key, v)
-	{
-		text = json_string_value(v);
+	for (struct doc_iter i = doc_members(labels); i.v; doc_next(&i)) {
+		text = doc_str(i.v);
 		if (!text)
 			return policy_bad(p, "matchLabels: the value of \"%.80s\" is no string",
-					  key);
+					  i.key);
 		if (!is_label_value(text))
 			return policy_bad(p, "matchLabels: \"%.80s\" is no label value", text);
-		r = parse_key(p, key, keys, &source, name);
+		r = parse_key(p, i.key, keys, &source, name);
 		if (r == 0)
 			r = selector_builder_add(b, source, name, SELECTOR_IN, &text, 1);
 		if (r < 0)
@@ -156,9 +155,9 @@ int policy_parse_selector(struct policy_parser *p, const json_t *sel,
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < json_array_size(exprs); i++) {
-		mark = policy_push(p, ".matchExpressions[%zu]", i);
-		r = parse_expression(p, json_array_get(exprs, i), keys, b);
+	for (struct doc_iter i = doc_elements(exprs); i.v; doc_next(&i)) {
+		mark = policy_push_at(p, "matchExpressions", i.n);
+		r = parse_expression(p, i.v, keys, b);
 		if (r < 0)
 			return r;
 		policy_pop(p, mark);

@@ -135,7 +135,7 @@ bool policy_has_dns_rules(const struct policy_repo *r);
  * Whether the annotation asks for shadow mode; `ret_unknown` is its value if that means nothing, else
  * NULL. Sets o->is_shadow from that and from this host's choice. Forgets all choices.
  */
-bool policy_object_is_marked(const json_t *obj, const char **ret_unknown);
+bool policy_object_is_marked(const struct doc *obj, const char **ret_unknown);
 void policy_object_settle(const struct policy_repo *r, struct policy_object *o);
 void policy_choices_done(struct policy_repo *r);
 

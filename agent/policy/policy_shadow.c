@@ -49,11 +49,11 @@ enum policy_choice policy_choice_of(const struct policy_repo *r, const char *ns,
 	return c ? c->choice : POLICY_CHOICE_NONE;
 }
 
-/* The map's keys contain dots, so that json_at() cannot read them. */
-bool policy_object_is_marked(const json_t *obj, const char **ret_unknown)
+/* The map's keys contain dots, so that doc_at() cannot read them. */
+bool policy_object_is_marked(const struct doc *obj, const char **ret_unknown)
 {
-	const json_t *list = json_object_get(json_object_get(obj, "metadata"), "annotations");
-	const char *mode = json_string_value(json_object_get(list, POLICY_MODE_ANNOTATION));
+	const struct doc *list = doc_at(obj, "metadata.annotations");
+	const char *mode = doc_str(doc_get(list, POLICY_MODE_ANNOTATION));
 
 	*ret_unknown = mode && !str_eq(mode, "shadow") && !str_eq(mode, "enforce") ? mode : NULL;
 	return mode && str_eq(mode, "shadow");

@@ -18,6 +18,7 @@
 #include "event/loop.h"
 #include "json/json.h"
 #include "service/service.h"
+#include "../lib/json_objects.h"
 
 struct bench {
 	struct loop *loop;
@@ -37,7 +38,7 @@ static int add_service(struct bench *b, unsigned i)
 			  "creationTimestamp", "2026-01-01T00:00:00Z", "spec", "clusterIP", ip, "ports", "name", "http", "port", 80,
 			  "protocol", "TCP");
 	struct kube_service *s = NULL;
-	int r = obj ? kube_service_decode(obj, &s, &b->err) : -ENOMEM;
+	int r = obj ? json_service_decode(obj, &s, &b->err) : -ENOMEM;
 
 	return r < 0 ? r : service_table_upsert(b->services, s);
 }
@@ -59,16 +60,16 @@ static int add_object(struct bench *b, const json_t *o)
 	if (str_eq(kind, "Namespace"))
 		return add_namespace(b, json_str(o, "metadata.name", ""));
 	if (str_eq(kind, "Service")) {
-		r = kube_service_decode(o, &service, &b->err);
+		r = json_service_decode(o, &service, &b->err);
 		return r < 0 ? r : service_table_upsert(b->services, service);
 	}
 	if (str_eq(kind, "ServiceImport")) {
-		r = kube_service_import_decode(o, &service, &b->err);
+		r = json_service_import_decode(o, &service, &b->err);
 		return r < 0 ? r : service_table_upsert(b->imports, service);
 	}
 	if (!str_eq(kind, "EndpointSlice"))
 		return 0;
-	r = kube_slice_decode(o, &slice, &b->err);
+	r = json_slice_decode(o, &slice, &b->err);
 	return r < 0 ? r : service_table_upsert_slice(slice->is_import ? b->imports : b->services, slice);
 }
 

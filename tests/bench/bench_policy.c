@@ -20,6 +20,7 @@
 #include "bpf/harness.h"
 #include "policy/policy_resolve.h"
 #include "recon/recon_policy.h"
+#include "lib/json_objects.h"
 
 enum { CHANGES_DEFAULT = 200, CHANGES_MAX = 10000, ENTRIES_MAX = 1 << 20 };
 
@@ -86,7 +87,7 @@ static void set_policy(struct policy_repo *repo, uint32_t i)
 {
 	struct err err;
 	json_t *obj = policy_json(i);
-	int r = policy_set(repo, POLICY_CCNP, obj, &err);
+	int r = json_policy_set(repo, POLICY_CCNP, obj, &err);
 
 	if (r < 0)
 		(void)fprintf(stderr, "%s\n", err.text);

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "service/service.h"
+#include "../lib/json_objects.h"
 
 static json_t *service_json(uint64_t i)
 {
@@ -40,7 +41,7 @@ static int put(struct service_table *t, json_t *obj, bool is_slice)
 {
 	struct kube_service *s;
 	struct kube_slice *sl;
-	int r = is_slice ? kube_slice_decode(obj, &sl, NULL) : kube_service_decode(obj, &s, NULL);
+	int r = is_slice ? json_slice_decode(obj, &sl, NULL) : json_service_decode(obj, &s, NULL);
 
 	json_decref(obj);
 	if (r < 0)

@@ -51,7 +51,7 @@ static int on_envelope(const char *path, const char *text, size_t len, void *arg
 	return 0;
 }
 
-static int on_object(const json_t *doc, void *arg)
+static int on_object(const struct doc *doc, void *arg)
 {
 	struct bench *b = arg;
 	const struct kube_endpoint *e = &b->endpoint;

@@ -16,6 +16,7 @@
 #include "lib/result.h"
 #include "recon/recon_policy.h"
 #include "unit/policy/random_set.h"
+#include "lib/json_objects.h"
 
 enum { ROUNDS = 150, STEPS = 3, FRAMES = 34, FLOWS = STEPS * FRAMES, ADDRESSES_MAX = 64, ADMIN_PORT = 65022, API_PORT = 65443,
        DENY_ALL_EVERY = 10 };
@@ -231,7 +232,7 @@ static void deny_all(struct run *r)
 	json_t *obj = fixture_object("ext", "deny-all", spec);
 	struct err err;
 
-	cr_assert_eq(policy_set(r->f.repo, POLICY_CNP, obj, &err), 1, "%s", err.text);
+	cr_assert_eq(json_policy_set(r->f.repo, POLICY_CNP, obj, &err), 1, "%s", err.text);
 	json_decref(spec);
 	json_decref(obj);
 }

@@ -12,6 +12,7 @@
 #include "recon/recon_cover.h"
 #include "recon/recon_policy.h"
 #include "recon/recon_service.h"
+#include "lib/json_objects.h"
 
 enum { SMALL = 8, ID_FIRST = 1000 };
 
@@ -126,7 +127,7 @@ static struct policy_repo *policies(struct identity_table *ids)
 	CHECK_EQ(label_builder_add_text(&b, "k8s:io.cilium.k8s.policy.cluster=c1"), 0);
 	CHECK_EQ(label_builder_take(&b, &set), 0);
 	CHECK_EQ(policy_set_subject(repo, set, NULL, 0), 0);
-	CHECK(policy_set(repo, POLICY_CNP, doc, &err) >= 0);
+	CHECK(json_policy_set(repo, POLICY_CNP, doc, &err) >= 0);
 	json_decref(doc);
 	return repo;
 }
@@ -238,7 +239,7 @@ static void test_names(struct harness *h)
 	harness_reset(h);
 	CHECK_EQ(identity_table_new(&ids), 0);
 	repo = policies(ids);
-	CHECK(policy_set(repo, POLICY_CNP, doc, &err) >= 0);
+	CHECK(json_policy_set(repo, POLICY_CNP, doc, &err) >= 0);
 	json_decref(doc);
 	CHECK_EQ(policy_table_new(repo, &t), 0);
 	CHECK_EQ(recon_policy_new(h->obj, h->conf, &r), 0);
@@ -274,7 +275,7 @@ static void services(struct service_table *t, unsigned from, unsigned to, bool t
 				"namespace", "n", "creationTimestamp", "2026-01-01T00:00:00Z", "spec", "type", "ClusterIP",
 				"clusterIP", ip, "clusterIPs", ip, "ipFamilies", "IPv4", "ports", "name", "http", "port", 80,
 				"protocol", "TCP");
-		CHECK_EQ(kube_service_decode(doc, &s, &err), 0);
+		CHECK_EQ(json_service_decode(doc, &s, &err), 0);
 		CHECK_EQ(service_table_upsert(t, s), 0);
 		json_decref(doc);
 	}
@@ -324,7 +325,7 @@ static void backends(struct service_table *t, unsigned i, unsigned n)
 	}
 	doc = json_pack("{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:s,s:i}],s:O}", "metadata", "name", name, "namespace", "n", "labels",
 			"kubernetes.io/service-name", name, "addressType", "IPv4", "ports", "name", "http", "port", 8080, "endpoints", list);
-	CHECK_EQ(kube_slice_decode(doc, &s, &err), 0);
+	CHECK_EQ(json_slice_decode(doc, &s, &err), 0);
 	CHECK_EQ(service_table_upsert_slice(t, s), 0);
 }
 
@@ -387,7 +388,7 @@ static void node_port(struct service_table *t, const char *name, int port)
 	struct kube_service *s;
 	struct err err = {0};
 
-	CHECK_EQ(kube_service_decode(doc, &s, &err), 0);
+	CHECK_EQ(json_service_decode(doc, &s, &err), 0);
 	CHECK_EQ(service_table_upsert(t, s), 0);
 	json_decref(doc);
 }

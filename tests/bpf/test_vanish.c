@@ -16,6 +16,7 @@
 #include "lib/nl_refuse.h"
 #include "recon/recon_service.h"
 #include "recon/recon_sock.h"
+#include "lib/json_objects.h"
 
 enum { PORT = 7100, PATIENCE_MS = 3000, QUIET_MS = 250 };
 
@@ -44,7 +45,7 @@ static void add_service(struct vanish *v, const char *name, const char *cluster_
 	struct kube_service *s;
 	struct err err;
 
-	CHECK_EQ(kube_service_decode(o, &s, &err), 0);
+	CHECK_EQ(json_service_decode(o, &s, &err), 0);
 	CHECK_EQ(service_table_upsert(v->table, s), 0);
 	json_decref(o);
 }
@@ -60,7 +61,7 @@ static void set_backend(struct vanish *v, const char *name, const char *ip, bool
 	struct kube_slice *s;
 	struct err err;
 
-	CHECK_EQ(kube_slice_decode(o, &s, &err), 0);
+	CHECK_EQ(json_slice_decode(o, &s, &err), 0);
 	CHECK_EQ(service_table_upsert_slice(v->table, s), 0);
 	json_decref(o);
 }

@@ -16,6 +16,7 @@
 #include "cluster/diff_strange.h"
 #include "policy/policy_rule.h"
 #include "unit/policy/cases.h"
+#include "lib/json_objects.h"
 
 static const char *const peers[] = {"A", "B", "R", "P", "Q", "N", "K", "L", "W", "W4", "W6"};
 static const char *const addresses[] = {"198.51.100.77", "198.51.100.1", "198.51.7.7", "10.1.2.3", "10.1.9.9",
@@ -72,7 +73,7 @@ static json_t *set_policies(struct fixture *f, const json_t *policies)
 		while (kind && !str_eq(kind, kinds[k]))
 			k++;
 		obj = object_of(p, kinds[k], i);
-		r = policy_set(f->repo, (enum policy_kind)k, obj, &err);
+		r = json_policy_set(f->repo, (enum policy_kind)k, obj, &err);
 		cr_assert(r == 1 || r == -EBADMSG);
 		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "kind", kinds[k], "rejected", r == 1 ? "" : err.text,
 							    "object", obj));

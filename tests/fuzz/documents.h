@@ -2,11 +2,11 @@
 /* Bytes as what the API server sends: a document by itself, and documents inside a watch or a list. */
 #pragma once
 
-#include <jansson.h>
+#include "json/doc.h"
 
 #include "fuzz.h"
 
-typedef void (*document_fn)(const json_t *doc, void *arg);
+typedef void (*document_fn)(const struct doc *doc, void *arg);
 
 /*
  * Calls `fn` for every document that can be read out of the bytes: the whole as one; as the object of a

@@ -19,14 +19,14 @@ static struct dns_cache *cache;
 
 static void add(struct service_table *t, const char *service, const char *slice)
 {
-	json_t *a = json_loads(service, 0, NULL), *b = json_loads(slice, 0, NULL);
+	struct doc *a = doc_parse(service, strlen(service)), *b = doc_parse(slice, strlen(slice));
 	struct kube_service *s;
 	struct kube_slice *sl;
 
 	CHECK(kube_service_decode(a, &s, NULL) == 0 && service_table_upsert(t, s) == 0);
 	CHECK(kube_slice_decode(b, &sl, NULL) == 0 && service_table_upsert_slice(t, sl) == 0);
-	json_decref(a);
-	json_decref(b);
+	doc_free(a);
+	doc_free(b);
 }
 
 /* Lives as long as the process, as the fuzzer does. */

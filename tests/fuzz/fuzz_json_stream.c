@@ -29,10 +29,10 @@ static void note(struct seen *s, const void *data, size_t len)
 	s->digest = hash_bytes(pair, sizeof(pair));
 }
 
-static int on_object(const json_t *doc, void *arg)
+static int on_object(const struct doc *doc, void *arg)
 {
 	struct seen *s = arg;
-	char *text = doc ? json_text(doc) : NULL;
+	char *text = doc ? doc_text(doc) : NULL;
 	struct kube_node *n = NULL;
 
 	CHECK(!doc == (s->mode != MODE_DOCUMENT));

@@ -15,7 +15,7 @@ static void on_change(uint32_t number, const struct kube_node *old, const struct
 	CHECK(old || now);
 }
 
-static void on_document(const json_t *doc, void *arg)
+static void on_document(const struct doc *doc, void *arg)
 {
 	struct kube_node *n = NULL, *again = NULL;
 	struct err err = {0};

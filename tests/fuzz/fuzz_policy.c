@@ -72,7 +72,7 @@ static void cluster_done(struct cluster *c)
 	identity_table_free(c->ids);
 }
 
-static void on_document(const json_t *doc, void *arg)
+static void on_document(const struct doc *doc, void *arg)
 {
 	struct cluster *c = arg;
 

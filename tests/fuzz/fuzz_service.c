@@ -19,7 +19,7 @@ static void check_service(const struct kube_service *s)
 		CHECK(s->ports[i].name && (!s->ports[i].target_name || !s->ports[i].target_port));
 }
 
-static void on_document(const json_t *doc, void *arg)
+static void on_document(const struct doc *doc, void *arg)
 {
 	struct kube_service *s = NULL;
 	struct kube_slice *sl = NULL;

@@ -13,7 +13,7 @@ static size_t text(const struct kube_slice *s, uint32_t off)
 	return strlen(kube_slice_text(s, off));
 }
 
-static void on_document(const json_t *doc, void *arg)
+static void on_document(const struct doc *doc, void *arg)
 {
 	struct kube_slice *s = NULL;
 	struct err err = {0};

@@ -9,7 +9,7 @@ static inline void ignore(void *arg)
 	(void)arg;
 }
 
-static inline void ignore_namespace(const char *name, bool exists, const json_t *labels, void *arg)
+static inline void ignore_namespace(const char *name, bool exists, const struct doc *labels, void *arg)
 {
 	(void)name;
 	(void)exists;

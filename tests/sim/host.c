@@ -15,7 +15,7 @@ static void on_change(void *arg)
 	sim->is_changed = true;
 }
 
-static void on_namespace(const char *name, bool exists, const json_t *labels, void *arg)
+static void on_namespace(const char *name, bool exists, const struct doc *labels, void *arg)
 {
 	uint64_t i;
 

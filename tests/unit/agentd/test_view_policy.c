@@ -6,6 +6,7 @@
 #include "agentd/view.h"
 #include "base/str.h"
 #include "json/json.h"
+#include "../../lib/json_objects.h"
 
 enum { OWN = 300, PEER = 301 };
 #define BY_DEFAULT "no rule allows it, and ingress is denied by default by CiliumNetworkPolicy ext/both, CiliumNetworkPolicy ext/in"
@@ -31,7 +32,7 @@ static void add_policy(const char *text)
 	struct err err = {0};
 
 	cr_assert(obj);
-	cr_assert_eq(policy_set(agent.world->policies, POLICY_CNP, obj, &err), 1, "%s", err.text);
+	cr_assert_eq(json_policy_set(agent.world->policies, POLICY_CNP, obj, &err), 1, "%s", err.text);
 }
 
 static void setup(void)

@@ -9,6 +9,7 @@
 #include "json/json.h"
 #include "kube/decode_node.h"
 #include "told.h"
+#include "../../lib/json_objects.h"
 
 enum { OWN = 300 };
 
@@ -55,7 +56,7 @@ static void add_node(const char *text)
 	struct err err = {0};
 
 	cr_assert(doc);
-	cr_assert_eq(kube_node_decode(doc, &n, &err), 0, "%s", err.text);
+	cr_assert_eq(json_node_decode(doc, &n, &err), 0, "%s", err.text);
 	cr_assert_eq(node_table_set(w->nodes, n), 0);
 }
 
@@ -158,7 +159,7 @@ Test(world, name_of_an_apiserver_is_learned, .init = setup, .fini = teardown)
 
 	add_own_identity();
 	told_apiserver(w->services, "172.18.0.3");
-	cr_assert_geq(policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
+	cr_assert_geq(json_policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
 	cr_expect_geq(world_update(w), 0);
 	cr_assert_eq(ip_parse("172.18.0.3", &ip), 0);
 	cr_assert_eq(world_overlay(&ip, identity_at_ip("172.18.0.3"), &before, w), 0);
@@ -205,7 +206,7 @@ Test(world, apiservers_without_end, .init = setup, .fini = teardown)
 		json_array_append_new(endpoints, json_pack("{s:[o]}", "addresses", json_sprintf("172.18.%u.%u", 1 + i / 250, 1 + i % 250)));
 	slice = json_pack("{s:{s:s,s:s,s:{s:s}},s:s,s:O,s:[{s:i}]}", "metadata", "name", "more", "namespace", "default", "labels",
 			  "kubernetes.io/service-name", "kubernetes", "addressType", "IPv4", "endpoints", endpoints, "ports", "port", 6443);
-	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(json_slice_decode(slice, &e, &err), 0, "%s", err.text);
 	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_eq(w->apiservers.n, LIMIT_APISERVERS);
@@ -302,9 +303,9 @@ static void add_zoned(void)
 	struct kube_slice *e;
 	struct err err = {0};
 
-	cr_assert_eq(kube_service_decode(service, &s, &err), 0, "%s", err.text);
+	cr_assert_eq(json_service_decode(service, &s, &err), 0, "%s", err.text);
 	cr_assert_eq(service_table_upsert(w->services, s), 0);
-	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(json_slice_decode(slice, &e, &err), 0, "%s", err.text);
 	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
 }
 

@@ -7,6 +7,7 @@
 #include "json/json.h"
 #include "kube/decode_service.h"
 #include "kube/decode_slice.h"
+#include "../../lib/json_objects.h"
 
 void told_apiserver(struct service_table *t, const char *address)
 {
@@ -21,8 +22,8 @@ void told_apiserver(struct service_table *t, const char *address)
 	struct kube_slice *e;
 	struct err err = {0};
 
-	cr_assert_eq(kube_service_decode(service, &decoded, &err), 0, "%s", err.text);
+	cr_assert_eq(json_service_decode(service, &decoded, &err), 0, "%s", err.text);
 	cr_assert_eq(service_table_upsert(t, decoded), 0);
-	cr_assert_eq(kube_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(json_slice_decode(slice, &e, &err), 0, "%s", err.text);
 	cr_assert_eq(service_table_upsert_slice(t, e), 0);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "lib/json_objects.h"
 
 json_t *fixture_json(const char *path)
 {
@@ -33,7 +34,7 @@ static void add_objects(const json_t *objects, struct service_table *t, const ch
 	json_array_foreach (json_object_get(objects, slices), i, obj) {
 		struct kube_slice *s;
 
-		cr_assert(kube_slice_decode(obj, &s, &err) == 0, "%s", err.text);
+		cr_assert(json_slice_decode(obj, &s, &err) == 0, "%s", err.text);
 		cr_assert(service_table_upsert_slice(t, s) == 0);
 	}
 	cr_assert(service_table_flush(t, NULL, NULL) == 0);
@@ -73,8 +74,8 @@ void fixture_init(struct fixture *f, const struct dns_upstream *upstreams, size_
 	cr_assert(dns_server_new(f->loop, &opt, &f->server) == 0);
 	cr_assert(service_table_new(NULL, &f->table) == 0);
 	cr_assert(service_table_new(NULL, &f->imports) == 0);
-	add_objects(objects, f->table, "services", "slices", kube_service_decode);
-	add_objects(objects, f->imports, "imports", "import_slices", kube_service_import_decode);
+	add_objects(objects, f->table, "services", "slices", json_service_decode);
+	add_objects(objects, f->imports, "imports", "import_slices", json_service_import_decode);
 	add_zone(f, objects, f->table,
 		 &(struct dns_zone_options){.apex = "cluster.local", .reverse = &range, .n_reverse = 1},
 		 &f->zone);

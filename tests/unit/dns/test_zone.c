@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "dns/dns_zone_private.h"
 #include "fixture.h"
+#include "lib/json_objects.h"
 
 static int text_cmp(const void *a, const void *b)
 {
@@ -244,8 +245,8 @@ static void add_big(struct fixture *f, unsigned n)
 						json_pack("{s:[s]}", "addresses", ip)) == 0);
 		free(ip);
 	}
-	cr_assert(kube_service_decode(obj, &s, &err) == 0);
-	cr_assert(kube_slice_decode(slice, &sl, &err) == 0);
+	cr_assert(json_service_decode(obj, &s, &err) == 0);
+	cr_assert(json_slice_decode(slice, &sl, &err) == 0);
 	cr_assert(service_table_upsert(f->table, s) == 0);
 	cr_assert(service_table_upsert_slice(f->table, sl) == 0);
 	json_decref(obj);
@@ -307,10 +308,10 @@ static void add_objects_text(struct fixture *f, const char *service, const char 
 	struct kube_service *s;
 	struct kube_slice *sl;
 
-	cr_assert(a && kube_service_decode(a, &s, NULL) == 0);
+	cr_assert(a && json_service_decode(a, &s, NULL) == 0);
 	cr_assert(service_table_upsert(f->table, s) == 0);
 	if (slice) {
-		cr_assert(b && kube_slice_decode(b, &sl, NULL) == 0);
+		cr_assert(b && json_slice_decode(b, &sl, NULL) == 0);
 		cr_assert(service_table_upsert_slice(f->table, sl) == 0);
 	}
 	json_decref(a);

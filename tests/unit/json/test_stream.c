@@ -18,14 +18,19 @@ struct told {
 	const char *document_after; /* ask for a document when this envelope value comes */
 	int refuse_pick;	    /* on_pick answers this */
 	int refuse_object;
+	unsigned n_cut;
 };
 
-static int on_object(const json_t *doc, void *arg)
+static int on_object(const struct doc *doc, void *arg)
 {
 	struct told *t = arg;
-	CLEANUP(free) char *text = doc ? json_text(doc) : strdup("-");
+	CLEANUP(free) char *text = doc ? doc_text(doc) : strdup("-");
 
-	cr_assert_eq(buf_addf(&t->log, "object %s\n", text), 0);
+	cr_assert(text);
+	t->n_cut += t->stream && json_stream_is_cut(t->stream);
+	cr_assert_eq(buf_add(&t->log, "object ", strlen("object ")), 0);
+	cr_assert_eq(buf_add(&t->log, text, strlen(text)), 0);
+	cr_assert_eq(buf_add(&t->log, "\n", 1), 0);
 	return t->refuse_object;
 }
 
@@ -342,12 +347,12 @@ static const struct {
 	const char *told;
 } large[] = {
 	{"numbers", "{\"apiVersion\":\"v\",\"metadata\":{\"labels\":{\"x\":\"y\"},\"name\":\"a\",\"namespace\":\"b\"},\"spec\":[[", "1,",
-	 "1],{\"a\":[{}]}],\"status\":{\"a\":1}}", 800000,
+	 "1],{\"a\":[{}]}],\"status\":{\"a\":1}}", 1200000,
 	 "{\"apiVersion\":\"" UNFIT "\",\"metadata\":{\"name\":\"a\",\"namespace\":\"b\"},\"spec\":\"" UNFIT "\",\"status\":\"" UNFIT "\"}"},
 	{"its names behind it", "{\"spec\":[", "{},",
-	 "[]],\"metadata\":{\"annotations\":{\"name\":\"x\"},\"generation\":1,\"name\":\"a\",\"resourceVersion\":\"7\",\"uid\":\"u\"},\"a\":[]}", 160000,
+	 "[]],\"metadata\":{\"annotations\":{\"name\":\"x\"},\"generation\":1,\"name\":\"a\",\"resourceVersion\":\"7\",\"uid\":\"u\"},\"a\":[]}", 1200000,
 	 "{\"a\":\"" UNFIT "\",\"metadata\":{\"generation\":1,\"name\":\"a\",\"resourceVersion\":\"7\",\"uid\":\"u\"},\"spec\":\"" UNFIT "\"}"},
-	{"labels", "{\"metadata\":{\"uid\":\"u\",\"labels\":{", "\"a\":{},", "\"b\":1},\"name\":\"a\",\"uid\":{\"name\":\"x\"}},\"spec\":{}}", 160000,
+	{"labels", "{\"metadata\":{\"uid\":\"u\",\"labels\":{", "\"a\":{},", "\"b\":1},\"name\":\"a\",\"uid\":{\"name\":\"x\"}},\"spec\":{}}", 400000,
 	 "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"},\"spec\":\"" UNFIT "\"}"},
 	{"names without end", "{\"metadata\":{", "\"name\":\"\",", "\"name\":\"a\"}}", 250000, "{\"metadata\":{\"name\":\"a\"}}"},
 	{"members", "{\"metadata\":{\"name\":\"a\"},", "\"spec\":{\"name\":1},", "\"metadata\":[{\"name\":\"x\"}],\"metadata\":\"x\"}", 160000,
@@ -372,6 +377,67 @@ Test(json_stream, documents_that_are_too_large)
 		cr_assert_eq(buf_addf(&b, "%s}{\"object\":{\"metadata\":{\"labels\":{},\"managedFields\":[{}]}}}", large[c].end), 0);
 		cr_expect_eq(feed(&t, JSON_WATCH, false, b.data, b.len, chunk), 0, "%s", large[c].title);
 		cr_expect_str_eq(t.log.data, want, "%s", large[c].title);
+		buf_done(&t.log);
+	}
+}
+
+/* Unless etcd was told to take more than 1.5 MiB, whatever it has fits: here of what takes the most in memory for its text. */
+Test(json_stream, what_fits_into_etcd_is_never_too_large)
+{
+	static const char *const dear[] = {"{}", "[]", "\"\"", "1", "null", "123456789", "-1.5", "1e9", "\"\xff\"", "\"\\u0000\"", "1e999",
+					   "{\"\":{}}", "{\"\":\"\"}", "[{}]"};
+	enum { ETCD = 3 * 1024 * 1024 / 2 };
+
+	for (size_t i = 0; i < ARRAY_LEN(dear); i++) {
+		CLEANUP(buf_done) struct buf b = {.max = SIZE_MAX / 2};
+		struct told t = {.log = {.max = SIZE_MAX / 2}};
+
+		cr_assert_eq(buf_addf(&b, "{\"object\":{\"spec\":[%s", dear[i]), 0);
+		while (b.len < ETCD)
+			cr_assert_eq(buf_addf(&b, ",%s", dear[i]), 0);
+		cr_assert_eq(buf_addf(&b, "]}}"), 0);
+		cr_expect_eq(feed(&t, JSON_WATCH, false, b.data, b.len, 1 << 20), 0, "%s", dear[i]);
+		cr_expect_eq(t.n_cut, 0, "%s", dear[i]);
+		cr_expect_gt(t.log.len, b.len / 2, "%s", dear[i]);
+		buf_done(&t.log);
+	}
+}
+
+/* Members that nobody knows leave no room for marks: what readers look for is marked nevertheless. */
+Test(json_stream, too_many_members_before_the_spec)
+{
+	CLEANUP(buf_done) struct buf b = {.max = SIZE_MAX / 2};
+	struct told t = {.log = {.max = SIZE_MAX / 2}};
+
+	cr_assert_eq(buf_addf(&b, "{\"object\":{"), 0);
+	for (unsigned i = 0; i < 100; i++)
+		cr_assert_eq(buf_addf(&b, "\"m%u\":1,", i), 0);
+	cr_assert_eq(buf_addf(&b, "\"metadata\":{\"name\":\"a\"},\"spec\":{\"a\":[1"), 0);
+	for (unsigned i = 0; i < 1200000; i++)
+		cr_assert_eq(buf_add(&b, ",1", 2), 0);
+	cr_assert_eq(buf_addf(&b, "]}}}"), 0);
+	cr_expect_eq(feed(&t, JSON_WATCH, false, b.data, b.len, 1 << 20), 0);
+	cr_expect_eq(t.n_cut, 1);
+	cr_expect(strstr(t.log.data, "\"spec\":\"" UNFIT "\""));
+	cr_expect(strstr(t.log.data, "\"specs\":\"" UNFIT "\""));
+	buf_done(&t.log);
+}
+
+/* One text that is longer than any that somebody has a use for costs its object no more than what holds it. */
+Test(json_stream, a_text_that_is_too_long)
+{
+	static const size_t chunks[] = {1000, 64 * 1024 * 1024};
+
+	for (size_t i = 0; i < ARRAY_LEN(chunks); i++) {
+		CLEANUP(buf_done) struct buf b = {.max = SIZE_MAX / 2};
+		struct told t = {.log = {.max = SIZE_MAX / 2}};
+
+		cr_assert_eq(buf_addf(&b, "{\"object\":{\"a\":\""), 0);
+		for (size_t n = 0; n <= LIMIT_TEXT_BYTES; n++)
+			cr_assert_eq(buf_add(&b, "x", 1), 0);
+		cr_assert_eq(buf_addf(&b, "\",\"b\":\"c\"}}{\"object\":{\"d\":1}}"), 0);
+		cr_expect_eq(feed(&t, JSON_WATCH, false, b.data, b.len, chunks[i]), 0);
+		cr_expect_str_eq(t.log.data, "object {\"a\":\"" UNFIT "\",\"b\":\"c\"}\nobject {\"d\":1}\n");
 		buf_done(&t.log);
 	}
 }

@@ -13,18 +13,17 @@ char path[256];
 uint64_t confirm_us = 50 * USEC_PER_MSEC, overdue_us;
 bool is_guarded;
 
-static int index_of(const json_t *doc)
+static int index_of(const char *name)
 {
-	const char *name = json_string_value(json_object_get(json_object_get(doc, "metadata"), "name"));
 	unsigned i;
 
 	return name && sscanf(name, "m%u", &i) == 1 && i < NAMES ? (int)i : -1; /* others: kube-root-ca.crt */
 }
 
-static void on_object(bool is_deleted, const json_t *doc, void *arg)
+static void on_object(bool is_deleted, const struct doc *doc, void *arg)
 {
-	const char *v = json_string_value(json_object_get(json_object_get(doc, "data"), "v"));
-	int i = index_of(doc);
+	const char *v = doc_str_at(doc, "data.v", NULL);
+	int i = index_of(doc_str_at(doc, "metadata.name", NULL));
 
 	(void)arg;
 	if (i < 0)
@@ -164,7 +163,7 @@ bool is_equal(void)
 
 	json_array_foreach (json_object_get(list, "items"), n, o) {
 		const char *v = json_string_value(json_object_get(json_object_get(o, "data"), "v"));
-		int i = index_of(o);
+		int i = index_of(json_string_value(json_object_get(json_object_get(o, "metadata"), "name")));
 
 		if (i < 0)
 			continue;

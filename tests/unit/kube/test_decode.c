@@ -12,6 +12,7 @@
 #include "json/json_stream.h"
 #include "kube/decode_endpoint.h"
 #include "kube/decode_node.h"
+#include "../../lib/json_objects.h"
 
 static struct kube_endpoint cep;
 static struct kube_ces ces;
@@ -27,7 +28,7 @@ static int on_pick(const struct json_pick *p, void *arg)
 	return 0;
 }
 
-static int on_object(const json_t *doc, void *arg)
+static int on_object(const struct doc *doc, void *arg)
 {
 	(void)doc;
 	(void)arg;
@@ -166,7 +167,8 @@ Test(decode_endpoint, named_ports)
 
 Test(decode_node, labels_where_they_are_asked_for)
 {
-	json_t *v = json_loads("{\"metadata\":{\"name\":\"n1\",\"labels\":{\"zone\":\"one\",\"odd\":1}}}", 0, NULL);
+	static const char text[] = "{\"metadata\":{\"name\":\"n1\",\"labels\":{\"zone\":\"one\",\"odd\":1}}}";
+	CLEANUP(doc_free) struct doc *v = doc_parse(text, strlen(text));
 	CLEANUP(kube_node_free) struct kube_node *a = NULL;
 	CLEANUP(kube_node_free) struct kube_node *b = NULL;
 
@@ -177,7 +179,6 @@ Test(decode_node, labels_where_they_are_asked_for)
 	cr_assert_eq(a->labels.n, 1);
 	cr_expect_str_eq(a->labels.v[0], "zone=one");
 	cr_expect_not(kube_node_same(a, b));
-	json_decref(v);
 }
 
 Test(decode_endpoint, too_many_addresses)
@@ -247,7 +248,7 @@ static struct kube_node *node(const char *text, int want)
 	struct err err = {0};
 
 	cr_assert(v, "%s", text);
-	cr_expect_eq(kube_node_decode(v, &n, &err), want, "%s", text);
+	cr_expect_eq(json_node_decode(v, &n, &err), want, "%s", text);
 	cr_expect_eq(want == 0, err.text[0] == '\0');
 	return n;
 }

@@ -12,6 +12,7 @@
 #include "identity/selector.h"
 #include "json/json.h"
 #include "kube/yaml_json.h"
+#include "lib/json_objects.h"
 
 json_t *cases_load(void)
 {
@@ -106,7 +107,7 @@ static void apply_policy(struct fixture *f, const char *where, const json_t *p, 
 	if (json_object_get(p, "labels"))
 		(void)json_object_set(json_object_get(obj, "metadata"), "labels",
 				      json_object_get(p, "labels"));
-	r = policy_set(f->repo, (enum policy_kind)k, obj, &err);
+	r = json_policy_set(f->repo, (enum policy_kind)k, obj, &err);
 	if (rejected) {
 		cr_expect_eq(r, -EBADMSG, "%s: policy %zu gave %d", where, number, r);
 		cr_expect(strstr(err.text, rejected), "%s: policy %zu: error is: %s", where, number,

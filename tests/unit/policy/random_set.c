@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "identity/selector.h"
 #include "policy/policy_shadow.h"
+#include "lib/json_objects.h"
 
 static uint64_t state;
 
@@ -231,7 +232,7 @@ void random_set_policy(struct fixture *f, uint32_t slot, bool may_shadow)
 	if (may_shadow && random_chance(40))
 		(void)json_object_set_new(json_object_get(obj, "metadata"), "annotations",
 					  json_pack("{s:s}", POLICY_MODE_ANNOTATION, "shadow"));
-	r = policy_set(f->repo, kind, obj, &err);
+	r = json_policy_set(f->repo, kind, obj, &err);
 	cr_assert(r == 1 || r == -EBADMSG, "%d", r);
 	json_decref(spec);
 	json_decref(obj);
@@ -266,7 +267,7 @@ static void set_groups(struct fixture *f)
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
 		json_t *obj = fixture_json(groups[i]);
 
-		cr_assert_eq(policy_set(f->repo, POLICY_CIDR_GROUP, obj, &err), 1, "%s", err.text);
+		cr_assert_eq(json_policy_set(f->repo, POLICY_CIDR_GROUP, obj, &err), 1, "%s", err.text);
 		json_decref(obj);
 	}
 }

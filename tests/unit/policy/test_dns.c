@@ -6,6 +6,7 @@
 #include "base/macro.h"
 #include "fixture.h"
 #include "policy/policy_dns.h"
+#include "lib/json_objects.h"
 
 #define POLICY(name, egress)                                                                       \
 	"{'metadata':{'name':'" name "','namespace':'ext'},'spec':{'endpointSelector':{},'egress':[" egress "]}}"
@@ -39,7 +40,7 @@ static int lab_set(struct lab *l, const char *text)
 {
 	json_t *obj = fixture_json(text);
 	struct err err = {0};
-	int r = policy_set(l->f.repo, POLICY_CNP, obj, &err);
+	int r = json_policy_set(l->f.repo, POLICY_CNP, obj, &err);
 
 	json_decref(obj);
 	return r;

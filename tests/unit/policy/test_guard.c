@@ -9,6 +9,7 @@
 #include "policy/guard.h"
 #include "policy/policy_gate.h"
 #include "policy/policy_shadow.h"
+#include "lib/json_objects.h"
 
 #define BOOT  "0123456789abcdef0123456789abcdef"
 #define OTHER "ffffffffffffffffffffffffffffffff"
@@ -207,7 +208,7 @@ static int set(struct gated *t, const char *text)
 	CLEANUP(json_decref) json_t *obj = fixture_json(text);
 	struct err err = {0};
 
-	return policy_gate_set(t->gate, POLICY_CNP, obj, &err);
+	return json_policy_gate_set(t->gate, POLICY_CNP, obj, &err);
 }
 
 static uint8_t now(struct gated *t, const char *peer)

@@ -7,6 +7,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "fixture.h"
+#include "lib/json_objects.h"
 
 /* One object of each kind that uses about every field. */
 static const struct {
@@ -150,7 +151,7 @@ Test(hostile, every_value_replaced, .timeout = 120)
 				int r = 0;
 
 				if (is_replaced) {
-					r = policy_set(f.repo, good[g].kind, obj, &err);
+					r = json_policy_set(f.repo, good[g].kind, obj, &err);
 					cr_assert(r == 0 || r == 1 || r == -EBADMSG, "%d: %s", r,
 						  err.text);
 					cr_assert(r >= 0 || err.text[0]);
@@ -182,7 +183,7 @@ Test(hostile, good_objects_are_good)
 	for (size_t g = 0; g < ARRAY_LEN(good); g++) {
 		json_t *obj = fixture_json(good[g].text);
 
-		cr_assert_eq(policy_set(f.repo, good[g].kind, obj, &err), 1, "%zu: %s", g,
+		cr_assert_eq(json_policy_set(f.repo, good[g].kind, obj, &err), 1, "%zu: %s", g,
 			     err.text);
 		json_decref(obj);
 	}
@@ -209,10 +210,10 @@ Test(hostile, no_object_at_all)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		json_t *obj = fixture_json(texts[i]);
 
-		cr_assert_eq(policy_set(f.repo, POLICY_CNP, obj, &err), -EBADMSG, "%s", texts[i]);
+		cr_assert_eq(json_policy_set(f.repo, POLICY_CNP, obj, &err), -EBADMSG, "%s", texts[i]);
 		json_decref(obj);
 	}
-	cr_assert_eq(policy_set(f.repo, POLICY_CNP, NULL, &err), -EBADMSG);
+	cr_assert_eq(json_policy_set(f.repo, POLICY_CNP, NULL, &err), -EBADMSG);
 	cr_assert_eq(policy_each(f.repo, ignore_status, &count), 0);
 	cr_assert_eq(count, 0, "what has no name is not kept");
 	fixture_done(&f);
@@ -230,7 +231,7 @@ Test(hostile, many_ports_and_labels)
 		(void)json_array_append_new(ports, json_pack("{s:s}", "port", "80"));
 	obj = json_pack("{s:{s:s},s:{s:{},s:[{s:[{s:o}]}]}}", "metadata", "name", "x", "spec",
 			"endpointSelector", "ingress", "toPorts", "ports", ports);
-	cr_assert_eq(policy_set(f.repo, POLICY_CCNP, obj, &err), -EBADMSG);
+	cr_assert_eq(json_policy_set(f.repo, POLICY_CCNP, obj, &err), -EBADMSG);
 	cr_assert(strstr(err.text, "more than 40 ports"), "%s", err.text);
 	json_decref(obj);
 	for (unsigned i = 0; i < 1000; i++) {
@@ -239,7 +240,7 @@ Test(hostile, many_ports_and_labels)
 	}
 	obj = json_pack("{s:{s:s},s:{s:{s:o},s:[{}]}}", "metadata", "name", "y", "spec",
 			"endpointSelector", "matchLabels", labels, "ingress");
-	cr_assert_eq(policy_set(f.repo, POLICY_CCNP, obj, &err), -EBADMSG);
+	cr_assert_eq(json_policy_set(f.repo, POLICY_CCNP, obj, &err), -EBADMSG);
 	cr_assert(strstr(err.text, "too large"), "%s", err.text);
 	json_decref(obj);
 	fixture_done(&f);

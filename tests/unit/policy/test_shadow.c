@@ -6,12 +6,13 @@
 
 #include "fixture.h"
 #include "policy/policy_shadow.h"
+#include "lib/json_objects.h"
 
 static int set(struct fixture *f, enum policy_kind kind, const char *text)
 {
 	json_t *obj = fixture_json(text);
 	struct err err = {0};
-	int r = policy_set(f->repo, kind, obj, &err);
+	int r = json_policy_set(f->repo, kind, obj, &err);
 
 	json_decref(obj);
 	return r;

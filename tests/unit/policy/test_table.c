@@ -10,12 +10,13 @@
 #include "identity/selector.h"
 #include "json/json.h"
 #include "random_set.h"
+#include "lib/json_objects.h"
 
 static int set(struct fixture *f, enum policy_kind kind, const char *text)
 {
 	json_t *obj = fixture_json(text);
 	struct err err = {0};
-	int r = policy_set(f->repo, kind, obj, &err);
+	int r = json_policy_set(f->repo, kind, obj, &err);
 
 	json_decref(obj);
 	return r;
@@ -519,7 +520,7 @@ Test(table, what_many_names_and_groups_share)
 	}
 	spec = json_pack("{s:{}, s:[{s:O}, {s:O}]}", "endpointSelector", "egress", "toFQDNs", names, "toCIDRSet", groups);
 	obj = fixture_object("ext", "a", spec);
-	cr_assert_eq(policy_set(f.repo, POLICY_CNP, obj, &err), 1, "%s", err.text);
+	cr_assert_eq(json_policy_set(f.repo, POLICY_CNP, obj, &err), 1, "%s", err.text);
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_expect_eq(fixture_table_verdict(&f, &shared, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
 	cr_expect_eq(fixture_model_verdict(&f, &shared, POLICY_EGRESS, 6, 80).action, POLICY_ALLOW);
@@ -575,7 +576,7 @@ Test(table, names_that_share_addresses_leave_nothing_behind)
 	}
 	spec = json_pack("{s:{}, s:[{s:O}]}", "endpointSelector", "egress", "toFQDNs", list);
 	obj = fixture_object("ext", "a", spec);
-	cr_assert_eq(policy_set(f.repo, POLICY_CNP, obj, &err), 1);
+	cr_assert_eq(json_policy_set(f.repo, POLICY_CNP, obj, &err), 1);
 	cr_assert_eq(policy_table_update(f.table), 1);
 	before = identity_count(f.ids);
 	for (unsigned mask = 1; mask < 1 << NAMES; mask++) {
@@ -705,7 +706,7 @@ Test(table, what_the_list_says)
 		json_t *spec = fixture_json(objects[i].spec),
 		       *obj = fixture_object("ext", objects[i].name, spec);
 
-		cr_assert_eq(policy_set(f.repo, POLICY_CNP, obj, &err), objects[i].want, "%zu", i);
+		cr_assert_eq(json_policy_set(f.repo, POLICY_CNP, obj, &err), objects[i].want, "%zu", i);
 		json_decref(spec);
 		json_decref(obj);
 	}

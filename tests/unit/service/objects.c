@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "objects.h"
+#include "../../lib/json_objects.h"
 
 #include <criterion/criterion.h>
 
@@ -23,7 +24,7 @@ struct kube_service *service_of(const char *text)
 	struct kube_service *s;
 	struct err err = {0};
 
-	cr_assert(kube_service_decode(j, &s, &err) == 0, "%s", err.text);
+	cr_assert(json_service_decode(j, &s, &err) == 0, "%s", err.text);
 	json_decref(j);
 	return s;
 }
@@ -34,7 +35,7 @@ struct kube_slice *slice_of(const char *text)
 	struct kube_slice *s;
 	struct err err = {0};
 
-	cr_assert(kube_slice_decode(j, &s, &err) == 0, "%s", err.text);
+	cr_assert(json_slice_decode(j, &s, &err) == 0, "%s", err.text);
 	json_decref(j);
 	return s;
 }

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "objects.h"
+#include "../../lib/json_objects.h"
 
 #define META "'metadata':{'namespace':'prod','name':'x'}"
 
@@ -43,7 +44,7 @@ Test(decode, malformed_services_are_refused)
 		struct kube_service *s;
 		struct err err = {0};
 
-		cr_expect_eq(kube_service_decode(j, &s, &err), -EINVAL, "%s", bad[i]);
+		cr_expect_eq(json_service_decode(j, &s, &err), -EINVAL, "%s", bad[i]);
 		cr_expect(err.text[0], "%s", bad[i]);
 		json_decref(j);
 	}
@@ -115,7 +116,7 @@ Test(decode, malformed_slices_are_refused)
 		struct kube_slice *s;
 		struct err err = {0};
 
-		cr_expect_eq(kube_slice_decode(j, &s, &err), -EINVAL, "%s", bad[i]);
+		cr_expect_eq(json_slice_decode(j, &s, &err), -EINVAL, "%s", bad[i]);
 		json_decref(j);
 	}
 }
@@ -130,12 +131,12 @@ Test(decode, too_many_endpoints_are_refused)
 	for (int i = 0; i < 1000; i++)
 		cr_assert(json_array_append_new(list, json_pack("{s:[s],s:s}", "addresses", "10.0.0.1", "nodeName",
 								"node-a")) == 0);
-	cr_assert(kube_slice_decode(j, &s, &err) == 0);
+	cr_assert(json_slice_decode(j, &s, &err) == 0);
 	cr_expect_eq(s->n_endpoints, 1000);
 	cr_expect_eq(s->endpoints[0].node, s->endpoints[999].node);
 	kube_slice_free(s);
 	cr_assert(json_array_append_new(list, json_pack("{s:[s]}", "addresses", "10.0.0.1")) == 0);
-	cr_expect_eq(kube_slice_decode(j, &s, &err), -EINVAL);
+	cr_expect_eq(json_slice_decode(j, &s, &err), -EINVAL);
 	json_decref(j);
 }
 

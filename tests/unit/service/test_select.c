@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "objects.h"
 #include "service/service_select.h"
+#include "../../lib/json_objects.h"
 
 #define WEB "{'metadata':{'namespace':'prod','name':'web'},'spec':{'clusterIP':'10.96.0.20','ports':[{'name':'http','port':80}]"
 
@@ -26,7 +27,7 @@ static void add_slice(struct slices *l, json_t *obj)
 	cr_assert(json_object_set_new(obj, "metadata", meta) == 0);
 	if (!json_object_get(obj, "addressType"))
 		cr_assert(json_object_set_new(obj, "addressType", json_string("IPv4")) == 0);
-	cr_assert(kube_slice_decode(obj, &l->v[l->n], &err) == 0, "%s", err.text);
+	cr_assert(json_slice_decode(obj, &l->v[l->n], &err) == 0, "%s", err.text);
 	l->n++;
 }
 

@@ -22,9 +22,10 @@ struct host {
 static void host_init(struct host *x)
 {
 	json_t *labels = json_of("{'jedi':'luke','tier':'old'}");
+	CLEANUP(doc_free) struct doc *doc = doc_from_json(labels);
 
 	*x = (struct host){0};
-	cr_assert(kube_pairs_decode(labels, NULL, 16, &x->labels, NULL) == 0);
+	cr_assert(kube_pairs_decode(doc, NULL, 16, &x->labels, NULL) == 0);
 	json_decref(labels);
 	cr_assert(strv_add(&x->allowed, "ahch-to") == 0);
 	x->ports[0] = (struct serve_named_port){"web", 8443, IPPROTO_TCP};

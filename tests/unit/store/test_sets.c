@@ -9,6 +9,7 @@
 #include "json/json.h"
 #include "store/key_set.h"
 #include "store/node_table.h"
+#include "../../lib/json_objects.h"
 
 enum { KEYS = 60 };
 
@@ -124,7 +125,7 @@ static struct kube_node *node(const char *name, const char *ip)
 	(void)snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"%s\",\"uid\":\"u\"},\"spec\":{\"addresses\":[{\"type\":"
 					   "\"InternalIP\",\"ip\":\"%s\"}]}}", name, ip);
 	CLEANUP(json_decref) json_t *v = json_parse(text, strlen(text));
-	cr_assert_eq(kube_node_decode(v, &n, NULL), 0);
+	cr_assert_eq(json_node_decode(v, &n, NULL), 0);
 	return n;
 }
 

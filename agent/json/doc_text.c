@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte for byte what jansson writes with sorted keys: files and checksums of earlier runs hold it. Of its own as jansson
- * remembers the address of each container, as text, to find loops, which documents of ours cannot have: for a large
- * policy that is half of what it costs to take it.
+ * Byte for byte what jansson writes with sorted keys: files and checksums of earlier runs hold it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,17 +12,18 @@
 
 #include "base/array.h"
 #include "base/macro.h"
+#include "json/doc.h"
+#include "json/doc_private.h"
 #include "json/json.h"
 
 enum {
-	DEPTH_MAX = 1024, /* far more than json_parse() and json_stream.h let in, or anybody builds */
 	NUMBER_MAX = 32,
 	ROOM = 256,
 };
 
 struct member {
 	const char *key;
-	const json_t *value;
+	const struct doc *value;
 };
 
 /* A buffer whose look at its room is compiled in: most of what is written is a few bytes long. */
@@ -92,17 +92,19 @@ static int add_string(struct text *t, const char *text, size_t len)
 	return r < 0 ? r : add_char(t, '"');
 }
 
-static int add_real(struct text *t, const json_t *v)
+/* As jansson has it, not as written. */
+static int add_real(struct text *t, const struct doc *v)
 {
-	CLEANUP(free) char *real = json_dumps(v, JSON_ENCODE_ANY);
+	CLEANUP(json_decref) json_t *real = json_real(strtod(doc_chars(v), NULL));
+	CLEANUP(free) char *text = real ? json_dumps(real, JSON_ENCODE_ANY) : NULL;
 
-	return real ? add(t, real, strlen(real)) : -ENOMEM;
+	return text ? add(t, text, strlen(text)) : -ENOMEM;
 }
 
-static int add_integer(struct text *t, json_int_t i)
+static int add_integer(struct text *t, int64_t i)
 {
 	char number[NUMBER_MAX];
-	int n = snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, i);
+	int n = snprintf(number, sizeof(number), "%" PRId64, i);
 
 	return add(t, number, (size_t)n); /* it fits */
 }
@@ -112,21 +114,21 @@ static int compare(const void *a, const void *b)
 	return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
-static int add_value(struct text *t, const json_t *v, unsigned depth);
+static int add_value(struct text *t, const struct doc *v);
 
-static int add_array(struct text *t, const json_t *v, unsigned depth)
+static int add_array(struct text *t, const struct doc *array)
 {
 	int r = add_char(t, '[');
 
-	for (size_t i = 0; r == 0 && i < json_array_size(v); i++) {
-		r = i ? add_char(t, ',') : 0;
+	for (struct doc_iter i = doc_elements(array); r == 0 && i.v; doc_next(&i)) {
+		r = i.n ? add_char(t, ',') : 0;
 		if (r == 0)
-			r = add_value(t, json_array_get(v, i), depth);
+			r = add_value(t, i.v);
 	}
 	return r < 0 ? r : add_char(t, ']');
 }
 
-static int add_members(struct text *t, const struct member *m, size_t n, unsigned depth)
+static int add_members(struct text *t, const struct member *m, size_t n)
 {
 	int r = add_char(t, '{');
 
@@ -137,73 +139,80 @@ static int add_members(struct text *t, const struct member *m, size_t n, unsigne
 		if (r == 0)
 			r = add_char(t, ':');
 		if (r == 0)
-			r = add_value(t, m[i].value, depth);
+			r = add_value(t, m[i].value);
 	}
 	return r < 0 ? r : add_char(t, '}');
 }
 
 /* Those of the API server are sorted mostly. */
-static int add_object(struct text *t, const json_t *v, unsigned depth)
+static int add_object(struct text *t, const struct doc *object)
 {
-	json_t *object = (json_t *)v; /* is not changed */
 	ARRAY(struct member) members = {0};
 	struct member few[8], *m = few;
 	bool is_sorted = true;
 	size_t n = 0;
 	int r = 0;
 
-	if (json_object_size(v) > ARRAY_LEN(few)) {
-		r = ARRAY_RESERVE(&members, json_object_size(v));
+	if (doc_object_size(object) > ARRAY_LEN(few)) {
+		r = ARRAY_RESERVE(&members, doc_object_size(object));
 		if (r < 0)
 			return r;
 		m = members.v;
 	}
-	for (void *i = json_object_iter(object); i; i = json_object_iter_next(object, i)) {
-		m[n] = (struct member){json_object_iter_key(i), json_object_iter_value(i)};
+	for (struct doc_iter i = doc_members(object); i.v; doc_next(&i)) {
+		m[n] = (struct member){i.key, i.v};
 		is_sorted = is_sorted && (n == 0 || strcmp(m[n - 1].key, m[n].key) < 0);
 		n++;
 	}
 	if (!is_sorted)
 		qsort(m, n, sizeof(*m), compare);
-	r = add_members(t, m, n, depth);
+	r = add_members(t, m, n);
 	ARRAY_DONE(&members);
 	return r;
 }
 
-static int add_value(struct text *t, const json_t *v, unsigned depth)
+static int add_value(struct text *t, const struct doc *v)
 {
-	if (depth == 0)
-		return -E2BIG;
-	switch (json_typeof(v)) {
-	case JSON_OBJECT:
-		return add_object(t, v, depth - 1);
-	case JSON_ARRAY:
-		return add_array(t, v, depth - 1);
-	case JSON_STRING:
-		return add_string(t, json_string_value(v), json_string_length(v));
-	case JSON_INTEGER:
-		return add_integer(t, json_integer_value(v));
-	case JSON_REAL:
+	switch (doc_tag(v)) {
+	case DOC_OBJECT:
+		return add_object(t, v);
+	case DOC_ARRAY:
+		return add_array(t, v);
+	case DOC_STRING:
+		return add_string(t, doc_str(v), doc_len(v));
+	case DOC_SMALL:
+	case DOC_INTEGER:
+		return add_integer(t, doc_int(v));
+	case DOC_REAL:
 		return add_real(t, v);
-	case JSON_TRUE:
+	case DOC_TRUE:
 		return add(t, "true", 4);
-	case JSON_FALSE:
+	case DOC_FALSE:
 		return add(t, "false", 5);
-	case JSON_NULL:
+	case DOC_NULL:
 		return add(t, "null", 4);
+	case DOC_GONE:
+		break;
 	}
 	return -EINVAL;
 }
 
-char *json_text(const json_t *v)
+char *doc_text(const struct doc *v)
 {
 	struct text t = {0};
 	char *exact;
 
-	if (!v || add_value(&t, v, DEPTH_MAX) < 0 || add_char(&t, '\0') < 0) {
+	if (!v || add_value(&t, v) < 0 || add_char(&t, '\0') < 0) {
 		free(t.v);
 		return NULL;
 	}
 	exact = realloc(t.v, t.n); /* some are kept for long */
 	return exact ? exact : t.v;
+}
+
+char *json_text(const json_t *v)
+{
+	CLEANUP(doc_free) struct doc *d = doc_from_json(v);
+
+	return doc_text(d);
 }
