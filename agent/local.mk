@@ -52,7 +52,7 @@ agent_libmesh_a_SOURCES += \
 	agent/json/json.c agent/json/json.h \
 	agent/json/json_build.c agent/json/json_build.h \
 	agent/json/json_paths.c agent/json/json_paths.h \
-	agent/json/json_scan.c agent/json/json_scan.h \
+	agent/json/json_plain.h agent/json/json_scan.c agent/json/json_scan.h \
 	agent/json/json_stream.c agent/json/json_stream.h
 
 # conf, obs

@@ -39,6 +39,8 @@ static void identity_pick(const struct json_pick *p, void *arg)
 		}
 		return;
 	}
+	if (s->identity_error)
+		return; /* it is left out: no more work on it */
 	if (!p->is_string || p->key_len > LIMIT_LABEL_KEY || p->text_len > LIMIT_NAME ||
 	    memchr(p->key, 0, p->key_len) || memchr(p->text, 0, p->text_len)) {
 		s->identity_error = -EINVAL;
@@ -49,8 +51,7 @@ static void identity_pick(const struct json_pick *p, void *arg)
 	memcpy(value, p->text, p->text_len);
 	value[p->text_len] = '\0';
 	r = label_builder_add(&s->labels, key, value);
-	if (r < 0 && s->identity_error != -ENOMEM)
-		s->identity_error = r;
+	s->identity_error = r < 0 ? r : 0;
 }
 
 static void forget_identity(struct sync *s, uint32_t number)

@@ -91,7 +91,7 @@ static int label_add(struct label_builder *b, uint8_t source, const char *key, s
 
 	if (key_len == 0)
 		return -EINVAL;
-	if (key_len > LIMIT_LABEL_KEY || value_len > LABEL_VALUE_MAX)
+	if (key_len > LIMIT_LABEL_KEY || value_len > LABEL_VALUE_MAX || b->n >= LIMIT_LABEL_SET)
 		return -E2BIG;
 	r = intern_get(strings, key, key_len, &key_nr);
 	if (r < 0)
@@ -101,7 +101,7 @@ static int label_add(struct label_builder *b, uint8_t source, const char *key, s
 		intern_put(strings, key_nr);
 		return r;
 	}
-	r = b->n >= LIMIT_LABEL_SET ? -E2BIG : ARRAY_RESERVE(b, 1);
+	r = ARRAY_RESERVE(b, 1);
 	if (r < 0) {
 		intern_put(strings, key_nr);
 		intern_put(strings, value_nr);

@@ -24,6 +24,7 @@ struct selector_cache {
 	struct selector **slots;
 	size_t mask, count;
 	uint32_t next_number;
+	struct buf bytes; /* of the selector that is being built */
 };
 
 int selector_cache_new(struct label_table *t, unsigned cidr_modes, bool has_ipv4, bool has_ipv6,
@@ -42,6 +43,7 @@ int selector_cache_new(struct label_table *t, unsigned cidr_modes, bool has_ipv4
 	c->has_ipv4 = has_ipv4;
 	c->has_ipv6 = has_ipv6;
 	c->next_number = 1;
+	c->bytes.max = CANONICAL_MAX;
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -61,7 +63,6 @@ static void selector_free(struct label_table *t, struct selector *s)
 {
 	reqs_free(t, s->reqs, s->n_reqs);
 	free(s->excepts);
-	free(s->canonical);
 	free(s);
 }
 
@@ -75,6 +76,7 @@ void selector_cache_free(struct selector_cache *c)
 			selector_free(c->labels, s);
 		}
 	free(c->slots);
+	buf_done(&c->bytes);
 	free(c);
 }
 
@@ -268,47 +270,54 @@ static void cache_grow(struct selector_cache *c)
 	c->mask = mask;
 }
 
+/* Gives back what an array of `n` elements has room for beyond them. */
+static void *trimmed(void *v, size_t n, size_t size)
+{
+	void *exact = n ? realloc(v, n * size) : NULL;
+
+	return exact ? exact : v;
+}
+
 static int selector_build(struct selector_builder *b, enum selector_kind kind,
 			  const struct cidr *cidr, struct selector **ret)
 {
 	struct selector_cache *c = b->cache;
-	CLEANUP(buf_done) struct buf bytes = {.max = CANONICAL_MAX};
-	struct selector *s = calloc(1, sizeof(*s)), *old;
+	struct selector new = {.kind = kind, .refs = 1}, *s, *old;
 	size_t at;
 	int r;
 
-	if (!s)
-		return -ENOMEM;
 	if (b->n > 1)
 		qsort(b->v, b->n, sizeof(*b->v), req_cmp);
 	if (b->n_excepts > 1)
 		qsort(b->excepts, b->n_excepts, sizeof(*b->excepts), except_cmp);
-	*s = (struct selector){.kind = kind,
-			       .refs = 1,
-			       .reqs = b->v,
-			       .n_reqs = b->n,
-			       .excepts = b->excepts,
-			       .n_excepts = b->n_excepts};
+	new.reqs = b->v;
+	new.n_reqs = b->n;
+	new.excepts = b->excepts;
+	new.n_excepts = b->n_excepts;
 	if (cidr)
-		s->cidr = *cidr;
-	r = selector_canonical(s, &bytes);
-	if (r < 0) {
-		free(s);
+		new.cidr = *cidr;
+	buf_clear(&c->bytes);
+	r = selector_canonical(&new, &c->bytes);
+	if (r < 0)
 		return r;
-	}
-	at = hash_bytes(bytes.data, bytes.len) & c->mask;
+	at = hash_bytes(c->bytes.data, c->bytes.len) & c->mask;
 	for (old = c->slots[at]; old; old = old->next)
-		if (old->canonical_len == bytes.len &&
-		    memcmp(old->canonical, bytes.data, bytes.len) == 0)
+		if (old->canonical_len == c->bytes.len &&
+		    memcmp(old->canonical, c->bytes.data, c->bytes.len) == 0)
 			break;
 	if (old) {
-		free(s);
 		selector_builder_done(b);
 		*ret = selector_ref(old);
 		return 0;
 	}
-	s->canonical = TAKE_PTR(bytes.data);
-	s->canonical_len = bytes.len;
+	s = malloc(sizeof(*s) + c->bytes.len);
+	if (!s)
+		return -ENOMEM;
+	*s = new;
+	s->reqs = trimmed(b->v, b->n, sizeof(*b->v));
+	s->excepts = trimmed(b->excepts, b->n_excepts, sizeof(*b->excepts));
+	memcpy(s->canonical, c->bytes.data, c->bytes.len);
+	s->canonical_len = c->bytes.len;
 	s->number = c->next_number++;
 	s->next = c->slots[at];
 	c->slots[at] = s;

@@ -42,9 +42,9 @@ struct selector {
 	struct cidr cidr;
 	struct cidr *excepts; /* sorted */
 	size_t n_excepts;
-	char *canonical; /* the bytes that make it unique */
-	size_t canonical_len;
 	struct selector *next; /* in its hash chain */
+	size_t canonical_len;
+	char canonical[]; /* the bytes that make it unique */
 };
 
 enum cidr_match_mode { CIDR_MATCH_NODES = 1 << 0, CIDR_MATCH_PODS = 1 << 1 };

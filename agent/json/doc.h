@@ -77,6 +77,20 @@ struct doc *doc_parse(const char *text, size_t len);
 /* Compact text, owned by the caller, with sorted keys, byte for byte as json_text(); NULL when out of memory, and for NULL. */
 char *doc_text(const struct doc *v);
 
+/* The same behind other text, with more of it behind; empty when zeroed. 0 or -ENOMEM. doc_text_take() is NUL-terminated, NULL if nothing was added. */
+struct doc_text {
+	char *v;
+	size_t n, cap;
+};
+int doc_text_add(struct doc_text *t, const struct doc *v);
+int doc_text_add_raw(struct doc_text *t, const char *text);
+char *doc_text_take(struct doc_text *t);
+static inline void doc_text_done(struct doc_text *t)
+{
+	free(t->v);
+}
+DEFINE_CLEANUP_DONE(struct doc_text, doc_text_done)
+
 static inline void doc_free(struct doc *d)
 {
 	free(d);

@@ -15,6 +15,7 @@
 #include "json/doc.h"
 #include "json/doc_private.h"
 #include "json/json.h"
+#include "json/json_plain.h"
 
 enum {
 	NUMBER_MAX = 32,
@@ -26,13 +27,7 @@ struct member {
 	const struct doc *value;
 };
 
-/* A buffer whose look at its room is compiled in: most of what is written is a few bytes long. */
-struct text {
-	char *v;
-	size_t n, cap;
-};
-
-static int grow(struct text *t, size_t extra)
+static int grow(struct doc_text *t, size_t extra)
 {
 	size_t want, cap;
 	char *v;
@@ -48,7 +43,8 @@ static int grow(struct text *t, size_t extra)
 	return 0;
 }
 
-static inline int add(struct text *t, const char *p, size_t len)
+/* Its look at the room is compiled in: most of what is written is a few bytes long. */
+static inline int add(struct doc_text *t, const char *p, size_t len)
 {
 	if (t->cap - t->n < len && grow(t, MAX(len, (size_t)ROOM)) < 0)
 		return -ENOMEM;
@@ -57,13 +53,13 @@ static inline int add(struct text *t, const char *p, size_t len)
 	return 0;
 }
 
-static inline int add_char(struct text *t, char c)
+static inline int add_char(struct doc_text *t, char c)
 {
 	return add(t, &c, 1);
 }
 
 /* The escape of a character that needs one. */
-static int add_escape(struct text *t, unsigned char c)
+static int add_escape(struct doc_text *t, unsigned char c)
 {
 	static const char letters[] = "\"\\bfnrt", meant[] = "\"\\\b\f\n\r\t";
 	const char *known = c ? strchr(meant, c) : NULL;
@@ -74,16 +70,14 @@ static int add_escape(struct text *t, unsigned char c)
 	return add(t, escape, strlen(escape));
 }
 
-static int add_string(struct text *t, const char *text, size_t len)
+static int add_string(struct doc_text *t, const char *text, size_t len)
 {
 	const char *end = text + len;
 	int r = add_char(t, '"');
 
 	while (r == 0 && text < end) {
-		const char *p = text;
+		const char *p = json_plain_end(text, end);
 
-		while (p < end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\')
-			p++;
 		r = add(t, text, (size_t)(p - text));
 		text = p;
 		if (r == 0 && text < end)
@@ -93,7 +87,7 @@ static int add_string(struct text *t, const char *text, size_t len)
 }
 
 /* As jansson has it, not as written. */
-static int add_real(struct text *t, const struct doc *v)
+static int add_real(struct doc_text *t, const struct doc *v)
 {
 	CLEANUP(json_decref) json_t *real = json_real(strtod(doc_chars(v), NULL));
 	CLEANUP(free) char *text = real ? json_dumps(real, JSON_ENCODE_ANY) : NULL;
@@ -101,7 +95,7 @@ static int add_real(struct text *t, const struct doc *v)
 	return text ? add(t, text, strlen(text)) : -ENOMEM;
 }
 
-static int add_integer(struct text *t, int64_t i)
+static int add_integer(struct doc_text *t, int64_t i)
 {
 	char number[NUMBER_MAX];
 	int n = snprintf(number, sizeof(number), "%" PRId64, i);
@@ -114,9 +108,9 @@ static int compare(const void *a, const void *b)
 	return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
-static int add_value(struct text *t, const struct doc *v);
+static int add_value(struct doc_text *t, const struct doc *v);
 
-static int add_array(struct text *t, const struct doc *array)
+static int add_array(struct doc_text *t, const struct doc *array)
 {
 	int r = add_char(t, '[');
 
@@ -128,7 +122,7 @@ static int add_array(struct text *t, const struct doc *array)
 	return r < 0 ? r : add_char(t, ']');
 }
 
-static int add_members(struct text *t, const struct member *m, size_t n)
+static int add_members(struct doc_text *t, const struct member *m, size_t n)
 {
 	int r = add_char(t, '{');
 
@@ -145,7 +139,7 @@ static int add_members(struct text *t, const struct member *m, size_t n)
 }
 
 /* Those of the API server are sorted mostly. */
-static int add_object(struct text *t, const struct doc *object)
+static int add_object(struct doc_text *t, const struct doc *object)
 {
 	ARRAY(struct member) members = {0};
 	struct member few[8], *m = few;
@@ -171,7 +165,7 @@ static int add_object(struct text *t, const struct doc *object)
 	return r;
 }
 
-static int add_value(struct text *t, const struct doc *v)
+static int add_value(struct doc_text *t, const struct doc *v)
 {
 	switch (doc_tag(v)) {
 	case DOC_OBJECT:
@@ -197,17 +191,33 @@ static int add_value(struct text *t, const struct doc *v)
 	return -EINVAL;
 }
 
+int doc_text_add(struct doc_text *t, const struct doc *v)
+{
+	return add_value(t, v);
+}
+
+int doc_text_add_raw(struct doc_text *t, const char *text)
+{
+	return add(t, text, strlen(text));
+}
+
+char *doc_text_take(struct doc_text *t)
+{
+	char *exact = t->n && add_char(t, '\0') == 0 ? realloc(t->v, t->n) : NULL; /* some are kept for long */
+
+	if (!exact && t->n && t->v[t->n - 1] == '\0')
+		exact = t->v;
+	if (!exact)
+		free(t->v);
+	*t = (struct doc_text){0};
+	return exact;
+}
+
 char *doc_text(const struct doc *v)
 {
-	struct text t = {0};
-	char *exact;
+	CLEANUP(doc_text_done) struct doc_text t = {0};
 
-	if (!v || add_value(&t, v) < 0 || add_char(&t, '\0') < 0) {
-		free(t.v);
-		return NULL;
-	}
-	exact = realloc(t.v, t.n); /* some are kept for long */
-	return exact ? exact : t.v;
+	return v && doc_text_add(&t, v) == 0 ? doc_text_take(&t) : NULL;
 }
 
 char *json_text(const json_t *v)

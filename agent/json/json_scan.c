@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json/json_scan.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "json/json_plain.h"
 
 /* What may come next, between tokens. */
 enum state {
@@ -54,32 +54,6 @@ struct json_scan {
 
 /* Stands for a text that is too long: it is not UTF-8. */
 static const char too_long[] = "\xff";
-
-static const uint64_t ones = UINT64_MAX / 255;
-
-/* One bit for each byte that is zero; wrong ones only above a right one. */
-static uint64_t zeros(uint64_t w)
-{
-	return (w - ones) & ~w & ones << 7;
-}
-
-/* The end of what needs no look: at a quote, a backslash or a control character, or at `end`. */
-static const char *plain_end(const char *p, const char *end)
-{
-	while ((size_t)(end - p) >= sizeof(uint64_t)) {
-		uint64_t w, found;
-
-		memcpy(&w, p, sizeof(w));
-		w = le64toh(w);
-		found = zeros(w ^ ones * '"') | zeros(w ^ ones * '\\') | ((w - ones * ' ') & ~w & ones << 7);
-		if (found)
-			return p + __builtin_ctzll(found) / 8;
-		p += sizeof(w);
-	}
-	while (p < end && (unsigned char)*p >= ' ' && *p != '"' && *p != '\\')
-		p++;
-	return p;
-}
 
 static bool is_space(char c)
 {
@@ -382,7 +356,7 @@ static const char *string_go(struct json_scan *s, const char *p, const char *end
 			if (s->r < 0)
 				return NULL;
 		}
-		p = plain_end(p, end);
+		p = json_plain_end(p, end);
 		if (p < end && *p == '"') {
 			s->r = token_ended(s, start, (size_t)(p - start));
 			return s->r < 0 ? NULL : p + 1;
@@ -430,7 +404,7 @@ static const char *token_begin(struct json_scan *s, enum token token, bool is_ke
 /* A string from behind its first quote on. Most are whole in one piece and have no escapes. */
 static const char *string_begin(struct json_scan *s, bool is_key, const char *p, const char *end)
 {
-	const char *q = plain_end(p, end);
+	const char *q = json_plain_end(p, end);
 
 	if (q == end || *q != '"')
 		return token_begin(s, TOKEN_STRING, is_key, p, end);

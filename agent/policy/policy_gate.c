@@ -27,9 +27,11 @@ struct policy_gate {
 };
 
 /* FNV-1a: the same in every run, which hash_bytes() is not. */
-static uint64_t hash_more(uint64_t h, const char *text)
+#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
+
+static uint64_t hash_more(uint64_t h, const char *text, size_t len)
 {
-	for (; *text; text++)
+	for (; len; text++, len--)
 		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
 	return h;
 }
@@ -37,11 +39,6 @@ static uint64_t hash_more(uint64_t h, const char *text)
 static uint64_t hash_end(uint64_t h)
 {
 	return (h ^ 0xff) * UINT64_C(0x100000001b3);
-}
-
-static uint64_t key_hash(const char *key)
-{
-	return hash_end(hash_more(UINT64_C(0xcbf29ce484222325), key));
 }
 
 static uint64_t mixed(uint64_t h)
@@ -137,14 +134,14 @@ static const char *ns_of(enum policy_kind kind, const char *ns)
 	return *ns ? ns : "default";
 }
 
-/* Who an object is, and what of its metadata decides verdicts. */
-static int write_meta(struct doc_writer *w, const struct doc *meta)
+/* Who an object is, and what of its metadata decides verdicts: labels do so for groups only. */
+static int write_meta(struct doc_writer *w, const struct doc *meta, bool has_labels)
 {
 	static const char *const keys[] = {"name", "namespace", "uid", "generation", "labels"};
 	const struct doc *mode = doc_get_any(doc_get_any(meta, "annotations"), POLICY_MODE_ANNOTATION), *v;
 	int r = doc_write_begin(w, false);
 
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(keys); i++) {
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(keys) - !has_labels; i++) {
 		if (!(v = doc_get_any(meta, keys[i])))
 			continue;
 		r = doc_write_key(w, keys[i], strlen(keys[i]));
@@ -160,42 +157,69 @@ static int write_meta(struct doc_writer *w, const struct doc *meta)
 	return r < 0 ? r : doc_write_end(w);
 }
 
-static char *meta_text(const struct doc *obj)
+static int add_meta(struct doc_text *t, const struct doc *meta, bool has_labels)
 {
 	CLEANUP(doc_write_done) struct doc_writer w = {0};
+	int r = doc_text_add_raw(t, "\"metadata\":");
 
-	return write_meta(&w, doc_get_any(obj, "metadata")) == 0 ? doc_text(doc_written(&w)) : NULL;
+	if (r == 0)
+		r = write_meta(&w, meta, has_labels);
+	return r < 0 ? r : doc_text_add(t, doc_written(&w));
 }
 
-/* "null" stands for what is not there. */
-static char *text_or_null(const struct doc *v)
+/* Adds a member, and its value to the hash; "null" is the one for what is not there. */
+static int add_member(struct doc_text *t, const char *key, const struct doc *v, uint64_t *hash)
 {
-	return v ? doc_text(v) : strdup("null");
+	size_t at;
+	int r;
+
+	if (!v) {
+		*hash = hash_more(*hash, "null", 4);
+		return 0;
+	}
+	r = doc_text_add_raw(t, key);
+	at = t->n;
+	if (r == 0)
+		r = doc_text_add(t, v);
+	if (r == 0)
+		*hash = hash_more(*hash, t->v + at, t->n - at);
+	return r;
+}
+
+static int hash_labels(const struct doc *labels, uint64_t *hash)
+{
+	CLEANUP(doc_text_done) struct doc_text ignored = {0};
+
+	return add_member(&ignored, "", labels, hash);
 }
 
 /*
- * What of an object decides verdicts, and who it is, as text; and the hash of the first of these, where labels decide for
- * groups only: of [spec, specs, labels], as in earlier runs.
+ * What of an object decides verdicts, and who it is, as text; and the hash of the first of these: of [spec, specs, labels] as
+ * text, as in earlier runs.
  */
 static int essence(const struct kept *k, const struct doc *obj, char **ret_text, uint64_t *ret_hash)
 {
-	const struct doc *spec = doc_get_any(obj, "spec"), *specs = doc_get_any(obj, "specs");
-	CLEANUP(free) char *meta = meta_text(obj);
-	CLEANUP(free) char *one = text_or_null(spec);
-	CLEANUP(free) char *many = text_or_null(specs);
-	CLEANUP(free) char *labels = text_or_null(k->kind == POLICY_CIDR_GROUP ? doc_at(obj, "metadata.labels") : NULL);
-	const char *const hashed[] = {"[", one, ",", many, ",", labels, "]"};
-	uint64_t h = key_hash(k->key);
+	CLEANUP(doc_text_done) struct doc_text t = {0};
+	bool is_group = k->kind == POLICY_CIDR_GROUP;
+	uint64_t h = hash_more(hash_end(hash_more(HASH_BEGIN, k->key, strlen(k->key))), "[", 1);
+	int r = doc_text_add_raw(&t, "{");
 
-	if (!meta || !one || !many || !labels)
-		return -ENOMEM;
-	for (size_t i = 0; i < ARRAY_LEN(hashed); i++)
-		h = hash_more(h, hashed[i]);
-	*ret_hash = hash_end(h);
-	if (!ret_text)
-		return 0;
-	*ret_text = str_printf("{\"metadata\":%s%s%s%s%s}", meta, spec ? ",\"spec\":" : "", spec ? one : "", specs ? ",\"specs\":" : "",
-			       specs ? many : "");
+	if (r == 0)
+		r = add_meta(&t, doc_get_any(obj, "metadata"), is_group);
+	if (r == 0)
+		r = add_member(&t, ",\"spec\":", doc_get_any(obj, "spec"), &h);
+	h = hash_more(h, ",", 1);
+	if (r == 0)
+		r = add_member(&t, ",\"specs\":", doc_get_any(obj, "specs"), &h);
+	h = hash_more(h, ",", 1);
+	if (r == 0)
+		r = hash_labels(is_group ? doc_at(obj, "metadata.labels") : NULL, &h);
+	if (r == 0)
+		r = doc_text_add_raw(&t, "}");
+	if (r < 0)
+		return r;
+	*ret_hash = hash_end(hash_more(h, "]", 1));
+	*ret_text = doc_text_take(&t);
 	return *ret_text ? 0 : -ENOMEM;
 }
 
@@ -476,11 +500,12 @@ size_t policy_gate_waiting(const struct policy_gate *g)
 	HASH_ITER(hh, g->kept, k, tmp)
 	{
 		CLEANUP(doc_free) struct doc *obj = k->waiting ? doc_parse(k->waiting, strlen(k->waiting)) : NULL;
+		CLEANUP(free) char *ignored = NULL;
 		uint64_t hash = 0;
 
 		if (!g->is_held || !k->is_told)
 			continue;
-		if (obj && essence(k, obj, NULL, &hash) < 0)
+		if (obj && essence(k, obj, &ignored, &hash) < 0)
 			continue;
 		n += k->text ? !obj || hash != k->hash : obj != NULL;
 	}

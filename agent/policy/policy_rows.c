@@ -10,7 +10,8 @@
 #include "base/hash.h"
 #include "base/macro.h"
 
-enum { PORTS = 65536 };
+enum { PORTS = 65536, DEPTHS = 18 /* of keys at a port: any protocol, any port, and each length of a block */ };
+enum { BLOCKS_MIN = 4096 };
 
 static const uint16_t slot_protos[POLICY_SLOTS] = {
 	[POLICY_SLOT_OTHER] = POLICY_PROTO_ANY, [POLICY_SLOT_TCP] = IPPROTO_TCP,
@@ -73,14 +74,44 @@ unsigned policy_block_bits(uint16_t lo, uint16_t hi, uint16_t port)
 	return 16;
 }
 
-/* How specific the key of an item is at a port, as the length of Cilium's prefix. */
-static unsigned item_depth(const struct policy_item *it, int port)
+/* What the items of one identity (the peer's, or the wildcard) say at one depth. */
+struct side {
+	bool is_open, is_open_auth; /* some grants something; some of these says what authentication it wants */
+	uint8_t auth;		    /* the strictest that is said */
+};
+
+/* The items at a port whose keys are as specific: `depth` is the length of Cilium's prefix. */
+struct level {
+	unsigned depth;
+	struct side sides[2];		/* by policy_item.is_any_peer */
+	const struct policy_item *need; /* the first that needs authentication */
+};
+
+static void side_add(struct side *side, const struct side *other)
 {
-	if (it->proto == POLICY_PROTO_ANY)
-		return 0;
-	if (it->is_all || port < 0)
-		return 8;
-	return 8 + policy_block_bits(it->lo, it->hi, (uint16_t)port);
+	side->is_open |= other->is_open;
+	side->is_open_auth |= other->is_open_auth;
+	if (other->auth > side->auth)
+		side->auth = other->auth;
+}
+
+static void level_add(struct level *l, const struct policy_item *it)
+{
+	const struct side side = {.is_open = !it->is_restricted,
+				  .is_open_auth = !it->is_restricted && it->auth != POLICY_AUTH_UNSET,
+				  .auth = it->auth};
+
+	side_add(&l->sides[it->is_any_peer], &side);
+	if (it->auth >= POLICY_AUTH_REQUIRED && (!l->need || it < l->need))
+		l->need = it;
+}
+
+static void level_merge(struct level *l, const struct level *other)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(l->sides); i++)
+		side_add(&l->sides[i], &other->sides[i]);
+	if (other->need && (!l->need || other->need < l->need))
+		l->need = other->need;
 }
 
 struct best {
@@ -89,45 +120,30 @@ struct best {
 	uint8_t auth;
 };
 
-/* What the lookup with one identity (the peer's, or the wildcard) finds, with inherited
- * authentication. */
-static struct best best_of(const struct policy_item *const *items, size_t n, int port,
-			   bool is_any_peer)
+/* What the lookup with one identity finds, with inherited authentication. The levels are those of a port, the least specific first. */
+static struct best best_of(const struct level *const *levels, size_t n, bool is_any_peer)
 {
 	struct best b = {0};
-	int from = -1;
 
-	for (size_t i = 0; i < n; i++) {
-		unsigned depth = item_depth(items[i], port);
+	for (size_t i = n; i-- > 0;) {
+		const struct side *side = &levels[i]->sides[is_any_peer];
 
-		if (items[i]->is_deny || items[i]->is_restricted ||
-		    items[i]->is_any_peer != is_any_peer)
+		if (!b.is_there && side->is_open)
+			b = (struct best){.is_there = true, .depth = levels[i]->depth};
+		if (!b.is_there || side->auth == POLICY_AUTH_UNSET)
 			continue;
-		if (!b.is_there || depth > b.depth)
-			b = (struct best){.is_there = true, .depth = depth};
-	}
-	if (!b.is_there)
-		return b;
-	for (size_t i = 0; i < n; i++) {
-		int depth = (int)item_depth(items[i], port);
-
-		if (items[i]->is_deny || items[i]->is_any_peer != is_any_peer ||
-		    items[i]->auth == POLICY_AUTH_UNSET || depth > (int)b.depth || depth < from)
-			continue;
-		if (depth > from || items[i]->auth > b.auth)
-			b.auth = items[i]->auth;
-		b.is_explicit =
-			depth == (int)b.depth && (!items[i]->is_restricted || b.is_explicit);
-		from = depth;
+		b.auth = side->auth;
+		b.is_explicit = levels[i]->depth == b.depth && side->is_open_auth;
+		break;
 	}
 	return b;
 }
 
 /* Cilium pkg/policy/mapstate.go and bpf/lib/policy.h: which of two found entries decides, and what
  * it inherits. */
-static uint8_t auth_of(const struct policy_item *const *items, size_t n, int port)
+static uint8_t auth_of(const struct level *const *levels, size_t n)
 {
-	struct best own = best_of(items, n, port, false), any = best_of(items, n, port, true);
+	struct best own = best_of(levels, n, false), any = best_of(levels, n, true);
 	struct best *chosen =
 		own.is_there && (!any.is_there || own.depth >= any.depth) ? &own : &any;
 	struct best *other = chosen == &own ? &any : &own;
@@ -137,51 +153,124 @@ static uint8_t auth_of(const struct policy_item *const *items, size_t n, int por
 	return chosen->auth > other->auth ? chosen->auth : other->auth;
 }
 
+/* What an item that allows comes to with the authentication that is needed at the port. */
+static void apply_auth(const struct level *const *levels, size_t n, struct policy_verdict *v)
+{
+	const struct policy_item *need = NULL;
+
+	if (v->action != POLICY_ALLOW || auth_of(levels, n) < POLICY_AUTH_REQUIRED)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (levels[i]->need && (!need || levels[i]->need < need))
+			need = levels[i]->need;
+	*v = (struct policy_verdict){.action = POLICY_DENY_AUTH, .rule = need ? need->rule : v->rule};
+}
+
 struct slot_work {
-	const struct policy_item *const *items; /* of the slot, in order */
+	const struct policy_item *const *items; /* of the slot, in order; all in one array, in that order too */
 	size_t n;
 	struct policy_verdict none;
 	bool has_auth;
 };
 
-static bool item_covers(const struct policy_item *it, int port)
+static bool is_whole(const struct policy_item *it)
 {
-	return it->is_all || it->proto == POLICY_PROTO_ANY || (port >= it->lo && port <= it->hi);
+	return it->is_all || it->proto == POLICY_PROTO_ANY;
 }
 
-/* The verdict at a port, or (-1) at any port that no item names, from the items in order. */
-static int verdict_at(const struct slot_work *w, int port, struct policy_verdict *ret)
+/* The verdict at a port that no item names. */
+static struct policy_verdict verdict_of_rest(const struct slot_work *w)
 {
-	const struct policy_item **match = NULL;
-	const struct policy_item *first = NULL, *need = NULL;
+	struct level any = {.depth = 0}, all = {.depth = 8};
+	const struct level *const levels[] = {&any, &all};
+	const struct policy_item *first = NULL;
+	struct policy_verdict v;
+
+	for (size_t i = 0; i < w->n; i++) {
+		const struct policy_item *it = w->items[i];
+
+		if (!is_whole(it))
+			continue;
+		first = first ? first : it;
+		if (!it->is_deny)
+			level_add(it->proto == POLICY_PROTO_ANY ? &any : &all, it);
+	}
+	if (!first || first->is_restricted)
+		return w->none;
+	v = (struct policy_verdict){.action = first->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW, .rule = first->rule};
+	apply_auth(levels, ARRAY_LEN(levels), &v);
+	return v;
+}
+
+/* An aligned block of ports and the items that have it as a key: two of them are apart, or one is in the other. */
+struct block {
+	uint32_t start, end;
+	struct level level;
+};
+
+struct blocks {
+	struct block *v;
+	size_t n, cap;
+};
+
+/* By start, and the wider first. */
+static int block_cmp(const void *pa, const void *pb)
+{
+	const struct block *a = pa, *b = pb;
+
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	return a->level.depth < b->level.depth ? -1 : a->level.depth > b->level.depth;
+}
+
+static int blocks_add_item(struct blocks *out, const struct policy_item *it)
+{
+	uint32_t at = is_whole(it) ? 0 : it->lo, end = is_whole(it) ? PORTS : it->hi + 1U;
+
+	while (at < end) {
+		unsigned bits = policy_block_bits((uint16_t)at, (uint16_t)(end - 1), (uint16_t)at);
+		struct block b = {.start = at, .end = at + (UINT32_C(1) << (16 - bits)),
+				  .level.depth = it->proto == POLICY_PROTO_ANY ? 0 : 8 + bits};
+		int r;
+
+		level_add(&b.level, it);
+		r = ARRAY_ADD(out, b);
+		if (r < 0)
+			return r;
+		at = b.end;
+	}
+	return 0;
+}
+
+/* Those that are equal become one: there are not many different ones, however many items. */
+static void blocks_settle(struct blocks *out)
+{
 	size_t n = 0;
 
-	for (size_t i = 0; !first && i < w->n; i++)
-		if (item_covers(w->items[i], port))
-			first = w->items[i];
-	if (!first || first->is_restricted) {
-		*ret = w->none;
-		return 0;
-	}
-	*ret = (struct policy_verdict){.action = first->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW,
-				       .rule = first->rule};
-	if (first->is_deny || !w->has_auth)
-		return 0;
-	match = calloc(w->n, sizeof(*match));
-	if (!match)
-		return -ENOMEM;
-	for (size_t i = 0; i < w->n; i++) {
-		if (!item_covers(w->items[i], port))
+	ARRAY_SORT(out, block_cmp);
+	for (size_t i = 0; i < out->n; i++)
+		if (n && block_cmp(&out->v[n - 1], &out->v[i]) == 0)
+			level_merge(&out->v[n - 1].level, &out->v[i].level);
+		else
+			out->v[n++] = out->v[i];
+	out->n = n;
+}
+
+static int blocks_make(const struct slot_work *w, struct blocks *out)
+{
+	size_t enough = BLOCKS_MIN;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < w->n; i++) {
+		if (!w->items[i]->is_deny)
+			r = blocks_add_item(out, w->items[i]);
+		if (out->n < enough)
 			continue;
-		match[n++] = w->items[i];
-		if (!need && w->items[i]->auth >= POLICY_AUTH_REQUIRED)
-			need = w->items[i];
+		blocks_settle(out);
+		enough = MAX(2 * out->n, (size_t)BLOCKS_MIN);
 	}
-	if (auth_of(match, n, port) >= POLICY_AUTH_REQUIRED)
-		*ret = (struct policy_verdict){.action = POLICY_DENY_AUTH,
-					       .rule = need ? need->rule : first->rule};
-	free(match);
-	return 0;
+	blocks_settle(out);
+	return r;
 }
 
 struct bounds {
@@ -196,38 +285,30 @@ static int bound_cmp(const void *pa, const void *pb)
 	return a < b ? -1 : a > b;
 }
 
-static int bounds_add_item(struct bounds *b, const struct policy_item *it, bool by_block)
+static int bounds_add(struct bounds *b, uint32_t start, uint32_t end)
 {
-	int r = ARRAY_RESERVE(b, 40);
-
-	if (r < 0)
-		return r;
-	b->v[b->n++] = it->lo;
-	b->v[b->n++] = it->hi + 1U;
-	/* authentication depends on the length of the block that a port is in */
-	for (uint32_t at = it->lo; by_block && at <= it->hi;) {
-		at += UINT32_C(1) << (16 - policy_block_bits(it->lo, it->hi, (uint16_t)at));
-		b->v[b->n++] = at;
-	}
-	return 0;
-}
-
-static int bounds_make(const struct slot_work *w, struct bounds *b)
-{
-	size_t out = 0;
 	int r = ARRAY_RESERVE(b, 2);
 
 	if (r < 0)
 		return r;
-	b->v[b->n++] = 0;
-	b->v[b->n++] = PORTS;
-	for (size_t i = 0; i < w->n; i++) {
-		if (w->items[i]->is_all || w->items[i]->proto == POLICY_PROTO_ANY)
-			continue;
-		r = bounds_add_item(b, w->items[i], w->has_auth);
-		if (r < 0)
-			return r;
-	}
+	b->v[b->n++] = start;
+	b->v[b->n++] = end;
+	return 0;
+}
+
+/* Authentication depends on the block that a port is in, too. */
+static int bounds_make(const struct slot_work *w, const struct blocks *blocks, struct bounds *b)
+{
+	size_t out = 0;
+	int r = bounds_add(b, 0, PORTS);
+
+	for (size_t i = 0; r == 0 && i < w->n; i++)
+		if (!is_whole(w->items[i]))
+			r = bounds_add(b, w->items[i]->lo, w->items[i]->hi + 1U);
+	for (size_t i = 0; r == 0 && i < blocks->n; i++)
+		r = bounds_add(b, blocks->v[i].start, blocks->v[i].end);
+	if (r < 0)
+		return r;
 	qsort(b->v, b->n, sizeof(*b->v), bound_cmp);
 	for (size_t i = 0; i < b->n; i++)
 		if (out == 0 || b->v[out - 1] != b->v[i])
@@ -265,8 +346,7 @@ static int paint(const struct slot_work *w, const struct bounds *b, struct polic
 		next[i] = i;
 	for (size_t i = 0; i < w->n; i++) {
 		const struct policy_item *it = w->items[i];
-		bool is_whole = it->is_all || it->proto == POLICY_PROTO_ANY;
-		uint32_t lo = is_whole ? 0 : it->lo, end = is_whole ? PORTS : it->hi + 1U;
+		uint32_t lo = is_whole(it) ? 0 : it->lo, end = is_whole(it) ? PORTS : it->hi + 1U;
 		uint32_t *at;
 
 		if (it->is_restricted)
@@ -284,6 +364,24 @@ static int paint(const struct slot_work *w, const struct bounds *b, struct polic
 		verdicts[s] = w->none;
 	free(next);
 	return 0;
+}
+
+/* From the first port to the last, with the blocks around each: linear in segments and blocks. */
+static void require_auth(const struct blocks *blocks, const struct bounds *b, struct policy_verdict *verdicts)
+{
+	const struct block *around[DEPTHS];
+	const struct level *levels[DEPTHS];
+	size_t n = 0, next = 0;
+
+	for (size_t s = 0; s + 1 < b->n; s++) {
+		while (n && around[n - 1]->end <= b->v[s])
+			n--;
+		for (; next < blocks->n && blocks->v[next].start == b->v[s]; next++, n++) {
+			around[n] = &blocks->v[next];
+			levels[n] = &blocks->v[next].level;
+		}
+		apply_auth(levels, n, &verdicts[s]);
+	}
 }
 
 struct port_list {
@@ -331,23 +429,24 @@ static int emit_segments(const struct bounds *b, const struct policy_verdict *ve
 
 static int build_slot(const struct slot_work *w, struct policy_slot_rows *ret)
 {
-	struct bounds b = {0};
 	struct policy_verdict *verdicts = NULL;
-	int r = verdict_at(w, -1, &ret->dflt);
+	struct blocks blocks = {0};
+	struct bounds b = {0};
+	int r = w->has_auth ? blocks_make(w, &blocks) : 0;
 
+	ret->dflt = verdict_of_rest(w);
 	if (r == 0)
-		r = bounds_make(w, &b);
+		r = bounds_make(w, &blocks, &b);
 	if (r == 0 && b.n > 2) {
 		verdicts = calloc(b.n, sizeof(*verdicts));
-		r = verdicts ? 0 : -ENOMEM;
-		if (r == 0 && !w->has_auth)
-			r = paint(w, &b, verdicts);
-		for (size_t i = 0; r == 0 && w->has_auth && i + 1 < b.n; i++)
-			r = verdict_at(w, (int)b.v[i], &verdicts[i]);
+		r = verdicts ? paint(w, &b, verdicts) : -ENOMEM;
+		if (r == 0 && w->has_auth)
+			require_auth(&blocks, &b, verdicts);
 		if (r == 0)
 			r = emit_segments(&b, verdicts, ret);
 	}
 	free(verdicts);
+	ARRAY_DONE(&blocks);
 	ARRAY_DONE(&b);
 	return r;
 }
@@ -358,7 +457,6 @@ static int build_protos(struct slot_work *w, const struct policy_item *items, si
 {
 	bool is_named[256] = {false};
 	size_t n_named = 0;
-	int r;
 
 	for (size_t i = 0; i < n; i++)
 		if (items[i].proto < 256 &&
@@ -382,9 +480,7 @@ static int build_protos(struct slot_work *w, const struct policy_item *items, si
 			if (items[i].proto == p || items[i].proto == POLICY_PROTO_ANY)
 				scratch[w->n++] = &items[i];
 		row->proto = (uint8_t)p;
-		r = verdict_at(w, -1, &row->verdict);
-		if (r < 0)
-			return r;
+		row->verdict = verdict_of_rest(w);
 		if (!verdict_eq(row->verdict, ret->slot[POLICY_SLOT_OTHER].dflt))
 			ret->n_protos++;
 	}
