@@ -41,6 +41,9 @@
 		array_r_;                                                                          \
 	})
 
+/* Gives back the room for more elements, where it can. */
+#define ARRAY_TRIM(a) array_trim((void **)&(a)->v, &(a)->cap, (a)->n, sizeof(*(a)->v))
+
 #define ARRAY_DONE(a)                                                                              \
 	do {                                                                                       \
 		free((a)->v);                                                                      \
@@ -53,6 +56,16 @@
 		if ((a)->n > 1)                                                                    \
 			qsort((a)->v, (a)->n, sizeof(*(a)->v), (cmp));                             \
 	} while (0)
+
+static inline void array_trim(void **v, size_t *cap, size_t n, size_t size)
+{
+	void *p = n && n < *cap ? realloc(*v, n * size) : NULL;
+
+	if (!p)
+		return;
+	*v = p;
+	*cap = n;
+}
 
 static inline int array_reserve(void **v, size_t *cap, size_t n, size_t extra, size_t size)
 {

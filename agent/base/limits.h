@@ -40,6 +40,12 @@ enum {
 	LIMIT_FORWARD_CALLERS = 1024,
 	LIMIT_SERVICE_EVENTS = 64, /* what one host says to a cluster about its Services at a time */
 	LIMIT_POLICIES = 1 << 15,
+	/*
+	 * Of one policy: elements of its lists, of a NetworkPolicy with each peer; and ports, of a NetworkPolicy for each peer
+	 * anew. 1.5 MiB have room for as many as somebody could mean, for more of what is empty, and for peers times ports.
+	 */
+	LIMIT_POLICY_RULES = 1 << 16,
+	LIMIT_POLICY_PORTS = 1 << 19,
 	LIMIT_ADDRESSES = 16,	/* of one endpoint or node */
 	LIMIT_NAMED_PORTS = 64, /* of one endpoint */
 	LIMIT_PORT_NAME = 15,

@@ -259,7 +259,7 @@ static void cache_grow(struct selector_cache *c)
 		return; /* longer chains are slower, not wrong */
 	for (size_t i = 0; i <= c->mask; i++)
 		for (struct selector *s = c->slots[i], *next; s; s = next) {
-			size_t at = hash_bytes(s->canonical, s->canonical_len) & mask;
+			size_t at = s->hash & mask;
 
 			next = s->next;
 			s->next = slots[at];
@@ -300,9 +300,11 @@ static int selector_build(struct selector_builder *b, enum selector_kind kind,
 	r = selector_canonical(&new, &c->bytes);
 	if (r < 0)
 		return r;
-	at = hash_bytes(c->bytes.data, c->bytes.len) & c->mask;
+	new.hash = (uint32_t)hash_bytes(c->bytes.data, c->bytes.len);
+	new.canonical_len = (uint32_t)c->bytes.len;
+	at = new.hash & c->mask;
 	for (old = c->slots[at]; old; old = old->next)
-		if (old->canonical_len == c->bytes.len &&
+		if (old->hash == new.hash && old->canonical_len == c->bytes.len &&
 		    memcmp(old->canonical, c->bytes.data, c->bytes.len) == 0)
 			break;
 	if (old) {
@@ -317,7 +319,6 @@ static int selector_build(struct selector_builder *b, enum selector_kind kind,
 	s->reqs = trimmed(b->v, b->n, sizeof(*b->v));
 	s->excepts = trimmed(b->excepts, b->n_excepts, sizeof(*b->excepts));
 	memcpy(s->canonical, c->bytes.data, c->bytes.len);
-	s->canonical_len = c->bytes.len;
 	s->number = c->next_number++;
 	s->next = c->slots[at];
 	c->slots[at] = s;
@@ -364,7 +365,7 @@ void selector_put(struct selector_cache *c, struct selector *s)
 
 	if (!s || --s->refs)
 		return;
-	p = &c->slots[hash_bytes(s->canonical, s->canonical_len) & c->mask];
+	p = &c->slots[s->hash & c->mask];
 	while (*p != s)
 		p = &(*p)->next;
 	*p = s->next;

@@ -43,7 +43,7 @@ struct selector {
 	struct cidr *excepts; /* sorted */
 	size_t n_excepts;
 	struct selector *next; /* in its hash chain */
-	size_t canonical_len;
+	uint32_t hash, canonical_len;
 	char canonical[]; /* the bytes that make it unique */
 };
 

@@ -205,6 +205,30 @@ static int entry_parse_auth(struct policy_parser *p, const struct doc *element, 
 	return policy_note(p, "authentication is not possible on this host, so this is dropped");
 }
 
+int policy_check_room(struct policy_parser *p, size_t n_entries, size_t n_ports)
+{
+	if (n_entries > LIMIT_POLICY_RULES - p->n_rules)
+		return policy_bad(p, "more than %d rules", LIMIT_POLICY_RULES);
+	if (n_entries && n_ports > (LIMIT_POLICY_PORTS - p->n_ports) / n_entries)
+		return policy_bad(p, "more than %d ports in all", LIMIT_POLICY_PORTS);
+	return 0;
+}
+
+int policy_add_entry(struct policy_parser *p, struct policy_rule *rule, enum policy_dir dir, struct policy_entry **ret)
+{
+	int r;
+
+	r = policy_check_room(p, 1, 0);
+	if (r == 0)
+		r = ARRAY_ADD(&rule->entries, (struct policy_entry){.dir = dir});
+	if (r < 0)
+		return r;
+	p->n_rules++;
+	*ret = &rule->entries.v[rule->entries.n - 1];
+	(*ret)->path = strdup(p->path);
+	return (*ret)->path ? 0 : -ENOMEM;
+}
+
 static int rule_parse_element(struct policy_parser *p, const struct doc *element, enum policy_dir dir,
 			      bool is_deny, struct policy_rule *rule)
 {
@@ -214,13 +238,10 @@ static int rule_parse_element(struct policy_parser *p, const struct doc *element
 
 	if (!doc_is_object(element))
 		return policy_bad(p, "not an object");
-	r = ARRAY_ADD(&rule->entries, (struct policy_entry){.dir = dir, .is_deny = is_deny});
+	r = policy_add_entry(p, rule, dir, &e);
 	if (r < 0)
 		return r;
-	e = &rule->entries.v[rule->entries.n - 1];
-	e->path = strdup(p->path);
-	if (!e->path)
-		return -ENOMEM;
+	e->is_deny = is_deny;
 	if (!is_deny)
 		r = entry_parse_auth(p, element, e);
 	if (r == 0)
@@ -250,13 +271,16 @@ static int rule_parse_lists(struct policy_parser *p, const struct doc *spec, str
 		     {"egressDeny", POLICY_EGRESS, true}};
 	size_t counts[POLICY_DIRS] = {0};
 	const struct doc *deny = NULL, *list = NULL;
+	size_t n;
 	int r = policy_get_object(p, spec, "enableDefaultDeny", &deny);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++) {
 		r = policy_get_array(p, spec, lists[i].name, &list);
 		if (r < 0)
 			break;
-		counts[lists[i].dir] += doc_array_size(list);
+		n = doc_array_size(list);
+		r = policy_check_room(p, n, 0);
+		counts[lists[i].dir] += n;
 		for (struct doc_iter k = doc_elements(list); r == 0 && k.v; doc_next(&k)) {
 			size_t mark = policy_push_at(p, lists[i].name, k.n);
 
@@ -303,6 +327,7 @@ static int object_parse_rule(struct policy_parser *p, const struct doc *spec,
 		r = rule_parse_subject(p, spec, rule);
 	if (r == 0)
 		r = rule_parse_lists(p, spec, rule);
+	policy_rule_trim(rule);
 	return r;
 }
 

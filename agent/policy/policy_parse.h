@@ -19,6 +19,7 @@ struct policy_parser {
 	size_t path_len;
 	struct err *err;
 	struct buf degraded;
+	size_t n_rules, n_ports; /* so far, of the object */
 };
 
 /* Fills object->rules (or .group) from a whole object. -EBADMSG with a text in p->err; -ENOMEM. */
@@ -63,6 +64,12 @@ int policy_parse_selector(struct policy_parser *p, const struct doc *sel,
 /* Adds the cluster requirement that policy-default-local-cluster asks for. */
 int policy_add_cluster(struct policy_parser *p, struct selector_builder *b);
 
+/* Whether so many entries, each with so many ports, are not too many before there is work done on them. 0, -EBADMSG. */
+int policy_check_room(struct policy_parser *p, size_t n_entries, size_t n_ports);
+
+/* An empty entry of the rule for where we are, which may be one too many. -EBADMSG, -ENOMEM. */
+int policy_add_entry(struct policy_parser *p, struct policy_rule *rule, enum policy_dir dir, struct policy_entry **ret);
+
 /* Takes the builder's selector into the peers of an entry. */
 int policy_add_peer(struct policy_parser *p, struct selector_builder *b, struct policy_entry *e);
 
@@ -93,7 +100,7 @@ int policy_parse_number(const char *text, uint16_t *ret);
 
 /*
  * Adds an item to those of the entry, or three for protocol 0: ANY is TCP, UDP and SCTP, never ICMP (Cilium
- * pkg/policy/l4.go). Takes the reference on l4.name. -ENOMEM.
+ * pkg/policy/l4.go). Takes the reference on l4.name. -EBADMSG past LIMIT_POLICY_PORTS, -ENOMEM.
  */
 int policy_add_l4(struct policy_parser *p, struct policy_entry *e, struct policy_l4 l4);
 

@@ -95,24 +95,12 @@ static int parse_port(struct policy_parser *p, const struct doc *port, struct po
 			       &is_zero);
 }
 
-static int add_entry(struct policy_parser *p, struct policy_rule *rule, enum policy_dir dir,
-		     struct policy_entry **ret)
-{
-	int r = ARRAY_ADD(&rule->entries, (struct policy_entry){.dir = dir, .has_any_l4 = true});
-
-	if (r < 0)
-		return r;
-	*ret = &rule->entries.v[rule->entries.n - 1];
-	(*ret)->path = strdup(p->path);
-	return (*ret)->path ? 0 : -ENOMEM;
-}
-
 /* One entry with the ports of `element` and one peer of its list (`peer` NULL = everybody). */
 static int parse_entry(struct policy_parser *p, const struct doc *ports, const struct doc *peer,
 		       enum policy_dir dir, struct policy_rule *rule)
 {
 	struct policy_entry *e;
-	int r = add_entry(p, rule, dir, &e);
+	int r = policy_add_entry(p, rule, dir, &e);
 
 	if (r < 0)
 		return r;
@@ -139,6 +127,8 @@ static int parse_list(struct policy_parser *p, const struct doc *spec, enum poli
 	const struct doc *list = NULL, *element = NULL, *peers = NULL, *ports = NULL;
 	int r = policy_get_array(p, spec, name, &list);
 
+	if (r == 0)
+		r = policy_check_room(p, doc_array_size(list), 0);
 	for (struct doc_iter i = doc_elements(list); r == 0 && i.v; doc_next(&i)) {
 		size_t mark = policy_push_at(p, name, i.n);
 
@@ -148,6 +138,8 @@ static int parse_list(struct policy_parser *p, const struct doc *spec, enum poli
 		r = policy_get_array(p, element, peers_name, &peers);
 		if (r == 0)
 			r = policy_get_array(p, element, "ports", &ports);
+		if (r == 0)
+			r = policy_check_room(p, doc_array_size(peers), doc_array_size(ports));
 		if (r == 0 && doc_array_size(peers) == 0)
 			r = parse_entry(p, ports, NULL, dir, rule);
 		for (struct doc_iter k = doc_elements(peers); r == 0 && k.v; doc_next(&k)) {
@@ -170,7 +162,6 @@ static int add_deny_all(struct policy_parser *p, const struct doc *spec,
 {
 	const struct doc *types = NULL;
 	bool has[POLICY_DIRS] = {false, false}, wanted;
-	struct policy_entry *e;
 	int r = policy_get_array(p, spec, "policyTypes", &types);
 
 	for (struct doc_iter i = doc_elements(types); r == 0 && i.v; doc_next(&i)) {
@@ -182,9 +173,13 @@ static int add_deny_all(struct policy_parser *p, const struct doc *spec,
 		has[POLICY_EGRESS] = has[POLICY_EGRESS] || str_eq(t, "Egress");
 	}
 	for (int d = POLICY_INGRESS; r == 0 && d < POLICY_DIRS; d++) {
+		struct policy_entry *e = NULL;
+
 		wanted = has[d] || (d == POLICY_INGRESS && !has[POLICY_EGRESS]);
 		if (counts[d] == 0 && wanted)
-			r = add_entry(p, rule, (enum policy_dir)d, &e);
+			r = policy_add_entry(p, rule, (enum policy_dir)d, &e);
+		if (r == 0 && e)
+			e->has_any_l4 = true;
 	}
 	return r;
 }
@@ -226,7 +221,10 @@ int policy_parse_knp(struct policy_parser *p, const struct doc *obj, struct poli
 	r = parse_list(p, spec, POLICY_INGRESS, rule, &counts[POLICY_INGRESS]);
 	if (r == 0)
 		r = parse_list(p, spec, POLICY_EGRESS, rule, &counts[POLICY_EGRESS]);
-	return r < 0 ? r : add_deny_all(p, spec, counts, rule);
+	if (r == 0)
+		r = add_deny_all(p, spec, counts, rule);
+	policy_rule_trim(rule);
+	return r;
 }
 
 static int parse_group_labels(struct policy_parser *p, const struct doc *obj,

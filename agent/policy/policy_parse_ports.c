@@ -104,12 +104,15 @@ int policy_add_l4(struct policy_parser *p, struct policy_entry *e, struct policy
 	static const uint8_t any[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
 	struct intern *strings = label_table_strings(p->repo->labels);
 	size_t n = l4.proto ? 1 : ARRAY_LEN(any);
-	int r = ARRAY_RESERVE(&e->l4, n);
+	int r = policy_check_room(p, 1, n);
 
+	if (r == 0)
+		r = ARRAY_RESERVE(&e->l4, n);
 	if (r < 0) {
 		intern_put(strings, l4.name);
 		return r;
 	}
+	p->n_ports += n;
 	for (size_t i = 0; i < n; i++) {
 		struct policy_l4 one = l4;
 

@@ -28,6 +28,15 @@ void policy_entry_done(struct policy_repo *r, struct policy_entry *e)
 	free(e->path);
 }
 
+void policy_rule_trim(struct policy_rule *rule)
+{
+	ARRAY_TRIM(&rule->entries);
+	for (size_t i = 0; i < rule->entries.n; i++) {
+		ARRAY_TRIM(&rule->entries.v[i].peers);
+		ARRAY_TRIM(&rule->entries.v[i].l4);
+	}
+}
+
 void policy_rule_done(struct policy_repo *r, struct policy_rule *rule)
 {
 	for (size_t i = 0; i < rule->entries.n; i++)

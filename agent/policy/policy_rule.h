@@ -141,6 +141,8 @@ void policy_choices_done(struct policy_repo *r);
 
 void policy_entry_done(struct policy_repo *r, struct policy_entry *e);
 void policy_rule_done(struct policy_repo *r, struct policy_rule *rule);
+/* Gives back the room for more of what a rule has, once that is all. */
+void policy_rule_trim(struct policy_rule *rule);
 void policy_object_free(struct policy_repo *r, struct policy_object *o);
 
 /* Whether it is in force nowhere and only tells what it would drop. */

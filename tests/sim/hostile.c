@@ -41,7 +41,7 @@ struct hostile {
 	const char *name; /* NULL = one that is as it should be */
 	const char *meta; /* more members of the metadata */
 	unsigned n_meta;  /* so often, by commas */
-	struct part parts[3];
+	struct part parts[5];
 };
 
 #define ONCE(t)		 {.text = (t), .n = 1}
@@ -63,6 +63,25 @@ static const struct hostile all[] = {
 	 {ONCE(CNP_HEAD "\"ingress\":["),
 	  LIST("{\"fromEndpoints\":[{}],\"toPorts\":[{\"ports\":[{\"port\":\"1\",\"endPort\":65535},{\"port\":\"#\"}]}]}", 10000),
 	  ONCE("]}")}},
+	{"more rules than anybody means", SIM_CNP, NULL, NULL, 0, {ONCE(CNP_HEAD "\"ingress\":["), LIST("{}", 400000), ONCE("]}")}},
+	{"30,000 specs with a rule", SIM_CCNP, NULL, NULL, 0,
+	 {ONCE("\"specs\":["), LIST("{\"endpointSelector\":{},\"ingress\":[{}]}", 30000), ONCE("]")}},
+	{"10,000 rules that want authentication", SIM_CNP, NULL, NULL, 0,
+	 {ONCE(CNP_HEAD "\"ingress\":["),
+	  LIST("{\"authentication\":{\"mode\":\"required\"},\"toPorts\":[{\"ports\":[{\"port\":\"1#\",\"endPort\":65535,\"protocol\":\"TCP\"}]}]}", 10000),
+	  ONCE("]}")}},
+	{"60,000 peers with 60,000 ports", SIM_KNP, NULL, NULL, 0,
+	 {ONCE("\"spec\":{\"podSelector\":{},\"ingress\":[{\"from\":[{}"), MANY(",{}", 60000), ONCE("],\"ports\":[{\"port\":80}"),
+	  MANY(",{\"port\":80}", 60000), ONCE("]}]}")}},
+	{"20,000 values of a selector", SIM_CNP, NULL, NULL, 0,
+	 {ONCE(CNP_HEAD "\"ingress\":[{\"fromEndpoints\":[{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"NotIn\",\"values\":["),
+	  LIST("\"v#\"", 20000), ONCE("]}]}]}]}")}},
+	{"20,000 holes in a prefix", SIM_CNP, NULL, NULL, 0,
+	 {ONCE(CNP_HEAD "\"egress\":[{\"toCIDRSet\":[{\"cidr\":\"2001:db8::/32\",\"except\":["), LIST("\"2001:db8:@::/64\"", 20000),
+	  ONCE("]}]}]}")}},
+	{"a text of 3 MiB", SIM_CNP, NULL, NULL, 0,
+	 {ONCE(CNP_HEAD "\"description\":\""), MANY("0123456789abcdef", 196608), ONCE("\",\"ingress\":[{}]}")}},
+	{"1.5 MiB of nothing", SIM_SERVICE, NULL, NULL, 0, {ONCE("\"spec\":{\"ports\":["), LIST("{}", 524288), ONCE("]}")}},
 	{"40,000 prefixes", SIM_CNP, NULL, NULL, 0,
 	 {ONCE(CNP_HEAD "\"ingress\":[{\"fromCIDR\":["), LIST("\"2001:db8:@::/64\"", 40000), ONCE("]}]}")}},
 	{"10,000 patterns of names", SIM_CNP, NULL, NULL, 0,
@@ -285,17 +304,16 @@ static uint64_t peak_kib(bool is_reset)
 	return strtoull(line + strlen("VmHWM:"), NULL, 10);
 }
 
-static void one(const struct hostile *h)
+struct cost {
+	uint64_t us, kib;
+};
+
+/* The object comes, is listed and goes. What took longest of that, and the most memory. */
+static struct cost visit(const struct hostile *h)
 {
-	CLEANUP(buf_done) struct buf text = {.max = 2 * LIMIT_OBJECT_BYTES};
 	uint64_t us, kib, longest_us;
 	int r;
 
-	write_object(&text, h);
-	if (buf_add(&text, "", 1) < 0)
-		abort();
-	steady.extra_kind = h->kind;
-	steady.extra = text.data;
 	expect(h, "before it comes", GOOD);
 	kib = peak_kib(true);
 	us = cpu_us();
@@ -317,11 +335,32 @@ static void one(const struct hostile *h)
 	(void)steady_tell_extra(false); /* as it was taken when it came */
 	steady_apply();
 	longest_us = MAX(longest_us, cpu_us() - us);
-	steady.extra = NULL;
 	expect(h, "it went", GOOD);
-	(void)printf("%-40s %8zu bytes %8.1f ms %6" PRIu64 " KiB\n", h->what, text.len, (double)longest_us / 1000, kib);
+	return (struct cost){longest_us, kib};
+}
+
+/* Of a few visits the one that others on the machine disturbed least; memory that was there already shows in the first. */
+static void one(const struct hostile *h)
+{
+	enum { VISITS = 3 };
+	CLEANUP(buf_done) struct buf text = {.max = 2 * LIMIT_OBJECT_BYTES};
+	struct cost cost = {0};
+
+	write_object(&text, h);
+	if (buf_add(&text, "", 1) < 0)
+		abort();
+	steady.extra_kind = h->kind;
+	steady.extra = text.data;
+	for (unsigned i = 0; i < VISITS && !sim->failure[0]; i++) {
+		struct cost c = visit(h);
+
+		cost.us = i ? MIN(cost.us, c.us) : c.us;
+		cost.kib = MAX(cost.kib, c.kib);
+	}
+	steady.extra = NULL;
+	(void)printf("%-40s %8zu bytes %8.1f ms %6" PRIu64 " KiB\n", h->what, text.len, (double)cost.us / 1000, cost.kib);
 	result_add("hostile", json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "what", h->what, "kind", sim_path_of(h->kind)->name, "bytes",
-					(json_int_t)text.len, "cpu_us", (json_int_t)longest_us, "peak_kib", (json_int_t)kib, "failed",
+					(json_int_t)text.len, "cpu_us", (json_int_t)cost.us, "peak_kib", (json_int_t)cost.kib, "failed",
 					sim->failure[0] != '\0'));
 }
 
@@ -338,6 +377,14 @@ static const struct endless {
 	{"a page", "<html>", "<p>502 Bad Gateway</p>", false},
 	{"events without end", "", "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"hostile\",\"namespace\":\"legacy\",\"resourceVersion\":\"9\"}}}\n", true},
 };
+
+/* What one object may take, and a quarter of it; the tools that look for faults in memory have more of their own. */
+#if defined(__SANITIZE_ADDRESS__)
+#define KNOWS_MEMORY false
+#else
+#define KNOWS_MEMORY true
+#endif
+enum { MOST_KIB = (LIMIT_DOCUMENT_BYTES + LIMIT_DOCUMENT_BYTES / 4) / 1024 };
 
 static void endless(enum sim_kind kind, const struct endless *e)
 {
@@ -359,6 +406,8 @@ static void endless(enum sim_kind kind, const struct endless *e)
 	steady_end_watch(kind, r < 0 ? r : -ECONNRESET);
 	if (tally(kind) != GOOD)
 		sim_fail("%s: %zu are left, not %d", e->what, tally(kind), (int)GOOD);
+	if (KNOWS_MEMORY && kib > MOST_KIB)
+		sim_fail("%s: %" PRIu64 " KiB, not %u at most", e->what, kib, (unsigned)MOST_KIB);
 	(void)printf("%-40s %8zu bytes of %s %6" PRIu64 " KiB\n", e->what, fed, sim_path_of(kind)->name, kib);
 	result_add("endless", json_pack("{s:s, s:s, s:I, s:I}", "what", e->what, "kind", sim_path_of(kind)->name, "bytes", (json_int_t)fed, "peak_kib",
 					(json_int_t)kib));

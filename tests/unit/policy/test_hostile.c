@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/limits.h"
 #include "base/macro.h"
 #include "base/str.h"
 #include "fixture.h"
@@ -243,5 +245,96 @@ Test(hostile, many_ports_and_labels)
 	cr_assert_eq(json_policy_set(f.repo, POLICY_CCNP, obj, &err), -EBADMSG);
 	cr_assert(strstr(err.text, "too large"), "%s", err.text);
 	json_decref(obj);
+	fixture_done(&f);
+}
+
+/* "[" and `n` times what begins it, or what follows. */
+static void add_many(struct buf *b, const char *first, const char *again, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(buf_addf(b, "%s", i ? again : first), 0);
+}
+
+static int set_text(struct fixture *f, enum policy_kind kind, const struct buf *text, struct err *err)
+{
+	CLEANUP(doc_free) struct doc *d = doc_parse(text->data, text->len);
+
+	cr_assert(d);
+	return policy_set(f->repo, kind, d, err);
+}
+
+/* As many as somebody could mean are taken; one more is refused, and what was in force before stays. */
+Test(hostile, too_many_rules)
+{
+	static const struct {
+		size_t n;
+		int r;
+	} cases[] = {{LIMIT_POLICY_RULES, 1}, {LIMIT_POLICY_RULES + 1, -EBADMSG}};
+	struct fixture f;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_done) struct buf b = {.max = 4 << 20};
+		struct err err = {0};
+
+		cr_assert_eq(buf_addf(&b, "{\"metadata\":{\"name\":\"x\",\"generation\":%zu,\"uid\":\"u\"},\"spec\":{\"endpointSelector\":{},\"ingress\":[", i), 0);
+		add_many(&b, "{}", ",{}", cases[i].n);
+		cr_assert_eq(buf_addf(&b, "]}}"), 0);
+		cr_expect_eq(set_text(&f, POLICY_CCNP, &b, &err), cases[i].r, "%s", err.text);
+		if (cases[i].r < 0)
+			cr_expect(strstr(err.text, "more than 65536 rules"), "%s", err.text);
+		cr_expect(policy_counts(f.repo, POLICY_CCNP, "", "x"));
+	}
+	fixture_done(&f);
+}
+
+/* The ports of a NetworkPolicy's element count for each of its peers. */
+Test(hostile, peers_times_ports)
+{
+	static const struct {
+		size_t peers, ports;
+		int r;
+	} cases[] = {{1000, 500, 1}, {1025, 512, -EBADMSG}, {60000, 60000, -EBADMSG}, {0, 1000, 1}};
+	struct fixture f;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_done) struct buf b = {.max = 4 << 20};
+		struct err err = {0};
+
+		cr_assert_eq(buf_addf(&b, "{\"metadata\":{\"name\":\"x%zu\",\"namespace\":\"ext\"},\"spec\":{\"podSelector\":{},\"ingress\":[{\"from\":[", i), 0);
+		add_many(&b, "{\"podSelector\":{}}", ",{\"podSelector\":{}}", cases[i].peers);
+		cr_assert_eq(buf_addf(&b, "],\"ports\":["), 0);
+		add_many(&b, "{\"port\":80}", ",{\"port\":80}", cases[i].ports);
+		cr_assert_eq(buf_addf(&b, "]}]}}"), 0);
+		cr_expect_eq(set_text(&f, POLICY_KNP, &b, &err), cases[i].r, "%zu: %s", i, err.text);
+		if (cases[i].r < 0)
+			cr_expect(strstr(err.text, "more than 524288 ports in all"), "%s", err.text);
+	}
+	fixture_done(&f);
+}
+
+/*
+ * Each of so many entries has ports of its own and wants authentication, so that there are as many segments as there can be:
+ * with a look at each entry for each of them this would not end.
+ */
+Test(hostile, authentication_at_every_port, .timeout = 60)
+{
+	CLEANUP(buf_done) struct buf b = {.max = 16 << 20};
+	struct fixture_peer p = fixture_peer("A");
+	struct err err = {0};
+	struct fixture f;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	cr_assert_eq(buf_addf(&b, "{\"metadata\":{\"name\":\"x\"},\"spec\":{\"endpointSelector\":{},\"ingress\":[{\"fromEntities\":[\"all\"]}"), 0);
+	for (unsigned i = 1; i <= 60000; i++)
+		cr_assert_eq(buf_addf(&b, ",{\"authentication\":{\"mode\":\"%s\"},\"toPorts\":[{\"ports\":[{\"port\":\"%u\",\"protocol\":\"TCP\"}]}]}",
+				      i % 2 ? "required" : "disabled", i), 0);
+	cr_assert_eq(buf_addf(&b, "]}}"), 0);
+	cr_assert_eq(set_text(&f, POLICY_CCNP, &b, &err), 1, "%s", err.text);
+	cr_assert_geq(policy_table_update(f.table), 0);
+	for (uint16_t port = 1; port < 60000; port = (uint16_t)(port + 997))
+		cr_expect_eq(fixture_table_verdict(&f, &p, POLICY_INGRESS, 6, port).action, port % 2 ? POLICY_DENY_AUTH : POLICY_ALLOW, "%u", port);
+	cr_expect_eq(fixture_table_verdict(&f, &p, POLICY_INGRESS, 6, 60001).action, POLICY_ALLOW);
 	fixture_done(&f);
 }
