@@ -10,8 +10,7 @@
 #include "base/hash.h"
 #include "base/macro.h"
 
-enum { PORTS = 65536, DEPTHS = 18 /* of keys at a port: any protocol, any port, and each length of a block */ };
-enum { BLOCKS_MIN = 4096 };
+enum { PORTS = 65536 };
 
 static const uint16_t slot_protos[POLICY_SLOTS] = {
 	[POLICY_SLOT_OTHER] = POLICY_PROTO_ANY, [POLICY_SLOT_TCP] = IPPROTO_TCP,
@@ -74,44 +73,44 @@ unsigned policy_block_bits(uint16_t lo, uint16_t hi, uint16_t port)
 	return 16;
 }
 
+/* The bits in the mask of the largest aligned block that begins at `at` and ends at `end` or before. */
+static unsigned block_bits(uint32_t at, uint32_t end)
+{
+	unsigned room = 31 - (unsigned)__builtin_clz(end - at), aligned = at ? (unsigned)__builtin_ctz(at) : 16;
+
+	return 16 - MIN(room, aligned);
+}
+
+/*
+ * How specific keys are at a port: 0 = those of any protocol, 1 = of each port of one, else of a block of ports, by the bits
+ * of its mask and one more. Cilium's prefixes are as long and 7 longer.
+ */
+enum { DEPTHS = 18 };
+
 /* What the items of one identity (the peer's, or the wildcard) say at one depth. */
 struct side {
 	bool is_open, is_open_auth; /* some grants something; some of these says what authentication it wants */
 	uint8_t auth;		    /* the strictest that is said */
 };
 
-/* The items at a port whose keys are as specific: `depth` is the length of Cilium's prefix. */
+/* The items that have the same ports as their key. */
 struct level {
-	unsigned depth;
+	bool is_used;
 	struct side sides[2];		/* by policy_item.is_any_peer */
 	const struct policy_item *need; /* the first that needs authentication */
 };
 
-static void side_add(struct side *side, const struct side *other)
-{
-	side->is_open |= other->is_open;
-	side->is_open_auth |= other->is_open_auth;
-	if (other->auth > side->auth)
-		side->auth = other->auth;
-}
-
 static void level_add(struct level *l, const struct policy_item *it)
 {
-	const struct side side = {.is_open = !it->is_restricted,
-				  .is_open_auth = !it->is_restricted && it->auth != POLICY_AUTH_UNSET,
-				  .auth = it->auth};
+	struct side *side = &l->sides[it->is_any_peer];
 
-	side_add(&l->sides[it->is_any_peer], &side);
+	l->is_used = true;
+	side->is_open |= !it->is_restricted;
+	side->is_open_auth |= !it->is_restricted && it->auth != POLICY_AUTH_UNSET;
+	if (it->auth > side->auth)
+		side->auth = it->auth;
 	if (it->auth >= POLICY_AUTH_REQUIRED && (!l->need || it < l->need))
 		l->need = it;
-}
-
-static void level_merge(struct level *l, const struct level *other)
-{
-	for (unsigned i = 0; i < ARRAY_LEN(l->sides); i++)
-		side_add(&l->sides[i], &other->sides[i]);
-	if (other->need && (!l->need || other->need < l->need))
-		l->need = other->need;
 }
 
 struct best {
@@ -120,20 +119,22 @@ struct best {
 	uint8_t auth;
 };
 
-/* What the lookup with one identity finds, with inherited authentication. The levels are those of a port, the least specific first. */
-static struct best best_of(const struct level *const *levels, size_t n, bool is_any_peer)
+/* What the lookup with one identity finds, with inherited authentication. */
+static struct best best_of(const struct level *const levels[DEPTHS], bool is_any_peer)
 {
 	struct best b = {0};
 
-	for (size_t i = n; i-- > 0;) {
-		const struct side *side = &levels[i]->sides[is_any_peer];
+	for (unsigned depth = DEPTHS; depth-- > 0;) {
+		const struct side *side = levels[depth] ? &levels[depth]->sides[is_any_peer] : NULL;
 
+		if (!side)
+			continue;
 		if (!b.is_there && side->is_open)
-			b = (struct best){.is_there = true, .depth = levels[i]->depth};
+			b = (struct best){.is_there = true, .depth = depth};
 		if (!b.is_there || side->auth == POLICY_AUTH_UNSET)
 			continue;
 		b.auth = side->auth;
-		b.is_explicit = levels[i]->depth == b.depth && side->is_open_auth;
+		b.is_explicit = depth == b.depth && side->is_open_auth;
 		break;
 	}
 	return b;
@@ -141,9 +142,9 @@ static struct best best_of(const struct level *const *levels, size_t n, bool is_
 
 /* Cilium pkg/policy/mapstate.go and bpf/lib/policy.h: which of two found entries decides, and what
  * it inherits. */
-static uint8_t auth_of(const struct level *const *levels, size_t n)
+static uint8_t auth_of(const struct level *const levels[DEPTHS])
 {
-	struct best own = best_of(levels, n, false), any = best_of(levels, n, true);
+	struct best own = best_of(levels, false), any = best_of(levels, true);
 	struct best *chosen =
 		own.is_there && (!any.is_there || own.depth >= any.depth) ? &own : &any;
 	struct best *other = chosen == &own ? &any : &own;
@@ -153,15 +154,15 @@ static uint8_t auth_of(const struct level *const *levels, size_t n)
 	return chosen->auth > other->auth ? chosen->auth : other->auth;
 }
 
-/* What an item that allows comes to with the authentication that is needed at the port. */
-static void apply_auth(const struct level *const *levels, size_t n, struct policy_verdict *v)
+/* What a verdict from the items alone comes to with the authentication that is needed there. */
+static void apply_auth(const struct level *const levels[DEPTHS], struct policy_verdict *v)
 {
 	const struct policy_item *need = NULL;
 
-	if (v->action != POLICY_ALLOW || auth_of(levels, n) < POLICY_AUTH_REQUIRED)
+	if (v->action != POLICY_ALLOW || auth_of(levels) < POLICY_AUTH_REQUIRED)
 		return;
-	for (size_t i = 0; i < n; i++)
-		if (levels[i]->need && (!need || levels[i]->need < need))
+	for (unsigned i = 0; i < DEPTHS; i++)
+		if (levels[i] && levels[i]->need && (!need || levels[i]->need < need))
 			need = levels[i]->need;
 	*v = (struct policy_verdict){.action = POLICY_DENY_AUTH, .rule = need ? need->rule : v->rule};
 }
@@ -178,11 +179,19 @@ static bool is_whole(const struct policy_item *it)
 	return it->is_all || it->proto == POLICY_PROTO_ANY;
 }
 
+static bool names_ports(const struct slot_work *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (!is_whole(w->items[i]))
+			return true;
+	return false;
+}
+
 /* The verdict at a port that no item names. */
 static struct policy_verdict verdict_of_rest(const struct slot_work *w)
 {
-	struct level any = {.depth = 0}, all = {.depth = 8};
-	const struct level *const levels[] = {&any, &all};
+	struct level any = {0}, all = {0};
+	const struct level *const levels[DEPTHS] = {&any, &all};
 	const struct policy_item *first = NULL;
 	struct policy_verdict v;
 
@@ -198,79 +207,8 @@ static struct policy_verdict verdict_of_rest(const struct slot_work *w)
 	if (!first || first->is_restricted)
 		return w->none;
 	v = (struct policy_verdict){.action = first->is_deny ? POLICY_DENY_RULE : POLICY_ALLOW, .rule = first->rule};
-	apply_auth(levels, ARRAY_LEN(levels), &v);
+	apply_auth(levels, &v);
 	return v;
-}
-
-/* An aligned block of ports and the items that have it as a key: two of them are apart, or one is in the other. */
-struct block {
-	uint32_t start, end;
-	struct level level;
-};
-
-struct blocks {
-	struct block *v;
-	size_t n, cap;
-};
-
-/* By start, and the wider first. */
-static int block_cmp(const void *pa, const void *pb)
-{
-	const struct block *a = pa, *b = pb;
-
-	if (a->start != b->start)
-		return a->start < b->start ? -1 : 1;
-	return a->level.depth < b->level.depth ? -1 : a->level.depth > b->level.depth;
-}
-
-static int blocks_add_item(struct blocks *out, const struct policy_item *it)
-{
-	uint32_t at = is_whole(it) ? 0 : it->lo, end = is_whole(it) ? PORTS : it->hi + 1U;
-
-	while (at < end) {
-		unsigned bits = policy_block_bits((uint16_t)at, (uint16_t)(end - 1), (uint16_t)at);
-		struct block b = {.start = at, .end = at + (UINT32_C(1) << (16 - bits)),
-				  .level.depth = it->proto == POLICY_PROTO_ANY ? 0 : 8 + bits};
-		int r;
-
-		level_add(&b.level, it);
-		r = ARRAY_ADD(out, b);
-		if (r < 0)
-			return r;
-		at = b.end;
-	}
-	return 0;
-}
-
-/* Those that are equal become one: there are not many different ones, however many items. */
-static void blocks_settle(struct blocks *out)
-{
-	size_t n = 0;
-
-	ARRAY_SORT(out, block_cmp);
-	for (size_t i = 0; i < out->n; i++)
-		if (n && block_cmp(&out->v[n - 1], &out->v[i]) == 0)
-			level_merge(&out->v[n - 1].level, &out->v[i].level);
-		else
-			out->v[n++] = out->v[i];
-	out->n = n;
-}
-
-static int blocks_make(const struct slot_work *w, struct blocks *out)
-{
-	size_t enough = BLOCKS_MIN;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < w->n; i++) {
-		if (!w->items[i]->is_deny)
-			r = blocks_add_item(out, w->items[i]);
-		if (out->n < enough)
-			continue;
-		blocks_settle(out);
-		enough = MAX(2 * out->n, (size_t)BLOCKS_MIN);
-	}
-	blocks_settle(out);
-	return r;
 }
 
 struct bounds {
@@ -296,17 +234,50 @@ static int bounds_add(struct bounds *b, uint32_t start, uint32_t end)
 	return 0;
 }
 
-/* Authentication depends on the block that a port is in, too. */
-static int bounds_make(const struct slot_work *w, const struct blocks *blocks, struct bounds *b)
+/*
+ * The levels of all blocks of ports there can be: any protocol first, then by the bits of the mask, then by port. Of memory it
+ * takes what is used; two blocks are apart, or one is in the other.
+ */
+enum { LEVELS = 2 * PORTS };
+
+static size_t level_at(unsigned depth, uint32_t port)
+{
+	return depth ? (UINT32_C(1) << (depth - 1)) + (port >> (DEPTHS - 1 - depth)) : 0;
+}
+
+/* Puts an item into the blocks that make up its ports, which bound segments: authentication depends on the block that a port is in. */
+static int levels_add(struct level *levels, struct bounds *b, const struct policy_item *it)
+{
+	uint32_t at = is_whole(it) ? 0 : it->lo, end = is_whole(it) ? PORTS : it->hi + 1U;
+	int r = 0;
+
+	while (r == 0 && at < end) {
+		unsigned bits = block_bits(at, end);
+		struct level *l = &levels[level_at(it->proto == POLICY_PROTO_ANY ? 0 : bits + 1, at)];
+		uint32_t next = at + (UINT32_C(1) << (16 - bits));
+
+		if (!l->is_used)
+			r = bounds_add(b, at, next);
+		level_add(l, it);
+		at = next;
+	}
+	return r;
+}
+
+/* `levels` NULL: no item says anything of authentication, or of ports. */
+static int bounds_make(const struct slot_work *w, struct level *levels, struct bounds *b)
 {
 	size_t out = 0;
 	int r = bounds_add(b, 0, PORTS);
 
-	for (size_t i = 0; r == 0 && i < w->n; i++)
-		if (!is_whole(w->items[i]))
-			r = bounds_add(b, w->items[i]->lo, w->items[i]->hi + 1U);
-	for (size_t i = 0; r == 0 && i < blocks->n; i++)
-		r = bounds_add(b, blocks->v[i].start, blocks->v[i].end);
+	for (size_t i = 0; r == 0 && i < w->n; i++) {
+		const struct policy_item *it = w->items[i];
+
+		if (levels && !it->is_deny)
+			r = levels_add(levels, b, it);
+		else if (!is_whole(it))
+			r = bounds_add(b, it->lo, it->hi + 1U);
+	}
 	if (r < 0)
 		return r;
 	qsort(b->v, b->n, sizeof(*b->v), bound_cmp);
@@ -315,6 +286,20 @@ static int bounds_make(const struct slot_work *w, const struct blocks *blocks, s
 			b->v[out++] = b->v[i];
 	b->n = out;
 	return 0;
+}
+
+static void require_auth(const struct level *levels, const struct bounds *b, struct policy_verdict *verdicts)
+{
+	const struct level *around[DEPTHS];
+
+	for (size_t s = 0; s + 1 < b->n; s++) {
+		for (unsigned depth = 0; depth < DEPTHS; depth++) {
+			const struct level *l = &levels[level_at(depth, b->v[s])];
+
+			around[depth] = l->is_used ? l : NULL;
+		}
+		apply_auth(around, &verdicts[s]);
+	}
 }
 
 /* The first segment at or after `i` that has no verdict yet; shortens the way for the next one. */
@@ -366,24 +351,6 @@ static int paint(const struct slot_work *w, const struct bounds *b, struct polic
 	return 0;
 }
 
-/* From the first port to the last, with the blocks around each: linear in segments and blocks. */
-static void require_auth(const struct blocks *blocks, const struct bounds *b, struct policy_verdict *verdicts)
-{
-	const struct block *around[DEPTHS];
-	const struct level *levels[DEPTHS];
-	size_t n = 0, next = 0;
-
-	for (size_t s = 0; s + 1 < b->n; s++) {
-		while (n && around[n - 1]->end <= b->v[s])
-			n--;
-		for (; next < blocks->n && blocks->v[next].start == b->v[s]; next++, n++) {
-			around[n] = &blocks->v[next];
-			levels[n] = &blocks->v[next].level;
-		}
-		apply_auth(levels, n, &verdicts[s]);
-	}
-}
-
 struct port_list {
 	struct policy_ports *v;
 	size_t n, cap;
@@ -392,7 +359,7 @@ struct port_list {
 static int emit_blocks(struct port_list *out, uint32_t lo, uint32_t end, struct policy_verdict v)
 {
 	while (lo < end) {
-		unsigned bits = policy_block_bits((uint16_t)lo, (uint16_t)(end - 1), (uint16_t)lo);
+		unsigned bits = block_bits(lo, end);
 		int r = ARRAY_ADD(out,
 				  (struct policy_ports){.port = (uint16_t)lo,
 							.mask = (uint16_t)(0xffffU << (16 - bits)),
@@ -429,24 +396,22 @@ static int emit_segments(const struct bounds *b, const struct policy_verdict *ve
 
 static int build_slot(const struct slot_work *w, struct policy_slot_rows *ret)
 {
-	struct policy_verdict *verdicts = NULL;
-	struct blocks blocks = {0};
+	bool is_by_block = w->has_auth && names_ports(w);
+	CLEANUP(free) struct level *levels = is_by_block ? calloc(LEVELS, sizeof(*levels)) : NULL;
 	struct bounds b = {0};
-	int r = w->has_auth ? blocks_make(w, &blocks) : 0;
+	struct policy_verdict *verdicts = NULL;
+	int r = is_by_block && !levels ? -ENOMEM : bounds_make(w, levels, &b);
 
 	ret->dflt = verdict_of_rest(w);
-	if (r == 0)
-		r = bounds_make(w, &blocks, &b);
 	if (r == 0 && b.n > 2) {
 		verdicts = calloc(b.n, sizeof(*verdicts));
 		r = verdicts ? paint(w, &b, verdicts) : -ENOMEM;
-		if (r == 0 && w->has_auth)
-			require_auth(&blocks, &b, verdicts);
+		if (r == 0 && levels)
+			require_auth(levels, &b, verdicts);
 		if (r == 0)
 			r = emit_segments(&b, verdicts, ret);
 	}
 	free(verdicts);
-	ARRAY_DONE(&blocks);
 	ARRAY_DONE(&b);
 	return r;
 }

@@ -53,6 +53,11 @@ struct hostile {
 #define LONG63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define LONG253 LONG63 "." LONG63 "." LONG63 "." "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
+#define WANTS "{\"authentication\":{\"mode\":\"required\"},\"toPorts\":["
+#define RANGE(port) "{\"port\":\"" port "#\",\"endPort\":65535}"
+#define FIVE(a, b, c, d, e) RANGE(a) "," RANGE(b) "," RANGE(c) "," RANGE(d) "," RANGE(e)
+#define TEN(t) FIVE(t "0", t "1", t "2", t "3", t "4") "," FIVE(t "5", t "6", t "7", t "8", t "9")
+
 static const struct hostile all[] = {
 	/* size */
 	{"a policy of 1 MiB", SIM_CNP, NULL, NULL, 0,
@@ -68,8 +73,10 @@ static const struct hostile all[] = {
 	 {ONCE("\"specs\":["), LIST("{\"endpointSelector\":{},\"ingress\":[{}]}", 30000), ONCE("]")}},
 	{"10,000 rules that want authentication", SIM_CNP, NULL, NULL, 0,
 	 {ONCE(CNP_HEAD "\"ingress\":["),
-	  LIST("{\"authentication\":{\"mode\":\"required\"},\"toPorts\":[{\"ports\":[{\"port\":\"1#\",\"endPort\":65535,\"protocol\":\"TCP\"}]}]}", 10000),
+	  LIST(WANTS "{\"ports\":[{\"port\":\"1#\",\"endPort\":65535,\"protocol\":\"TCP\"}]}]}", 10000),
 	  ONCE("]}")}},
+	{"1,000 rules of 40 ranges that want authentication", SIM_CNP, NULL, NULL, 0,
+	 {ONCE(CNP_HEAD "\"ingress\":["), LIST(WANTS "{\"ports\":[" TEN("1") "," TEN("2") "," TEN("3") "," TEN("4") "]}]}", 999), ONCE("]}")}},
 	{"60,000 peers with 60,000 ports", SIM_KNP, NULL, NULL, 0,
 	 {ONCE("\"spec\":{\"podSelector\":{},\"ingress\":[{\"from\":[{}"), MANY(",{}", 60000), ONCE("],\"ports\":[{\"port\":80}"),
 	  MANY(",{\"port\":80}", 60000), ONCE("]}]}")}},
