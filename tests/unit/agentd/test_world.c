@@ -254,7 +254,7 @@ Test(world, no_identity_left_for_an_address, .init = setup, .fini = teardown)
 	w->config.has_node_selector_labels = true;
 	add_own_identity();
 	cr_assert_eq(add_labelled(POD), 0);
-	cr_assert_geq(policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
+	cr_assert_geq(json_policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
 	cr_assert_eq(world_update(w), 1);
 	cr_assert_neq(policy_class_of(w->table, POD), 0);
 	policy_table_taken(w->table);
