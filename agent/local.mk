@@ -348,6 +348,7 @@ agent_libmesh_a_SOURCES += \
 	agent/agentd/resolver_domains.c agent/agentd/resolver_domains.h \
 	agent/agentd/resolver_file.c agent/agentd/resolver_file.h \
 	agent/agentd/resolver_host.c agent/agentd/resolver_host.h \
+	agent/agentd/resolver_lock.c agent/agentd/resolver_lock.h \
 	agent/agentd/resolver_nm.c agent/agentd/resolver_nm.h \
 	agent/agentd/resolver_program.c agent/agentd/resolver_program.h \
 	agent/agentd/resolver_wire.c agent/agentd/resolver_wire.h \

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agentd/resolver_wire.h"
 
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +11,7 @@
 #include "agentd/resolver_domains.h"
 #include "agentd/resolver_file.h"
 #include "agentd/resolver_host.h"
+#include "agentd/resolver_lock.h"
 #include "agentd/resolver_nm.h"
 #include "agentd/resolver_program.h"
 #include "base/clock.h"
@@ -20,19 +19,8 @@
 #include "base/macro.h"
 #include "base/str.h"
 
-enum { DNS_PORT = 53, TELL_S = 20 };
-
-static const char PLACE[] = "/etc"; /* of what is changed: needs no file of its own */
-
-/* One at a time. The descriptor holds the lock. */
-static int lock(struct err *reterr)
-{
-	CLEANUP(close_fd) int fd = open(PLACE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || flock(fd, LOCK_EX) < 0)
-		return err_set(reterr, errno, "%s: %s", PLACE, err_name(errno));
-	return TAKE_FD(fd);
-}
+/* Stopping waits for the lock, too, and has 20 s: see the unit. */
+enum { DNS_PORT = 53, TELL_S = 20, LOCK_S = 15 };
 
 /* The file has no content that counts: whoever may write it can say yes or no, and nothing else. */
 static bool is_wanted(const char *wish)
@@ -140,7 +128,7 @@ int resolver_wire(const struct conf *conf, bool is_over, struct err *reterr)
 {
 	CLEANUP(free) char *wish = str_printf("%s/" RESOLVER_WISH, conf->runtime_dir);
 	enum resolver_method method = RESOLVER_LEAVE;
-	CLEANUP(close_fd) int fd = lock(reterr);
+	CLEANUP(close_fd) int fd = resolver_lock(conf->runtime_dir, LOCK_S * USEC_PER_SEC, reterr);
 	struct resolver_host host;
 	const char *why;
 	int first, r;
