@@ -466,6 +466,9 @@ static void on_leave_timer(void *arg)
 
 int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct err *reterr)
 {
+	/* nothing can be withdrawn any more */
+	bool is_removed = a->state == AGENT_REVOKED && a->client && kube_client_is_refused(a->client);
+
 	if (!a->is_joined)
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
 	if (a->leaving)
@@ -482,7 +485,7 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 		return 0;
 	}
 	(void)source_arm(a->leave_timer, CTL_LEAVE_S * USEC_PER_SEC, 0); /* a live timer */
-	if (!a->serving || serving_drain(a->serving, LEAVE_DRAIN_S, on_drained, a) < 0)
+	if (!a->serving || is_removed || serving_drain(a->serving, LEAVE_DRAIN_S, on_drained, a) < 0)
 		registration_leave(a->registration);
 	return 0;
 }

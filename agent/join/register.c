@@ -170,7 +170,7 @@ static void pass_failed(struct registration *r, const struct kube_result *res)
 
 	r->n_conflicts = 0;
 	(void)snprintf(text, sizeof(text), "%s: %.180s", r->path ? r->path : "", res->message);
-	if (r->is_leaving && is_refused && ++r->n_refused == REFUSALS_MAX) {
+	if (r->is_leaving && is_refused && (r->is_lost || ++r->n_refused == REFUSALS_MAX)) {
 		r->failing_us = 0;
 		set_state(r, REGISTRATION_LEFT, text); /* the cluster has forgotten us already */
 		return;
@@ -399,6 +399,7 @@ void registration_leave(struct registration *r)
 {
 	r->is_leaving = true;
 	r->n_refused = 0;
+	backoff_reset(&r->backoff); /* somebody waits for it */
 	r->state = REGISTRATION_PENDING; /* so that the end is told, also a second time */
 	registration_kick(r);
 }

@@ -164,6 +164,31 @@ Test(register, leaves_what_is_left, .init = setup, .fini = teardown)
 	cr_expect_eq(json_array_size(json_object_get(json_object_get(node, "spec"), "addresses")), 0);
 }
 
+/* Nothing is left to tidy up by one whom the server does not know any more. */
+Test(register, leaves_at_once_when_removed, .init = setup, .fini = teardown)
+{
+	join_cluster();
+	fault("[{\"action\":\"status\",\"status\":401,\"count\":1000}]");
+	registration_lost(registration);
+	await_state(REGISTRATION_REMOVED);
+	registration_leave(registration);
+	await_state(REGISTRATION_LEFT);
+}
+
+/* How long it was refused before makes the leave no longer. */
+Test(register, leaves_soon_when_refused_for_long, .init = setup, .fini = teardown)
+{
+	join_cluster();
+	fault("[{\"action\":\"status\",\"status\":401,\"count\":1000}]");
+	for (unsigned n = 1; n <= 12; n++) {
+		registration_kick(registration);
+		while (n_unauthorized < n)
+			(void)loop_once(loop, 10000);
+	}
+	registration_leave(registration);
+	await_state(REGISTRATION_LEFT);
+}
+
 /* A refusal alone may pass: the server was restarted, or an admin is changing roles. */
 Test(register, refused_is_not_removed, .init = setup, .fini = teardown)
 {
