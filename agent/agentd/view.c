@@ -207,9 +207,19 @@ static int policy_json(const struct policy_status *st, void *arg)
 	return 0;
 }
 
+/* Before it is known who this host is, no policy is about it. */
+static int need_subject(const struct agent *a, struct err *reterr)
+{
+	int r = view_need_world(a, reterr);
+
+	if (r == 0 && !a->world->subject)
+		r = err_set(reterr, EBUSY, "the labels of this host's identity are not known yet; see meshctl status");
+	return r;
+}
+
 static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
-	int r = view_need_world(arg, reterr);
+	int r = need_subject(arg, reterr);
 
 	return r < 0 ? r : view_policy_why(arg, args, ret, reterr);
 }
@@ -217,7 +227,7 @@ static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct e
 static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
 	struct agent *a = arg;
-	int r = view_need_world(a, reterr);
+	int r = need_subject(a, reterr);
 
 	(void)args;
 	if (r < 0)

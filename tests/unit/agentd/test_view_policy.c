@@ -159,6 +159,25 @@ Test(view_policy, refuses)
 	expect_error(question("ingress", "192.0.2.1", "1"), -ENOTCONN, "has not joined");
 }
 
+/* Until then no policy would seem to be about this host, and everything to be allowed. */
+Test(view_policy, waits_until_the_host_is_known)
+{
+	CLEANUP(json_decref) json_t *map = json_object(), *list = NULL;
+	struct cilium_config config;
+	struct err err = {0};
+
+	world_free(agent.world);
+	cr_assert_eq(cilium_config_parse(map, &config, NULL), 0);
+	cr_assert_eq(world_new(&config, "me", OWN, &conf, &agent.world), 0);
+	add_policy("{\"metadata\": {\"name\": \"in\", \"namespace\": \"ext\"}, \"spec\": {\"endpointSelector\": {}, \"ingress\": [{}]}}");
+	cr_expect_eq(call(CTL_VERB_POLICY_LIST, NULL, &list, &err), -EBUSY);
+	expect_error(question("ingress", "192.0.2.1", "1"), -EBUSY, "not known yet");
+	add_identity(OWN, "k8s:app=vm", "k8s:io.kubernetes.pod.namespace=ext");
+	cr_assert_geq(world_update(agent.world), 0);
+	cr_assert_eq(call(CTL_VERB_POLICY_LIST, NULL, &list, &err), 0, "%s", err.text);
+	cr_expect_eq(json_array_size(list), 1);
+}
+
 Test(view_policy, list_tells_directions)
 {
 	CLEANUP(json_decref) json_t *list = NULL;
