@@ -10,6 +10,8 @@
 #include "join/service_events.h"
 #include "probe/probes.h"
 
+static const char DRAINED[] = "this host is drained";
+
 struct serving {
 	struct loop *loop;
 	const struct conf *conf;
@@ -300,7 +302,7 @@ int serving_look(struct serving *s, const char *service, struct serving_state *r
 	else if (!ret->is_served)
 		ret->text = e->reason;
 	else if (s->is_draining)
-		ret->text = "this host is drained";
+		ret->text = DRAINED;
 	else if (s->is_stale || !status || *status)
 		ret->text = status && *status ? status : "not published yet";
 	ret->is_refused = failure == -EPERM || failure == -EINVAL || failure == -EEXIST;
@@ -334,6 +336,11 @@ int serving_drain(struct serving *s, uint64_t max_s, void (*on_done)(size_t n_le
 	return publish_drain(s->publish, MIN(s->conf->drain_time_s, max_s) * USEC_PER_SEC, on_done, arg);
 }
 
+bool serving_is_drained(const struct serving *s)
+{
+	return s->is_draining;
+}
+
 void serving_each(const struct serving *s, serving_fn fn, void *arg)
 {
 	for (size_t i = 0; i < s->plan.n; i++) {
@@ -342,7 +349,9 @@ void serving_each(const struct serving *s, serving_fn fn, void *arg)
 		bool is_published = e->status == SERVE_OK && (!failure || !*failure);
 		const char *reason = e->reason ? e->reason : e->health;
 
-		if (e->status == SERVE_OK && !is_published)
+		if (e->status == SERVE_OK && s->is_draining)
+			reason = DRAINED;
+		else if (e->status == SERVE_OK && !is_published)
 			reason = failure; /* the newest trouble */
 		else if (!reason)
 			reason = failure;

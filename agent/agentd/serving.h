@@ -52,6 +52,9 @@ void serving_kick(struct serving *s);
 /* Tells clients to go, then, after drain-time or `max_s`, takes the slices away; see publish_drain(). */
 int serving_drain(struct serving *s, uint64_t max_s, void (*on_done)(size_t n_left, void *arg), void *arg);
 
+/* serving_drain() was called: nothing is published, or not for long. */
+bool serving_is_drained(const struct serving *s);
+
 /*
  * Calls fn for each Service that names this host. `is_published`: the API has what it should have; `reason`: why
  * not, or why clients do not come all the same, or "".

@@ -103,12 +103,14 @@ static json_t *portal_backends(const struct serve_entry *e)
 }
 
 /* The state for a person: the best that a family has, since one is enough for clients of that family. */
-static const char *portal_state(const struct serve_entry *e, bool is_published)
+static const char *portal_state(const struct serve_entry *e, bool is_published, bool is_drained)
 {
 	const char *state = NULL;
 
 	if (e->status == SERVE_STOPPED)
 		return "stopped";
+	if (e->status == SERVE_OK && is_drained)
+		return "drained";
 	if (!is_published)
 		return "skipped";
 	for (size_t f = 0; f < 2; f++) {
@@ -127,9 +129,10 @@ static const char *portal_state(const struct serve_entry *e, bool is_published)
 static void portal_json(const struct serve_entry *e, bool is_published, const char *reason, void *arg)
 {
 	struct walk *w = arg;
+	bool is_drained = serving_is_drained(w->a->serving);
 	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:[], s:o}", "id", 0, "namespace", w->a->join.namespace, "name",
-			      e->service, "type", "portal", "state", portal_state(e, is_published), "frontends", "backends",
-			      portal_backends(e));
+			      e->service, "type", "portal", "state", portal_state(e, is_published, is_drained), "frontends", "backends",
+			      is_drained ? json_array() : portal_backends(e));
 
 	if (o && *reason)
 		(void)json_object_set_new(o, "reason", json_string(reason)); /* out of memory: missing */

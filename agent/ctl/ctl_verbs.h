@@ -91,8 +91,8 @@
  *
  * service.list {} ->
  *   [{"id": COUNT, "namespace", "name", "type": "ClusterIP" | "external" | "portal",
- *     "state": "programmed" | "no-backends" | "portal" | "not-ready" | "terminating" | "stopped" | "undecided" |
- *              "skipped", "reason"?: text,
+ *     "state": "programmed" | "no-backends" | "portal" | "not-ready" | "terminating" | "stopped" | "drained" |
+ *              "undecided" | "skipped", "reason"?: text,
  *     "affinity_s"?: COUNT, "frontends": [{"address", "port": COUNT, "protocol": "tcp"}],
  *     "backends": [{"address", "port": COUNT, "protocol", "state": "active" | "terminating" |
  *                   "not-ready" (portal only)}]}]

@@ -256,6 +256,7 @@ draining() {
 	exits "drain: who asks while it is under way waits for it, too" 0 wait $second
 	is "drain: and is told the same" "$(cat "$T/drained")" "$(cat "$T/drained2")"
 	is "drain: then gone" gone "$(conditions mixed)"
+	is "drain: service list knows" "drained 0 this host is drained" "$(listed mixed '"\(.state) \(.backends | length) \(.reason)"')"
 	agent_kill ahch-to TERM
 	agent_start ahch-to
 	check "started again, it serves again" wait_for 20 eval '[ "$(conditions mixed)" = "true true false" ]'
