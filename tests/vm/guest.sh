@@ -3,7 +3,7 @@
 # story, but for what runs in it.
 GUEST_LEN=${GUEST_LEN:-24} # of its network
 GUEST_SERVER=${GUEST_SERVER:-tests/netns/story_peer} GUEST_SAYS=${GUEST_SAYS:-Greetings}
-UNIT=mesh-external-agent.service
+UNIT=mesh-external-agent.service DRAIN=mesh-external-agent-drain.service
 # what t_build.sh made on that release of Debian, or make deb on this one
 case $KERNEL in trixie*) DEBS=$BUILD/deb-trixie ;; *) DEBS=$BUILD/deb ;; esac
 DEB=$(cd "$DEBS" 2>/dev/null && ls "$PWD"/mesh-external-agent_*.deb 2>/dev/null | head -n 1)

@@ -43,7 +43,7 @@ installing() {
 	grep -vx /sys/fs/bpf/mesh-external-agent "$T/state-installed" >"$T/state-unjoined" # an empty directory
 	same "a host that has not joined: its network is untouched" network unjoined
 	[ $PACKAGE = deb ] || guest systemctl stop $UNIT # mesh-join is to start it
-	exits "the exposure that systemd-analyze finds is below 2.0" 0 guest systemd-analyze security --no-pager --threshold=19 $UNIT
+	exits "the exposure that systemd-analyze finds is below 2.0" 0 guest systemd-analyze security --no-pager --threshold=19 $UNIT $DRAIN
 	echo "# $(guest systemd-analyze security --no-pager $UNIT | grep -a -o 'Overall.*[0-9] [A-Z]*')"
 }
 
@@ -152,6 +152,7 @@ during_boot() {
 	echo "# $word: up after $((SECONDS - began)) s"
 	check "$word: the daemon is there" wait_for 60 eval "status ahch-to .state | grep -qx starting"
 	is "$word: it is ready before the network" yes "$(guest sh -c "[ \$(systemctl show -P ActiveEnterTimestampMonotonic $UNIT) -lt \$(systemctl show -P ExecMainStartTimestampMonotonic systemd-networkd) ] && echo yes")"
+	is "$word: what drains it comes after the network, to end before it" yes "$(guest sh -c "[ \$(systemctl show -P ActiveEnterTimestampMonotonic $DRAIN) -ge \$(systemctl show -P ActiveEnterTimestampMonotonic network.target) ] && echo yes")"
 	in_force "$word, no API server"
 	floods_end
 	if [ -n "${VM_BOX:-}" ]; then # its card is a veth, which is a host's own once it has an address

@@ -81,7 +81,7 @@ macros() {
 	is "with the macros of systemd, they are used" "given-post $NAME.service mesh-join.service given-preun $NAME.service mesh-join.service given-postun $NAME.service" \
 		"$(grep -o '^given-.*' <<<"$text" | paste -sd' ')"
 	is "and nothing else asks systemctl" 0 "$(grep -c '^ *systemctl' <<<"$text")"
-	is "files go where they say" "/units/$NAME.service /units/$NAME-resolver.path /units/$NAME-resolver.service /units/mesh-join.service /presets/90-$NAME.preset" \
+	is "files go where they say" "/units/$NAME.service /units/$NAME-drain.service /units/$NAME-resolver.path /units/$NAME-resolver.service /units/mesh-join.service /presets/90-$NAME.preset" \
 		"$(grep -E '^/(units|presets)/' <<<"$text" | paste -sd' ')"
 }
 
