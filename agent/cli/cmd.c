@@ -40,13 +40,14 @@ static void print_error_json(FILE *out, enum cli_exit code, const char *text)
 
 static int complain(const struct cli *cli, enum cli_exit code, const char *fmt, va_list ap)
 {
-	char text[1024];
+	CLEANUP(buf_done) struct buf clean = {0};
+	char raw[1024];
+	const char *text;
 
 	(void)fflush(stdout); /* what both go to has them in order; cmd_main() looks at failures */
-	(void)vsnprintf(text, sizeof(text), fmt, ap); /* cut text is still text */
-	for (char *p = text; *p; p++) /* parts of it come from others */
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
+	(void)vsnprintf(raw, sizeof(raw), fmt, ap); /* cut text is still text */
+	(void)out_clean(&clean, raw); /* parts of it come from others; out of memory: it is cut */
+	text = clean.data ? clean.data : "";
 	(void)fprintf(stderr, "meshctl: %s\n", text);
 	if (cli && cli->format == CLI_JSON)
 		print_error_json(cli->out, code, text);
