@@ -81,6 +81,8 @@ static int add_file(struct report *rep, const char *name, const char *path)
 	CLEANUP(buf_done) struct buf text = {.max = LIMIT_CONFIG_BYTES};
 	int r = file_read(path, LIMIT_CONFIG_BYTES, &text);
 
+	if (r >= 0 && text.len)
+		rep->n_redacted += redact_arguments(text.data, text.len); /* there are some in one of the files */
 	return r < 0 ? failed(rep, path, err_name(r)) : add(rep, name, &text);
 }
 
@@ -166,7 +168,7 @@ static int collect(struct report *rep, const struct cli *cli)
 		{"addresses.txt", {"ip", "-details", "address"}},
 		{"routes.txt", {"ip", "route", "show", "table", "all"}},
 		{"rules.txt", {"ip", "rule"}},
-		{"unit.txt", {"systemctl", "status", "--no-pager", "--lines=0", "mesh-external-agent"}},
+		{"unit.txt", {"systemctl", "show", "--no-pager", "mesh-external-agent"}}, /* unlike status without the processes' arguments */
 	};
 	CLEANUP(json_decref) json_t *all = json_pack("{s:b}", "all", 1);
 	int r = add_versions(rep);

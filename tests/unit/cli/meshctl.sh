@@ -54,6 +54,9 @@ run 1 config check "$tmp/none.conf"
 echo "control-socket = \"$sock\";" >"$tmp/good.conf"
 run 3 -c "$tmp/good.conf" status
 says "$sock"
+# what is named does not control the terminal, not by the controls of ISO 6429 in UTF-8 either
+run 3 --socket "$(printf '%s/\302\23331mX' "$tmp")" status
+says "/?31mX"
 # a configuration that is named must be there: the default daemon is another one
 run 1 -c "$tmp/none.conf" status
 says "none.conf"
@@ -65,6 +68,10 @@ says "none.conf"
 run 0 --socket "$sock" bugreport -f "$tmp/alone.tar"
 [ "$(printf '%s\n' "$err" | grep -c "does not answer")" = 1 ] || fail "bugreport without a daemon: $err"
 tar tf "$tmp/alone.tar" | grep -q versions.txt || fail "bugreport without a daemon has nothing"
+echo 'health-probes = ( { service = "s"; type = "exec"; command = [ "/usr/bin/curl", "-u", "u:Pa55w0rd", "http://u:s3cr3t@h" ]; } );' >"$tmp/probe.conf"
+run 0 --socket "$sock" -c "$tmp/probe.conf" bugreport -f "$tmp/probe.tar"
+grep -q /usr/bin/curl "$tmp/probe.tar" || fail "bugreport does not name a probe's command"
+! grep -q 'Pa55w0rd\|s3cr3t' "$tmp/probe.tar" || fail "bugreport tells a password"
 # the admin's side: what is missing, and the way out
 KUBECONFIG=$tmp/none run 1 host list
 says "there is no kubeconfig $tmp/none: name one with --kubeconfig FILE or in \$KUBECONFIG"

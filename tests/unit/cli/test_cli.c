@@ -188,6 +188,9 @@ Test(redact, credentials)
 		{"--token mesh1.eyJzZXJ2ZXIi", "--token ******************", 1},
 		{"Authorization: Bearer abc def", "Authorization: Bearer *** def", 1},
 		{"Bearer ", "Bearer ", 0},
+		{"http://user:s3cr3t@127.0.0.1/", "http://***********@127.0.0.1/", 1},
+		{"\"https://a@b:c@h\", \"https://h/a@b\"", "\"https://*****@h\", \"https://h/a@b\"", 1},
+		{"http://h", "http://h", 0},
 		{"-----BEGIN PRIVATE KEY-----\nMIIE\nxx\n-----END", "-----BEGIN ****************\n****\n**\n-----END", 0},
 	};
 
@@ -201,6 +204,31 @@ Test(redact, credentials)
 		} else {
 			cr_expect_not(strstr(text, "MIIE"), "%s", text);
 		}
+	}
+}
+
+Test(redact, arguments)
+{
+	static const struct {
+		const char *in, *out;
+		size_t n;
+	} cases[] = {
+		{"command = [ \"/usr/bin/curl\", \"-u\", \"admin:Pa55w0rd\" ]; x = \"y\";",
+		 "command = [ \"/usr/bin/curl\", \"**\", \"**************\" ]; x = \"y\";", 2},
+		{"command: (\"/a\",\n# command = [\"/b\", \"c\"]\n \"d\")", "command: (\"/a\",\n# command = [\"**\", \"*\"]\n \"d\")", 2},
+		{"# command=[\"/a\", \"b\"]", "# command=[\"/a\", \"*\"]", 1},
+		{"command = [\"/a\\\"]\", \"b\\\"]c\"]", "command = [\"/a\\\"]\", \"*****\"]", 1},
+		{"command = [\"/a\", \"b", "command = [\"/a\", \"*", 1},
+		{"command = \"/a\"; my-command = [\"a\", \"b\"];", "command = \"/a\"; my-command = [\"a\", \"b\"];", 0},
+		{"command", "command", 0},
+		{"command = ", "command = ", 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(free) char *text = strdup(cases[i].in);
+
+		cr_expect_eq(redact_arguments(text, strlen(text)), cases[i].n, "%s", cases[i].in);
+		cr_expect_str_eq(text, cases[i].out, "%s", text);
 	}
 }
 
