@@ -53,7 +53,7 @@ static void fault(const char *text)
 	want_code(&w, 200, "POST", json_loads(text, 0, NULL), "/test/faults");
 }
 
-static const char *text_of(const char *name)
+static const char *member_of(const char *name, const char *member)
 {
 	static char text[600];
 	CLEANUP(json) json_t *list = health_json(agent.health);
@@ -63,8 +63,18 @@ static const char *text_of(const char *name)
 	text[0] = '\0';
 	json_array_foreach (list, i, o)
 		if (str_eq(text_at(o, "name", NULL), name))
-			(void)snprintf(text, sizeof(text), "%s", text_at(o, "text", NULL));
+			(void)snprintf(text, sizeof(text), "%s", text_at(o, member, NULL) ? text_at(o, member, NULL) : "");
 	return text;
+}
+
+static const char *text_of(const char *name)
+{
+	return member_of(name, "text");
+}
+
+static const char *remedy_of(const char *name)
+{
+	return member_of(name, "remedy");
 }
 
 Test(membership, a_refusal_that_is_over, .init = setup_server, .fini = teardown_server)
@@ -140,6 +150,7 @@ Test(boot, another_configuration, .init = setup, .fini = teardown)
 	configured("disable-endpoint-crd", "true");
 	cr_expect_eq(agent.state, AGENT_FROZEN);
 	cr_expect(strstr(text_of("cluster.config"), "disable-endpoint-crd"));
+	cr_expect(strstr(remedy_of("cluster.config"), "meshctl cluster check"));
 	configured("enable-wireguard", "maybe");
 	cr_expect_eq(agent.state, AGENT_FROZEN);
 	cr_expect(strstr(text_of("cluster.config"), "enable-wireguard"), "%s", text_of("cluster.config"));
@@ -177,6 +188,7 @@ Test(boot, what_is_degraded, .init = setup, .fini = teardown)
 
 	boot_config(map, &agent);
 	cr_expect(strstr(text_of("cluster.degraded"), "enable-wireguard"));
+	cr_expect(strstr(remedy_of("cluster.degraded"), "meshctl cluster check"));
 	configured("unrelated", "x");
 	cr_expect_not(health_has(agent.health, "cluster.degraded"));
 }
