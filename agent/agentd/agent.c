@@ -48,6 +48,15 @@ static void on_event(const struct mesh_event *ev, void *arg)
 		agent_publish_event(a, ev);
 }
 
+/* Of nothing there would never be an event. */
+static int may_subscribe(void *arg, const char *topic, struct err *reterr)
+{
+	const struct agent *a = arg;
+
+	(void)topic; /* there is one */
+	return a->is_joined ? 0 : err_set(reterr, ENOTCONN, "this host has not joined a cluster");
+}
+
 static void on_subscribers(void *arg, const char *topic, bool has_any)
 {
 	struct agent *a = arg;
@@ -172,8 +181,8 @@ static int start_ctl(struct agent *a, struct err *reterr)
 {
 	static const struct ctl_stream streams[] = {{CTL_VERB_MONITOR, CTL_TOPIC_MONITOR}};
 	struct ctl_server_config c = {.path = a->conf->control_socket, .verbs = agent_verbs, .n_verbs = agent_n_verbs,
-				      .streams = streams, .n_streams = ARRAY_LEN(streams), .on_subscribers = on_subscribers,
-				      .arg = a};
+				      .streams = streams, .n_streams = ARRAY_LEN(streams), .may_subscribe = may_subscribe,
+				      .on_subscribers = on_subscribers, .arg = a};
 	int r = file_mkdirs(a->conf->runtime_dir, 0755);
 
 	if (r < 0)

@@ -47,6 +47,10 @@ int view_forward_list(void *arg, const json_t *args, json_t **ret, struct err *r
 	struct walk w = {.a = arg, .list = json_array(), .now_us = clock_boot_us()};
 
 	(void)args;
+	if (!w.a->is_joined) {
+		json_decref(w.list);
+		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
+	}
 	if (!w.list)
 		return err_set(reterr, ENOMEM, "out of memory");
 	if (w.a->forwards)

@@ -204,7 +204,13 @@ static void subscribe(struct ctl_conn *c, const struct ctl_stream *stream)
 {
 	struct ctl_server *s = c->server;
 	bool is_first = !ctl_has_subscribers(s, stream->topic);
+	struct err err = {0};
+	int r = s->config.may_subscribe ? s->config.may_subscribe(s->config.arg, stream->topic, &err) : 0;
 
+	if (r < 0) {
+		conn_reply(c, r, NULL, &err);
+		return;
+	}
 	c->stream = stream;
 	source_disarm(c->idle);
 	conn_reply(c, 0, NULL, NULL);

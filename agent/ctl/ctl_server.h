@@ -47,9 +47,11 @@ struct ctl_server_config {
 	size_t n_verbs;
 	const struct ctl_stream *streams;
 	size_t n_streams;
+	/* May be NULL. Whether there is anything to subscribe to: 0, or -errno with the reason, as `handle` of a verb. */
+	int (*may_subscribe)(void *arg, const char *topic, struct err *reterr);
 	/* May be NULL. Called when a topic gets its first subscriber or loses the last one. */
 	void (*on_subscribers)(void *arg, const char *topic, bool has_any);
-	void *arg; /* for verbs and on_subscribers */
+	void *arg; /* for all of these */
 };
 
 /*

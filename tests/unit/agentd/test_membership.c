@@ -77,6 +77,23 @@ static const char *remedy_of(const char *name)
 	return member_of(name, "remedy");
 }
 
+/* Whatever is asked of it, but how it is itself. */
+Test(membership, who_is_not_joined_says_so, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *args = json_object();
+
+	conf.dns.is_enabled = true;
+	for (size_t i = 0; i < agent_n_verbs; i++) {
+		json_t *data = NULL;
+		struct err err = {0};
+
+		if (!agent_verbs[i].handle || str_eq(agent_verbs[i].name, CTL_VERB_STATUS))
+			continue;
+		cr_expect_eq(agent_verbs[i].handle(&agent, args, &data, &err), -ENOTCONN, "%s: %s", agent_verbs[i].name, err.text);
+		json_decref(data);
+	}
+}
+
 Test(membership, a_refusal_that_is_over, .init = setup_server, .fini = teardown_server)
 {
 	static const int answers[] = {403, 0};

@@ -94,7 +94,13 @@ static const struct ctl_verb verbs[] = {
 	{"echo", false, on_echo, NULL},	  {"fail", false, on_fail, NULL},   {"write", true, on_write, NULL},
 	{"large", false, on_large, NULL}, {"later", false, NULL, on_later},
 };
-static const struct ctl_stream streams[] = {{"watch", "events"}};
+static const struct ctl_stream streams[] = {{"watch", "events"}, {"watch-nothing", "nothing"}};
+
+static int may_subscribe(void *arg, const char *topic, struct err *reterr)
+{
+	(void)arg;
+	return str_eq(topic, "nothing") ? err_set(reterr, ENOTCONN, "there is nothing") : 0;
+}
 
 static struct ctl_server_config config_of(struct fix *f)
 {
@@ -103,6 +109,7 @@ static struct ctl_server_config config_of(struct fix *f)
 					  .n_verbs = ARRAY_LEN(verbs),
 					  .streams = streams,
 					  .n_streams = ARRAY_LEN(streams),
+					  .may_subscribe = may_subscribe,
 					  .on_subscribers = on_subscribers,
 					  .arg = f};
 }
@@ -334,6 +341,23 @@ Test(ctl_server, large_answers_wait_for_a_slow_reader)
 	root = json_loads(all.data, 0, NULL);
 	cr_assert_eq(json_array_size(json_object_get(root, "data")), 200000);
 	cr_assert_str_eq(all.data + strlen(all.data) + 1, "{\"ok\":true,\"data\":{}}\n");
+	close_fd(fd);
+	fix_done(&f);
+}
+
+/* Who would wait for ever is told, and goes on asking. */
+Test(ctl_server, a_stream_of_nothing_is_refused)
+{
+	struct fix f;
+	int fd;
+
+	fix_init(&f);
+	fd = dial(&f);
+	say(fd, "{\"verb\":\"watch-nothing\"}\n");
+	cr_expect_str_eq(hear(&f, fd, NULL), "{\"ok\":false,\"code\":\"not-joined\",\"error\":\"there is nothing\"}\n");
+	cr_expect_eq(f.n_subscribed, 0);
+	say(fd, "{\"verb\":\"watch\"}\n");
+	cr_expect_str_eq(hear(&f, fd, NULL), "{\"ok\":true,\"data\":{}}\n");
 	close_fd(fd);
 	fix_done(&f);
 }
