@@ -248,7 +248,7 @@ static void on_reload(void *arg)
 	CLEANUP(strv_done) struct strv live = {0};
 	CLEANUP(strv_done) struct strv restart = {0};
 	struct err err = {0};
-	int r = conf_load(a->conf_path, &next, &err);
+	int r = conf_load_or_default(a->conf_path, &next, &err);
 
 	if (r == 0)
 		r = conf_changed(a->conf, next, &live, &restart);
@@ -293,8 +293,8 @@ int agent_new(struct conf *conf, const char *conf_path, const struct err *wrong,
 	}
 	a->conf = conf;
 	a->started_us = clock_boot_us();
-	a->conf_path = strdup(conf_path);
-	if (!a->conf_path)
+	a->conf_path = conf_path ? strdup(conf_path) : NULL;
+	if (conf_path && !a->conf_path)
 		return -ENOMEM;
 	r = loop_new(&a->loop);
 	if (r == 0)

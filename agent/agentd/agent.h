@@ -47,7 +47,7 @@ struct view_isolation {
 struct agent {
 	struct loop *loop;
 	struct conf *conf;
-	char *conf_path;
+	char *conf_path; /* NULL = the default, or none */
 	enum agent_state state;
 	uint64_t started_us;
 	struct health *health;
@@ -107,7 +107,10 @@ struct agent {
 	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */
 };
 
-/* Takes `conf`, which is an older one than that at `conf_path` if `wrong` says why. 0 or -errno with a text. */
+/*
+ * Takes `conf`, which conf_load_or_default() made of `conf_path`, and will again; an older one if `wrong` says why. 0 or -errno with
+ * a text.
+ */
 int agent_new(struct conf *conf, const char *conf_path, const struct err *wrong, struct agent **ret, struct err *reterr);
 
 /* Stops; what is in the kernel stays and goes on. */

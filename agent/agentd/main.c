@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 		} else {
 			r = privileged_start(conf, argv, &err);
 			if (r == 0)
-				r = agent_new(TAKE_PTR(conf), path ? path : CONF_DEFAULT_PATH, &wrong, &agent, &err);
+				r = agent_new(TAKE_PTR(conf), path, &wrong, &agent, &err);
 			conf_free(conf);
 		}
 	}
