@@ -403,6 +403,7 @@ agent_libmesh_a_SOURCES += \
 	agent/cli/out.c agent/cli/out.h \
 	agent/cli/out_wrap.c agent/cli/out_wrap.h \
 	agent/cli/redact.c agent/cli/redact.h \
+	agent/cli/ssh_ports.c agent/cli/ssh_ports.h \
 	agent/cli/tar.c agent/cli/tar.h \
 	agent/cli/verdict_labels.c agent/cli/verdict_labels.h \
 	agent/cli/verdict_objects.c agent/cli/verdict_objects.h

@@ -166,6 +166,50 @@ static int add_no_agent(json_t *rows)
 	return preflight_add(rows, "no other agent", PREFLIGHT_OK, "no cilium-agent here");
 }
 
+static bool is_failsafe(const struct conf *conf, uint16_t port)
+{
+	for (size_t i = 0; i < conf->failsafe.inbound.n; i++) {
+		const struct conf_failsafe *f = &conf->failsafe.inbound.v[i];
+
+		if ((!f->protocol || f->protocol == IPPROTO_TCP) && (!f->port || f->port == port))
+			return true;
+	}
+	return false;
+}
+
+int preflight_ssh(json_t *rows, const struct conf *conf, const struct ssh_ports *ports)
+{
+	CLEANUP(buf_done) struct buf inside = {0}, outside = {0}, entries = {0};
+	int r = 0;
+
+	if (!conf->failsafe.is_enabled)
+		return 0; /* as somebody wished */
+	for (size_t i = 0; r >= 0 && i < ports->list.n; i++) {
+		bool is_inside = is_failsafe(conf, ports->list.v[i]);
+		struct buf *b = is_inside ? &inside : &outside;
+
+		r = buf_addf(b, "%s%u", b->len ? ", " : "", ports->list.v[i]);
+		if (r >= 0 && !is_inside)
+			r = buf_addf(&entries, "%s{ protocol = \"tcp\"; port = %u; }", entries.len ? ", " : "", ports->list.v[i]);
+	}
+	if (r < 0)
+		return r;
+	if (outside.len)
+		return preflight_add(rows, "ssh", PREFLIGHT_WARN, "sshd listens on TCP %.60s, where policies may lock you out: put %.240s into "
+				     "failsafe.inbound of the configuration", outside.data, entries.data);
+	return inside.len ? preflight_add(rows, "ssh", PREFLIGHT_OK, "no policy locks you out: TCP %.60s is in the failsafe set", inside.data) : 0;
+}
+
+static int add_ssh(json_t *rows, const struct conf *conf)
+{
+	CLEANUP(ssh_ports_done) struct ssh_ports ports = {0};
+	int r = ssh_ports_of_processes("/proc", &ports);
+
+	if (r == 0)
+		r = ssh_ports_of_systemd(&ports);
+	return r < 0 ? r : preflight_ssh(rows, conf, &ports);
+}
+
 json_t *preflight_run(const struct preflight *p, enum preflight_state *ret_worst)
 {
 	CLEANUP(json_decref) json_t *rows = json_array();
@@ -173,7 +217,8 @@ json_t *preflight_run(const struct preflight *p, enum preflight_state *ret_worst
 	json_t *v;
 	size_t i;
 
-	if (!rows || preflight_kernel(rows, p->conf) < 0 || add_no_agent(rows) < 0 || add_address(rows, p->token, p->address) < 0 ||
+	if (!rows || preflight_kernel(rows, p->conf) < 0 || add_no_agent(rows) < 0 || add_ssh(rows, p->conf) < 0 ||
+	    add_address(rows, p->token, p->address) < 0 ||
 	    add_server(rows, p->session) < 0 || (p->session && preflight_cilium(rows, p->session->cilium_config) < 0) ||
 	    add_tunnel(rows, p->session) < 0)
 		return NULL;

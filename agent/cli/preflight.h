@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/ip.h"
+#include "cli/ssh_ports.h"
 #include "conf/conf.h"
 #include "join/join.h"
 
@@ -35,6 +36,9 @@ int preflight_kernel_release(json_t *rows, const char *release);
 
 /* The line about the driver for tunnels of the cluster's kind, "vxlan" or "geneve". 0 or -ENOMEM. */
 int preflight_tunnel_driver(json_t *rows, const char *kind);
+
+/* The line about logins by SSH on these ports, if there are any: who comes by another way than that is locked out. 0 or -ENOMEM. */
+int preflight_ssh(json_t *rows, const struct conf *conf, const struct ssh_ports *ports);
 
 /* The line about the cluster's Cilium; `config_map` is NULL if it could not be read. 0 or -ENOMEM. */
 int preflight_cilium(json_t *rows, const json_t *config_map);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <arpa/inet.h>
 #include <errno.h>
+#include <ftw.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/macro.h"
 #include "cli/monitor_line.h"
 #include "cli/out.h"
@@ -274,6 +278,100 @@ Test(preflight, kernels)
 
 		cr_assert_eq(preflight_kernel_release(rows, cases[i].release), 0);
 		expect_row(rows, cases[i].state, cases[i].text);
+	}
+}
+
+static char root[] = "/tmp/test-ssh-ports.XXXXXX";
+
+static void proc_put(const char *name, const char *text)
+{
+	CLEANUP(free) char *path = str_printf("%s/%s", root, name);
+
+	cr_assert_eq(file_replace(path, text, strlen(text), 0600), 0, "%s", path);
+}
+
+static void proc_process(const char *pid, const char *comm, const char *fd)
+{
+	CLEANUP(free) char *dir = str_printf("%s/%s/fd", root, pid), *name = str_printf("%s/comm", pid), *link = str_printf("%s/3", dir);
+
+	cr_assert_eq(file_mkdirs(dir, 0700), 0);
+	proc_put(name, comm);
+	cr_assert_eq(symlink(fd, link), 0);
+}
+
+static int proc_remove(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+/* A /proc with sshd on 2222 (IPv4 and IPv6) and, for who has logged in, on loopback; and others. */
+Test(preflight, ports_of_sshd)
+{
+	static const char rest[] = " 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 ";
+	CLEANUP(free) char *tcp = str_printf("  sl  local_address rem_address   st\n"
+					     "   0: 00000000:08AE%s101 1 0 100 0 0 10 0\n   1: %08X:177A%s102 1\n   2: 00000000:0050%s103 1\n"
+					     "   3: 00000000:0017 00000000:0000 01 00000000:00000000 00:00000000 00000000 0 0 104 1\n",
+					     rest, htonl(0x7f000001), rest, rest);
+	CLEANUP(free) char *tcp6 = str_printf("   0: %032d:08AE %032d:0000 0A 0:0 00:0 0 0 0 105 1\n"
+					      "   1: %024d%08X:177A %032d:0000 0A 0:0 00:0 0 0 0 106 1\nnothing\n", 0, 0, 0, htonl(1), 0);
+	CLEANUP(free) char *command = NULL;
+	CLEANUP(ssh_ports_done) struct ssh_ports ports = {0};
+
+	cr_assert_not_null(mkdtemp(root));
+	command = str_printf("%s/net", root);
+	cr_assert_eq(file_mkdirs(command, 0700), 0);
+	proc_put("net/tcp", tcp);
+	proc_put("net/tcp6", tcp6);
+	proc_process("7", "sshd\n", "socket:[101]");
+	proc_process("8", "sshd\n", "socket:[102]");
+	proc_process("9", "nginx\n", "socket:[103]");
+	proc_process("10", "sshd\n", "socket:[105]");
+	proc_process("11", "sshd\n", "socket:[106]");
+	proc_process("12", "sshd\n", "socket:[104]");
+	proc_process("13", "sshd\n", "/dev/null");
+	cr_assert_eq(ssh_ports_of_processes(root, &ports), 0);
+	cr_expect_eq(nftw(root, proc_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
+	cr_assert_eq(ports.list.n, 1, "%zu", ports.list.n);
+	cr_expect_eq(ports.list.v[0], 2222);
+	cr_expect_eq(ssh_port_of("[::]:2222"), 2222);
+	cr_expect_eq(ssh_port_of("0.0.0.0:22"), 22);
+	cr_expect_eq(ssh_port_of("127.0.0.1:22"), 0);
+	cr_expect_eq(ssh_port_of("[::1]:22"), 0);
+	cr_expect_eq(ssh_port_of("/run/ssh"), 0);
+}
+
+Test(preflight, who_would_be_locked_out)
+{
+	static const struct {
+		const char *conf;
+		uint16_t ports[2];
+		const char *state, *text;
+	} cases[] = {
+		{"", {22}, "ok", "TCP 22 is in"},
+		{"", {22, 2222}, "warning", "TCP 2222, where policies may lock you out: put { protocol = \"tcp\"; port = 2222; } into failsafe.inbound"},
+		{"failsafe: { inbound = ( { protocol = \"any\"; } ); };", {2222}, "ok", "TCP 2222"},
+		{"failsafe: { inbound = ( { protocol = \"udp\"; port = 22; } ); };", {22}, "warning", "TCP 22,"},
+		{"failsafe: { enabled = false; };", {2222}, NULL, NULL},
+		{"", {0}, NULL, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *rows = json_array();
+		CLEANUP(ssh_ports_done) struct ssh_ports ports = {0};
+		CLEANUP(conf_free) struct conf *conf = NULL;
+		struct err err = {0};
+
+		cr_assert_eq(conf_parse(cases[i].conf, strlen(cases[i].conf), "test", &conf, &err), 0, "%s", err.text);
+		for (size_t k = 0; k < 2 && cases[i].ports[k]; k++)
+			cr_assert_eq(ARRAY_ADD(&ports.list, cases[i].ports[k]), 0);
+		cr_assert_eq(preflight_ssh(rows, conf, &ports), 0);
+		if (cases[i].state)
+			expect_row(rows, cases[i].state, cases[i].text);
+		else
+			cr_expect_eq(json_array_size(rows), 0);
 	}
 }
 
