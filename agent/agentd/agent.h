@@ -103,6 +103,7 @@ struct agent {
 	bool is_ready_told;  /* systemd knows that the network may come up */
 	bool is_apply_owed;  /* the last attempt failed */
 	bool is_unverified;  /* the API came back; not known yet whether as the same cluster */
+	bool is_last_drain;  /* then the daemon stops */
 	bool is_stopping;    /* only the Lease is to be given back yet */
 	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */
 };
@@ -138,7 +139,7 @@ int agent_serve(struct agent *a);
  * Withdraws this host from all Services, in membership.c; it stays a member. `call` is answered when they are told; one that
  * comes meanwhile waits for the same.
  */
-int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr);
+int agent_drain(struct agent *a, bool is_last, struct ctl_call *call, struct err *reterr);
 
 /* Answers, in membership.c, those who wait for something that this process will not finish. */
 void agent_end_calls(struct agent *a);

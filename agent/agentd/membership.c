@@ -490,14 +490,28 @@ int agent_leave(struct agent *a, bool is_forced, struct ctl_call *call, struct e
 	return 0;
 }
 
-static void on_drained_alone(size_t n_left, void *arg)
+static void drained(struct agent *a, size_t n_left)
 {
 	json_t *data = json_pack("{s:I}", "slices_left", (json_int_t)n_left);
 
-	end_drain(arg, data ? 0 : -ENOMEM, data, NULL);
+	end_drain(a, data ? 0 : -ENOMEM, data, NULL);
 }
 
-int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
+static void on_lease_given_back(void *arg)
+{
+	drained(arg, 0);
+}
+
+static void on_drained_alone(size_t n_left, void *arg)
+{
+	struct agent *a = arg;
+
+	/* when the daemon itself stops, the network may be down */
+	if (n_left || !a->is_last_drain || !a->lease || lease_release(a->lease, on_lease_given_back, a) < 0)
+		drained(a, n_left);
+}
+
+int agent_drain(struct agent *a, bool is_last, struct ctl_call *call, struct err *reterr)
 {
 	int r;
 
@@ -505,6 +519,7 @@ int agent_drain(struct agent *a, struct ctl_call *call, struct err *reterr)
 		return err_set(reterr, ENOTCONN, "this host has not joined a cluster");
 	if (a->leaving)
 		return err_set(reterr, EBUSY, "the host is leaving, which drains it");
+	a->is_last_drain |= is_last;
 	r = ARRAY_ADD(&a->draining, call);
 	if (r < 0 || a->draining.n > 1) /* one more who waits for the same */
 		return r;

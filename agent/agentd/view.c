@@ -272,8 +272,7 @@ static int leave(void *arg, const json_t *args, struct ctl_call *call, struct er
 
 static int drain(void *arg, const json_t *args, struct ctl_call *call, struct err *reterr)
 {
-	(void)args;
-	return agent_drain(arg, call, reterr);
+	return agent_drain(arg, json_is_true(json_object_get(args, "last")), call, reterr);
 }
 
 const struct ctl_verb agent_verbs[] = {

@@ -166,8 +166,9 @@
  * migrate.set {"service", "action": "pause" | "resume" | "abort"} -> as an element of migrate.status, or {} for one that
  *   was only a memory; not-found
  *
- * drain {} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes
- *   drain-time and up to 10 seconds more if the API server does not answer: less than CTL_DRAIN_S.
+ * drain {"last"?: bool} -> {"slices_left": COUNT}; withdraws the host from all Services until the daemon starts again. Takes
+ *   drain-time and up to 10 seconds more if the API server does not answer: less than CTL_DRAIN_S. With "last" the daemon is to
+ *   be stopped next, and gives its Lease back, too.
  *
  * leave {"force"?: bool} -> {"steps": ["..."]}; the host's objects keep existing, disconnected; with "force" as they
  *   were, since the API is not asked. Takes up to CTL_LEAVE_S.

@@ -12,10 +12,11 @@
 enum { UNITS_MAX = 8, CLIENTS_MAX = 8 };
 
 #define UNIT_PATH "/org/freedesktop/systemd1/unit"
+#define JOB_PATH  "/org/freedesktop/systemd1/job"
 #define UNIT	  "org.freedesktop.systemd1.Unit"
 
 struct unit {
-	char name[64], id[64], state[32];
+	char name[64], id[64], state[32], job[32];
 };
 
 struct fake_systemd {
@@ -88,6 +89,31 @@ static int reply_properties(struct fake_systemd *f, sd_bus_message *call)
 	return r;
 }
 
+/* What is asked for by itself: the job of a unit, which has a number, and its type; the paths of both end in the unit's name. */
+static int reply_property(struct fake_systemd *f, sd_bus_message *call)
+{
+	const char *path = sd_bus_message_get_path(call), *property = "";
+	char *name = NULL, *job = NULL;
+	struct unit *u;
+	int r = sd_bus_message_read(call, "ss", NULL, &property);
+
+	if (sd_bus_path_decode(path, UNIT_PATH, &name) == 0)
+		(void)sd_bus_path_decode(path, JOB_PATH, &name); /* then it has no unit, either */
+	u = name ? find(f, name) : NULL;
+	if (r >= 0 && strcmp(property, "Job") == 0) {
+		bool has_job = u && *u->job;
+
+		r = has_job ? sd_bus_path_encode(JOB_PATH, name, &job) : 0;
+		if (r >= 0)
+			r = sd_bus_reply_method_return(call, "v", "(uo)", has_job, job ? job : "/");
+	} else if (r >= 0) {
+		r = sd_bus_reply_method_return(call, "v", "s", u && strcmp(property, "JobType") == 0 ? u->job : "");
+	}
+	free(name);
+	free(job);
+	return r;
+}
+
 static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
 {
 	struct fake_systemd *f = arg;
@@ -98,6 +124,8 @@ static int on_message(sd_bus_message *m, void *arg, sd_bus_error *error)
 		return 1;
 	if (sd_bus_message_is_method_call(m, NULL, "GetAll"))
 		r = reply_properties(f, m);
+	else if (sd_bus_message_is_method_call(m, NULL, "Get"))
+		r = reply_property(f, m);
 	else if (sd_bus_message_is_method_call(m, NULL, "Subscribe")) {
 		for (size_t i = 0; i < CLIENTS_MAX; i++)
 			f->is_subscribed[i] |= f->clients[i] == sd_bus_message_get_bus(m);
@@ -179,6 +207,16 @@ int fake_systemd_set(struct fake_systemd *f, const char *unit, const char *activ
 			(void)sd_bus_emit_signal(f->clients[i], path, "org.freedesktop.DBus.Properties", "PropertiesChanged",
 						 "sa{sv}as", UNIT, 1, "ActiveState", "s", active_state, 0);
 	free(path);
+	return 0;
+}
+
+int fake_systemd_job(struct fake_systemd *f, const char *unit, const char *type)
+{
+	struct unit *u = make(f, unit);
+
+	if (!u)
+		return -ENOSPC;
+	(void)snprintf(u->job, sizeof(u->job), "%s", type);
 	return 0;
 }
 

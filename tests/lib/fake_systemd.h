@@ -13,6 +13,8 @@ void fake_systemd_free(struct fake_systemd *f);
 
 /* Makes the unit or changes it, and tells those that subscribed. 0 or -errno. */
 int fake_systemd_set(struct fake_systemd *f, const char *unit, const char *active_state);
+/* What waits to be done with the unit, as "stop"; "" for nothing. 0 or -errno. */
+int fake_systemd_job(struct fake_systemd *f, const char *unit, const char *type);
 /* `alias` stands for the unit from now on. 0 or -errno. */
 int fake_systemd_alias(struct fake_systemd *f, const char *alias, const char *unit);
 /* True: nothing is answered any more. */

@@ -26,6 +26,8 @@ within() {
 }
 listed() { host ahch-to service list -o json | jq -r --arg n "$1" '.[] | select(.type == "portal" and .name == $n) | '"$2"; }
 unit() { echo "web.service $1" >"$T/units.new" && mv "$T/units.new" "$T/units"; }
+# what systemd is to do with the daemon
+job() { printf 'web.service active\nmesh-external-agent.service active %s\n' "$1" >"$T/units.new" && mv "$T/units.new" "$T/units" && sleep 0.5; }
 # The workload of the host; its number is in $work
 work_start() { become ahch-to "$T/bin/tests/netns/story_peer" serve 8088 "Greetings from the workload" >"$T/log/work" 2>&1 & work=$!; }
 work_stop() { kill -KILL $work; wait $work 2>/dev/null; }
@@ -260,6 +262,17 @@ draining() {
 	agent_kill ahch-to TERM
 	agent_start ahch-to
 	check "started again, it serves again" wait_for 20 eval '[ "$(conditions mixed)" = "true true false" ]'
+	job restart
+	check "systemd restarts the daemon: that is no drain" host ahch-to drain --unless-restart
+	is "it serves on" "true true false" "$(conditions mixed)"
+	job stop
+	check "systemd stops it: that is one" host ahch-to drain --unless-restart
+	is "it does not serve" gone "$(conditions mixed)"
+	is "and the Lease is given back, while there is a network" ahch-to \
+		"$(api GET /apis/coordination.k8s.io/v1/namespaces/mesh-hosts/leases/ahch-to | jq -r .spec.holderIdentity)"
+	agent_kill ahch-to TERM
+	agent_start ahch-to
+	check "started once more, it serves again" wait_for 20 eval '[ "$(conditions mixed)" = "true true false" ]'
 	(host ahch-to drain >"$T/drained" 2>&1) &
 	drain=$!
 	within 2 "a drain begins" mixed "false true true"
