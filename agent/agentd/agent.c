@@ -234,7 +234,7 @@ static void on_stop(void *arg)
 /* For a boot at which it cannot be used. */
 static void keep_conf(struct agent *a)
 {
-	int r = last_conf_save(a->conf, a->conf_path);
+	int r = last_conf_save(a->conf, a->conf_path ? a->conf_path : CONF_DEFAULT_PATH);
 
 	if (r < 0)
 		log_event(LOG_WARNING, "config.keep", "the configuration could not be kept for a boot with one that cannot be used", F_ERRNO(r));
