@@ -54,16 +54,23 @@ for x in "$ID" "$VID" "$RANGES" "$SVCUID"; do
 done
 
 # Slices that the update and delete cases work on; and a mark on the identity to be taken away.
-slice() { # name, service, manager
+slice() { # name, service, manager, host, labels
 	cat <<Y
 {"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"$1","namespace":"$N","labels":{
-"kubernetes.io/service-name":"$2","endpointslice.kubernetes.io/managed-by":"$3"},
+"kubernetes.io/service-name":"$2","endpointslice.kubernetes.io/managed-by":"$3"${5:-}},
 "annotations":{"mesh-external-agent.io/addresses":"$RANGES"},
-"ownerReferences":[{"apiVersion":"v1","kind":"Service","name":"$H","uid":"$SVCUID"}]},"addressType":"IPv4","endpoints":[{"addresses":["172.19.100.2"]}],"ports":[{"name":"","port":80}]}
+"ownerReferences":[{"apiVersion":"v1","kind":"Service","name":"$H","uid":"$SVCUID"}]},"addressType":"IPv4","endpoints":[{"addresses":["172.19.100.2"],"nodeName":"$4"}],"ports":[{"name":"","port":80}]}
 Y
 }
+of() { echo ",\"mesh-external-agent.io/host\":\"$1\""; }
 ours=mesh-external-agent.io
-{ slice "$H-mesh-$H" "$H" $ours; slice "$V-mesh-$V" "$V" $ours; slice attack-builtin "$H" somebody.example.org; } | kubectl apply --server-side --force-conflicts -f - >/dev/null || exit 2
+{
+	slice "$H-mesh-$H" "$H" $ours "$H" "$(of "$H")"
+	slice "$V-mesh-$H" "$V" $ours "$H"
+	slice "$V-mesh-$V" "$V" $ours "$V" "$(of "$V")"
+	slice "$V-mesh-$H-v6" "$V" $ours "$H-v6" "$(of "$H-v6")"
+	slice attack-builtin "$H" somebody.example.org "$H"
+} | kubectl apply --server-side --force-conflicts -f - >/dev/null || exit 2
 event() { # host
 	cat <<Y
 {"apiVersion":"events.k8s.io/v1","kind":"Event","metadata":{"name":"$1.mesh-$1.meshhostnotready","namespace":"$N"},"type":"Warning","note":"x",
@@ -80,7 +87,8 @@ kubectl create configmap -n "$N" attack-target >/dev/null 2>&1
 
 cleanup() {
 	kubectl delete --ignore-not-found clusterrolebinding/attack-wide clusterrole/attack-wide >/dev/null
-	kubectl delete --ignore-not-found -n "$N" "endpointslice/$H-mesh-$H" "endpointslice/$V-mesh-$V" endpointslice/attack-builtin configmap/attack-target >/dev/null
+	kubectl delete --ignore-not-found -n "$N" "endpointslice/$H-mesh-$H" "endpointslice/$V-mesh-$H" "endpointslice/$V-mesh-$V" \
+		"endpointslice/$V-mesh-$H-v6" endpointslice/attack-builtin configmap/attack-target >/dev/null
 	kubectl patch ciliumnode "$H" --type=merge -p '{"spec":{"ipam":null}}' >/dev/null
 	rm -rf "$tmp"
 }
@@ -91,8 +99,14 @@ if [ "$wide" ]; then
 	sleep 2
 fi
 
-# Nothing of this body is in the answer.
-is_dropped() { jq -e --argjson body "$1" '. as $o | [$body | paths(scalars)] | all(. as $p | $o | getpath($p) == null)' "$tmp/out" >/dev/null; }
+# Nothing of this body is in the answer, or nothing of that name.
+is_dropped() { # body, name
+	if [ "$2" ]; then
+		jq -e --arg name "$2" '[paths | .[-1]] | index($name) == null' "$tmp/out" >/dev/null
+	else
+		jq -e --argjson body "$1" '. as $o | [$body | paths(scalars)] | all(. as $p | $o | getpath($p) == null)' "$tmp/out" >/dev/null
+	fi
+}
 
 good=0 bad=0 skipped=0
 while IFS='|' read -r expect name method path body; do
@@ -117,7 +131,10 @@ while IFS='|' read -r expect name method path body; do
 	403) got=deny ;;
 	422) grep -q ValidatingAdmissionPolicy "$tmp/out" && got=deny ;;
 	esac
-	case $expect/$got in *-field/allow) is_dropped "$body" && got=deny ;; esac
+	case $expect/$got in
+	*-field/allow) is_dropped "$body" "" && got=deny ;;
+	*-field:*/allow) is_dropped "$body" "${expect#*:}" && got=deny ;;
+	esac
 	if [ "$got" = "${expect%%-*}" ]; then
 		good=$((good + 1))
 		[ "${VERBOSE:-}" ] && printf 'ok   %-5s %s  [%s]\n' "$got" "$name" "$(jq -r '.message // .kind' "$tmp/out" 2>/dev/null | cut -c1-150)"
