@@ -14,6 +14,7 @@
 #include "join/manifests.h"
 #include "join/names.h"
 #include "json/json.h"
+#include "service/serve.h"
 
 enum { TTL_MIN_S = 600, TTL_MAX_S = 86400, SECRET_ATTEMPTS = 3 };
 
@@ -119,6 +120,11 @@ static int check_arguments(struct enrol *e)
 
 	if (r < 0)
 		return r;
+	if (str_has_suffix(o->host, SERVE_V6_SUFFIX))
+		return err_set(e->err, EINVAL, "host name \"%s\": one that ends in " SERVE_V6_SUFFIX " would have the EndpointSlices of another host",
+			       o->host);
+	if (o->labels && !json_object_size(o->labels))
+		return err_set(e->err, EINVAL, "--labels is empty: give what policies select the host by, such as app=billing. Was a variable not set?");
 	if (o->namespace && !str_is_dns_label(o->namespace))
 		return err_set(e->err, EINVAL, "%.80s is no name of a namespace", o->namespace);
 	if (o->namespace && str_eq(o->namespace, MESH_NAMESPACE))

@@ -82,7 +82,7 @@ static uint64_t stable_hash(const char *text)
 
 char *serve_slice_name(const char *service, const char *host, int family)
 {
-	char *name = str_printf("%s-mesh-%s%s", service, host, family == AF_INET6 ? "-v6" : "");
+	char *name = str_printf("%s-mesh-%s%s", service, host, family == AF_INET6 ? SERVE_V6_SUFFIX : "");
 	int keep = LIMIT_NAME - 17; /* a dash and 16 digits follow */
 	char *cut;
 

@@ -19,6 +19,7 @@
 #define SERVE_ANNOTATION	"io.cilium/portal"
 #define SERVE_HOSTS_ANNOTATION	"mesh-external-agent.io/hosts"
 #define SERVE_MANAGED_BY	"mesh-external-agent.io"
+#define SERVE_V6_SUFFIX		"-v6" /* of the name of a slice; no host's name ends so */
 #define SERVE_WEIGHT_ANNOTATION "service.cilium.io/weight" /* Cilium 1.20: of all backends of the slice */
 
 struct serve_named_port {

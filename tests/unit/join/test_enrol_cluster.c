@@ -241,6 +241,9 @@ Test(enrol, what_a_new_host_needs, .init = cluster_start_ready, .fini = cluster_
 		     "create it first");
 	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "a=b", .addresses = "192.0.2.1", .service_account = "A B"},
 		     -EINVAL, "--service-account");
+	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "", .addresses = "192.0.2.1"}, -EINVAL, "--labels is empty");
+	/* its slices for IPv4 would have the names of those of crait for IPv6 */
+	expect_error("crait-v6", &(struct enrolment){.namespace = "legacy", .labels = "a=b", .addresses = "192.0.2.1"}, -EINVAL, "-v6");
 	for (unsigned i = 1; i <= JOIN_TOKEN_SERVICES; i++) {
 		char *more = must_printf("%s,s%u", many, i);
 
