@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/macro.h"
 #include "base/str.h"
 #include "join/names.h"
 #include "json/json.h"
@@ -249,6 +250,57 @@ static int collect(const json_t *object, void *arg)
 		       0;
 }
 
+static int set_default(json_t *to, const char *key, json_t *value)
+{
+	if (json_is_object(to) && !json_object_get(to, key))
+		return json_object_set_new(to, key, value);
+	json_decref(value);
+	return 0;
+}
+
+/* The spec of a policy with all that the API server fills in. NULL when out of memory. */
+static json_t *whole_spec(const json_t *policy)
+{
+	CLEANUP(json_decref) json_t *spec = json_deep_copy(json_object_get(policy, "spec"));
+	json_t *match = json_object_get(spec, "matchConstraints"), *rule;
+	size_t i;
+	int r = set_default(spec, "failurePolicy", json_string("Fail"));
+
+	r |= set_default(match, "matchPolicy", json_string("Equivalent"));
+	r |= set_default(match, "namespaceSelector", json_object());
+	r |= set_default(match, "objectSelector", json_object());
+	json_array_foreach(json_object_get(match, "resourceRules"), i, rule)
+		r |= set_default(rule, "scope", json_string("*"));
+	return r == 0 ? TAKE_PTR(spec) : NULL;
+}
+
+/* What decides is to be word for word ours: how weak something else is no program can tell. */
+static const char *policy_weakness(const json_t *have, const json_t *ours)
+{
+#define OTHER(what) "has other " what " than this meshctl gives it, by somebody's hand or from another version"
+	static const char *const parts[][2] = {
+		{"failurePolicy", "does not fail closed"},
+		{"matchConstraints", OTHER("matchConstraints")},
+		{"matchConditions", OTHER("matchConditions")},
+		{"variables", OTHER("variables")},
+		{"validations", OTHER("validations")},
+		{"paramKind", OTHER("parameters")},
+	};
+#undef OTHER
+	CLEANUP(json_decref) json_t *is = whole_spec(have);
+	CLEANUP(json_decref) json_t *should = whole_spec(ours);
+
+	if (!is || !should)
+		return "cannot be compared for lack of memory";
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		const json_t *a = json_object_get(is, parts[i][0]), *b = json_object_get(should, parts[i][0]);
+
+		if ((a || b) && !json_equal(a, b))
+			return parts[i][1];
+	}
+	return NULL;
+}
+
 /* What weakens an object of the cluster against ours of the same name; NULL = nothing. */
 static const char *weakness(const json_t *have, const json_t *ours)
 {
@@ -259,7 +311,7 @@ static const char *weakness(const json_t *have, const json_t *ours)
 	if (!have)
 		return "does not exist";
 	if (str_eq(json_str(ours, "kind", ""), POLICY))
-		return str_eq(json_str(have, "spec.failurePolicy", "Fail"), "Fail") ? NULL : "does not fail closed";
+		return policy_weakness(have, ours);
 	json_array_foreach(json_at(have, "spec.validationActions"), i, v)
 		has_deny |= json_string_value(v) && str_eq(json_string_value(v), "Deny");
 	if (!has_deny)
@@ -269,35 +321,60 @@ static const char *weakness(const json_t *have, const json_t *ours)
 	return json_object_size(json_at(have, "spec.matchResources")) ? "does not hold everywhere" : NULL;
 }
 
+/* Adapted to the API server, and as in the text, which `kubectl apply` takes as it is. */
+static int read_both(const struct kube_session *s, json_t **ret_adapted, json_t **ret_plain, struct err *reterr)
+{
+	CLEANUP(json_decref) json_t *audiences = NULL;
+	CLEANUP(json_decref) json_t *plain = NULL;
+	struct manifests_options o = {0};
+	int r = manifests_read(&o, &plain, reterr);
+
+	if (r == 0)
+		r = ask_audiences(s, &audiences, reterr);
+	if (r < 0)
+		return r;
+	o.audiences = audiences;
+	r = manifests_read(&o, ret_adapted, reterr);
+	if (r == 0)
+		*ret_plain = TAKE_PTR(plain);
+	return r;
+}
+
+static int check_kind(const struct kube_session *s, const char *kind, const json_t *adapted, const json_t *plain, struct err *reterr)
+{
+	CLEANUP(json_decref) json_t *have = json_object();
+	struct found f = {.by_name = have, .err = reterr};
+	json_t *v;
+	size_t i;
+	int r = have ? kube_each(s, kind, NULL, NULL, collect, &f, reterr) : err_set(reterr, ENOMEM, "out of memory");
+
+	if (r == -ENOENT)
+		return too_old(reterr);
+	if (r < 0)
+		return err_prefix(reterr, r, "checking the admission policies");
+	json_array_foreach((json_t *)adapted, i, v)
+	{
+		const char *name = json_str(v, "metadata.name", "");
+		const json_t *there = json_object_get(have, name);
+		const char *why = str_eq(json_str(v, "kind", ""), kind) ? weakness(there, v) : NULL;
+
+		if (why && weakness(there, json_array_get(plain, i)))
+			return err_set(reterr, EOPNOTSUPP,
+				       "%s %s %s: the credential of a host could do too much. Run `meshctl cluster setup`, which mends that; if a "
+				       "newer meshctl has set the cluster up, take that one",
+				       kind, name, why);
+	}
+	return 0;
+}
+
 int manifests_check(const struct kube_session *s, struct err *reterr)
 {
-	const struct manifests_options none = {0};
-	CLEANUP(json_decref) json_t *docs = NULL;
-	int r = manifests_read(&none, &docs, reterr);
+	CLEANUP(json_decref) json_t *adapted = NULL;
+	CLEANUP(json_decref) json_t *plain = NULL;
+	int r = read_both(s, &adapted, &plain, reterr);
 
-	for (unsigned k = 0; r == 0 && k < 2; k++) {
-		CLEANUP(json_decref) json_t *have = json_object();
-		struct found f = {.by_name = have, .err = reterr};
-		const char *kind = k ? BINDING : POLICY;
-		json_t *v;
-		size_t i;
-
-		r = have ? kube_each(s, kind, NULL, NULL, collect, &f, reterr) : err_set(reterr, ENOMEM, "out of memory");
-		if (r == -ENOENT)
-			return too_old(reterr);
-		if (r < 0)
-			return err_prefix(reterr, r, "checking the admission policies");
-		json_array_foreach(docs, i, v)
-		{
-			const char *name = json_str(v, "metadata.name", "");
-			const char *why = str_eq(json_str(v, "kind", ""), kind) ? weakness(json_object_get(have, name), v) : NULL;
-
-			if (why)
-				return err_set(reterr, EOPNOTSUPP,
-					       "%s %s %s: without it the credential of a host could do too much. Run `meshctl cluster setup` "
-					       "first",
-					       kind, name, why);
-		}
-	}
-	return r;
+	if (r < 0)
+		return err_prefix(reterr, r, "checking the admission policies");
+	r = check_kind(s, POLICY, adapted, plain, reterr);
+	return r == 0 ? check_kind(s, BINDING, adapted, plain, reterr) : r;
 }

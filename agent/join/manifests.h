@@ -39,8 +39,8 @@ int manifests_find_config(const struct kube_session *s, char **ret, struct err *
 int manifests_check_config(const struct kube_session *s, const char *namespace, struct err *reterr);
 
 /*
- * Whether the limits of hosts are in force: each admission policy fails closed, and has a binding that
- * denies everywhere. -EOPNOTSUPP with a text that names the first that is missing or weaker, and the way
+ * Whether the limits of hosts are in force: each admission policy is what manifests_apply() would make it, or what the text says,
+ * and has a binding that denies everywhere. -EOPNOTSUPP with a text that names the first that is missing or another, and the way
  * out; errors as kube_call().
  */
 int manifests_check(const struct kube_session *s, struct err *reterr);

@@ -152,6 +152,89 @@ Test(cluster, no_host_is_enrolled_without_limits, .init = cluster_start_ready, .
 	cr_expect_eq(cluster_enrol("ahch-to", &luke, &res, &err), 0, "%s", err.text);
 }
 
+#define POLICIES ADMISSION "/validatingadmissionpolicies"
+
+/* Puts a policy in the place of ours: of its spec one member is another, NULL = none. */
+static void change_policy(const char *name, const char *member, json_t *value)
+{
+	json_t *policy = want(&cluster, 200, "GET", NULL, POLICIES "/%s", name);
+
+	(void)json_object_del(json_object_get(policy, "spec"), member);
+	if (value)
+		(void)json_object_set_new(json_object_get(policy, "spec"), member, value);
+	want_code(&cluster, 200, "PUT", policy, POLICIES "/%s", name);
+}
+
+/* Its name, its binding and that it fails closed say nothing of what a policy lets through. */
+Test(cluster, no_host_is_enrolled_under_other_policies, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	static const struct {
+		const char *member, *json, *text;
+	} cases[] = {
+		{"validations", "[{\"expression\": \"true\", \"reason\": \"Forbidden\"}]", "mesh-hosts-node has other validations"},
+		{"validations", NULL, "mesh-hosts-node has other validations"},
+		{"matchConditions", "[{\"name\": \"is-host\", \"expression\": \"false\"}]", "mesh-hosts-node has other matchConditions"},
+		{"variables", "[]", "mesh-hosts-node has other variables"},
+		{"matchConstraints", "{\"resourceRules\": []}", "mesh-hosts-node has other matchConstraints"},
+		{"paramKind", "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\"}", "mesh-hosts-node has other parameters"},
+		{"failurePolicy", "\"Ignore\"", "mesh-hosts-node does not fail closed"},
+	};
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(json) json_t *policy = want(&cluster, 200, "GET", NULL, POLICIES "/mesh-hosts-node");
+	json_t *spec = json_object_get(policy, "spec");
+	struct err err = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json) json_t *before = json_deep_copy(json_object_get(spec, cases[i].member));
+
+		change_policy("mesh-hosts-node", cases[i].member, cases[i].json ? json_loads(cases[i].json, JSON_DECODE_ANY, NULL) : NULL);
+		expect_refused(cases[i].text);
+		change_policy("mesh-hosts-node", cases[i].member, json_incref(before));
+	}
+	cr_expect_eq(cluster_enrol("ahch-to", &luke, &res, &err), 0, "%s", err.text);
+}
+
+/* What the API server writes in where nothing is said is no difference; what somebody says there is one. */
+Test(cluster, defaults_are_no_other_policy, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(json) json_t *policy = want(&cluster, 200, "GET", NULL, POLICIES "/mesh-hosts-node");
+	json_t *match = json_object_get(json_object_get(policy, "spec"), "matchConstraints");
+	struct err err = {0};
+
+	(void)json_object_set_new(match, "matchPolicy", json_string("Equivalent"));
+	(void)json_object_set_new(match, "namespaceSelector", json_object());
+	(void)json_object_set_new(match, "objectSelector", json_object());
+	(void)json_object_set_new(json_array_get(json_object_get(match, "resourceRules"), 0), "scope", json_string("*"));
+	change_policy("mesh-hosts-node", "matchConstraints", json_deep_copy(match));
+	cr_expect_eq(cluster_enrol("ahch-to", &luke, &res, &err), 0, "%s", err.text);
+	cr_expect_eq(enrol_remove(&admin, "ahch-to", &err), 0, "%s", err.text);
+	(void)json_object_set_new(match, "objectSelector", json_pack("{s:{s:s}}", "matchLabels", "a", "b"));
+	change_policy("mesh-hosts-node", "matchConstraints", json_deep_copy(match));
+	expect_refused("mesh-hosts-node has other matchConstraints");
+}
+
+/* By `kubectl apply` the audiences are those of the text, which fit most clusters; others let a host have tokens for other services. */
+Test(cluster, the_audiences_are_the_servers_or_those_of_the_text, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	const struct manifests_options none = {0};
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(json) json_t *evil = json_pack("[s]", "vault");
+	CLEANUP(json) json_t *docs = NULL;
+	struct manifests_options other = {.audiences = evil};
+	struct err err = {0};
+	json_t *v;
+	size_t i;
+
+	cr_assert_eq(manifests_apply(&admin, &other, &err), 0, "%s", err.text);
+	expect_refused("mesh-hosts-token has other validations");
+	cr_assert_eq(manifests_read(&none, &docs, &err), 0, "%s", err.text);
+	json_array_foreach(docs, i, v)
+		if (str_eq(text_at(v, "metadata", "name", NULL), "mesh-hosts-token") && json_object_get(json_object_get(v, "spec"), "validations"))
+			change_policy("mesh-hosts-token", "validations", json_deep_copy(json_object_get(json_object_get(v, "spec"), "validations")));
+	cr_expect_eq(cluster_enrol("ahch-to", &luke, &res, &err), 0, "%s", err.text);
+}
+
 /* Enrols, and insists on what was changed, as "a; b". */
 static void enrol(const char *host, const struct enrolment *e, const char *changes)
 {
