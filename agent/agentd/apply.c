@@ -69,6 +69,22 @@ void apply_note_addresses(struct agent *a)
 	note_underlay(a);
 }
 
+/* What an admin enrols a host for that runs holds at once: it need not join again for that. */
+static int follow_ranges(struct agent *a)
+{
+	const struct kube_node *own = node_table_find(a->world->nodes, a->join.host);
+	int r = own && own->ranges ? own_address_follow(&a->join, own->ranges) : 0;
+
+	if (r == -EINVAL)
+		log_event(LOG_WARNING, "register.ranges", "what the cluster says of this host's addresses cannot be read: those of before stay",
+			  F_STR("ranges", own->ranges));
+	if (r <= 0)
+		return r == -EINVAL ? 0 : r;
+	log_event(LOG_INFO, "register.ranges", "the cluster has enrolled this host for other addresses", F_STR("ranges", own->ranges));
+	serving_ranges_changed(a->serving);
+	return 0;
+}
+
 /* The addresses we are known by, after a look at what the host has now. None is left: those of before stay, as one may come back. */
 static int pick_addresses(struct agent *a)
 {
@@ -291,9 +307,11 @@ static int look_at_policy(struct agent *a)
 /* From what the cluster and the host say to the tables. */
 static int take_up(struct agent *a)
 {
-	int r = pick_addresses(a);
+	int r = follow_ranges(a);
 	struct err err;
 
+	if (r == 0)
+		r = pick_addresses(a);
 	if (r == 0)
 		r = world_set_services(a->world, a->conf, a->own.v, a->own.n);
 	if (r == 0)

@@ -5,11 +5,12 @@
 #include <linux/if_addr.h>
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "base/str.h"
 
 enum { LIST_LEN = 120 };
 
-static bool is_enrolled(const struct join_state *join, const struct ip *ip)
+bool own_address_is_enrolled(const struct join_state *join, const struct ip *ip)
 {
 	for (size_t i = 0; i < join->addresses.n; i++) {
 		struct cidr c;
@@ -18,6 +19,31 @@ static bool is_enrolled(const struct join_state *join, const struct ip *ip)
 			return true;
 	}
 	return false;
+}
+
+int own_address_follow(struct join_state *join, const char *ranges)
+{
+	CLEANUP(strv_done) struct strv now = {0};
+	bool is_same;
+
+	if (strv_split(&now, ranges, ',') < 0)
+		return -ENOMEM;
+	if (!now.n || now.n > LIMIT_ADDRESSES)
+		return -EINVAL;
+	is_same = now.n == join->addresses.n;
+	for (size_t i = 0; i < now.n; i++) {
+		struct cidr c;
+
+		if (cidr_parse(now.v[i], true, &c) < 0)
+			return -EINVAL;
+		is_same = is_same && str_eq(now.v[i], join->addresses.v[i]);
+	}
+	if (is_same)
+		return 0;
+	strv_done(&join->addresses);
+	join->addresses = now;
+	now = (struct strv){0};
+	return 1;
 }
 
 static bool is_configured(const struct conf *conf, const struct ip *ip)
@@ -52,7 +78,7 @@ size_t own_address_pick(const struct nl_addrs *all, const struct join_state *joi
 
 		if (rank <= best[family].rank || ip_is_special(ip) || !nl_addr_is_usable(&all->v[i]))
 			continue;
-		if (!is_enrolled(join, ip) || !is_configured(conf, ip))
+		if (!own_address_is_enrolled(join, ip) || !is_configured(conf, ip))
 			continue;
 		best[family].ip = ip;
 		best[family].rank = rank;

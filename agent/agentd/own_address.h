@@ -7,6 +7,15 @@
 #include "join/join_state.h"
 #include "netlink/nl_addr.h"
 
+/* True if the host is enrolled for this address. */
+bool own_address_is_enrolled(const struct join_state *join, const struct ip *ip);
+
+/*
+ * Takes over what the cluster says this host is enrolled for now, "a/b,c/d". 1 if that is new, 0 if it is known; -EINVAL for what
+ * is no such text, -ENOMEM: nothing has changed then.
+ */
+int own_address_follow(struct join_state *join, const char *ranges);
+
 /*
  * At most one of each family, IPv4 first, of the usable addresses of the host that are inside the enrolled ranges, and
  * configured if any is: the one of `now` if it is still there, as a change cuts connections; else the first, temporary

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "agentd/own_address.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -206,15 +207,32 @@ static void tell_events(struct serving *s)
 	service_events_end(s->events);
 }
 
+/* Of the own addresses those that the host may have; one may be left that it had to give up. Returns how many. */
+static size_t enrolled_addresses(const struct serving *s, struct ip ret[LIMIT_ADDRESSES])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->own.n && n < LIMIT_ADDRESSES; i++)
+		if (own_address_is_enrolled(s->join, &s->own.v[i]))
+			ret[n++] = s->own.v[i];
+	return n;
+}
+
 static int make_plan(struct serving *s)
 {
 	const struct strv *allowed = publish_allowed(s->publish);
+	struct ip addresses[LIMIT_ADDRESSES];
 	struct planning p = {.s = s, .host = {.name = s->join->host, .ns = s->join->namespace, .zone = *s->conf->zone ? s->conf->zone : NULL,
 				      .labels = &s->labels, .allowed = allowed ? allowed : &s->no_services,
-				      .ports = s->ports, .n_ports = s->conf->named_ports.n, .addresses = s->own.v,
-				      .n_addresses = s->own.n}};
-	int r = service_table_each_service(s->services, plan_service, &p);
+				      .ports = s->ports, .n_ports = s->conf->named_ports.n, .addresses = addresses,
+				      .n_addresses = enrolled_addresses(s, addresses)}};
+	CLEANUP(buf_done) struct buf ranges = {0};
+	int r = join_addresses(s->join, &ranges);
 
+	if (r == 0)
+		r = publish_set_addresses(s->publish, ranges.data);
+	if (r == 0)
+		r = service_table_each_service(s->services, plan_service, &p);
 	if (r == 0) {
 		serve_plan_sort(&p.plan);
 		r = publish_set(s->publish, &p.plan);
@@ -274,6 +292,11 @@ int serving_reload(struct serving *s)
 	set_probe_addresses(s);
 	on_change(s);
 	return 0;
+}
+
+void serving_ranges_changed(struct serving *s)
+{
+	s->is_stale = true;
 }
 
 void serving_roles_changed(struct serving *s)

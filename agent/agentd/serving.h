@@ -31,6 +31,9 @@ int serving_reload(struct serving *s);
 /* Looks at the Services if something changed, and publishes for `own` addresses. 0 or -ENOMEM. */
 int serving_update(struct serving *s, const struct ip *own, size_t n_own);
 
+/* The ranges of `join` are others now: the next serving_update() goes by them. */
+void serving_ranges_changed(struct serving *s);
+
 /* A role is another one: looks at once. */
 void serving_roles_changed(struct serving *s);
 

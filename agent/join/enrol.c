@@ -311,25 +311,32 @@ static int check_services(struct enrol *e)
 	return 0;
 }
 
-static int put_node(struct enrol *e)
+/* For a new host; one that is there is changed last, by change_node(). */
+static int make_node(struct enrol *e)
 {
 	CLEANUP(json_decref) json_t *object = enrol_node_object(&e->spec);
 	CLEANUP(json_decref) json_t *stored = NULL;
 	int r = object ? kube_create(e->s, object, &stored, e->err) : no_memory(e);
 
 	e->res->is_new = r == 0;
-	if (r == -EEXIST) {
-		CLEANUP(json_decref) json_t *patch = json_pack("{s:{s:O, s:O, s:O}}", "metadata", "labels", json_at(object, "metadata.labels"),
-							       "annotations", json_at(object, "metadata.annotations"), "ownerReferences",
-							       json_at(object, "metadata.ownerReferences"));
-
-		r = patch ? kube_merge(e->s, "CiliumNode", NULL, e->o.host, patch, &stored, e->err) : no_memory(e);
-	}
+	if (r == -EEXIST)
+		r = kube_get(e->s, "CiliumNode", NULL, e->o.host, &stored, e->err);
 	if (r < 0)
 		return r;
 	e->node_uid = strdup(json_str(stored, "metadata.uid", ""));
 	e->spec.node_uid = e->node_uid;
 	return e->node_uid ? 0 : no_memory(e);
+}
+
+/* The daemon of a host that runs follows its CiliumNode, so what this promises has to be in force before. */
+static int change_node(struct enrol *e)
+{
+	CLEANUP(json_decref) json_t *object = enrol_node_object(&e->spec);
+	CLEANUP(json_decref) json_t *patch = json_pack("{s:{s:O, s:O, s:O}}", "metadata", "labels", json_at(object, "metadata.labels"),
+						       "annotations", json_at(object, "metadata.annotations"), "ownerReferences",
+						       json_at(object, "metadata.ownerReferences"));
+
+	return patch ? kube_merge(e->s, "CiliumNode", NULL, e->o.host, patch, NULL, e->err) : no_memory(e);
 }
 
 static int put_endpoint(struct enrol *e)
@@ -467,11 +474,13 @@ static int put_all(struct enrol *e)
 	if (r == 0)
 		r = note_identity(e);
 	if (r == 0)
-		r = put_node(e);
-	if (r == 0)
-		r = put_endpoint(e);
+		r = make_node(e);
 	if (r == 0)
 		r = put_access(e);
+	if (r == 0)
+		r = put_endpoint(e);
+	if (r == 0 && !e->res->is_new)
+		r = change_node(e);
 	e->res->identity = e->spec.identity;
 	if (r < 0 || e->s->is_dry_run)
 		return r;

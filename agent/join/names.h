@@ -6,7 +6,7 @@
 
 #define MESH_NAMESPACE	       "mesh-hosts"
 #define MESH_HOST_LABEL	       KUBE_NODE_HOST_LABEL
-#define MESH_ADDRESSES	       "mesh-external-agent.io/addresses"
+#define MESH_ADDRESSES	       KUBE_NODE_ADDRESSES
 #define MESH_LABELS	       "mesh-external-agent.io/labels"
 #define MESH_SLICE_MANAGED_BY  "endpointslice.kubernetes.io/managed-by"
 #define MESH_SLICE_MANAGER     "mesh-external-agent.io"

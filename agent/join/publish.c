@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "json/json.h"
 
-enum { DRAIN_LIMIT_S = 10 };
+enum { DRAIN_LIMIT_S = 10, SETTLE_S = 20 };
 
 #define TEXT_PENDING "not published yet"
 
@@ -226,6 +226,22 @@ int publish_set(struct publish *p, const struct serve_plan *plan)
 	p->notes = notes;
 	p->has_plan = true;
 	return source_arm(p->timer, 0, 0);
+}
+
+int publish_set_addresses(struct publish *p, const char *addresses)
+{
+	char *copy = addresses ? strdup(addresses) : NULL;
+
+	if (addresses && !copy)
+		return -ENOMEM;
+	if (str_eq(addresses ? addresses : "", p->addresses ? p->addresses : "")) {
+		free(copy);
+		return 0;
+	}
+	free(p->addresses);
+	p->addresses = copy;
+	p->settle_us = clock_boot_us() + SETTLE_S * USEC_PER_SEC;
+	return 0;
 }
 
 void publish_kick(struct publish *p)

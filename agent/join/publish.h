@@ -51,6 +51,12 @@ DEFINE_CLEANUP(struct publish *, publish_free)
  */
 int publish_set(struct publish *p, const struct serve_plan *plan);
 
+/*
+ * The enrolled ranges (copied) for what the next publish_set() brings. If they are others than before, an API server may not know
+ * them yet: for a little while a refusal is tried again soon. NULL = none. 0 or -ENOMEM: they are as before.
+ */
+int publish_set_addresses(struct publish *p, const char *addresses);
+
 /* Compares with the API at once, without waiting out a backoff; after a new credential or address. */
 void publish_kick(struct publish *p);
 

@@ -42,6 +42,7 @@ struct publish {
 	struct loop *loop;
 	struct kube_client *client;
 	char *host, *ns, *addresses;
+	uint64_t settle_us; /* until then rights that go with the addresses may not be known everywhere; 0 = they are */
 	void (*on_change)(void *arg);
 	void *arg;
 	struct source *timer;

@@ -53,11 +53,14 @@ void publish_slice_found(struct slice *s, json_t *obj)
 	publish_slice_adopt(s);
 }
 
-/* Backs off after a failure; a refusal that only a person can lift is tried once a minute. */
-static uint64_t due_after(struct backoff *b, const struct kube_result *res)
+/* Backs off after a failure; a refusal that only a person can lift, or has lifted just now, is tried once a minute, or soon. */
+static uint64_t due_after(const struct publish *p, struct backoff *b, const struct kube_result *res)
 {
 	uint64_t now = clock_boot_us(), delay_us = backoff_next_us(b, now);
+	bool is_settling = now < p->settle_us;
 
+	if (is_settling && res->r == -EPERM)
+		return now + delay_us;
 	if (res->r == -EPERM || res->r == -EINVAL || res->r == -ENOENT)
 		delay_us = REFUSED_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC);
 	else if (res->retry_after_s > 0)
@@ -85,7 +88,7 @@ static void on_rules(const struct kube_result *res, void *arg)
 		failed.message = "the API server's answer about rights cannot be understood";
 	}
 	if (failed.r < 0) {
-		p->rules.due_us = due_after(&p->rules.backoff, &failed);
+		p->rules.due_us = due_after(p, &p->rules.backoff, &failed);
 		set_text(p, p->rules.text, sizeof(p->rules.text), failed.message);
 		publish_run(p);
 		return;
@@ -163,7 +166,7 @@ static void on_list(const struct kube_result *res, void *arg)
 		failed.message = "out of memory";
 	}
 	if (failed.r < 0) {
-		p->list.due_us = due_after(&p->list.backoff, &failed);
+		p->list.due_us = due_after(p, &p->list.backoff, &failed);
 		set_text(p, p->list.text, sizeof(p->list.text), failed.message);
 	} else {
 		p->list.is_done = true;
@@ -254,7 +257,7 @@ static void on_written(const struct kube_result *res, void *arg)
 		publish_slice_found(s, NULL); /* somebody deleted it: create it again */
 		s->due_us = clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
 	} else {
-		s->due_us = due_after(&s->backoff, res);
+		s->due_us = due_after(s->p, &s->backoff, res);
 		if (res->r == -EAGAIN || res->r == -EEXIST)
 			list_soon(p, s); /* what we know of it is old */
 		p->lists_all |= res->r == -EEXIST; /* it may be ours without its label */
@@ -280,7 +283,7 @@ static void on_deleted(const struct kube_result *res, void *arg)
 		set_text(p, s->text, sizeof(s->text), "");
 		p->is_changed = true;
 	} else {
-		s->due_us = due_after(&s->backoff, res);
+		s->due_us = due_after(s->p, &s->backoff, res);
 		if (res->r == -EAGAIN)
 			list_soon(p, s);
 		else
@@ -366,7 +369,7 @@ static void act(struct slice *s)
 	if (r < 0) {
 		struct kube_result res = {.r = r, .message = err_name(r), .retry_after_s = -1};
 
-		s->due_us = due_after(&s->backoff, &res);
+		s->due_us = due_after(s->p, &s->backoff, &res);
 		explain(s, &res);
 	}
 }
@@ -410,7 +413,7 @@ static void start_poll(struct publish *p, struct poll *poll, int (*start)(struct
 
 	if (r == 0)
 		return;
-	poll->due_us = due_after(&poll->backoff, &res);
+	poll->due_us = due_after(p, &poll->backoff, &res);
 	set_text(p, poll->text, sizeof(poll->text), res.message);
 }
 

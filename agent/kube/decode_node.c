@@ -14,6 +14,7 @@ void kube_node_free(struct kube_node *n)
 	free(n->name);
 	free(n->uid);
 	free(n->wireguard_key);
+	free(n->ranges);
 	ARRAY_DONE(&n->node_ips);
 	ARRAY_DONE(&n->internal_ips);
 	ARRAY_DONE(&n->ingress_ips);
@@ -88,12 +89,16 @@ static int read_spec(struct kube_node *n, const struct doc *obj)
 	return r;
 }
 
+static const char *annotation(const struct doc *obj, const char *name)
+{
+	return doc_str(doc_get_any(doc_at(obj, "metadata.annotations"), name));
+}
+
 int kube_node_decode(const struct doc *obj, struct kube_node **ret, struct err *reterr)
 {
 	CLEANUP(kube_node_free) struct kube_node *n = calloc(1, sizeof(*n));
 	const char *name = doc_str_at(obj, "metadata.name", "");
-	const char *key = doc_str(
-		doc_get_any(doc_at(obj, "metadata.annotations"), "network.cilium.io/wg-pub-key"));
+	const char *key = annotation(obj, "network.cilium.io/wg-pub-key"), *ranges = annotation(obj, KUBE_NODE_ADDRESSES);
 	int r;
 
 	if (!n)
@@ -104,7 +109,8 @@ int kube_node_decode(const struct doc *obj, struct kube_node **ret, struct err *
 	n->uid = strdup(doc_str_at(obj, "metadata.uid", ""));
 	n->wireguard_key = key ? strdup(key) : NULL;
 	n->is_host = doc_get_any(doc_at(obj, "metadata.labels"), KUBE_NODE_HOST_LABEL) != NULL;
-	if (!n->name || !n->uid || (key && !n->wireguard_key))
+	n->ranges = n->is_host && ranges ? strdup(ranges) : NULL;
+	if (!n->name || !n->uid || (key && !n->wireguard_key) || (n->is_host && ranges && !n->ranges))
 		return -ENOMEM;
 	r = read_spec(n, obj);
 	if (r == -EINVAL)
@@ -148,16 +154,20 @@ static bool same_bytes(const void *a, size_t n, const void *b, size_t m, size_t 
 	return n == m && (n == 0 || memcmp(a, b, n * size) == 0);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return str_eq(a ? a : "", b ? b : "");
+}
+
 bool kube_node_same(const struct kube_node *a, const struct kube_node *b)
 {
-	const char *x = a->wireguard_key ? a->wireguard_key : "", *y = b->wireguard_key ? b->wireguard_key : "";
-
 	if (a->labels.n != b->labels.n)
 		return false;
 	for (size_t i = 0; i < a->labels.n; i++)
 		if (!str_eq(a->labels.v[i], b->labels.v[i]))
 			return false;
-	return a->is_host == b->is_host && str_eq(a->name, b->name) && str_eq(a->uid, b->uid) && str_eq(x, y) &&
+	return a->is_host == b->is_host && str_eq(a->name, b->name) && str_eq(a->uid, b->uid) &&
+	       same_text(a->wireguard_key, b->wireguard_key) && same_text(a->ranges, b->ranges) &&
 	       same_bytes(a->node_ips.v, a->node_ips.n, b->node_ips.v, b->node_ips.n, sizeof(struct ip)) &&
 	       same_bytes(a->internal_ips.v, a->internal_ips.n, b->internal_ips.v, b->internal_ips.n,
 			  sizeof(struct ip)) &&

@@ -22,11 +22,12 @@ struct kube_node {
 	char *uid;
 	struct strv labels; /* "key=value", only after kube_node_read_labels() */
 	bool is_host; /* an external host like this one: no pods are behind it */
+	char *ranges; /* of a host: what addresses it is enrolled for, "a/b,c/d", unchecked; NULL = it does not say */
 };
 
-/* The label of CiliumNodes that stand for external hosts. */
+/* The label of CiliumNodes that stand for external hosts, and their annotation. */
 #define KUBE_NODE_HOST_LABEL "mesh-external-agent.io/host"
-
+#define KUBE_NODE_ADDRESSES  "mesh-external-agent.io/addresses"
 
 /*
  * Reads a CiliumNode. Addresses and ranges that are malformed or special are left out, as Cilium does.

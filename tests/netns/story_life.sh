@@ -9,6 +9,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/story_cases.sh"
 story_enter "$0" "$@"
 MOVED=172.19.100.4 FOREIGN=172.19.100.50 SECOND=172.19.101.2 OUTSIDE=172.19.101.9 TAGGED=172.19.102.2 OUTSIDE_TAGGED=172.19.102.9
+SLICE=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices/council-mesh-ahch-to
 address=$AHCHTO
 
 on_host() { ip netns exec ahch-to "$@"; }
@@ -18,6 +19,9 @@ has_interfaces() { [ "$(interfaces)" = "$1" ]; }
 published() { api GET /apis/cilium.io/v2/namespaces/legacy/ciliumendpoints/ahch-to | jq -r '[.status.networking.addressing[].ipv4] | join(" ")'; }
 is_published() { [ "$(published)" = "$1" ]; }
 node_address() { api GET /apis/cilium.io/v2/ciliumnodes/ahch-to | jq -r '[.spec.addresses[].ip] | join(" ")'; }
+# The EndpointSlice of the Service that it stands behind: address and enrolled ranges
+backend() { api GET $SLICE | jq -r '"\(.endpoints[0].addresses[0]) \(.metadata.annotations["mesh-external-agent.io/addresses"])"'; }
+is_backend() { [ "$(backend)" = "$1" ]; }
 tunnel_mtu() { ip -n ahch-to -j link show mesh0 | jq '.[0].mtu'; }
 in_force() { # when
 	passes "$1: an allowed pod gets in" leia "$address" 80
@@ -43,7 +47,7 @@ others_same() { others | diff "$T/others" - >"$T/diff"; is "$1: nothing of other
 intrude() { (while :; do PATIENCE=0.3 reaches "$1" "$2" "${3:-80}" >/dev/null 2>&1 && echo "$1 $2 ${3:-80}" >>"$T/intruders"; sleep 0.02; done) & }
 
 joining() {
-	enrol ahch-to $AHCHTO,$MOVED jedi=luke && check "the host joins" join ahch-to --token "$token"
+	enrol ahch-to $AHCHTO,$MOVED jedi=luke --serve council && check "the host joins" join ahch-to --token "$token"
 	enrol crait $CRAIT jedi=rey && check "another joins" join crait --token "$token"
 	agent_start ahch-to
 	agent_start crait
@@ -196,7 +200,16 @@ addresses() {
 	remove $CNP/foreign
 	check "an address that it may not have, restarted: and its end" wait_for 10 reaches crait $FOREIGN 80
 	is "an address that it may not have: the cluster is not told" 0 "$(published | grep -c $FOREIGN)"
+	check "enrolled for it, while it runs" admin host add ahch-to --address $AHCHTO,$MOVED,$FOREIGN
+	check "enrolled for it, while it runs: the cluster knows" wait_for 10 is_published $FOREIGN
+	check "enrolled for it, while it runs: so do callers of the Service" wait_for 10 is_backend "$FOREIGN $AHCHTO/32,$MOVED/32,$FOREIGN/32"
+	in_force "enrolled for it, while it runs"
+	well "enrolled for it, while it runs"
+	check "enrolled for it no more" admin host add ahch-to --address $AHCHTO,$MOVED
+	check "enrolled for it no more: no caller comes to it" wait_for 10 eval '! api GET $SLICE -f -o /dev/null'
+	PATIENCE=0.4 stopped "enrolled for it no more: policy holds there" node1 $FOREIGN 80
 	readdress $FOREIGN $AHCHTO
+	check "the address of before: callers come again" wait_for 10 is_backend "$AHCHTO $AHCHTO/32,$MOVED/32"
 	check "the address of before: the cluster knows" wait_for 10 is_published $AHCHTO
 	well "the address of before"
 	in_force "the address of before"

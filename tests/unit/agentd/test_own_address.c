@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which address a host is known by, and that it stays the same while it can. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <linux/if_addr.h>
 
 #include "agentd/own_address.h"
@@ -94,4 +95,29 @@ Test(own_address, a_long_list_is_cut, .init = setup)
 		v[i] = addr("10.8.100.200", 0);
 	own_address_complain(&(struct nl_addrs){.v = v, .n = ARRAY_LEN(v)}, &join, &conf, NULL, 0, &err);
 	cr_expect(strstr(err.text, "10.8.100.200, 10.8.100.200..., and is enrolled for"), "%s", err.text);
+}
+
+/* An admin enrols the host anew while it runs. */
+Test(own_address, follows_the_enrolment, .init = setup)
+{
+	struct nl_addr v[] = {addr("10.9.0.8", 0), addr("10.7.0.8", 0)};
+
+	cr_expect_eq(own_address_follow(&join, "10.9.0.0/24,fd00::/64"), 0);
+	cr_expect_eq(own_address_follow(&join, "10.7.0.0/24,10.9.0.9/32"), 1);
+	cr_expect_eq(join.addresses.n, 2);
+	expect(v, ARRAY_LEN(v), "10.9.0.8", "10.7.0.8");
+	cr_expect(own_address_is_enrolled(&join, &v[1].ip));
+	cr_expect_not(own_address_is_enrolled(&join, &v[0].ip));
+}
+
+Test(own_address, follows_no_nonsense, .init = setup)
+{
+	static const char *const bad[] = {"", ",", "10.9.0.0/33", "10.9.0.0/24,x", " 10.9.0.0/24",
+					  "10.1.0.0/24,10.1.1.0/24,10.1.2.0/24,10.1.3.0/24,10.1.4.0/24,10.1.5.0/24,10.1.6.0/24,10.1.7.0/24,10.1.8.0/24,"
+					  "10.2.0.0/24,10.2.1.0/24,10.2.2.0/24,10.2.3.0/24,10.2.4.0/24,10.2.5.0/24,10.2.6.0/24,10.2.7.0/24,10.2.8.0/24"};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_expect_eq(own_address_follow(&join, bad[i]), -EINVAL, "%s", bad[i]);
+	cr_expect_eq(join.addresses.n, 2);
+	cr_expect_str_eq(join.addresses.v[0], "10.9.0.0/24");
 }

@@ -288,6 +288,27 @@ Test(enrol, a_new_token_changes_nothing_else, .init = cluster_start_ready, .fini
 	expect_services("web,api");
 }
 
+/* A daemon that runs follows its CiliumNode: when that says new ranges, the host has the right to them. */
+Test(enrol, rights_come_before_the_node_tells_of_them, .init = cluster_start_ready, .fini = cluster_stop)
+{
+	CLEANUP(enrol_result_done) struct enrol_result res = {0};
+	CLEANUP(json) json_t *before = NULL, *after = NULL, *role = NULL;
+	struct err err = {0};
+
+	enrol("ahch-to", &luke, "");
+	cluster_fault("PATCH", "/apis/cilium.io/v2/ciliumnodes", 500);
+	cr_expect_lt(cluster_enrol("ahch-to", &(struct enrolment){.addresses = "172.19.100.3"}, &res, &err), 0);
+	before = want(&cluster, 200, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+	cr_expect_str_eq(text_at(before, "metadata", "annotations", "mesh-external-agent.io/addresses", NULL), "172.19.100.2/32");
+	role = want(&cluster, 200, "GET", NULL, "/apis/rbac.authorization.k8s.io/v1/clusterroles/mesh-host-ahch-to");
+	cr_expect_str_eq(json_string_value(json_array_get(json_object_get(json_array_get(json_object_get(role, "rules"), 3), "resourceNames"), 0)),
+			 "172.19.100.3/32");
+	expect_addresses("172.19.100.3/32");
+	enrol("ahch-to", &(struct enrolment){0}, "");
+	after = want(&cluster, 200, "GET", NULL, "/apis/cilium.io/v2/ciliumnodes/ahch-to");
+	cr_expect_str_eq(text_at(after, "metadata", "annotations", "mesh-external-agent.io/addresses", NULL), "172.19.100.3/32");
+}
+
 Test(enrol, what_is_given_is_changed_and_told, .init = cluster_start_ready, .fini = cluster_stop)
 {
 	enrol("ahch-to", &luke, "");

@@ -2,6 +2,8 @@
 /* The host's EndpointSlices against the in-tree API server. */
 #include "../lib/helpers.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
@@ -326,6 +328,30 @@ Test(publish, a_foreign_slice_of_the_same_name_is_left_alone, .init = setup, .fi
 	set_plan(0, 0);
 	run_for(300000);
 	want_code(&w, 200, "GET", NULL, SLICES "/a-mesh-h1", w.ns);
+}
+
+static const char *ranges_of(const json_t *slice)
+{
+	return json_string_value(json_object_get(json_object_get(json_object_get(slice, "metadata"), "annotations"),
+						 PUBLISH_ADDRESSES_ANNOTATION));
+}
+
+/* The admission policy knows the new ones alone; the API server at hand may learn of the right a little later. */
+Test(publish, other_ranges_come_with_the_next_plan, .init = setup, .fini = teardown)
+{
+	json_t *slice;
+
+	set_plan(1, 1);
+	AWAIT(publish_is_settled(publish));
+	cr_assert_eq(publish_set_addresses(publish, "10.9.0.0/24,10.10.0.0/24"), 0);
+	fault("[{\"action\":\"status\",\"status\":403,\"count\":2,\"match\":{\"method\":\"PUT\",\"pathPrefix\":"
+	      "\"/apis/discovery\"}}]");
+	set_plan(1, 1);
+	AWAIT(publish_failure(publish, "a") == -EPERM);
+	AWAIT(publish_is_settled(publish));
+	slice = get("a-mesh-h1");
+	cr_expect_str_eq(ranges_of(slice), "10.9.0.0/24,10.10.0.0/24");
+	json_decref(slice);
 }
 
 Test(publish, a_refusal_is_visible_and_one_slice_does_not_hold_up_another, .init = setup, .fini = teardown)

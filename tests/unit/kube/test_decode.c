@@ -181,6 +181,33 @@ Test(decode_node, labels_where_they_are_asked_for)
 	cr_expect_not(kube_node_same(a, b));
 }
 
+/* An admin changes them while the host runs. */
+Test(decode_node, ranges_of_hosts)
+{
+	static const char object[] = "{\"metadata\":{\"name\":\"n1\",\"labels\":{%s},\"annotations\":{\"mesh-external-agent.io/addresses\":\"%s\"}}}";
+	static const struct {
+		const char *labels, *ranges, *want;
+	} cases[] = {
+		{"\"mesh-external-agent.io/host\":\"n1\"", "10.0.0.1/32", "10.0.0.1/32"},
+		{"\"mesh-external-agent.io/host\":\"n1\"", "10.0.0.1/32,fd00::1/128", "10.0.0.1/32,fd00::1/128"},
+		{"", "10.0.0.1/32", NULL}, /* a node of Cilium */
+	};
+	struct kube_node *nodes[ARRAY_LEN(cases)];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(free) char *text = str_printf(object, cases[i].labels, cases[i].ranges);
+		json_t *v = json_loads(text, 0, NULL);
+
+		cr_assert_eq(kube_node_decode(v, &nodes[i], NULL), 0);
+		cr_expect_str_eq(nodes[i]->ranges ? nodes[i]->ranges : "", cases[i].want ? cases[i].want : "");
+		json_decref(v);
+	}
+	cr_expect(kube_node_same(nodes[0], nodes[0]));
+	cr_expect_not(kube_node_same(nodes[0], nodes[1]));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		kube_node_free(nodes[i]);
+}
+
 Test(decode_endpoint, too_many_addresses)
 {
 	CLEANUP(buf_done) struct buf list = {0};
