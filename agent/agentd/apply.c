@@ -96,6 +96,8 @@ static int pick_addresses(struct agent *a)
 	int r = 0;
 
 	if (n == 0) {
+		if (a->own.n && !health_has(a->health, "register.address"))
+			kube_client_reset(a->client); /* as below: the admin's answer comes by this way */
 		own_address_complain(recon_net_addrs(datapath_net(a->datapath)), &a->join, a->conf, a->own.v, a->own.n, &why);
 		health_raise(a->health, HEALTH_ERROR, "register.address", why.text,
 			     "give the host such an address, or enrol it anew with: meshctl host add --address");
