@@ -91,6 +91,21 @@ is "the addresses stay" "$ip/32" "$(kubectl get -n legacy ciliumendpoint tatooin
 kubectl delete validatingadmissionpolicybinding mesh-hosts-node >/dev/null
 run "no host without every policy in force" 1 "$meshctl" host add tatooine
 run "setting the cluster up helps" 0 "$meshctl" cluster setup
+# With all that the API server has filled in, as it is stored, a policy is compared.
+run "which enrols again" 0 "$meshctl" host add tatooine
+for part in '{"validations":[{"expression":"true"}]}' '{"matchConditions":[{"name":"is-host","expression":"false"}]}' \
+	'{"matchConstraints":{"objectSelector":{"matchLabels":{"no":"object"}}}}' '{"failurePolicy":"Ignore"}'; do
+	kubectl patch validatingadmissionpolicy mesh-hosts-node --type=merge -p "{\"spec\":$part}" >/dev/null
+	run "no host under a policy with $part" 1 "$meshctl" host add tatooine
+	is "and it says which policy" 1 "$(grep -c 'mesh-hosts-node .*meshctl cluster setup' "$tmp/out")"
+	run "setting the cluster up mends it" 0 "$meshctl" cluster setup
+done
+run "which enrols again" 0 "$meshctl" host add tatooine
+kubectl apply --server-side --force-conflicts -f "$here/../../packaging/kubernetes/20-admission.yaml" >/dev/null
+run "so does kubectl apply" 0 "$meshctl" host add tatooine
+run "the cluster is set up by meshctl again" 0 "$meshctl" cluster setup
+run "the name alone makes a new token" 0 "$meshctl" host add tatooine
+token=$(sed -n 's/^mesh-join --token //p' "$tmp/out")
 is "one endpoint" 1 "$(kubectl get -n legacy ciliumendpoints -o name | grep -c tatooine)"
 is "state" disconnected "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.state}')"
 is "no addresses yet" '' "$(kubectl get -n legacy ciliumendpoint tatooine -o jsonpath='{.status.networking}')"
@@ -120,6 +135,8 @@ is "five identities" 5 "$(kubectl get -n legacy ciliumendpoints -o json |
 	jq '[.items[] | select(.metadata.name | startswith("clone")) | .status.identity.id] | unique | length')"
 for i in 1 2 3 4 5; do "$meshctl" host remove clone$i >/dev/null 2>&1; done
 run "a life of the token that is too short" 2 "$meshctl" host add endor --namespace legacy --labels a=b --address 10.1.1.1 --ttl 5m
+run "a name for slices of another host" 2 "$meshctl" host add endor-v6 --namespace legacy --labels a=b --address 10.1.1.1
+run "no labels, by a variable that is not set" 2 "$meshctl" host add endor --namespace legacy --labels '' --address 10.1.1.1
 run "a name that is none" 2 "$meshctl" host add Endor_1 --namespace legacy --labels a=b --address 10.1.1.1
 run "the namespace of the accounts" 2 "$meshctl" host add endor --namespace mesh-hosts --labels a=b --address 10.1.1.1
 kubectl apply -f - >/dev/null <<'Y'
