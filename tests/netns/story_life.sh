@@ -200,6 +200,12 @@ addresses() {
 	remove $CNP/foreign
 	check "an address that it may not have, restarted: and its end" wait_for 10 reaches crait $FOREIGN 80
 	is "an address that it may not have: the cluster is not told" 0 "$(published | grep -c $FOREIGN)"
+	readdress $FOREIGN $AHCHTO
+	check "the address of before: the cluster knows" wait_for 10 is_published $AHCHTO
+	well "the address of before"
+	in_force "the address of before"
+	readdress $AHCHTO $FOREIGN
+	check "again: it says so" wait_for 10 eval '[ "$(condition ahch-to register.address .severity)" = error ]'
 	check "enrolled for it, while it runs" admin host add ahch-to --address $AHCHTO,$MOVED,$FOREIGN
 	check "enrolled for it, while it runs: the cluster knows" wait_for 10 is_published $FOREIGN
 	check "enrolled for it, while it runs: so do callers of the Service" wait_for 10 is_backend "$FOREIGN $AHCHTO/32,$MOVED/32,$FOREIGN/32"
@@ -210,9 +216,7 @@ addresses() {
 	PATIENCE=0.4 stopped "enrolled for it no more: policy holds there" node1 $FOREIGN 80
 	readdress $FOREIGN $AHCHTO
 	check "the address of before: callers come again" wait_for 10 is_backend "$AHCHTO $AHCHTO/32,$MOVED/32"
-	check "the address of before: the cluster knows" wait_for 10 is_published $AHCHTO
-	well "the address of before"
-	in_force "the address of before"
+	well "the address of before, again"
 	ip -n ahch-to link set eth0 down
 	sleep 2
 	ip -n ahch-to link set eth0 up
