@@ -8,6 +8,7 @@
 #include "bpf/harness.h"
 #include "json/json.h"
 #include "recon/recon_policy.h"
+#include "lib/json_objects.h"
 
 enum { LIST = 16384, GOOD = 1000, BAD = 1001, MORE = 1002, SMALL_ROWS = 128, SMALL_PORTS = 64, SMALL_CIDRS = 8 };
 
@@ -53,7 +54,7 @@ static void set_policy(struct host *w, const char *name, const char *rules)
 
 	doc = json_loads(text ? text : "", 0, NULL);
 	CHECK(doc);
-	CHECK(policy_set(w->repo, POLICY_CNP, doc, &err) >= 0);
+	CHECK(json_policy_set(w->repo, POLICY_CNP, doc, &err) >= 0);
 	json_decref(doc);
 	free(text);
 }

@@ -8,6 +8,7 @@
 #include "base/macro.h"
 #include "fixture.h"
 #include "json/json.h"
+#include "lib/json_objects.h"
 
 #define ALLOW_80 "{'endpointSelector':{},'ingress':[{'toPorts':[{'ports':[{'port':'80','protocol':'TCP'}]}]}]}"
 
@@ -16,7 +17,7 @@ enum { LIST = 16384, POD = 1000 };
 static int set(struct fixture *f, enum policy_kind kind, json_t *obj)
 {
 	struct err err = {0};
-	int r = policy_set(f->repo, kind, obj, &err);
+	int r = json_policy_set(f->repo, kind, obj, &err);
 
 	json_decref(obj);
 	return r;
