@@ -13,7 +13,7 @@
 enum { DEPTH_MAX = 8 };
 
 /* Of <linux/if_arp.h>, which does not go with <net/if.h>. */
-enum { TYPE_MCTP = 290, TYPE_IEEE802154_MONITOR = 805, TYPE_NETLINK = 824, TYPE_VSOCKMON = 826 };
+enum { TYPE_MCTP = 290, TYPE_IEEE802154_MONITOR = 805 };
 
 /* What a link is to us: the list in recon_nic.h. */
 enum role {
@@ -105,7 +105,7 @@ static enum role role_of(const struct nl_link *l)
 	return kind_of(l)->role;
 }
 
-/* Not a packet of IP passes them: CAN, monitors of netlink and of sockets, radio as it is, management of components. */
+/* CAN, radio as it is, management of components: no packet of IP passes them. */
 static bool is_without_ip(const struct nl_link *l)
 {
 	switch (l->type) {
@@ -116,8 +116,6 @@ static bool is_without_ip(const struct nl_link *l)
 	case ARPHRD_IEEE802154:
 	case TYPE_IEEE802154_MONITOR:
 	case TYPE_MCTP:
-	case TYPE_NETLINK:
-	case TYPE_VSOCKMON:
 		return true;
 	}
 	return false;
@@ -129,6 +127,17 @@ static bool is_in(const int *list, size_t n, int ifindex)
 
 	for (i = 0; i < n; i++)
 		if (list[i] == ifindex)
+			return true;
+	return false;
+}
+
+static bool has_address(const struct nic_inputs *in, int ifindex)
+{
+	size_t i;
+
+	for (i = 0; i < in->addrs->n; i++)
+		if (in->addrs->v[i].ifindex == ifindex && !ip_is_special(&in->addrs->v[i].ip) &&
+		    in->addrs->v[i].scope < RT_SCOPE_LINK)
 			return true;
 	return false;
 }
@@ -160,11 +169,11 @@ static bool has_hardware(const struct nic_inputs *in, const struct nl_link *l, i
 	const struct nl_link *lower;
 	size_t i;
 
-	if (depth == DEPTH_MAX || (l->flags & IFF_LOOPBACK) || is_without_ip(l))
+	if (depth == DEPTH_MAX || (l->flags & IFF_LOOPBACK))
 		return false;
 	switch (role_of(l)) {
 	case ROLE_CARD:
-		return !is_hidden(in, l);
+		return has_address(in, l->ifindex) || !(is_hidden(in, l) || is_without_ip(l));
 	case ROLE_ABOVE:
 		lower = nl_links_find(in->links, l->lower);
 		return !lower || has_hardware(in, lower, depth + 1);
@@ -182,17 +191,6 @@ static bool has_hardware(const struct nic_inputs *in, const struct nl_link *l, i
 	return false;
 }
 
-static bool has_address(const struct nic_inputs *in, int ifindex)
-{
-	size_t i;
-
-	for (i = 0; i < in->addrs->n; i++)
-		if (in->addrs->v[i].ifindex == ifindex && !ip_is_special(&in->addrs->v[i].ip) &&
-		    in->addrs->v[i].scope < RT_SCOPE_LINK)
-			return true;
-	return false;
-}
-
 static bool is_eligible(const struct nic_inputs *in, const struct nl_link *l)
 {
 	return !(l->flags & IFF_LOOPBACK) && l->ifindex != in->tunnel_ifindex;
@@ -203,7 +201,7 @@ static bool is_external(const struct nic_inputs *in, const struct nl_link *l, in
 	const struct nl_link *lower;
 	enum role role = role_of(l);
 
-	if (depth == DEPTH_MAX || !is_eligible(in, l) || is_port(in, l) || is_without_ip(l))
+	if (depth == DEPTH_MAX || !is_eligible(in, l) || is_port(in, l))
 		return false;
 	if (role == ROLE_ABOVE) {
 		lower = nl_links_find(in->links, l->lower);

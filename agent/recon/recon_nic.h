@@ -7,18 +7,19 @@
  * by it, and otherwise by its kind, from the table in recon_nic.c:
  *
  *	role	kinds					external
- *	card	none (virtio, e1000, SR-IOV...), dsa,	always; but not what only carries the frames of a switch's ports (dsa) or
- *		hsr, ipoib, macsec			of a modem's channels (rmnet)
+ *	card	none (virtio, e1000, SR-IOV...), dsa,	always; but without an address not what only carries the frames of a switch's
+ *		hsr, ipoib, macsec			ports (dsa) or of a modem's channels (rmnet), nor CAN, monitors of radio...
  *	above	vlan, macvlan, macvtap, ipvlan, ipvtap,	on something that is not external here: that sees each of its packets
  *		virt_wifi
  *	group	bond, team, bridge, batadv		with a card or a tunnel for a port, or something above a card
- *	tunnel	wireguard, tun, ppp, gre, vxlan, wwan...	with an address of its own
+ *	tunnel	wireguard, tun, ppp, gre, vxlan, wwan,	with an address of its own
+ *		rmnet...
  *	end	veth, netkit, openvswitch, and kinds	with an address of its own: without, the far end is a container or a guest
  *		that are not in the table		of this very host, whose packets to the outside pass another one later
  *	inside	tap, dummy, ifb, vrf, nlmon, can...	never
  *
  * Never are ports of a bond, team, bridge, Open vSwitch or failover card, since that sees each of their packets; those of HSR, batadv
- * and a VRF are as if they were none. Nor is what no packet of IP passes, as CAN and monitors.
+ * and a VRF are as if they were none.
  *
  * How their frames are read is up to bpf_attach.h: as Ethernet, or as bare IP; those of ipoib, 6LoWPAN and others like them cannot be.
  * Whether it is up does not matter: programs must be there before the first packet. One that is down has
