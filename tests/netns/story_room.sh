@@ -19,13 +19,13 @@ sent() { apply $CNP/"$1" <<<"{apiVersion: cilium.io/v2, kind: CiliumNetworkPolic
 # wall rules|list COUNT [NAME [NETWORK]]: rules of their own for so many prefixes, or one rule with all of them; nobody
 # has these addresses.
 wall() {
-	local i list= net=${4:-198.18}
-	for ((i = 0; i < $2; i++)); do
-		case $1 in
-		rules) list+="${list:+, }{fromCIDR: [$net.$((i / 250)).$((i % 250))/32]}" ;;
-		list) list+="${list:+, }$net.$((i / 250)).$((i % 250))/32" ;;
-		esac
-	done
+	local list
+	list=$(awk -v kind="$1" -v n="$2" -v net="${4:-198.18}" 'BEGIN {
+		for (i = 0; i < n; i++) {
+			prefix = sprintf("%s.%d.%d/32", net, i / 250, i % 250)
+			printf "%s%s", i ? ", " : "", kind == "rules" ? "{fromCIDR: [" prefix "]}" : prefix
+		}
+	}')
 	[ "$1" = rules ] || list="{fromCIDR: [$list]}"
 	sent "${3:-wall}" "{endpointSelector: {matchLabels: {jedi: luke}}, ingressDeny: [$list]}"
 }
