@@ -244,7 +244,7 @@ static int add_labelled(uint32_t number)
 /* An address that needs an identity of its own gets none: the policies of all others must not be lost with it. */
 Test(world, no_identity_left_for_an_address, .init = setup, .fini = teardown)
 {
-	enum { POD = 1000, OTHERS = 1 << 20 };
+	enum { POD = 1000, OTHERS = IDENTITY_LOCAL_NODE + (1 << 20) };
 	CLEANUP(json_decref) json_t *policy = json_loads(
 		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"endpointSelector\":{},\"ingress\":[{\"fromEndpoints\":"
 		"[{\"matchLabels\":{\"rebel\":\"leia\"}}]}]}}", 0, NULL);
