@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "bpf/harness.h"
 #include "json/json.h"
+#include "lib/json_objects.h"
 #include "recon/recon_policy.h"
 #include "lib/json_objects.h"
 
