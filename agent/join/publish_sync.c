@@ -53,13 +53,12 @@ void publish_slice_found(struct slice *s, json_t *obj)
 	publish_slice_adopt(s);
 }
 
-/* Backs off after a failure; a refusal that only a person can lift, or has lifted just now, is tried once a minute, or soon. */
+/* Backs off after a failure; a refusal that only a person can lift is tried once a minute, if none has changed rights just now. */
 static uint64_t due_after(const struct publish *p, struct backoff *b, const struct kube_result *res)
 {
 	uint64_t now = clock_boot_us(), delay_us = backoff_next_us(b, now);
-	bool is_settling = now < p->settle_us;
 
-	if (is_settling && res->r == -EPERM)
+	if (res->r == -EPERM && now < p->settle_us)
 		return now + delay_us;
 	if (res->r == -EPERM || res->r == -EINVAL || res->r == -ENOENT)
 		delay_us = REFUSED_RETRY_S * USEC_PER_SEC + rng_below(USEC_PER_SEC);
