@@ -198,7 +198,7 @@ Test(decode_node, ranges_of_hosts)
 		CLEANUP(free) char *text = str_printf(object, cases[i].labels, cases[i].ranges);
 		CLEANUP(doc_free) struct doc *v = doc_parse(text, strlen(text));
 
-		cr_assert_eq(json_node_decode(v, &nodes[i], NULL), 0);
+		cr_assert_eq(kube_node_decode(v, &nodes[i], NULL), 0);
 		cr_expect_str_eq(nodes[i]->ranges ? nodes[i]->ranges : "", cases[i].want ? cases[i].want : "");
 	}
 	cr_expect(kube_node_same(nodes[0], nodes[0]));
