@@ -86,6 +86,7 @@ static void policy(struct net *n)
 	n->h.c->tunnel_port = htons(VXLAN_PORT);
 	n->h.c->identity = OWN_ID;
 	CHECK_EQ(bpfmap_put(n->h.obj, BPFOBJ_NODES, &index, &node), 0);
+	harness_ip(&n->h, "10.77.0.1", OWN_ID, 0, 0);
 	harness_ip(&n->h, "10.77.0.2", 6, 1, MESH_IP_NODE);
 	harness_ip(&n->h, "10.77.0.3", 777, 0, 0);
 	harness_ip(&n->h, "10.244.1.1", 6, 1, MESH_IP_TUNNEL);
