@@ -266,7 +266,8 @@ static void on_reload(void *arg)
 	health_clear(a->health, "config.reload");
 	health_clear(a->health, "config.file");
 	conf_swap_live(a->conf, next);
-	keep_conf(a);
+	if (a->is_joined)
+		keep_conf(a);
 	log_set_level(a->conf->log_level);
 	a->servers.is_stale = true; /* the failsafe set is made anew */
 	if (a->world)
@@ -320,8 +321,6 @@ int agent_new(struct conf *conf, const char *conf_path, const struct err *wrong,
 	if (wrong->text[0])
 		health_raise(a->health, HEALTH_ERROR, "config.file", wrong->text,
 			     "correct the file, then: systemctl restart mesh-external-agent; what the daemon last ran with is in use");
-	else
-		keep_conf(a);
 	r = start_ctl(a, reterr);
 	if (r < 0)
 		return r;
@@ -389,6 +388,8 @@ int agent_run(struct agent *a)
 		r = priv_drop(&err);
 		if (r == 0)
 			r = start_joined(a, &err);
+		if (r == 0 && !health_has(a->health, "config.file"))
+			keep_conf(a);
 	} else if (r == -ENOENT) {
 		/* a leave may have been cut short */
 		r = stand_down_rest(a->conf, &err);

@@ -519,7 +519,7 @@ bool datapath_is_ready(const struct datapath *d)
 int datapath_remove(struct datapath *d, struct err *reterr)
 {
 	/* of what is no more; the network's own ends with the pass that takes device and routes down */
-	static const char *const conditions[] = {"datapath.attach", "datapath.cgroup", "datapath.maps", "datapath.versions"};
+	static const char *const conditions[] = {"datapath.attach", "datapath.cgroup", "datapath.maps", "datapath.policy", "datapath.versions"};
 	int r = bpfattach_detach_all(d->obj, reterr), e;
 
 	e = recon_net_clear(d->net);

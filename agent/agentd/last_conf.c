@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "join/join_state.h"
 
 /* The first line, a comment, tells of which boot it is. */
 #define MARK "# boot "
@@ -20,7 +21,7 @@ static char *path_in(const char *state_dir)
 {
 	const char *dir = getenv("STATE_DIRECTORY");
 
-	return str_printf("%s/last.conf", dir ? dir : state_dir);
+	return str_printf("%s/" JOIN_STATE_CONF, dir ? dir : state_dir);
 }
 
 static int mark(char ret[static MARK_LEN + 1])

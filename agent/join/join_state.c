@@ -173,7 +173,7 @@ int join_state_save_token(const char *dir, const char *token, struct err *reterr
 int join_state_remove(const char *dir, struct err *reterr)
 {
 	static const char *const names[] = {"token", JOIN_STATE_IN_FORCE, "guard.json", "shadow.json", "migrations.json",
-					    JOIN_STATE_COPY, JOIN_STATE_LEARNED};
+					    JOIN_STATE_COPY, JOIN_STATE_LEARNED, JOIN_STATE_CONF};
 	CLEANUP(free) char *joined = path_of(dir, "joined.json");
 	CLEANUP(free) char *mark = path_of(dir, MARK);
 	int r = 0;

@@ -24,6 +24,9 @@
 /* This machine is a copy of another one that is the member: until it joins, whatever becomes of that one. */
 #define JOIN_STATE_COPY "copy.json"
 
+/* The configuration that the daemon last ran with, for a boot with one that cannot be used; the daemon writes it. */
+#define JOIN_STATE_CONF "last.conf"
+
 struct join_state {
 	struct strv servers;   /* "https://host:port" */
 	char *ca_pem;

@@ -46,13 +46,13 @@ change() {
 		 {matchLabels: {jedi: luke}}, ingress: [{fromEndpoints: [{matchLabels: {rebel: leia}}], toPorts: [{ports: [{port: "22", protocol: TCP},
 		 {port: "8080", protocol: TCP}]}]}]}}
 	Y
-	check "a change that the kernel refuses is told, with the reason" wait_for 5 says datapath.maps 'Cannot allocate memory'
+	check "a change that the kernel refuses is told, with the reason" wait_for 5 says datapath.policy 'Cannot allocate memory'
 	passes "what was in force is" leia $AHCHTO 80
 	before=$(refused 0)
 	check "it is tried again, without another change" wait_for 3 eval '[ "$(refused 0)" -gt "$before" ]'
 	refuse 0 0
 	check "and comes about" wait_for 3 in_force ahch-to more
-	check "nothing is told of it any more" wait_for 3 is_well datapath.maps
+	check "nothing is told of it any more" wait_for 3 is_well datapath.policy
 	is "the agent is fine" ok "$(status ahch-to .state)"
 	is "who was never allowed did not come in" 0 "$(intruders)"
 }
@@ -114,7 +114,7 @@ leaving() {
 	check "which keeps nothing else from its work" wait_for 10 is_running ahch-to degraded
 	refuse $ENOMEM $ENOBUFS
 	remove $CNP/more
-	check "and something else" wait_for 10 says datapath.maps 'Cannot allocate memory'
+	check "and something else" wait_for 10 says datapath.policy 'Cannot allocate memory'
 	check "the host leaves" host ahch-to leave --yes
 	is "and nothing is wrong any more" '' "$(status ahch-to '.conditions[].name')"
 }
