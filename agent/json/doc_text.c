@@ -46,6 +46,8 @@ static int grow(struct doc_text *t, size_t extra)
 /* Its look at the room is compiled in: most of what is written is a few bytes long. */
 static inline int add(struct doc_text *t, const char *p, size_t len)
 {
+	if (!len)
+		return 0; /* there may be no room at all yet */
 	if (t->cap - t->n < len && grow(t, MAX(len, (size_t)ROOM)) < 0)
 		return -ENOMEM;
 	memcpy(t->v + t->n, p, len);
