@@ -567,7 +567,7 @@ EXTRA_PROGRAMS += $(torture_programs)
 CLEANFILES += $(torture_programs) $(preloads)
 preloads = tests/lib/clock.so tests/lib/nomem.so tests/lib/refuse.so
 tests_lib_crash_SOURCES = tests/lib/crash.c
-EXTRA_DIST += tests/lib/clock.c tests/lib/nomem.c tests/lib/refuse.c tests/lib/wait_for.sh tests/netns/story_torture.sh
+EXTRA_DIST += tests/lib/clock.c tests/lib/json_objects.h tests/lib/nomem.c tests/lib/refuse.c tests/lib/wait_for.sh tests/netns/story_torture.sh
 preload = $(AM_V_CC)$(MKDIR_P) tests/lib && $(CC) -O2 -g -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@
 tests/lib/clock.so: tests/lib/clock.c
 	$(preload) $(srcdir)/tests/lib/clock.c
