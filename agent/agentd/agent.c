@@ -74,12 +74,20 @@ static void tell_ready(struct agent *a)
 	a->is_ready_told = true;
 }
 
+/* The host has left, and the tunnel device and the routes are about to go. */
+static bool is_taking_down(const struct agent *a)
+{
+	return a->datapath && (!a->is_joined || a->has_stood_down) && !recon_net_status(datapath_net(a->datapath))->is_applied;
+}
+
 /* The interfaces that are there have their programs, if a policy is in force. */
 static void on_network(void *arg)
 {
 	struct agent *a = arg;
 
 	tell_ready(a);
+	if (a->is_taking_down && !is_taking_down(a))
+		loop_exit(a->loop, 0);
 	apply_want(a);
 }
 
@@ -224,6 +232,9 @@ static void on_stop(void *arg)
 	log_event(LOG_INFO, "agent.stop", "stopping; the kernel keeps what is in force");
 	if (a->keeping)
 		keeping_flush(a->keeping);
+	a->is_taking_down = is_taking_down(a);
+	if (a->is_taking_down && source_arm(a->upkeep, RELEASE_S * USEC_PER_SEC, 0) == 0)
+		return;
 	/* Drained means that this is no restart: the next start may be another boot, which need not wait for the Lease. */
 	if (a->lease && health_has(a->health, "serve.drained") && lease_release(a->lease, on_released, a) == 0 &&
 	    source_arm(a->upkeep, RELEASE_S * USEC_PER_SEC, 0) == 0)

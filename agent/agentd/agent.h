@@ -104,7 +104,8 @@ struct agent {
 	bool is_apply_owed;  /* the last attempt failed */
 	bool is_unverified;  /* the API came back; not known yet whether as the same cluster */
 	bool is_last_drain;  /* then the daemon stops */
-	bool is_stopping;    /* only the Lease is to be given back yet */
+	bool is_stopping;    /* only what was under way is ended yet: the Lease is given back, or */
+	bool is_taking_down; /* device and routes go */
 	bool has_stood_down; /* the datapath was taken down, only a new start brings it back */
 };
 
