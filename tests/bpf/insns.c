@@ -19,7 +19,7 @@
 #include "mesh_tc.skel.h"
 #pragma GCC diagnostic pop
 
-enum { BUDGET = 250000, LOG_BYTES = 4096, LOG_STATS = 4, SKIP = 77 };
+enum { BUDGET = 300000, LOG_BYTES = 4096, LOG_STATS = 4, SKIP = 77 };
 
 static char log_text[LOG_BYTES];
 
