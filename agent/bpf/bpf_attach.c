@@ -253,16 +253,17 @@ int bpfattach_if_detach(const struct bpfobj *o, int ifindex, struct err *reterr)
 			       err_name(r)) : first;
 }
 
-static bool tcx_is_ok(const struct bpfobj *o, int ifindex, unsigned dir, uint32_t id)
+/* The program that our link has there; 0 if there is no such link. */
+static uint32_t tcx_prog_id(const struct bpfobj *o, int ifindex, unsigned dir)
 {
 	CLEANUP(close_fd) int fd = -1;
 	struct bpf_link_info info;
 	char path[PATH_MAX];
 
 	if (tcx_pin_path(o, ifindex, dir, path) < 0)
-		return false;
+		return 0;
 	fd = bpfattach_link_open(path, &info);
-	return fd >= 0 && tcx_is_on(&info, ifindex) && info.prog_id == id;
+	return fd >= 0 && tcx_is_on(&info, ifindex) ? info.prog_id : 0;
 }
 
 bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind kind)
@@ -278,7 +279,7 @@ bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind
 		int prog = prog_of(kind, type, dir);
 		uint32_t id = prog < 0 ? 0 : bpfattach_prog_id(bpfobj_prog_fd(o, (enum bpfobj_prog)prog));
 
-		if (!id || (!tcx_is_ok(o, ifindex, dir, id) && !clsact_is_ok(ifindex, dir, id)))
+		if (!id || (tcx_prog_id(o, ifindex, dir) != id && !clsact_is_ok(ifindex, dir, id)))
 			return false;
 	}
 	return true;
@@ -288,18 +289,7 @@ bool bpfattach_if_is_held(const struct bpfobj *o, int ifindex)
 {
 	if (o->is_remote)
 		return bpfremote_if_is_held(ifindex);
-	for (unsigned dir = 0; dir < 2; dir++) {
-		CLEANUP(close_fd) int fd = -1;
-		struct bpf_link_info info;
-		char path[PATH_MAX];
-
-		if (tcx_pin_path(o, ifindex, dir, path) < 0)
-			return false;
-		fd = bpfattach_link_open(path, &info);
-		if (fd < 0 || !tcx_is_on(&info, ifindex))
-			return false;
-	}
-	return true;
+	return tcx_prog_id(o, ifindex, MESH_INGRESS) && tcx_prog_id(o, ifindex, MESH_EGRESS);
 }
 
 static int int_cmp(const void *a, const void *b)
