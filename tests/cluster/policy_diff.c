@@ -3,7 +3,7 @@
  * The same policies on a pod of Cilium and on this host: do the same packets arrive? See t_policy.sh.
  *   policy_diff MATRIX ALLOWED [cases FILE FROM COUNT | random SEED FROM COUNT]...
  *   policy_diff print SEED FROM COUNT      the random sets themselves
- * MATRIX: see diff_matrix.h; the environment has LAB, SERVER, CILIUM (socket), ENDPOINT, AGENT (socket) and
+ * MATRIX: see diff_matrix.h; the environment has LAB, SERVER, CILIUM_SOCKET, ENDPOINT, AGENT (socket) and
  * OPTIONS (keys of cilium-config with which this lab runs, as JSON). ALLOWED: lines of
  *   DIRECTION PEER PROTOCOL/PORT POD HOST WORD REASON...
  * with "yes" or "no" for what arrives and "*" for any; it holds for sets that have the WORD.
@@ -315,7 +315,7 @@ int main(int argc, char **argv)
 	}
 	t.options = json_loads(env("OPTIONS"), 0, NULL);
 	read_allowed(&t, argv[2]);
-	api_open(env("LAB"), env("SERVER"), env("CILIUM"));
+	api_open(env("LAB"), env("SERVER"), env("CILIUM_SOCKET"));
 	matrix_read(&t.matrix, argv[1]);
 	for (int i = 3; i + 3 < argc; i += 4) {
 		unsigned from = (unsigned)number_of(argv[i + 2]), count = (unsigned)number_of(argv[i + 3]);

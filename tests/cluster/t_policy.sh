@@ -111,7 +111,7 @@ join host1 ahch-to $HOST app=vm,jedi=luke
 join crait crait $OTHER app=other,jedi=rey
 matrix >"$LAB/matrix"
 read -r node_pid _ <"$LAB/pid/place-node1"
-export CILIUM=/proc/$node_pid/root/run/cilium/cilium.sock SERVER="https://$SERVER:6443" AGENT=$LAB/host/host1/run/control.sock
+export CILIUM_SOCKET=/proc/$node_pid/root/run/cilium/cilium.sock SERVER="https://$SERVER:6443" AGENT=$LAB/host/host1/run/control.sock
 ENDPOINT=$(identity_of_twin) # its number on its node
 # as the cases write them
 OPTIONS=$(printf '%s\n' ${OPTIONS:-} | jq -Rnc '[inputs | select(. != "") | split("=") | {(.[0]):
@@ -122,7 +122,7 @@ echo "# the lab is up after $((SECONDS - start)) s; seed $SEED, options $OPTIONS
 cat >"$LAB/again" <<-A
 	#!/bin/sh
 	# again ARGUMENT... of policy_diff after the two files
-	export LAB='$LAB' SERVER='$SERVER' CILIUM='$CILIUM' ENDPOINT='$ENDPOINT' AGENT='$AGENT' OPTIONS='$OPTIONS'
+	export LAB='$LAB' SERVER='$SERVER' CILIUM_SOCKET='$CILIUM_SOCKET' ENDPOINT='$ENDPOINT' AGENT='$AGENT' OPTIONS='$OPTIONS'
 	exec '$BUILD/tests/cluster/policy_diff' '$LAB/matrix' '$here/policy.allowed' "\$@"
 A
 chmod +x "$LAB/again"
