@@ -403,7 +403,8 @@ bpf_test_sock_common = tests/bpf/sock_lab.c tests/bpf/sock_lab.h tests/bpf/lab.c
 nl_refuse_sources = tests/lib/nl_refuse.c tests/lib/nl_refuse.h
 bpf_test_programs = tests/bpf/insns tests/bpf/test_attach tests/bpf/test_backstop tests/bpf/test_cases tests/bpf/test_datapath \
 	tests/bpf/test_filling tests/bpf/test_flood tests/bpf/test_flows tests/bpf/test_model tests/bpf/test_mutated \
-	tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_room tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock tests/bpf/test_vanish
+	tests/bpf/test_priv tests/bpf/test_random tests/bpf/test_recon tests/bpf/test_room tests/bpf/test_shadow tests/bpf/test_snapshot tests/bpf/test_sock \
+	tests/bpf/test_unread tests/bpf/test_vanish
 SYSTEM_TESTS += $(bpf_test_programs)
 EXTRA_PROGRAMS += $(bpf_test_programs)
 CLEANFILES += $(bpf_test_programs)
@@ -461,6 +462,9 @@ tests_bpf_test_snapshot_LDADD = $(MESH_LIBS)
 tests_bpf_test_sock_SOURCES = tests/bpf/test_sock.c $(bpf_test_sock_common)
 tests_bpf_test_sock_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_sock_LDADD = $(MESH_LIBS)
+tests_bpf_test_unread_SOURCES = tests/bpf/test_unread.c $(bpf_test_common)
+tests_bpf_test_unread_CPPFLAGS = $(bpf_test_cppflags)
+tests_bpf_test_unread_LDADD = $(MESH_LIBS)
 tests_bpf_test_vanish_SOURCES = tests/bpf/test_vanish.c $(nl_refuse_sources) $(bpf_test_sock_common)
 tests_bpf_test_vanish_CPPFLAGS = $(bpf_test_cppflags)
 tests_bpf_test_vanish_LDADD = $(MESH_LIBS)

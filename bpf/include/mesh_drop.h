@@ -21,6 +21,7 @@
 	X(9, PASS_SHADOW, "allowed by policy; a shadow policy would have dropped it")              \
 	X(10, PASS_DNS, "query of the agent's DNS server, which a dns rule allows")              \
 	X(11, PASS_DNS_REDIRECT, "query to a DNS server, sent to the agent's for the dns rules") \
+	X(12, PASS_UNREAD, "not for policy to read, and no policy is in force in its direction")  \
 	X(32, DROP_POLICY, "no policy allows it")                                                  \
 	X(33, DROP_POLICY_DENY, "a policy denies it")                                              \
 	X(34, DROP_POLICY_AUTH, "policy requires authentication, which this host cannot do")       \

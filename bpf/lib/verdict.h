@@ -334,6 +334,23 @@ INLINE int frame_decide(struct frame *f, const struct point at)
 	return MESH_DROP_ETHERTYPE;
 }
 
+/*
+ * What no rule can name, beside the tunnel: protocols that are not IP, which may carry the host's disks, and the rest of
+ * a datagram that goes nowhere without its beginning. Dropped where policy would drop what it does not allow; a malformed
+ * packet, which may be more than it seems, always. The reason.
+ */
+INLINE int frame_unread(struct frame *f, const struct point at, int reason)
+{
+	if (at.tunnel || (reason != MESH_DROP_ETHERTYPE && reason != MESH_DROP_VLAN_DEPTH && reason != MESH_DROP_FRAGMENT_LOST))
+		return reason;
+	if (f->c->default_verdict[state_bank(f->state)][at.dir] == MESH_ALLOW)
+		return MESH_PASS_UNREAD;
+	if (!(f->state & MESH_STATE_AUDIT))
+		return reason;
+	f->is_fresh = true;
+	return MESH_PASS_AUDIT;
+}
+
 INLINE bool frame_wants_event(const struct frame *f, int reason)
 {
 	if (reason >= MESH_DROP_FIRST)
@@ -356,7 +373,9 @@ INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
 	if (!(f.state & MESH_STATE_ACTIVE))
 		return VERDICT_PASS;
 	reason = frame_decide(&f, at);
-	if (reason < MESH_DROP_FIRST) {
+	if (reason >= MESH_DROP_FIRST) {
+		reason = frame_unread(&f, at, reason);
+	} else {
 		if (at.tunnel && at.dir == MESH_EGRESS) {
 			r = tunnel_send(skb, f.c, f.node);
 			if (r)

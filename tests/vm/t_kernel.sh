@@ -7,7 +7,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 vm_enter "$0" "$@"
 KERNEL=${1:-${KERNEL:-6.1}}
 
-PROGRAMS=${VM_PROGRAMS:-"bpf/insns bpf/test_attach bpf/test_backstop bpf/test_datapath bpf/test_flows bpf/test_model bpf/test_priv bpf/test_random bpf/test_recon bpf/test_shadow bpf/test_snapshot bpf/test_sock bpf/test_vanish netns/test_net"}
+PROGRAMS=${VM_PROGRAMS:-"bpf/insns bpf/test_attach bpf/test_backstop bpf/test_datapath bpf/test_flows bpf/test_model bpf/test_priv bpf/test_random bpf/test_recon bpf/test_shadow bpf/test_snapshot bpf/test_sock bpf/test_unread bpf/test_vanish netns/test_net"}
 began=$SECONDS
 vm_begin
 vm up kernel 172.19.100.2/24 "$KERNEL" || die "the machine does not start"
