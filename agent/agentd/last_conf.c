@@ -57,7 +57,7 @@ int last_conf_save(const struct conf *conf, const char *path)
 		r = buf_add(&all, first, MARK_LEN);
 	if (r == 0)
 		r = buf_add(&all, text.data, text.len);
-	return r < 0 ? r : file_write_atomic(to, all.data, all.len, 0600);
+	return r < 0 ? r : file_keep(to, all.data, all.len, 0600);
 }
 
 int last_conf_load(struct conf **ret, struct err *reterr)

@@ -121,6 +121,15 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 	return file_write_atomic_for(path, data, len, mode, (uid_t)-1, (gid_t)-1);
 }
 
+int file_keep(const char *path, const void *data, size_t len, mode_t mode)
+{
+	CLEANUP(buf_done) struct buf is = {0};
+
+	if (file_read(path, len, &is) == 0 && is.len == len && (!len || memcmp(is.data, data, len) == 0))
+		return 0;
+	return file_write_atomic(path, data, len, mode);
+}
+
 int file_write_atomic_for(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid)
 {
 	return replace(path, data, len, &(struct looks){.mode = mode, .uid = uid, .gid = gid}, true);

@@ -21,11 +21,14 @@ int file_read(const char *path, size_t max, struct buf *ret);
  */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode);
 
-/* The same with another owner, from the start: what has the name belongs to it. For root. */
+/* The same, but a file that holds just that is left alone. */
+int file_keep(const char *path, const void *data, size_t len, mode_t mode);
+
+/* file_write_atomic() with another owner, from the start: what has the name belongs to it. For root. */
 int file_write_atomic_for(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid);
 
 /*
- * The same without waiting for the disk: whoever reads finds the old or the new content, but after
+ * file_write_atomic() without waiting for the disk: whoever reads finds the old or the new content, but after
  * power loss it may be cut. For what can be checked, and done without.
  */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode);

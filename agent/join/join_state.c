@@ -15,7 +15,8 @@
 #include "join/state_file.h"
 #include "json/json.h"
 
-#define MARK "left.json" /* what joined.json becomes while the rest is removed */
+#define JOINED "joined.json"
+#define MARK   "left.json" /* what joined.json becomes while the rest is removed */
 
 enum { STATE_VERSION = 1 };
 
@@ -51,24 +52,38 @@ static json_t *list(const struct strv *l)
 	return array;
 }
 
-int join_state_save(const char *dir, const struct join_state *s, struct err *reterr)
+/* The document, to be freed. */
+static char *text_of(const struct join_state *s)
 {
 	CLEANUP(json_decref) json_t *o = json_pack(
 		"{s:i, s:o, s:s, s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:s*, s:I, s:b}", "version", STATE_VERSION, "servers", list(&s->servers), "ca",
 		s->ca_pem, "host", s->host, "namespace", s->namespace, "labels", s->labels, "addresses", list(&s->addresses), "services",
 		list(&s->services), "cluster", s->cluster, "cluster_uid", s->cluster_uid, "cilium_namespace",
 		s->cilium_namespace, "identity", (json_int_t)s->identity, "complete", (int)s->is_complete);
-	CLEANUP(free) char *text = NULL;
 	char sum[CHECKSUM_STRLEN];
-	int r;
 
 	if (!o || checksum_of(o, sum) < 0 || json_object_set_new(o, "sum", json_string(sum)) < 0)
-		return err_set(reterr, ENOMEM, "out of memory");
-	text = json_text(o);
-	r = text ? file_mkdirs(dir, 0700) : -ENOMEM;
+		return NULL;
+	return json_text(o);
+}
+
+int join_state_save(const char *dir, const struct join_state *s, struct err *reterr)
+{
+	CLEANUP(free) char *text = text_of(s);
+	int r = text ? file_mkdirs(dir, 0700) : -ENOMEM;
+
 	if (r < 0)
 		return err_set(reterr, -r, "%s: %s", dir, err_name(r));
-	return state_file_write(dir, "joined.json", text, strlen(text), reterr);
+	return state_file_write(dir, JOINED, text, strlen(text), reterr);
+}
+
+int join_state_keep_spare(const char *dir, const struct join_state *s, struct err *reterr)
+{
+	CLEANUP(free) char *text = text_of(s);
+	CLEANUP(free) char *path = path_of(dir, JOIN_STATE_SPARE);
+	int r = text && path ? file_keep(path, text, strlen(text), 0600) : -ENOMEM;
+
+	return r < 0 ? err_set(reterr, -r, "%s/" JOIN_STATE_SPARE ": %s", dir, err_name(r)) : 0;
 }
 
 static int take_list(const json_t *o, const char *member, struct strv *ret)
@@ -119,10 +134,10 @@ static int take_all(const json_t *o, struct join_state *s)
 	return r == 0 && s->labels && s->servers.n && x509_check_bundle(s->ca_pem, NULL) == 0 ? 0 : -EBADMSG;
 }
 
-int join_state_load(const char *dir, struct join_state *ret, struct err *reterr)
+static int load(const char *dir, const char *name, struct join_state *ret, struct err *reterr)
 {
 	CLEANUP(buf_done) struct buf text = {.max = LIMIT_CONFIG_BYTES};
-	CLEANUP(free) char *path = path_of(dir, "joined.json");
+	CLEANUP(free) char *path = path_of(dir, name);
 	CLEANUP(json_decref) json_t *o = NULL;
 	CLEANUP(join_state_done) struct join_state s = {0};
 	char sum[CHECKSUM_STRLEN];
@@ -131,13 +146,23 @@ int join_state_load(const char *dir, struct join_state *ret, struct err *reterr)
 	if (r == -ENOENT)
 		return err_set(reterr, ENOENT, "this host has not joined a cluster: run mesh-join");
 	if (r < 0)
-		return err_set(reterr, -r, "%s/joined.json: %s", dir, err_name(r));
+		return err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r));
 	o = text.data ? json_parse(text.data, text.len) : NULL;
 	if (!json_is_object(o) || checksum_of(o, sum) < 0 || !str_eq(json_str(o, "sum", ""), sum) || take_all(o, &s) < 0)
 		return err_set(reterr, EBADMSG, "%s is damaged or of another version: remove it and run mesh-join with a new token", path);
 	*ret = s;
 	s = (struct join_state){0};
 	return 0;
+}
+
+int join_state_load(const char *dir, struct join_state *ret, struct err *reterr)
+{
+	return load(dir, JOINED, ret, reterr);
+}
+
+int join_state_load_spare(const char *dir, struct join_state *ret, struct err *reterr)
+{
+	return load(dir, JOIN_STATE_SPARE, ret, reterr);
 }
 
 int join_state_load_token(const char *dir, char **ret, struct err *reterr)
@@ -173,8 +198,8 @@ int join_state_save_token(const char *dir, const char *token, struct err *reterr
 int join_state_remove(const char *dir, struct err *reterr)
 {
 	static const char *const names[] = {"token", JOIN_STATE_IN_FORCE, "guard.json", "shadow.json", "migrations.json",
-					    JOIN_STATE_COPY, JOIN_STATE_LEARNED, JOIN_STATE_CONF};
-	CLEANUP(free) char *joined = path_of(dir, "joined.json");
+					    JOIN_STATE_COPY, JOIN_STATE_LEARNED, JOIN_STATE_CONF, JOIN_STATE_SPARE};
+	CLEANUP(free) char *joined = path_of(dir, JOINED);
 	CLEANUP(free) char *mark = path_of(dir, MARK);
 	int r = 0;
 
@@ -192,7 +217,7 @@ int join_state_remove(const char *dir, struct err *reterr)
 
 int join_state_finish_removal(const char *dir, struct err *reterr)
 {
-	CLEANUP(free) char *joined = path_of(dir, "joined.json");
+	CLEANUP(free) char *joined = path_of(dir, JOINED);
 	CLEANUP(free) char *mark = path_of(dir, MARK);
 
 	if (!joined || !mark)

@@ -27,6 +27,9 @@
 /* The configuration that the daemon last ran with, for a boot with one that cannot be used; the daemon writes it. */
 #define JOIN_STATE_CONF "last.conf"
 
+/* joined.json as the daemon last ran with it. */
+#define JOIN_STATE_SPARE "joined.spare"
+
 struct join_state {
 	struct strv servers;   /* "https://host:port" */
 	char *ca_pem;
@@ -49,6 +52,10 @@ DEFINE_CLEANUP_DONE(struct join_state, join_state_done)
  */
 int join_state_load(const char *dir, struct join_state *ret, struct err *reterr);
 int join_state_save(const char *dir, const struct join_state *s, struct err *reterr);
+
+/* The same of JOIN_STATE_SPARE, and keeping it: for a boot with a file that is damaged, so that its policies hold all the same. */
+int join_state_load_spare(const char *dir, struct join_state *ret, struct err *reterr);
+int join_state_keep_spare(const char *dir, const struct join_state *s, struct err *reterr);
 
 /* `ret` is to be freed with secret_free(). -ENOENT if there is none; -EBADMSG if it is no token. */
 int join_state_load_token(const char *dir, char **ret, struct err *reterr);

@@ -189,6 +189,14 @@ slips() {
 	agent_start ahch-to
 	check "they are back, and it is a member" wait_for 10 is_running ahch-to
 
+	power_off
+	truncate -s -1 "$T/ahch-to/state/joined.json"
+	power_on
+	last_policy "a damaged enrolment"
+	check "a damaged enrolment: it is a member" wait_for 10 is_running ahch-to
+	is "a damaged enrolment: the log says so" 1 "$(grep -c 'joined.json is damaged' "$T/log/ahch-to-agent")"
+	is "a damaged enrolment: it is mended" ahch-to "$(jq -r .host "$T/ahch-to/state/joined.json")"
+
 	echo 'log-levl = "debug";' >>"$conf"
 	agent_kill ahch-to TERM
 	become ahch-to "$T/bin/mesh-agentd" -c "$conf" >"$T/out" 2>&1 &

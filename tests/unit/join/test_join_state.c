@@ -255,6 +255,40 @@ Test(join_state, damage_is_noticed)
 	}
 }
 
+/* Kept beside it for a time when it is damaged, and gone with it. */
+Test(join_state, spare)
+{
+	CLEANUP(join_state_done) struct join_state s, back = {0}, none = {0};
+	struct err err = {0};
+	char path[128];
+	struct stat before, after;
+
+	make(&s);
+	cr_expect_eq(join_state_load_spare(state_dir, &none, NULL), -ENOENT);
+	cr_assert_eq(join_state_save(state_dir, &s, NULL), 0);
+	cr_assert_eq(join_state_keep_spare(state_dir, &s, &err), 0, "%s", err.text);
+	(void)snprintf(path, sizeof(path), "%s/joined.json", state_dir);
+	cr_assert_eq(file_write_atomic(path, "{", 1, 0600), 0);
+	cr_expect_eq(join_state_load(state_dir, &none, NULL), -EBADMSG);
+	cr_assert_eq(join_state_load_spare(state_dir, &back, &err), 0, "%s", err.text);
+	cr_expect_str_eq(back.host, "ahch-to");
+	cr_expect_str_eq(back.ca_pem, CA_A);
+	(void)snprintf(path, sizeof(path), "%s/" JOIN_STATE_SPARE, state_dir);
+	cr_assert_eq(stat(path, &before), 0);
+	cr_expect_eq(before.st_mode & 07777, 0600);
+	cr_assert_eq(join_state_keep_spare(state_dir, &back, NULL), 0);
+	cr_assert_eq(stat(path, &after), 0);
+	cr_expect_eq(after.st_ino, before.st_ino, "the same again is not written");
+	back.identity++;
+	cr_assert_eq(join_state_keep_spare(state_dir, &back, NULL), 0);
+	cr_assert_eq(stat(path, &after), 0);
+	cr_expect_neq(after.st_ino, before.st_ino);
+	cr_assert_eq(file_write_atomic(path, "{", 1, 0600), 0);
+	cr_expect_eq(join_state_load_spare(state_dir, &none, NULL), -EBADMSG);
+	cr_assert_eq(join_state_remove(state_dir, &err), 0, "%s", err.text);
+	cr_expect_not(is_there(JOIN_STATE_SPARE));
+}
+
 Test(join_state, credential)
 {
 	CLEANUP(secret_free) char *token = NULL;
