@@ -295,10 +295,31 @@ static void on_settled(const struct net_status *status, void *arg)
 	d->cb.on_network(d->cb.arg);
 }
 
+/* What others let in or out before our programs are asked, no policy holds up. */
+static void look_for_earlier(struct datapath *d, const struct nics *nics)
+{
+	struct err text;
+	uint32_t id = 0;
+	size_t i = 0;
+
+	while (i < nics->n && !(id = bpfattach_if_before(d->obj, nics->v[i].ifindex)))
+		i++;
+	if (!id) {
+		health_clear(d->health, "datapath.order");
+		return;
+	}
+	(void)err_set(&text, EEXIST, "%s: program %u, which is not this daemon's, sees packets first: what it accepts or redirects, no policy sees",
+		      nics->v[i].name, id); /* the text is what counts */
+	health_raise(d->health, HEALTH_WARNING, "datapath.order", text.text,
+		     "see whose it is: bpftool prog show, bpftool net show; taken off and attached again, without \"before\", it is behind");
+}
+
 void datapath_audit(struct datapath *d)
 {
 	if (d->is_attached)
 		(void)attach_interfaces(d, recon_net_nics(d->net)); /* raised as a condition */
+	if (d->is_attached && d->is_alone) /* else it may be that of another version */
+		look_for_earlier(d, recon_net_nics(d->net));
 	if (d->is_attached)
 		datapath_attach_backstop(d);
 	if (d->has_sockets)

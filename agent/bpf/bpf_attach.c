@@ -292,6 +292,37 @@ bool bpfattach_if_is_held(const struct bpfobj *o, int ifindex)
 	return tcx_prog_id(o, ifindex, MESH_INGRESS) && tcx_prog_id(o, ifindex, MESH_EGRESS);
 }
 
+/* The first program of the hook, unless it is ours. */
+static uint32_t tcx_before(const struct bpfobj *o, int ifindex, unsigned dir)
+{
+	uint32_t first = 0;
+	struct {
+		uint32_t ifindex, attach_type, query_flags, attach_flags;
+		uint64_t prog_ids;
+		uint32_t count, pad;
+		uint64_t prog_attach_flags, link_ids, link_attach_flags, revision;
+	} attr = {
+		.ifindex = (uint32_t)ifindex,
+		.attach_type = dir == MESH_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS,
+		.prog_ids = (uintptr_t)&first,
+		.count = 1,
+	};
+
+	if (syscall(SYS_bpf, BPF_PROG_QUERY, &attr, sizeof(attr)) < 0 && errno != ENOSPC) /* which says that there are more */
+		return 0;
+	return first == tcx_prog_id(o, ifindex, dir) ? 0 : first;
+}
+
+uint32_t bpfattach_if_before(const struct bpfobj *o, int ifindex)
+{
+	uint32_t id;
+
+	if (o->is_remote)
+		return bpfremote_if_before(ifindex);
+	id = tcx_before(o, ifindex, MESH_INGRESS);
+	return id ? id : tcx_before(o, ifindex, MESH_EGRESS);
+}
+
 static int int_cmp(const void *a, const void *b)
 {
 	int x = *(const int *)a, y = *(const int *)b;

@@ -40,6 +40,12 @@ bool bpfattach_if_is_ok(const struct bpfobj *o, int ifindex, enum bpfattach_kind
  */
 bool bpfattach_if_is_held(const struct bpfobj *o, int ifindex);
 
+/*
+ * The number of a program of others that sees packets of the interface before ours, and may let them in or out by itself, in
+ * either direction; 0 = none, as far as can be told. Only tcx can have one: a filter of ours is the first of its hook.
+ */
+uint32_t bpfattach_if_before(const struct bpfobj *o, int ifindex);
+
 /* Interfaces with pinned links, ascending; at most max are written, the number is returned. */
 int bpfattach_if_list(const struct bpfobj *o, int *ifindexes, size_t max);
 

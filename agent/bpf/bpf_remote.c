@@ -159,6 +159,15 @@ bool bpfremote_if_is_held(int ifindex)
 	return ask_if(PRIV_BPF_IS_HELD, ifindex, BPFATTACH_NIC, NULL) > 0;
 }
 
+uint32_t bpfremote_if_before(int ifindex)
+{
+	const struct bpfwire_if q = {.ifindex = ifindex};
+	const struct iovec in = piece(&q, sizeof(q));
+	struct priv_answer a = {.out = NULL};
+
+	return priv_call(PRIV_BPF_BEFORE, &in, 1, -1, &a) < 0 ? 0 : a.value;
+}
+
 int bpfremote_if_list(int *ifindexes, size_t max)
 {
 	struct priv_answer a = {.out = ifindexes, .out_max = max * sizeof(*ifindexes)};

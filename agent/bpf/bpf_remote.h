@@ -22,6 +22,7 @@ int bpfremote_attach_if(int ifindex, enum bpfattach_kind kind, enum bpfattach_ho
 int bpfremote_if_detach(int ifindex, struct err *reterr);
 bool bpfremote_if_is_ok(int ifindex, enum bpfattach_kind kind);
 bool bpfremote_if_is_held(int ifindex);
+uint32_t bpfremote_if_before(int ifindex);
 int bpfremote_if_list(int *ifindexes, size_t max);
 int bpfremote_cgroup(struct err *reterr);
 bool bpfremote_cgroup_is_ok(void);

@@ -204,6 +204,17 @@ static int on_is_held(struct priv_request *q, void *arg)
 	return s->obj ? bpfattach_if_is_held(s->obj, x->ifindex) : no_obj(q);
 }
 
+static int on_before(struct priv_request *q, void *arg)
+{
+	const struct bpfserve *s = arg;
+	const struct bpfwire_if *x = q->in;
+
+	if (!s->obj)
+		return no_obj(q);
+	q->value = bpfattach_if_before(s->obj, x->ifindex);
+	return 0;
+}
+
 static int on_attached(struct priv_request *q, void *arg)
 {
 	const struct bpfserve *s = arg;
@@ -294,6 +305,7 @@ const struct priv_op bpfserve_ops[] = {
 	{.code = PRIV_BPF_DETACH, .size = sizeof(struct bpfwire_if), .fn = on_detach},
 	{.code = PRIV_BPF_IS_ATTACHED, .size = sizeof(struct bpfwire_if), .fn = on_is_attached},
 	{.code = PRIV_BPF_IS_HELD, .size = sizeof(struct bpfwire_if), .fn = on_is_held},
+	{.code = PRIV_BPF_BEFORE, .size = sizeof(struct bpfwire_if), .fn = on_before},
 	{.code = PRIV_BPF_ATTACHED, .fn = on_attached},
 	{.code = PRIV_BPF_CGROUP_ATTACH, .fn = on_cgroup_attach},
 	{.code = PRIV_BPF_CGROUP_IS_ATTACHED, .fn = on_cgroup_is_attached},

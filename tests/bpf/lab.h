@@ -17,6 +17,12 @@ void lab_close(struct lab *l);
 /* Moves the process. */
 void lab_enter(int ns);
 
+/*
+ * A program of somebody else that lets every packet pass, as the first on an interface: by tcx, which the kernel must have. Its
+ * link, which it stays by; *ret_id is the program's number.
+ */
+int lab_attach_before(int ifindex, unsigned dir, unsigned *ret_id);
+
 /* Runs a command; a failure ends the test. */
 void lab_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -359,6 +359,24 @@ static void test_only_ip(struct net *n)
 	close(tun);
 }
 
+static void test_order(struct net *n)
+{
+	CHECK_EQ(bpfattach_if_before(n->h.obj, n->nic), 0);
+	CHECK_EQ(bpfattach_if_before(n->h.obj, 9999), 0);
+	if (!bpfobj_features(n->h.obj)->has_tcx)
+		return;
+	for (unsigned dir = MESH_INGRESS; dir <= MESH_EGRESS; dir++) {
+		unsigned id = 0;
+		int link = lab_attach_before(n->nic, dir, &id);
+
+		CHECK(id != 0);
+		CHECK_EQ(bpfattach_if_before(n->h.obj, n->nic), id);
+		CHECK_EQ(bpfattach_if_before(n->h.obj, n->tunnel), 0);
+		close(link);
+		CHECK_EQ(bpfattach_if_before(n->h.obj, n->nic), 0);
+	}
+}
+
 static void test_other_layout(struct net *n)
 {
 	char path[256];
@@ -394,6 +412,7 @@ static void run(bool no_tcx)
 	test_packet_socket(&n);
 	test_only_ip(&n);
 	test_restart(&n);
+	test_order(&n);
 	if (!no_tcx)
 		test_other_layout(&n);
 	CHECK_EQ(bpfattach_detach_all(n.h.obj, &err), 0);

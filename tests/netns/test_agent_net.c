@@ -313,6 +313,21 @@ static void test_audit(struct agent_net *n)
 	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
 }
 
+/* A program of others that is asked first is told of. */
+static void test_order(struct agent_net *n)
+{
+	unsigned id;
+	int link;
+
+	if (!bpfobj_features(datapath_obj(n->d))->has_tcx)
+		return;
+	link = lab_attach_before((int)if_nametoindex("eth0"), MESH_INGRESS, &id);
+	WAIT_FOR(n, (datapath_audit(n->d), health_has(n->health, "datapath.order")));
+	close(link);
+	datapath_audit(n->d);
+	CHECK(!health_has(n->health, "datapath.order"));
+}
+
 /* What could not be attached is asked for, and is there as soon as it can be. */
 static void test_owed(struct agent_net *n)
 {
@@ -753,6 +768,7 @@ static void run(const char *attach)
 	test_down_and_up(&n);
 	test_unreadable(&n);
 	test_audit(&n);
+	test_order(&n);
 	test_owed(&n);
 	test_owed_tunnel(&n);
 	if (is_clsact)
