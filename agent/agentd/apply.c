@@ -120,11 +120,11 @@ static int pick_addresses(struct agent *a)
 int apply_servers(struct agent *a)
 {
 	bool is_partial = !a->sync || !sync_is_complete(a->sync);
-	int r = a->world ? servers_update(&a->servers, a->world->services) : 0;
 	bool is_due = a->servers.is_stale && a->datapath && !a->has_stood_down;
 	struct err err;
+	int r = 0;
 
-	if (r == 0 && is_due)
+	if (is_due)
 		r = datapath_set_control_plane(a->datapath, a->servers.all.ips.v, a->servers.all.ports.v, a->servers.all.ips.n, is_partial);
 	if (r < 0) {
 		(void)err_set(&err, -r, "the failsafe set could not be written, new API servers and resolvers may be cut off: %s", err_name(r));

@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "base/url.h"
 
-enum { TOLD_MAX = 64, NOWHERE = -1 };
+enum { NOWHERE = -1 };
 
 static void list_done(struct server_list *l)
 {
@@ -20,7 +20,6 @@ DEFINE_CLEANUP_DONE(struct server_list, list_done)
 void servers_done(struct servers *s)
 {
 	list_done(&s->given);
-	list_done(&s->told);
 	list_done(&s->learned);
 	list_done(&s->all);
 }
@@ -77,8 +76,6 @@ static int merge(struct servers *s)
 	int r = add_all(&all, &s->given);
 
 	if (r == 0)
-		r = add_all(&all, &s->told);
-	if (r == 0)
 		r = add_all(&all, &s->learned);
 	if (r < 0 || is_same(&all, &s->all))
 		return r;
@@ -106,24 +103,6 @@ int servers_give(struct servers *s, const struct strv *urls)
 	return merge(s);
 }
 
-int servers_update(struct servers *s, const struct service_table *t)
-{
-	CLEANUP(list_done) struct server_list now = {0};
-	struct service_view view;
-	int r = 0;
-
-	if (!service_table_find(t, "default", strlen("default"), "kubernetes", strlen("kubernetes"), &view) || !view.n_slices)
-		return 0;
-	for (size_t i = 0; i < view.n_slices; i++)
-		for (size_t j = 0; j < view.slices[i]->n_addrs; j++)
-			for (size_t k = 0; r == 0 && k < view.slices[i]->n_ports && now.ips.n < TOLD_MAX; k++)
-				r = add(&now, &view.slices[i]->addrs[j].ip, view.slices[i]->ports[k].port);
-	if (r < 0 || is_same(&now, &s->told))
-		return r;
-	move(&s->told, &now);
-	return merge(s);
-}
-
 static void forget(struct server_list *l, size_t i)
 {
 	l->ips.n--;
@@ -139,7 +118,7 @@ int servers_learn(struct servers *s, const struct ip *ip, uint16_t port)
 	int r;
 
 	if (!is_new && at == NOWHERE)
-		return 0; /* given or told */
+		return 0; /* given */
 	if (at != NOWHERE)
 		forget(&s->learned, (size_t)at);
 	else if (s->learned.ips.n == SERVERS_LEARNED_MAX)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the API servers are: those that we were given at joining, those that the cluster tells of, and those that we
- * were about to connect to, as a name may have another address by now.
+ * Where the API servers are: those that we were given at joining, and those that we were about to connect to, as a name may have
+ * another address by now. Not those that the cluster tells of in default/kubernetes: nothing is asked of them, and what objects
+ * say does not get past policy.
  */
 #pragma once
 
 #include "base/array.h"
 #include "base/ip.h"
 #include "base/str.h"
-#include "service/service.h"
 
 /* Names are answered by somebody else: so many addresses at most can be got past policy that way. */
 enum { SERVERS_LEARNED_MAX = 16 };
@@ -19,7 +19,7 @@ struct server_list {
 };
 
 struct servers {
-	struct server_list given, told;
+	struct server_list given;
 	struct server_list learned; /* the latest last */
 	struct server_list all;	    /* of them, each once; the user's to read */
 	bool is_stale;		    /* it changed since the user last looked; theirs to clear */
@@ -32,9 +32,6 @@ void servers_done(struct servers *s);
  * is learned before the first packet goes there. 0 or -ENOMEM.
  */
 int servers_give(struct servers *s, const struct strv *urls);
-
-/* Takes over what the Service default/kubernetes says; nothing said changes nothing. 0 or -ENOMEM. */
-int servers_update(struct servers *s, const struct service_table *t);
 
 /*
  * A connection to an API server is about to go there. Keeps the latest SERVERS_LEARNED_MAX beside those that are known.

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the API servers are: given, told and learned, each once, and of the learned ones not more than may be. */
+/* Where the API servers are: given and learned, each once, and of the learned ones not more than may be. */
 #include <criterion/criterion.h>
 
 #include "agentd/servers.h"
-#include "told.h"
 
 static struct servers s;
 
@@ -44,18 +43,8 @@ static void give(const char *url)
 	cr_assert_eq(servers_give(&s, &urls), 0);
 }
 
-/* What default/kubernetes says. */
-static void tell(struct service_table *t, const char *address)
-{
-	told_apiserver(t, address);
-	cr_assert_eq(servers_update(&s, t), 0);
-}
-
 Test(servers, each_once, .fini = teardown)
 {
-	struct service_table *t;
-
-	cr_assert_eq(service_table_new(NULL, &t), 0);
 	give("https://api.example:6443"); /* nobody is asked for it */
 	expect_all("");
 	give("https://192.0.2.1:6443");
@@ -70,15 +59,7 @@ Test(servers, each_once, .fini = teardown)
 	s.is_stale = false;
 	cr_expect_eq(learn("192.0.2.2", 6443), 0);
 	cr_expect_not(s.is_stale);
-	tell(t, "192.0.2.2");
-	expect_all("192.0.2.1:6443 192.0.2.2:6443 192.0.2.1:443");
-	tell(t, "192.0.2.9");
-	cr_expect(s.is_stale);
-	expect_all("192.0.2.1:6443 192.0.2.9:6443 192.0.2.1:443 192.0.2.2:6443");
-	s.is_stale = false;
-	cr_assert_eq(servers_update(&s, t), 0);
-	cr_expect_not(s.is_stale, "nothing new");
-	service_table_free(t);
+	expect_all("192.0.2.1:6443 192.0.2.1:443 192.0.2.2:6443");
 }
 
 /* A name server that answers with ever new addresses gets no more than these past policy. */
