@@ -196,6 +196,11 @@ static bool is_eligible(const struct nic_inputs *in, const struct nl_link *l)
 	return !(l->flags & IFF_LOOPBACK) && l->ifindex != in->tunnel_ifindex;
 }
 
+static bool was_external(const struct nic_inputs *in, const struct nl_link *l)
+{
+	return in->before && nics_find(in->before, l->ifindex);
+}
+
 static bool is_external(const struct nic_inputs *in, const struct nl_link *l, int depth)
 {
 	const struct nl_link *lower;
@@ -209,9 +214,9 @@ static bool is_external(const struct nic_inputs *in, const struct nl_link *l, in
 	}
 	if (is_in(in->underlay, in->n_underlay, l->ifindex) || has_hardware(in, l, 0))
 		return true;
-	if (!(l->flags & IFF_UP) && in->before && nics_find(in->before, l->ifindex))
-		return true;
-	return (role == ROLE_TUNNEL || role == ROLE_END) && has_address(in, l->ifindex);
+	if (role != ROLE_TUNNEL && role != ROLE_END)
+		return !(l->flags & IFF_UP) && was_external(in, l);
+	return has_address(in, l->ifindex) || was_external(in, l);
 }
 
 static bool is_named(const struct nic_inputs *in, const struct nl_link *l)

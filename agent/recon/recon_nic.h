@@ -23,7 +23,8 @@
  *
  * How their frames are read is up to bpf_attach.h: as Ethernet, or as bare IP; those of ipoib, 6LoWPAN and others like them cannot be.
  * Whether it is up does not matter: programs must be there before the first packet. One that is down has
- * lost routes and IPv6 addresses, so what was external before it went down stays so.
+ * lost routes and IPv6 addresses, so what was external before it went down stays so; as does a tunnel or an end that has lost its
+ * address, since the next one may come with a packet.
  */
 #pragma once
 

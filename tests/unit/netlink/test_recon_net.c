@@ -93,8 +93,8 @@ Test(recon_nic, patterns_decide_alone_but_not_against_reason)
 	expect(&in, (const char *const[]){"eth1", "eth2", "docker0", NULL});
 }
 
-/* An interface that goes down loses routes and IPv6 addresses, but not its programs. */
-Test(recon_nic, what_was_external_stays_so_while_it_is_down)
+/* An interface that goes down loses routes and IPv6 addresses, and one between two leases its address; but not its programs. */
+Test(recon_nic, what_was_external_stays_so)
 {
 	struct nl_link v[] = {LINK(1, "wg0", "wireguard", UP, .type = ARPHRD_NONE), LINK(2, "eth0", "veth", UP, ETHER),
 			      LINK(3, "wg1", "wireguard", .type = ARPHRD_NONE)};
@@ -107,8 +107,10 @@ Test(recon_nic, what_was_external_stays_so_while_it_is_down)
 
 	expect(&in, (const char *const[]){"wg0", "eth0", NULL});
 	cr_assert_eq(nics_pick(&in, &before), 0);
-	in = (struct nic_inputs){.links = &t, .addrs = &none, .before = &before};
+	in = (struct nic_inputs){.links = &t, .addrs = &none};
 	expect(&in, (const char *const[]){NULL});
+	in.before = &before;
+	expect(&in, (const char *const[]){"wg0", "eth0", NULL});
 	v[0].flags = v[1].flags = 0;
 	expect(&in, (const char *const[]){"wg0", "eth0", NULL});
 	v[0].master = 2; /* became a port: the interface above sees its packets */
