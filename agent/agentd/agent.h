@@ -138,7 +138,8 @@ int agent_serve(struct agent *a);
 
 /*
  * Withdraws this host from all Services, in membership.c; it stays a member. `call` is answered when they are told; one that
- * comes meanwhile waits for the same.
+ * comes meanwhile waits for the same. `is_last`: the host goes down, so its Lease is given back, too. -ENOTCONN, -EBUSY while it
+ * leaves, -ENOMEM.
  */
 int agent_drain(struct agent *a, bool is_last, struct ctl_call *call, struct err *reterr);
 
