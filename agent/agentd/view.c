@@ -185,8 +185,14 @@ static int node_list(void *arg, const json_t *args, json_t **ret, struct err *re
 
 /* Policies */
 
+struct policy_walk {
+	json_t *list;
+	bool is_kept_out; /* what is in force is an earlier state of them */
+};
+
 static int policy_json(const struct policy_status *st, void *arg)
 {
+	const struct policy_walk *w = arg;
 	json_t *directions, *o;
 
 	if (st->kind == POLICY_CIDR_GROUP)
@@ -202,8 +208,10 @@ static int policy_json(const struct policy_status *st, void *arg)
 		view_add(directions, json_string("egress"));
 	if (o && *st->reason)
 		(void)json_object_set_new(o, "reason", json_string(st->reason)); /* likewise */
+	else if (o && st->state == POLICY_ENFORCED && w->is_kept_out)
+		(void)json_object_set_new(o, "reason", json_string("as it was before: not all policies fit, see meshctl status")); /* likewise */
 	json_decref(directions);
-	view_add(arg, o);
+	view_add(w->list, o);
 	return 0;
 }
 
@@ -227,13 +235,14 @@ static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct e
 static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
 	struct agent *a = arg;
+	struct policy_walk w = {.is_kept_out = health_has(a->health, "datapath.policy")};
 	int r = need_subject(a, reterr);
 
 	(void)args;
 	if (r < 0)
 		return r;
-	*ret = json_array();
-	r = policy_each(a->world->policies, policy_json, *ret);
+	*ret = w.list = json_array();
+	r = policy_each(a->world->policies, policy_json, &w);
 	return r < 0 ? err_set(reterr, -r, "%s", err_name(r)) : 0;
 }
 
