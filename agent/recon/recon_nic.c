@@ -287,7 +287,8 @@ static bool covers(const struct cover *c, const struct nl_link *l, int depth)
 		return true;
 	if (is_port(c->in, l)) /* its packets are the group's; by itself it may be anything tomorrow */
 		return false;
-	if (role_of(l) == ROLE_CARD && is_auto(c->in)) /* one that carries others', in some configurations */
+	/* a card that carries others', in some configurations; a tunnel without an address, by which packets to another one may come */
+	if ((role_of(l) == ROLE_CARD || role_of(l) == ROLE_TUNNEL) && is_auto(c->in))
 		return false;
 	if (role_of(l) == ROLE_ABOVE) {
 		const struct nl_link *lower = nl_links_find(c->in->links, l->lower);

@@ -292,11 +292,16 @@ Test(recon_nic, what_needs_no_second_look)
 	struct nic_inputs in = {.links = &links, .addrs = &addrs, .tunnel_ifindex = 14};
 	char *names[] = {(char *)"eth1", (char *)"eth2", (char *)"eth5"};
 	struct strv patterns = {.v = names, .n = ARRAY_LEN(names)};
+	struct nl_addrs none = {0};
 
 	expect_covered(&in, (struct covered){(const int[]){0}, "lo docker0 lxc1 tap0 virbr0"});
 	expect_covered(&in, (struct covered){(const int[]){2, 14, 15, 0}, "lo eth0 docker0 lxc1 tap0 mesh_tun br1 virbr0"});
 	/* the VLAN has the programs of the bond; a port that leaves it has none */
 	expect_covered(&in, (struct covered){(const int[]){6, 20, 0}, "lo bond0 bond0.7 docker0 lxc1 tap0 virbr0 vrf1 eth5"});
+	/* an end without an address is one of a container, a tunnel without one may bring packets for another */
+	in.addrs = &none;
+	expect_covered(&in, (struct covered){(const int[]){0}, "lo docker0 lxc1 eth9 tap0 virbr0"});
+	in.addrs = &addrs;
 	/* what the patterns leave out is left out here, too, but what gathers one of theirs is not */
 	in.patterns = &patterns;
 	expect_covered(&in, (struct covered){(const int[]){3, 0}, "lo eth0 eth1 docker0 lxc1 eth9 wg0 tap0 br1 virbr0"});
