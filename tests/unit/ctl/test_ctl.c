@@ -633,8 +633,8 @@ static pid_t peer(const struct fix *f, const char *text, bool stays)
 
 		(void)recv(c, ignored, sizeof(ignored), 0);
 		(void)send(c, text, strlen(text), MSG_NOSIGNAL);
-		if (stays)
-			(void)recv(c, ignored, sizeof(ignored), 0);
+		while (stays && recv(c, ignored, sizeof(ignored), 0) > 0)
+			; /* the rest of the question, and then its end */
 		_exit(0);
 	}
 	close_fd(fd);
