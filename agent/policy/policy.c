@@ -249,7 +249,7 @@ static int repo_refuse(struct policy_repo *r, struct policy_object *o, const str
 	return -ENOMEM;
 }
 
-/* Puts a valid object in the place of its old version. Takes `o`. */
+/* Puts a valid object in the place of its old version, which stays in force if that fails. Takes `o`. */
 static int repo_install(struct policy_repo *r, struct policy_object *o)
 {
 	struct policy_object *old = repo_find(r, o->key);
@@ -264,8 +264,15 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 	o->is_valid = true;
 	policy_object_settle(r, o);
 	counts = object_counts(r, o) || (old && object_counts(r, old));
+	hash_oom = false;
+	HASH_ADD_KEYPTR(hh, r->objects, o->key, strlen(o->key), o);
+	if (hash_oom) {
+		policy_object_free(r, o);
+		return -ENOMEM;
+	}
 	err = repo_number(r, o, old);
 	if (err < 0) {
+		HASH_DEL(r->objects, o);
 		policy_object_free(r, o);
 		return err;
 	}
@@ -273,14 +280,8 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 		HASH_DEL(r->objects, old);
 		policy_object_free(r, old);
 	}
-	hash_oom = false;
-	HASH_ADD_KEYPTR(hh, r->objects, o->key, strlen(o->key), o);
 	r->generation += counts;
-	if (!hash_oom)
-		return 1;
-	repo_drop_numbers(r, o);
-	policy_object_free(r, o);
-	return -ENOMEM;
+	return 1;
 }
 
 /* A word in the annotation that means nothing must not pass in silence: the policy is enforced. */
