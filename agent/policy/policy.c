@@ -89,6 +89,13 @@ int policy_set_subject(struct policy_repo *r, struct label_set *labels,
 	return 0;
 }
 
+bool policy_key(enum policy_kind kind, const char *ns, const char *name, char ret[POLICY_KEY_MAX])
+{
+	int n = snprintf(ret, POLICY_KEY_MAX, "%d/%s/%s", (int)kind, ns, name);
+
+	return n > 0 && n < POLICY_KEY_MAX;
+}
+
 static struct policy_object *repo_find(const struct policy_repo *r, const char *key)
 {
 	struct policy_object *o;
@@ -348,9 +355,9 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const struct doc *o
 struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind kind, const char *ns,
 				  const char *name)
 {
-	CLEANUP(free) char *key = str_printf("%d/%s/%s", (int)kind, ns, name);
+	char key[POLICY_KEY_MAX];
 
-	return key ? repo_find(r, key) : NULL;
+	return policy_key(kind, ns, name, key) ? repo_find(r, key) : NULL;
 }
 
 bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
@@ -362,12 +369,8 @@ bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const cha
 
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
 {
-	CLEANUP(free) char *key = str_printf("%d/%s/%s", (int)kind, ns ? ns : "", name);
-	struct policy_object *o;
+	struct policy_object *o = policy_find(r, kind, ns ? ns : "", name);
 
-	if (!key)
-		return -ENOMEM;
-	o = repo_find(r, key);
 	if (!o)
 		return 0;
 	r->generation += object_counts(r, o);

@@ -87,10 +87,10 @@ void policy_gate_free(struct policy_gate *g)
 
 static struct kept *find(const struct policy_gate *g, enum policy_kind kind, const char *ns, const char *name)
 {
-	CLEANUP(free) char *key = str_printf("%d/%s/%s", (int)kind, ns, name);
+	char key[POLICY_KEY_MAX];
 	struct kept *k = NULL;
 
-	if (key)
+	if (policy_key(kind, ns, name, key))
 		HASH_FIND_STR(g->kept, key, k);
 	return k;
 }
@@ -98,8 +98,11 @@ static struct kept *find(const struct policy_gate *g, enum policy_kind kind, con
 static int get(struct policy_gate *g, enum policy_kind kind, const char *ns, const char *name, struct kept **ret)
 {
 	struct kept *k = find(g, kind, ns, name);
+	char key[POLICY_KEY_MAX];
 
 	if (!k) {
+		if (!policy_key(kind, ns, name, key))
+			return -EBADMSG;
 		if (HASH_COUNT(g->kept) >= LIMIT_POLICIES)
 			return -ENOSPC;
 		k = calloc(1, sizeof(*k));
@@ -108,7 +111,7 @@ static int get(struct policy_gate *g, enum policy_kind kind, const char *ns, con
 		k->kind = kind;
 		k->ns = strdup(ns);
 		k->name = strdup(name);
-		k->key = str_printf("%d/%s/%s", (int)kind, ns, name);
+		k->key = strdup(key);
 		hash_oom = !k->ns || !k->name || !k->key;
 		if (!hash_oom)
 			HASH_ADD_KEYPTR(hh, g->kept, k->key, strlen(k->key), k);

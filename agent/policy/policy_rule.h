@@ -121,6 +121,10 @@ struct policy_repo {
 	struct named_ports *subject_ports;
 };
 
+/* What an object is known by; it takes no memory, so that no answer is for lack of it. False if there can be none of that name. */
+enum { POLICY_KEY_MAX = 2 * LIMIT_NAME + 16 };
+bool policy_key(enum policy_kind kind, const char *ns, const char *name, char ret[POLICY_KEY_MAX]);
+
 /* NULL if there is none. */
 struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind kind, const char *ns,
 				  const char *name);
