@@ -62,7 +62,7 @@ static int add_verb(struct report *rep, const struct cli *cli, const char *verb,
 
 	if (rep->is_alone)
 		return 0;
-	r = cli_ask(cli, verb, args ? json_deep_copy(args) : NULL, &data, &err);
+	r = cli_ask(cli, verb, args ? json_clone(args) : NULL, &data, &err);
 	rep->is_alone = r == CLI_UNREACHABLE || r == CLI_DENIED;
 	if (r != CLI_OK)
 		return failed(rep, rep->is_alone ? "all that the daemon would tell" : verb, err.text);

@@ -62,7 +62,7 @@ static int flatten(const json_t *forwards, json_t *rows)
 
 	json_array_foreach(forwards, i, f) {
 		json_array_foreach(json_at(f, "callers"), j, c) {
-			json_t *row = json_copy((json_t *)c);
+			json_t *row = json_clone_top(c);
 			int r = row ? 0 : -1;
 
 			r |= json_object_set(row, "caller", json_at(c, "address"));

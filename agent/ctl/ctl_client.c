@@ -163,7 +163,7 @@ int ctl_client_call(struct ctl_client *c, const char *verb, const json_t *args, 
 	char *line;
 	int r;
 
-	if (!request || (args && json_object_set_new(request, "args", json_deep_copy(args)) < 0))
+	if (!request || (args && json_object_set_new(request, "args", json_clone(args)) < 0))
 		return -ENOMEM;
 	text = json_dumps(request, JSON_COMPACT);
 	if (!text)

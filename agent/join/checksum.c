@@ -11,7 +11,7 @@
 
 int checksum_of(const json_t *object, char ret[CHECKSUM_STRLEN])
 {
-	CLEANUP(json_decref) json_t *copy = json_copy((json_t *)object);
+	CLEANUP(json_decref) json_t *copy = json_clone_top(object);
 	CLEANUP(secret_free) char *text = NULL;
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 

@@ -424,7 +424,7 @@ static int fill_token(struct enrol *e, const char *jwt)
 	t->cluster = strdup(e->info.cilium.cluster_name);
 	t->cluster_uid = strdup(e->cluster_uid);
 	t->cilium_namespace = e->cilium_namespace ? strdup(e->cilium_namespace) : NULL;
-	t->labels = json_deep_copy(e->o.labels);
+	t->labels = json_clone(e->o.labels);
 	t->identity = e->spec.identity;
 	if (!e->o.has_pin_only)
 		t->ca_pem = strdup(e->o.ca_pem);
@@ -525,7 +525,7 @@ int enrol_host(const struct kube_session *s, const struct enrol_options *o, stru
 		.anchor_uid = e.anchor_uid,
 	};
 	res.namespace = strdup(e.o.namespace);
-	res.labels = json_deep_copy(e.o.labels);
+	res.labels = json_clone(e.o.labels);
 	if (!res.namespace || !res.labels)
 		return no_memory(&e);
 	r = put_all(&e);

@@ -235,7 +235,7 @@ static int make_state(const struct join_session *s, const struct join_token *t, 
 	ret->namespace = strdup(t->namespace);
 	ret->cluster = strdup(t->cluster);
 	ret->cluster_uid = strdup(t->cluster_uid);
-	ret->labels = json_deep_copy(t->labels);
+	ret->labels = json_clone(t->labels);
 	ret->cilium_namespace = t->cilium_namespace ? strdup(t->cilium_namespace) : NULL;
 	ret->identity = (uint32_t)t->identity;
 	if (!ret->ca_pem || !ret->host || !ret->namespace || !ret->cluster || !ret->cluster_uid || !ret->labels ||

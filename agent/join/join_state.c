@@ -126,7 +126,7 @@ static int take_all(const json_t *o, struct join_state *s)
 	r |= take_string(o, "cluster_uid", &s->cluster_uid);
 	if (json_object_get(o, "cilium_namespace")) /* not in states of versions that knew one only */
 		r |= take_string(o, "cilium_namespace", &s->cilium_namespace);
-	s->labels = json_deep_copy(json_object_get(o, "labels"));
+	s->labels = json_clone(json_object_get(o, "labels"));
 	s->identity = (uint32_t)identity;
 	s->is_complete = json_is_true(json_object_get(o, "complete"));
 	if (s->cilium_namespace && !str_is_dns_label(s->cilium_namespace))

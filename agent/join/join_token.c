@@ -122,7 +122,7 @@ int join_token_build(const struct join_token *t, char **ret, struct err *reterr)
 	r |= json_object_set_new(o, "jwt", json_string(t->jwt));
 	r |= json_object_set_new(o, "host", json_string(t->host));
 	r |= json_object_set_new(o, "namespace", json_string(t->namespace));
-	r |= json_object_set_new(o, "labels", t->labels ? json_deep_copy(t->labels) : json_object());
+	r |= json_object_set_new(o, "labels", t->labels ? json_clone(t->labels) : json_object());
 	r |= json_object_set_new(o, "cluster", json_string(t->cluster ? t->cluster : ""));
 	r |= json_object_set_new(o, "uid", json_string(t->cluster_uid ? t->cluster_uid : ""));
 	if (t->cilium_namespace)
@@ -191,7 +191,7 @@ static int take_labels(const json_t *o, json_t **ret, struct err *reterr)
 		if (r < 0)
 			return damaged(reterr, "labels");
 	}
-	*ret = json_deep_copy(labels);
+	*ret = json_clone(labels);
 	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");
 }
 

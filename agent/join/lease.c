@@ -114,7 +114,7 @@ static void on_written(const struct kube_result *res, void *arg)
 static void put(struct lease *l, const json_t *lease, json_t *spec, void (*on_done)(const struct kube_result *, void *))
 {
 	struct kube_request req = {.method = "PUT", .path = l->path, .on_done = on_done, .arg = l};
-	CLEANUP(json_decref) json_t *doc = json_deep_copy(lease);
+	CLEANUP(json_decref) json_t *doc = json_clone(lease);
 	int r;
 
 	if (json_object_set_new(doc, "spec", spec) < 0) {
@@ -145,7 +145,7 @@ static void renew(struct lease *l, const json_t *lease)
 static void ask(struct lease *l, const json_t *lease, const char *holder)
 {
 	CLEANUP(free) char *both = str_printf("%s,%s", holder, l->conf.holder);
-	json_t *spec = json_deep_copy(json_at(lease, "spec"));
+	json_t *spec = json_clone(json_at(lease, "spec"));
 
 	if (!both || json_object_set_new(spec, "holderIdentity", json_string(both)) < 0) {
 		json_decref(spec);

@@ -261,7 +261,7 @@ static int set_default(json_t *to, const char *key, json_t *value)
 /* The spec of a policy with all that the API server fills in. NULL when out of memory. */
 static json_t *whole_spec(const json_t *policy)
 {
-	CLEANUP(json_decref) json_t *spec = json_deep_copy(json_object_get(policy, "spec"));
+	CLEANUP(json_decref) json_t *spec = json_clone(json_object_get(policy, "spec"));
 	json_t *match = json_object_get(spec, "matchConstraints"), *rule;
 	size_t i;
 	int r = set_default(spec, "failurePolicy", json_string("Fail"));

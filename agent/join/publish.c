@@ -154,7 +154,7 @@ static int set_sub(json_t *meta, const char *map, const char *key, const char *v
 /* A copy with what the cluster's admission policy asks of a host's slice. NULL when out of memory. */
 static json_t *stamped(const struct publish *p, const json_t *slice)
 {
-	CLEANUP(json_decref) json_t *copy = json_deep_copy(slice);
+	CLEANUP(json_decref) json_t *copy = json_clone(slice);
 	json_t *meta = json_at(copy, "metadata");
 
 	if (!meta || set_sub(meta, "labels", PUBLISH_HOST_LABEL, p->host) < 0 ||
@@ -257,7 +257,7 @@ void publish_kick(struct publish *p)
 /* Every endpoint as one that goes away (KEP-1672). */
 static json_t *going(const json_t *slice)
 {
-	CLEANUP(json_decref) json_t *copy = json_deep_copy(slice);
+	CLEANUP(json_decref) json_t *copy = json_clone(slice);
 	json_t *ep;
 	size_t i;
 

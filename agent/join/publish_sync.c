@@ -313,7 +313,7 @@ static int start_slice(struct slice *s, const char *method, const json_t *body,
 static int start_update(struct slice *s)
 {
 	static const char *const fields[] = {"uid", "resourceVersion"};
-	CLEANUP(json_decref) json_t *body = json_deep_copy(s->desired);
+	CLEANUP(json_decref) json_t *body = json_clone(s->desired);
 	json_t *meta = json_at(body, "metadata");
 
 	if (!body)

@@ -120,7 +120,7 @@ static bool fix_endpoint(const struct registration *r, json_t *doc)
 	changed |= put(status, "state", json_string(up ? "ready" : "disconnected"));
 	changed |= put(status, "id", json_integer(1));
 	changed |= put(status, "named-ports",
-		       up && json_array_size(r->named_ports) ? json_deep_copy(r->named_ports) : NULL);
+		       up && json_array_size(r->named_ports) ? json_clone(r->named_ports) : NULL);
 	return changed;
 }
 
@@ -282,7 +282,7 @@ static void on_read(const struct kube_result *res, void *arg)
 		enrolled_anew(r, res->body);
 		return;
 	}
-	doc = json_deep_copy(res->body);
+	doc = json_clone(res->body);
 	changed = r->step == STEP_ENDPOINT ? fix_endpoint(r, doc) : r->step == STEP_NODE ? fix_node(r, doc) : fix_identity(doc);
 	if (!changed) {
 		next_step(r);
@@ -361,7 +361,7 @@ void registration_free(struct registration *r)
 int registration_set(struct registration *r, const struct registration_info *info)
 {
 	struct ip address[FAMILIES] = {0};
-	json_t *ports = info->named_ports ? json_deep_copy(info->named_ports) : NULL;
+	json_t *ports = info->named_ports ? json_clone(info->named_ports) : NULL;
 
 	if (info->named_ports && !ports)
 		return -ENOMEM;

@@ -43,6 +43,58 @@ int json_truth(const json_t *root, const char *path, int otherwise)
 	return json_is_boolean(v) ? json_is_true(v) : otherwise;
 }
 
+static json_t *clone_object(const json_t *object)
+{
+	CLEANUP(json_decref) json_t *copy = json_object();
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)object, key, v)
+		if (!copy || json_object_set_new_nocheck(copy, key, json_clone(v)) < 0)
+			return NULL;
+	return TAKE_PTR(copy);
+}
+
+static json_t *clone_array(const json_t *array)
+{
+	CLEANUP(json_decref) json_t *copy = json_array();
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(array, i, v)
+		if (!copy || json_array_append_new(copy, json_clone(v)) < 0)
+			return NULL;
+	return TAKE_PTR(copy);
+}
+
+json_t *json_clone(const json_t *v)
+{
+	if (!v)
+		return NULL;
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		return clone_object(v);
+	case JSON_ARRAY:
+		return clone_array(v);
+	case JSON_STRING:
+		return json_stringn_nocheck(json_string_value(v), json_string_length(v));
+	case JSON_INTEGER:
+		return json_integer(json_integer_value(v));
+	case JSON_REAL:
+		return json_real(json_real_value(v));
+	default:
+		return json_incref((json_t *)v); /* there is one of each */
+	}
+}
+
+json_t *json_clone_top(const json_t *object)
+{
+	CLEANUP(json_decref) json_t *copy = json_is_object(object) ? json_object() : NULL;
+
+	/* which only reads it */
+	return copy && json_object_update(copy, (json_t *)object) == 0 ? TAKE_PTR(copy) : NULL;
+}
+
 static int is_shallow(const char *text, size_t len)
 {
 	unsigned depth = 0;

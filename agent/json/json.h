@@ -16,6 +16,13 @@ const char *json_str(const json_t *root, const char *path, const char *otherwise
 json_int_t json_int(const json_t *root, const char *path, json_int_t otherwise);
 int json_truth(const json_t *root, const char *path, int otherwise);
 
+/*
+ * A copy of all of a value, or (of an object) one whose members are the same ones; NULL when out of memory, and for NULL.
+ * Those of jansson can lack what there was no memory for: json_copy in every version, json_deep_copy before 2.14.
+ */
+json_t *json_clone(const json_t *v);
+json_t *json_clone_top(const json_t *object);
+
 /* Parses a whole text. NULL if it is not one JSON value, repeats a key or is deeper than LIMIT_JSON_DEPTH. */
 json_t *json_parse(const char *text, size_t len);
 

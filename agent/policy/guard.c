@@ -152,7 +152,7 @@ int guard_from_json(const json_t *doc, const char *boot_id, uint64_t now_us, str
 	    read_time(doc, "deadline_us", INT64_MAX, &g.deadline_us) < 0)
 		return -EBADMSG;
 	g.state = (enum guard_state)i;
-	g.confirmed = json_deep_copy(confirmed);
+	g.confirmed = json_clone(confirmed);
 	if (!g.confirmed)
 		return -ENOMEM;
 	/* Nobody confirmed it before the reboot; and no clock can make the time longer than was asked. */

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/limits.h"
 #include "base/macro.h"
+#include "json/json.h"
 
 const char *serve_status_str(enum serve_status status)
 {
@@ -321,7 +322,7 @@ static int fill_slices(struct serve_entry *e, const struct kube_service *s,
 		e->slice_name[i] = serve_slice_name(s->name, h->name, families[i]);
 		if (!e->slice_name[i])
 			return -ENOMEM;
-		e->slice[i] = make_slice(s, h, e->slice_name[i], ip, json_deep_copy(ports));
+		e->slice[i] = make_slice(s, h, e->slice_name[i], ip, json_clone(ports));
 		if (!e->slice[i])
 			return -ENOMEM;
 		any = true;

@@ -85,6 +85,23 @@ Test(json, readers)
 	cr_expect_null(json_at(v, long_path));
 }
 
+Test(json, a_clone_is_equal_and_apart)
+{
+	static const char text[] = "{\"a\":[1,2.5,\"x\",true,null,{\"b\":{}}],\"c\":[]}";
+	json_t *v = json_parse(text, sizeof(text) - 1), *all = json_clone(v), *top = json_clone_top(v);
+
+	cr_assert(v);
+	cr_assert(json_equal(v, all));
+	cr_assert(json_equal(v, top));
+	cr_assert_neq(json_object_get(v, "a"), json_object_get(all, "a"));
+	cr_assert_eq(json_object_get(v, "a"), json_object_get(top, "a"));
+	cr_assert_null(json_clone(NULL));
+	cr_assert_null(json_clone_top(json_object_get(v, "c")));
+	json_decref(v);
+	json_decref(all);
+	json_decref(top);
+}
+
 Test(json, text_is_sorted_and_compact)
 {
 	static const char in[] = "{ \"b\" : 1, \"a\" : [ null ] }";
