@@ -32,12 +32,18 @@ void policy_choices_done(struct policy_repo *r)
 	}
 }
 
+/* On the stack, so that no policy is in another mode for lack of memory. */
+static bool choice_key(const char *ns, const char *name, char ret[POLICY_KEY_MAX])
+{
+	return policy_key(POLICY_KINDS, ns, name, ret);
+}
+
 static struct policy_chosen *find(const struct policy_repo *r, const char *ns, const char *name)
 {
-	CLEANUP(free) char *key = str_printf("%s/%s", ns, name);
+	char key[POLICY_KEY_MAX];
 	struct policy_chosen *c = NULL;
 
-	if (key)
+	if (choice_key(ns, name, key))
 		HASH_FIND_STR(r->choices, key, c);
 	return c;
 }
@@ -77,8 +83,11 @@ static void settle_anew(struct policy_repo *r, struct policy_object *o)
 
 static int chosen_add(struct policy_repo *r, const char *ns, const char *name, struct policy_chosen **ret)
 {
+	char key[POLICY_KEY_MAX];
 	struct policy_chosen *c;
 
+	if (!choice_key(ns, name, key))
+		return -EINVAL;
 	if (HASH_COUNT(r->choices) >= LIMIT_POLICIES)
 		return -ENOSPC;
 	c = calloc(1, sizeof(*c));
@@ -86,7 +95,7 @@ static int chosen_add(struct policy_repo *r, const char *ns, const char *name, s
 		return -ENOMEM;
 	c->ns = strdup(ns);
 	c->name = strdup(name);
-	c->key = str_printf("%s/%s", ns, name);
+	c->key = strdup(key);
 	hash_oom = !c->ns || !c->name || !c->key;
 	if (!hash_oom)
 		HASH_ADD_KEYPTR(hh, r->choices, c->key, strlen(c->key), c);

@@ -20,7 +20,7 @@ enum policy_choice {
 
 /*
  * For the policies of every kind with that namespace ("" = cluster-wide) and name, now and later. 1 if the
- * choice is another one than before, 0 if not; -ENOMEM; -ENOSPC past LIMIT_POLICIES.
+ * choice is another one than before, 0 if not; -ENOMEM; -ENOSPC past LIMIT_POLICIES; -EINVAL for names that no policy has.
  */
 int policy_choose(struct policy_repo *r, const char *ns, const char *name, enum policy_choice choice);
 enum policy_choice policy_choice_of(const struct policy_repo *r, const char *ns, const char *name);
