@@ -13,7 +13,7 @@ struct kept {
 	char *ns, *name;
 	char *text;    /* what is in force; NULL = nothing */
 	uint64_t hash; /* of what of it decides verdicts */
-	char *waiting; /* held: the newest; NULL = deleted, or not told of */
+	char *waiting; /* held: the newest; NULL = deleted, or not told of. Open: there was no memory to let it in */
 	bool is_told;  /* held: the API server has said something since */
 	char *key;
 	UT_hash_handle hh;
@@ -271,6 +271,15 @@ static int keep_waiting(struct policy_gate *g, enum policy_kind kind, const stru
 	return 0;
 }
 
+/* What is still to be let in is older than what came now. */
+static void overtake(struct policy_gate *g, enum policy_kind kind, const struct doc *obj)
+{
+	struct kept *k = find(g, kind, ns_of(kind, doc_str_at(obj, "metadata.namespace", "")), name_of(obj));
+
+	if (k)
+		free(TAKE_PTR(k->waiting));
+}
+
 int policy_gate_set(struct policy_gate *g, enum policy_kind kind, const struct doc *obj, struct err *reterr)
 {
 	int r, e;
@@ -279,6 +288,8 @@ int policy_gate_set(struct policy_gate *g, enum policy_kind kind, const struct d
 		return keep_waiting(g, kind, obj, reterr);
 	g->has_heard = true;
 	r = policy_set(g->repo, kind, obj, reterr);
+	if (r == 0 || r == 1 || r == -EBADMSG)
+		overtake(g, kind, obj);
 	if (r < 0)
 		return r;
 	e = keep(g, kind, obj);
@@ -309,7 +320,7 @@ static void prune(struct policy_gate *g)
 	if (g->is_held)
 		return;
 	HASH_ITER(hh, g->kept, k, tmp)
-		if (!policy_counts(g->repo, k->kind, k->ns, k->name))
+		if (!k->waiting && !policy_counts(g->repo, k->kind, k->ns, k->name))
 			forget(g, k);
 }
 
@@ -375,8 +386,8 @@ static int kind_of(const char *text)
 /* With the annotation that puts it in the mode it was in. */
 static struct doc *in_mode(const json_t *obj, bool is_shadow)
 {
-	CLEANUP(json_decref) json_t *to = json_copy((json_t *)obj); /* which is not changed */
-	json_t *meta = json_copy(json_object_get(obj, "metadata"));
+	CLEANUP(json_decref) json_t *to = json_clone_top(obj);
+	json_t *meta = json_clone_top(json_object_get(obj, "metadata"));
 	int r = meta ? json_object_set_new(meta, "annotations",
 					   json_pack("{s:s}", POLICY_MODE_ANNOTATION, is_shadow ? "shadow" : "enforce"))
 		     : -1;
@@ -429,8 +440,11 @@ int policy_gate_hold(struct policy_gate *g, const json_t *snapshot, size_t *ret_
 	if (was_open)
 		HASH_ITER(hh, g->kept, k, tmp)
 		{
-			/* what is in force is what the API server said last */
-			k->waiting = TAKE_PTR(k->text);
+			/* what is in force is what the API server said last, unless there was no memory to let that in */
+			if (k->waiting)
+				free(TAKE_PTR(k->text));
+			else
+				k->waiting = TAKE_PTR(k->text);
 			k->is_told = true;
 			if (!is_in_snapshot(snapshot, k))
 				(void)policy_remove(g->repo, k->kind, k->ns, k->name); /* 0 or 1 */
@@ -450,41 +464,43 @@ int policy_gate_hold(struct policy_gate *g, const json_t *snapshot, size_t *ret_
 	return r;
 }
 
+/* Lets in what waits. It goes on waiting if there is no memory for that. */
 static int release_one(struct policy_gate *g, struct kept *k)
 {
 	CLEANUP(free) char *text = TAKE_PTR(k->waiting);
-	CLEANUP(doc_free) struct doc *obj = text ? doc_parse(text, strlen(text)) : NULL;
-	enum policy_kind kind = k->kind;
+	CLEANUP(doc_free) struct doc *obj = doc_parse(text, strlen(text)); /* which is ours, and so can be read */
 	struct err ignored;
-	int r;
+	int r = obj ? policy_set(g->repo, k->kind, obj, &ignored) : -ENOMEM;
 
-	if (!text) {
-		(void)policy_remove(g->repo, kind, k->ns, k->name); /* 0 or 1 */
-		forget(g, k);
-		return 0;
-	}
-	k->is_told = false;
-	if (!obj)
-		return -ENOMEM;
-	r = policy_set(g->repo, kind, obj, &ignored);
 	if (r == 0 || r == 1)
-		return keep(g, kind, obj);
-	return r == -ENOMEM ? r : 0; /* invalid: the status of the policy says so */
+		r = keep(g, k->kind, obj); /* which may forget it */
+	else if (r != -ENOMEM)
+		r = 0; /* invalid: the status of the policy says so */
+	if (r == -ENOMEM)
+		k->waiting = TAKE_PTR(text);
+	return r;
 }
 
 int policy_gate_release(struct policy_gate *g)
 {
 	struct kept *k, *tmp;
+	bool was_held = g->is_held;
 	int r = 0;
 
-	if (!g->is_held)
-		return 0;
 	g->is_held = false;
-	policy_ignore_choices(g->repo, false);
+	if (was_held)
+		policy_ignore_choices(g->repo, false);
 	HASH_ITER(hh, g->kept, k, tmp)
 	{
-		int e = release_one(g, k);
+		int e = 0;
 
+		k->is_told = false;
+		if (k->waiting) {
+			e = release_one(g, k);
+		} else if (was_held) {
+			(void)policy_remove(g->repo, k->kind, k->ns, k->name); /* 0 or 1 */
+			forget(g, k);
+		}
 		r = e < 0 ? e : r;
 	}
 	return r;

@@ -41,7 +41,10 @@ json_t *policy_gate_snapshot(struct policy_gate *g);
  */
 int policy_gate_hold(struct policy_gate *g, const json_t *snapshot, size_t *ret_bad);
 
-/* Lets in all that waited. What the API server has said nothing of any more is removed. 0 or -ENOMEM. */
+/*
+ * Lets in all that waited. What the API server has said nothing of any more is removed. 0; or -ENOMEM: the gate is open, and
+ * what there was no memory for is let in by the next call.
+ */
 int policy_gate_release(struct policy_gate *g);
 
 bool policy_gate_is_held(const struct policy_gate *g);
