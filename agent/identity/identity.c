@@ -119,10 +119,12 @@ uint16_t identity_flags_of(const struct label_table *t, const struct label_set *
 	return (uint16_t)flags;
 }
 
-static void identity_fill(struct identity_table *t, struct identity *id, struct label_set *labels)
+static void identity_fill(struct identity_table *t, struct identity *id, struct label_set *labels, struct named_ports *ports)
 {
 	label_set_free(t->labels, id->labels);
+	named_ports_free(t->labels, id->ports);
 	id->labels = labels;
+	id->ports = ports;
 	id->is_new = true;
 	id->flags = identity_flags_of(t->labels, labels);
 }
@@ -139,16 +141,18 @@ static bool has_room(const struct identity_table *t, uint32_t number)
 static int identity_put(struct identity_table *t, uint32_t number, struct label_set *labels)
 {
 	uint32_t at = identity_slot(t, number);
-	struct identity *id;
+	struct identity *id = t->slots[at] ? &t->ids.v[t->slots[at] - 1] : NULL;
+	const struct named_ports *old = id ? id->ports : NULL;
+	struct named_ports *ports = NULL;
 	int r;
 
-	if (t->slots[at]) {
-		id = &t->ids.v[t->slots[at] - 1];
-		if (label_set_eq(id->labels, labels)) {
-			label_set_free(t->labels, labels);
-			return 0;
-		}
-	} else {
+	if (id && label_set_eq(id->labels, labels)) {
+		label_set_free(t->labels, labels);
+		return 0;
+	}
+	/* before the labels: with those in place it would not be done by the next call either */
+	r = named_ports_make(t->labels, labels, old ? old->told : NULL, old ? old->n_told : 0, &ports);
+	if (r == 0 && !id) {
 		r = has_room(t, number) ? 0 : -ENOSPC;
 		if (r == 0 && t->ids.n + t->ids.n / 2 >= t->mask) {
 			r = identity_grow(t);
@@ -156,17 +160,20 @@ static int identity_put(struct identity_table *t, uint32_t number, struct label_
 		}
 		if (r == 0)
 			r = ARRAY_ADD(&t->ids, (struct identity){.number = number});
-		if (r < 0) {
-			label_set_free(t->labels, labels);
-			return r;
-		}
+	}
+	if (r < 0) {
+		named_ports_free(t->labels, ports);
+		label_set_free(t->labels, labels);
+		return r;
+	}
+	if (!id) {
 		t->n_local += number >= IDENTITY_LOCAL_CIDR;
 		t->slots[at] = (uint32_t)t->ids.n;
 		id = &t->ids.v[t->ids.n - 1];
 	}
-	identity_fill(t, id, labels);
+	identity_fill(t, id, labels, ports);
 	identity_note(t, id);
-	return named_ports_refresh(t->labels, id);
+	return 0;
 }
 
 static int identity_add_reserved(struct identity_table *t, uint32_t number, const char *first,

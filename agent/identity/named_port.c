@@ -178,18 +178,6 @@ void named_ports_free(struct label_table *t, struct named_ports *p)
 	free(p);
 }
 
-int named_ports_refresh(struct label_table *t, struct identity *id)
-{
-	struct named_ports *old = id->ports, *p;
-	int r = named_ports_make(t, id->labels, old ? old->told : NULL, old ? old->n_told : 0, &p);
-
-	if (r < 0)
-		return r;
-	named_ports_free(t, old);
-	id->ports = p;
-	return 0;
-}
-
 int named_ports_replace(struct label_table *t, struct identity *id, const struct named_port *ports,
 			size_t n)
 {

@@ -4,9 +4,6 @@
 
 #include "identity/identity.h"
 
-/* Reads the labels anew, keeping what the endpoints told. 0; -ENOMEM, -ENOSPC. */
-int named_ports_refresh(struct label_table *t, struct identity *id);
-
 /* Replaces what the endpoints told. 1 if the result differs, 0 if not; -E2BIG past LIMIT_NAMED_PORTS, -ENOMEM, -ENOSPC. */
 int named_ports_replace(struct label_table *t, struct identity *id, const struct named_port *ports,
 			size_t n);
