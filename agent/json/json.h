@@ -23,7 +23,10 @@ int json_truth(const json_t *root, const char *path, int otherwise);
 json_t *json_clone(const json_t *v);
 json_t *json_clone_top(const json_t *object);
 
-/* Parses a whole text. NULL if it is not one JSON value, repeats a key or is deeper than LIMIT_JSON_DEPTH. */
+/*
+ * Parses a whole text. NULL with errno EBADMSG if it is not one JSON value, repeats a key or is deeper than LIMIT_JSON_DEPTH;
+ * with ENOMEM for lack of memory.
+ */
 json_t *json_parse(const char *text, size_t len);
 
 /* Compact text, owned by the caller, with sorted keys; NULL when out of memory, or for NULL. `v` has no loops. */
