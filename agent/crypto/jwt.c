@@ -56,6 +56,8 @@ int jwt_read(const char *token, struct jwt_claims *ret)
 	if (r < 0)
 		return r == -ENOMEM ? r : -EINVAL;
 	claims = json_parse(payload.data, payload.len);
+	if (!claims && errno == ENOMEM)
+		return -ENOMEM;
 	if (!json_is_object(claims))
 		return -EINVAL;
 

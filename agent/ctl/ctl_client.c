@@ -178,7 +178,9 @@ int ctl_client_call(struct ctl_client *c, const char *verb, const json_t *args, 
 		return err_set(reterr, ETIMEDOUT, "no answer in %u s", (unsigned)(c->timeout_us / USEC_PER_SEC));
 	if (r < 0)
 		return r;
-	reply = json_loads(line, 0, NULL);
+	reply = json_parse(line, strlen(line));
+	if (!reply && errno == ENOMEM)
+		return err_set(reterr, ENOMEM, "out of memory");
 	ok = json_object_get(reply, "ok");
 	data = json_object_get(reply, "data");
 	if (json_is_false(ok)) {
@@ -204,7 +206,9 @@ int ctl_client_next(struct ctl_client *c, uint64_t timeout_us, json_t **ret_even
 
 	if (r <= 0)
 		return r;
-	message = json_loads(line, 0, NULL);
+	message = json_parse(line, strlen(line));
+	if (!message && errno == ENOMEM)
+		return err_set(reterr, ENOMEM, "out of memory");
 	event = json_object_get(message, "event");
 	lost = json_object_get(message, "lost");
 	if (!event && !json_is_integer(lost))

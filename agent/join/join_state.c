@@ -95,8 +95,10 @@ static int take_list(const json_t *o, const char *member, struct strv *ret)
 	{
 		const char *s = json_string_value(v);
 
-		if (!s || strv_add(ret, s) < 0)
-			return -EBADMSG;
+		int r = s ? strv_add(ret, s) : -EBADMSG;
+
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -105,33 +107,40 @@ static int take_string(const json_t *o, const char *member, char **ret)
 {
 	const char *s = json_string_value(json_object_get(o, member));
 
-	*ret = s ? strdup(s) : NULL;
-	return *ret ? 0 : -EBADMSG;
+	if (!s)
+		return -EBADMSG;
+	*ret = strdup(s);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int take_all(const json_t *o, struct join_state *s)
 {
+	static const char *const lists[] = {"servers", "addresses", "services"};
+	static const char *const names[] = {"ca", "host", "namespace", "cluster", "cluster_uid"};
+	struct strv *to[] = {&s->servers, &s->addresses, &s->services};
+	char **at[] = {&s->ca_pem, &s->host, &s->namespace, &s->cluster, &s->cluster_uid};
 	json_int_t identity = json_int(o, "identity", -1);
 	int r = 0;
 
 	if (json_int(o, "version", 0) != STATE_VERSION || identity < 0 || identity >= 1 << 24 || !json_is_object(json_object_get(o, "labels")))
 		return -EBADMSG;
-	r |= take_list(o, "servers", &s->servers);
-	r |= take_list(o, "addresses", &s->addresses);
-	r |= take_list(o, "services", &s->services);
-	r |= take_string(o, "ca", &s->ca_pem);
-	r |= take_string(o, "host", &s->host);
-	r |= take_string(o, "namespace", &s->namespace);
-	r |= take_string(o, "cluster", &s->cluster);
-	r |= take_string(o, "cluster_uid", &s->cluster_uid);
-	if (json_object_get(o, "cilium_namespace")) /* not in states of versions that knew one only */
-		r |= take_string(o, "cilium_namespace", &s->cilium_namespace);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++)
+		r = take_list(o, lists[i], to[i]);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(names); i++)
+		r = take_string(o, names[i], at[i]);
+	if (r == 0 && json_object_get(o, "cilium_namespace")) /* not in states of versions that knew one only */
+		r = take_string(o, "cilium_namespace", &s->cilium_namespace);
+	if (r < 0)
+		return r;
 	s->labels = json_clone(json_object_get(o, "labels"));
+	if (!s->labels)
+		return -ENOMEM;
 	s->identity = (uint32_t)identity;
 	s->is_complete = json_is_true(json_object_get(o, "complete"));
 	if (s->cilium_namespace && !str_is_dns_label(s->cilium_namespace))
 		return -EBADMSG;
-	return r == 0 && s->labels && s->servers.n && x509_check_bundle(s->ca_pem, NULL) == 0 ? 0 : -EBADMSG;
+	r = s->servers.n ? x509_check_bundle(s->ca_pem, NULL) : -EBADMSG;
+	return r == 0 || r == -ENOMEM ? r : -EBADMSG;
 }
 
 static int load(const char *dir, const char *name, struct join_state *ret, struct err *reterr)
@@ -148,7 +157,12 @@ static int load(const char *dir, const char *name, struct join_state *ret, struc
 	if (r < 0)
 		return err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r));
 	o = text.data ? json_parse(text.data, text.len) : NULL;
-	if (!json_is_object(o) || checksum_of(o, sum) < 0 || !str_eq(json_str(o, "sum", ""), sum) || take_all(o, &s) < 0)
+	r = text.data && !o && errno == ENOMEM ? -ENOMEM : json_is_object(o) ? checksum_of(o, sum) : -EBADMSG;
+	if (r == 0)
+		r = str_eq(json_str(o, "sum", ""), sum) ? take_all(o, &s) : -EBADMSG;
+	if (r == -ENOMEM)
+		return err_set(reterr, ENOMEM, "%s: %s", path, err_name(r));
+	if (r < 0)
 		return err_set(reterr, EBADMSG, "%s is damaged or of another version: remove it and run mesh-join with a new token", path);
 	*ret = s;
 	s = (struct join_state){0};
@@ -176,7 +190,10 @@ int join_state_load_token(const char *dir, char **ret, struct err *reterr)
 		return err_set(reterr, ENOENT, "%s is gone: run mesh-join with a new join token", path);
 	if (r < 0)
 		return err_set(reterr, -r, "%s/token: %s", dir, err_name(r));
-	if (!text.data || strlen(text.data) != text.len || jwt_read(text.data, &claims) < 0)
+	r = text.data && strlen(text.data) == text.len ? jwt_read(text.data, &claims) : -EBADMSG;
+	if (r == -ENOMEM)
+		return err_set(reterr, ENOMEM, "%s/token: %s", dir, err_name(r));
+	if (r < 0)
 		return err_set(reterr, EBADMSG, "%s is no token: run mesh-join with a new join token", path);
 	*ret = strdup(text.data);
 	return *ret ? 0 : err_set(reterr, ENOMEM, "out of memory");

@@ -213,6 +213,8 @@ static int take_trust(const json_t *o, struct join_token *t, struct err *reterr)
 		if (x509_check_bundle(ca, NULL) < 0)
 			return damaged(reterr, "ca");
 		r = pin ? x509_pick_pinned(ca, &t->pin, &pem) : buf_add(&pem, ca, strlen(ca));
+		if (r == -ENOMEM)
+			return err_set(reterr, ENOMEM, "out of memory");
 		if (r < 0)
 			return damaged(reterr, "the pin is not that of the CA");
 		t->ca_pem = strdup(pem.data);
@@ -222,7 +224,10 @@ static int take_trust(const json_t *o, struct join_token *t, struct err *reterr)
 	r = take_string(o, "jwt", LIMIT_TOKEN_BYTES, &t->jwt, reterr);
 	if (r < 0)
 		return r;
-	if (jwt_read(t->jwt, &claims) < 0)
+	r = jwt_read(t->jwt, &claims);
+	if (r == -ENOMEM)
+		return err_set(reterr, ENOMEM, "out of memory");
+	if (r < 0)
 		return damaged(reterr, "jwt");
 	t->expires_s = claims.expires_s;
 	return 0;
@@ -296,9 +301,13 @@ int join_token_parse(const char *text, struct join_token *ret, struct err *reter
 	}
 	if (len > LIMIT_TOKEN_BYTES)
 		return damaged(reterr, "too long");
-	if (base64url_decode(text + strlen(PREFIX), len - strlen(PREFIX), &json) < 0)
+	r = base64url_decode(text + strlen(PREFIX), len - strlen(PREFIX), &json);
+	if (r == 0)
+		o = json_parse(json.data, json.len);
+	if (r == -ENOMEM || (r == 0 && !o && errno == ENOMEM))
+		return err_set(reterr, ENOMEM, "out of memory");
+	if (r < 0)
 		return damaged(reterr, "not base64url");
-	o = json_parse(json.data, json.len);
 	if (!json_is_object(o))
 		return damaged(reterr, "cut off or altered");
 	if (checksum_of(o, sum) < 0)

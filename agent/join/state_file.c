@@ -56,7 +56,9 @@ int state_file_load(const char *dir, const char *name, json_t **ret, struct err 
 	if (r < 0)
 		return err_set(reterr, -r, "%s/%s: %s", dir, name, err_name(r));
 	o = text.data ? json_parse(text.data, text.len) : NULL;
-	if (!json_is_object(o) || checksum_of(o, sum) < 0 || !str_eq(json_str(o, "sum", ""), sum))
+	if ((text.data && !o && errno == ENOMEM) || (json_is_object(o) && checksum_of(o, sum) < 0))
+		return err_set(reterr, ENOMEM, "%s/%s: %s", dir, name, err_name(ENOMEM));
+	if (!json_is_object(o) || !str_eq(json_str(o, "sum", ""), sum))
 		return err_set(reterr, EBADMSG, "%s is damaged", path);
 	*ret = TAKE_PTR(o);
 	return 0;

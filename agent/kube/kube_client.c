@@ -236,11 +236,14 @@ static void on_http_done(const struct http_result *h, void *arg)
 	struct kube_result res = {.r = h->r, .status = h->status, .reason = "", .message = h->text,
 				  .retry_after_s = h->retry_after_s, .is_unsent = h->is_unsent,
 				  .server = op->client->servers.v[op->server]};
+	bool has_memory = true;
 
 	break_if_hung(op, h);
 	note_outcome(op->client, op->server, h);
-	if (h->body && h->body->len)
+	if (h->body && h->body->len) {
 		res.body = json_parse(h->body->data, h->body->len);
+		has_memory = res.body || errno != ENOMEM;
+	}
 	if (h->r == 0 && h->status >= 300) {
 		res.reason = json_str(res.body, "reason", "");
 		res.message = json_str(res.body, "message", "the server gave no reason");
@@ -252,8 +255,8 @@ static void on_http_done(const struct http_result *h, void *arg)
 	if (h->r == 0)
 		res.r = errno_of(h->status, res.reason);
 	if (res.r == 0 && !op->on_data && h->body && h->body->len && !res.body) {
-		res.r = -EBADMSG;
-		res.message = "the answer is not JSON";
+		res.r = has_memory ? -EBADMSG : -ENOMEM;
+		res.message = has_memory ? "the answer is not JSON" : "out of memory";
 	}
 	DL_DELETE(op->client->ops, op);
 	op->on_done(&res, op->arg);

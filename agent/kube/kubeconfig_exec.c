@@ -181,6 +181,8 @@ int kubeconfig_exec(const json_t *exec, const char *dir, unsigned timeout_s, jso
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return err_set(reterr, EINVAL, "exec plugin %.80s failed", command);
 	credential = out.data ? json_parse(out.data, out.len) : NULL;
+	if (out.data && !credential && errno == ENOMEM)
+		return err_set(reterr, ENOMEM, "out of memory");
 	if (!str_eq(json_str(credential, "kind", ""), "ExecCredential") || !json_is_object(json_object_get(credential, "status")))
 		return err_set(reterr, EINVAL, "exec plugin %.80s printed no ExecCredential with a status", command);
 	*ret_status = json_incref(json_object_get(credential, "status"));

@@ -67,7 +67,7 @@ static int convert_mapping(struct convert *c, const yaml_node_t *n, unsigned dep
 		if (r < 0)
 			return r;
 		if (json_object_set_new(object, (const char *)key->data.scalar.value, value) < 0)
-			return err_set(c->reterr, EINVAL, "line %zu: not UTF-8 text", key->start_mark.line + 1);
+			return err_set(c->reterr, ENOMEM, "out of memory");
 	}
 	*ret = TAKE_PTR(object);
 	return 0;
@@ -110,7 +110,7 @@ static int convert_node(struct convert *c, int id, unsigned depth, json_t **ret)
 	s = (const char *)n->data.scalar.value;
 	*ret = n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain_scalar(s, n->data.scalar.length)
 							       : json_stringn(s, n->data.scalar.length);
-	return *ret ? 0 : err_set(c->reterr, EINVAL, "line %zu: not UTF-8 text", n->start_mark.line + 1);
+	return *ret ? 0 : err_set(c->reterr, ENOMEM, "out of memory"); /* text is UTF-8, or libyaml had refused it */
 }
 
 /* One document. Returns 1 if there was one (`ret` may stay NULL if it was empty), 0 at the end. */
@@ -120,7 +120,9 @@ static int next_document(yaml_parser_t *parser, json_t **ret, struct err *reterr
 	yaml_document_t doc;
 	int r = 1;
 
-	if (!yaml_parser_load(parser, &doc))
+	if (!yaml_parser_load(parser, &doc) && parser->error == YAML_MEMORY_ERROR)
+		return err_set(reterr, ENOMEM, "out of memory");
+	if (parser->error)
 		return err_set(reterr, EINVAL, "line %zu: %s", parser->problem_mark.line + 1,
 			       parser->problem ? parser->problem : "not YAML");
 	c.doc = &doc;
