@@ -297,6 +297,30 @@ struct trial {
 	char *before, *after; /* dumps without a failure */
 };
 
+static int line_cmp(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char *sorted(char *text)
+{
+	size_t n = 0, len = strlen(text) + 2;
+	char **lines = __real_calloc(len, sizeof(*lines)), *to = __real_malloc(len), *end = to, *save = NULL;
+
+	cr_assert(lines && to);
+	*to = '\0';
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		lines[n++] = line;
+	qsort(lines, n, sizeof(*lines), line_cmp);
+	for (size_t i = 0; i < n; i++) {
+		end = stpcpy(end, lines[i]);
+		end = stpcpy(end, "\n");
+	}
+	__real_free(lines);
+	__real_free(text);
+	return to;
+}
+
 static char *dump_of(const struct nomem *n, void *state)
 {
 	char *text = NULL;
@@ -307,7 +331,7 @@ static char *dump_of(const struct nomem *n, void *state)
 	if (n->dump)
 		n->dump(state, f);
 	cr_assert_eq(fclose(f), 0);
-	return text;
+	return n->has_no_order ? sorted(text) : text;
 }
 
 /* The first line in which two texts differ. */

@@ -24,6 +24,7 @@ struct nomem {
 	void (*end)(void *state);
 	const void *arg;
 	bool is_atomic; /* after a failure the dump is as before */
+	bool has_no_order; /* the lines of a dump may come in any */
 	/* The header lets a run go without something, and say it succeeded: a second run has it all. */
 	bool may_lack;
 	/* An error for which memory is a reason, beside -ENOMEM; 0 = none. */
