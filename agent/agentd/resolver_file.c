@@ -197,6 +197,8 @@ int resolver_file_give_back(const char *root, struct err *reterr)
 	name_files(root, &f);
 	remove_unfinished(&f);
 	r = read_plain(f.conf, &now, &st);
+	if (r < 0 && r != -ENOENT && r != -EINVAL && r != -E2BIG)
+		return failed(reterr, r); /* whose it is cannot be told */
 	if (r < 0 || !is_ours(&now)) {
 		if (r != -ENOENT || access(f.backup, F_OK) < 0) { /* theirs is newer */
 			(void)unlink(f.backup);			   /* there is none, usually */
