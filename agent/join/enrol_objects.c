@@ -121,8 +121,10 @@ static json_t *workload_rules(const struct enrol_spec *e)
 	for (size_t i = 0; i < e->services->n; i++)
 		r |= json_array_append_new(names, json_string(e->services->v[i]));
 	if (e->services->n) {
-		r |= json_array_append_new(rules, json_pack("{s:[s], s:[s], s:O, s:[s,s*]}", "apiGroups", "", "resources", "services",
-							    "resourceNames", names, "verbs", "serve", e->may_weigh ? "weigh" : NULL));
+		json_t *verbs = e->may_weigh ? json_pack("[ss]", "serve", "weigh") : json_pack("[s]", "serve");
+
+		r |= json_array_append_new(rules, json_pack("{s:[s], s:[s], s:O, s:o}", "apiGroups", "", "resources", "services",
+							    "resourceNames", names, "verbs", verbs));
 		/* `create` cannot be limited by name: the admission policy does it, by the verb above. */
 		r |= json_array_append_new(rules, rule("discovery.k8s.io", "endpointslices", NULL,
 						       json_pack("[ssss]", "create", "update", "patch", "delete")));

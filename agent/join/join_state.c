@@ -56,13 +56,15 @@ static json_t *list(const struct strv *l)
 static char *text_of(const struct join_state *s)
 {
 	CLEANUP(json_decref) json_t *o = json_pack(
-		"{s:i, s:o, s:s, s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:s*, s:I, s:b}", "version", STATE_VERSION, "servers", list(&s->servers), "ca",
+		"{s:i, s:o, s:s, s:s, s:s, s:O, s:o, s:o, s:s, s:s, s:I, s:b}", "version", STATE_VERSION, "servers", list(&s->servers), "ca",
 		s->ca_pem, "host", s->host, "namespace", s->namespace, "labels", s->labels, "addresses", list(&s->addresses), "services",
-		list(&s->services), "cluster", s->cluster, "cluster_uid", s->cluster_uid, "cilium_namespace",
-		s->cilium_namespace, "identity", (json_int_t)s->identity, "complete", (int)s->is_complete);
+		list(&s->services), "cluster", s->cluster, "cluster_uid", s->cluster_uid, "identity", (json_int_t)s->identity, "complete", (int)s->is_complete);
 	char sum[CHECKSUM_STRLEN];
 
-	if (!o || checksum_of(o, sum) < 0 || json_object_set_new(o, "sum", json_string(sum)) < 0)
+	/* not by "s*", which leaves out what there is no memory for */
+	if (!o || (s->cilium_namespace && json_object_set_new(o, "cilium_namespace", json_string(s->cilium_namespace)) < 0))
+		return NULL;
+	if (checksum_of(o, sum) < 0 || json_object_set_new(o, "sum", json_string(sum)) < 0)
 		return NULL;
 	return json_text(o);
 }

@@ -128,12 +128,16 @@ int join_token_build(const struct join_token *t, char **ret, struct err *reterr)
 	if (t->cilium_namespace)
 		r |= json_object_set_new(o, "cilium_namespace", json_string(t->cilium_namespace));
 	r |= json_object_set_new(o, "identity", json_integer((json_int_t)t->identity));
-	if (r == 0 && checksum_of(o, sum) == 0)
+	if (r == 0)
+		r = checksum_of(o, sum);
+	if (r == 0)
 		r = json_object_set_new(o, "sum", json_string(sum));
 	text = r == 0 ? json_text(o) : NULL;
 	if (!text || buf_add(&out, PREFIX, strlen(PREFIX)) < 0)
 		return err_set(reterr, ENOMEM, "out of memory");
 	r = base64url_encode(text, strlen(text), &out);
+	if (r == -ENOMEM)
+		return err_set(reterr, ENOMEM, "out of memory");
 	if (r < 0)
 		return err_set(reterr, -r, "the join token is longer than %d bytes: give a smaller CA bundle", LIMIT_TOKEN_BYTES);
 	*ret = strdup(out.data);
