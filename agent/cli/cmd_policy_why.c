@@ -20,6 +20,12 @@ const struct cmd_opt cmd_policy_why_opts[] = {
 	{NULL, 0, NULL, NULL, false},
 };
 
+/* Where there is text. */
+static int add(json_t *to, const char *key, const char *text)
+{
+	return text ? json_object_set_new(to, key, json_string(text)) : 0;
+}
+
 static int request_of(const struct cli *cli, const struct cmd_args *args, json_t **ret)
 {
 	const struct policy_question_text text = {.direction = cmd_opt(args, "direction"),
@@ -40,9 +46,10 @@ static int request_of(const struct cli *cli, const struct cmd_args *args, json_t
 		return cli_error(cli, CLI_USAGE, "--identity %.60s: no number", identity);
 	if (policy_question_parse(&text, &q, &err) < 0)
 		return cli_error(cli, CLI_USAGE, "policy why: %s", err.text);
-	*ret = json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "direction", text.direction, "protocol", text.protocol, "port",
-			 text.port, "icmp_type", text.icmp_type, "address", ip);
-	if (*ret && identity && json_object_set_new(*ret, "identity", json_integer((json_int_t)number)) < 0) {
+	*ret = json_pack("{s:s, s:s}", "direction", text.direction, "protocol", text.protocol);
+	/* not by "s*", which leaves out what there is no memory for: it would be another question */
+	if (*ret && (add(*ret, "port", text.port) < 0 || add(*ret, "icmp_type", text.icmp_type) < 0 || add(*ret, "address", ip) < 0 ||
+		     (identity && json_object_set_new(*ret, "identity", json_integer((json_int_t)number)) < 0))) {
 		json_decref(*ret);
 		*ret = NULL;
 	}
