@@ -402,7 +402,8 @@ check_PROGRAMS += tests/unit/nomem/test_nomem
 TESTS += tests/unit/nomem/test_nomem
 tests_unit_nomem_test_nomem_SOURCES = tests/unit/nomem/nomem.c tests/unit/nomem/nomem.h \
 	tests/unit/nomem/table_dump.c tests/unit/nomem/table_dump.h \
-	tests/unit/nomem/test_nomem_gate.c tests/unit/nomem/test_nomem_kube.c tests/unit/nomem/test_nomem_policy.c \
+	tests/unit/nomem/test_nomem_conf.c tests/unit/nomem/test_nomem_gate.c tests/unit/nomem/test_nomem_join.c \
+	tests/unit/nomem/test_nomem_kube.c tests/unit/nomem/test_nomem_policy.c \
 	tests/unit/nomem/test_nomem_service.c tests/unit/nomem/test_nomem_store.c \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	$(result_sources)
@@ -410,7 +411,8 @@ tests_unit_nomem_test_nomem_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_nomem_test_nomem_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_nomem_test_nomem_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
 	-Wl,--wrap=reallocarray -Wl,--wrap=free -Wl,--wrap=strdup -Wl,--wrap=strndup -Wl,--wrap=asprintf -Wl,--wrap=vasprintf \
-	-Wl,--wrap=__asprintf_chk -Wl,--wrap=__vasprintf_chk -Wl,--wrap=rng_bytes -Wl,--wrap=rng_below
+	-Wl,--wrap=__asprintf_chk -Wl,--wrap=__vasprintf_chk -Wl,--wrap=rng_bytes -Wl,--wrap=rng_below \
+	-Wl,--wrap=fsync
 tests_unit_nomem_test_nomem_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 

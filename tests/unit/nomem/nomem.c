@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <execinfo.h>
+#include <ftw.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -39,6 +40,7 @@ int __wrap___vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap);
 int __wrap___asprintf_chk(char **ret, int flag, const char *fmt, ...);
 void __wrap_rng_bytes(void *data, size_t len);
 uint32_t __wrap_rng_below(uint32_t bound);
+int __wrap_fsync(int fd);
 
 /* Blocks that are ours and not freed. What a library allocated and we free is not among them, and does not count. */
 static struct {
@@ -261,6 +263,13 @@ uint32_t __wrap_rng_below(uint32_t bound)
 	return bound / 2;
 }
 
+/* Thousands of files are written. */
+int __wrap_fsync(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
 static void *json_allocate(size_t size)
 {
 	return allocate(size, __builtin_return_address(0));
@@ -286,6 +295,49 @@ void nomem_need(bool is_there, const char *what)
 {
 	if (!is_there)
 		cr_assert_fail("there is no %s", what);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path);
+}
+
+void nomem_dir_make(char dir[NOMEM_DIR_MAX])
+{
+	(void)strcpy(dir, "/tmp/mesh-nomem-XXXXXX");
+	cr_assert(mkdtemp(dir));
+}
+
+void nomem_dir_remove(const char *dir)
+{
+	cr_expect_eq(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static FILE *dump_to;
+static size_t dump_skip;
+
+static int dump_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	FILE *f = kind == FTW_F ? fopen(path, "r") : NULL;
+	char line[4096];
+
+	(void)at;
+	(void)fprintf(dump_to, "%s %o\n", path + dump_skip, kind == FTW_F ? st->st_mode & 0777 : 0);
+	while (f && fgets(line, sizeof(line), f))
+		(void)fputs(line, dump_to);
+	if (f)
+		(void)fclose(f);
+	return 0;
+}
+
+void nomem_dir_dump(const char *dir, FILE *out)
+{
+	dump_to = out;
+	dump_skip = strlen(dir);
+	cr_expect_eq(nftw(dir, dump_one, 8, FTW_PHYS), 0);
 }
 
 /* --- one scenario --- */

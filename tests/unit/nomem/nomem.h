@@ -42,6 +42,12 @@ void nomem_try(const struct nomem *n);
 void nomem_pause(void);
 void nomem_resume(void);
 
+/* A directory of its own, with all that comes to be in it; and what is in it now, for a dump. */
+enum { NOMEM_DIR_MAX = 32 };
+void nomem_dir_make(char dir[NOMEM_DIR_MAX]);
+void nomem_dir_remove(const char *dir);
+void nomem_dir_dump(const char *dir, FILE *out);
+
 /* Fails the test. What `begin` needs is there. */
 void nomem_need(bool is_there, const char *what);
 #define NOMEM_NEED(x) nomem_need((x), #x)
