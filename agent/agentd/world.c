@@ -258,14 +258,16 @@ static int update_subject(struct world *w)
 	struct label_table *labels = identity_labels(w->identities);
 	CLEANUP(label_builder_done) struct label_builder b = {.table = labels};
 	ARRAY(struct named_port) ports = {0};
-	struct label_set *set;
+	struct label_set *set = NULL, *subject;
 	int r;
 
 	if (!own)
 		return 0; /* not seen yet, or deleted for a moment: who we were stays */
 	if (w->subject && label_set_eq(own->labels, w->subject))
 		return 0;
-	r = label_builder_add_set(&b, own->labels);
+	r = ARRAY_RESERVE(&ports, w->named_ports.n);
+	if (r == 0)
+		r = label_builder_add_set(&b, own->labels);
 	if (r == 0)
 		r = label_builder_take(&b, &set);
 	for (size_t i = 0; r == 0 && i < w->named_ports.n; i++) {
@@ -274,12 +276,16 @@ static int update_subject(struct world *w)
 		r = intern_get(label_table_strings(labels), w->named_ports.v[i].name,
 			       strlen(w->named_ports.v[i].name), &p.name);
 		if (r == 0)
-			r = ARRAY_ADD(&ports, p);
+			ports.v[ports.n++] = p;
 	}
+	subject = set;
 	if (r == 0)
-		r = policy_set_subject(w->policies, set, ports.v, ports.n);
+		r = policy_set_subject(w->policies, TAKE_PTR(set), ports.v, ports.n);
 	if (r == 0)
-		w->subject = set;
+		w->subject = subject;
+	label_set_free(labels, set);
+	for (size_t i = 0; i < ports.n; i++)
+		intern_put(label_table_strings(labels), ports.v[i].name); /* the policies hold their own */
 	ARRAY_DONE(&ports);
 	return r;
 }
