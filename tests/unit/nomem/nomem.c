@@ -10,8 +10,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "lib/result.h"
 
 enum {
@@ -277,6 +279,7 @@ static void *json_allocate(size_t size)
 
 __attribute__((constructor)) static void begin(void)
 {
+	log_set_level(LOG_EMERG);
 	json_object_seed(1);
 	json_set_alloc_funcs(json_allocate, __wrap_free);
 }
