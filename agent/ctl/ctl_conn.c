@@ -9,22 +9,32 @@
 #include "base/limits.h"
 #include "ctl/ctl_proto.h"
 
+struct addition {
+	struct buf *to;
+	int r;
+};
+
 static int add_chunk(const char *data, size_t len, void *arg)
 {
-	return buf_add(arg, data, len) < 0 ? -1 : 0;
+	struct addition *a = arg;
+
+	a->r = buf_add(a->to, data, len);
+	return a->r < 0 ? -1 : 0;
 }
 
 int ctl_conn_add(struct ctl_conn *c, const json_t *message)
 {
+	struct addition add = {.to = &c->out};
 	size_t before = c->out.len;
 
 	c->out.max = LIMIT_CTL_RESPONSE;
-	if (json_dump_callback(message, add_chunk, &c->out, JSON_COMPACT) < 0 ||
-	    buf_add(&c->out, "\n", 1) < 0) {
+	if (json_dump_callback(message, add_chunk, &add, JSON_COMPACT) < 0 && add.r == 0)
+		add.r = -ENOMEM; /* of jansson's own */
+	if (add.r == 0)
+		add.r = buf_add(&c->out, "\n", 1);
+	if (add.r < 0)
 		c->out.len = before; /* half a line is worse than none */
-		return -E2BIG;
-	}
-	return 0;
+	return add.r;
 }
 
 void ctl_conn_event(struct ctl_conn *c, const char *line, size_t len)

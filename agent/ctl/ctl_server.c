@@ -2,6 +2,7 @@
 #include "ctl/ctl_server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -132,11 +133,13 @@ static void conn_reply(struct ctl_conn *c, int r, json_t *data, const struct err
 				    err && err->text[0] ? err->text : err_name(r));
 	if (!message && r < 0) /* text that is not UTF-8 */
 		message = json_pack("{s:b,s:s,s:s}", "ok", 0, "code", code_of(r), "error", err_name(r));
-	if (!message || ctl_conn_add(c, message) < 0) {
-		static const char text[] = "{\"ok\":false,\"code\":\"" CTL_CODE_FAILED
-					   "\",\"error\":\"the answer is too large\"}\n";
+	r = message ? ctl_conn_add(c, message) : -ENOMEM;
+	if (r < 0) {
+		char text[128];
+		int n = snprintf(text, sizeof(text), "{\"ok\":false,\"code\":\"" CTL_CODE_FAILED "\",\"error\":\"%s\"}\n",
+				 r == -E2BIG ? "the answer is too large" : err_name(r));
 
-		if (buf_add(&c->out, text, sizeof(text) - 1) < 0)
+		if (buf_add(&c->out, text, (size_t)n) < 0)
 			c->is_ending = true; /* no memory even for this: closing says it */
 	}
 }
@@ -160,7 +163,17 @@ static void call_verb(struct ctl_conn *c, const struct ctl_verb *v, const json_t
 	int r;
 
 	if (v->handle) {
+		struct json_watch watch;
+		bool is_short;
+
+		json_watch_begin(&watch);
 		r = v->handle(s->config.arg, args, &data, &err);
+		is_short = json_watch_end(&watch);
+		/* a list without some of its elements would look whole; what is done is done */
+		if (is_short && r >= 0 && !v->is_write) {
+			r = -ENOMEM;
+			json_decref(TAKE_PTR(data));
+		}
 		conn_reply(c, r, data, &err);
 		return;
 	}
@@ -248,12 +261,17 @@ static void conn_request(struct ctl_conn *c, const char *line, size_t len)
 {
 	const struct ctl_server_config *config = &c->server->config;
 	CLEANUP(json_decref) json_t *root = json_parse(line, len);
+	bool has_memory = root || errno != ENOMEM;
 	CLEANUP(json_decref) json_t *none = json_object();
 	const char *verb;
 	struct err err;
 	json_t *args;
 
-	if (!root || !none || request_parse(root, &verb, &args) < 0) {
+	if (!has_memory || !none) {
+		conn_reply(c, -ENOMEM, NULL, NULL);
+		return;
+	}
+	if (!root || request_parse(root, &verb, &args) < 0) {
 		/* Where the next request begins is a guess now. */
 		conn_refuse(c, -EINVAL, "a request is one line {\"verb\": \"...\", \"args\": {...}}");
 		return;

@@ -120,7 +120,6 @@ static int is_shallow(const char *text, size_t len)
 	return 1;
 }
 
-/* jansson's reader of texts leaves out a byte that there is no memory for, and goes on (lex_save()). */
 static json_malloc_t usual_malloc;
 static bool has_failed;
 
@@ -132,19 +131,38 @@ static void *watched_malloc(size_t size)
 	return p;
 }
 
+void json_watch_begin(struct json_watch *w)
+{
+	json_get_alloc_funcs(&w->allocate, &w->release);
+	if (w->allocate != watched_malloc)
+		usual_malloc = w->allocate;
+	w->had_failed = has_failed;
+	has_failed = false;
+	json_set_alloc_funcs(watched_malloc, w->release);
+}
+
+bool json_watch_end(struct json_watch *w)
+{
+	bool r = has_failed;
+
+	json_set_alloc_funcs(w->allocate, w->release);
+	has_failed |= w->had_failed;
+	return r;
+}
+
+/* jansson's reader of texts leaves out a byte that there is no memory for, and goes on (lex_save()). */
 json_t *json_parse(const char *text, size_t len)
 {
 	CLEANUP(json_decref) json_t *v = NULL;
-	json_free_t usual_free;
+	struct json_watch watch;
+	bool is_short;
 
 	errno = EBADMSG;
 	if (!is_shallow(text, len))
 		return NULL;
-	has_failed = false;
-	json_get_alloc_funcs(&usual_malloc, &usual_free);
-	json_set_alloc_funcs(watched_malloc, usual_free);
+	json_watch_begin(&watch);
 	v = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	json_set_alloc_funcs(usual_malloc, usual_free);
-	errno = has_failed ? ENOMEM : EBADMSG;
-	return has_failed ? NULL : TAKE_PTR(v);
+	is_short = json_watch_end(&watch);
+	errno = is_short ? ENOMEM : EBADMSG;
+	return is_short ? NULL : TAKE_PTR(v);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/cleanup.h"
 
@@ -22,6 +23,18 @@ int json_truth(const json_t *root, const char *path, int otherwise);
  */
 json_t *json_clone(const json_t *v);
 json_t *json_clone_top(const json_t *object);
+
+/*
+ * Whether jansson lacked memory in between, so that what was built may lack something: json_watch_end() says so. They nest,
+ * each end after what began later.
+ */
+struct json_watch {
+	json_malloc_t allocate;
+	json_free_t release;
+	bool had_failed;
+};
+void json_watch_begin(struct json_watch *w);
+bool json_watch_end(struct json_watch *w);
 
 /*
  * Parses a whole text. NULL with errno EBADMSG if it is not one JSON value, repeats a key or is deeper than LIMIT_JSON_DEPTH;
