@@ -53,7 +53,7 @@ json_t *view_dns_upstreams(const struct agent *a);
 /* Whether the host's resolver asks it. */
 void view_dns_wiring(const struct agent *a, struct dns_wiring *ret);
 
-/* Takes `element`; without memory, for it or for its place, it is missing. */
+/* Takes `element`; without memory, for it or for its place, it is missing, and the answer fails as ctl_server.h has it. */
 void view_add(json_t *list, json_t *element);
 
 /* The text of an address, and an array of such. */

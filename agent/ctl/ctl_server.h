@@ -24,7 +24,7 @@ struct ctl_verb {
 	 * Answers at once: 0 with *ret_data (owned by the server from then on; NULL stands for {}) or
 	 * -errno with the reason in reterr. `args` is an object. The errno picks the code of the
 	 * reply: EINVAL bad-request, EPERM and EACCES denied, ENOENT not-found, ENOTCONN not-joined,
-	 * EBUSY busy, all others failed.
+	 * EBUSY busy, all others failed. If jansson lacks memory meanwhile, the answer of a verb that does not write is ENOMEM.
 	 */
 	int (*handle)(void *arg, const json_t *args, json_t **ret_data, struct err *reterr);
 	/*
