@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The control socket: an answer is whole, or it says why there is none; and the client of it. */
+/* The control socket: an answer is whole, or it says why there is none. And what is to be in the API. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -10,8 +10,11 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "ctl/ctl_server.h"
+#include "join/publish_private.h"
 #include "json/json.h"
+#include "kube/decode_service.h"
 #include "nomem.h"
+#include "unit/crypto/certs.h"
 
 struct socket {
 	char dir[NOMEM_DIR_MAX], path[64];
@@ -182,4 +185,128 @@ Test(nomem_ctl, answers)
 		n.end = socket_end;
 		nomem_try(&n);
 	}
+}
+
+/* --- what is to be in the API --- */
+
+struct published {
+	struct loop *loop;
+	struct kube_client *client;
+	struct publish *p;
+	struct serve_plan plan;
+};
+
+/* The Services by name, of which the later ones are those of the plan that comes. */
+static void plan_make(struct serve_plan *plan, const char *const *names, size_t n)
+{
+	struct strv allowed = {0};
+	struct ip ip;
+	struct serve_host h = {.name = "vm1",
+			       .ns = "legacy",
+			       .allowed = &allowed,
+			       .labels = &(struct kube_pairs){0},
+			       .addresses = &ip,
+			       .n_addresses = 1,
+			       .state = {{.is_ready = true, .is_serving = true}}};
+
+	cr_assert_eq(ip_parse("172.19.100.2", &ip), 0);
+	for (size_t i = 0; i < n; i++) {
+		char text[400];
+		struct kube_service *s;
+		struct doc *d;
+
+		(void)snprintf(text, sizeof(text),
+			       "{\"metadata\":{\"namespace\":\"legacy\",\"name\":\"%s\",\"uid\":\"u\",\"annotations\":{"
+			       "\"io.cilium/portal\":\"true\"}},\"spec\":{\"clusterIP\":\"10.96.0.%zu\",\"ports\":[{\"port\":80}]}}",
+			       names[i], i + 1);
+		d = doc_parse(text, strlen(text));
+		NOMEM_NEED(d);
+		cr_assert_eq(kube_service_decode(d, &s, NULL), 0);
+		if (i != 2) /* which is not allowed, and has a note why */
+			cr_assert_eq(strv_add(&allowed, names[i]), 0);
+		cr_assert_eq(serve_plan_add(plan, s, &h), 0);
+		kube_service_free(s);
+		doc_free(d);
+	}
+	serve_plan_sort(plan);
+	strv_done(&allowed);
+}
+
+static void *published_begin(const void *arg)
+{
+	static const char *const before[] = {"a", "gone"}, *const now[] = {"a", "b", "c", "d"};
+	struct published *p = calloc(1, sizeof(*p));
+	const char *server = "https://127.0.0.1:1";
+	struct kube_conf kube = {.servers = &server, .n_servers = 1, .ca_pem = CA_A, .token = "t"};
+	struct publish_conf conf = {.host = "vm1", .ns = "legacy", .addresses = "172.19.100.2/32"};
+	struct serve_plan first = {0};
+	struct err err = {0};
+
+	(void)arg;
+	NOMEM_NEED(p);
+	cr_assert_eq(loop_new(&p->loop), 0);
+	cr_assert_eq(kube_client_new(p->loop, &kube, &p->client, &err), 0, "%s", err.text);
+	cr_assert_eq(publish_new(p->loop, p->client, &conf, &p->p), 0);
+	plan_make(&first, before, ARRAY_LEN(before));
+	cr_assert_eq(publish_set(p->p, &first), 0);
+	serve_plan_done(&first);
+	plan_make(&p->plan, now, ARRAY_LEN(now));
+	return p;
+}
+
+static int published_run(void *state)
+{
+	struct published *p = state;
+	int r = publish_set_addresses(p->p, "172.19.100.2/32,fd00::/64");
+
+	return r < 0 ? r : publish_set(p->p, &p->plan);
+}
+
+/* Nothing of the old plan is deleted before all of the new one is there. */
+static int published_safely(void *state)
+{
+	struct published *p = state;
+	int r = published_run(state);
+	const struct slice *s;
+
+	HASH_FIND_STR(p->p->slices, "gone-mesh-vm1", s);
+	cr_assert(r == 0 || (s && s->desired), "deleted");
+	return r;
+}
+
+static void published_dump(void *state, FILE *out)
+{
+	struct published *p = state;
+
+	for (const struct slice *s = p->p->slices; s; s = s->hh.next) {
+		char *text = s->desired ? json_text(s->desired) : NULL;
+
+		(void)fprintf(out, "%s of %s %s\n", s->name, s->service ? s->service : "none", text ? text : "");
+		free(text);
+	}
+	for (const struct note *n = p->p->notes; n; n = n->hh.next)
+		(void)fprintf(out, "note %s %s\n", n->service, n->text);
+}
+
+static void published_end(void *state)
+{
+	struct published *p = state;
+
+	publish_free(p->p);
+	kube_client_free(p->client);
+	loop_free(p->loop);
+	serve_plan_done(&p->plan);
+	free(p);
+}
+
+Test(nomem_ctl, publish)
+{
+	const struct nomem n = {.name = "slices wanted",
+				.begin = published_begin,
+				.run = published_safely,
+				.dump = published_dump,
+				.end = published_end,
+				.has_no_order = true};
+
+	nomem_try(&n);
 }

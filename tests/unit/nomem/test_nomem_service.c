@@ -481,7 +481,7 @@ static size_t query_of(const char *name, uint16_t type, uint8_t buf[DNS_UDP_MIN]
 	return sizeof(head) + n.len + 4;
 }
 
-static void ask(struct serving *s, const char *name, uint16_t type, FILE *out)
+static int ask(struct serving *s, const char *name, uint16_t type, FILE *out)
 {
 	struct dns_provider p, back;
 	uint8_t msg[DNS_UDP_MIN], answer[DNS_UDP_MAX];
@@ -495,18 +495,100 @@ static void ask(struct serving *s, const char *name, uint16_t type, FILE *out)
 	dns_writer_begin(&w, &q, answer, sizeof(answer), sizeof(answer));
 	(void)p.answer(p.ctx, &q, &w, &result);
 	n = dns_writer_end(&w, result.rcode, DNS_FLAG_AA);
+	nomem_pause();
 	(void)fprintf(out, "%s %u %d %u %u %zu\n", name, type, result.rcode, w.counts[0], w.counts[1], n);
+	nomem_resume();
+	return result.rcode;
 }
+
+static const char *const names[] = {"web.prod.svc.cluster.local", "db.prod.svc.cluster.local", "new.svc.cluster.local",
+				    "ns-3.svc.cluster.local", "empty.svc.cluster.local", "many.prod.svc.cluster.local"};
 
 static void zone_dump(void *state, FILE *out)
 {
-	static const char *const names[] = {"web.prod.svc.cluster.local", "db.prod.svc.cluster.local", "new.svc.cluster.local",
-					    "ns-3.svc.cluster.local", "empty.svc.cluster.local", "many.prod.svc.cluster.local"};
-
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		ask(state, names[i], DNS_A, out);
-		ask(state, names[i], DNS_SRV, out);
+		(void)ask(state, names[i], DNS_A, out);
+		(void)ask(state, names[i], DNS_SRV, out);
 	}
+}
+
+struct asked {
+	struct serving *s;
+	char *answers;
+};
+
+static void *asked_begin(const void *arg)
+{
+	struct asked *a = calloc(1, sizeof(*a));
+
+	NOMEM_NEED(a);
+	a->s = changing_begin(arg);
+	return a;
+}
+
+/* An answer is whole, or it says that there is none now. */
+static int asked_run(void *state)
+{
+	struct asked *a = state;
+	char *text = NULL;
+	size_t len;
+	int r = 0;
+	FILE *f;
+
+	nomem_pause();
+	f = open_memstream(&text, &len);
+	nomem_resume();
+	for (size_t i = 0; i < ARRAY_LEN(names) * 2; i++)
+		if (ask(a->s, names[i / 2], i % 2 ? DNS_SRV : DNS_A, f) == DNS_SERVFAIL)
+			r = -ENOMEM;
+	nomem_pause();
+	(void)fclose(f);
+	free(r == 0 ? a->answers : text);
+	if (r == 0)
+		a->answers = text;
+	nomem_resume();
+	return r;
+}
+
+/* Where an answer comes from, in words. */
+static int explained_run(void *state)
+{
+	struct asked *a = state;
+	struct dns_provider p, back;
+	CLEANUP(buf_done) struct buf b = {0};
+	int r = 0;
+
+	dns_zone_provider(a->s->zone, &p, &back);
+	for (size_t i = 0; i < ARRAY_LEN(names) && r == 0; i++) {
+		uint8_t msg[DNS_UDP_MIN];
+		struct dns_query q;
+
+		cr_assert_eq(dns_query_parse(msg, query_of(names[i], DNS_A, msg), &q), 0);
+		r = p.explain(p.ctx, &q, &b);
+	}
+	if (r < 0)
+		return r;
+	nomem_pause();
+	free(a->answers);
+	a->answers = strdup(b.data);
+	nomem_resume();
+	return 0;
+}
+
+static void asked_dump(void *state, FILE *out)
+{
+	struct asked *a = state;
+
+	(void)fputs(a->answers ? a->answers : "none", out);
+}
+
+static void asked_end(void *state)
+{
+	struct asked *a = state;
+
+	serving_end(a->s);
+	free(a->answers);
+	free(a);
 }
 
 Test(nomem_service, zone)
@@ -515,9 +597,23 @@ Test(nomem_service, zone)
 				  .begin = changing_begin,
 				  .run = zone_run,
 				  .dump = zone_dump,
-				  .end = serving_end};
+				  .end = serving_end},
+			   answers = {.name = "answers of the zone",
+				      .begin = asked_begin,
+				      .run = asked_run,
+				      .dump = asked_dump,
+				      .end = asked_end,
+				      .is_atomic = true},
+			   explained = {.name = "answers explained",
+					.begin = asked_begin,
+					.run = explained_run,
+					.dump = asked_dump,
+					.end = asked_end,
+					.is_atomic = true};
 
 	nomem_try(&set);
+	nomem_try(&answers);
+	nomem_try(&explained);
 }
 
 static void *cache_begin(const void *arg)
