@@ -310,7 +310,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 void nomem_dir_make(char dir[NOMEM_DIR_MAX])
 {
-	(void)strcpy(dir, "/tmp/mesh-nomem-XXXXXX");
+	(void)snprintf(dir, NOMEM_DIR_MAX, "/tmp/mesh-nomem-XXXXXX"); /* it fits */
 	cr_assert(mkdtemp(dir));
 }
 
@@ -527,6 +527,7 @@ void nomem_try(const struct nomem *n)
 	size_t most = (size_t)result_amount("MESH_TEST_PLACES", n->places ? n->places : DEFAULT_PLACES), total, step;
 	bool is_traced = getenv("MESH_TEST_TRACE");
 	struct trial t = {.n = n};
+	size_t trials_before = n_trials;
 
 	ways = __real_calloc(WAYS_MAX, sizeof(*ways));
 	cr_assert(ways);
@@ -551,5 +552,7 @@ void nomem_try(const struct nomem *n)
 	ways = NULL;
 	free(t.before);
 	free(t.after);
+	result_add("nomem", json_pack("{s:s, s:I, s:I}", "scenario", n->name, "runs", (json_int_t)(n_trials - trials_before), "wrong",
+				      (json_int_t)t.n_bad));
 	cr_expect_eq(t.n_bad, 0, "%s: %u of %zu allocations", n->name, t.n_bad, total);
 }

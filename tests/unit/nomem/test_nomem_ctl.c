@@ -149,7 +149,7 @@ static int publish(void *state)
 	if (r == 0 && !strstr(s->text, "a thing"))
 		r = !s->text[0] || strstr(s->text, "lost") ? -ENOMEM : -EPROTO;
 	if (r == 0)
-		(void)strcpy(s->text, "told");
+		(void)snprintf(s->text, sizeof(s->text), "told"); /* it fits */
 	return r;
 }
 
