@@ -235,7 +235,7 @@ static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct e
 static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
 	struct agent *a = arg;
-	struct policy_walk w = {.is_kept_out = health_has(a->health, "datapath.policy")};
+	struct policy_walk w = {.is_kept_out = a->datapath && health_has(a->health, "datapath.policy")};
 	int r = need_subject(a, reterr);
 
 	(void)args;
