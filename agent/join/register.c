@@ -94,28 +94,32 @@ static bool same_or_absent(const json_t *a, const json_t *b)
 	return b && json_equal((json_t *)a, (json_t *)b);
 }
 
-/* Sets a member, or deletes it for NULL; true if that changed something. Takes `value`. */
+/* Sets a member, or deletes it for NULL; true if that changed something. Takes `value`. Lack of memory is seen by fix(). */
 static bool put(json_t *o, const char *key, json_t *value)
 {
 	bool differs = !same_or_absent(json_object_get(o, key), value);
 
 	if (value)
-		(void)json_object_set_new(o, key, value); /* out of memory: the server refuses the object */
+		(void)json_object_set_new(o, key, value); /* as said above */
 	else
 		(void)json_object_del(o, key); /* absent is fine */
 	return differs;
 }
 
+/* The object under a key, made if there is none. NULL when out of memory, which put() takes. */
+static json_t *member(json_t *doc, const char *key)
+{
+	if (!json_is_object(json_object_get(doc, key)))
+		(void)json_object_set_new(doc, key, json_object()); /* as in put() */
+	return json_object_get(doc, key);
+}
+
 static bool fix_endpoint(const struct registration *r, json_t *doc)
 {
-	json_t *status = json_object_get(doc, "status");
+	json_t *status = member(doc, "status");
 	bool has_address = r->address[0].family || r->address[1].family;
 	bool up = has_address && !r->is_leaving, changed;
 
-	if (!json_is_object(status)) {
-		status = json_object();
-		(void)json_object_set_new(doc, "status", status); /* as in put() */
-	}
 	changed = put(status, "networking", up ? networking(r) : NULL);
 	changed |= put(status, "state", json_string(up ? "ready" : "disconnected"));
 	changed |= put(status, "id", json_integer(1));
@@ -126,7 +130,7 @@ static bool fix_endpoint(const struct registration *r, json_t *doc)
 
 static bool fix_node(const struct registration *r, json_t *doc)
 {
-	json_t *spec = json_object_get(doc, "spec"), *list = json_array();
+	json_t *spec = member(doc, "spec"), *list = json_array();
 
 	for (unsigned i = 0; i < FAMILIES && !r->is_leaving; i++) {
 		char text[IP_STRLEN];
@@ -134,10 +138,6 @@ static bool fix_node(const struct registration *r, json_t *doc)
 		if (r->address[i].family)
 			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "type", "InternalIP", "ip",
 								    ip_str(&r->address[i], text))); /* as in put() */
-	}
-	if (!json_is_object(spec)) {
-		spec = json_object();
-		(void)json_object_set_new(doc, "spec", spec); /* as in put() */
 	}
 	if (!json_array_size(list)) {
 		json_decref(list);
@@ -153,6 +153,18 @@ static bool fix_identity(json_t *doc)
 	/* The operator marks identities that it believes unused; whoever uses one takes the mark off. */
 	return json_object_get(annotations, "io.cilium.heartbeat") &&
 	       json_object_del(annotations, "io.cilium.heartbeat") == 0;
+}
+
+/* 1 if `doc` is another one now, 0 if it was as it should be. -ENOMEM: it lacks something, and must not be written. */
+static int fix(const struct registration *r, json_t *doc)
+{
+	struct json_watch watch;
+	bool changed, is_short;
+
+	json_watch_begin(&watch);
+	changed = r->step == STEP_ENDPOINT ? fix_endpoint(r, doc) : r->step == STEP_NODE ? fix_node(r, doc) : fix_identity(doc);
+	is_short = json_watch_end(&watch);
+	return is_short ? -ENOMEM : changed;
 }
 
 /* Passes */
@@ -266,7 +278,6 @@ static void on_read(const struct kube_result *res, void *arg)
 	struct registration *r = arg;
 	struct kube_request req = {.method = "PUT", .path = r->path, .on_done = on_written, .arg = r};
 	CLEANUP(json_decref) json_t *doc = NULL;
-	bool changed;
 	int e;
 
 	r->op = NULL;
@@ -283,13 +294,14 @@ static void on_read(const struct kube_result *res, void *arg)
 		return;
 	}
 	doc = json_clone(res->body);
-	changed = r->step == STEP_ENDPOINT ? fix_endpoint(r, doc) : r->step == STEP_NODE ? fix_node(r, doc) : fix_identity(doc);
-	if (!changed) {
+	e = doc ? fix(r, doc) : -ENOMEM;
+	if (e == 0) {
 		next_step(r);
 		return;
 	}
 	req.body = doc;
-	e = kube_start(r->client, &req, &r->op);
+	if (e > 0)
+		e = kube_start(r->client, &req, &r->op);
 	if (e < 0) {
 		const struct kube_result failed = {.r = e, .message = err_name(e), .retry_after_s = -1};
 
