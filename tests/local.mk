@@ -404,7 +404,7 @@ tests_unit_nomem_test_nomem_SOURCES = tests/unit/nomem/nomem.c tests/unit/nomem/
 	tests/unit/nomem/table_dump.c tests/unit/nomem/table_dump.h \
 	tests/unit/nomem/test_nomem_conf.c tests/unit/nomem/test_nomem_ctl.c tests/unit/nomem/test_nomem_gate.c tests/unit/nomem/test_nomem_join.c \
 	tests/unit/nomem/test_nomem_kube.c tests/unit/nomem/test_nomem_policy.c \
-	tests/unit/nomem/test_nomem_service.c tests/unit/nomem/test_nomem_store.c tests/unit/nomem/test_nomem_world.c \
+	tests/unit/nomem/test_nomem_register.c tests/unit/nomem/test_nomem_service.c tests/unit/nomem/test_nomem_store.c tests/unit/nomem/test_nomem_world.c \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
 	$(result_sources)
 tests_unit_nomem_test_nomem_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
@@ -412,7 +412,7 @@ tests_unit_nomem_test_nomem_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_nomem_test_nomem_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
 	-Wl,--wrap=reallocarray -Wl,--wrap=free -Wl,--wrap=strdup -Wl,--wrap=strndup -Wl,--wrap=asprintf -Wl,--wrap=vasprintf \
 	-Wl,--wrap=__asprintf_chk -Wl,--wrap=__vasprintf_chk -Wl,--wrap=rng_bytes -Wl,--wrap=rng_below \
-	-Wl,--wrap=fsync
+	-Wl,--wrap=fsync -Wl,--wrap=kube_start -Wl,--wrap=kube_cancel
 tests_unit_nomem_test_nomem_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)
 endif
 
