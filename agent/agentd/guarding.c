@@ -11,12 +11,15 @@
 
 #define REMEDY_CONFIRM "meshctl policy confirm from a new login, or meshctl policy guard --off"
 
+enum { RETRY_S = 1 };
+
 struct guarding {
 	struct guard guard;
 	struct policy_gate *gate;
 	struct health *health;
 	struct source *timer;
 	char *dir;
+	bool is_half; /* for lack of memory not all policies are those that they should be: it is tried again */
 	void (*on_change)(void *arg);
 	void *arg;
 };
@@ -67,7 +70,9 @@ static void arm_timer(struct guarding *g)
 {
 	uint64_t left = guard_left_us(&g->guard, clock_boot_us());
 
-	if (left == UINT64_MAX)
+	if (g->is_half)
+		(void)source_arm(g->timer, RETRY_S * USEC_PER_SEC, 0); /* a live timer, as below */
+	else if (left == UINT64_MAX)
 		source_disarm(g->timer);
 	else
 		(void)source_arm(g->timer, left, 0); /* a live timer */
@@ -79,6 +84,7 @@ static void hold(struct guarding *g)
 	size_t bad = 0;
 	int r = g->guard.is_open ? 0 : policy_gate_hold(g->gate, g->guard.confirmed, &bad);
 
+	g->is_half = r < 0;
 	if (r == 0 && bad == 0) {
 		health_clear(g->health, "policy.guard-restore");
 		return;
@@ -103,11 +109,20 @@ static void took_step(struct guarding *g, enum guard_step step)
 	arm_timer(g);
 }
 
+static void release(struct guarding *g);
+
 static void on_timer(void *arg)
 {
 	struct guarding *g = arg;
-	enum guard_step step = guard_tick(&g->guard, clock_boot_us());
+	enum guard_step step;
 
+	if (g->is_half && g->guard.state == GUARD_ROLLED_BACK) {
+		hold(g);
+		g->on_change(g->arg);
+	} else if (g->is_half) {
+		release(g);
+	}
+	step = guard_tick(&g->guard, clock_boot_us());
 	if (step == GUARD_SAME)
 		arm_timer(g);
 	took_step(g, step);
@@ -137,11 +152,15 @@ int guarding_new(struct loop *loop, const char *state_dir, struct health *health
 	if (r < 0)
 		return err_set(reterr, -r, "cannot set up the guard: %s", err_name(r));
 	r = guard_file_load(state_dir, clock_boot_us(), &g->guard, &err);
+	if (r == -ENOMEM)
+		return err_set(reterr, ENOMEM, "cannot read the guard: %s", err_name(r)); /* what was taken back must not come in */
 	if (r < 0)
 		health_raise(health, HEALTH_ERROR, "policy.guard-state", err.text,
 			     "the guard is off and nothing can be taken back: look at the policies in force, then remove the file or arm a guard anew");
 	if (g->guard.state == GUARD_ROLLED_BACK)
 		hold(g);
+	if (g->is_half)
+		return err_set(reterr, ENOMEM, "cannot put the confirmed policies in force: %s", err_name(-ENOMEM));
 	tell(g);
 	arm_timer(g);
 	*ret = TAKE_PTR(g);
@@ -186,10 +205,10 @@ int guarding_arm(struct guarding *g, uint64_t timeout_us, struct err *reterr)
 /* What the API server says is in force again. */
 static void release(struct guarding *g)
 {
-	if (policy_gate_release(g->gate) < 0)
+	g->is_half = policy_gate_release(g->gate) < 0;
+	if (g->is_half)
 		health_raise(g->health, HEALTH_ERROR, "policy.guard-restore",
-			     "not all policies of the cluster could be taken in for lack of memory",
-			     "systemctl restart mesh-external-agent");
+			     "not all policies of the cluster could be taken in for lack of memory", REMEDY_MEMORY);
 	else
 		health_clear(g->health, "policy.guard-restore");
 	g->on_change(g->arg);
@@ -211,9 +230,12 @@ int guarding_confirm(struct guarding *g, struct err *reterr)
 
 	if (g->guard.state == GUARD_ROLLED_BACK)
 		release(g);
-	confirmed = policy_gate_snapshot(g->gate);
-	if (!confirmed)
+	confirmed = g->is_half ? NULL : policy_gate_snapshot(g->gate);
+	if (!confirmed) { /* half of them must not count as confirmed: where it was rolled back, it soon is so again */
+		g->is_half = g->is_half || g->guard.state == GUARD_ROLLED_BACK;
+		arm_timer(g);
 		return err_set(reterr, ENOMEM, "out of memory");
+	}
 	r = guard_confirm(&g->guard, policy_gate_digest(g->gate), confirmed, reterr);
 	if (r < 0)
 		return r;

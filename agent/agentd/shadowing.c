@@ -189,6 +189,8 @@ int shadowing_new(const char *state_dir, struct health *health, struct policy_re
 		return err_set(reterr, -r, "cannot set up shadow policies: %s", err_name(r));
 	r = load(s, &err);
 	s->is_loaded = r == 0;
+	if (r == -ENOMEM)
+		return err_set(reterr, ENOMEM, "cannot read what policies are to be shadow ones: %s", err_name(r));
 	if (r < 0)
 		health_raise(health, HEALTH_ERROR, "policy.shadow-state", err.text,
 			     "policies chosen to be in shadow mode here are enforced; choose again with meshctl policy shadow");
