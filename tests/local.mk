@@ -402,7 +402,7 @@ check_PROGRAMS += tests/unit/nomem/test_nomem
 TESTS += tests/unit/nomem/test_nomem
 tests_unit_nomem_test_nomem_SOURCES = tests/unit/nomem/nomem.c tests/unit/nomem/nomem.h \
 	tests/unit/nomem/table_dump.c tests/unit/nomem/table_dump.h \
-	tests/unit/nomem/test_nomem_conf.c tests/unit/nomem/test_nomem_ctl.c tests/unit/nomem/test_nomem_gate.c tests/unit/nomem/test_nomem_join.c \
+	tests/unit/nomem/test_nomem_conf.c tests/unit/nomem/test_nomem_ctl.c tests/unit/nomem/test_nomem_gate.c tests/unit/nomem/test_nomem_guard.c tests/unit/nomem/test_nomem_join.c \
 	tests/unit/nomem/test_nomem_kube.c tests/unit/nomem/test_nomem_new.c tests/unit/nomem/test_nomem_policy.c \
 	tests/unit/nomem/test_nomem_register.c tests/unit/nomem/test_nomem_service.c tests/unit/nomem/test_nomem_store.c tests/unit/nomem/test_nomem_world.c \
 	tests/unit/policy/cases.c tests/unit/policy/cases.h tests/unit/policy/fixture.c tests/unit/policy/fixture.h \
