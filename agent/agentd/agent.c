@@ -100,7 +100,8 @@ void agent_follow_resolvers(struct agent *a)
 		return;
 	a->resolvers_stamp = stamp;
 	a->servers.is_stale = true; /* the failsafe set is made anew */
-	names_follow_resolvers(a);
+	if (names_follow_resolvers(a) < 0)
+		a->resolvers_stamp = 0; /* looked at again with the next upkeep */
 	(void)apply_servers(a); /* raised as a condition, and owed */
 }
 

@@ -155,8 +155,8 @@ int names_start(struct agent *a, struct err *reterr);
 void names_retry(struct agent *a);
 /* The host's resolver is to forget us. */
 void names_leave_resolver(struct agent *a);
-/* The host's resolvers are others now. */
-void names_follow_resolvers(struct agent *a);
+/* The host's resolvers are others now. 0; -ENOMEM: those of before are asked, call again. */
+int names_follow_resolvers(struct agent *a);
 
 /* If the host has other resolvers now, they can be reached and are asked, whatever policies say. */
 void agent_follow_resolvers(struct agent *a);

@@ -29,15 +29,20 @@ static int add_upstream(const struct ip *ip, void *arg)
 	return u->n == UPSTREAMS_MAX;
 }
 
-static size_t read_upstreams(const struct conf *conf, struct dns_upstream v[UPSTREAMS_MAX])
+/* 0 or -ENOMEM: nobody is not whom this host asks. */
+static int read_upstreams(const struct conf *conf, struct dns_upstream v[UPSTREAMS_MAX], size_t *ret_n)
 {
 	struct upstreams u = {.conf = conf, .v = v};
+	int r = 0;
 
 	for (size_t i = 0; i < conf->dns.upstreams.n && u.n < UPSTREAMS_MAX; i++)
 		v[u.n++] = (struct dns_upstream){.ip = conf->dns.upstreams.v[i], .port = DNS_PORT};
 	if (!u.n)
-		(void)resolv_conf_each(add_upstream, &u); /* out of memory: other names are refused */
-	return u.n;
+		r = resolv_conf_each(add_upstream, &u);
+	if (r < 0)
+		return r;
+	*ret_n = u.n;
+	return 0;
 }
 
 static int start_fqdn(struct agent *a, const struct dns_upstream *upstreams, size_t n)
@@ -129,11 +134,13 @@ static int listen_all(struct agent *a, struct err *reterr)
 static int start_server(struct agent *a)
 {
 	struct dns_upstream upstreams[UPSTREAMS_MAX];
-	size_t n = a->dns && a->fqdn ? 0 : read_upstreams(a->conf, upstreams);
 	struct dns_redirect_setup redirect = {.obj = datapath_obj(a->datapath), .world = a->world};
 	struct err err = {0};
-	int r = a->dns ? 0 : make_server(a, upstreams, n);
+	size_t n = 0;
+	int r = a->dns && a->fqdn ? 0 : read_upstreams(a->conf, upstreams, &n);
 
+	if (r == 0 && !a->dns)
+		r = make_server(a, upstreams, n);
 	redirect.dns = a->dns;
 	if (r == 0 && !a->fqdn)
 		r = start_fqdn(a, upstreams, n);
@@ -189,19 +196,23 @@ int names_start(struct agent *a, struct err *reterr)
 	return 0;
 }
 
-void names_follow_resolvers(struct agent *a)
+int names_follow_resolvers(struct agent *a)
 {
 	struct dns_upstream upstreams[UPSTREAMS_MAX];
 	struct err err = {0};
 	size_t n;
+	int r;
 
 	if (!a->dns || a->conf->dns.upstreams.n)
-		return;
-	n = read_upstreams(a->conf, upstreams);
+		return 0;
+	r = read_upstreams(a->conf, upstreams, &n);
+	if (r < 0)
+		return r;
 	if (a->fqdn)
 		fqdn_set_upstreams(a->fqdn, upstreams, n); /* peers of dns rules, too */
 	if (dns_server_set_upstreams(a->dns, upstreams, n, &err) < 0)
 		health_raise(a->health, HEALTH_WARNING, "dns.upstreams", err.text, "choose others with dns.upstreams in the configuration");
 	else
 		health_clear(a->health, "dns.upstreams");
+	return 0;
 }
