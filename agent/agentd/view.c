@@ -25,8 +25,9 @@ json_t *view_labels(const struct agent *a, uint32_t identity)
 	for (uint32_t i = 0; id && id->labels && i < id->labels->n; i++) {
 		CLEANUP(buf_done) struct buf text = {0};
 
-		if (label_print(identity_labels(a->world->identities), &id->labels->v[i], &text) == 0 && text.data)
-			(void)strv_add(&texts, text.data); /* out of memory: the label is missing */
+		if (label_print(identity_labels(a->world->identities), &id->labels->v[i], &text) < 0 ||
+		    (text.data && strv_add(&texts, text.data) < 0))
+			json_watch_fail(); /* one is missing */
 	}
 	if (texts.n)
 		qsort(texts.v, texts.n, sizeof(*texts.v), text_cmp);

@@ -335,7 +335,8 @@ int view_policy_shadow_set(void *arg, const json_t *args, json_t **ret, struct e
 	if (guarding_is_held(a->guarding))
 		return err_set(reterr, EBUSY,
 			       "the guard holds the confirmed policies; first meshctl policy confirm, or meshctl policy guard --off");
-	(void)policy_each(a->world->policies, look_for, &n); /* out of memory: it is not known */
+	if (policy_each(a->world->policies, look_for, &n) < 0)
+		return err_set(reterr, ENOMEM, "out of memory");
 	if (!n.is_known && !str_eq(mode, "auto"))
 		return err_set(reterr, ENOENT, "there is no policy %s%s%s", n.ns, *n.ns ? "/" : "", n.name);
 	if (str_eq(mode, "on"))

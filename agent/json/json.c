@@ -141,6 +141,11 @@ void json_watch_begin(struct json_watch *w)
 	json_set_alloc_funcs(watched_malloc, w->release);
 }
 
+void json_watch_fail(void)
+{
+	has_failed = true;
+}
+
 bool json_watch_end(struct json_watch *w)
 {
 	bool r = has_failed;

@@ -35,6 +35,8 @@ struct json_watch {
 };
 void json_watch_begin(struct json_watch *w);
 bool json_watch_end(struct json_watch *w);
+/* The same of memory that is not jansson's. */
+void json_watch_fail(void);
 
 /*
  * Parses a whole text. NULL with errno EBADMSG if it is not one JSON value, repeats a key or is deeper than LIMIT_JSON_DEPTH;
