@@ -8,7 +8,9 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "identity/identity.h"
+#include "json/json.h"
 #include "nomem.h"
+#include "policy/policy_explain.h"
 #include "policy/policy_shadow.h"
 #include "table_dump.h"
 #include "unit/policy/cases.h"
@@ -432,6 +434,101 @@ Test(nomem_policy, identities_come_and_go)
 		.end = crowd_end,
 		.places = 200,
 	};
+
+	nomem_try(&n);
+}
+
+/* --- answers why --- */
+
+struct asking {
+	struct changing c;
+	char *text;
+};
+
+static void *asking_begin(const void *arg)
+{
+	static const struct change change = {
+		{{POLICY_CIDR_GROUP, GROUP}, {POLICY_KNP, KNP}, {POLICY_CCNP, FIRST}, {POLICY_CNP, SECOND}}, 4, false, NULL};
+	struct asking *a = calloc(1, sizeof(*a));
+
+	(void)arg;
+	NOMEM_NEED(a);
+	changing_init(&a->c, &change);
+	cr_assert_eq(policy_set(a->c.f.repo, POLICY_CNP, a->c.last, NULL), 1);
+	cr_assert_eq(policy_table_update(a->c.f.table), 1);
+	return a;
+}
+
+static int explain_one(struct asking *a, const struct policy_peer *peer, unsigned i, FILE *out)
+{
+	enum policy_dir dir = i % 2 ? POLICY_EGRESS : POLICY_INGRESS;
+	CLEANUP(policy_why_done) struct policy_why why = {0};
+	CLEANUP(json_decref) json_t *words = NULL;
+	int r = i % 4 < 2 ? policy_why(a->c.f.repo, peer, dir, 6, i < 6 ? 80 : 1500, &why)
+			  : policy_why_shadow(a->c.f.repo, peer, dir, 17, 53, &why);
+
+	if (r == 0)
+		r = policy_explain(a->c.f.repo, &why, dir, &words);
+	if (r < 0)
+		return r;
+	nomem_pause();
+	(void)json_dumpf(words, out, JSON_COMPACT | JSON_SORT_KEYS);
+	(void)fputc('\n', out);
+	nomem_resume();
+	return 0;
+}
+
+static int asking_run(void *state)
+{
+	struct asking *a = state;
+	const struct identity *id = identity_get(a->c.f.ids, 300);
+	struct policy_peer peers[2] = {{.labels = id->labels}, {.labels = NULL}};
+	char *text = NULL;
+	size_t len;
+	int r = 0;
+	FILE *f;
+
+	cr_assert_eq(ip_parse("10.1.2.3", &peers[1].ip), 0);
+	nomem_pause();
+	f = open_memstream(&text, &len);
+	nomem_resume();
+	for (unsigned i = 0; i < 16 && r == 0; i++)
+		r = explain_one(a, &peers[i / 8], i % 8, f);
+	nomem_pause();
+	(void)fclose(f);
+	free(r == 0 ? a->text : text);
+	if (r == 0)
+		a->text = text;
+	nomem_resume();
+	return r;
+}
+
+static void asking_dump(void *state, FILE *out)
+{
+	struct asking *a = state;
+
+	table_dump(&a->c.f, out);
+	(void)fputs(a->text ? a->text : "none", out);
+}
+
+static void asking_end(void *state)
+{
+	struct asking *a = state;
+
+	doc_free(a->c.last);
+	fixture_done(&a->c.f);
+	free(a->text);
+	free(a);
+}
+
+Test(nomem_policy, answers_why)
+{
+	const struct nomem n = {.name = "answers why",
+				.begin = asking_begin,
+				.run = asking_run,
+				.dump = asking_dump,
+				.end = asking_end,
+				.is_atomic = true};
 
 	nomem_try(&n);
 }
