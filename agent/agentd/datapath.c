@@ -408,16 +408,6 @@ static int open_programs(struct datapath *d, struct err *reterr)
 	return 0;
 }
 
-/* What has programs of an earlier run may have lost its address since. */
-static int take_over_interfaces(struct datapath *d)
-{
-	int present[BPFATTACH_INTERFACES_MAX], n = bpfattach_if_list(d->obj, present, BPFATTACH_INTERFACES_MAX), r = 0;
-
-	for (int i = 0; i < n && r == 0; i++)
-		r = recon_net_was_external(d->net, present[i]);
-	return r;
-}
-
 int datapath_new(struct loop *loop, const struct conf *conf, struct health *health,
 		 const struct datapath_callbacks *callbacks, struct datapath **ret, struct err *reterr)
 {
@@ -440,8 +430,6 @@ int datapath_new(struct loop *loop, const struct conf *conf, struct health *heal
 	r = recon_cover_new(d->obj, &d->cover);
 	if (r == 0)
 		r = recon_net_new(loop, &net, d, &d->net);
-	if (r == 0)
-		r = take_over_interfaces(d);
 	if (r == 0)
 		r = recon_net_set_patterns(d->net, &conf->interfaces);
 	if (r == 0)

@@ -201,11 +201,6 @@ int recon_net_new(struct loop *l, const struct net_callbacks *cb, void *arg, str
 	return 0;
 }
 
-int recon_net_was_external(struct recon_net *n, int ifindex)
-{
-	return ARRAY_ADD(&n->earlier, ((struct nic){.ifindex = ifindex}));
-}
-
 void recon_net_free(struct recon_net *n)
 {
 	if (!n)
@@ -217,7 +212,6 @@ void recon_net_free(struct recon_net *n)
 	nl_addrs_done(&n->addrs);
 	nl_addrs_done(&n->new_addrs);
 	nics_done(&n->nics);
-	nics_done(&n->earlier);
 	strv_done(&n->patterns);
 	ARRAY_DONE(&n->routes);
 	ARRAY_DONE(&n->want);

@@ -94,9 +94,6 @@ int recon_net_new(struct loop *l, const struct net_callbacks *cb, void *arg, str
 void recon_net_free(struct recon_net *n);
 DEFINE_CLEANUP(struct recon_net *, recon_net_free)
 
-/* The interface was external for an earlier process, as nic_inputs.before has it. Before the loop runs. 0 or -ENOMEM. */
-int recon_net_was_external(struct recon_net *n, int ifindex);
-
 /*
  * Replaces the desired state (copied); it is applied from the loop. 0; -ENOMEM; -EINVAL with text for a route
  * whose parts are of different families, or a bad device name. On failure the old state stays wanted.

@@ -59,7 +59,6 @@ struct recon_net {
 	struct nl_links links, new_links; /* actual, and while they are read */
 	struct nl_addrs addrs, new_addrs;
 	struct nics nics;
-	struct nics earlier; /* of another process, by number alone; until the first choice */
 
 	bool is_running;	  /* a pass is under way */
 	bool has_failed;	  /* the last one did */

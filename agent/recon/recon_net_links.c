@@ -10,7 +10,7 @@ static struct nic_inputs nic_inputs(const struct recon_net *n, int *underlay)
 				.underlay = underlay,
 				.patterns = &n->patterns,
 				.tunnel_ifindex = n->status.tunnel_ifindex,
-				.before = n->is_told ? &n->nics : &n->earlier};
+				.before = &n->nics};
 	size_t i;
 
 	for (i = 0; i < PROBES; i++)
@@ -92,7 +92,6 @@ static void tell(struct recon_net *n)
 		n->cb.addrs(&n->addrs, n->arg);
 	n->is_addrs_changed = false;
 	n->is_told = true;
-	nics_done(&n->earlier);
 }
 
 static int on_probe(const struct nlmsghdr *msg, void *arg)
