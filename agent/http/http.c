@@ -227,10 +227,32 @@ static void op_finish(struct http_op *op, CURLcode code)
 	op_free(op);
 }
 
+static struct http_op *first_added(struct http *h)
+{
+	struct http_op *op = h->ops;
+
+	while (op && (!op->is_added || op->is_done))
+		op = op->next;
+	return op;
+}
+
+/*
+ * An exchange could not be added. Where a callback of ours has failed, for lack of memory, curl takes no other one until all that
+ * it has are gone, and tells those that are quiet nothing of that: so they end here, one after the other.
+ */
+static void not_added(struct http *h, struct http_op *op, CURLMcode code)
+{
+	struct http_op *other = code == CURLM_ABORTED_BY_CALLBACK ? first_added(h) : NULL;
+
+	op_finish(other ? other : op, other ? CURLE_ABORTED_BY_CALLBACK : CURLE_OUT_OF_MEMORY);
+	(void)source_trigger(h->sweep); /* the list may have changed: start over */
+}
+
 /* Adds new exchanges, removes cancelled ones, reports finished ones. Only with curl off the stack. */
 static void settle(struct http *h)
 {
 	struct http_op *op, *tmp;
+	CURLMcode code;
 	CURLMsg *msg;
 	int left;
 
@@ -241,23 +263,23 @@ static void settle(struct http *h)
 			op_free(op);
 		} else if (!op->is_added && !op->is_done) {
 			h->depth++;
-			op->is_added = curl_multi_add_handle(h->multi, op->easy) == CURLM_OK;
+			code = curl_multi_add_handle(h->multi, op->easy);
 			h->depth--;
+			op->is_added = code == CURLM_OK;
 			if (!op->is_added) {
-				op_finish(op, CURLE_OUT_OF_MEMORY);
-				(void)source_trigger(h->sweep); /* the list may have changed: start over */
+				not_added(h, op, code);
 				return;
 			}
 		}
 	}
 	while ((msg = curl_multi_info_read(h->multi, &left))) {
-		CURLcode code = msg->data.result;
+		CURLcode result = msg->data.result;
 
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		op = NULL;
 		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&op); /* set at start */
-		op_finish(op, code);
+		op_finish(op, result);
 	}
 }
 
