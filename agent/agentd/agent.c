@@ -391,25 +391,25 @@ void agent_free(struct agent *a)
 }
 
 /* A damaged one is replaced by the one that the daemon last ran with: of that, too, the last policy is known. */
-static int load_state(struct agent *a, struct err *reterr)
+static int load_state(struct agent *a, bool *ret_is_spare, struct err *reterr)
 {
 	const char *dir = a->conf->state_dir;
 	int r = join_state_load(dir, &a->join, reterr);
 
-	if (r != -EBADMSG || join_state_load_spare(dir, &a->join, NULL) < 0)
+	*ret_is_spare = r == -EBADMSG && join_state_load_spare(dir, &a->join, NULL) == 0;
+	if (!*ret_is_spare)
 		return r;
 	log_event(LOG_ERR, "join.spare", reterr->text, F_STR("remedy", "its copy is used, and put in its place: see whether the disk is well"));
 	*reterr = (struct err){0};
 	return 0;
 }
 
-/* For a boot at which the file is damaged; if it is so now, it is mended. */
-static void keep_state(struct agent *a)
+/* For a boot at which the file is damaged; if it was so now, it is mended. */
+static void keep_state(struct agent *a, bool is_spare)
 {
-	CLEANUP(join_state_done) struct join_state is = {0};
 	const char *dir = a->conf->state_dir;
 	struct err err = {0};
-	int r = join_state_load(dir, &is, NULL) == -EBADMSG ? join_state_save(dir, &a->join, &err) : 0;
+	int r = is_spare ? join_state_save(dir, &a->join, &err) : 0;
 
 	if (r == 0)
 		r = join_state_keep_spare(dir, &a->join, &err);
@@ -420,7 +420,8 @@ static void keep_state(struct agent *a)
 int agent_run(struct agent *a)
 {
 	struct err err = {0};
-	int r = load_state(a, &err);
+	bool is_spare;
+	int r = load_state(a, &is_spare, &err);
 
 	a->is_joined = r == 0;
 	if (r == 0) {
@@ -428,7 +429,7 @@ int agent_run(struct agent *a)
 		if (r == 0)
 			r = start_joined(a, &err);
 		if (r == 0)
-			keep_state(a);
+			keep_state(a, is_spare);
 		if (r == 0 && !health_has(a->health, "config.file"))
 			keep_conf(a);
 	} else if (r == -ENOENT) {
