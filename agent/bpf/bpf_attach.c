@@ -94,6 +94,11 @@ static bool tcx_is_on(const struct bpf_link_info *info, int ifindex)
 	return info->xdp.ifindex == (uint32_t)ifindex;
 }
 
+static uint32_t tcx_hook(unsigned dir)
+{
+	return dir == MESH_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS;
+}
+
 static int tcx_create(int prog_fd, int ifindex, unsigned dir)
 {
 	struct {
@@ -104,7 +109,7 @@ static int tcx_create(int prog_fd, int ifindex, unsigned dir)
 	} attr = {
 		.prog_fd = (uint32_t)prog_fd,
 		.ifindex = (uint32_t)ifindex,
-		.attach_type = dir == MESH_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS,
+		.attach_type = tcx_hook(dir),
 		.flags = FLAG_BEFORE,
 	};
 	int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
@@ -303,7 +308,7 @@ static uint32_t tcx_before(const struct bpfobj *o, int ifindex, unsigned dir)
 		uint64_t prog_attach_flags, link_ids, link_attach_flags, revision;
 	} attr = {
 		.ifindex = (uint32_t)ifindex,
-		.attach_type = dir == MESH_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS,
+		.attach_type = tcx_hook(dir),
 		.prog_ids = (uintptr_t)&first,
 		.count = 1,
 	};

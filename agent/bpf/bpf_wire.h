@@ -34,7 +34,10 @@ struct bpfwire_read {
 	struct bpfcall_cursor at;
 };
 
-/* PRIV_BPF_ATTACH, whose result is the enum bpfattach_how; PRIV_BPF_DETACH; PRIV_BPF_IS_ATTACHED and PRIV_BPF_IS_HELD, whose result is 0 or 1; PRIV_BPF_BEFORE, whose answer's number is that of a program. */
+/*
+ * PRIV_BPF_ATTACH, whose result is the enum bpfattach_how; PRIV_BPF_DETACH; PRIV_BPF_IS_ATTACHED and PRIV_BPF_IS_HELD, whose
+ * result is 0 or 1; PRIV_BPF_BEFORE, whose answer's number is that of a program.
+ */
 struct bpfwire_if {
 	int32_t ifindex;
 	uint32_t kind; /* enum bpfattach_kind */
