@@ -391,17 +391,6 @@ static int crowd_run(void *state)
 	return r < 0 ? r : policy_table_update(f->table);
 }
 
-static bool is_told(const struct fixture *f, uint32_t identity)
-{
-	const uint32_t *v;
-	size_t n = policy_table_changed(f->table, &v);
-
-	for (size_t i = 0; i < n; i++)
-		if (v[i] == identity)
-			return true;
-	return policy_table_all_changed(f->table);
-}
-
 static void crowd_dump(void *state, FILE *out)
 {
 	struct crowd *c = state;
@@ -410,7 +399,7 @@ static void crowd_dump(void *state, FILE *out)
 	for (uint32_t i = 0; i < CROWD_N; i++) {
 		uint32_t now = 1 + policy_class_of(c->c.f.table, CROWD_FIRST + i);
 
-		if (now != c->class_then[i] && !is_told(&c->c.f, CROWD_FIRST + i))
+		if (now != c->class_then[i] && !fixture_has_changed(&c->c.f, CROWD_FIRST + i))
 			(void)fprintf(out, "the change of %u is not told\n", CROWD_FIRST + i);
 	}
 }

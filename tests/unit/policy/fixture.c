@@ -270,6 +270,17 @@ static struct policy_verdict ask_model(struct fixture *f, const struct fixture_p
 	return v;
 }
 
+bool fixture_has_changed(const struct fixture *f, uint32_t identity)
+{
+	const uint32_t *v;
+	size_t n = policy_table_changed(f->table, &v);
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == identity)
+			return true;
+	return policy_table_all_changed(f->table);
+}
+
 struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p,
 					    enum policy_dir dir, uint8_t proto, uint16_t port)
 {

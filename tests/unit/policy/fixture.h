@@ -44,6 +44,9 @@ struct policy_verdict fixture_table_verdict(struct fixture *f, const struct fixt
 struct policy_verdict fixture_table_shadow(struct fixture *f, const struct fixture_peer *p, enum policy_dir dir,
 					   uint8_t proto, uint16_t port);
 
+/* Whether the table tells that the identity's class is another one since it was last taken. */
+bool fixture_has_changed(const struct fixture *f, uint32_t identity);
+
 /* What the rules say. */
 struct policy_verdict fixture_model_verdict(struct fixture *f, const struct fixture_peer *p,
 					    enum policy_dir dir, uint8_t proto, uint16_t port);

@@ -37,17 +37,6 @@ static void add_pod(struct fixture *f, uint32_t number, const char *app)
 		     0);
 }
 
-static bool has_changed(const struct fixture *f, uint32_t identity)
-{
-	const uint32_t *v;
-	size_t n = policy_table_changed(f->table, &v);
-
-	for (size_t i = 0; i < n; i++)
-		if (v[i] == identity)
-			return true;
-	return policy_table_all_changed(f->table);
-}
-
 Test(table, identities_that_no_rule_tells_apart_share_a_class)
 {
 	struct fixture f;
@@ -71,8 +60,8 @@ Test(table, identities_that_no_rule_tells_apart_share_a_class)
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_assert_eq(policy_class_of(f.table, 1003), policy_class_of(f.table, 1000));
 	cr_assert_eq(policy_table_class_limit(f.table), limit);
-	cr_assert(has_changed(&f, 1003));
-	cr_assert(!has_changed(&f, 1000));
+	cr_assert(fixture_has_changed(&f, 1003));
+	cr_assert(!fixture_has_changed(&f, 1000));
 	fixture_done(&f);
 }
 
@@ -89,12 +78,12 @@ Test(table, a_changed_identity_changes_its_class)
 	add_pod(&f, 1000, "a");
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_assert_neq(policy_class_of(f.table, 1000), 0);
-	cr_assert(has_changed(&f, 1000));
+	cr_assert(fixture_has_changed(&f, 1000));
 	policy_table_taken(f.table);
 	cr_assert_eq(identity_remove(f.ids, 1000), 0);
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_assert_eq(policy_class_of(f.table, 1000), 0);
-	cr_assert(has_changed(&f, 1000));
+	cr_assert(fixture_has_changed(&f, 1000));
 	fixture_done(&f);
 }
 
@@ -109,14 +98,14 @@ Test(table, changes_stay_until_they_are_taken)
 	add_pod(&f, 1001, "a");
 	cr_assert_eq(policy_table_update(f.table), 1);
 	policy_table_taken(f.table);
-	cr_assert(!has_changed(&f, 1000));
+	cr_assert(!fixture_has_changed(&f, 1000));
 	add_pod(&f, 1000, "x");
 	cr_assert_eq(identity_remove(f.ids, 1001), 0);
 	cr_assert_eq(policy_table_update(f.table), 1);
 	add_pod(&f, 1002, "x");
 	cr_assert_eq(policy_table_update(f.table), 1, "that of before is still owed");
-	cr_assert(has_changed(&f, 1000));
-	cr_assert(has_changed(&f, 1001));
+	cr_assert(fixture_has_changed(&f, 1000));
+	cr_assert(fixture_has_changed(&f, 1001));
 	policy_table_taken(f.table);
 	cr_assert_eq(policy_table_update(f.table), 0);
 	cr_assert_eq(set(&f, POLICY_CNP,
@@ -253,14 +242,14 @@ Test(table, a_change_of_policy_reaches_those_whom_it_is_about)
 	cr_assert_eq(at_port(&f, 1000, 80), POLICY_ALLOW);
 	cr_assert_neq(version_of(&f, 1001), version_y);
 	cr_assert_eq(version_of(&f, 1000), version_x);
-	cr_assert(!has_changed(&f, 1000) && !has_changed(&f, 1001));
+	cr_assert(!fixture_has_changed(&f, 1000) && !fixture_has_changed(&f, 1001));
 
 	/* other peers */
 	cr_assert_eq(set(&f, POLICY_CNP, ALLOW("py", "z", "82")), 1);
 	cr_assert_eq(policy_table_update(f.table), 1);
 	cr_assert_eq(policy_class_of(f.table, 1001), 0);
 	cr_assert_eq(at_port(&f, 1002, 82), POLICY_ALLOW);
-	cr_assert(has_changed(&f, 1001) && has_changed(&f, 1002) && !has_changed(&f, 1000));
+	cr_assert(fixture_has_changed(&f, 1001) && fixture_has_changed(&f, 1002) && !fixture_has_changed(&f, 1000));
 	cr_assert_eq(version_of(&f, 1000), version_x);
 
 	/* one for every peer counts for each class */
