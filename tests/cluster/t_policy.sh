@@ -111,7 +111,8 @@ join host1 ahch-to $HOST app=vm,jedi=luke
 join crait crait $OTHER app=other,jedi=rey
 matrix >"$LAB/matrix"
 read -r node_pid _ <"$LAB/pid/place-node1"
-export CILIUM_SOCKET=/proc/$node_pid/root/run/cilium/cilium.sock SERVER="https://$SERVER:6443" AGENT=$LAB/host/host1/run/control.sock
+node_files=/proc/$node_pid/root
+export CILIUM_SOCKET=$node_files/run/cilium/cilium.sock SERVER="https://$SERVER:6443" AGENT=$LAB/host/host1/run/control.sock
 ENDPOINT=$(identity_of_twin) # its number on its node
 # as the cases write them
 OPTIONS=$(printf '%s\n' ${OPTIONS:-} | jq -Rnc '[inputs | select(. != "") | split("=") | {(.[0]):
