@@ -107,4 +107,5 @@ for v in $VERSIONS; do
 	CILIUM=$v lab_told t_versions.sh definitions
 done
 echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+[ "$failed" -eq 0 ] || exit 1
+[ "$passed" -gt 0 ] || exit 77
