@@ -10,6 +10,7 @@
 
 #include "conntrack.h"
 #include "counters.h"
+#include "events.h"
 #include "failsafe.h"
 #include "infra.h"
 #include "ipcache.h"
@@ -97,10 +98,11 @@ INLINE bool backstop_failsafe(const struct mesh_config *c, const struct pkt *p, 
 	return index;
 }
 
-/* As frame_flow() and what leads to it in verdict.h; nothing is written down here. */
-INLINE bool backstop_allows(const struct mesh_config *c, __u64 state, const struct pkt *p, bool v6)
+/* As frame_flow() and what leads to it in verdict.h, but that no flow is written down here. */
+INLINE bool backstop_allows(const struct mesh_config *c, __u64 state, const struct pkt *p, struct report *rep, bool v6)
 {
 	struct mesh_ipinfo info;
+	struct decision d;
 
 	if (infra_is(p, MESH_INGRESS, v6))
 		return true;
@@ -109,14 +111,19 @@ INLINE bool backstop_allows(const struct mesh_config *c, __u64 state, const stru
 	if (backstop_knows_flow(p, state, v6) || backstop_failsafe(c, p, v6))
 		return true;
 	info = ipcache_get(c, &p->saddr, v6);
+	rep->peer = info.identity;
 	if ((state & MESH_STATE_TUNNEL) && (info.flags & MESH_IP_TUNNEL))
 		return false; /* it did not come through the tunnel, whose device has its programs before it is up */
-	return policy_decide(c, state, info.identity, MESH_INGRESS, p).verdict == MESH_ALLOW || (state & MESH_STATE_AUDIT);
+	d = policy_decide(c, state, info.identity, MESH_INGRESS, p);
+	rep->verdict = d.verdict;
+	rep->rule = d.rule;
+	return d.verdict == MESH_ALLOW || (state & MESH_STATE_AUDIT);
 }
 
 INLINE int backstop(const struct bpf_sk_lookup *ctx)
 {
 	__u32 ifindex = *(const __u32 *)((const void *)ctx + BACKSTOP_AT_IFINDEX);
+	struct report rep = {.ifindex = ifindex, .reason = MESH_DROP_BACKSTOP, .dir = MESH_INGRESS};
 	const struct mesh_config *c;
 	struct pkt p = {};
 	bool is_allowed;
@@ -132,14 +139,18 @@ INLINE int backstop(const struct bpf_sk_lookup *ctx)
 	if (!(state & MESH_STATE_ACTIVE))
 		return SK_PASS;
 	if (ctx->family == BACKSTOP_AF_INET6) {
+		rep.family = 6;
 		backstop_packet(ctx, &p, true);
-		is_allowed = note_is_there(c, &p, 6) || backstop_is_own(&p, ifindex, true) || backstop_allows(c, state, &p, true);
+		is_allowed = note_is_there(c, &p, 6) || backstop_is_own(&p, ifindex, true) || backstop_allows(c, state, &p, &rep, true);
 	} else {
+		rep.family = 4;
 		backstop_packet(ctx, &p, false);
-		is_allowed = note_is_there(c, &p, 4) || backstop_is_own(&p, ifindex, false) || backstop_allows(c, state, &p, false);
+		is_allowed = note_is_there(c, &p, 4) || backstop_is_own(&p, ifindex, false) || backstop_allows(c, state, &p, &rep, false);
 	}
 	if (is_allowed)
 		return SK_PASS;
 	count(MESH_DROP_BACKSTOP, MESH_INGRESS, 0);
+	if (state & MESH_STATE_EV_DROP)
+		event_send(c, &p, &rep);
 	return SK_DROP;
 }

@@ -19,6 +19,8 @@ struct {
 struct report {
 	__u32 peer;
 	__u32 rule;
+	__u32 ifindex;
+	__u32 len_bytes;
 	__u16 reason;
 	__u8 verdict;
 	__u8 dir;
@@ -56,8 +58,7 @@ INLINE struct mesh_rate *event_token(const struct mesh_config *c)
 }
 
 /* Not inlined: the programs have many places that report. */
-static __noinline int event_send(struct __sk_buff *skb, const struct mesh_config *c,
-				 const struct pkt *p, const struct report *rep)
+static __noinline int event_send(const struct mesh_config *c, const struct pkt *p, const struct report *rep)
 {
 	struct mesh_rate *rate = event_token(c);
 	struct mesh_event *e;
@@ -71,8 +72,8 @@ static __noinline int event_send(struct __sk_buff *skb, const struct mesh_config
 	}
 	memset(e, 0, sizeof(*e));
 	e->time_ns = bpf_ktime_get_boot_ns();
-	e->ifindex = skb->ifindex;
-	e->len_bytes = skb->len;
+	e->ifindex = rep->ifindex;
+	e->len_bytes = rep->len_bytes;
 	if (rep->family) {
 		addr_mapped(e->saddr, &p->saddr, rep->family == 6);
 		addr_mapped(e->daddr, &p->daddr, rep->family == 6);

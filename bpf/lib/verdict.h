@@ -396,12 +396,14 @@ INLINE int frame_handle(struct __sk_buff *skb, const struct point at)
 	if (reason == MESH_PASS_SHADOW)
 		shadow_note(&f.p, &f.rep, !f.is_fresh);
 	if (frame_wants_event(&f, reason)) {
+		f.rep.ifindex = skb->ifindex;
+		f.rep.len_bytes = skb->len;
 		f.rep.reason = (__u16)reason;
 		f.rep.flags = (at.tunnel ? MESH_EV_TUNNEL : 0) |
 			      (reason == MESH_PASS_AUDIT  ? MESH_EV_AUDIT :
 			       reason == MESH_PASS_SHADOW ? MESH_EV_SHADOW :
 							    0);
-		event_send(skb, f.c, &f.p, &f.rep);
+		event_send(f.c, &f.p, &f.rep);
 	}
 	return verdict;
 }

@@ -7,6 +7,8 @@
 #include <linux/bpf.h>
 #include <string.h>
 
+#include "bpf/bpf_events.h"
+
 unsigned harness_checks, harness_failures;
 
 static void must(int r, const char *what)
@@ -190,4 +192,30 @@ void harness_failsafe(struct harness *h, unsigned dir, uint8_t proto, uint16_t p
 	must(bpfmap_put(h->obj, BPFOBJ_FAILSAFE, &k, &index), "failsafe");
 	if (!port)
 		h->c->failsafe_any_port |= (uint16_t)(1u << dir);
+}
+
+struct told {
+	struct mesh_event last;
+	unsigned n;
+};
+
+static void keep_event(const struct mesh_event *ev, void *arg)
+{
+	struct told *t = arg;
+
+	t->last = *ev;
+	t->n++;
+}
+
+unsigned harness_events(struct harness *h, struct mesh_event *ret_last)
+{
+	CLEANUP(bpfevents_free) struct bpfevents *e = NULL;
+	CLEANUP(loop_free) struct loop *l = NULL;
+	struct told t = {0};
+
+	must(loop_new(&l), "loop");
+	must(bpfevents_open(h->obj, l, keep_event, &t, &e), "events");
+	must(bpfevents_drain(e), "events");
+	*ret_last = t.last;
+	return t.n;
 }

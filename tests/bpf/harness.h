@@ -54,6 +54,9 @@ int harness_run(struct harness *h, enum bpfobj_prog prog, const struct pkt_spec 
 int harness_run_raw(struct harness *h, enum bpfobj_prog prog, const void *frame, size_t len,
 		    uint32_t *mark);
 
+/* How many events the programs told of since the last call, and the last of them. */
+unsigned harness_events(struct harness *h, struct mesh_event *ret_last);
+
 /* Entries. `addr` of either family. */
 void harness_ip(struct harness *h, const char *addr, uint32_t identity, uint16_t node,
 		uint8_t flags);

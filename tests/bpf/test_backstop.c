@@ -211,6 +211,37 @@ static void test_tunnel(struct backstop *b)
 	bpfconfig_commit(b->h.conf, 0, MESH_STATE_ACTIVE | MESH_STATE_TUNNEL);
 }
 
+/* Whom it kept out is told as what the programs drop is, with the rule and the identity. */
+static void test_events(struct backstop *b)
+{
+	struct mesh_event ev;
+	uint8_t addr[16];
+
+	b->h.c->event_burst = 10;
+	bpfconfig_commit(b->h.conf, 0, MESH_STATE_ACTIVE | MESH_STATE_EV_DROP);
+	CHECK(is_received(b, "10.77.0.2", "10.77.0.1", ALLOWED));
+	CHECK_EQ(harness_events(&b->h, &ev), 0);
+	CHECK(!is_received(b, "fd77::2", "fd77::1", DENIED));
+	CHECK_EQ(harness_events(&b->h, &ev), 1);
+	CHECK_EQ(ev.family, 6);
+	CHECK(connects(b, "10.77.0.2", "10.77.0.1", DENIED) != 0);
+	CHECK(harness_events(&b->h, &ev) >= 1);
+	CHECK_EQ(ev.reason, MESH_DROP_BACKSTOP);
+	CHECK_EQ(ev.verdict, MESH_DENY_DEFAULT);
+	CHECK_EQ(ev.peer, PEER_ID);
+	CHECK_EQ(ev.rule, 1001);
+	CHECK_EQ(ev.ifindex, b->nic);
+	CHECK_EQ(ev.family, 4);
+	CHECK_EQ(ev.proto, IPPROTO_TCP);
+	CHECK_EQ(ntohs(ev.dport), DENIED);
+	CHECK_EQ(ev.dir, MESH_INGRESS);
+	pkt_addr16("10.77.0.2", addr);
+	CHECK(memcmp(ev.saddr, addr, 16) == 0);
+	pkt_addr16("10.77.0.1", addr);
+	CHECK(memcmp(ev.daddr, addr, 16) == 0);
+	bpfconfig_commit(b->h.conf, 0, MESH_STATE_ACTIVE | MESH_STATE_TUNNEL);
+}
+
 static void set_own(struct backstop *b, const char *addr, int ifindex)
 {
 	uint32_t value = (uint32_t)ifindex;
@@ -388,6 +419,7 @@ static void run(bool no_tcx)
 	policy(&b);
 	expect_policy(&b, false);
 	test_tunnel(&b);
+	test_events(&b);
 	test_own(&b);
 	test_states(&b);
 	test_flows(&b);

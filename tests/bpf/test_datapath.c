@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "bpf/bpf_events.h"
 #include "bpf/harness.h"
 
 /* the macros below give usual values, which a test overrides */
@@ -695,50 +694,20 @@ static void test_tunnel_inner(struct harness *h)
 	CHECK_EQ(IN(h, TCP4(.src = "10.244.1.5", .sport = 4005)), MESH_PASS_NEW);
 }
 
-struct got {
-	struct mesh_event last;
-	unsigned n;
-};
-
-static void keep_event(const struct mesh_event *ev, void *arg)
-{
-	struct got *g = arg;
-
-	g->last = *ev;
-	g->n++;
-}
-
-static void on_event(struct harness *h, struct mesh_event *ret, unsigned *n)
-{
-	CLEANUP(bpfevents_free) struct bpfevents *e = NULL;
-	CLEANUP(loop_free) struct loop *l = NULL;
-	struct got g = {0};
-
-	CHECK_EQ(loop_new(&l), 0);
-	CHECK_EQ(bpfevents_open(h->obj, l, keep_event, &g, &e), 0);
-	if (e)
-		CHECK(bpfevents_drain(e) >= 0);
-	*ret = g.last;
-	*n = g.n;
-}
-
 static void test_events(struct harness *h)
 {
 	struct mesh_event ev;
 	uint8_t addr[16];
-	unsigned n;
 
 	allow_http(h);
 	CHECK_EQ(IN(h, TCP4(.dport = 81)), MESH_DROP_POLICY);
-	on_event(h, &ev, &n);
-	CHECK_EQ(n, 0);
+	CHECK_EQ(harness_events(h, &ev), 0);
 	h->c->event_burst = 10;
 	h->c->event_rate = 1000;
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE | MESH_STATE_EV_DROP);
 	CHECK_EQ(IN(h, TCP4()), MESH_PASS_NEW);
 	CHECK_EQ(IN(h, TCP4(.dport = 81)), MESH_DROP_POLICY);
-	on_event(h, &ev, &n);
-	CHECK_EQ(n, 1);
+	CHECK_EQ(harness_events(h, &ev), 1);
 	CHECK_EQ(ev.reason, MESH_DROP_POLICY);
 	CHECK_EQ(ev.peer, 100);
 	CHECK_EQ(ev.rule, 1001);
@@ -755,15 +724,13 @@ static void test_events(struct harness *h)
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE | MESH_STATE_EV_DROP | MESH_STATE_EV_NEW);
 	CHECK_EQ(IN(h, TCP4(.sport = 4009)), MESH_PASS_NEW);
 	CHECK_EQ(IN(h, TCP4(.sport = 4009, .tcp_flags = PKT_ACK)), MESH_PASS_ESTABLISHED);
-	on_event(h, &ev, &n);
-	CHECK_EQ(n, 1);
+	CHECK_EQ(harness_events(h, &ev), 1);
 	CHECK_EQ(ev.rule, 2001);
 	/* a flood is held back, and what was is counted */
 	h->c->event_rate = 0;
 	for (unsigned i = 0; i < 100; i++)
 		CHECK_EQ(IN(h, TCP4(.dport = 82)), MESH_DROP_POLICY);
-	on_event(h, &ev, &n);
-	CHECK(n <= 20);
+	CHECK(harness_events(h, &ev) <= 20);
 }
 
 int main(void)

@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "bpf/bpf_events.h"
 #include "bpf/harness.h"
 
 /* the macros below give usual values, which a test overrides */
@@ -172,34 +171,9 @@ static void test_failsafe(struct harness *h)
 	CHECK_EQ(IN(h, TCP4(.sport = 6444, .dport = 5001, .tcp_flags = PKT_ACK)), MESH_PASS_SHADOW);
 }
 
-struct got {
-	struct mesh_event last;
-	unsigned n;
-};
-
-static void keep_event(const struct mesh_event *ev, void *arg)
-{
-	struct got *g = arg;
-
-	g->last = *ev;
-	g->n++;
-}
-
-static struct got events(struct harness *h)
-{
-	CLEANUP(bpfevents_free) struct bpfevents *e = NULL;
-	CLEANUP(loop_free) struct loop *l = NULL;
-	struct got g = {0};
-
-	CHECK_EQ(loop_new(&l), 0);
-	CHECK_EQ(bpfevents_open(h->obj, l, keep_event, &g, &e), 0);
-	CHECK(e && bpfevents_drain(e) >= 0);
-	return g;
-}
-
 static void test_events(struct harness *h)
 {
-	struct got g;
+	struct mesh_event ev;
 
 	setup(h);
 	h->c->event_burst = 10;
@@ -209,13 +183,12 @@ static void test_events(struct harness *h)
 	CHECK_EQ(IN(h, TCP4(.dport = 82)), MESH_PASS_SHADOW);
 	bpfconfig_bump(h->conf);
 	CHECK_EQ(IN(h, TCP4(.dport = 82, .tcp_flags = PKT_ACK)), MESH_PASS_SHADOW);
-	g = events(h);
-	CHECK_EQ(g.n, 1);
-	CHECK_EQ(g.last.reason, MESH_PASS_SHADOW);
-	CHECK_EQ(g.last.flags, MESH_EV_SHADOW);
-	CHECK_EQ(g.last.verdict, MESH_DENY_RULE);
-	CHECK_EQ(g.last.rule, 2001);
-	CHECK_EQ(g.last.peer, 100);
+	CHECK_EQ(harness_events(h, &ev), 1);
+	CHECK_EQ(ev.reason, MESH_PASS_SHADOW);
+	CHECK_EQ(ev.flags, MESH_EV_SHADOW);
+	CHECK_EQ(ev.verdict, MESH_DENY_RULE);
+	CHECK_EQ(ev.rule, 2001);
+	CHECK_EQ(ev.peer, 100);
 }
 
 /* A map without room loses no count: there is a sum of all others. */

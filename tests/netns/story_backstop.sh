@@ -92,10 +92,18 @@ joining() {
 	exit
 }
 
+is_told() { # CARD
+	is "and told of" "drop ingress $1 172.19.101.11" \
+		"$(jq -rs '[.[] | select(.reason | test("no program was on the interface"))][0] | "\(.type) \(.direction) \(.interface) \(.source)"' "$T/log/monitor")"
+}
+
 # A card comes while nobody is there to put the programs on it.
 cards() {
-	local before
+	local before monitor
 	before=$(backstop_drops)
+	become ahch-to timeout 60 "$T/bin/meshctl" -c "$T/ahch-to/agent.conf" monitor --drop -o json >"$T/log/monitor" 2>&1 &
+	monitor=$!
+	sleep 1
 	all_of_daemon STOP
 	card_add eth1
 	holds_without "a card that nobody has seen" $NET.2
@@ -103,6 +111,9 @@ cards() {
 	check "it gets the programs" wait_for 5 has_programs eth1
 	holds "a card that has been seen" $NET.2
 	is "what was stopped is counted" true "$([ "$(backstop_drops)" -ge $((before + DATAGRAMS)) ] && echo true)"
+	kill $monitor
+	wait $monitor 2>/dev/null
+	is_told eth1
 	card_del eth1
 	agent_kill ahch-to KILL
 	card_add eth1
