@@ -665,11 +665,13 @@ analyze: $(BUILT_SOURCES)
 .PHONY: analyze
 
 # bench: packet filters side by side:
-EXTRA_PROGRAMS += tests/bench/netload
-CLEANFILES += tests/bench/netload
+EXTRA_PROGRAMS += tests/bench/netload tests/bench/empty_tc
+CLEANFILES += tests/bench/netload tests/bench/empty_tc
 tests_bench_netload_SOURCES = tests/bench/netload.c $(bench_stats)
 tests_bench_netload_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_bench_netload_LDADD = $(MESH_LIBS) -lm -lpthread
+tests_bench_empty_tc_SOURCES = tests/bench/empty_tc.c
+tests_bench_empty_tc_LDADD = $(MESH_LIBS)
 
 # bench: the agent beside the peer, in the lab. `make tests/bench/load`, then tests/bench/scale.sh
 EXTRA_PROGRAMS += tests/bench/load

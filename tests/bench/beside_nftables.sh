@@ -5,17 +5,18 @@
 #   beside_nftables.sh [-r ROUNDS] [-t MILLISECONDS] [SIZE...]
 # SIZE is small (100 port rules for one prefix) or large (1,000 rules with 10 prefixes each, which are 10,000
 # identities); both by default. As root, with the peers built, nft, and
-# `make tests/bench/netload`. Each filter guards a host of its own, that is a network namespace on the real cluster of
-# tests/cluster, and a veth pair of its own leads from one client to each. "none" is no filter, "again" another one:
-# how far their ratio is from one is what other ratios may be off. Prints the lines of JSON of netload, with the size, and
-# with the number of processors: client and server share one, or have one each.
+# `make tests/bench/netload tests/bench/empty_tc`. Each filter guards a host of its own, that is a network namespace on the
+# real cluster of tests/cluster, and a veth pair of its own leads from one client to each. "none" is no filter, "again"
+# another one: how far their ratio is from one is what other ratios may be off. "empty" is a program that lets everything
+# pass: no filter of this kind costs less. Prints the lines of JSON of netload, with the size, and with the number of
+# processors: client and server share one, or have one each.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/../cluster" && pwd)
 export BUILD=${BUILD:-$PWD}
 PORT=8100 # the next one is allowed to nobody
 
 . "$here/lib.sh"
-lab_enter "mesh-agentd mesh-join meshctl tests/bench/netload" "nft jq" "$@"
+lab_enter "mesh-agentd mesh-join meshctl tests/bench/empty_tc tests/bench/netload" "nft jq" "$@"
 
 rounds=100 ms=40
 while getopts r:t: option; do
@@ -113,7 +114,8 @@ set_up() { # SIZE...
 	local size p n=0
 	"$lab" up 0 && kubectl create namespace legacy && admin cluster setup || return
 	place_add client
-	for p in none again; do cable $p || return; done
+	for p in none again empty; do cable $p || return; done
+	background empty empty "$BUILD/tests/bench/empty_tc" bench
 	for size in "$@"; do
 		n=$((n + 1))
 		cable "nft$n" || return
@@ -138,7 +140,7 @@ set_up() { # SIZE...
 	servers_start 0
 	for p in "${places[@]}"; do
 		case $p in
-		none | again) wait_for 10 is_open $p ;;
+		none | again | empty) wait_for 10 is_open $p ;;
 		*) wait_for 240 is_filtered "$p" ;; # compiling takes Cilium a while
 		esac || { echo "$p does not filter as it should"; return 1; }
 	done
@@ -155,7 +157,7 @@ servers_start() { # CPU
 measure() { # SIZE NUMBER PROCESSORS
 	local p name pid mesh=host1 targets=()
 	[ "$2" = 1 ] || mesh=crait
-	for p in none again "nft$2" $mesh "node$2"; do
+	for p in none again empty "nft$2" $mesh "node$2"; do
 		case $p in nft*) name=nftables ;; node*) name=cilium ;; host1 | crait) name=mesh ;; *) name=$p ;; esac
 		read -r pid _ <"$LAB/pid/load-$p"
 		targets+=("$name=$(address_of "$p"):$PORT:$pid")
@@ -178,6 +180,7 @@ run() {
 		done
 	done
 	for p in "${places[@]}"; do stop "load-$p"; done
+	stop empty
 }
 
 run "$@" 3>&1 1>&2
