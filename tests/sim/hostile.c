@@ -4,6 +4,7 @@
  * once more by a list, beside objects of its kind that are as they should be; whatever becomes of it, those are all there,
  * another one is heard of, and once it has gone nothing of it stays. How long each takes and how much memory is printed.
  * Then answers that do not end: what comes is refused before it takes more memory than one object may, and nothing is lost.
+ *   hostile [TEXT]   only the objects in whose names that is
  */
 #include "steady.h"
 
@@ -420,7 +421,7 @@ static void endless(enum sim_kind kind, const struct endless *e)
 					(json_int_t)kib));
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
 	steady_start();
 	for (unsigned k = SIM_NAMESPACE; k < SIM_KINDS; k++)
@@ -428,8 +429,9 @@ int main(void)
 			steady_change((enum sim_kind)k, i, true);
 	steady_apply();
 	for (size_t i = 0; i < ARRAY_LEN(all) && !sim->failure[0]; i++)
-		one(&all[i]);
-	for (size_t i = 0; i < ARRAY_LEN(answers) && !sim->failure[0]; i++) {
+		if (argc < 2 || strstr(all[i].what, argv[1]))
+			one(&all[i]);
+	for (size_t i = 0; i < ARRAY_LEN(answers) && argc < 2 && !sim->failure[0]; i++) {
 		endless(SIM_ENDPOINT, &answers[i]); /* read by fields */
 		endless(SIM_CNP, &answers[i]);	    /* as documents */
 	}
