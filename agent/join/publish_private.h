@@ -17,6 +17,7 @@ struct slice {
 	uint64_t due_us; /* not before */
 	bool is_other;	 /* what is wanted, than what the request under way asks for */
 	bool is_held;	 /* takes the conditions of the one that is there, if any */
+	bool must_look;	 /* one of that name is there: ours without its label, or somebody else's */
 	bool is_in_plan; /* scratch of publish_set(), and of a list */
 	char text[256];	 /* of the last failure; "" = none */
 	int failure;	 /* its -errno, as in struct kube_result; 0 = none */
@@ -51,7 +52,6 @@ struct publish {
 	struct poll list, rules;
 	struct strv allowed;
 	size_t n_ops; /* of slices */
-	bool lists_all; /* the next list is of all hosts' slices */
 	bool has_plan;
 	bool is_changed;
 	void (*on_drained)(size_t n_left, void *arg);

@@ -169,7 +169,6 @@ static void on_list(const struct kube_result *res, void *arg)
 		set_text(p, p->list.text, sizeof(p->list.text), failed.message);
 	} else {
 		p->list.is_done = true;
-		p->lists_all = false;
 		p->list.due_us = due_recheck();
 		backoff_reset(&p->list.backoff);
 		set_text(p, p->list.text, sizeof(p->list.text), "");
@@ -187,9 +186,9 @@ static int start_list(struct publish *p)
 	if (r == 0)
 		r = buf_add_escaped(&path, "endpointslice.kubernetes.io/managed-by=" SERVE_MANAGED_BY);
 	/* If every host read those of all, the API server's work would grow with the square of their number. */
-	if (r == 0 && !p->lists_all)
+	if (r == 0)
 		r = buf_add_escaped(&path, "," PUBLISH_HOST_LABEL "=");
-	if (r == 0 && !p->lists_all)
+	if (r == 0)
 		r = buf_add_escaped(&path, p->host);
 	req.path = path.data;
 	return r < 0 ? r : kube_start(p->client, &req, &p->list.op);
@@ -255,13 +254,40 @@ static void on_written(const struct kube_result *res, void *arg)
 	} else if (res->r == -ENOENT && s->existing) {
 		publish_slice_found(s, NULL); /* somebody deleted it: create it again */
 		s->due_us = clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
+	} else if (res->r == -EEXIST && !s->must_look) {
+		s->must_look = true;
+		s->due_us = 0;
 	} else {
 		s->due_us = due_after(s->p, &s->backoff, res);
-		if (res->r == -EAGAIN || res->r == -EEXIST)
+		if (res->r == -EAGAIN)
 			list_soon(p, s); /* what we know of it is old */
-		p->lists_all |= res->r == -EEXIST; /* it may be ours without its label */
-		if (res->r != -EAGAIN)
+		else
 			explain(s, res);
+	}
+	publish_run(p);
+}
+
+/* What is there under the name that we want. */
+static void on_seen(const struct kube_result *res, void *arg)
+{
+	static const struct kube_result foreign = {.r = -EEXIST, .message = "", .retry_after_s = -1};
+	struct slice *s = arg;
+	struct publish *p = s->p;
+
+	s->op = NULL;
+	p->n_ops--;
+	if (res->r == 0 && is_ours(p, res->body)) {
+		s->must_look = false;
+		s->due_us = 0;
+		publish_slice_found(s, res->body);
+	} else if (res->r == -ENOENT) { /* it has gone meanwhile; a server that says both has to wait */
+		s->must_look = false;
+		s->due_us = due_after(p, &s->backoff, &(struct kube_result){.retry_after_s = -1});
+	} else {
+		if (res->r == 0)
+			res = &foreign;
+		s->due_us = due_after(p, &s->backoff, res);
+		explain(s, res);
 	}
 	publish_run(p);
 }
@@ -359,7 +385,9 @@ static void act(struct slice *s)
 {
 	int r;
 
-	if (!s->existing)
+	if (s->must_look)
+		r = start_slice(s, "GET", NULL, on_seen);
+	else if (!s->existing)
 		r = start_slice(s, "POST", s->desired, on_written);
 	else if (!s->desired)
 		r = start_delete(s);
