@@ -14,8 +14,11 @@ enum {
 	LIMIT_DOCUMENT_BYTES = 4 * 1024 * 1024,
 	/* Nesting of CNPs stays below 20; schema-less fields could be deeper. */
 	LIMIT_JSON_DEPTH = 64,
-	/* Body of a single (not streamed) API response. */
+	/* Body of a single (not streamed) API response: a list. */
 	LIMIT_RESPONSE_BYTES = 8 * 1024 * 1024,
+	/* One that is an object: what etcd takes, and how many values there are in it. A tree has some 100 bytes for each. */
+	LIMIT_ANSWER_BYTES = 2 * 1024 * 1024,
+	LIMIT_ANSWER_VALUES = 1 << 15,
 	/* Kubernetes itself: 63 for label names, 253 for prefixes, objects' names and namespaces. */
 	LIMIT_NAME = 253,
 	LIMIT_LABEL_KEY = 384,	/* 253 prefix + / + 63 name, and = + 63 value for labels of CIDR groups */

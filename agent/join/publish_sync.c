@@ -179,7 +179,7 @@ static void on_list(const struct kube_result *res, void *arg)
 static int start_list(struct publish *p)
 {
 	CLEANUP(buf_done) struct buf path = {0};
-	struct kube_request req = {.on_done = on_list, .arg = p};
+	struct kube_request req = {.is_long = true, .on_done = on_list, .arg = p};
 	int r;
 
 	r = buf_addf(&path, "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices?labelSelector=", p->ns);

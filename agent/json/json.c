@@ -2,6 +2,7 @@
 #include "json/json.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -97,27 +98,44 @@ json_t *json_clone_top(const json_t *object)
 	return copy && json_object_update(copy, (json_t *)object) == 0 ? TAKE_PTR(copy) : NULL;
 }
 
-static int is_shallow(const char *text, size_t len)
+/* 0; -EBADMSG: too deep; -E2BIG: more values. Each but the first comes after one of these. */
+static int check_extent(const char *text, size_t len, size_t max_values)
 {
 	unsigned depth = 0;
-	int in_string = 0;
+	size_t n = 1;
+	bool in_string = false;
 
 	for (size_t i = 0; i < len; i++) {
 		if (in_string) {
 			if (text[i] == '\\')
 				i++;
 			else if (text[i] == '"')
-				in_string = 0;
-		} else if (text[i] == '"') {
-			in_string = 1;
-		} else if (text[i] == '{' || text[i] == '[') {
-			if (++depth > LIMIT_JSON_DEPTH)
-				return 0;
-		} else if ((text[i] == '}' || text[i] == ']') && depth) {
-			depth--;
+				in_string = false;
+			continue;
 		}
+		switch (text[i]) {
+		case '"':
+			in_string = true;
+			break;
+		case '{':
+		case '[':
+			if (++depth > LIMIT_JSON_DEPTH)
+				return -EBADMSG;
+			n++;
+			break;
+		case ',':
+		case ':':
+			n++;
+			break;
+		case '}':
+		case ']':
+			depth -= depth > 0;
+			break;
+		}
+		if (n > max_values)
+			return -E2BIG;
 	}
-	return 1;
+	return 0;
 }
 
 static json_malloc_t usual_malloc;
@@ -156,18 +174,24 @@ bool json_watch_end(struct json_watch *w)
 }
 
 /* jansson's reader of texts leaves out a byte that there is no memory for, and goes on (lex_save()). */
-json_t *json_parse(const char *text, size_t len)
+json_t *json_parse_small(const char *text, size_t len, size_t max)
 {
 	CLEANUP(json_decref) json_t *v = NULL;
+	int r = check_extent(text, len, max);
 	struct json_watch watch;
 	bool is_short;
 
-	errno = EBADMSG;
-	if (!is_shallow(text, len))
+	errno = -r;
+	if (r < 0)
 		return NULL;
 	json_watch_begin(&watch);
 	v = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	is_short = json_watch_end(&watch);
 	errno = is_short ? ENOMEM : EBADMSG;
 	return is_short ? NULL : TAKE_PTR(v);
+}
+
+json_t *json_parse(const char *text, size_t len)
+{
+	return json_parse_small(text, len, SIZE_MAX);
 }

@@ -43,6 +43,8 @@ void json_watch_fail(void);
  * with ENOMEM for lack of memory.
  */
 json_t *json_parse(const char *text, size_t len);
+/* The same of a text with no more than `max` values, keys counted, as its tree takes up to fifty times its length: else errno is E2BIG. */
+json_t *json_parse_small(const char *text, size_t len, size_t max);
 
 /* Compact text, owned by the caller, with sorted keys; NULL when out of memory, or for NULL. `v` has no loops. */
 char *json_text(const json_t *v);

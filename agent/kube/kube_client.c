@@ -36,6 +36,7 @@ struct kube_op {
 	size_t server; /* where it was sent */
 	bool has_own_token;
 	bool is_stream;
+	bool is_long;
 	unsigned token_generation;
 	uint64_t started_us;
 	void (*on_open)(void *arg);
@@ -236,13 +237,13 @@ static void on_http_done(const struct http_result *h, void *arg)
 	struct kube_result res = {.r = h->r, .status = h->status, .reason = "", .message = h->text,
 				  .retry_after_s = h->retry_after_s, .is_unsent = h->is_unsent,
 				  .server = op->client->servers.v[op->server]};
-	bool has_memory = true;
+	int unread = 0;
 
 	break_if_hung(op, h);
 	note_outcome(op->client, op->server, h);
 	if (h->body && h->body->len) {
-		res.body = json_parse(h->body->data, h->body->len);
-		has_memory = res.body || errno != ENOMEM;
+		res.body = json_parse_small(h->body->data, h->body->len, op->is_long ? SIZE_MAX : LIMIT_ANSWER_VALUES);
+		unread = res.body ? 0 : -errno;
 	}
 	if (h->r == 0 && h->status >= 300) {
 		res.reason = json_str(res.body, "reason", "");
@@ -254,10 +255,12 @@ static void on_http_done(const struct http_result *h, void *arg)
 	res.retry_after_s = MIN(MAX(res.retry_after_s, -1), RETRY_AFTER_MAX_S);
 	if (h->r == 0)
 		res.r = errno_of(h->status, res.reason);
-	if (res.r == 0 && !op->on_data && h->body && h->body->len && !res.body) {
-		res.r = has_memory ? -EBADMSG : -ENOMEM;
-		res.message = has_memory ? "the answer is not JSON" : "out of memory";
+	if (res.r == 0 && !op->on_data && unread < 0) {
+		res.r = unread;
+		res.message = unread == -ENOMEM ? "out of memory" : "the answer is not JSON";
 	}
+	if (res.r == -E2BIG && !op->on_data)
+		res.message = "the answer is larger than any that is expected";
 	DL_DELETE(op->client->ops, op);
 	op->on_done(&res, op->arg);
 	json_decref(res.body);
@@ -288,6 +291,7 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 	op->server = c->active;
 	op->has_own_token = !req->bearer && c->token;
 	op->is_stream = req->on_data != NULL;
+	op->is_long = req->is_long;
 	op->token_generation = c->token_generation;
 	op->started_us = clock_boot_us();
 	op->on_open = req->on_open;
@@ -307,6 +311,7 @@ int kube_start(struct kube_client *c, const struct kube_request *req, struct kub
 						  : UNARY_TIMEOUT_S * USEC_PER_SEC,
 		.is_uncompressed = req->is_watch,
 		.is_bulk = req->is_bulk,
+		.body_max = req->is_long ? 0 : LIMIT_ANSWER_BYTES,
 		.on_head = on_http_head,
 		.on_data = req->on_data ? on_http_data : NULL,
 		.on_done = on_http_done,
@@ -383,6 +388,7 @@ int kube_call_request(struct loop *loop, struct kube_client *c, const struct kub
 	struct kube_request copy = *req;
 	int r = 0;
 
+	copy.is_long = true; /* an admin's program reads lists */
 	copy.on_open = NULL;
 	copy.on_data = NULL;
 	copy.on_done = on_call_done;

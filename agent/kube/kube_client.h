@@ -87,6 +87,7 @@ struct kube_request {
 	int64_t timeout_us;	  /* 0 = 32 s; -1 = none */
 	bool is_watch;		  /* with on_data: its parts come as they are sent */
 	bool is_bulk;		  /* they may come some ms late, together; see kube_bulk_over() */
+	bool is_long;		  /* without on_data: the answer is a list, and may be longer than an object: LIMIT_RESPONSE_BYTES */
 	const char *bearer;	  /* used instead of the client's token; NULL = the client's */
 
 	void (*on_open)(void *arg); /* a 2xx answer begins, before its body. May be NULL */

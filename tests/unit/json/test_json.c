@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <errno.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
@@ -56,6 +57,25 @@ Test(json, depth)
 		memset(text, '[', n);
 		cr_expect_null(json_parse(text, n));
 	}
+}
+
+/* Keys are counted like values, as they take as much; what is in a text is none. */
+Test(json, few_values)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+	} cases[] = {{"[]", 2}, {"[1,2]", 3}, {"{\"a\":{\"b\":[1,2,3]}}", 8}, {"[\",:[{\\\",\"]", 2}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(json_decref) json_t *v = json_parse_small(cases[i].text, strlen(cases[i].text), cases[i].n);
+
+		cr_expect(v, "%s", cases[i].text);
+		cr_expect_null(json_parse_small(cases[i].text, strlen(cases[i].text), cases[i].n - 1), "%s", cases[i].text);
+		cr_expect_eq(errno, E2BIG);
+	}
+	cr_expect_null(json_parse_small("[1,", 3, 10));
+	cr_expect_eq(errno, EBADMSG);
 }
 
 Test(json, readers)

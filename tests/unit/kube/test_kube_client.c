@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "event/loop.h"
 #include "kube/kube_client.h"
@@ -446,4 +447,33 @@ Test(kube_client, results, .init = setup, .fini = teardown)
 	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), 0, "%s", err.text);
 	cr_assert_eq(kube_client_set_token(client, "no-such-token"), 0);
 	cr_expect_eq(kube_call(loop, client, "GET", path, NULL, NULL, &err), -EACCES);
+}
+
+/* What a request for an object may bring is less than a list that an admin reads: a hostile server gets no memory by it. */
+Test(kube_client, answers_have_a_limit, .init = setup, .fini = teardown)
+{
+	CLEANUP(free) char *many = str_printf(MAPS "/many", w.ns), *large = str_printf(MAPS "/large", w.ns);
+	CLEANUP(free) char *padding = calloc(1, LIMIT_ANSWER_BYTES + 1);
+	json_t *map = config_map("many", "k", "");
+	struct err err = {0};
+	struct answer a;
+
+	for (unsigned i = 0; i < LIMIT_ANSWER_VALUES / 2; i++) {
+		CLEANUP(free) char *key = str_printf("k%u", i);
+
+		json_object_set_new(json_object_get(map, "data"), key, json_string(""));
+	}
+	want_code(&w, 201, "POST", map, MAPS, w.ns);
+	memset(padding, 'x', LIMIT_ANSWER_BYTES);
+	want_code(&w, 201, "POST", config_map("large", "k", padding), MAPS, w.ns);
+	make_client(w.api->url, NULL);
+	ask(&a, many, 0);
+	AWAIT(a.is_done);
+	cr_expect_eq(a.r, -E2BIG);
+	ask(&a, large, 0);
+	AWAIT(a.is_done);
+	cr_expect_eq(a.r, -E2BIG);
+	cr_expect_eq(asked(NAMESPACES), 0);
+	cr_expect_eq(kube_call(loop, client, "GET", many, NULL, NULL, &err), 0, "%s", err.text);
+	cr_expect_eq(kube_call(loop, client, "GET", large, NULL, NULL, &err), 0, "%s", err.text);
 }
