@@ -19,7 +19,7 @@ def sizes: newest("bench_datapath") | if . then [.sizes[].many_to_few] | {value:
 def traffic($test; $processors): [lines("beside_nftables")[] | select(.test == $test and .processors == $processors)] | group_by(.target) | map(last) |
   (map(select(.target == "mesh")) | first) as $us |
   if $us then {value: $us.by_clock.ratio, low: $us.by_clock.low, high: $us.by_clock.high,
-    beside: map(select(.target | IN("mesh", "none") | not) | {who: (if .target == "again" then "no filter again" else .target end)} + (.by_clock | {value: .ratio, low, high}))} else null end;
+    beside: map(select(.target | IN("mesh", "none") | not) | {who: ({again: "no filter again", empty: "a program that does nothing"}[.target] // .target)} + (.by_clock | {value: .ratio, low, high}))} else null end;
 
 def sync($who; f): [lines("beside_cilium")[] | select(.endpoints == 50000 and .who == $who)] | last | if . then f else null end;
 def after_start(f): sync("mesh-agentd"; f) as $v | if $v then {value: $v, beside: [sync("cilium-agent"; f) | values | {who: "cilium-agent", value: .}]} else null end;
