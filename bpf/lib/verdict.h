@@ -336,14 +336,17 @@ INLINE int frame_decide(struct frame *f, const struct point at)
 
 /*
  * What no rule can name, beside the tunnel: protocols that are not IP, which may carry the host's disks, and the rest of
- * a datagram that goes nowhere without its beginning. Dropped where policy would drop what it does not allow; a malformed
- * packet, which may be more than it seems, always. The reason.
+ * a datagram that goes nowhere without its beginning. Dropped where policy would drop what it does not allow. What lies behind
+ * more tags than are read may be IP, for a kernel that takes off as many as have no number, and is dropped always, but in
+ * audit; a malformed packet, which may be more than it seems, even then. The reason.
  */
 INLINE int frame_unread(struct frame *f, const struct point at, int reason)
 {
-	if (at.tunnel || (reason != MESH_DROP_ETHERTYPE && reason != MESH_DROP_VLAN_DEPTH && reason != MESH_DROP_FRAGMENT_LOST))
+	bool is_nameless = reason == MESH_DROP_ETHERTYPE || reason == MESH_DROP_FRAGMENT_LOST;
+
+	if (at.tunnel || (!is_nameless && reason != MESH_DROP_VLAN_DEPTH))
 		return reason;
-	if (f->c->default_verdict[state_bank(f->state)][at.dir] == MESH_ALLOW)
+	if (is_nameless && f->c->default_verdict[state_bank(f->state)][at.dir] == MESH_ALLOW)
 		return MESH_PASS_UNREAD;
 	if (!(f->state & MESH_STATE_AUDIT))
 		return reason;

@@ -298,6 +298,52 @@ static void test_packet_socket(struct net *n)
 	expect_packet_socket(n, n->nic, &s, 0, MESH_PASS_INFRA);
 }
 
+/* A datagram of 10.77.0.3 behind so many tags without a number; what the server gets of it. */
+static bool arrives_tagged(struct net *n, unsigned tags)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = ETH_ALEN};
+	uint8_t frame[PKT_MAX];
+	size_t len = pkt_build(&(struct pkt_spec){.src = "10.77.0.3", .dst = "10.77.0.1", .proto = IPPROTO_UDP, .sport = 4000,
+						  .dport = 5353, .vlan_tags = (uint8_t)tags, .payload_bytes = 4}, frame);
+	char buf[16];
+	int fd;
+
+	set_checksum(frame + ETH_HLEN + 4 * tags);
+	memset(frame, 0xff, ETH_ALEN);
+	for (unsigned i = 0; i < tags; i++)
+		memset(frame + ETH_HLEN + 4 * i, 0, 2);
+	lab_enter(n->lab.peer_ns);
+	to.sll_ifindex = (int)if_nametoindex("nic1");
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	CHECK(fd >= 0);
+	CHECK_EQ(sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)), len);
+	lab_enter(n->lab.host_ns);
+	close(fd);
+	return lab_recv(n->server, buf, sizeof(buf)) == 4;
+}
+
+/*
+ * The kernel takes off as many tags without a number as there are. What is denied, where all else may come in, stays denied
+ * behind them.
+ */
+static void test_priority_tags(struct net *n)
+{
+	enum { STRANGER = 777 };
+
+	CHECK_EQ(bpfattach_if_detach(n->h.obj, n->nic, NULL), 0);
+	CHECK(arrives_tagged(n, 0));
+	CHECK(arrives_tagged(n, 6)); /* as said: else this test says nothing */
+	CHECK_EQ(bpfattach_if(n->h.obj, n->nic, BPFATTACH_NIC, NULL, NULL), 0);
+	harness_class(&n->h, STRANGER, 2, 2);
+	harness_row(&n->h, 0, MESH_INGRESS, 2, MESH_SLOT_UDP, MESH_ALLOW, MESH_ROW_PORTS);
+	harness_port(&n->h, 0, MESH_INGRESS, 2, IPPROTO_UDP, 5353, MESH_DENY_RULE);
+	n->h.c->default_verdict[0][MESH_INGRESS] = MESH_ALLOW;
+	bpfconfig_commit(n->h.conf, 0, MESH_STATE_ACTIVE | MESH_STATE_TUNNEL);
+	for (unsigned tags = 0; tags <= 6; tags++)
+		CHECK(!arrives_tagged(n, tags));
+	policy(n);
+}
+
 static int open_tun(const char *name)
 {
 	struct ifreq req = {.ifr_flags = IFF_TUN | IFF_NO_PI};
@@ -410,6 +456,7 @@ static void run(bool no_tcx)
 	CHECK(bpfattach_if_is_ok(n.h.obj, n.nic, BPFATTACH_NIC));
 	test_tunnel(&n);
 	test_packet_socket(&n);
+	test_priority_tags(&n);
 	test_only_ip(&n);
 	test_restart(&n);
 	test_order(&n);
