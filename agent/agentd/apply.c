@@ -303,6 +303,8 @@ static int look_at_policy(struct agent *a)
 		shadowing_follow(a->shadowing, a->datapath);
 	}
 	datapath_set_open(a->datapath, guarding_is_open(a->guarding));
+	if (r >= 0 && guarding_is_half(a->guarding))
+		return -ENOMEM;
 	return r < 0 ? r : 0;
 }
 

@@ -2,6 +2,7 @@
 #include "agentd/datapath_private.h"
 
 #include <errno.h>
+#include <net/if.h>
 
 #include "base/log.h"
 #include "base/macro.h"
@@ -298,20 +299,26 @@ static void on_settled(const struct net_status *status, void *arg)
 /* What others let in or out before our programs are asked, no policy holds up. */
 static void look_for_earlier(struct datapath *d, const struct nics *nics)
 {
+	int ifindex = recon_net_status(d->net)->tunnel_ifindex;
+	uint32_t id = ifindex ? bpfattach_if_before(d->obj, ifindex) : 0;
+	char name[IF_NAMESIZE];
 	struct err text;
-	uint32_t id = 0;
-	size_t i = 0;
 
-	while (i < nics->n && !(id = bpfattach_if_before(d->obj, nics->v[i].ifindex)))
-		i++;
-	if (!id) {
+	for (size_t i = 0; !id && i < nics->n; i++) {
+		ifindex = nics->v[i].ifindex;
+		id = bpfattach_if_before(d->obj, ifindex);
+	}
+	if (!id || !if_indextoname((unsigned)ifindex, name)) {
 		health_clear(d->health, "datapath.order");
 		return;
 	}
 	(void)err_set(&text, EEXIST, "%s: program %u, which is not this daemon's, sees packets first: what it accepts or redirects, no policy sees",
-		      nics->v[i].name, id); /* the text is what counts */
+		      name, id); /* the text is what counts */
 	health_raise(d->health, HEALTH_WARNING, "datapath.order", text.text,
-		     "see whose it is: bpftool prog show, bpftool net show; taken off and attached again, without \"before\", it is behind");
+		     d->conf->datapath.attach == CONF_ATTACH_CLSACT ?
+			     "see whose it is: bpftool prog show, bpftool net show; all of tcx comes before filters: set datapath.attach to auto, "
+			     "restart, take it off and attach it again" :
+			     "see whose it is: bpftool prog show, bpftool net show; taken off and attached again, without \"before\", it is behind");
 }
 
 void datapath_audit(struct datapath *d)
@@ -540,7 +547,8 @@ bool datapath_is_ready(const struct datapath *d)
 int datapath_remove(struct datapath *d, struct err *reterr)
 {
 	/* of what is no more; the network's own ends with the pass that takes device and routes down */
-	static const char *const conditions[] = {"datapath.attach", "datapath.cgroup", "datapath.maps", "datapath.policy", "datapath.versions"};
+	static const char *const conditions[] = {"datapath.attach", "datapath.backstop", "datapath.cgroup", "datapath.maps", "datapath.order",
+						   "datapath.policy", "datapath.versions"};
 	int r = bpfattach_detach_all(d->obj, reterr), e;
 
 	e = recon_net_clear(d->net);
@@ -553,7 +561,7 @@ int datapath_remove(struct datapath *d, struct err *reterr)
 	d->is_attached = false;
 	d->is_ready = false;
 	d->is_restored = false;
-	d->has_sockets = d->has_cgroup = d->owes_flows = false;
+	d->has_sockets = d->has_cgroup = d->owes_flows = d->owes_backstop = false;
 	for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
 		health_clear(d->health, conditions[i]);
 	return r;

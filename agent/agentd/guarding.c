@@ -182,6 +182,11 @@ bool guarding_is_open(const struct guarding *g)
 	return g->guard.state == GUARD_ROLLED_BACK && g->guard.is_open;
 }
 
+bool guarding_is_half(const struct guarding *g)
+{
+	return g->is_half;
+}
+
 bool guarding_is_held(const struct guarding *g)
 {
 	return policy_gate_is_held(g->gate);
@@ -189,7 +194,7 @@ bool guarding_is_held(const struct guarding *g)
 
 int guarding_arm(struct guarding *g, uint64_t timeout_us, struct err *reterr)
 {
-	json_t *confirmed = policy_gate_snapshot(g->gate);
+	json_t *confirmed = g->is_half ? NULL : policy_gate_snapshot(g->gate);
 	int r;
 
 	if (!confirmed)

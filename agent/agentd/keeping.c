@@ -139,14 +139,14 @@ void keeping_forget(struct keeping *k)
 
 /* Restoring */
 
-/* A joining that nobody has confirmed: whoever is locked out and boots the host must get in again. */
-static bool is_unconfirmed(const struct keeping *k)
+/* A joining that nobody has confirmed: whoever is locked out and boots the host must get in again. 0 or -ENOMEM. */
+static int look_at_joining(const struct keeping *k, bool *ret_is_unconfirmed)
 {
 	CLEANUP(guard_done) struct guard g = {0};
+	int r = guard_file_load(k->conf->state_dir, clock_boot_us(), &g, NULL);
 
-	if (guard_file_load(k->conf->state_dir, clock_boot_us(), &g, NULL) < 0)
-		return false; /* guarding_new() tells */
-	return g.is_open && (g.state == GUARD_PENDING || g.state == GUARD_ROLLED_BACK);
+	*ret_is_unconfirmed = r >= 0 && g.is_open && (g.state == GUARD_PENDING || g.state == GUARD_ROLLED_BACK);
+	return r == -ENOMEM ? r : 0; /* of all else guarding_new() tells */
 }
 
 static int check_age(const struct snapshot *s, struct err *reterr)
@@ -208,13 +208,16 @@ static int close_all(struct keeping *k, bool is_open)
 
 int keeping_restore(struct keeping *k)
 {
-	bool is_open = is_unconfirmed(k);
 	struct err err = {0};
+	bool is_open;
 	int r;
 
 	if (k->conf->datapath.boot == CONF_BOOT_OPEN || datapath_is_in_force(k->datapath) ||
 	    datapath_other_is_in_force(k->datapath))
 		return 0;
+	r = look_at_joining(k, &is_open);
+	if (r < 0)
+		return r;
 	if (k->conf->datapath.boot == CONF_BOOT_CLOSED)
 		return close_all(k, is_open);
 	r = restore_last(k, is_open, &err);

@@ -71,7 +71,7 @@ static void on_done(const struct kube_result *res, void *arg)
 
 void slicing_ask(struct slicing *s)
 {
-	struct kube_request req = {.path = "/apis/cilium.io/v2alpha1/ciliumendpointslices?limit=1", .on_done = on_done, .arg = s};
+	struct kube_request req = {.path = "/apis/cilium.io/v2alpha1/ciliumendpointslices?limit=1", .is_long = true, .on_done = on_done, .arg = s};
 	int r;
 
 	if (s->op)

@@ -188,8 +188,16 @@ static int node_list(void *arg, const json_t *args, json_t **ret, struct err *re
 
 struct policy_walk {
 	json_t *list;
-	bool is_kept_out; /* what is in force is an earlier state of them */
+	const char *kept_out; /* NULL, or that what the list says is not what is in force */
 };
+
+static const char *kept_out(const struct agent *a)
+{
+	if (!a->datapath || !(health_has(a->health, "datapath.policy") || health_has(a->health, "agent.apply")))
+		return NULL;
+	return datapath_flags(a->datapath) & MESH_STATE_ACTIVE ? "as it was before: not all policies are in force, see meshctl status" :
+								 "not in force: none is yet, see meshctl status";
+}
 
 static int policy_json(const struct policy_status *st, void *arg)
 {
@@ -209,8 +217,8 @@ static int policy_json(const struct policy_status *st, void *arg)
 		view_add(directions, json_string("egress"));
 	if (o && *st->reason)
 		(void)json_object_set_new(o, "reason", json_string(st->reason)); /* likewise */
-	else if (o && st->state == POLICY_ENFORCED && w->is_kept_out)
-		(void)json_object_set_new(o, "reason", json_string("as it was before: not all policies fit, see meshctl status")); /* likewise */
+	else if (o && st->state == POLICY_ENFORCED && w->kept_out)
+		(void)json_object_set_new(o, "reason", json_string(w->kept_out)); /* likewise */
 	json_decref(directions);
 	view_add(w->list, o);
 	return 0;
@@ -236,7 +244,7 @@ static int policy_why_verb(void *arg, const json_t *args, json_t **ret, struct e
 static int policy_list(void *arg, const json_t *args, json_t **ret, struct err *reterr)
 {
 	struct agent *a = arg;
-	struct policy_walk w = {.is_kept_out = a->datapath && health_has(a->health, "datapath.policy")};
+	struct policy_walk w = {.kept_out = kept_out(a)};
 	int r = need_subject(a, reterr);
 
 	(void)args;

@@ -90,6 +90,15 @@ static const char *verdict_of(const struct mesh_event *ev)
 	return ev->reason >= MESH_DROP_FIRST ? "deny" : "allow";
 }
 
+/* Denied because policies about the direction allow it nowhere. The backstop names the peer if it has asked them. */
+static bool is_default_deny(const struct mesh_event *ev)
+{
+	if (ev->flags & MESH_EV_AUDIT)
+		return !ev->rule;
+	return ev->reason == MESH_DROP_POLICY ||
+	       (ev->reason == MESH_DROP_BACKSTOP && ev->peer && ev->verdict == MESH_DENY_DEFAULT);
+}
+
 void agent_publish_event(struct agent *a, const struct mesh_event *ev)
 {
 	struct ip source = ip_unmapped(ev->saddr), destination = ip_unmapped(ev->daddr);
@@ -121,7 +130,7 @@ void agent_publish_event(struct agent *a, const struct mesh_event *ev)
 		set(o, "icmp_type", json_integer(ev->tcp_flags));
 	set_peer(a, o, ev);
 	set_rule(a, o, ev->rule);
-	if (ev->reason == MESH_DROP_POLICY || ((ev->flags & MESH_EV_AUDIT) && !ev->rule))
+	if (is_default_deny(ev))
 		set_isolation(a, o, ev->dir == MESH_INGRESS ? POLICY_INGRESS : POLICY_EGRESS);
 	(void)ctl_publish(a->ctl, CTL_TOPIC_MONITOR, o); /* out of memory: one event less */
 	json_decref(o);

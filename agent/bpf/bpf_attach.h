@@ -42,7 +42,8 @@ bool bpfattach_if_is_held(const struct bpfobj *o, int ifindex);
 
 /*
  * The number of a program of others that sees packets of the interface before ours, and may let them in or out by itself, in
- * either direction; 0 = none, as far as can be told. Only tcx can have one: a filter of ours is the first of its hook.
+ * either direction; 0 = none, as far as can be told. Only one of tcx can be: a filter of ours is the first of its hook, and all of
+ * tcx comes before filters.
  */
 uint32_t bpfattach_if_before(const struct bpfobj *o, int ifindex);
 

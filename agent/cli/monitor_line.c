@@ -102,9 +102,9 @@ static int add_packet(struct buf *text, const json_t *event)
 		r = add_string(text, " ", event, "tcp_flags");
 	if (r >= 0)
 		r = add_number(text, " type ", event, "icmp_type");
-	if (r >= 0)
-		r = add_number(text, " ", event, "bytes");
-	return r < 0 ? r : buf_addf(text, "B");
+	if (r >= 0 && json_int(event, "bytes", 0)) /* the backstop sees no packet */
+		r = buf_addf(text, " %lldB", (long long)json_int(event, "bytes", 0));
+	return r;
 }
 
 /* What Cilium adds to every pod's labels tells nobody apart, and a name has its namespace. Where there is nothing else, it stays. */

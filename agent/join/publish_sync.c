@@ -51,6 +51,10 @@ void publish_slice_found(struct slice *s, json_t *obj)
 	s->existing = json_incref(obj);
 	json_decref(old);
 	publish_slice_adopt(s);
+	if (!obj || (s->failure != -EEXIST && !publish_slice_is_settled(s)))
+		return;
+	s->failure = 0; /* of before: it is ours, or as wanted */
+	set_text(s->p, s->text, sizeof(s->text), "");
 }
 
 /* Backs off after a failure; a refusal that only a person can lift is tried once a minute, if none has changed rights just now. */
@@ -254,7 +258,7 @@ static void on_written(const struct kube_result *res, void *arg)
 	} else if (res->r == -ENOENT && s->existing) {
 		publish_slice_found(s, NULL); /* somebody deleted it: create it again */
 		s->due_us = clock_boot_us() + backoff_next_us(&s->backoff, clock_boot_us());
-	} else if (res->r == -EEXIST && !s->must_look) {
+	} else if (res->r == -EEXIST) {
 		s->must_look = true;
 		s->due_us = 0;
 	} else {
@@ -284,8 +288,9 @@ static void on_seen(const struct kube_result *res, void *arg)
 		s->must_look = false;
 		s->due_us = due_after(p, &s->backoff, &(struct kube_result){.retry_after_s = -1});
 	} else {
-		if (res->r == 0)
+		if (res->r == 0 || res->r == -E2BIG) /* ours has one endpoint */
 			res = &foreign;
+		s->must_look = s->desired || res != &foreign; /* somebody else's is no matter when we want none */
 		s->due_us = due_after(p, &s->backoff, res);
 		explain(s, res);
 	}
@@ -372,7 +377,7 @@ static bool same_sub(const json_t *a, const json_t *b, const char *map, const ch
 
 bool publish_slice_is_settled(const struct slice *s)
 {
-	if (s->op)
+	if (s->op || s->must_look)
 		return false;
 	if (!s->desired || !s->existing)
 		return !s->desired && !s->existing;
@@ -408,7 +413,7 @@ static size_t count_left(const struct publish *p)
 	size_t n = 0;
 
 	for (const struct slice *s = p->slices; s; s = s->hh.next)
-		n += s->existing || s->op;
+		n += s->existing || s->must_look || s->op;
 	return n;
 }
 
@@ -466,7 +471,7 @@ static uint64_t start_due(struct publish *p, uint64_t now)
 	HASH_ITER (hh, p->slices, s, tmp) {
 		if (s->op)
 			continue;
-		if (!s->desired && !s->existing) {
+		if (!s->desired && !s->existing && !s->must_look) {
 			publish_slice_free(p, s);
 			continue;
 		}

@@ -66,12 +66,13 @@ void kube_client_reset(struct kube_client *c);
  * How a request ended. `r` is 0 for a 2xx answer, else:
  * -EACCES 401 (the credential is not accepted), -EPERM 403, -ENOENT 404, -EEXIST 409 AlreadyExists,
  * -EAGAIN 409 Conflict, -ESTALE 410, -EINVAL 400, 415 or 422, -EBUSY 429, -EIO other answers;
+ * -EBADMSG (not JSON), -E2BIG (LIMIT_ANSWER_*), -ENOMEM: a 2xx answer that could not be read;
  * or what http.h says for exchanges without answer (-ECONNREFUSED, -EKEYREJECTED, -EKEYEXPIRED, -ETIMEDOUT ...).
  */
 struct kube_result {
 	int r;
 	long status;
-	json_t *body;	      /* answer or Status object, borrowed; NULL if none or not JSON */
+	json_t *body;	      /* answer or Status object, borrowed; NULL if none or not read */
 	const char *reason;   /* of a Status ("AlreadyExists"), "" if none */
 	const char *message;  /* words of the server or of libcurl; never NULL */
 	int64_t retry_after_s; /* -1 = none; at most 60 */

@@ -9,7 +9,7 @@
 struct policy_chosen {
 	enum policy_choice choice;
 	char *ns, *name;
-	char *key; /* ns/name */
+	char *key; /* kinds/ns/name */
 	UT_hash_handle hh;
 };
 

@@ -149,6 +149,15 @@ void lab_send(int fd, const char *addr, unsigned short port, const void *data, u
 	(void)sendto(fd, data, len, 0, (struct sockaddr *)&sa, sizeof(sa));
 }
 
+int lab_tcp(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(fd, "socket");
+	must(connect(fd, (const struct sockaddr *)to, sizeof(*to)), "connect");
+	return fd;
+}
+
 int lab_attach_before(int ifindex, unsigned dir, unsigned *ret_id)
 {
 	enum { TCX_INGRESS = 46, TCX_EGRESS = 47, BEFORE = 1 << 3 }; /* of <linux/bpf.h> since 6.6 */

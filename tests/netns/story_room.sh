@@ -69,7 +69,7 @@ held() {
 	wall rules 400
 	check "many rules do not fit, and it is told" wait_for 15 is_told
 	check "with what lacks room" grep -q "mesh_policy_row" <<<"$(condition ahch-to datapath.policy .text)"
-	check "the list of policies says so, too" grep -q "not all policies fit" <<<"$(host ahch-to policy list -o json)"
+	check "the list of policies says so, too" grep -q "as it was before: not all policies are in force" <<<"$(host ahch-to policy list -o json)"
 	check "and what helps" grep -q "datapath.policy-max-entries to twice" <<<"$(condition ahch-to datapath.policy .remedy)"
 	passes "leia gets in as before" leia $AHCHTO 80
 	stopped "vader does not, as before" vader $AHCHTO 80

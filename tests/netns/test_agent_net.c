@@ -160,6 +160,7 @@ static void stop(struct agent_net *n)
 	struct err err = {0};
 
 	CHECK_EQ(datapath_remove(n->d, &err), 0);
+	CHECK(!health_has(n->health, "datapath.order")); /* of what is no more */
 	end(n);
 }
 
@@ -313,19 +314,27 @@ static void test_audit(struct agent_net *n)
 	WAIT_FOR(n, recon_net_status(datapath_net(n->d))->is_applied);
 }
 
-/* A program of others that is asked first is told of. */
-static void test_order(struct agent_net *n)
+/* A program of others that is asked first is told of. It stays until its link is closed. */
+static int put_before(struct agent_net *n, int ifindex, unsigned dir)
 {
 	unsigned id;
-	int link;
+	int link = lab_attach_before(ifindex, dir, &id);
 
+	WAIT_FOR(n, (datapath_audit(n->d), health_has(n->health, "datapath.order")));
+	return link;
+}
+
+static void test_order(struct agent_net *n)
+{
 	if (!bpfobj_features(datapath_obj(n->d))->has_tcx)
 		return;
-	link = lab_attach_before((int)if_nametoindex("eth0"), MESH_INGRESS, &id);
-	WAIT_FOR(n, (datapath_audit(n->d), health_has(n->health, "datapath.order")));
-	close(link);
+	close(put_before(n, (int)if_nametoindex("eth0"), MESH_INGRESS));
 	datapath_audit(n->d);
 	CHECK(!health_has(n->health, "datapath.order"));
+	close(put_before(n, recon_net_status(datapath_net(n->d))->tunnel_ifindex, MESH_EGRESS));
+	datapath_audit(n->d);
+	CHECK(!health_has(n->health, "datapath.order"));
+	(void)put_before(n, (int)if_nametoindex("eth0"), MESH_EGRESS); /* until the end: see stop() */
 }
 
 /* What could not be attached is asked for, and is there as soon as it can be. */
@@ -527,14 +536,6 @@ static int open_odd(void)
 	return fd;
 }
 
-static int tcp_to(const struct sockaddr_in *to)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	CHECK_EQ(connect(fd, (const struct sockaddr *)to, sizeof(*to)), 0);
-	return fd;
-}
-
 static bool is_underlay(struct agent_net *n, int ifindex)
 {
 	const struct nic *nic = nics_find(recon_net_nics(datapath_net(n->d)), ifindex);
@@ -562,7 +563,7 @@ static void test_older_connections(struct agent_net *n, const char *attach)
 	CHECK_EQ(listen(listener, 2), 0);
 	lab_enter(n->lab.host_ns);
 	lab_sh("ip route add default via 10.80.0.2 dev up0");
-	older[0] = tcp_to(&at);
+	older[0] = lab_tcp(&at);
 	begin(n);
 	lab_sh("mkdir %s/link-%d-ingress", bpfobj_pin_dir(datapath_obj(n->d)), ifindex); /* where its link belongs */
 	CHECK_EQ(datapath_bind(n->d, n->world), 0);
@@ -570,7 +571,7 @@ static void test_older_connections(struct agent_net *n, const char *attach)
 	WAIT_FOR(n, is_underlay(n, ifindex));
 	CHECK(datapath_apply(n->d, NULL, 0) < 0);
 	CHECK(!is_attached(n, "up0"));
-	older[1] = tcp_to(&at);
+	older[1] = lab_tcp(&at);
 	lab_sh("rmdir %s/link-%d-ingress", bpfobj_pin_dir(datapath_obj(n->d)), ifindex);
 	CHECK_EQ(datapath_apply(n->d, NULL, 0), 0);
 	CHECK(is_attached(n, "up0"));

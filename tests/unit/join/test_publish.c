@@ -246,6 +246,49 @@ Test(publish, mends_its_label, .init = setup, .fini = teardown)
 	cr_expect_str_eq(publish_error(publish), "");
 }
 
+/* Gives the slice to somebody, or to nobody's host, or back. */
+static void relabel(const char *slice, const char *manager, bool has_host)
+{
+	CLEANUP(free) char *path = str_printf(SLICES "/%s", w.ns, slice);
+	json_t *s = get(slice), *labels = json_object_get(json_object_get(s, "metadata"), "labels");
+
+	json_object_set_new(labels, "endpointslice.kubernetes.io/managed-by", json_string(manager));
+	if (has_host)
+		json_object_set_new(labels, PUBLISH_HOST_LABEL, json_string("h1"));
+	else
+		json_object_del(labels, PUBLISH_HOST_LABEL);
+	want_code(&w, 200, "PUT", s, "%s", path);
+}
+
+/* Nothing is left of a conflict once the slice is ours again, though there is nothing to write. */
+Test(publish, a_conflict_that_ends, .init = setup, .fini = teardown)
+{
+	set_plan(1, 1);
+	AWAIT(publish_is_settled(publish));
+	relabel("a-mesh-h1", "somebody", true);
+	publish_kick(publish);
+	AWAIT(strstr(publish_status(publish, "a"), "did not write"));
+	cr_expect_eq(publish_failure(publish, "a"), -EEXIST);
+	relabel("a-mesh-h1", SERVE_MANAGED_BY, true);
+	AWAIT(publish_is_settled(publish));
+	cr_expect_str_eq(publish_status(publish, "a"), "");
+	cr_expect_eq(publish_failure(publish, "a"), 0);
+}
+
+/* What may be ours is looked at before it is forgotten. */
+Test(publish, a_slice_without_label_is_deleted, .init = setup, .fini = teardown)
+{
+	set_plan(1, 1);
+	AWAIT(publish_is_settled(publish));
+	relabel("a-mesh-h1", "somebody", false);
+	publish_kick(publish);
+	AWAIT(strstr(publish_status(publish, "a"), "did not write"));
+	relabel("a-mesh-h1", SERVE_MANAGED_BY, false);
+	set_plan(0, 0);
+	AWAIT(!publish->slices);
+	want_code(&w, 404, "GET", NULL, SLICES "/a-mesh-h1", w.ns);
+}
+
 /* What is equal is not written again. */
 Test(publish, writes_only_differences, .init = setup, .fini = teardown)
 {
