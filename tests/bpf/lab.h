@@ -30,7 +30,8 @@ void lab_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int lab_udp(const char *addr, unsigned short port);
 /* Bytes received, or -1 if nothing came. */
 long lab_recv(int fd, void *buf, unsigned long size);
-/* A connection; the process ends without. */
+void lab_send(int fd, const char *addr, unsigned short port, const void *data, unsigned long len);
+
+/* A TCP connection; a failure ends the test. */
 struct sockaddr_in;
 int lab_tcp(const struct sockaddr_in *to);
-void lab_send(int fd, const char *addr, unsigned short port, const void *data, unsigned long len);
