@@ -6,7 +6,8 @@
 # peers.sh crds VERSION: prints a folder with the resource definitions of that Cilium, which needs no build.
 # peers.sh oracle: the policy code of Cilium as a program, from the sources in oracle/.
 set -euo pipefail
-. "$(cd "$(dirname "$0")" && pwd)/lib.sh"
+here=$(cd "$(dirname "$0")" && pwd) # functions go elsewhere
+. "$here/lib.sh"
 COREDNS=${COREDNS:-1.15.0}
 PROGRAMS="hyperkube cilium-agent cilium-operator cilium-dbg cilium-cni clustermesh-apiserver"
 
@@ -210,7 +211,7 @@ crds() { # VERSION
 
 oracle() {
 	local source
-	source=$(cd "$(dirname "$0")" && pwd)/oracle/main.go
+	source=$here/oracle/main.go
 	mkdir -p "$PEERS/cilium/oracle"
 	cmp -s "$source" "$PEERS/cilium/oracle/main.go" && [ -x "$PEERS/bin/policy-oracle" ] && return
 	cd "$PEERS/cilium"
@@ -251,7 +252,7 @@ build() {
 	copy_crds
 	check
 	# what needs only this one can do without it
-	check_coredns || "$0" build coredns || echo "CoreDNS is not built: the tests beside it are skipped" >&2
+	check_coredns || "$here/peers.sh" build coredns || echo "CoreDNS is not built: the tests beside it are skipped" >&2
 }
 
 case ${*} in
