@@ -94,6 +94,7 @@ agent_libmesh_a_SOURCES += \
 	agent/bpf/bpf_call.c agent/bpf/bpf_call.h \
 	agent/bpf/bpf_clsact.c agent/bpf/bpf_clsact.h \
 	agent/bpf/bpf_config.c agent/bpf/bpf_config.h \
+	agent/bpf/bpf_dir.c agent/bpf/bpf_dir.h \
 	agent/bpf/bpf_events.c agent/bpf/bpf_events.h \
 	agent/bpf/bpf_map.c agent/bpf/bpf_map.h \
 	agent/bpf/bpf_load.c agent/bpf/bpf_obj.c agent/bpf/bpf_obj.h agent/bpf/bpf_private.h \

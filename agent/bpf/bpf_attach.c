@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <net/if.h>
@@ -19,6 +18,7 @@
 #include "base/macro.h"
 #include "base/str.h"
 #include "bpf/bpf_clsact.h"
+#include "bpf/bpf_dir.h"
 #include "bpf/bpf_private.h"
 #include "bpf/bpf_remote.h"
 
@@ -358,14 +358,15 @@ int bpfattach_if_list(const struct bpfobj *o, int *ifindexes, size_t max)
 	struct dirent *e;
 	size_t n = 0;
 	DIR *d;
+	int r;
 
 	if (o->is_remote)
 		return bpfremote_if_list(ifindexes, max);
 	if (!bpfobj_pin_dir(o)[0])
 		return 0;
-	d = opendir(bpfobj_pin_dir(o));
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
+	r = bpfdir_open(bpfobj_pin_dir(o), &d);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	while (n < max && (e = readdir(d))) {
 		int ifindex = parse_link_name(e->d_name);
 

@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "base/file.h"
 #include "base/macro.h"
 #include "base/str.h"
+#include "bpf/bpf_dir.h"
 #include "bpf/bpf_private.h"
 #include "bpf/bpf_prog_pins.h"
 #include "bpf/bpf_remote.h"
@@ -240,16 +240,16 @@ int bpfobj_open_pins(const char *pin_dir, struct bpfobj **ret)
 int bpfobj_unpin(struct bpfobj *o)
 {
 	struct dirent *e;
-	int first = 0;
+	int first;
 	DIR *d;
 
 	if (o->is_remote)
 		return bpfremote_unpin();
 	if (!o->pin_dir[0])
 		return 0;
-	d = opendir(o->pin_dir);
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
+	first = bpfdir_open(o->pin_dir, &d);
+	if (first < 0)
+		return first == -ENOENT ? 0 : first;
 	while ((e = readdir(d)))
 		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT && !first)
 			first = -errno;

@@ -2,7 +2,6 @@
 #include "bpf/bpf_others.h"
 
 #include <bpf/bpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "base/str.h"
+#include "bpf/bpf_dir.h"
 #include "bpf/bpf_map.h"
 #include "bpf/bpf_private.h"
 #include "bpf/bpf_remote.h"
@@ -40,9 +40,9 @@ static int each_other(const struct bpfobj *o, other_fn fn, void *arg, struct err
 	if (!own || !is_version(own + 1))
 		return 0;
 	*own++ = '\0';
-	d = opendir(root);
-	if (!d)
-		return err_set(reterr, errno, "%s: %s", root, err_name(errno));
+	first = bpfdir_open(root, &d);
+	if (first < 0)
+		return err_set(reterr, -first, "%s: %s", root, err_name(first));
 	while ((e = readdir(d))) {
 		CLEANUP(free) char *dir = NULL;
 		int r;
@@ -179,7 +179,8 @@ static int look_at_version(const char *dir, void *arg)
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return fd;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.key_size == sizeof(zero) && info.value_size <= sizeof(config) &&
+	/* another type has a value for each processor */
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == BPF_MAP_TYPE_ARRAY && info.key_size == sizeof(zero) && info.value_size <= sizeof(config) &&
 	    bpf_map_lookup_elem(fd, &zero, &config) == 0 && config.state & MESH_STATE_ACTIVE)
 		*(bool *)arg = true;
 	return 0;
@@ -199,12 +200,12 @@ bool bpfothers_in_force(const struct bpfobj *o)
 static int remove_version(const char *dir, void *arg)
 {
 	struct dirent *e;
-	int r, first = 0;
-	DIR *d = opendir(dir);
+	DIR *d;
+	int r, first = bpfdir_open(dir, &d);
 
 	(void)arg;
-	if (!d)
-		return -errno;
+	if (first < 0)
+		return first;
 	while ((e = readdir(d))) {
 		CLEANUP(free) char *path = NULL;
 

@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <openssl/sha.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "bpf/bpf_dir.h"
 
 #define PREFIX "prog-"
 
@@ -121,10 +121,10 @@ static bool has_key(const char *name, const char (*keys)[BPFPINS_KEY_LEN], size_
 
 void bpfpins_drop_others(const struct bpfobj *o, const char (*keys)[BPFPINS_KEY_LEN], size_t n)
 {
-	DIR *d = o->pin_dir[0] ? opendir(o->pin_dir) : NULL;
 	struct dirent *e;
+	DIR *d;
 
-	if (!d)
+	if (!o->pin_dir[0] || bpfdir_open(o->pin_dir, &d) < 0)
 		return;
 	while ((e = readdir(d)))
 		if (str_has_prefix(e->d_name, PREFIX) && !has_key(e->d_name, keys, n))

@@ -18,6 +18,7 @@
 
 #include "base/str.h"
 #include "bpf/bpf_attach.h"
+#include "bpf/bpf_others.h"
 #include "bpf/harness.h"
 #include "bpf/lab.h"
 
@@ -174,6 +175,11 @@ static void test_tunnel(struct net *n)
 	expect_vxlan(n, 6, "10.244.1.5", false, MESH_DROP_TUNNEL_REMOTE_NODE);
 	expect_vxlan(n, 7, "10.244.1.5", false, MESH_DROP_TUNNEL_REMOTE_NODE);
 	expect_vxlan(n, 2, "10.244.1.5", false, MESH_DROP_TUNNEL_WORLD);
+	/* nor as one family of it, for which no node has a number */
+	n->h.c->world_v4 = 9;
+	harness_class(&n->h, 9, 1, 1);
+	expect_vxlan(n, 9, "203.0.113.7", false, MESH_DROP_TUNNEL_WORLD);
+	n->h.c->world_v4 = 2;
 	expect_vxlan(n, 6, "10.244.1.1", true, MESH_PASS_NEW);
 	/* a node's address serves the node and, masqueraded, the world: each is judged, also on a known flow */
 	expect_vxlan(n, 2, "10.244.1.1", true, MESH_PASS_NEW);
@@ -438,6 +444,34 @@ static void test_other_layout(struct net *n)
 	bpfobj_free(o);
 }
 
+/*
+ * Who has the directory of pins may put a link in it. Whatever that leads to, nobody removes what is there, and root least of
+ * all; and a map whose values are longer than they seem is not read.
+ */
+static void test_planted(struct net *n)
+{
+	CLEANUP(bpfobj_free) struct bpfobj *o = NULL;
+	char path[256], victim[128];
+	struct err err = {0};
+
+	(void)snprintf(path, sizeof(path), "%s/agent/v9", n->lab.bpf); /* fits */
+	(void)snprintf(victim, sizeof(victim), "%s/victim", n->lab.dir);
+	lab_sh("mkdir %s && echo x >%s/passwd && ln -s %s %s", victim, victim, victim, path);
+	CHECK(bpfothers_remove(n->h.obj, &err) < 0);
+	CHECK_EQ(bpfobj_open_pins(path, &o), 0);
+	CHECK(bpfobj_unpin(o) < 0);
+	lab_sh("rm %s && mkdir %s/plain && test -s %s/passwd", path, victim, victim);
+	bpfobj_free(TAKE_PTR(o));
+	CHECK_EQ(bpfobj_open_pins(victim, &o), 0);
+	CHECK_EQ(bpfobj_unpin(o), -EXDEV);
+	lab_sh("test -s %s/passwd && rm -r %s && mkdir %s", victim, victim, path);
+	lab_sh("bpftool map create %s/mesh_config type percpu_array key 4 value 1024 entries 1 name x", path);
+	lab_sh("bpftool map update pinned %s/mesh_config key 0 0 0 0 value $(yes 255 | head -n 1024 | tr '\n' ' ')", path);
+	CHECK(!bpfothers_in_force(n->h.obj));
+	CHECK(bpfothers_remove(n->h.obj, &err) >= 0);
+	CHECK(access(path, F_OK) < 0);
+}
+
 static void run(bool no_tcx)
 {
 	enum bpfattach_how how;
@@ -462,6 +496,7 @@ static void run(bool no_tcx)
 	test_order(&n);
 	if (!no_tcx)
 		test_other_layout(&n);
+	test_planted(&n);
 	CHECK_EQ(bpfattach_detach_all(n.h.obj, &err), 0);
 	CHECK(!bpfattach_if_is_ok(n.h.obj, n.nic, BPFATTACH_NIC));
 	CHECK(!bpfattach_if_is_ok(n.h.obj, n.tunnel, BPFATTACH_TUNNEL));
