@@ -104,7 +104,7 @@ INLINE bool backstop_allows(const struct mesh_config *c, __u64 state, const stru
 	struct mesh_ipinfo info;
 	struct decision d;
 
-	if (infra_is(p, MESH_INGRESS, v6))
+	if (infra_is(p, MESH_INGRESS, v6, false))
 		return true;
 	if (p->proto == IPPROTO_UDP && c->tunnel_port && p->dport == c->tunnel_port)
 		return ipcache_is_node(&p->saddr, v6);

@@ -56,6 +56,8 @@ INLINE int tunnel_check(const struct mesh_config *c, const struct tunnel_info *t
 		info->identity = v6 ? c->world_v6 : c->world_v4;
 		return 0;
 	}
+	if (t->vni == c->world_v4 || t->vni == c->world_v6) /* no node sends these: ID_WORLD stands for both */
+		return MESH_DROP_TUNNEL_WORLD;
 	return info->identity == t->vni ? 0 : MESH_DROP_TUNNEL_IDENTITY;
 }
 

@@ -142,7 +142,8 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 		is_flow = is_flow && !frame_is_unkept(f, at);
 		goto pass;
 	}
-	if (!old && frame_failsafe_answer(f, at, v6)) {
+	/* an entry outwards may be older than the set, or of a connection that nobody knew: it does not stand against the set */
+	if ((!old || at.dir == MESH_EGRESS) && frame_failsafe_answer(f, at, v6)) {
 		f->is_fresh = false;
 		return MESH_PASS_FAILSAFE;
 	}
@@ -302,7 +303,7 @@ INLINE int frame_ip(struct frame *f, const struct point at, __u32 l3_off, bool v
 			return r;
 	}
 	if (!at.tunnel) {
-		if (infra_is(&f->p, at.dir, v6))
+		if (infra_is(&f->p, at.dir, v6, at.dir == MESH_EGRESS && f->skb->ingress_ifindex))
 			return MESH_PASS_INFRA;
 		if (f->p.proto == IPPROTO_UDP && f->c->tunnel_port &&
 		    f->p.dport == f->c->tunnel_port)
