@@ -12,7 +12,7 @@ struct ctl_conn {
 	struct ctl_server *server;
 	int fd;
 	enum ctl_access access;
-	struct source *io, *idle;
+	struct source *io, *idle, *again; /* again: the next request that is read already */
 	struct buf in, out;
 	size_t sent; /* of out */
 	struct ctl_call *call; /* answer to come */

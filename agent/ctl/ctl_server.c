@@ -94,6 +94,7 @@ static void conn_free(struct ctl_conn *c)
 		c->call->conn = NULL;
 	source_free(c->io);
 	source_free(c->idle);
+	source_free(c->again);
 	close_fd(c->fd);
 	buf_done(&c->in);
 	buf_done(&c->out);
@@ -311,9 +312,13 @@ static int conn_watch(struct ctl_conn *c, bool has_unsent)
 	return source_set_events(c->io, (has_unsent ? EPOLLOUT : 0) | (is_open ? EPOLLIN : 0));
 }
 
-/* Sends what is ready and answers requests that are read already. May free `c`. */
+/*
+ * Sends what is ready and answers one request that is read already: others of this client wait until all else has had its turn,
+ * since some answers take a while. May free `c`.
+ */
 static void conn_continue(struct ctl_conn *c)
 {
+	bool is_answered = false;
 	int r;
 
 	for (;;) {
@@ -329,7 +334,7 @@ static void conn_continue(struct ctl_conn *c)
 				continue;
 			/* without memory for the line: with the next event */
 		}
-		if (r == 0 || c->call || c->stream) {
+		if (r == 0 || c->call || c->stream || is_answered) {
 			if (conn_watch(c, r == 0) < 0)
 				break;
 			return;
@@ -347,8 +352,16 @@ static void conn_continue(struct ctl_conn *c)
 			return;
 		}
 		conn_request(c, line, len);
+		if (source_arm(c->again, 0, 0) < 0)
+			break;
+		is_answered = true;
 	}
 	conn_free(c);
+}
+
+static void on_again(void *arg)
+{
+	conn_continue(arg);
 }
 
 static void on_conn(uint32_t events, void *arg)
@@ -403,6 +416,8 @@ static int conn_new(struct ctl_server *s, int fd, struct ctl_conn **ret)
 	r = loop_add_io(s->loop, fd, EPOLLIN, on_conn, c, &c->io);
 	if (r >= 0)
 		r = loop_add_timer(s->loop, on_idle, c, &c->idle);
+	if (r >= 0)
+		r = loop_add_timer(s->loop, on_again, c, &c->again);
 	if (r >= 0)
 		r = source_arm(c->idle, CTL_IDLE_S * USEC_PER_SEC, USEC_PER_SEC);
 	if (r < 0) {

@@ -193,6 +193,37 @@ Test(ctl_server, answers_in_order)
 	fix_done(&f);
 }
 
+/* Who asks for much at once gets it, but not before others get theirs. */
+Test(ctl_server, many_requests_take_turns)
+{
+	enum { MANY = 300 };
+	CLEANUP(buf_done) struct buf all = {0};
+	bool is_closed;
+	int many, one;
+	struct fix f;
+
+	fix_init(&f);
+	many = dial(&f);
+	one = dial(&f);
+	pump(&f);
+	for (unsigned i = 0; i < MANY; i++)
+		cr_assert_eq(buf_addf(&all, "{\"verb\":\"write\"}\n"), 0);
+	say(many, all.data);
+	say(one, "{\"verb\":\"echo\"}\n");
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert_geq(loop_once(f.loop, 0), 0);
+	cr_expect_geq(f.n_written, 1);
+	cr_expect_lt(f.n_written, 10);
+	cr_expect_str_eq(hear(&f, one, NULL), "{\"ok\":true,\"data\":{}}\n");
+	while (f.n_written < MANY)
+		(void)hear(&f, many, &is_closed);
+	cr_expect_eq(f.n_written, MANY);
+	cr_expect(!is_closed);
+	close_fd(many);
+	close_fd(one);
+	fix_done(&f);
+}
+
 Test(ctl_server, failures_have_codes)
 {
 	static const struct {
