@@ -16,7 +16,11 @@ struct harness {
 	struct bpfobj *obj;
 	struct bpfconfig *conf;
 	struct mesh_config *c;
+	uint32_t came_by; /* the interface that what is run came by, and is forwarded; 0 = it is the host's own */
 };
+
+/* What a run says where the kernel cannot do it. */
+enum { HARNESS_CANNOT = -2 };
 
 extern unsigned harness_checks, harness_failures;
 
