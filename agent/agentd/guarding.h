@@ -23,9 +23,9 @@ void guarding_look(struct guarding *g);
 
 /* True: nothing may be enforced, as before joining. */
 bool guarding_is_open(const struct guarding *g);
-/* True: what is in force is the confirmed set, and what the API server says waits. */
-/* Whether there was no memory for all of the policies that should be in force: what is in the repository is not to be. */
+/* True: there was no memory for all of the policies that should be in force; what is in the repository is not to be. */
 bool guarding_is_half(const struct guarding *g);
+/* True: what is in force is the confirmed set, and what the API server says waits. */
 bool guarding_is_held(const struct guarding *g);
 
 /* What `meshctl policy guard` and `policy confirm` do. 0 or -errno with a text. */

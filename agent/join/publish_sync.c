@@ -187,11 +187,9 @@ static int start_list(struct publish *p)
 	int r;
 
 	r = buf_addf(&path, "/apis/discovery.k8s.io/v1/namespaces/%s/endpointslices?labelSelector=", p->ns);
-	if (r == 0)
-		r = buf_add_escaped(&path, "endpointslice.kubernetes.io/managed-by=" SERVE_MANAGED_BY);
 	/* If every host read those of all, the API server's work would grow with the square of their number. */
 	if (r == 0)
-		r = buf_add_escaped(&path, "," PUBLISH_HOST_LABEL "=");
+		r = buf_add_escaped(&path, "endpointslice.kubernetes.io/managed-by=" SERVE_MANAGED_BY "," PUBLISH_HOST_LABEL "=");
 	if (r == 0)
 		r = buf_add_escaped(&path, p->host);
 	req.path = path.data;

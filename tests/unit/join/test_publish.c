@@ -227,29 +227,9 @@ static bool has_label(const char *slice)
 	return r;
 }
 
-/* A slice of ours that lost its label is found by its name, beside many of others. */
-Test(publish, mends_its_label, .init = setup, .fini = teardown)
-{
-	json_t *s;
-
-	publish_others();
-	set_plan(1, 1);
-	AWAIT(publish_is_settled(publish));
-	s = get("a-mesh-h1");
-	json_object_del(json_object_get(json_object_get(s, "metadata"), "labels"), PUBLISH_HOST_LABEL);
-	want_code(&w, 200, "PUT", s, SLICES "/a-mesh-h1", w.ns);
-	cr_expect(!has_label("a-mesh-h1"));
-	publish_kick(publish);
-	AWAIT(has_label("a-mesh-h1"));
-	AWAIT(publish_is_settled(publish));
-	cr_expect_str_eq(publish_status(publish, "a"), "");
-	cr_expect_str_eq(publish_error(publish), "");
-}
-
 /* Gives the slice to somebody, or to nobody's host, or back. */
 static void relabel(const char *slice, const char *manager, bool has_host)
 {
-	CLEANUP(free) char *path = str_printf(SLICES "/%s", w.ns, slice);
 	json_t *s = get(slice), *labels = json_object_get(json_object_get(s, "metadata"), "labels");
 
 	json_object_set_new(labels, "endpointslice.kubernetes.io/managed-by", json_string(manager));
@@ -257,7 +237,22 @@ static void relabel(const char *slice, const char *manager, bool has_host)
 		json_object_set_new(labels, PUBLISH_HOST_LABEL, json_string("h1"));
 	else
 		json_object_del(labels, PUBLISH_HOST_LABEL);
-	want_code(&w, 200, "PUT", s, "%s", path);
+	want_code(&w, 200, "PUT", s, SLICES "/%s", w.ns, slice);
+}
+
+/* A slice of ours that lost its label is found by its name, beside many of others. */
+Test(publish, mends_its_label, .init = setup, .fini = teardown)
+{
+	publish_others();
+	set_plan(1, 1);
+	AWAIT(publish_is_settled(publish));
+	relabel("a-mesh-h1", SERVE_MANAGED_BY, false);
+	cr_expect(!has_label("a-mesh-h1"));
+	publish_kick(publish);
+	AWAIT(has_label("a-mesh-h1"));
+	AWAIT(publish_is_settled(publish));
+	cr_expect_str_eq(publish_status(publish, "a"), "");
+	cr_expect_str_eq(publish_error(publish), "");
 }
 
 /* Nothing is left of a conflict once the slice is ours again, though there is nothing to write. */
