@@ -61,3 +61,10 @@ uint64_t hash_bytes(const void *data, size_t len)
 	sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
+
+uint64_t hash_stable(uint64_t h, const void *data, size_t len)
+{
+	for (const uint8_t *p = data; len; p++, len--)
+		h = (h ^ *p) * UINT64_C(0x100000001b3);
+	return h;
+}

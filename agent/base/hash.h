@@ -15,6 +15,10 @@ extern bool hash_oom;
 /* Keyed hash (SipHash-1-3) of `len` bytes; the key is random per process. */
 uint64_t hash_bytes(const void *data, size_t len);
 
+/* FNV-1a, begun with HASH_STABLE: the same in every process and version, and so collisions can be made. */
+#define HASH_STABLE UINT64_C(0xcbf29ce484222325)
+uint64_t hash_stable(uint64_t h, const void *data, size_t len);
+
 #define HASH_NONFATAL_OOM 1
 #define uthash_nonfatal_oom(elt)                                                                   \
 	do {                                                                                       \

@@ -25,6 +25,7 @@ enum {
 	REFUSED_S = 3600,    /* a host that was enrolled without the right for Events asks so seldom */
 	INSTANCE_MAX = 128,  /* of Kubernetes: reportingInstance */
 	NOTE_MAX = 400,
+	SHARED_NAMES = 16,   /* of the admission policy: for all Services that the host may not serve */
 };
 
 static const struct {
@@ -38,6 +39,12 @@ static const struct {
 	[SERVICE_EVENT_NOT_READY] = {"MeshHostNotReady", "meshhostnotready"},
 };
 
+/* That the host may serve them bounds the names of the other kinds. */
+static bool is_name_shared(enum service_event what)
+{
+	return what == SERVICE_EVENT_NOT_ALLOWED;
+}
+
 struct trouble {
 	char *name; /* of the Event: the key */
 	char *service, *uid, *note;
@@ -45,6 +52,7 @@ struct trouble {
 	bool is_now, is_told; /* told: since it came */
 	uint64_t since_us;
 	uint64_t sent_us;     /* 0 = never */
+	bool is_stored;	      /* the Event is there, and regards `service` */
 	unsigned times;	      /* that it was sent */
 	UT_hash_handle hh;
 };
@@ -185,8 +193,10 @@ static void on_done(const struct kube_result *res, void *arg)
 
 	e->op = NULL;
 	HASH_FIND_STR(e->all, e->sending, t);
-	if (res->r == -EEXIST && t && start_count(e, t) == 0)
+	if (res->r == -EEXIST && t && (t->is_stored || !is_name_shared(t->what)) && start_count(e, t) == 0)
 		return;
+	if (t && res->r == 0)
+		t->is_stored = true;
 	if (res->r == -EPERM)
 		e->not_before_us = clock_boot_us() + REFUSED_S * USEC_PER_SEC;
 	else if (res->r < 0 && t)
@@ -223,6 +233,28 @@ void service_events_begin(struct service_events *e)
 		t->is_now = false;
 }
 
+/* Heap; NULL when out of memory. */
+static char *event_name(const struct service_events *e, const char *service, enum service_event what)
+{
+	uint64_t h = hash_stable(HASH_STABLE, service, strlen(service));
+
+	if (!is_name_shared(what))
+		return str_printf("%s.mesh-%s.%s", service, e->host, kinds[what].suffix);
+	return str_printf("mesh-%s.%s.%x", e->host, kinds[what].suffix, (unsigned)(h % SHARED_NAMES));
+}
+
+/* Another Service has had the name. False if it still has it. */
+static bool take_over(struct service_events *e, struct trouble *t, const char *service)
+{
+	bool is_sent = e->op && str_eq(e->sending, t->name);
+
+	if (t->is_now || is_sent || str_replace(&t->service, service) < 0)
+		return false;
+	t->is_stored = false;
+	t->since_us = 0;
+	return true;
+}
+
 /* Takes `name`. NULL when out of memory or past the limit. */
 static struct trouble *trouble_new(struct service_events *e, char *name, const char *service, enum service_event what)
 {
@@ -248,7 +280,7 @@ static struct trouble *trouble_new(struct service_events *e, char *name, const c
 void service_events_tell(struct service_events *e, const char *service, const char *uid, enum service_event what,
 			 const char *note)
 {
-	char *name = str_printf("%s.mesh-%s.%s", service, e->host, kinds[what].suffix);
+	char *name = event_name(e, service, what);
 	char text[NOTE_MAX];
 	struct trouble *t = NULL;
 
@@ -262,6 +294,8 @@ void service_events_tell(struct service_events *e, const char *service, const ch
 		free(name);
 	else
 		t = trouble_new(e, name, service, what);
+	if (t && !str_eq(t->service, service) && !take_over(e, t, service))
+		return;
 	if (!t || str_replace(&t->uid, uid) < 0 || str_replace(&t->note, text) < 0)
 		return;
 	if (!t->is_now && t->since_us == 0) {

@@ -3,7 +3,9 @@
  * Events on Services about this host as their backend, for who has kubectl and not the host. Level, not edge: the
  * caller says what is wrong now, again and again. Each trouble has one Event object, whose name the admission policy
  * fixes (SERVICE.mesh-HOST.reason), so that even a stolen credential cannot make many; what comes back counts in its
- * series. Written one at a time, a second apart; failures are only logged, since the trouble is in the status, too.
+ * series. Services that the host may not serve could be any: those have 16 names (mesh-HOST.reason.0 to f) together, and
+ * of those that share one, one is told of. Written one at a time, a second apart; failures are only logged, since the
+ * trouble is in the status, too.
  */
 #pragma once
 

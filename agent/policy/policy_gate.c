@@ -26,19 +26,9 @@ struct policy_gate {
 	bool has_heard; /* something came while it was open */
 };
 
-/* FNV-1a: the same in every run, which hash_bytes() is not. */
-#define HASH_BEGIN UINT64_C(0xcbf29ce484222325)
-
-static uint64_t hash_more(uint64_t h, const char *text, size_t len)
-{
-	for (; len; text++, len--)
-		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return h;
-}
-
 static uint64_t hash_end(uint64_t h)
 {
-	return (h ^ 0xff) * UINT64_C(0x100000001b3);
+	return hash_stable(h, &(uint8_t){0xff}, 1);
 }
 
 static uint64_t mixed(uint64_t h)
@@ -177,7 +167,7 @@ static int add_member(struct doc_text *t, const char *key, const struct doc *v, 
 	int r;
 
 	if (!v) {
-		*hash = hash_more(*hash, "null", 4);
+		*hash = hash_stable(*hash, "null", 4);
 		return 0;
 	}
 	r = doc_text_add_raw(t, key);
@@ -185,7 +175,7 @@ static int add_member(struct doc_text *t, const char *key, const struct doc *v, 
 	if (r == 0)
 		r = doc_text_add(t, v);
 	if (r == 0)
-		*hash = hash_more(*hash, t->v + at, t->n - at);
+		*hash = hash_stable(*hash, t->v + at, t->n - at);
 	return r;
 }
 
@@ -204,24 +194,24 @@ static int essence(const struct kept *k, const struct doc *obj, char **ret_text,
 {
 	CLEANUP(doc_text_done) struct doc_text t = {0};
 	bool is_group = k->kind == POLICY_CIDR_GROUP;
-	uint64_t h = hash_more(hash_end(hash_more(HASH_BEGIN, k->key, strlen(k->key))), "[", 1);
+	uint64_t h = hash_stable(hash_end(hash_stable(HASH_STABLE, k->key, strlen(k->key))), "[", 1);
 	int r = doc_text_add_raw(&t, "{");
 
 	if (r == 0)
 		r = add_meta(&t, doc_get_any(obj, "metadata"), is_group);
 	if (r == 0)
 		r = add_member(&t, ",\"spec\":", doc_get_any(obj, "spec"), &h);
-	h = hash_more(h, ",", 1);
+	h = hash_stable(h, ",", 1);
 	if (r == 0)
 		r = add_member(&t, ",\"specs\":", doc_get_any(obj, "specs"), &h);
-	h = hash_more(h, ",", 1);
+	h = hash_stable(h, ",", 1);
 	if (r == 0)
 		r = hash_labels(is_group ? doc_at(obj, "metadata.labels") : NULL, &h);
 	if (r == 0)
 		r = doc_text_add_raw(&t, "}");
 	if (r < 0)
 		return r;
-	*ret_hash = hash_end(hash_more(h, "]", 1));
+	*ret_hash = hash_end(hash_stable(h, "]", 1));
 	*ret_text = doc_text_take(&t);
 	return *ret_text ? 0 : -ENOMEM;
 }

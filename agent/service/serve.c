@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/macro.h"
 #include "json/json.h"
@@ -68,19 +69,6 @@ bool serve_matches(const struct kube_service *s, const struct serve_host *h)
 	return !hosts || list_has(hosts, h->name);
 }
 
-/*
- * FNV-1a: the name must come out the same in every process and version, so that an agent finds its
- * own slices again; the hash of base/hash.h has a key of the process.
- */
-static uint64_t stable_hash(const char *text)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (; *text; text++)
-		h = (h ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-	return h;
-}
-
 char *serve_slice_name(const char *service, const char *host, int family)
 {
 	char *name = str_printf("%s-mesh-%s%s", service, host, family == AF_INET6 ? SERVE_V6_SUFFIX : "");
@@ -91,7 +79,7 @@ char *serve_slice_name(const char *service, const char *host, int family)
 		return name;
 	while (keep > 0 && (name[keep - 1] == '.' || name[keep - 1] == '-'))
 		keep--; /* "x.-1" would be no DNS name */
-	cut = str_printf("%.*s-%016llx", keep, name, (unsigned long long)stable_hash(name));
+	cut = str_printf("%.*s-%016llx", keep, name, (unsigned long long)hash_stable(HASH_STABLE, name, strlen(name)));
 	free(name);
 	return cut;
 }

@@ -11,6 +11,11 @@ story_enter "$0" "$@"
 SLICES=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices
 EVENTS=/apis/events.k8s.io/v1/namespaces/legacy/events
 event() { api GET "$EVENTS/$1.mesh-ahch-to.$2" | jq -r "$3"; }
+# refused_event SERVICE FILTER: of one that it may not serve
+refused_event() {
+	api GET "$EVENTS" | jq -r ".items[] | select(.metadata.name | test(\"^mesh-ahch-to.meshhostnotallowed.[0-9a-f]$\")) |
+		select(.regarding.name == \"$1\") | $2"
+}
 # conditions SERVICE: of ahch-to's endpoint, as "ready serving terminating"; "gone" without a slice
 conditions() {
 	api GET "$SLICES/$1-mesh-ahch-to" | jq -r 'if .kind == "EndpointSlice" then .endpoints[0].conditions | "\(.ready) \(.serving) \(.terminating)" else "gone" end'
@@ -212,9 +217,9 @@ many_ports() {
 
 # what is wrong is told on the Services, too, once for each
 events() {
-	check "an Event says that a host may not serve it" wait_for 15 eval "event stranger meshhostnotallowed .kind | grep -qx Event"
+	check "an Event says that a host may not serve it" wait_for 15 eval "refused_event stranger .type | grep -qx Warning"
 	is "on the Service" "Service stranger $(api GET /api/v1/namespaces/legacy/services/stranger | jq -r .metadata.uid)" \
-		"$(event stranger meshhostnotallowed '.regarding | "\(.kind) \(.name) \(.uid)"')"
+		"$(refused_event stranger '.regarding | "\(.kind) \(.name) \(.uid)"')"
 	check "an Event of a conflict" wait_for 15 eval "event conflict meshhostconflict .note | grep -q 'did not write'"
 	check "an Event of a missing port" wait_for 15 eval "event ports meshhostnoport .note | grep -q nowhere"
 	rm "$T/well"
