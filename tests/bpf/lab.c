@@ -2,9 +2,9 @@
 #include "bpf/lab.h"
 
 #include <arpa/inet.h>
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pkt_cls.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "lib/pkt.h"
+#include "lib/tcx.h"
 #include "mesh_abi.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -160,21 +160,9 @@ int lab_tcp(const struct sockaddr_in *to)
 
 int lab_attach_before(int ifindex, unsigned dir, unsigned *ret_id)
 {
-	enum { TCX_INGRESS = 46, TCX_EGRESS = 47, BEFORE = 1 << 3 }; /* of <linux/bpf.h> since 6.6 */
-	static const struct bpf_insn pass[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 0}, {.code = BPF_JMP | BPF_EXIT}};
-	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "earlier", "GPL", pass, sizeof(pass) / sizeof(pass[0]), NULL), link;
-	struct {
-		uint32_t prog_fd, ifindex, attach_type, flags;
-		uint8_t rest[48];
-	} attr = {.prog_fd = (uint32_t)prog, .ifindex = (uint32_t)ifindex, .attach_type = dir == MESH_INGRESS ? TCX_INGRESS : TCX_EGRESS, .flags = BEFORE};
-	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
+	int link = tcx_attach(ifindex, dir == MESH_EGRESS, TC_ACT_OK, true, ret_id);
 
-	must(prog, "program");
-	must(bpf_obj_get_info_by_fd(prog, &info, &len), "program");
-	link = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+	errno = link < 0 ? -link : 0;
 	must(link, "link");
-	close(prog);
-	*ret_id = info.id;
 	return link;
 }
