@@ -90,7 +90,7 @@ int agent_serve(struct agent *a)
 {
 	const struct serving_roles roles = {.fn = migrating_role, .arg = a->migrating};
 
-	return serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &roles, &a->serving);
+	return serving_new(a->loop, a->client, a->conf, &a->join, a->world->services, &roles, a->health, &a->serving);
 }
 
 /* The tables, and what looks at them. */

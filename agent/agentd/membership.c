@@ -71,7 +71,7 @@ static void stop_membership(struct agent *a)
 	static const char *const conditions[] = {"credential.renew",   "api.unauthorized", "host.enrolment",
 						 "policy.audit",       "policy.guard",	   "policy.guard-restore",
 						 "policy.guard-state", "policy.shadow",	   "policy.shadow-state",
-						 "migrate.state",      "migrate.rolled-back", "serve.drained",
+						 "migrate.state",      "migrate.rolled-back", "serve.drained", "serve.zone",
 						 "host.lease",	       "host.cloned",	   "host.removed",
 						 "host.heartbeat",     "cluster.slices",   "cluster.unlisted",
 						 "identity.outdated",  "identity.missing", "identity.foreign",

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 
 #include "agentd/own_address.h"
 #include "base/clock.h"
@@ -19,6 +20,7 @@ struct serving {
 	const struct join_state *join;
 	const struct service_table *services;
 	struct serving_roles roles;
+	struct health *health;
 	bool is_draining;
 	struct publish *publish;
 	struct probes *probes;
@@ -52,7 +54,7 @@ static int join_addresses(const struct join_state *join, struct buf *text)
 }
 
 int serving_new(struct loop *loop, struct kube_client *client, const struct conf *conf, const struct join_state *join,
-		const struct service_table *services, const struct serving_roles *roles, struct serving **ret)
+		const struct service_table *services, const struct serving_roles *roles, struct health *health, struct serving **ret)
 {
 	CLEANUP(serving_free) struct serving *s = calloc(1, sizeof(*s));
 	CLEANUP(buf_done) struct buf addresses = {0};
@@ -67,6 +69,7 @@ int serving_new(struct loop *loop, struct kube_client *client, const struct conf
 	s->join = join;
 	s->services = services;
 	s->roles = *roles;
+	s->health = health;
 	s->is_stale = true;
 	s->ports = calloc(conf->named_ports.n + 1, sizeof(*s->ports));
 	if (!s->ports)
@@ -218,11 +221,27 @@ static size_t enrolled_addresses(const struct serving *s, struct ip ret[LIMIT_AD
 	return n;
 }
 
+/* A host in a zone that is not its own would be given what clients there ask for: the admin enrols it. NULL = none. */
+static const char *zone_of(struct serving *s)
+{
+	const char *zone = s->conf->zone;
+	bool is_lacking = publish_lacks_zone(s->publish, zone);
+	char text[160];
+
+	if (!is_lacking || !publish_allowed(s->publish)->n) { /* without Services there are no endpoints */
+		health_clear(s->health, "serve.zone");
+		return *zone && !is_lacking ? zone : NULL;
+	}
+	(void)snprintf(text, sizeof(text), "%.64s is not enrolled for zone %.64s: its endpoints are in no zone", s->join->host, zone); /* fits */
+	health_raise(s->health, HEALTH_WARNING, "serve.zone", text, "an admin runs `meshctl host add HOST --zone ZONE`");
+	return NULL;
+}
+
 static int make_plan(struct serving *s)
 {
 	const struct strv *allowed = publish_allowed(s->publish);
 	struct ip addresses[LIMIT_ADDRESSES];
-	struct planning p = {.s = s, .host = {.name = s->join->host, .ns = s->join->namespace, .zone = *s->conf->zone ? s->conf->zone : NULL,
+	struct planning p = {.s = s, .host = {.name = s->join->host, .ns = s->join->namespace, .zone = zone_of(s),
 				      .labels = &s->labels, .allowed = allowed ? allowed : &s->no_services,
 				      .ports = s->ports, .n_ports = s->conf->named_ports.n, .addresses = addresses,
 				      .n_addresses = enrolled_addresses(s, addresses)}};

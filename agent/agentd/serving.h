@@ -2,6 +2,7 @@
 /* The host as a backend: which Services it stands behind now, and their EndpointSlices. */
 #pragma once
 
+#include "agentd/health.h"
 #include "conf/conf.h"
 #include "join/join_state.h"
 #include "join/publish.h"
@@ -15,9 +16,9 @@ struct serving_roles {
 	void *arg;
 };
 
-/* All borrowed, outlive the serving. 0 or -errno. */
+/* All borrowed, outlive the serving; conditions are raised in `health`. 0 or -errno. */
 int serving_new(struct loop *loop, struct kube_client *client, const struct conf *conf, const struct join_state *join,
-		const struct service_table *services, const struct serving_roles *roles, struct serving **ret);
+		const struct service_table *services, const struct serving_roles *roles, struct health *health, struct serving **ret);
 /* Stops; what was published stays. */
 void serving_free(struct serving *s);
 DEFINE_CLEANUP(struct serving *, serving_free)

@@ -125,6 +125,8 @@ static int check_arguments(struct enrol *e)
 			       o->host);
 	if (o->labels && !json_object_size(o->labels))
 		return err_set(e->err, EINVAL, "--labels is empty: give what policies select the host by, such as app=billing. Was a variable not set?");
+	if (o->zone && *o->zone && label_check("zone", o->zone, e->err) < 0)
+		return err_prefix(e->err, -EINVAL, "--zone");
 	if (o->namespace && !str_is_dns_label(o->namespace))
 		return err_set(e->err, EINVAL, "%.80s is no name of a namespace", o->namespace);
 	if (o->namespace && str_eq(o->namespace, MESH_NAMESPACE))
@@ -188,6 +190,8 @@ static int fill_options(struct enrol *e)
 	o->addresses = o->addresses || !c->addresses.n ? o->addresses : &c->addresses;
 	o->services = o->services ? o->services : &c->services;
 	o->may_weigh = o->has_weigh ? o->may_weigh : c->may_weigh;
+	if (!o->zone)
+		o->zone = c->zone ? c->zone : "";
 	if (!o->namespace)
 		return missing(e, "--namespace, the one that the host's workload belongs to,");
 	if (!o->labels)
@@ -207,6 +211,8 @@ static int fill_options(struct enrol *e)
 		r = note_change(e, "services", wanted, services);
 	if (r == 0 && c->has_services)
 		r = note_change(e, "weights", o->may_weigh ? "yes" : "no", c->may_weigh ? "yes" : "no");
+	if (r == 0 && c->has_services)
+		r = note_change(e, "zone", o->zone, c->zone ? c->zone : "");
 	if (r == 0 && c->service_account)
 		r = note_change(e, "service account", o->service_account, c->service_account);
 	return r;
@@ -521,6 +527,7 @@ int enrol_host(const struct kube_session *s, const struct enrol_options *o, stru
 		.labels = e.labels,
 		.services = e.o.services,
 		.may_weigh = e.o.may_weigh,
+		.zone = e.o.zone,
 		.security_labels = e.security_labels,
 		.anchor_uid = e.anchor_uid,
 	};

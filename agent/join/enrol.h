@@ -16,6 +16,7 @@ struct enrol_options {
 	const struct address_list *addresses;
 	const struct strv *services;   /* of the namespace, that the host may stand behind; NULL: those it has */
 	bool has_weigh, may_weigh;     /* may_weigh: give them weights, too; without has_weigh as it may now */
+	const char *zone;	       /* that its endpoints may be in; "" = none, NULL: that it has */
 	const char *service_account;   /* in the identity; NULL = that it has, else MESH_SERVICE_ACCOUNT */
 	const char *cilium_namespace;  /* where cilium-config is; NULL = it is looked for */
 	const struct strv *servers;    /* as the host reaches them */

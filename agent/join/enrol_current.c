@@ -18,6 +18,7 @@ void enrol_current_done(struct enrol_current *c)
 	json_decref(c->labels);
 	address_list_done(&c->addresses);
 	strv_done(&c->services);
+	free(c->zone);
 	free(c->service_account);
 	*c = (struct enrol_current){0};
 }
@@ -127,13 +128,35 @@ static int read_account(struct reading *r)
 	return 0;
 }
 
+/* The verb `serve` on Services, or `use` on a zone; what else a Role says is the same for all hosts. */
+static int read_rule(struct reading *r, const json_t *rule)
+{
+	const json_t *verbs = json_object_get(rule, "verbs"), *names = json_object_get(rule, "resourceNames"), *v;
+	const char *verb = json_string_value(json_array_get(verbs, 0)), *second = json_string_value(json_array_get(verbs, 1));
+	const char *resource = json_string_value(json_array_get(json_object_get(rule, "resources"), 0));
+	const char *zone = json_string_value(json_array_get(names, 0));
+	size_t i;
+
+	if (!verb || !resource)
+		return 0;
+	if (str_eq(verb, "use") && str_eq(resource, MESH_ZONES) && zone)
+		return str_replace(&r->c->zone, zone) < 0 ? no_memory(r) : 0;
+	if (!str_eq(verb, "serve"))
+		return 0;
+	r->c->may_weigh = second && str_eq(second, "weigh");
+	json_array_foreach(names, i, v)
+		if (json_string_value(v) && strv_add(&r->c->services, json_string_value(v)) < 0)
+			return no_memory(r);
+	return 0;
+}
+
 /* The rights are in the host's Role of its namespace, and only there. */
 static int read_services(struct reading *r)
 {
 	CLEANUP(free) char *name = str_printf("mesh-host-%s", r->host);
 	CLEANUP(json_decref) json_t *role = NULL;
-	json_t *rule, *v;
-	size_t i, k;
+	json_t *rule;
+	size_t i;
 	int rc = name ? kube_get(r->s, "Role", r->c->namespace, name, &role, r->err) : no_memory(r);
 
 	if (rc < 0)
@@ -141,16 +164,9 @@ static int read_services(struct reading *r)
 	r->c->has_services = true;
 	json_array_foreach(json_object_get(role, "rules"), i, rule)
 	{
-		const json_t *verbs = json_object_get(rule, "verbs");
-		const char *verb = json_string_value(json_array_get(verbs, 0));
-		const char *second = json_string_value(json_array_get(verbs, 1));
-
-		if (!verb || !str_eq(verb, "serve"))
-			continue;
-		r->c->may_weigh = second && str_eq(second, "weigh");
-		json_array_foreach(json_object_get(rule, "resourceNames"), k, v)
-			if (json_string_value(v) && strv_add(&r->c->services, json_string_value(v)) < 0)
-				return no_memory(r);
+		rc = read_rule(r, rule);
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }

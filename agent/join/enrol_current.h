@@ -15,6 +15,7 @@ struct enrol_current {
 	bool has_services; /* its Role says it */
 	struct strv services;
 	bool may_weigh; /* give them weights */
+	char *zone;
 	char *service_account;
 };
 

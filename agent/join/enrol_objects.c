@@ -130,6 +130,8 @@ static json_t *workload_rules(const struct enrol_spec *e)
 						       json_pack("[ssss]", "create", "update", "patch", "delete")));
 	}
 	json_decref(names);
+	if (e->zone && *e->zone)
+		r |= json_array_append_new(rules, rule(MESH_RIGHTS, MESH_ZONES, e->zone, json_pack("[s]", "use")));
 	return r == 0 ? TAKE_PTR(rules) : NULL;
 }
 
@@ -156,8 +158,8 @@ json_t *enrol_access_objects(const struct enrol_spec *e)
 	r |= add_role(e, all, NULL, role,
 		      json_pack("[oooo]", rule("cilium.io", "ciliumnodes", e->host, json_pack("[ss]", "update", "patch")),
 				rule("cilium.io", "ciliumidentities", id, json_pack("[ss]", "update", "patch")),
-				rule("mesh-external-agent.io", "identities", id, json_pack("[s]", "use")),
-				rule("mesh-external-agent.io", "addresses", e->addresses, json_pack("[s]", "use"))));
+				rule(MESH_RIGHTS, "identities", id, json_pack("[s]", "use")),
+				rule(MESH_RIGHTS, "addresses", e->addresses, json_pack("[s]", "use"))));
 	return r == 0 ? TAKE_PTR(all) : NULL;
 }
 

@@ -14,6 +14,7 @@ struct enrol_spec {
 	const char *labels;	/* as in the annotation */
 	const struct strv *services;
 	bool may_weigh;
+	const char *zone; /* NULL or "": none */
 	uint32_t identity;
 	const json_t *security_labels;
 	const char *anchor_uid; /* of the Namespace mesh-hosts, owner of the CiliumNode */

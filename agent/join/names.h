@@ -8,6 +8,8 @@
 #define MESH_HOST_LABEL	       KUBE_NODE_HOST_LABEL
 #define MESH_ADDRESSES	       KUBE_NODE_ADDRESSES
 #define MESH_LABELS	       "mesh-external-agent.io/labels"
+#define MESH_RIGHTS	       "mesh-external-agent.io" /* API group of what has no objects, only rights to use it */
+#define MESH_ZONES	       "zones"
 #define MESH_SLICE_MANAGED_BY  "endpointslice.kubernetes.io/managed-by"
 #define MESH_SLICE_MANAGER     "mesh-external-agent.io"
 #define MESH_PARTOF_LABEL      "app.kubernetes.io/part-of"

@@ -50,7 +50,7 @@ void publish_free(struct publish *p)
 	kube_cancel(p->list.op);
 	kube_cancel(p->rules.op);
 	source_free(p->timer);
-	strv_done(&p->allowed);
+	serve_rules_done(&p->allowed);
 	free(p->host);
 	free(p->ns);
 	free(p->addresses);
@@ -298,7 +298,12 @@ int publish_drain(struct publish *p, uint64_t grace_us, void (*on_done)(size_t n
 
 const struct strv *publish_allowed(const struct publish *p)
 {
-	return p->rules.is_done ? &p->allowed : NULL;
+	return p->rules.is_done ? &p->allowed.services : NULL;
+}
+
+bool publish_lacks_zone(const struct publish *p, const char *zone)
+{
+	return *zone && p->rules.is_done && !strv_has(&p->allowed.zones, zone);
 }
 
 const char *publish_status(const struct publish *p, const char *service)

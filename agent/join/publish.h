@@ -27,7 +27,7 @@ struct publish_conf {
 	/* The enrolled ranges, word for word: the admission policy wants them on each slice. NULL = none. */
 	const char *addresses;
 	/*
-	 * The Services allowed, or the status of one, have changed. May call publish_set(); must not free
+	 * The Services or zones allowed, or the status of one, have changed. May call publish_set(); must not free
 	 * the object. May be NULL.
 	 */
 	void (*on_change)(void *arg);
@@ -69,6 +69,9 @@ int publish_drain(struct publish *p, uint64_t grace_us, void (*on_done)(size_t n
 
 /* Sorted names; NULL while nothing is known yet. An outage leaves it as it was. Valid until the loop runs. */
 const struct strv *publish_allowed(const struct publish *p);
+
+/* True if it is known that the endpoints of this host may not be in `zone`; "" is none, which they may. */
+bool publish_lacks_zone(const struct publish *p, const char *zone);
 
 /*
  * "" if the API has what the plan says for this Service; else what stands in the way, or that it is under

@@ -5,6 +5,7 @@
 #include "base/backoff.h"
 #include "base/hash.h"
 #include "join/publish.h"
+#include "join/serve_rules.h"
 
 /* One EndpointSlice by name: what is wanted, what is there. */
 struct slice {
@@ -50,7 +51,7 @@ struct publish {
 	struct slice *slices;
 	struct note *notes;
 	struct poll list, rules;
-	struct strv allowed;
+	struct serve_rules allowed;
 	size_t n_ops; /* of slices */
 	bool has_plan;
 	bool is_changed;

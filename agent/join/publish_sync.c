@@ -81,9 +81,8 @@ static uint64_t due_recheck(void)
 static void on_rules(const struct kube_result *res, void *arg)
 {
 	struct publish *p = arg;
-	CLEANUP(strv_done) struct strv now = {0};
+	CLEANUP(serve_rules_done) struct serve_rules now = {0};
 	struct kube_result failed = *res;
-	bool is_same;
 
 	p->rules.op = NULL;
 	if (res->r == 0 && serve_rules_parse(res->body, &now) < 0) {
@@ -96,13 +95,10 @@ static void on_rules(const struct kube_result *res, void *arg)
 		publish_run(p);
 		return;
 	}
-	is_same = p->rules.is_done && now.n == p->allowed.n;
-	for (size_t i = 0; is_same && i < now.n; i++)
-		is_same = str_eq(now.v[i], p->allowed.v[i]);
-	if (!is_same) {
-		strv_done(&p->allowed);
+	if (!p->rules.is_done || !serve_rules_same(&now, &p->allowed)) {
+		serve_rules_done(&p->allowed);
 		p->allowed = now;
-		now = (struct strv){0};
+		now = (struct serve_rules){0};
 		p->is_changed = true;
 	}
 	p->rules.is_done = true;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "join/names.h"
 #include "json/json.h"
 
 json_t *serve_rules_request(const char *ns)
@@ -28,7 +29,12 @@ static bool has(const json_t *list, const char *text)
 	return false;
 }
 
-static int add_names(const json_t *names, struct strv *l)
+static bool is_zone(const char *s)
+{
+	return *s && strlen(s) <= LIMIT_NAME && !str_eq(s, "*");
+}
+
+static int add_names(const json_t *names, bool (*is_name)(const char *s), struct strv *l)
 {
 	const json_t *v;
 	size_t i;
@@ -37,7 +43,7 @@ static int add_names(const json_t *names, struct strv *l)
 		const char *s = json_string_value(v);
 		int r;
 
-		if (!s || !str_is_dns_label(s))
+		if (!s || !is_name(s))
 			continue;
 		if (l->n >= LIMIT_SERVICES)
 			return -EBADMSG;
@@ -68,33 +74,50 @@ static void sort_unique(struct strv *l)
 	l->n = n;
 }
 
-int serve_rules_parse(const json_t *review, struct strv *ret)
+static bool is_right(const json_t *rule, const char *verb, const char *group, const char *resource)
 {
-	CLEANUP(strv_done) struct strv l = {0};
+	return has(json_at(rule, "verbs"), verb) && has(json_at(rule, "apiGroups"), group) && has(json_at(rule, "resources"), resource);
+}
+
+int serve_rules_parse(const json_t *review, struct serve_rules *ret)
+{
+	CLEANUP(serve_rules_done) struct serve_rules now = {0};
 	const json_t *rules = json_at(review, "status.resourceRules"), *rule;
 	size_t i;
+	int r = 0;
 
 	if (!json_is_object(json_at(review, "status")) || (rules && !json_is_array(rules) && !json_is_null(rules)))
 		return -EBADMSG;
 	json_array_foreach (rules, i, rule) {
-		int r;
-
-		if (!has(json_at(rule, "verbs"), "serve") || !has(json_at(rule, "apiGroups"), "") ||
-		    !has(json_at(rule, "resources"), "services"))
-			continue;
-		r = add_names(json_at(rule, "resourceNames"), &l);
+		if (is_right(rule, "serve", "", "services"))
+			r = add_names(json_at(rule, "resourceNames"), str_is_dns_label, &now.services);
+		if (r == 0 && is_right(rule, "use", MESH_RIGHTS, MESH_ZONES))
+			r = add_names(json_at(rule, "resourceNames"), is_zone, &now.zones);
 		if (r < 0)
 			return r;
 	}
-	for (i = 0; i < ret->n; i++) {
-		int r = strv_add(&l, ret->v[i]);
-
-		if (r < 0)
-			return r;
-	}
-	sort_unique(&l);
-	strv_done(ret);
-	*ret = l;
-	l = (struct strv){0};
+	sort_unique(&now.services);
+	sort_unique(&now.zones);
+	*ret = now;
+	now = (struct serve_rules){0};
 	return 0;
+}
+
+void serve_rules_done(struct serve_rules *r)
+{
+	strv_done(&r->services);
+	strv_done(&r->zones);
+}
+
+static bool is_same(const struct strv *a, const struct strv *b)
+{
+	for (size_t i = 0; i < a->n && i < b->n; i++)
+		if (!str_eq(a->v[i], b->v[i]))
+			return false;
+	return a->n == b->n;
+}
+
+bool serve_rules_same(const struct serve_rules *a, const struct serve_rules *b)
+{
+	return is_same(&a->services, &b->services) && is_same(&a->zones, &b->zones);
 }

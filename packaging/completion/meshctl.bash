@@ -123,7 +123,7 @@ _meshctl_options()
 	"cluster check") words=" --kubeconfig --context --cilium-namespace" ;;
 	"cluster setup") words=" --kubeconfig --context --print --dry-run --cilium-namespace" ;;
 	"host") words="" ;;
-	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --weigh --ttl --server --service-account --cilium-namespace --pin-only --dry-run" ;;
+	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --weigh --zone --ttl --server --service-account --cilium-namespace --pin-only --dry-run" ;;
 	"host list") words=" --kubeconfig --context" ;;
 	"host remove") words=" --kubeconfig --context --dry-run" ;;
 	esac
@@ -181,7 +181,7 @@ _meshctl_args()
 	"cluster check") words=" --kubeconfig --context --cilium-namespace" ;;
 	"cluster setup") words=" --kubeconfig --context --cilium-namespace" ;;
 	"host") words="" ;;
-	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --weigh --ttl --server --service-account --cilium-namespace" ;;
+	"host add") words=" --kubeconfig --context -n --namespace -l --labels -a --address -s --serve --weigh --zone --ttl --server --service-account --cilium-namespace" ;;
 	"host list") words=" --kubeconfig --context" ;;
 	"host remove") words=" --kubeconfig --context" ;;
 	esac

@@ -25,8 +25,8 @@ fixture() { # admin kubeconfig, token file
 	kubectl create service clusterip -n legacy ahch-to --tcp=80 >/dev/null 2>&1
 	kubectl create service clusterip -n legacy crait --tcp=80 >/dev/null 2>&1
 	"$meshctl" cluster setup >/dev/null || exit 1
-	"$meshctl" host add ahch-to --namespace legacy --labels jedi=luke --address 172.19.100.2,fd00:19::2 --serve ahch-to >/dev/null || exit 1
-	"$meshctl" host add crait --namespace legacy --labels jedi=rey --address 172.19.100.9 --serve crait >/dev/null || exit 1
+	"$meshctl" host add ahch-to --namespace legacy --labels jedi=luke --address 172.19.100.2,fd00:19::2 --serve ahch-to --zone a >/dev/null || exit 1
+	"$meshctl" host add crait --namespace legacy --labels jedi=rey --address 172.19.100.9 --serve crait --zone crait >/dev/null || exit 1
 	kubectl create token -n mesh-hosts ahch-to --duration=1h >"$2"
 	sleep 2 # until the policies are in force
 }

@@ -229,6 +229,23 @@ events() {
 	is "each once" 0 "$(api GET "$EVENTS" | jq '[.items[] | select(.series)] | length')"
 }
 
+# in which zone it is, an admin says
+zone() { api GET "$SLICES/mixed-mesh-ahch-to" | jq -r .endpoints[0].zone; }
+zones() {
+	echo 'zone = "endor";' >>"$T/ahch-to/agent.conf"
+	agent_kill ahch-to KILL
+	agent_start ahch-to
+	check "a zone that it is not enrolled for is told of" wait_for 10 eval '[ "$(condition ahch-to serve.zone .name)" ]'
+	check "with what to do" eval "condition ahch-to serve.zone .remedy | grep -q -e '--zone'"
+	is "its endpoint is not in it" null "$(zone)"
+	enrol ahch-to $AHCHTO jedi=luke --zone endor || die "enrolment: $(cat "$T/log/enrol")"
+	agent_kill ahch-to KILL
+	agent_start ahch-to
+	check "enrolled for it, it is there" wait_for 10 eval '[ "$(zone)" = endor ]'
+	is "and all is well" "" "$(condition ahch-to serve.zone .name)"
+	is "what it may serve is as before" portal "$(listed by-unit .state)"
+}
+
 # who holds the rights, and what is left without either
 private_kib() { awk '/^RssAnon:/ { print $2 }' "/proc/$1/status"; }
 rights() { awk '/^(CapPrm|NoNewPrivs|Seccomp):/ { printf "%s ", $2 }' "/proc/$1/status"; }
@@ -307,5 +324,5 @@ health-probes = (
 	  command = [ "/bin/sh", "-c", "[ -e $T/well ] || { echo all is lost; exit 1; }" ]; }
 );
 C
-for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events forwarding reloading restarts privileges draining}; do $part; done
+for part in ${STORY_PARTS:-joining workload commands units flapping many_ports events zones forwarding reloading restarts privileges draining}; do $part; done
 story_finish

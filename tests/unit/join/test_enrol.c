@@ -193,6 +193,21 @@ Test(objects, weights_need_a_right_of_their_own)
 	cr_expect_not_null(strstr(weigh, "\"verbs\":[\"serve\",\"weigh\"]"));
 }
 
+Test(objects, a_zone_is_a_right)
+{
+	CLEANUP(json_decref) json_t *labels = json_pack("{s:s}", "k8s:jedi", "luke");
+	struct strv none = {0};
+	struct enrol_spec e = spec(&none, labels);
+	CLEANUP(json_decref) json_t *without = enrol_access_objects(&e), *with = NULL;
+	CLEANUP(free) char *text = json_text(without), *zone = NULL;
+
+	e.zone = "eu-1a";
+	with = enrol_access_objects(&e);
+	zone = json_text(with);
+	cr_expect_eq(strstr(text, "zones"), NULL);
+	cr_expect_not_null(strstr(zone, "\"resourceNames\":[\"eu-1a\"],\"resources\":[\"zones\"],\"verbs\":[\"use\"]"));
+}
+
 Test(objects, without_services_there_is_no_right_to_slices)
 {
 	CLEANUP(json_decref) json_t *labels = json_pack("{s:s}", "k8s:jedi", "luke");

@@ -589,9 +589,10 @@ Test(publish, learns_what_it_may_serve, .init = setup, .fini = teardown)
 	want_code(&w, 201, "POST", json_pack("{s:{s:s}}", "metadata", "name", "h1"),
 		  "/api/v1/namespaces/%s/serviceaccounts", w.ns);
 	want_code(&w, 201, "POST",
-		  json_pack("{s:{s:s},s:[{s:[s],s:[s],s:[s,s],s:[s,s]},{s:[s],s:[s],s:[s]}]}", "metadata", "name", "h1",
-			    "rules", "apiGroups", "", "resources", "services", "resourceNames", "web", "api", "verbs",
-			    "serve", "get", "apiGroups", "", "resources", "services", "verbs", "list"),
+		  json_pack("{s:{s:s},s:[{s:[s],s:[s],s:[s,s],s:[s,s]},{s:[s],s:[s],s:[s]},{s:[s],s:[s],s:[s],s:[s]}]}", "metadata",
+			    "name", "h1", "rules", "apiGroups", "", "resources", "services", "resourceNames", "web", "api", "verbs",
+			    "serve", "get", "apiGroups", "", "resources", "services", "verbs", "list", "apiGroups",
+			    "mesh-external-agent.io", "resources", "zones", "resourceNames", "eu-1b", "verbs", "use"),
 		  "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/roles", w.ns);
 	want_code(&w, 201, "POST",
 		  json_pack("{s:{s:s},s:{s:s,s:s,s:s},s:[{s:s,s:s,s:s}]}", "metadata", "name", "h1", "roleRef", "apiGroup",
@@ -606,14 +607,28 @@ Test(publish, learns_what_it_may_serve, .init = setup, .fini = teardown)
 	json_decref(token);
 	start_publish();
 	cr_expect_null(publish_allowed(publish));
+	cr_expect_not(publish_lacks_zone(publish, "eu-1a")); /* nobody knows yet */
 	AWAIT(publish_allowed(publish));
 	allowed = publish_allowed(publish);
 	cr_assert_eq(allowed->n, 2);
 	cr_expect_str_eq(allowed->v[0], "api");
 	cr_expect_str_eq(allowed->v[1], "web");
+	cr_expect(publish_lacks_zone(publish, "eu-1a"));
+	cr_expect_not(publish_lacks_zone(publish, "eu-1b"));
+	cr_expect_not(publish_lacks_zone(publish, ""));
 	/* Reading slices is not among the rights: this shows, and nothing is written. */
 	AWAIT(publish_error(publish)[0]);
 	cr_expect(strstr(publish_error(publish), "endpointslices"), "%s", publish_error(publish));
+}
+
+static void expect_joined(const struct strv *l, const char *text, const char *what)
+{
+	CLEANUP(buf_done) struct buf joined = {0};
+
+	cr_assert_eq(buf_addf(&joined, "%s", ""), 0);
+	for (size_t i = 0; i < l->n; i++)
+		cr_assert_eq(buf_addf(&joined, "%s%s", i ? "," : "", l->v[i]), 0);
+	cr_expect_str_eq(joined.data, text, "%s", what);
 }
 
 Test(serve_rules, parse)
@@ -622,6 +637,7 @@ Test(serve_rules, parse)
 		const char *text;
 		int r;
 		const char *names; /* joined by commas */
+		const char *zones;
 	} cases[] = {
 		{"{\"status\":{\"resourceRules\":[]}}", 0, ""},
 		{"{\"status\":{\"resourceRules\":null}}", 0, ""},
@@ -631,7 +647,7 @@ Test(serve_rules, parse)
 		{"{\"status\":{\"resourceRules\":{}}}", -EBADMSG, ""},
 		{"{\"status\":{\"resourceRules\":[{\"verbs\":[\"serve\"],\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
 		 "\"resourceNames\":[\"b\",\"a\",\"b\"]},{\"verbs\":[\"*\"],\"apiGroups\":[\"*\"],\"resources\":[\"*\"],"
-		 "\"resourceNames\":[\"c\"]}]}}", 0, "a,b,c"},
+		 "\"resourceNames\":[\"c\"]}]}}", 0, "a,b,c", "c"},
 		{"{\"status\":{\"resourceRules\":[{\"verbs\":[\"serve\"],\"apiGroups\":[\"\"],\"resources\":[\"services\"]}]}}",
 		 0, ""},
 		{"{\"status\":{\"resourceRules\":[{\"verbs\":[\"get\"],\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
@@ -640,19 +656,21 @@ Test(serve_rules, parse)
 		 "\"resourceNames\":[\"a\"]},{\"verbs\":\"serve\"},7,null]}}", 0, ""},
 		{"{\"status\":{\"resourceRules\":[{\"verbs\":[\"serve\"],\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
 		 "\"resourceNames\":[\"../x\",\"A\",1,\"*\",\"ok\"]}]}}", 0, "ok"},
+		{"{\"status\":{\"resourceRules\":[{\"verbs\":[\"use\"],\"apiGroups\":[\"mesh-external-agent.io\"],\"resources\":"
+		 "[\"zones\"],\"resourceNames\":[\"eu-1b\",\"Eu_1a\",\"\",\"*\",7]},{\"verbs\":[\"use\"],\"apiGroups\":["
+		 "\"mesh-external-agent.io\"],\"resources\":[\"addresses\"],\"resourceNames\":[\"10.0.0.1/32\"]},{\"verbs\":[\"get\"],"
+		 "\"apiGroups\":[\"mesh-external-agent.io\"],\"resources\":[\"zones\"],\"resourceNames\":[\"x\"]}]}}", 0, "",
+		 "Eu_1a,eu-1b"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		json_t *v = json_loads(cases[i].text, 0, NULL);
-		CLEANUP(strv_done) struct strv l = {0};
-		CLEANUP(buf_done) struct buf joined = {0};
+		CLEANUP(serve_rules_done) struct serve_rules rules = {0};
 
 		cr_assert(v, "%s", cases[i].text);
-		cr_expect_eq(serve_rules_parse(v, &l), cases[i].r, "%s", cases[i].text);
-		cr_assert_eq(buf_addf(&joined, "%s", ""), 0);
-		for (size_t j = 0; j < l.n; j++)
-			cr_assert_eq(buf_addf(&joined, "%s%s", j ? "," : "", l.v[j]), 0);
-		cr_expect_str_eq(joined.data, cases[i].names, "%s", cases[i].text);
+		cr_expect_eq(serve_rules_parse(v, &rules), cases[i].r, "%s", cases[i].text);
+		expect_joined(&rules.services, cases[i].names, cases[i].text);
+		expect_joined(&rules.zones, cases[i].zones ? cases[i].zones : "", cases[i].text);
 		json_decref(v);
 	}
 }

@@ -312,6 +312,7 @@ static int enrolled(void *state)
 					.labels = "jedi=luke",
 					.services = &services,
 					.may_weigh = true,
+					.zone = "eu-1a",
 					.identity = 51000,
 					.security_labels = labels,
 					.anchor_uid = "u1",

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agentd/servers.h"
 #include "base/macro.h"
@@ -73,12 +74,14 @@ static int a_server(void *state)
 	struct parts *p = state;
 	const struct dns_upstream up = {.ip = {.family = AF_INET, .b = {192, 0, 2, 53}}, .port = 53};
 	const struct dns_server_options o = {.cache_entries = 10, .forward = {.upstreams = &up, .n_upstreams = 1}};
-	const struct ip ip = {.family = AF_INET, .b = {127, 0, 0, 1}};
+	/* nobody else's: with any free port the number of tries, and so of allocations, would be a matter of luck */
+	const struct ip ip = {.family = AF_INET, .b = {127, 53, (uint8_t)(getpid() >> 8), (uint8_t)getpid()}};
+	enum { PORT = 15353 };
 	CLEANUP(dns_server_free) struct dns_server *s = NULL;
 	struct err err;
 	int r = dns_server_new(p->loop, &o, &s);
 
-	return r < 0 ? r : dns_server_listen(s, &ip, 0, NULL, &err);
+	return r < 0 ? r : dns_server_listen(s, &ip, PORT, NULL, &err);
 }
 
 static bool pick(const struct conf_forward *f, struct ip *ret_ip, uint16_t *ret_port, void *arg)

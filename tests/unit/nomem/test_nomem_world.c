@@ -263,11 +263,11 @@ Test(nomem_world, from_nothing)
 	}
 }
 
-/* --- which Services the cluster lets this host stand behind --- */
+/* --- which Services the cluster lets this host stand behind, and in which zones --- */
 
 struct allowed {
 	json_t *review;
-	struct strv names;
+	struct serve_rules rules;
 };
 
 static void *allowed_begin(const void *arg)
@@ -275,14 +275,14 @@ static void *allowed_begin(const void *arg)
 	static const char text[] =
 		"{\"status\":{\"resourceRules\":[{\"verbs\":[\"serve\"],\"apiGroups\":[\"\"],\"resources\":[\"services\"],"
 		"\"resourceNames\":[\"web\",\"db\",\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"]},{\"verbs\":[\"get\"],\"apiGroups\":[\"*\"],"
-		"\"resources\":[\"*\"]}],\"incomplete\":false}}";
+		"\"resources\":[\"*\"]},{\"verbs\":[\"use\"],\"apiGroups\":[\"mesh-external-agent.io\"],\"resources\":[\"zones\"],"
+		"\"resourceNames\":[\"eu-1b\",\"eu-1a\"]}],\"incomplete\":false}}";
 	struct allowed *a = calloc(1, sizeof(*a));
 
 	(void)arg;
 	NOMEM_NEED(a);
 	a->review = json_parse(text, sizeof(text) - 1);
 	NOMEM_NEED(a->review);
-	cr_assert_eq(strv_add(&a->names, "old"), 0);
 	return a;
 }
 
@@ -291,15 +291,17 @@ static int allowed_run(void *state)
 	struct allowed *a = state;
 	CLEANUP(json_decref) json_t *request = serve_rules_request("legacy");
 
-	return request ? serve_rules_parse(a->review, &a->names) : -ENOMEM;
+	return request ? serve_rules_parse(a->review, &a->rules) : -ENOMEM;
 }
 
 static void allowed_dump(void *state, FILE *out)
 {
 	struct allowed *a = state;
 
-	for (size_t i = 0; i < a->names.n; i++)
-		(void)fprintf(out, "%s\n", a->names.v[i]);
+	for (size_t i = 0; i < a->rules.services.n; i++)
+		(void)fprintf(out, "%s\n", a->rules.services.v[i]);
+	for (size_t i = 0; i < a->rules.zones.n; i++)
+		(void)fprintf(out, "zone %s\n", a->rules.zones.v[i]);
 }
 
 static void allowed_end(void *state)
@@ -307,7 +309,7 @@ static void allowed_end(void *state)
 	struct allowed *a = state;
 
 	json_decref(a->review);
-	strv_done(&a->names);
+	serve_rules_done(&a->rules);
 	free(a);
 }
 
