@@ -77,7 +77,8 @@ int cluster_enrol(const char *host, const struct enrolment *e, struct enrol_resu
 	CLEANUP(strv_done) struct strv services = {0};
 	CLEANUP(strv_done) struct strv servers = {0};
 	CLEANUP(json) json_t *labels = NULL;
-	struct enrol_options o = {.host = host, .namespace = e->namespace, .service_account = e->service_account, .cilium_namespace = e->cilium_namespace, .servers = &servers,
+	struct enrol_options o = {.host = host, .namespace = e->namespace, .service_account = e->service_account, .cilium_namespace = e->cilium_namespace,
+				  .zone = e->zone, .servers = &servers,
 				  .ca_pem = cluster_ca, .ttl_s = 900};
 
 	cr_assert_eq(strv_add(&servers, cluster.api->url), 0);

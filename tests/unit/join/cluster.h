@@ -23,7 +23,7 @@ void cluster_move_config(const char *namespace);
 
 /* What a `host add` gives; NULL = the option is left out. */
 struct enrolment {
-	const char *namespace, *labels, *addresses, *services, *service_account, *cilium_namespace;
+	const char *namespace, *labels, *addresses, *services, *zone, *service_account, *cilium_namespace;
 };
 /* The same as enrol_host(); a server and a CA that work are filled in. */
 int cluster_enrol(const char *host, const struct enrolment *e, struct enrol_result *ret, struct err *reterr);

@@ -322,6 +322,12 @@ Test(enrol, what_is_given_is_changed_and_told, .init = cluster_start_ready, .fin
 	expect_services("");
 	enrol("ahch-to", &(struct enrolment){0}, "");
 	expect_services("");
+	enrol("ahch-to", &(struct enrolment){.zone = "eu-1a", .services = "api"}, "services: api, before none; zone: eu-1a, before none");
+	enrol("ahch-to", &(struct enrolment){.services = "web"}, "services: web, before api");
+	enrol("ahch-to", &(struct enrolment){.zone = "eu-1b"}, "zone: eu-1b, before eu-1a");
+	expect_services("web");
+	enrol("ahch-to", &(struct enrolment){.zone = ""}, "zone: none, before eu-1b");
+	enrol("ahch-to", &(struct enrolment){0}, "");
 }
 
 static void expect_error(const char *host, const struct enrolment *e, int r, const char *text)
@@ -346,6 +352,8 @@ Test(enrol, what_a_new_host_needs, .init = cluster_start_ready, .fini = cluster_
 	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "a=b", .addresses = "192.0.2.1", .service_account = "A B"},
 		     -EINVAL, "--service-account");
 	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "", .addresses = "192.0.2.1"}, -EINVAL, "--labels is empty");
+	expect_error("ahch-to", &(struct enrolment){.namespace = "legacy", .labels = "a=b", .addresses = "192.0.2.1", .zone = "a b"}, -EINVAL,
+		     "--zone");
 	/* its slices for IPv4 would have the names of those of crait for IPv6 */
 	expect_error("crait-v6", &(struct enrolment){.namespace = "legacy", .labels = "a=b", .addresses = "192.0.2.1"}, -EINVAL, "-v6");
 	for (unsigned i = 1; i <= JOIN_TOKEN_SERVICES; i++) {
