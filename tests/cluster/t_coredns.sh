@@ -132,7 +132,7 @@ join() {
 	admin cluster setup >/dev/null || return 1
 	kubectl create namespace legacy >/dev/null
 	service legacy ahch-to '{"jedi": "luke"}' 80 '{"io.cilium/portal": "true"}' # which the host itself stands behind
-	admin host add ahch-to --namespace legacy --labels jedi=luke --address $HOST --serve ahch-to >"$LAB/token" || return 1
+	admin host add ahch-to --namespace legacy --labels jedi=luke --address $HOST --serve ahch-to --zone $CASE_ZONE >"$LAB/token" || return 1
 	at host1 "$BUILD/mesh-join" --no-start --config "$(conf_of host1)" --token "$(token_in "$LAB/token")" || return 1
 	daemon host1
 	wait_for 30 state_is host1 ok

@@ -16,9 +16,9 @@ cut_watches() { api POST /test/cut -H 'Content-Type: application/json' -d '{"pat
 
 # joining
 joining() {
-	enrol ahch-to $AHCHTO jedi=luke --serve council && enrol crait $CRAIT jedi=rey || die "enrolment: $(cat "$T/log/enrol")"
+	enrol ahch-to $AHCHTO jedi=luke --serve council --zone endor && enrol crait $CRAIT jedi=rey || die "enrolment: $(cat "$T/log/enrol")"
 	is "enrolling prints a token" mesh1. "${token:0:6}"
-	enrol ahch-to $AHCHTO jedi=luke --serve council
+	enrol ahch-to $AHCHTO jedi=luke --serve council --zone endor
 	local at=${token:300:1}
 	exits "an altered token is refused" 6 join ahch-to --token "${token:0:300}$([ "$at" = x ] && echo y || echo x)${token:301}"
 	exits "half a token is refused" 6 join ahch-to --token "${token:0:500}"
@@ -322,7 +322,7 @@ relabel() {
 	check "the host says that its identity is of another day" wait_for 10 eval '[ "$(condition ahch-to identity.outdated .severity)" = warning ]'
 	is "and by which label" 1 "$(condition ahch-to identity.outdated .text | grep -c '(team=jedi, before none)')"
 	is "so does the admin's list" 1 "$(admin host list -o json | jq -r '.[] | select(.name == "ahch-to").note' | grep -c 'labels of the namespace')"
-	enrol ahch-to $AHCHTO jedi=luke --serve council
+	enrol ahch-to $AHCHTO jedi=luke --serve council --zone endor
 	is "enrolling again tells of the new identity" 1 "$(grep -c "changed identity: [0-9]*, before $own" "$T/log/enrol")"
 	check "the host says that its enrolment changed" wait_for 10 is_running ahch-to enrolment-changed
 	exits "which is no success" 1 host ahch-to status
@@ -365,7 +365,7 @@ lose_identity() {
 	check "its number is given to something else: the host says so" wait_for 10 eval '[ "$(condition ahch-to identity.foreign .severity)" = error ]'
 	in_force_as_before "its number is something else's"
 	remove $path
-	enrol ahch-to $AHCHTO jedi=luke --serve council
+	enrol ahch-to $AHCHTO jedi=luke --serve council --zone endor
 	check "enrolled again it is well, without joining" wait_for 10 is_running ahch-to
 	is "with the number that it had" $own "$(status ahch-to .identity)"
 	in_force_as_before "with its number"
@@ -433,7 +433,7 @@ leaving() {
 removal() {
 	local slice=/apis/discovery.k8s.io/v1/namespaces/legacy/endpointslices/council-mesh-ahch-to
 	[ ! -e "$T/ahch-to/pid" ] || agent_kill ahch-to TERM
-	enrol ahch-to $AHCHTO jedi=luke --serve council
+	enrol ahch-to $AHCHTO jedi=luke --serve council --zone endor
 	exits "a host joins again" 0 join ahch-to --token "$token"
 	agent_start ahch-to
 	check "it stands behind the service" wait_for 15 eval "[ \"\$(code $slice)\" = 200 ]"
