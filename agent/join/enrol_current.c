@@ -151,7 +151,7 @@ static int read_rule(struct reading *r, const json_t *rule)
 }
 
 /* The rights are in the host's Role of its namespace, and only there. */
-static int read_services(struct reading *r)
+static int read_rights(struct reading *r)
 {
 	CLEANUP(free) char *name = str_printf("mesh-host-%s", r->host);
 	CLEANUP(json_decref) json_t *role = NULL;
@@ -187,7 +187,7 @@ int enrol_current_read(const struct kube_session *s, const char *host, const cha
 		if (rc == 0)
 			rc = read_account(&r);
 		if (rc == 0)
-			rc = read_services(&r);
+			rc = read_rights(&r);
 	}
 	if (rc < 0)
 		return rc;
