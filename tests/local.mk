@@ -144,6 +144,7 @@ tests_unit_join_test_register_SOURCES = tests/unit/join/test_register.c \
 	tests/unit/lib/helpers.h
 tests_unit_join_test_register_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_join_test_register_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
+tests_unit_join_test_register_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_wall_s -Wl,--wrap=clock_wall_us
 tests_unit_join_test_register_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/join/test_cluster
 TESTS += tests/unit/join/test_cluster

@@ -29,16 +29,15 @@ int64_t clock_wall_us(void)
 	return (int64_t)ts.tv_sec * (int64_t)USEC_PER_SEC + ts.tv_nsec / 1000;
 }
 
-void clock_rfc3339_micro(char buf[28])
+void clock_rfc3339_micro(int64_t wall_us, char buf[28])
 {
-	struct timespec ts;
+	time_t s = (time_t)(wall_us / (int64_t)USEC_PER_SEC);
 	struct tm tm;
 	char day[24];
 
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	(void)gmtime_r(&ts.tv_sec, &tm);
+	(void)gmtime_r(&s, &tm);
 	(void)strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(buf, 28, "%.19s.%06ldZ", day, ts.tv_nsec / 1000);
+	(void)snprintf(buf, 28, "%.19s.%06ldZ", day, (long)(wall_us % (int64_t)USEC_PER_SEC));
 }
 
 /* Exactly `n` digits, at most `max`; -1 otherwise. strptime() and sscanf() take signs and spaces too. */

@@ -15,8 +15,8 @@ int64_t clock_wall_s(void);
 /* Microseconds of the wall clock: to show a person when something happened. */
 int64_t clock_wall_us(void);
 
-/* RFC 3339 in UTC with microseconds, as Kubernetes MicroTime. `buf` takes 28 bytes. */
-void clock_rfc3339_micro(char buf[28]);
+/* RFC 3339 in UTC with microseconds, as Kubernetes MicroTime, of microseconds since 1970. `buf` takes 28 bytes. */
+void clock_rfc3339_micro(int64_t wall_us, char buf[28]);
 
 /* Parses RFC 3339 (with optional fraction; Z or numeric offset) to Unix seconds. -EINVAL otherwise. */
 int clock_parse_rfc3339(const char *text, int64_t *ret_s);

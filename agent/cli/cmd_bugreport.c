@@ -145,7 +145,7 @@ static int add_versions(struct report *rep)
 	char now[28];
 	int r;
 
-	clock_rfc3339_micro(now);
+	clock_rfc3339_micro(clock_wall_us(), now);
 	r = buf_addf(&text, "meshctl %s\ntime %s\n", PACKAGE_VERSION_TEXT, now);
 	if (r >= 0 && uname(&u) == 0)
 		r = buf_addf(&text, "%s %s %s %s %s\n", u.sysname, u.nodename, u.release, u.version, u.machine);

@@ -120,7 +120,7 @@ static enum join_exit refused(const struct join_token *t, const struct join_sess
 	if (code == JOIN_CLOCK) {
 		char now[28];
 
-		clock_rfc3339_micro(now);
+		clock_rfc3339_micro(clock_wall_us(), now);
 		(void)err_set(reterr, ETIME,
 			      "the certificate of %s is not valid at the time of this machine's clock, %.19sZ: set the clock right "
 			      "(timedatectl set-ntp true) or, if it is right, have the server's certificate renewed. (%.160s)",

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -127,18 +126,24 @@ static void put(struct lease *l, const json_t *lease, json_t *spec, void (*on_do
 		failed(l, r, "");
 }
 
-static json_t *spec_of(const char *holder)
+/* Of the server, whose clock all holders can tell: that of a machine that has just started may be hours off. */
+static int64_t server_us(const struct lease *l)
+{
+	return clock_wall_us() + kube_client_skew_s(l->client) * (int64_t)USEC_PER_SEC;
+}
+
+static json_t *spec_of(const struct lease *l, const char *holder)
 {
 	char now[28];
 
-	clock_rfc3339_micro(now);
+	clock_rfc3339_micro(server_us(l), now);
 	return json_pack("{s:s, s:i, s:s}", "holderIdentity", holder, "leaseDurationSeconds", DURATION_S, "renewTime", now);
 }
 
 static void renew(struct lease *l, const json_t *lease)
 {
 	l->is_asking = false;
-	put(l, lease, spec_of(l->conf.holder), on_written);
+	put(l, lease, spec_of(l, l->conf.holder), on_written);
 }
 
 /* What the holder's renewals say stays: only our name comes behind it. */
@@ -179,7 +184,7 @@ static bool is_over(struct lease *l, const json_t *lease, const char *holder, bo
 	if (now_us - l->seen_us >= (uint64_t)duration_s * USEC_PER_SEC)
 		return true;
 	return !*ret_lives && clock_parse_rfc3339(renewed, &renewed_s) == 0 &&
-	       renewed_s < (int64_t)time(NULL) - LONG_AGO_S;
+	       renewed_s < server_us(l) / (int64_t)USEC_PER_SEC - LONG_AGO_S;
 }
 
 /* Another boot holds it. */
@@ -216,7 +221,7 @@ static void on_given_back(const struct kube_result *res, void *arg)
 
 static void give_back(struct lease *l, const json_t *lease)
 {
-	put(l, lease, spec_of(l->conf.host), on_given_back);
+	put(l, lease, spec_of(l, l->conf.host), on_given_back);
 }
 
 /* Once more, under its newest version, if it still is ours. */

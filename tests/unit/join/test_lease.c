@@ -19,6 +19,23 @@ static unsigned n_conflicts, n_ends;
 static enum lease_state state;
 static char other_holder[64];
 
+/* How far the clock of this machine, not that of the server, is off. */
+static int64_t clock_error_s;
+int64_t __real_clock_wall_s(void);
+int64_t __wrap_clock_wall_s(void);
+int64_t __real_clock_wall_us(void);
+int64_t __wrap_clock_wall_us(void);
+
+int64_t __wrap_clock_wall_s(void)
+{
+	return __real_clock_wall_s() + clock_error_s;
+}
+
+int64_t __wrap_clock_wall_us(void)
+{
+	return __real_clock_wall_us() + clock_error_s * (int64_t)USEC_PER_SEC;
+}
+
 static void on_conflict(const char *other, void *arg)
 {
 	(void)arg;
@@ -195,7 +212,7 @@ static const char *now_text(void)
 {
 	static char text[28];
 
-	clock_rfc3339_micro(text);
+	clock_rfc3339_micro(__real_clock_wall_us(), text);
 	return text;
 }
 
@@ -273,6 +290,29 @@ Test(lease, a_holder_of_long_ago_is_gone, .init = setup, .fini = teardown)
 	renew();
 	cr_expect_eq(state, LEASE_HELD);
 	holder_is("h1/boot-1");
+}
+
+/* A machine that has just started may be hours off: that makes no holder old. */
+Test(lease, a_wrong_clock_takes_nothing, .init = setup, .fini = teardown)
+{
+	clock_error_s = 2 * 3600;
+	renewed_by("h1/boot-0", now_text());
+	look();
+	cr_expect_eq(state, LEASE_WAITING);
+	holder_is("h1/boot-0");
+}
+
+Test(lease, a_wrong_clock_writes_the_time_of_the_server, .init = setup, .fini = teardown)
+{
+	CLEANUP(json) json_t *doc = NULL;
+	int64_t renewed_s = 0;
+
+	clock_error_s = -2 * 3600;
+	renew();
+	cr_expect_eq(state, LEASE_HELD);
+	doc = want(&w, 200, "GET", NULL, LEASE);
+	cr_assert_eq(clock_parse_rfc3339(text_at(doc, "spec", "renewTime", NULL), &renewed_s), 0);
+	cr_expect_leq(llabs(renewed_s - __real_clock_wall_s()), 60, "%lld s off", (long long)(renewed_s - __real_clock_wall_s()));
 }
 
 /* Taken away while it was held: by another machine, after an outage. */
