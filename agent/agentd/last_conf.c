@@ -60,7 +60,8 @@ int last_conf_save(const struct conf *conf, const char *path)
 	return r < 0 ? r : file_keep(to, all.data, all.len, 0600);
 }
 
-int last_conf_load(struct conf **ret, struct err *reterr)
+/* `is_any`: of this boot, too. */
+static int load(bool is_any, struct conf **ret, struct err *reterr)
 {
 	CLEANUP(conf_free) struct conf *defaults = NULL;
 	CLEANUP(buf_done) struct buf text = {0};
@@ -78,7 +79,19 @@ int last_conf_load(struct conf **ret, struct err *reterr)
 		r = mark(first);
 	if (r < 0)
 		return r;
-	if (text.len >= MARK_LEN && memcmp(text.data, first, MARK_LEN) == 0)
+	if (!is_any && text.len >= MARK_LEN && memcmp(text.data, first, MARK_LEN) == 0)
 		return -ENOENT;
 	return conf_parse(text.data ? text.data : "", text.len, from, ret, reterr);
+}
+
+int last_conf_load(struct conf **ret, struct err *reterr)
+{
+	return load(false, ret, reterr);
+}
+
+int last_conf_load_any(struct conf **ret)
+{
+	struct err err; /* of a file that is no use either */
+
+	return load(true, ret, &err) == 0 ? 0 : conf_parse("", 0, "defaults", ret, &err);
 }

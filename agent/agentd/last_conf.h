@@ -13,3 +13,6 @@ int last_conf_save(const struct conf *conf, const char *path);
 
 /* 0; -ENOENT if there is none, or one of this very boot; otherwise as conf_parse(). */
 int last_conf_load(struct conf **ret, struct err *reterr);
+
+/* For taking down what a daemon left, whichever boot it ran in: the last one, or the defaults. 0 or -ENOMEM. */
+int last_conf_load_any(struct conf **ret);

@@ -38,16 +38,38 @@ static int told(void)
 }
 
 /* `*ret_wrong`: why the file could not be used, and an older one is; empty otherwise. */
-static int load(const char *path, bool is_daemon, struct conf **ret, struct err *ret_wrong, struct err *reterr)
+static int load(const char *path, struct conf **ret, struct err *ret_wrong, struct err *reterr)
 {
 	int r = conf_load_or_default(path, ret, reterr);
 
-	if (r == 0 || r == -ENOMEM || !is_daemon || last_conf_load(ret, ret_wrong) < 0) {
+	if (r == 0 || r == -ENOMEM || last_conf_load(ret, ret_wrong) < 0) {
 		*ret_wrong = (struct err){0};
 		return r;
 	}
 	*ret_wrong = *reterr;
 	return 0;
+}
+
+/* What takes something back goes by the file that it was made by, even if the one of now is no good. */
+static int load_for_task(const char *path, int task, struct conf **ret, struct err *reterr)
+{
+	int r = conf_load_or_default(path, ret, reterr);
+
+	if (r == 0 || r == -ENOMEM || task == 'w')
+		return r;
+	(void)fprintf(stderr, "mesh-agentd: %s; going by the configuration of before, or the defaults\n", reterr->text);
+	return last_conf_load_any(ret);
+}
+
+static int do_task(const struct conf *conf, int task, struct err *reterr)
+{
+	int r, e;
+
+	if (task == 's')
+		return stand_down(conf, reterr);
+	r = resolver_wire(conf, task == 'u', reterr);
+	e = task == 'u' ? stand_down_dns(conf, r < 0 ? NULL : reterr) : 0;
+	return r < 0 ? r : e;
 }
 
 int main(int argc, char **argv)
@@ -100,11 +122,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	(void)sigaction(SIGPIPE, &ignore, NULL); /* splice() to a closed connection would end the daemon */
-	r = load(path, !task, &conf, &wrong, &err);
+	r = task ? load_for_task(path, task, &conf, &err) : load(path, &conf, &wrong, &err);
 	if (r == 0) {
 		log_set_level(level >= 0 ? level : conf->log_level);
 		if (task) {
-			r = task == 's' ? stand_down(conf, &err) : resolver_wire(conf, task == 'u', &err);
+			r = do_task(conf, task, &err);
 			conf_free(conf);
 		} else {
 			r = privileged_start(conf, argv, &err);

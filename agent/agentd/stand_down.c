@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "bpf/bpf_attach.h"
+#include "bpf/bpf_config.h"
 #include "event/loop.h"
 #include "recon/recon_net.h"
 
@@ -127,8 +128,6 @@ int stand_down(const struct conf *conf, struct err *reterr)
 	if (is_daemon_there(conf))
 		return err_set(reterr, EBUSY, "the daemon runs: stop it first (systemctl stop mesh-external-agent)");
 	r = stand_down_rest(conf, reterr);
-	if (rmdir(conf->bpf_root) < 0 && errno != ENOENT && r == 0)
-		r = err_set(reterr, errno, "cannot remove %s: %s", conf->bpf_root, err_name(errno));
 	e = keeping_remove(conf->state_dir, r < 0 ? NULL : reterr); /* or the next boot would bring it back */
 	if (r == 0)
 		r = e;
@@ -138,4 +137,14 @@ int stand_down(const struct conf *conf, struct err *reterr)
 	if (resolved_link_remove() < 0 && r == 0)
 		r = err_set(reterr, EIO, "cannot remove the device %s", RESOLVED_DEVICE);
 	return r;
+}
+
+int stand_down_dns(const struct conf *conf, struct err *reterr)
+{
+	CLEANUP(free) char *dir = str_printf("%s/v%d", conf->bpf_root, MESH_ABI_VERSION);
+	int r = dir ? 0 : -ENOMEM;
+
+	if (r == 0 && !is_daemon_there(conf))
+		r = bpfconfig_end_flags(dir, MESH_STATE_DNS);
+	return r < 0 ? err_set(reterr, -r, "queries still go to the daemon's port: %s: %s", conf->bpf_root, err_name(r)) : 0;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bpf/bpf_config.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/str.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -144,4 +147,27 @@ void bpfconfig_commit(struct bpfconfig *c, unsigned bank, uint64_t flags)
 void bpfconfig_bump(struct bpfconfig *c)
 {
 	bpfconfig_commit(c, bpfconfig_bank(c), bpfconfig_flags(c));
+}
+
+int bpfconfig_end_flags(const char *pin_dir, uint64_t flags)
+{
+	CLEANUP(free) char *path = str_printf("%s/%s", pin_dir, bpfobj_map_name(BPFOBJ_CONFIG));
+	CLEANUP(close_fd) int fd = path ? bpf_obj_get(path) : -ENOMEM;
+	struct bpf_map_info info = {0};
+	struct mesh_config config;
+	uint32_t len = sizeof(info), zero = 0;
+	int r;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (r < 0)
+		return r;
+	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != sizeof(config))
+		return -EMEDIUMTYPE;
+	r = bpf_map_lookup_elem(fd, &zero, &config);
+	if (r < 0 || !(config.state & flags))
+		return r;
+	config.state &= ~flags;
+	return bpf_map_update_elem(fd, &zero, &config, BPF_ANY);
 }

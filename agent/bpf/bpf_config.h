@@ -47,5 +47,11 @@ uint64_t bpfconfig_flags(const struct bpfconfig *c); /* MESH_STATE_* */
 /* Puts `bank` and `flags` in force with the next generation. */
 void bpfconfig_commit(struct bpfconfig *c, unsigned bank, uint64_t flags);
 
+/*
+ * Takes `flags` back in the pins of this version in `pin_dir`, for a daemon that is gone: nobody else may write them. 0, also if
+ * nothing is pinned there; -EMEDIUMTYPE if something else is; -errno of bpf(2).
+ */
+int bpfconfig_end_flags(const char *pin_dir, uint64_t flags);
+
 /* Same bank and flags, next generation: every flow is judged anew with its next forward packet. */
 void bpfconfig_bump(struct bpfconfig *c);

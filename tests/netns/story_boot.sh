@@ -204,6 +204,12 @@ slips() {
 	is "a wrong configuration: a restart fails" 1 $?
 	is "a wrong configuration: and says where" 1 "$(grep -c 'agent.conf:[0-9]*: .*log-levl' "$T/out")"
 	last_policy "a wrong configuration, restarted"
+	check "a wrong configuration: what is in force can be taken down" in_place ahch-to "$T/bin/mesh-agentd" -c "$conf" --stand-down
+	is "a wrong configuration: and is" '' "$(ls /sys/fs/bpf/ahch-to)"
+	cp "$T/good.conf" "$conf"
+	agent_start ahch-to
+	check "a right one: the next start brings all back" wait_for 10 is_running ahch-to
+	echo 'log-levl = "debug";' >>"$conf"
 	power_off
 	sed -i '1s/.*/# boot 00000000000000000000000000000000/' "$STATE_DIRECTORY/last.conf" # there is but one boot in here
 	power_on
