@@ -47,13 +47,16 @@ INLINE void set6(struct bpf_sock_addr *ctx, const __u8 addr[16], __be16 port)
 	ctx->user_port = port;
 }
 
-/* A socket that is bound to a device would not reach the agent's server, which is on the loopback device. */
+/*
+ * A socket that is bound to a device would not reach the agent's server, which is on the loopback device. Nor would the agent reach
+ * an IPv6 link-local server: the interface is not among what is noted of it.
+ */
 INLINE bool dns_leaves_alone(struct bpf_sock_addr *ctx, const struct mesh_dns *d, const __u8 addr[16])
 {
 	__u32 user = (__u32)bpf_get_current_uid_gid();
 	int i;
 
-	if (!ctx->sk || ctx->sk->bound_dev_if > 1)
+	if (!ctx->sk || ctx->sk->bound_dev_if > 1 || (addr[0] == 0xfe && (addr[1] & 0xc0) == 0x80))
 		return true;
 	if (d->mark && (ctx->sk->mark & ~MESH_DNS_ALLOWED) == d->mark)
 		return true;

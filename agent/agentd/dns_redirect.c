@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agentd/fqdn_server.h"
+#include "agentd/resolved.h"
 #include "base/log.h"
 #include "base/macro.h"
 #include "bpf/bpf_map.h"
@@ -17,7 +18,7 @@
 /* Belongs to the user that systemd-resolved runs as. */
 #define RESOLVED_DIR "/run/systemd/resolve"
 
-enum { OWN_MAX = 8 };
+enum { OWN_MAX = 12 };
 
 struct dns_redirect {
 	struct dns_redirect_setup s;
@@ -95,7 +96,9 @@ int dns_redirect_new(const struct dns_redirect_setup *setup, struct dns_redirect
 	if (!d)
 		return -ENOMEM;
 	d->s = *setup;
-	d->n_own = dns_server_listeners(d->s.dns, d->own, OWN_MAX);
+	/* the device for the host's resolver first: it comes later than this, or never */
+	(void)ip_parse(RESOLVED_ADDRESS, &d->own[0].ip); /* a legal address */
+	d->n_own = 1 + dns_server_listeners(d->s.dns, d->own + 1, OWN_MAX - 1);
 	d->told.mark = MESH_DNS_MARK;
 	*ret = d;
 	return 0;

@@ -47,11 +47,12 @@ static int add_peer(struct failsafe_list *l, enum mesh_dir dir, uint8_t protocol
 	return add(l, &e);
 }
 
+/* Link-local ones are elsewhere, too: those of clouds are. */
 static int add_resolver(const struct ip *ip, void *arg)
 {
 	int r;
 
-	if (ip_is_special(ip))
+	if (ip_is_loopback(ip) || (ip_is_special(ip) && !ip_is_link_local(ip)))
 		return 0;
 	r = add_peer(arg, MESH_EGRESS, IPPROTO_UDP, DNS_PORT, ip);
 	return r < 0 ? r : add_peer(arg, MESH_EGRESS, IPPROTO_TCP, DNS_PORT, ip);

@@ -47,7 +47,7 @@ void fqdn_servers_find(const struct world *w, const struct dns_upstream *upstrea
 	add_cluster(w, ret);
 	for (size_t i = 0; i < n; i++) {
 		/* a resolver on this host: who it asks is not known here */
-		bool is_own = ip_is_special(&upstreams[i].ip);
+		bool is_own = ip_is_loopback(&upstreams[i].ip);
 
 		add(w, ret, is_own ? (uint32_t)IDENTITY_HOST : world_identity_of(w, &upstreams[i].ip), upstreams[i].port, false);
 	}

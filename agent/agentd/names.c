@@ -25,6 +25,8 @@ static int add_upstream(const struct ip *ip, void *arg)
 	for (size_t i = 0; i < u->conf->dns.listen.n; i++)
 		if (ip_eq(&u->conf->dns.listen.v[i], ip))
 			return 0;
+	if (ip->family == AF_INET6 && ip_is_link_local(ip))
+		return 0; /* it is reached by an interface, which is not known here */
 	u->v[u->n++] = (struct dns_upstream){.ip = *ip, .port = DNS_PORT};
 	return u->n == UPSTREAMS_MAX;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -30,7 +31,10 @@ int resolv_conf_each_in(const char *path, resolv_conf_fn fn, void *arg)
 		char address[IP_STRLEN];
 		struct ip ip;
 
-		if (sscanf(line, " nameserver %45s", address) != 1 || ip_parse(address, &ip) < 0)
+		if (sscanf(line, " nameserver %45s", address) != 1)
+			continue;
+		address[strcspn(address, "%")] = '\0'; /* the interface of a link-local one */
+		if (ip_parse(address, &ip) < 0)
 			continue;
 		r = fn(&ip, arg);
 		if (r)

@@ -158,7 +158,7 @@ void cidr_mask(struct cidr *c)
 
 static bool is_special_v4(const uint8_t b[4])
 {
-	return b[0] == 0 || b[0] == 127 || (b[0] == 169 && b[1] == 254) || (b[0] & 0xf0) == 224 ||
+	return b[0] == 0 || b[0] == 127 || (b[0] & 0xf0) == 224 ||
 	       (b[0] == 255 && b[1] == 255 && b[2] == 255 && b[3] == 255);
 }
 
@@ -167,15 +167,23 @@ bool ip_is_loopback(const struct ip *ip)
 	return ip->family == AF_INET ? ip->b[0] == 127 : memcmp(ip->b, &in6addr_loopback, 16) == 0;
 }
 
+bool ip_is_link_local(const struct ip *ip)
+{
+	const uint8_t *b = ip->b;
+
+	return ip->family == AF_INET ? b[0] == 169 && b[1] == 254 : b[0] == 0xfe && (b[1] & 0xc0) == 0x80;
+}
+
 bool ip_is_special(const struct ip *ip)
 {
 	static const uint8_t zero[16];
 	const uint8_t *b = ip->b;
 
+	if (ip_is_link_local(ip))
+		return true;
 	if (ip->family == AF_INET)
 		return is_special_v4(b);
-	return (memcmp(b, zero, 15) == 0 && b[15] <= 1) || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
-	       b[0] == 0xff || memcmp(b, mapped_prefix, sizeof(mapped_prefix)) == 0;
+	return (memcmp(b, zero, 15) == 0 && b[15] <= 1) || b[0] == 0xff || memcmp(b, mapped_prefix, sizeof(mapped_prefix)) == 0;
 }
 
 bool cidr_is_routable(const struct cidr *c)

@@ -77,6 +77,9 @@ void cidr_mask(struct cidr *c);
 /* 127.0.0.0/8 or ::1. */
 bool ip_is_loopback(const struct ip *ip);
 
+/* 169.254.0.0/16 or fe80::/10. */
+bool ip_is_link_local(const struct ip *ip);
+
 /*
  * 0/8, 127/8, ::1, unspecified, multicast, broadcast, link-local or IPv4-mapped (which names an IPv4
  * address a second time): never a peer's or our own cluster address.

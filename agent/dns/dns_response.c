@@ -93,7 +93,7 @@ int dns_response_strip(uint8_t *msg, size_t *len, struct dns_response_info *ret)
 	ret->is_negative = ret->rcode == DNS_NXDOMAIN || (ret->rcode == DNS_NOERROR &&
 							  r.counts[0] == 0);
 	if (ret->is_negative)
-		ret->ttl = st.has_soa ? st.soa_ttl : 0;
+		ret->ttl = st.has_soa ? MIN(st.soa_ttl, st.min_ttl) : 0; /* no longer than a CNAME that led there */
 	else
 		ret->ttl = st.has_rr ? st.min_ttl : 0;
 	return 0;

@@ -12,7 +12,7 @@ struct dns_response_info {
 	int rcode;	      /* with the upper bits from OPT */
 	bool is_truncated;
 	bool is_negative;     /* NXDOMAIN, or NOERROR without an answer */
-	uint32_t ttl;	      /* the least of all; the SOA's if negative (RFC 2308); 0 without */
+	uint32_t ttl;	      /* the least of all; if negative also of what the SOA says (RFC 2308), 0 without one */
 	size_t question_end;
 };
 

@@ -9,7 +9,7 @@
 #include "dns/dns_server.h"
 
 enum {
-	DNS_MAX_LISTENERS = 8,
+	DNS_MAX_LISTENERS = 8 + 3, /* dns.listen, the device for the host's resolver, and two for redirected queries */
 	DNS_MAX_PROVIDERS = 16,
 	DNS_OPT_ROOM = 16, /* past a message's end, for OPT */
 	DNS_TRACE_MAX = 256, /* a power of two: the count of all wraps around */

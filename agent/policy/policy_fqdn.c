@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
 
+#include "base/limits.h"
 #include "base/macro.h"
 #include "policy/policy_rule.h"
 
-enum { NAME_MAX_LEN = 255, IPS_MAX = 1000 };
+enum {
+	NAME_MAX_LEN = 255,
+	IPS_MAX = LIMIT_FQDN_IPS + LIMIT_FQDN_ZOMBIES, /* what is learned of one name, with what connections still use */
+};
 
 static bool is_name_char(char c)
 {

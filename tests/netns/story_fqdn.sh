@@ -162,6 +162,9 @@ bypassing() {
 	agent_up "the agent starts again"
 	check "and stands in between again" wait_for 5 eval "ask $DNS www.empire.example udp | grep -q REFUSED"
 	agent_kill ahch-to KILL
+	check "after a crash, what the unit does then" in_place ahch-to "$T/bin/mesh-agentd" -c "$T/ahch-to/agent.conf" --unwire-resolver
+	is "lets programs ask the servers themselves" "NOERROR 172.19.100.63 from $DNS:53" "$(ask $DNS hold.rebel.example udp)"
+	is "and nobody stands in between" "not connected" "$(ask $DNS hold.rebel.example tcp)"
 	agent_up "the agent starts after a crash"
 	check "and stands in between again" wait_for 5 eval "ask $DNS www.empire.example tcp | grep -q REFUSED"
 }
@@ -180,6 +183,10 @@ resolved() {
 	check "systemd-resolved is told" wait_for 5 grep -q SetLinkDNS "$T/log/resolved"
 	is "of that device, and of no more than the cluster's names" "7 SetLinkDomains cluster.local:1 SetLinkDefaultRoute 0 SetLinkDNS 198.18.53.53" \
 		"$(awk -v i="$(cat /sys/class/net/mesh_dns/ifindex 2>/dev/null || ip -n ahch-to -o link show mesh_dns | cut -d: -f1)" '$2 == i { n++; if ($3 != "no") a = a " " $1 " " $3 } END { print n a }' "$T/log/resolved")"
+	policy fqdn "{endpointSelector: {}, egress: [${TO_DNS/\*.rebel.example/*}, {toEntities: [world], toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchName: www.empire.example}]}}]}]}"
+	is "names of the cluster are answered there, whatever the rules for other servers" "NOERROR 10.96.0.80 from 198.18.53.53:53" "$(ask 198.18.53.53 temple.legacy.svc.cluster.local udp)"
+	remove $CNP/fqdn
+	wait_for 5 in_force ahch-to fqdn false
 	is "names of the cluster are answered there" "NOERROR 10.96.0.80 from 198.18.53.53:53" "$(ask 198.18.53.53 temple.legacy.svc.cluster.local udp)"
 	is "the device is not policed" 0 "$(host ahch-to status -o json | jq '[.datapath.interfaces[] | select(. == "mesh_dns")] | length')"
 	agent_kill ahch-to KILL

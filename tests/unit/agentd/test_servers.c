@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the API servers are: given and learned, each once, and of the learned ones not more than may be. */
+/* Where the API servers and the resolvers are: given, learned and read, each once, and of the learned ones not more than may be. */
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "agentd/failsafe.h"
+#include "agentd/resolv_conf.h"
 #include "agentd/servers.h"
 
 static struct servers s;
@@ -77,4 +82,56 @@ Test(servers, what_is_learned_is_bounded, .fini = teardown)
 	cr_expect_str_eq(ip_str(&s.all.ips.v[0], text), "192.0.2.1");
 	cr_expect_eq(learn("198.51.100.0", 6443), 1, "the oldest is gone");
 	cr_expect_eq(s.all.ips.n, 1 + SERVERS_LEARNED_MAX);
+}
+
+static bool has_dns(const struct failsafe_list *l, const char *text, uint8_t protocol)
+{
+	struct cidr c;
+
+	cr_assert_eq(cidr_parse(text, false, &c), 0);
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].port == 53 && l->v[i].protocol == protocol && l->v[i].dir == MESH_EGRESS && cidr_cmp(&l->v[i].cidr, &c) == 0)
+			return true;
+	return false;
+}
+
+/* Resolvers of clouds have link-local addresses: they are no more on this host than others. */
+Test(failsafe, resolvers)
+{
+	static const char text[] = "dns: { upstreams = [ \"169.254.169.254\", \"192.0.2.53\", \"127.0.0.1\" ]; };";
+	CLEANUP(conf_free) struct conf *conf = NULL;
+	struct failsafe_list l = {0};
+	struct err err = {0};
+
+	cr_assert_eq(conf_parse(text, sizeof(text) - 1, "test", &conf, &err), 0, "%s", err.text);
+	cr_assert_eq(failsafe_build(conf, NULL, NULL, 0, &l), 0);
+	cr_expect(has_dns(&l, "169.254.169.254/32", IPPROTO_UDP));
+	cr_expect(has_dns(&l, "169.254.169.254/32", IPPROTO_TCP));
+	cr_expect(has_dns(&l, "192.0.2.53/32", IPPROTO_UDP));
+	cr_expect_not(has_dns(&l, "127.0.0.1/32", IPPROTO_UDP));
+	free(l.v);
+}
+
+static int collect(const struct ip *ip, void *arg)
+{
+	char text[IP_STRLEN];
+	struct buf *all = arg;
+
+	return buf_addf(all, "%s%s", all->len ? " " : "", ip_str(ip, text));
+}
+
+Test(resolv_conf, servers)
+{
+	static const char text[] = "search example\nnameserver 192.0.2.53\n  nameserver fe80::1%eth0\nnameserver fe80::2%enp0s31f6.4000 # x\n"
+				   "nameserver no-address\nnameserver\n#nameserver 192.0.2.54\nnameserver 2001:db8::53\n";
+	CLEANUP(buf_done) struct buf all = {0};
+	char path[] = "/tmp/test-resolv-XXXXXX";
+	int fd = mkstemp(path);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, text, sizeof(text) - 1), (ssize_t)sizeof(text) - 1);
+	cr_assert_eq(close(fd), 0);
+	cr_expect_eq(resolv_conf_each_in(path, collect, &all), 0);
+	cr_expect_str_eq(all.data, "192.0.2.53 fe80::1 fe80::2 2001:db8::53");
+	cr_expect_eq(unlink(path), 0);
 }

@@ -167,6 +167,22 @@ Test(ip, special)
 	}
 }
 
+Test(ip, link_local)
+{
+	static const struct {
+		const char *text;
+		bool yes;
+	} cases[] = {{"169.254.0.0", true}, {"169.254.169.254", true}, {"169.253.0.1", false}, {"127.0.0.1", false},
+		     {"fe80::1", true},	    {"febf::1", true},	       {"fec0::1", false},     {"::1", false}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct ip ip;
+
+		cr_assert_eq(ip_parse(cases[i].text, &ip), 0);
+		cr_expect_eq(ip_is_link_local(&ip), cases[i].yes, "%s", cases[i].text);
+	}
+}
+
 Test(cidr, routable)
 {
 	static const struct {

@@ -308,6 +308,22 @@ static size_t response(uint8_t *buf, uint32_t ttl, uint8_t flags, uint8_t rcode)
 	return raw(buf, (uint16_t)(0x8100 | flags << 8 | rcode), (const uint16_t[]){1, 1, 0, 0}, more, 31);
 }
 
+/* What does not exist behind a CNAME is known no longer than the CNAME is: it may point elsewhere then. */
+Test(msg, a_negative_answer_lives_no_longer_than_what_led_to_it)
+{
+	static const char more[] = "\3www\7example\0\0\1\0\1"
+				   "\300\14\0\5\0\1\0\0\0\74\0\4\1b\300\20"
+				   "\300\20\0\6\0\1\0\0\7\10\0\30\300\20\300\20\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\7\10";
+	uint8_t buf[DNS_UDP_MIN];
+	struct dns_response_info info;
+	size_t len = raw(buf, 0x8183, (const uint16_t[]){1, 1, 1, 0}, more, sizeof(more) - 1);
+
+	cr_assert_eq(dns_response_strip(buf, &len, &info), 0);
+	cr_expect_eq(info.rcode, 3);
+	cr_expect(info.is_negative);
+	cr_expect_eq(info.ttl, 60, "%u", info.ttl);
+}
+
 Test(cache, ages_and_forgets)
 {
 	uint8_t buf[DNS_UDP_MIN], out[DNS_UDP_MIN], msg[DNS_UDP_MIN];

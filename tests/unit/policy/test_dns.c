@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <netinet/in.h>
 
+#include "base/limits.h"
 #include "base/macro.h"
 #include "fixture.h"
 #include "policy/policy_dns.h"
@@ -391,6 +392,27 @@ static uint8_t verdict_of(struct lab *l, const char *peer)
 
 	cr_expect_eq(action, fixture_model_verdict(&l->f, &p, POLICY_EGRESS, IPPROTO_TCP, 443).action);
 	return action;
+}
+
+/* What is learned of one name counts in full: the newest may come last, behind what connections still use. */
+Test(dns_rules, a_name_with_thousands_of_addresses)
+{
+	enum { MANY = LIMIT_FQDN_IPS + 500 };
+	struct ip *ips = calloc(MANY, sizeof(*ips));
+	struct lab l;
+
+	cr_assert_not_null(ips);
+	for (unsigned i = 0; i < MANY; i++)
+		ips[i] = (struct ip){.family = AF_INET, .b = {198, 18, (uint8_t)(i >> 8), (uint8_t)i}};
+	lab_init(&l);
+	cr_assert_eq(lab_set(&l, POLICY("p", "{'toFQDNs':[{'matchName':'pool.x.io'}],'toPorts':[{'ports':[{'port':'443'}]}]}")), 1);
+	cr_assert_eq(policy_fqdn_set(l.f.repo, "pool.x.io", ips, MANY), 1);
+	cr_assert_eq(policy_table_update(l.f.table), 1);
+	cr_expect_eq(verdict_of(&l, "ip 198.18.0.0"), POLICY_ALLOW);
+	cr_expect_eq(verdict_of(&l, "ip 198.18.5.219"), POLICY_ALLOW, "the last one");
+	cr_expect_eq(verdict_of(&l, "ip 198.18.5.220"), POLICY_DENY_DEFAULT);
+	lab_done(&l);
+	free(ips);
 }
 
 /* A learned address changes its prefix and nothing else: no class is made anew. */
