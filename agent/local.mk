@@ -121,6 +121,7 @@ agent_libmesh_a_SOURCES += \
 
 # store
 agent_libmesh_a_SOURCES += \
+	agent/store/endpoint_private.h agent/store/endpoint_slice.c \
 	agent/store/endpoint_table.c agent/store/endpoint_table.h \
 	agent/store/key_set.c agent/store/key_set.h \
 	agent/store/node_table.c agent/store/node_table.h

@@ -65,6 +65,16 @@ static void on_endpoint_ports(uint32_t identity, uint32_t ports, bool is_there, 
 		port_claims_drop(w->ports, identity, ports);
 }
 
+static bool on_endpoint_hold(uint32_t ports, bool is_held, void *arg)
+{
+	struct world *w = arg;
+
+	if (is_held)
+		return port_claims_hold(w->ports, ports);
+	port_claims_put(w->ports, ports);
+	return true;
+}
+
 /* With enable-node-selector-labels a node is told apart by its labels (Cilium pkg/node/manager). */
 static void note_labels(struct world *w, const struct kube_node *n, bool is_there)
 {
@@ -166,7 +176,7 @@ static int make_tables(struct world *w, bool has_dns_server)
 	if (r == 0)
 		r = node_labels_new(identity_labels(w->identities), &w->node_labels);
 	if (r == 0)
-		r = endpoint_table_new(on_endpoint_address, on_endpoint_ports, w, &w->endpoints);
+		r = endpoint_table_new(on_endpoint_address, on_endpoint_ports, on_endpoint_hold, w, &w->endpoints);
 	if (r == 0)
 		r = node_table_new(on_node_change, w, &w->nodes);
 	if (r == 0) {

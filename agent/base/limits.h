@@ -30,6 +30,12 @@ enum {
 	 */
 	LIMIT_LABEL_SET = 1 << 16,
 	LIMIT_ENDPOINTS = 1 << 20,
+	/*
+	 * What is kept of endpoints that several CiliumEndpointSlices name: room for all of a large cluster, whose operator
+	 * sorts them anew. And slices of one endpoint: it has more than two only when it moves on before it left the first.
+	 */
+	LIMIT_ENDPOINT_COPIES = 1 << 17,
+	LIMIT_ENDPOINT_SLICES = 8,
 	LIMIT_IDENTITIES = 1 << 17,
 	LIMIT_LOCAL_IDENTITIES = 1 << 18, /* of prefixes, those that were a moment ago among them, and of addresses told apart */
 	LIMIT_PREFIXES = 1 << 16, /* of all policies and learned names; Cilium has room for 16384 in a policy */

@@ -167,6 +167,15 @@ int port_claims_intern(struct port_claims *c, const struct kube_endpoint_port *v
 	return 0;
 }
 
+bool port_claims_hold(struct port_claims *c, uint32_t set)
+{
+	struct port_set *s = c->by_number.v[set];
+
+	if (s)
+		s->refs++;
+	return s;
+}
+
 void port_claims_put(struct port_claims *c, uint32_t set)
 {
 	struct port_set *s = c->by_number.v[set];

@@ -19,6 +19,8 @@ DEFINE_CLEANUP(struct port_claims *, port_claims_free)
 
 /* The number of a set of ports, with a reference; 0 for none. What is no port of ours is left out. -ENOMEM, -ENOSPC. */
 int port_claims_intern(struct port_claims *c, const struct kube_endpoint_port *v, size_t n, uint32_t *ret);
+/* Another reference. False if there is no such set (any more). */
+bool port_claims_hold(struct port_claims *c, uint32_t set);
 void port_claims_put(struct port_claims *c, uint32_t set);
 
 /* An endpoint of the identity has these ports, or has them no more. -ENOMEM. */

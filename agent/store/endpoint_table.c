@@ -1,59 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store/endpoint_table.h"
+#include "store/endpoint_private.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
-#include "base/hash.h"
 #include "base/limits.h"
 
-/* A CiliumEndpointSlice: exists while it has members, which are chained through their records. */
-struct slice {
-	char *name;
-	uint32_t head; /* record number + 1; 0 = none */
-	UT_hash_handle hh;
-};
-
-struct record {
-	char *key; /* "namespace/name"; NULL = free */
-	struct ip *more; /* addresses after the first */
-	uint32_t identity;
-	uint32_t ports;
-	uint32_t epoch;
-	struct ip node;
-	struct ip first;
-	uint8_t n_addr;
-	uint8_t enc_key;
-};
-
-/* How a record hangs in its slice. Most clusters have no slices, and pay nothing for them. */
-struct member {
-	struct slice *slice; /* NULL = in none */
-	uint32_t next, prev; /* record number + 1 */
-	uint32_t stamp;
-};
-
-struct endpoint_table {
-	endpoint_address_fn fn;
-	endpoint_ports_fn ports_fn;
-	void *arg;
-	struct record *v; /* by number */
-	size_t n, cap;
-	struct member *members; /* by number, as far as some slice ever had a record */
-	size_t n_members, cap_members;
-	uint32_t *index; /* open addressing: number + 1, 0 = empty; linear probing */
-	size_t index_cap;
-	ARRAY(uint32_t) spare; /* free numbers */
-	size_t count;
-	uint32_t epoch;
-	uint32_t slice_stamp;
-	struct slice *slices;
-};
-
-int endpoint_table_new(endpoint_address_fn fn, endpoint_ports_fn ports_fn, void *arg, struct endpoint_table **ret)
+int endpoint_table_new(endpoint_address_fn fn, endpoint_ports_fn ports_fn, endpoint_hold_fn hold_fn, void *arg,
+		       struct endpoint_table **ret)
 {
 	struct endpoint_table *t = calloc(1, sizeof(*t));
 
@@ -61,6 +17,7 @@ int endpoint_table_new(endpoint_address_fn fn, endpoint_ports_fn ports_fn, void 
 		return -ENOMEM;
 	t->fn = fn;
 	t->ports_fn = ports_fn;
+	t->hold_fn = hold_fn;
 	t->arg = arg;
 	*ret = t;
 	return 0;
@@ -68,22 +25,15 @@ int endpoint_table_new(endpoint_address_fn fn, endpoint_ports_fn ports_fn, void 
 
 void endpoint_table_free(struct endpoint_table *t)
 {
-	struct slice *s, *tmp;
-
 	if (!t)
 		return;
 	for (size_t i = 0; i < t->n; i++) {
 		free(t->v[i].key);
-		free(t->v[i].more);
+		free(t->v[i].said.more);
 	}
-	HASH_ITER (hh, t->slices, s, tmp) {
-		HASH_DEL(t->slices, s);
-		free(s->name);
-		free(s);
-	}
+	endpoint_slices_done(t);
 	ARRAY_DONE(&t->spare);
 	free(t->v);
-	free(t->members);
 	free(t->index);
 	free(t);
 }
@@ -135,9 +85,9 @@ static void index_remove(struct endpoint_table *t, size_t hole)
 	t->index[hole] = 0;
 }
 
-static const struct ip *address(const struct record *r, size_t i)
+static const struct ip *address(const struct endpoint_said *said, size_t i)
 {
-	return i == 0 ? &r->first : &r->more[i - 1];
+	return i == 0 ? &said->first : &said->more[i - 1];
 }
 
 static bool has_address(const struct ip *v, size_t n, const struct ip *ip)
@@ -153,98 +103,40 @@ bool endpoint_is_host(const struct endpoint_info *info)
 	return has_address(info->addr, info->n_addr, &info->node);
 }
 
-static struct slice *slice_get(struct endpoint_table *t, const char *name, bool make)
+static void said_done(struct endpoint_said *said)
 {
-	struct slice *s;
+	free(said->more);
+}
+DEFINE_CLEANUP_DONE(struct endpoint_said, said_done)
 
-	HASH_FIND_STR(t->slices, name, s);
-	if (s || !make)
-		return s;
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		return NULL;
-	s->name = strdup(name);
-	hash_oom = false;
-	if (s->name)
-		HASH_ADD_KEYPTR(hh, t->slices, s->name, strlen(s->name), s);
-	if (!s->name || hash_oom) {
-		free(s->name);
-		free(s);
-		return NULL;
+/* 0 or -ENOMEM. */
+static int said_make(const struct endpoint_info *info, uint32_t epoch, struct endpoint_said *ret)
+{
+	struct ip *more = NULL;
+
+	if (info->n_addr > 1) {
+		more = malloc((info->n_addr - 1) * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		memcpy(more, info->addr + 1, (info->n_addr - 1) * sizeof(*more));
 	}
-	return s;
-}
-
-static struct slice *slice_of(const struct endpoint_table *t, uint32_t number)
-{
-	return number < t->n_members ? t->members[number].slice : NULL;
-}
-
-static void slice_leave(struct endpoint_table *t, uint32_t number)
-{
-	struct slice *s = slice_of(t, number);
-	struct member *m;
-
-	if (!s)
-		return;
-	m = &t->members[number];
-	if (m->prev)
-		t->members[m->prev - 1].next = m->next;
-	else
-		s->head = m->next;
-	if (m->next)
-		t->members[m->next - 1].prev = m->prev;
-	*m = (struct member){0};
-	if (!s->head) {
-		HASH_DEL(t->slices, s);
-		free(s->name);
-		free(s);
-	}
-}
-
-/* Room for a record's place in a slice. 0 or -ENOMEM. */
-static int members_reserve(struct endpoint_table *t, uint32_t number)
-{
-	int r;
-
-	if (number < t->n_members)
-		return 0;
-	r = array_reserve((void **)&t->members, &t->cap_members, t->n_members, number + 1 - t->n_members,
-			  sizeof(*t->members));
-	if (r < 0)
-		return r;
-	memset(&t->members[t->n_members], 0, (number + 1 - t->n_members) * sizeof(*t->members));
-	t->n_members = number + 1;
+	*ret = (struct endpoint_said){.more = more, .identity = info->identity, .ports = info->ports, .epoch = epoch,
+				      .node = info->node, .n_addr = (uint8_t)info->n_addr, .enc_key = info->key};
+	if (info->n_addr)
+		ret->first = info->addr[0];
 	return 0;
 }
 
-/* With a slice, members_reserve() was there before. */
-static void slice_join(struct endpoint_table *t, uint32_t number, struct slice *s)
+/* True if nothing that a reader could notice differs. */
+static bool said_same(const struct endpoint_said *a, const struct endpoint_said *b)
 {
-	struct member *m;
-
-	if (slice_of(t, number) != s)
-		slice_leave(t, number);
-	if (!s)
-		return;
-	m = &t->members[number];
-	m->stamp = t->slice_stamp;
-	if (m->slice == s)
-		return;
-	*m = (struct member){.slice = s, .next = s->head, .stamp = t->slice_stamp};
-	if (m->next)
-		t->members[m->next - 1].prev = number + 1;
-	s->head = number + 1;
-}
-
-/* Forgets a slice that was made for a member that then could not be stored. */
-static void slice_drop_empty(struct endpoint_table *t, struct slice *s)
-{
-	if (!s || s->head)
-		return;
-	HASH_DEL(t->slices, s);
-	free(s->name);
-	free(s);
+	if (a->identity != b->identity || a->ports != b->ports || a->enc_key != b->enc_key || !ip_eq(&a->node, &b->node) ||
+	    a->n_addr != b->n_addr)
+		return false;
+	for (size_t i = 0; i < a->n_addr; i++)
+		if (!ip_eq(address(a, i), address(b, i)))
+			return false;
+	return true;
 }
 
 static int record_new(struct endpoint_table *t, const char *key, uint32_t *ret)
@@ -265,7 +157,7 @@ static int record_new(struct endpoint_table *t, const char *key, uint32_t *ret)
 			return r;
 		number = (uint32_t)t->n;
 	}
-	t->v[number] = (struct record){.key = strdup(key)};
+	t->v[number] = (struct endpoint_record){.key = strdup(key)};
 	if (!t->v[number].key)
 		return -ENOMEM;
 	if (number == t->n)
@@ -278,70 +170,72 @@ static int record_new(struct endpoint_table *t, const char *key, uint32_t *ret)
 	return 0;
 }
 
-static void tell_ports(struct endpoint_table *t, const struct record *r, bool is_there)
+static void tell_ports(struct endpoint_table *t, const struct endpoint_said *said, bool is_there)
 {
-	if (r->ports && t->ports_fn)
-		t->ports_fn(r->identity, r->ports, is_there, t->arg);
+	if (said->ports && t->ports_fn)
+		t->ports_fn(said->identity, said->ports, is_there, t->arg);
 }
 
 static void record_remove(struct endpoint_table *t, uint32_t number)
 {
-	struct record *r = &t->v[number];
+	struct endpoint_record *r = &t->v[number];
 
-	for (size_t i = 0; i < r->n_addr; i++)
-		t->fn(address(r, i), number, NULL, t->arg);
-	tell_ports(t, r, false);
-	slice_leave(t, number);
+	for (size_t i = 0; i < r->said.n_addr; i++)
+		t->fn(address(&r->said, i), number, NULL, t->arg);
+	tell_ports(t, &r->said, false);
+	endpoint_slice_join(t, number, NULL);
+	endpoint_copies_trim(t, number, 0);
 	index_remove(t, slot_of(t, r->key));
 	free(r->key);
-	free(r->more);
-	*r = (struct record){0};
+	free(r->said.more);
+	*r = (struct endpoint_record){0};
 	t->count--;
 	/* Without memory the number stays unused, which costs one record. */
 	(void)ARRAY_ADD(&t->spare, number);
 }
 
-/* True if nothing that a reader could notice differs. */
-static bool is_same(const struct record *r, const struct endpoint_info *info)
+/* Puts `now` in force, and tells what differs. Takes its addresses, and gives those of before back in it. */
+static void record_change(struct endpoint_table *t, uint32_t number, struct endpoint_said *now)
 {
-	if (r->identity != info->identity || r->ports != info->ports || r->enc_key != info->key || !ip_eq(&r->node, &info->node) ||
-	    r->n_addr != info->n_addr)
-		return false;
-	for (size_t i = 0; i < r->n_addr; i++)
-		if (!ip_eq(address(r, i), &info->addr[i]))
-			return false;
-	return true;
+	struct endpoint_said *said = &t->v[number].said, was = *said;
+	struct ip addr[LIMIT_ADDRESSES];
+	struct endpoint_info info = {.identity = now->identity, .key = now->enc_key, .ports = now->ports, .node = now->node,
+				     .addr = addr, .n_addr = now->n_addr};
+
+	*said = *now;
+	*now = was;
+	if (said_same(&was, said))
+		return;
+	for (size_t i = 0; i < said->n_addr; i++)
+		addr[i] = *address(said, i);
+	for (size_t i = 0; i < was.n_addr; i++)
+		if (!has_address(addr, info.n_addr, address(&was, i)))
+			t->fn(address(&was, i), number, NULL, t->arg);
+	tell_ports(t, &was, false);
+	tell_ports(t, said, true);
+	for (size_t i = 0; i < info.n_addr; i++)
+		t->fn(&addr[i], number, &info, t->arg);
 }
 
-static int record_change(struct endpoint_table *t, uint32_t number, const struct endpoint_info *info)
+/* The slice of a record names it no more: of others that do, what one said last holds. */
+static void record_drop(struct endpoint_table *t, uint32_t number)
 {
-	struct record *r = &t->v[number];
-	struct ip *more = NULL;
+	uint32_t copy = endpoint_copy_first(t, number), ports;
+	struct endpoint_said said;
+	uint32_t stamp;
 
-	if (is_same(r, info))
-		return 0;
-	if (info->n_addr > 1) {
-		more = malloc((info->n_addr - 1) * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		memcpy(more, info->addr + 1, (info->n_addr - 1) * sizeof(*more));
+	if (!copy) {
+		record_remove(t, number);
+		return;
 	}
-	for (size_t i = 0; i < r->n_addr; i++)
-		if (!has_address(info->addr, info->n_addr, address(r, i)))
-			t->fn(address(r, i), number, NULL, t->arg);
-	free(r->more);
-	r->more = more;
-	r->first = info->n_addr ? info->addr[0] : (struct ip){0};
-	r->n_addr = (uint8_t)info->n_addr;
-	tell_ports(t, r, false);
-	r->identity = info->identity;
-	r->ports = info->ports;
-	tell_ports(t, r, true);
-	r->enc_key = info->key;
-	r->node = info->node;
-	for (size_t i = 0; i < info->n_addr; i++)
-		t->fn(&info->addr[i], number, info, t->arg);
-	return 0;
+	stamp = t->copies.v[copy - 1].stamp;
+	endpoint_slice_join(t, number, t->copies.v[copy - 1].slice);
+	t->members[number].stamp = stamp;
+	said = endpoint_copy_take(t, copy);
+	ports = said.ports;
+	record_change(t, number, &said);
+	endpoint_ports_release(t, ports); /* who has them in force holds them */
+	said_done(&said);
 }
 
 static bool make_key(char *key, size_t size, const char *ns, const char *name)
@@ -349,55 +243,93 @@ static bool make_key(char *key, size_t size, const char *ns, const char *name)
 	return (size_t)snprintf(key, size, "%s/%s", ns, name) < size;
 }
 
+/* Room for all that naming a record takes, which is known by number + 1 or (0) new. 0 or -ENOMEM. */
+static int reserve(struct endpoint_table *t, uint32_t known, const struct endpoint_slice *s)
+{
+	const struct endpoint_slice *old = known ? endpoint_slice_of(t, known - 1) : NULL;
+	int r = s ? endpoint_slice_reserve(t, known ? known - 1 : (uint32_t)t->n) : 0;
+
+	return r == 0 && s && old && old != s ? endpoint_copy_reserve(t) : r;
+}
+
+/* Makes a record a member of the slice. True if what another one said is kept; its addresses are the copy's then. */
+static bool change_slice(struct endpoint_table *t, uint32_t number, struct endpoint_slice *s)
+{
+	const struct endpoint_slice *old = endpoint_slice_of(t, number);
+	uint32_t own = s && s != old ? endpoint_copy_find(t, number, s) : 0;
+	/* A copy of the slice makes room for the new one. It goes last: before it has a member, the slice could go with it. */
+	bool is_kept = s && old && s != old && (own || t->n_copies < LIMIT_ENDPOINT_COPIES);
+
+	if (is_kept)
+		endpoint_copy_add(t, number);
+	endpoint_slice_join(t, number, s);
+	if (own)
+		endpoint_copy_drop(t, own);
+	endpoint_copies_trim(t, number, s ? LIMIT_ENDPOINT_SLICES - 1 : 0);
+	return is_kept;
+}
+
 int endpoint_table_set(struct endpoint_table *t, const char *ns, const char *name, const char *slice,
 		       const struct endpoint_info *info)
 {
+	CLEANUP(said_done) struct endpoint_said said = {0};
 	char key[2 * LIMIT_NAME + 2];
-	struct slice *s = NULL;
+	struct endpoint_slice *s = NULL;
 	uint32_t number;
+	bool is_kept;
 	int r;
 
 	if (!make_key(key, sizeof(key), ns, name) || info->n_addr > LIMIT_ADDRESSES)
 		return -EINVAL;
+	r = said_make(info, t->epoch, &said);
+	if (r < 0)
+		return r;
 	if (slice) {
-		s = slice_get(t, slice, true);
+		s = endpoint_slice_get(t, slice, true);
 		if (!s)
 			return -ENOMEM;
 	}
 	r = grow_index(t); /* so that there is an index to look into */
 	number = r == 0 ? t->index[slot_of(t, key)] : 0;
+	if (r == 0)
+		r = reserve(t, number, s);
 	if (number)
 		number--;
 	else if (r == 0)
 		r = record_new(t, key, &number);
-	if (r == 0 && s)
-		r = members_reserve(t, number);
 	if (r < 0) {
-		slice_drop_empty(t, s);
+		endpoint_slice_drop_empty(t, s);
 		return r;
 	}
-	slice_join(t, number, s);
-	t->v[number].epoch = t->epoch;
-	return record_change(t, number, info);
+	is_kept = change_slice(t, number, s);
+	record_change(t, number, &said);
+	if (is_kept)
+		said.more = NULL; /* the copy has them */
+	return 0;
 }
 
 void endpoint_table_remove(struct endpoint_table *t, const char *ns, const char *name, const char *slice)
 {
 	char key[2 * LIMIT_NAME + 2];
-	uint32_t number;
+	const struct endpoint_slice *s;
+	uint32_t number, copy;
 
 	if (!t->index_cap || !make_key(key, sizeof(key), ns, name))
 		return;
 	number = t->index[slot_of(t, key)];
 	if (!number)
 		return;
-	if (slice) {
-		const struct slice *s = slice_get(t, slice, false);
-
-		if (!s || slice_of(t, number - 1) != s)
-			return;
+	number--;
+	s = slice ? endpoint_slice_get(t, slice, false) : NULL;
+	if (!slice) {
+		record_remove(t, number);
+	} else if (s && endpoint_slice_of(t, number) == s) {
+		record_drop(t, number);
+	} else if (s) {
+		copy = endpoint_copy_find(t, number, s);
+		if (copy)
+			endpoint_copy_drop(t, copy);
 	}
-	record_remove(t, number - 1);
 }
 
 void endpoint_table_slice_begin(struct endpoint_table *t)
@@ -407,14 +339,19 @@ void endpoint_table_slice_begin(struct endpoint_table *t)
 
 void endpoint_table_slice_end(struct endpoint_table *t, const char *slice)
 {
-	const struct slice *s = slice_get(t, slice, false);
-	uint32_t next;
+	const struct endpoint_slice *s = endpoint_slice_get(t, slice, false);
+	uint32_t head = s ? s->head : 0, next;
 
-	/* The last removal frees the slice, and then there is no next. */
-	for (uint32_t i = s ? s->head : 0; i; i = next) {
+	/* What is dropped last frees the slice, and then there is no next. No copy that is put in force is this slice's. */
+	for (uint32_t i = s ? s->copies : 0; i; i = next) {
+		next = t->copies.v[i - 1].next;
+		if (t->copies.v[i - 1].stamp != t->slice_stamp)
+			endpoint_copy_drop(t, i);
+	}
+	for (uint32_t i = head; i; i = next) {
 		next = t->members[i - 1].next;
 		if (t->members[i - 1].stamp != t->slice_stamp)
-			record_remove(t, i - 1);
+			record_drop(t, i - 1);
 	}
 }
 
@@ -425,9 +362,13 @@ void endpoint_table_replace_begin(struct endpoint_table *t)
 
 void endpoint_table_replace_end(struct endpoint_table *t)
 {
+	/* What holds was said last: where that is of before, all is. */
 	for (uint32_t i = 0; i < t->n; i++)
-		if (t->v[i].key && t->v[i].epoch != t->epoch)
+		if (t->v[i].key && t->v[i].said.epoch != t->epoch)
 			record_remove(t, i);
+	for (uint32_t i = 0; i < t->copies.n; i++)
+		if (t->copies.v[i].slice && t->copies.v[i].said.epoch != t->epoch)
+			endpoint_copy_drop(t, i + 1);
 }
 
 size_t endpoint_table_count(const struct endpoint_table *t)

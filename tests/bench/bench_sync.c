@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 	}
 	r = ipcache_new(&b.addresses);
 	if (r == 0)
-		r = endpoint_table_new(on_address, NULL, &b, &b.endpoints);
+		r = endpoint_table_new(on_address, NULL, NULL, &b, &b.endpoints);
 	if (r == 0)
 		r = json_paths_new(kube_cep_fields, kube_cep_n_fields, &paths);
 	if (r == 0)

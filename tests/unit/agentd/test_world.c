@@ -2,10 +2,12 @@
 /* Who has which address, from nodes, endpoints and API servers; and a host that its cluster does not know. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <netinet/in.h>
 
 #include "agentd/world_private.h"
 #include "base/limits.h"
 #include "base/macro.h"
+#include "identity/named_port.h"
 #include "json/json.h"
 #include "kube/decode_node.h"
 #include "told.h"
@@ -359,4 +361,45 @@ Test(world, endpoints_are_told_from_nodes, .init = setup, .fini = teardown)
 	cr_expect(world_has_endpoint(w, &ip));
 	ipcache_release(w->addresses, IPCACHE_FROM_ENDPOINT, &ip, 0);
 	cr_expect_not(world_has_endpoint(w, &ip));
+}
+
+/* As the decoder does it: an endpoint of our identity, with one named port. */
+static void name_endpoint(const char *slice, uint16_t port)
+{
+	const struct kube_endpoint_port http = {.name = "http", .proto = IPPROTO_TCP, .port = port};
+	struct endpoint_info info = {.identity = OWN};
+
+	cr_assert_eq(port_claims_intern(w->ports, &http, 1, &info.ports), 0);
+	cr_assert_eq(endpoint_table_set(w->endpoints, "legacy", "x", slice, &info), 0);
+	port_claims_put(w->ports, info.ports);
+}
+
+static int port_of_http(void)
+{
+	struct intern *strings = label_table_strings(identity_labels(w->identities));
+	uint32_t number;
+	int port;
+
+	cr_assert_geq(world_update(w), 0);
+	cr_assert_eq(intern_get(strings, "http", 4, &number), 0);
+	port = named_ports_find(identity_get(w->identities, OWN)->ports, number, IPPROTO_TCP);
+	intern_put(strings, number);
+	return port;
+}
+
+/* What the slice says that does not hold is kept with its ports, which count for nothing until it does. */
+Test(world, ports_of_an_endpoint_that_moves, .init = setup, .fini = teardown)
+{
+	add_own_identity();
+	name_endpoint("ces-a", 8080);
+	cr_expect_eq(port_of_http(), 8080);
+	name_endpoint("ces-z", 80);
+	cr_expect_eq(port_of_http(), 80);
+	endpoint_table_remove(w->endpoints, "legacy", "x", "ces-z");
+	cr_expect_eq(port_of_http(), 8080);
+	name_endpoint("ces-z", 80);
+	endpoint_table_remove(w->endpoints, "legacy", "x", "ces-a");
+	cr_expect_eq(port_of_http(), 80);
+	endpoint_table_remove(w->endpoints, "legacy", "x", "ces-z");
+	cr_expect_eq(port_of_http(), -1);
 }

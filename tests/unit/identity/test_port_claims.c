@@ -91,7 +91,12 @@ Test(port_claims, endpoints_say_what_names_stand_for)
 	cr_expect_eq(port_of(ids, "http", IPPROTO_TCP), -1);
 	/* sets are freed with their last user, and their numbers are used again */
 	port_claims_put(c, a);
+	cr_expect(port_claims_hold(c, a));
 	port_claims_put(c, a);
+	cr_expect(port_claims_hold(c, a));
+	port_claims_put(c, a);
+	port_claims_put(c, a);
+	cr_expect_not(port_claims_hold(c, a));
 	cr_expect_eq(intern(c, &syslog, 1), a);
 	port_claims_free(c);
 	identity_table_free(ids);

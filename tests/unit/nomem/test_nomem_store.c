@@ -296,12 +296,25 @@ static void *things_begin(const void *arg)
 
 	(void)arg;
 	NOMEM_NEED(t);
-	cr_assert_eq(endpoint_table_new(on_address, NULL, t, &t->endpoints), 0);
+	cr_assert_eq(endpoint_table_new(on_address, NULL, NULL, t, &t->endpoints), 0);
 	cr_assert_eq(node_table_new(on_node, t, &t->nodes), 0);
 	cr_assert_eq(key_set_new(&t->keys), 0);
 	cr_assert_eq(endpoint_table_set(t->endpoints, "a", "old", "slice-0", &info), 0);
 	cr_assert_eq(key_set_add(t->keys, "a", "old"), 0);
 	return t;
+}
+
+/* Another slice names the endpoint, too, and some of them no more. */
+static int name_again(struct things *t, const char *name, unsigned i, const struct endpoint_info *info)
+{
+	struct endpoint_info other = *info;
+	int r;
+
+	other.identity += 100;
+	r = endpoint_table_set(t->endpoints, "ns", name, "slice-9", &other);
+	if (r == 0 && i % 2)
+		endpoint_table_remove(t->endpoints, "ns", name, "slice-9");
+	return r;
 }
 
 static int things_run(void *state)
@@ -317,6 +330,8 @@ static int things_run(void *state)
 		(void)snprintf(name, sizeof(name), "pod-%u", i);
 		(void)snprintf(slice, sizeof(slice), "slice-%u", i / 5);
 		r = endpoint_table_set(t->endpoints, "ns", name, i % 5 ? slice : NULL, &info);
+		if (r == 0 && i % 3 == 0)
+			r = name_again(t, name, i, &info);
 		if (r == 0)
 			r = key_set_add(t->keys, "ns", name);
 	}
