@@ -163,7 +163,8 @@ tests_unit_agentd_test_membership_SOURCES = tests/lib/ignoring.h tests/unit/agen
 	tests/unit/lib/helpers.h
 tests_unit_agentd_test_membership_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_agentd_test_membership_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
-tests_unit_agentd_test_membership_LDFLAGS = -Wl,--wrap=reallocarray
+tests_unit_agentd_test_membership_LDFLAGS = -Wl,--wrap=reallocarray -Wl,--wrap=kube_client_refused_us -Wl,--wrap=renewal_expires_s \
+	-Wl,--wrap=datapath_remove
 tests_unit_agentd_test_membership_LDADD = $(APISERVER_LIB) $(MESH_LIBS) $(CRITERION_LIBS)
 check_PROGRAMS += tests/unit/join/test_publish
 TESTS += tests/unit/join/test_publish

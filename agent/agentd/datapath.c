@@ -370,6 +370,19 @@ static void tell_kept_sizes(struct datapath *d)
 			     "the sizes in the configuration take effect at the next boot");
 }
 
+static void tell_small_tables(struct datapath *d)
+{
+	uint32_t halvings = bpfobj_features(d->obj)->halvings;
+	char text[160];
+
+	if (!halvings)
+		return;
+	(void)snprintf(text, sizeof(text), "there is no memory for tables of the configured sizes: they are 1/%u of it, and full sooner",
+		       1U << halvings);
+	health_raise(d->health, HEALTH_ERROR, "datapath.memory", text,
+		     "lower the sizes under datapath in the configuration, or give this host more memory; they take effect at the next boot");
+}
+
 int datapath_options(const struct conf *conf, struct bpfobj_options *ret)
 {
 	/* A version with another layout takes up nothing of this one. */
@@ -410,6 +423,7 @@ static int open_programs(struct datapath *d, struct err *reterr)
 	if (r < 0)
 		return err_set(reterr, -r, "datapath: cannot set up maps: %s", err_name(r));
 	tell_kept_sizes(d);
+	tell_small_tables(d);
 	d->is_attached = bpfconfig_flags(d->config) & MESH_STATE_ACTIVE;
 	datapath_set_dns(d, false); /* of an earlier run, whose server is gone */
 	return 0;

@@ -265,6 +265,15 @@ static void note_unlisted(struct agent *a)
 			     "see whether cilium-operator runs, and without ces-controller-mode=slim, which makes slices of Pods alone");
 }
 
+/* One that only was not renewed in time, as after a long outage, is refused as well: then nobody has removed the host. */
+static bool is_refused_for_good(const struct agent *a)
+{
+	int64_t expires_s = a->renewal ? renewal_expires_s(a->renewal) : 0;
+
+	return kube_client_refused_us(a->client) > STAND_DOWN_S * USEC_PER_SEC &&
+	       (!expires_s || clock_wall_s() + kube_client_skew_s(a->client) < expires_s);
+}
+
 void membership_check(struct agent *a)
 {
 	if (!a->client)
@@ -277,8 +286,7 @@ void membership_check(struct agent *a)
 	note_unlisted(a);
 	membership_note_pending(a, a->registration ? registration_failing_us(a->registration) : 0,
 				a->registration ? registration_error(a->registration) : "");
-	if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN &&
-	    kube_client_refused_us(a->client) > STAND_DOWN_S * USEC_PER_SEC && datapath_is_ready(a->datapath)) {
+	if (a->conf->revoked_action == CONF_REVOKED_STAND_DOWN && !a->has_stood_down && is_refused_for_good(a)) {
 		agent_set_state(a, AGENT_REVOKED, "the credential is refused: standing down as configured");
 		membership_stand_down(a);
 	}

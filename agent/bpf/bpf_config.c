@@ -149,25 +149,44 @@ void bpfconfig_bump(struct bpfconfig *c)
 	bpfconfig_commit(c, bpfconfig_bank(c), bpfconfig_flags(c));
 }
 
-int bpfconfig_end_flags(const char *pin_dir, uint64_t flags)
+/* Reads it, too. The descriptor; -ENOENT, -EMEDIUMTYPE if it is something else, or another -errno. */
+static int open_pinned(const char *pin_dir, struct mesh_config *ret)
 {
 	CLEANUP(free) char *path = str_printf("%s/%s", pin_dir, bpfobj_map_name(BPFOBJ_CONFIG));
 	CLEANUP(close_fd) int fd = path ? bpf_obj_get(path) : -ENOMEM;
 	struct bpf_map_info info = {0};
-	struct mesh_config config;
 	uint32_t len = sizeof(info), zero = 0;
 	int r;
 
 	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
+		return fd;
 	r = bpf_obj_get_info_by_fd(fd, &info, &len);
 	if (r < 0)
 		return r;
-	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != sizeof(config))
+	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != sizeof(*ret))
 		return -EMEDIUMTYPE;
-	r = bpf_map_lookup_elem(fd, &zero, &config);
-	if (r < 0 || !(config.state & flags))
-		return r;
+	r = bpf_map_lookup_elem(fd, &zero, ret);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+uint64_t bpfconfig_pinned_flags(const char *pin_dir)
+{
+	struct mesh_config config;
+	CLEANUP(close_fd) int fd = open_pinned(pin_dir, &config);
+
+	return fd < 0 ? 0 : config.state;
+}
+
+int bpfconfig_end_flags(const char *pin_dir, uint64_t flags)
+{
+	struct mesh_config config;
+	CLEANUP(close_fd) int fd = open_pinned(pin_dir, &config);
+	uint32_t zero = 0;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (!(config.state & flags))
+		return 0;
 	config.state &= ~flags;
 	return bpf_map_update_elem(fd, &zero, &config, BPF_ANY);
 }

@@ -47,6 +47,9 @@ uint64_t bpfconfig_flags(const struct bpfconfig *c); /* MESH_STATE_* */
 /* Puts `bank` and `flags` in force with the next generation. */
 void bpfconfig_commit(struct bpfconfig *c, unsigned bank, uint64_t flags);
 
+/* The flags in the pins of this version in `pin_dir`; 0 if nothing is pinned there, or something else. */
+uint64_t bpfconfig_pinned_flags(const char *pin_dir);
+
 /*
  * Takes `flags` back in the pins of this version in `pin_dir`, for a daemon that is gone: nobody else may write them. 0, also if
  * nothing is pinned there; -EMEDIUMTYPE if something else is; -errno of bpf(2).

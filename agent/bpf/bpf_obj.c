@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/macro.h"
 #include "base/str.h"
+#include "bpf/bpf_config.h"
 #include "bpf/bpf_dir.h"
 #include "bpf/bpf_private.h"
 #include "bpf/bpf_prog_pins.h"
@@ -131,21 +132,13 @@ static void learn_maps(struct bpfobj *o)
 	}
 }
 
-int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct err *reterr)
+static int open_here(const struct bpfobj_options *opt, const char *dir, struct bpfobj **ret, struct err *reterr)
 {
-	const char *dir = opt->pin_dir ? opt->pin_dir : BPFOBJ_PIN_DIR;
 	CLEANUP(bpfobj_free) struct bpfobj *o = obj_new(dir);
 	int r;
 
 	if (!o)
 		return -ENOMEM;
-	o->is_remote = priv_is_split();
-	if (o->is_remote) {
-		r = bpfremote_open(o, reterr);
-		if (r == 0)
-			*ret = TAKE_PTR(o);
-		return r;
-	}
 	if (dir[0]) {
 		r = file_mkdirs(dir, 0700);
 		if (r < 0)
@@ -171,6 +164,58 @@ int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct er
 	o->features.has_batch = probe_batch(bpfobj_map_fd(o, BPFOBJ_IPCACHE4));
 	*ret = TAKE_PTR(o);
 	return 0;
+}
+
+/* Maps that were made and pinned before the one for which there was no memory would be taken up as they are. */
+static void drop_unused(const char *dir)
+{
+	CLEANUP(bpfobj_free) struct bpfobj *o = obj_new(dir);
+
+	if (o)
+		(void)bpfobj_unpin(o); /* what stays is taken up */
+}
+
+/*
+ * A host that boots must not be without policy because its tables were made too large for it: then they are smaller. Where a
+ * policy is in force it stays so, in the tables that are there.
+ */
+static int open_smaller(const struct bpfobj_options *opt, const char *dir, struct bpfobj **ret, struct err *reterr)
+{
+	enum { TIMES = 10, LEAST = 1024 };
+	struct bpfobj_options less = *opt;
+	struct bpfobj_sizes *s = &less.sizes;
+	uint32_t *const sizes[] = {&s->ct4, &s->ct6, &s->ipcache, &s->rows, &s->ports, &s->ranges, &s->services, &s->slots, &s->affinity};
+	int r = -ENOMEM;
+
+	for (uint32_t i = 1; i <= TIMES && r == -ENOMEM && !(bpfconfig_pinned_flags(dir) & MESH_STATE_ACTIVE); i++) {
+		drop_unused(dir);
+		for (size_t k = 0; k < ARRAY_LEN(sizes); k++)
+			*sizes[k] = *sizes[k] / 2 > LEAST ? *sizes[k] / 2 : MIN(*sizes[k], (uint32_t)LEAST);
+		r = open_here(&less, dir, ret, reterr);
+		if (r == 0)
+			(*ret)->features.halvings = i;
+	}
+	return r;
+}
+
+int bpfobj_open(const struct bpfobj_options *opt, struct bpfobj **ret, struct err *reterr)
+{
+	const char *dir = opt->pin_dir ? opt->pin_dir : BPFOBJ_PIN_DIR;
+	CLEANUP(bpfobj_free) struct bpfobj *o = NULL;
+	int r;
+
+	if (!priv_is_split()) {
+		r = open_here(opt, dir, ret, reterr);
+		return r == -ENOMEM && dir[0] ? open_smaller(opt, dir, ret, reterr) : r;
+	}
+	o = obj_new(dir);
+	if (!o)
+		return -ENOMEM;
+	o->is_remote = true;
+	r = bpfremote_open(o, reterr);
+	if (r == 0)
+		*ret = TAKE_PTR(o);
+	return r;
 }
 
 void bpfobj_free(struct bpfobj *o)

@@ -99,6 +99,7 @@ struct bpfobj_features {
 	bool has_backstop;     /* else BPFOBJ_BACKSTOP is not, as it is not wanted or cannot be had */
 	bool has_batch;
 	uint32_t adopted; /* maps taken up from pins */
+	uint32_t halvings; /* of the sizes that were asked for, until there was memory for the maps */
 };
 
 /*

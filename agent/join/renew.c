@@ -12,7 +12,7 @@
 #include "json/json.h"
 
 enum {
-	LIFE_S = 86400, /* the most that the admission policy grants; survives a day without API server */
+	LIFE_S = 86400, /* the most that the admission policy grants */
 	KICK_MIN_S = 10,
 	MIN_USE_S = 30,
 	FIRST_LOOK_S = 60, /* by then the server has told its time */

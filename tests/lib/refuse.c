@@ -2,7 +2,8 @@
 /*
  * To be preloaded: the kernel refuses what a process asks of it, as it does for want of memory. $REFUSE_FILE is a file of
  * four 64-bit numbers, which may be written while the process runs: the errno that writes to maps end with (0 = they
- * go through), the errno for questions about sockets, and how often each has happened. The file has to be there.
+ * go through), the errno for questions about sockets, and how often each has happened. The file has to be there. There is no
+ * memory for maps of more than $REFUSE_ENTRIES, if that is set.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -54,6 +55,20 @@ static bool writes_to_map(long command)
 	       command == BPF_MAP_DELETE_BATCH;
 }
 
+static bool is_too_large(long command, long attr)
+{
+	static long most = -1;
+
+	if (command != BPF_MAP_CREATE)
+		return false;
+	if (most < 0)
+		most = getenv("REFUSE_ENTRIES") ? atol(getenv("REFUSE_ENTRIES")) : 0;
+	if (!most || ((const union bpf_attr *)attr)->max_entries <= (uint32_t)most)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
 /* How libbpf calls the kernel. */
 long syscall(long number, ...)
 {
@@ -67,7 +82,7 @@ long syscall(long number, ...)
 	va_end(ap);
 	if (!real)
 		real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
-	if (number == SYS_bpf && writes_to_map(v[0]) && is_refused(MAPS))
+	if (number == SYS_bpf && ((writes_to_map(v[0]) && is_refused(MAPS)) || is_too_large(v[0], v[1])))
 		return -1;
 	return real(number, v[0], v[1], v[2], v[3], v[4], v[5]);
 }

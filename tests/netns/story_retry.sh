@@ -105,6 +105,33 @@ start() {
 	is "who was never allowed did not come in" 0 "$(intruders)"
 }
 
+# A host that boots with tables that are too large for it, or has less memory than before, is not without policy for that.
+tables() {
+	agent_kill ahch-to
+	ip link set to-api down
+	rm -rf /sys/fs/bpf/ahch-to
+	cp "$T/ahch-to/agent.conf" "$T/conf"
+	sed -i 's/ct-max-entries = 16384/ct-max-entries = 4194304/' "$T/ahch-to/agent.conf"
+	UNDER="$UNDER REFUSE_ENTRIES=270000" agent_start ahch-to
+	check "no memory for the tables: it starts" wait_for 20 status ahch-to .state
+	passes "no memory for the tables: who is allowed" leia $AHCHTO 80
+	stopped "no memory for the tables: who is not" vader $AHCHTO 80
+	is "it says so" "error there is no memory for tables of the configured sizes: they are 1/16 of it, and full sooner" \
+		"$(condition ahch-to datapath.memory '"\(.severity) \(.text)"')"
+	ip link set to-api up
+	check "and is a member" wait_for 60 is_running ahch-to degraded
+	agent_kill ahch-to
+	agent_start ahch-to
+	check "the tables stay as they are while the host is up" wait_for 20 is_running ahch-to
+	check "which is told, but is no fault" eval 'condition ahch-to datapath.sizes .text | grep -q "has room for"'
+	agent_kill ahch-to
+	rm -rf /sys/fs/bpf/ahch-to
+	cp "$T/conf" "$T/ahch-to/agent.conf"
+	agent_start ahch-to
+	check "with the next boot they are as configured" wait_for 20 is_running ahch-to
+	is "and all is well" '' "$(status ahch-to '.conditions[].name')"
+}
+
 # What is no more is not told of.
 leaving() {
 	agent_kill ahch-to
@@ -136,5 +163,6 @@ change
 redirect
 listening
 start
+tables
 leaving
 story_finish

@@ -116,6 +116,62 @@ Test(membership, a_refusal_that_is_over, .init = setup_server, .fini = teardown_
 	cr_expect_eq(agent.state, AGENT_RUNNING);
 }
 
+static uint64_t refused_us; /* in place of what the client says; 0 = that */
+static int64_t expires_s;
+static unsigned n_removed;
+uint64_t __real_kube_client_refused_us(const struct kube_client *c);
+uint64_t __wrap_kube_client_refused_us(const struct kube_client *c);
+int64_t __wrap_renewal_expires_s(const struct renewal *r);
+int __wrap_datapath_remove(struct datapath *d, struct err *reterr);
+
+uint64_t __wrap_kube_client_refused_us(const struct kube_client *c)
+{
+	return refused_us ? refused_us : __real_kube_client_refused_us(c);
+}
+
+int64_t __wrap_renewal_expires_s(const struct renewal *r)
+{
+	(void)r;
+	return expires_s;
+}
+
+int __wrap_datapath_remove(struct datapath *d, struct err *reterr)
+{
+	(void)d;
+	(void)reterr;
+	n_removed++;
+	return 0;
+}
+
+/* Whether the host stands down with that. */
+static bool stands_down(enum conf_revoked action, uint64_t refused_s, int64_t expires_in_s)
+{
+	static int none;
+
+	conf.revoked_action = action;
+	refused_us = refused_s * USEC_PER_SEC;
+	expires_s = expires_in_s ? clock_wall_s() + expires_in_s : 0;
+	agent.renewal = (struct renewal *)&none; /* no more than that there is one */
+	agent.has_stood_down = false;
+	n_removed = 0;
+	membership_check(&agent);
+	membership_check(&agent);
+	agent.renewal = NULL;
+	refused_us = 0;
+	cr_expect_eq(n_removed, agent.has_stood_down ? 1 : 0, "once");
+	return agent.has_stood_down;
+}
+
+/* Only who still has a good credential is known to be removed when it is refused. */
+Test(membership, standing_down, .init = setup_server, .fini = teardown_server)
+{
+	cr_expect_not(stands_down(CONF_REVOKED_STAND_DOWN, 60, 3600));
+	cr_expect_not(stands_down(CONF_REVOKED_ENFORCE, 200, 3600));
+	cr_expect(stands_down(CONF_REVOKED_STAND_DOWN, 200, 3600));
+	cr_expect(stands_down(CONF_REVOKED_STAND_DOWN, 200, 0), "of a credential that does not say it");
+	cr_expect_not(stands_down(CONF_REVOKED_STAND_DOWN, 200, -60), "it was not renewed in time: that may be an outage");
+}
+
 Test(membership, failures_that_last, .init = setup, .fini = teardown)
 {
 	struct renewal_failure f = {.reason = "forbidden", .expires_s = 1798761600};
