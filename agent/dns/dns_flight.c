@@ -246,7 +246,19 @@ static void no_answer(struct dns_flight *fl, const char *error)
 
 static void on_timeout(void *arg)
 {
-	no_answer(arg, "no answer in time");
+	struct dns_flight *fl = arg;
+
+	if (fl->is_given_up)
+		flight_finish(fl, NULL, 0);
+	else
+		no_answer(fl, "no answer in time");
+}
+
+void dns_flight_give_up(struct dns_flight *fl)
+{
+	fl->is_given_up = true;
+	attempt_end(fl);
+	(void)source_arm(fl->timer, 0, 0); /* a live timer */
 }
 
 static void go_on_by_tcp(struct dns_flight *fl)

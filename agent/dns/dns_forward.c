@@ -97,6 +97,21 @@ void dns_forward_free(struct dns_forward *f)
 	free(f);
 }
 
+/* Who waits for servers that do not answer must not keep others from theirs: the one that has waited longest makes room. */
+static bool make_room(struct dns_forward *f)
+{
+	struct dns_flight *oldest = NULL;
+
+	if (f->counts.in_flight < f->max_in_flight)
+		return true;
+	for (struct dns_flight *fl = f->flights; fl; fl = fl->next)
+		if (!fl->is_given_up)
+			oldest = fl;
+	if (oldest)
+		dns_flight_give_up(oldest);
+	return f->counts.in_flight < 2 * f->max_in_flight; /* with those that are given up and not over yet */
+}
+
 int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const struct dns_upstream *only,
 		      dns_forward_fn fn, void *arg, struct dns_flight **ret)
 {
@@ -105,7 +120,7 @@ int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const st
 
 	if (f->n_upstreams == 0 && !only)
 		return -ENOTCONN;
-	if (f->counts.in_flight >= f->max_in_flight) {
+	if (!make_room(f)) {
 		f->counts.refused_busy++;
 		return -EBUSY;
 	}

@@ -51,8 +51,8 @@ typedef void (*dns_forward_fn)(const uint8_t *msg, size_t len, const struct dns_
 
 /*
  * Asks for the question of `q` with its RD, CD and DO bits. The callback runs once, later, from the
- * loop. With `only` that server is asked and no other. -EBUSY past the maximum in flight; -ENOTCONN
- * without upstreams; -ENOMEM, -EMFILE.
+ * loop. With `only` that server is asked and no other. Past the maximum in flight the oldest is given up; -EBUSY past twice the
+ * maximum, before the loop could end those; -ENOTCONN without upstreams; -ENOMEM, -EMFILE.
  */
 int dns_forward_query(struct dns_forward *f, const struct dns_query *q, const struct dns_upstream *only,
 		      dns_forward_fn fn, void *arg, struct dns_flight **ret);

@@ -33,6 +33,7 @@ struct dns_flight {
 	uint64_t asked_us;
 	unsigned attempts, mismatches;
 	uint32_t mark;
+	bool is_given_up; /* for others: its timer ends it */
 	bool has_only; /* `to` is the only one that may be asked */
 	bool is_tcp, has_edns;
 	bool is_doubted; /* this attempt's answer had other letters; it is asked once more */
@@ -48,6 +49,9 @@ struct dns_flight {
 
 /* NULL for a server that is not in the list, or not any more. */
 struct dns_upstream_status *dns_forward_status_of(struct dns_forward *f, const struct dns_upstream *u);
+
+/* No answer is waited for any more: the callback runs from the loop, soon. */
+void dns_flight_give_up(struct dns_flight *fl);
 
 /* Begins the first attempt that can be begun. -EIO if there is none; errno of a timer. The caller ends the flight then. */
 int dns_flight_start(struct dns_flight *fl, const struct dns_query *q);

@@ -219,6 +219,43 @@ Test(forward, asks_the_next_upstream_and_gives_up_at_last)
 	upstream_close(&u[1]);
 }
 
+/* Whoever asks for names whose servers are dead takes nobody else's. */
+Test(forward, the_oldest_makes_room)
+{
+	enum { MANY = 300 }; /* more than may be in flight */
+	struct upstream u = upstream_open();
+	struct sockaddr_in from;
+	uint8_t msg[2048], out[2048];
+	char name[32];
+	struct fixture f;
+	size_t len, n;
+	uint16_t port;
+	int dead, fd;
+
+	fixture_init(&f, &u.at, 1);
+	port = listen_on(&f);
+	dead = connect_to(SOCK_DGRAM, port);
+	for (int i = 0; i < MANY; i++) {
+		(void)snprintf(name, sizeof(name), "n%d.dead.example.", i);
+		ask(dead, name, 0);
+		(void)upstream_get(&f, &u, msg, &from); /* stays silent */
+	}
+	n = run_until(&f, dead, out, sizeof(out));
+	expect_answer(out, n, "SERVFAIL ");
+	fd = connect_to(SOCK_DGRAM, port);
+	ask(fd, "b.example.", 0);
+	do
+		len = upstream_get(&f, &u, msg, &from); /* some of the others are asked again meanwhile, on a slow machine */
+	while (msg[DNS_HEADER_LEN] != 1);
+	upstream_answer(&u, msg, make_answer(msg, len, 0, 0), &from);
+	n = run_until(&f, fd, out, sizeof(out));
+	expect_answer(out, n, "NOERROR b.example. 60 A 203.0.113.5\n");
+	close(dead);
+	close(fd);
+	fixture_done(&f);
+	upstream_close(&u);
+}
+
 Test(forward, truncated_answers_are_asked_again_by_tcp)
 {
 	struct upstream u = upstream_open();
