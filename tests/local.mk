@@ -254,7 +254,7 @@ check_PROGRAMS += tests/unit/service/test_service
 TESTS += tests/unit/service/test_service
 tests_unit_service_test_service_SOURCES = tests/unit/service/objects.c tests/unit/service/objects.h \
 	tests/unit/service/test_decode.c tests/unit/service/test_migration.c tests/unit/service/test_migration_backends.c tests/unit/service/test_migration_plan.c \
-	tests/unit/service/test_node_match.c tests/unit/service/test_select.c tests/unit/service/test_serve.c \
+	tests/unit/service/test_node_match.c tests/unit/service/test_policy.c tests/unit/service/test_select.c tests/unit/service/test_serve.c \
 	tests/unit/service/test_table.c
 tests_unit_service_test_service_CFLAGS = $(AM_CFLAGS) $(CRITERION_CFLAGS)
 tests_unit_service_test_service_LDADD = $(MESH_LIBS) $(CRITERION_LIBS)

@@ -382,6 +382,11 @@ int service_table_each_service(const struct service_table *t, service_fn fn, voi
 	return 0;
 }
 
+const struct service_options *service_table_options(const struct service_table *t)
+{
+	return &t->opt.o;
+}
+
 const char *service_table_skip_reason(const struct service_table *t, const struct kube_service *s)
 {
 	return service_skip_reason(s, &t->opt.o);

@@ -58,6 +58,9 @@ int service_table_each(const struct service_table *t, service_frontend_fn fn, vo
 typedef int (*service_fn)(const struct kube_service *s, void *arg);
 int service_table_each_service(const struct service_table *t, service_fn fn, void *arg);
 
+/* Those of the table. Valid until they are set anew. */
+const struct service_options *service_table_options(const struct service_table *t);
+
 /* service_skip_reason() with the options of the table. */
 const char *service_table_skip_reason(const struct service_table *t, const struct kube_service *s);
 

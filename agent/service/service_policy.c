@@ -19,24 +19,24 @@ static json_t *pairs_json(const struct kube_pairs *p)
 	return o;
 }
 
-static int tell_service(const struct service_view *view, policy_service_fn fn, void *arg)
-{
-	CLEANUP(json_decref) json_t *labels = pairs_json(&view->service->labels);
-	CLEANUP(json_decref) json_t *selector = pairs_json(&view->service->selector);
-	struct policy_service svc = {.ns = view->service->ns, .name = view->service->name, .labels = labels,
-				     .selector = selector};
-	ARRAY(struct ip) backends = {0};
-	int r = labels && selector ? 0 : -ENOMEM;
+struct backends {
+	struct ip *v;
+	size_t n, cap;
+};
 
-	for (size_t i = 0; r == 0 && i < view->n_slices; i++)
-		for (size_t j = 0; r == 0 && j < view->slices[i]->n_addrs; j++)
-			r = ARRAY_ADD(&backends, view->slices[i]->addrs[j].ip);
-	if (r == 0) {
-		svc.backends = backends.v;
-		svc.n_backends = backends.n;
-		r = fn(&svc, arg);
+/* As Cilium's ParseEndpointSliceV1: what serves no more is no backend, what terminates and still serves is one. */
+static int add_slice(const struct kube_slice *s, struct backends *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->n_endpoints; i++) {
+		const struct kube_slice_endpoint *ep = &s->endpoints[i];
+
+		if (!(ep->conditions & (KUBE_EP_READY | KUBE_EP_SERVING)))
+			continue;
+		for (size_t j = 0; r == 0 && j < ep->n_addrs; j++)
+			r = ARRAY_ADD(ret, s->addrs[ep->first_addr + j].ip);
 	}
-	ARRAY_DONE(&backends);
 	return r;
 }
 
@@ -46,6 +46,31 @@ struct service_walk {
 	policy_service_fn fn;
 	void *arg;
 };
+
+static int tell_service(const struct service_walk *walk, const struct service_view *view)
+{
+	const struct service_options *opt = service_table_options(walk->t);
+	CLEANUP(json_decref) json_t *labels = NULL, *selector = NULL;
+	struct policy_service svc = {.ns = view->service->ns, .name = view->service->name};
+	struct backends backends = {0};
+	int r;
+
+	if (!service_is_own(view->service, opt))
+		return 0;
+	svc.labels = labels = pairs_json(&view->service->labels);
+	svc.selector = selector = pairs_json(&view->service->selector);
+	r = labels && selector ? 0 : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < view->n_slices; i++)
+		if (service_slice_counts(view->slices[i], opt))
+			r = add_slice(view->slices[i], &backends);
+	if (r == 0) {
+		svc.backends = backends.v;
+		svc.n_backends = backends.n;
+		r = walk->fn(&svc, walk->arg);
+	}
+	ARRAY_DONE(&backends);
+	return r;
+}
 
 static int on_service(const struct kube_service *s, void *arg)
 {
@@ -57,7 +82,7 @@ static int on_service(const struct kube_service *s, void *arg)
 	if (!service_table_find(walk->t, s->ns, strlen(s->ns), s->name, strlen(s->name), &view) ||
 	    !view.service)
 		return 0;
-	return tell_service(&view, walk->fn, walk->arg);
+	return tell_service(walk, &view);
 }
 
 static int each_service(void *ctx, const char *ns, const char *name, policy_service_fn fn, void *arg)
@@ -69,7 +94,7 @@ static int each_service(void *ctx, const char *ns, const char *name, policy_serv
 		return service_table_each_service(walk.t, on_service, &walk);
 	if (!service_table_find(walk.t, ns, strlen(ns), name, strlen(name), &view) || !view.service)
 		return 0;
-	return tell_service(&view, fn, arg);
+	return tell_service(&walk, &view);
 }
 
 struct policy_service_view service_policy_view(struct service_table *t)

@@ -26,13 +26,18 @@ static bool has_virtual_address(const struct kube_service *s)
 	return !kube_pairs_get(&s->labels, LABEL_HEADLESS) && !s->is_headless && s->type != KUBE_SERVICE_EXTERNAL_NAME;
 }
 
-const char *service_skip_reason(const struct kube_service *s, const struct service_options *opt)
+bool service_is_own(const struct kube_service *s, const struct service_options *opt)
 {
 	const char *proxy = kube_pairs_get(&s->labels, LABEL_PROXY_NAME);
 
+	return is_own_proxy(proxy != NULL, proxy, opt);
+}
+
+const char *service_skip_reason(const struct kube_service *s, const struct service_options *opt)
+{
 	if (!has_virtual_address(s))
 		return NULL;
-	if (!is_own_proxy(proxy != NULL, proxy, opt))
+	if (!service_is_own(s, opt))
 		return "the label " LABEL_PROXY_NAME " gives it to another proxy";
 	if (!node_match(&s->annotations, opt->node_labels))
 		return "its annotations keep it from nodes with the labels of this host's CiliumNode";

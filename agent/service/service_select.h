@@ -72,6 +72,9 @@ struct service_options {
 	size_t n_host_ips;
 };
 
+/* True if the Service is of our proxy, by the label service-proxy-name: Cilium is not told of any other, headless or not. */
+bool service_is_own(const struct kube_service *s, const struct service_options *opt);
+
 /* True if this host must handle the Service at all (labels service-proxy-name and headless, annotations about nodes). */
 bool service_is_proxied(const struct kube_service *s, const struct service_options *opt);
 
