@@ -318,6 +318,41 @@ static bool has_overlays(const struct world *w)
 	return w->config.cidr_matches_nodes || w->config.cidr_matches_pods || w->config.has_node_selector_labels;
 }
 
+static bool is_cluster_news(const struct identity_change *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].number < IDENTITY_LOCAL_CIDR)
+			return true;
+	return false;
+}
+
+static int mark_if_news(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
+{
+	struct world *w = arg;
+	const struct identity *id = identity_get(w->identities, claim->identity);
+
+	if (!id || id->change)
+		ipcache_mark(w->addresses, ip);
+	return 0;
+}
+
+/*
+ * An address is told apart under the labels of its identity, which often comes after it: to be called before the changes of
+ * identities are forgotten. Local ones are made here and change nothing for those they are made for.
+ */
+static void mark_news(struct world *w)
+{
+	const struct identity_change *changes;
+	size_t n = identity_changes(w->identities, &changes);
+
+	if (!has_overlays(w))
+		return;
+	if (identity_changes_lost(w->identities))
+		ipcache_mark_all(w->addresses);
+	else if (is_cluster_news(changes, n))
+		(void)ipcache_each(w->addresses, mark_if_news, w); /* always 0 */
+}
+
 static int overlay_one(const struct ip *ip, const struct ipcache_claim *claim, void *arg)
 {
 	uint32_t ignored;
@@ -376,8 +411,10 @@ int world_update(struct world *w)
 		r = w->on_settled(w->settled_arg);
 	if (r == 0)
 		r = port_claims_apply(w->ports);
-	if (r == 0)
+	if (r == 0) {
+		mark_news(w);
 		r = policy_table_update(w->table);
+	}
 	if (r < 0)
 		return r;
 	overlays = update_overlays(w);

@@ -27,13 +27,23 @@ void *__wrap_realloc(void *p, size_t size)
 	return reallocs_left && --reallocs_left == 0 ? NULL : __real_realloc(p, size);
 }
 
-static void setup(void)
+static void setup_with(const char *key, const char *value)
 {
-	CLEANUP(json_decref) json_t *map = json_object();
+	CLEANUP(json_decref) json_t *map = json_pack("{s:{s:s}}", "data", key, value);
 	struct cilium_config config;
 
 	cr_assert_eq(cilium_config_parse(map, &config, NULL), 0);
 	cr_assert_eq(world_new(&config, "me", OWN, &conf, &w), 0);
+}
+
+static void setup(void)
+{
+	setup_with("cluster-name", "default");
+}
+
+static void setup_cidr_pods(void)
+{
+	setup_with("policy-cidr-match-mode", "pods");
 }
 
 static void teardown(void)
@@ -402,4 +412,34 @@ Test(world, ports_of_an_endpoint_that_moves, .init = setup, .fini = teardown)
 	cr_expect_eq(port_of_http(), 80);
 	endpoint_table_remove(w->endpoints, "legacy", "x", "ces-z");
 	cr_expect_eq(port_of_http(), -1);
+}
+
+/* Prefixes of policies say something of pods, of one too whose CiliumIdentity comes after its CiliumEndpoint. */
+Test(world, identity_after_its_endpoint, .init = setup_cidr_pods, .fini = teardown)
+{
+	enum { POD = 1000 };
+	CLEANUP(json_decref) json_t *policy = json_loads(
+		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"endpointSelector\":{},\"egress\":[{\"toCIDR\":[\"10.244.7.0/24\"]}]}}", 0, NULL);
+	const struct ipcache_claim pod = {.identity = POD};
+	struct err err = {0};
+	uint32_t number;
+	struct ip ip;
+
+	add_own_identity();
+	cr_assert_geq(json_policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
+	cr_assert_eq(ip_parse("10.244.7.7", &ip), 0);
+	cr_assert_eq(ipcache_claim(w->addresses, IPCACHE_FROM_ENDPOINT, &ip, &pod), 0);
+	cr_expect_geq(world_update(w), 0);
+	cr_assert_eq(world_overlay(&ip, POD, &number, w), 0);
+	cr_expect_eq(number, POD, "nobody knows who that is");
+	cr_assert_eq(ipcache_flush(w->addresses, ignore_address, NULL), 0);
+	cr_assert_eq(add_labelled(POD), 0);
+	cr_expect_geq(world_update(w), 0);
+	cr_expect(ipcache_is_dirty(w->addresses), "its address is written anew");
+	cr_assert_eq(world_overlay(&ip, POD, &number, w), 0);
+	cr_expect_geq(number, IDENTITY_LOCAL_CIDR);
+	cr_assert_eq(ipcache_flush(w->addresses, ignore_address, NULL), 0);
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_geq(world_update(w), 0);
+	cr_expect_not(ipcache_is_dirty(w->addresses), "once");
 }
