@@ -75,16 +75,41 @@ static bool on_endpoint_hold(uint32_t ports, bool is_held, void *arg)
 	return true;
 }
 
-/* With enable-node-selector-labels a node is told apart by its labels (Cilium pkg/node/manager). */
-static void note_labels(struct world *w, const struct kube_node *n, bool is_there)
+/* Those that tell of the node itself: NULL past the last. */
+static const struct ip *node_address(const struct kube_node *n, size_t i)
 {
-	for (size_t i = 0; w->config.has_node_selector_labels && n && i < n->node_ips.n + n->internal_ips.n; i++) {
-		const struct ip *ip = i < n->node_ips.n ? &n->node_ips.v[i] : &n->internal_ips.v[i - n->node_ips.n];
+	if (!n || i >= n->node_ips.n + n->internal_ips.n)
+		return NULL;
+	return i < n->node_ips.n ? &n->node_ips.v[i] : &n->internal_ips.v[i - n->node_ips.n];
+}
 
-		if (is_there)
-			note(w, node_labels_set(w->node_labels, ip, &n->labels, w->config.cluster_name));
-		else
-			node_labels_remove(w->node_labels, ip);
+static bool has_address(const struct kube_node *n, const struct ip *ip)
+{
+	const struct ip *one;
+
+	for (size_t i = 0; (one = node_address(n, i)); i++)
+		if (ip_eq(one, ip))
+			return true;
+	return false;
+}
+
+/*
+ * With enable-node-selector-labels a node is told apart by its labels (Cilium pkg/node/manager). What it says of an address
+ * that it keeps is no newer claim to it: the node may be dead and its address another's.
+ */
+static void note_labels(struct world *w, uint32_t number, const struct kube_node *old, const struct kube_node *now)
+{
+	const struct ip *ip;
+
+	if (!w->config.has_node_selector_labels)
+		return;
+	for (size_t i = 0; (ip = node_address(old, i)); i++) {
+		if (!has_address(now, ip))
+			node_labels_remove(w->node_labels, ip, number);
+		ipcache_mark(w->addresses, ip);
+	}
+	for (size_t i = 0; (ip = node_address(now, i)); i++) {
+		note(w, node_labels_set(w->node_labels, ip, number, &now->labels, w->config.cluster_name));
 		ipcache_mark(w->addresses, ip);
 	}
 }
@@ -138,8 +163,7 @@ static void on_node_change(uint32_t number, const struct kube_node *old, const s
 
 	w->routes_dirty = true;
 	w->nodes_dirty = true;
-	note_labels(w, old, false);
-	note_labels(w, now, true);
+	note_labels(w, number, old, now);
 	for (size_t i = 0; old && i < old->node_ips.n; i++)
 		ipcache_release(w->addresses, IPCACHE_FROM_NODE, &old->node_ips.v[i], number);
 	for (size_t k = 0; k < ARRAY_LEN(inner_addresses); k++) {

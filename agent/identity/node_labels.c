@@ -7,9 +7,15 @@
 #include "base/hash.h"
 #include "base/limits.h"
 
+struct said {
+	uint32_t owner;
+	struct label_set *set;
+	struct said *next;
+};
+
 struct node_label {
 	struct ip ip;
-	struct label_set *set;
+	struct said *newest;
 	UT_hash_handle hh;
 };
 
@@ -29,10 +35,39 @@ int node_labels_new(struct label_table *t, struct node_labels **ret)
 	return 0;
 }
 
-static void drop(struct node_labels *n, struct node_label *e)
+static struct node_label *find(const struct node_labels *n, const struct ip *ip)
 {
+	struct node_label *e = NULL;
+
+	if (n->by_ip)
+		HASH_FIND(hh, n->by_ip, ip, sizeof(*ip), e);
+	return e;
+}
+
+/* Where the one of this owner hangs; at the end of the list if there is none. */
+static struct said **place_of(struct node_label *e, uint32_t owner)
+{
+	struct said **p = &e->newest;
+
+	while (*p && (*p)->owner != owner)
+		p = &(*p)->next;
+	return p;
+}
+
+static void drop_said(struct node_labels *n, struct said **place)
+{
+	struct said *s = *place;
+
+	*place = s->next;
+	label_set_free(n->table, s->set);
+	free(s);
+}
+
+static void drop_if_empty(struct node_labels *n, struct node_label *e)
+{
+	if (e->newest)
+		return;
 	HASH_DEL(n->by_ip, e);
-	label_set_free(n->table, e->set);
 	free(e);
 }
 
@@ -42,8 +77,11 @@ void node_labels_free(struct node_labels *n)
 
 	if (!n)
 		return;
-	HASH_ITER (hh, n->by_ip, e, next)
-		drop(n, e);
+	HASH_ITER (hh, n->by_ip, e, next) {
+		while (e->newest)
+			drop_said(n, &e->newest);
+		drop_if_empty(n, e);
+	}
 	free(n);
 }
 
@@ -67,7 +105,44 @@ static int make_set(struct node_labels *n, const struct strv *labels, const char
 	return r < 0 ? r : label_builder_take(&b, ret);
 }
 
-int node_labels_set(struct node_labels *n, const struct ip *ip, const struct strv *labels, const char *cluster)
+static struct node_label *get(struct node_labels *n, const struct ip *ip)
+{
+	struct node_label *e = find(n, ip);
+
+	if (e)
+		return e;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->ip = *ip;
+	hash_oom = false;
+	HASH_ADD(hh, n->by_ip, ip, sizeof(e->ip), e);
+	if (!hash_oom)
+		return e;
+	free(e);
+	return NULL;
+}
+
+/* Takes `set`, if there is memory for it. One that has the address already gets no newer by other labels. */
+static int put(struct node_labels *n, struct node_label *e, uint32_t owner, struct label_set *set)
+{
+	struct said *s = *place_of(e, owner);
+
+	if (s) {
+		label_set_free(n->table, s->set);
+		s->set = set;
+		return 0;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	*s = (struct said){.owner = owner, .set = set, .next = e->newest};
+	e->newest = s;
+	return 0;
+}
+
+int node_labels_set(struct node_labels *n, const struct ip *ip, uint32_t owner, const struct strv *labels,
+		    const char *cluster)
 {
 	struct node_label *e;
 	struct label_set *set;
@@ -75,35 +150,30 @@ int node_labels_set(struct node_labels *n, const struct ip *ip, const struct str
 
 	if (r < 0)
 		return r;
-	node_labels_remove(n, ip);
-	e = calloc(1, sizeof(*e));
-	hash_oom = false;
-	if (e) {
-		e->ip = *ip;
-		e->set = set;
-		HASH_ADD(hh, n->by_ip, ip, sizeof(e->ip), e);
-	}
-	if (e && !hash_oom)
+	e = get(n, ip);
+	r = e ? put(n, e, owner, set) : -ENOMEM;
+	if (r == 0)
 		return 0;
 	label_set_free(n->table, set);
-	free(e);
-	return -ENOMEM;
+	if (e)
+		drop_if_empty(n, e);
+	return r;
 }
 
-void node_labels_remove(struct node_labels *n, const struct ip *ip)
+void node_labels_remove(struct node_labels *n, const struct ip *ip, uint32_t owner)
 {
-	struct node_label *e;
+	struct node_label *e = find(n, ip);
+	struct said **place = e ? place_of(e, owner) : NULL;
 
-	HASH_FIND(hh, n->by_ip, ip, sizeof(*ip), e);
-	if (e)
-		drop(n, e);
+	if (!place || !*place)
+		return;
+	drop_said(n, place);
+	drop_if_empty(n, e);
 }
 
 const struct label_set *node_labels_get(const struct node_labels *n, const struct ip *ip)
 {
-	const struct node_label *e = NULL;
+	const struct node_label *e = find(n, ip);
 
-	if (n->by_ip)
-		HASH_FIND(hh, n->by_ip, ip, sizeof(*ip), e);
-	return e ? e->set : NULL;
+	return e ? e->newest->set : NULL;
 }

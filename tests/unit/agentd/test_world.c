@@ -41,6 +41,11 @@ static void setup(void)
 	setup_with("cluster-name", "default");
 }
 
+static void setup_node_labels(void)
+{
+	setup_with("enable-node-selector-labels", "true");
+}
+
 static void setup_cidr_pods(void)
 {
 	setup_with("policy-cidr-match-mode", "pods");
@@ -442,4 +447,54 @@ Test(world, identity_after_its_endpoint, .init = setup_cidr_pods, .fini = teardo
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_geq(world_update(w), 0);
 	cr_expect_not(ipcache_is_dirty(w->addresses), "once");
+}
+
+static void add_labelled_node(const char *name, const char *address, const char *zone)
+{
+	CLEANUP(json_decref) json_t *doc = json_pack("{s:{s:s,s:s,s:{s:s}},s:{s:[{s:s,s:s}]}}", "metadata", "name", name, "uid", name,
+						     "labels", "zone", zone, "spec", "addresses", "ip", address, "type", "InternalIP");
+	CLEANUP(doc_free) struct doc *obj = doc_from_json(doc);
+	struct kube_node *n;
+	struct err err = {0};
+
+	cr_assert(obj);
+	cr_assert_eq(kube_node_decode(obj, &n, &err), 0, "%s", err.text);
+	cr_assert_eq(kube_node_read_labels(n, obj), 0);
+	cr_assert_eq(node_table_set(w->nodes, n), 0);
+}
+
+/* "zone=..." among the labels of an address; else "". */
+static const char *zone_at(const char *text)
+{
+	struct intern *strings = label_table_strings(identity_labels(w->identities));
+	const struct label_set *set;
+	struct ip ip;
+
+	cr_assert_eq(ip_parse(text, &ip), 0);
+	set = node_labels_get(w->node_labels, &ip);
+	for (uint32_t i = 0; set && i < set->n; i++)
+		if (strcmp(intern_str(strings, set->v[i].key), "zone") == 0)
+			return intern_str(strings, set->v[i].value);
+	return "";
+}
+
+/* A new node got the address of a dead one whose CiliumNode goes later, and may be touched before. */
+Test(world, address_of_a_dead_node, .init = setup_node_labels, .fini = teardown)
+{
+	add_own_identity();
+	add_labelled_node("a", "172.18.0.3", "old");
+	cr_expect_str_eq(zone_at("172.18.0.3"), "old");
+	add_labelled_node("b", "172.18.0.3", "new");
+	cr_expect_str_eq(zone_at("172.18.0.3"), "new");
+	add_labelled_node("a", "172.18.0.3", "older");
+	cr_expect_str_eq(zone_at("172.18.0.3"), "new");
+	node_table_remove(w->nodes, "a");
+	cr_expect_str_eq(zone_at("172.18.0.3"), "new");
+	add_labelled_node("b", "172.18.0.3", "newer");
+	cr_expect_str_eq(zone_at("172.18.0.3"), "newer");
+	add_labelled_node("c", "172.18.0.3", "third");
+	node_table_remove(w->nodes, "c");
+	cr_expect_str_eq(zone_at("172.18.0.3"), "newer");
+	node_table_remove(w->nodes, "b");
+	cr_expect_str_eq(zone_at("172.18.0.3"), "");
 }

@@ -208,19 +208,64 @@ Test(node_labels, by_address)
 	cr_assert_eq(node_labels_new(t, &n), 0);
 	cr_assert_eq(ip_parse("172.19.0.11", &ip), 0);
 	cr_expect_null(node_labels_get(n, &ip));
-	node_labels_remove(n, &ip);
+	node_labels_remove(n, &ip, 1);
 	cr_assert_eq(strv_add(&v, "zone=one"), 0);
-	cr_assert_eq(node_labels_set(n, &ip, &v, "c1"), 0);
+	cr_assert_eq(node_labels_set(n, &ip, 1, &v, "c1"), 0);
 	set = node_labels_get(n, &ip);
 	cr_assert(set);
 	cr_expect_eq(set->n, 2);
 	for (uint32_t i = 0; i < set->n; i++)
 		cr_expect_eq(set->v[i].source,
 			     strcmp(intern_str(label_table_strings(t), set->v[i].key), "zone") == 0 ? LABEL_NODE : LABEL_K8S);
-	node_labels_remove(n, &ip);
+	node_labels_remove(n, &ip, 1);
 	cr_expect_null(node_labels_get(n, &ip));
-	cr_assert_eq(node_labels_set(n, &ip, &v, "c1"), 0);
+	cr_assert_eq(node_labels_set(n, &ip, 1, &v, "c1"), 0);
 	strv_done(&v);
+	node_labels_free(n);
+	label_table_free(t);
+}
+
+static const char *zone_of(const struct label_table *t, const struct node_labels *n, const struct ip *ip)
+{
+	const struct label_set *set = node_labels_get(n, ip);
+	struct intern *strings = label_table_strings((struct label_table *)t);
+
+	for (uint32_t i = 0; set && i < set->n; i++)
+		if (strcmp(intern_str(strings, set->v[i].key), "zone") == 0)
+			return intern_str(strings, set->v[i].value);
+	return "none";
+}
+
+static void set_zone(struct node_labels *n, const struct ip *ip, uint32_t owner, const char *label)
+{
+	struct strv v = {0};
+
+	cr_assert_eq(strv_add(&v, label), 0);
+	cr_assert_eq(node_labels_set(n, ip, owner, &v, "c1"), 0);
+	strv_done(&v);
+}
+
+/* The last to get an address has it; whatever is said later by one that had it before. */
+Test(node_labels, of_nodes_with_the_same_address)
+{
+	struct label_table *t;
+	struct node_labels *n;
+	struct ip ip;
+
+	cr_assert_eq(label_table_new(&t), 0);
+	cr_assert_eq(node_labels_new(t, &n), 0);
+	cr_assert_eq(ip_parse("172.19.0.11", &ip), 0);
+	set_zone(n, &ip, 1, "zone=one");
+	set_zone(n, &ip, 2, "zone=two");
+	cr_expect_str_eq(zone_of(t, n, &ip), "two");
+	set_zone(n, &ip, 1, "zone=uno");
+	cr_expect_str_eq(zone_of(t, n, &ip), "two");
+	node_labels_remove(n, &ip, 3);
+	node_labels_remove(n, &ip, 2);
+	cr_expect_str_eq(zone_of(t, n, &ip), "uno");
+	set_zone(n, &ip, 2, "zone=two");
+	node_labels_remove(n, &ip, 1);
+	cr_expect_str_eq(zone_of(t, n, &ip), "two");
 	node_labels_free(n);
 	label_table_free(t);
 }

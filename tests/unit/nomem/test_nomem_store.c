@@ -125,7 +125,7 @@ static int label_nodes(void *state)
 		if (r == 0)
 			r = strv_add(&labels, i % 2 ? "b=c" : "d");
 		if (r == 0)
-			r = node_labels_set(p->nodes, &ip, &labels, "c1");
+			r = node_labels_set(p->nodes, &ip, i == 3 ? 2 : i, &labels, "c1");
 	}
 	return r;
 }
