@@ -348,6 +348,13 @@ static int tell_cluster(struct agent *a)
 	return r;
 }
 
+/* Held, the confirmed policies are all that is to be in force. */
+static void look_for_room(struct agent *a)
+{
+	a->world->n_left_out = policy_gate_is_held(a->world->gate) ? 0 : sync_left_out(a->sync);
+	sync_use_room(a->sync);
+}
+
 void apply_now(void *arg)
 {
 	struct agent *a = arg;
@@ -373,6 +380,7 @@ void apply_now(void *arg)
 		return;
 	a->is_apply_owed = false;
 	r = take_up(a);
+	look_for_room(a);
 	if (r == 0)
 		r = apply_servers(a);
 	if (r == 0) {

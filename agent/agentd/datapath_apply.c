@@ -80,13 +80,18 @@ static void policy_failed(struct datapath *d, int r)
 
 	if (r == -EFBIG)
 		(void)err_set(&err, -r, "the policies name more than %d prefixes: %s", LIMIT_PREFIXES, instead);
+	else if (r == -EDQUOT)
+		(void)err_set(&err, -r, "the cluster has more than %d policies and CIDR groups of all kinds, for %zu there is no room: %s",
+			      LIMIT_POLICIES, d->world->n_left_out, instead);
 	else if (lack.map)
 		(void)err_set(&err, -r, "the policies do not fit, they take %zu entries of %s and may take %zu: %s",
 			      lack.wanted, lack.map, lack.room, instead);
 	else
 		(void)err_set(&err, -r, "the policies could not be written: %s; %s", err_name(r), instead);
-	if (r == -EFBIG || (lack.map && lack.is_fixed))
+	if (r == -EFBIG || (r != -EDQUOT && lack.map && lack.is_fixed))
 		remedy = "give the policies that select this host fewer prefixes, or wider ones";
+	else if (r == -EDQUOT)
+		remedy = "delete policies that nobody needs, or write fewer with more rules; what was left out is then read again";
 	else if (lack.map)
 		remedy = "write rules that allow or deny the same as one rule with many peers, or set datapath.policy-max-entries to twice "
 			 "what they take in the configuration, then reboot";
@@ -216,7 +221,7 @@ static int apply_maps(struct datapath *d)
 	int policy = world_update(d->world), r = 0;
 
 	d->is_held = false;
-	if (policy < 0 && policy != -EFBIG)
+	if (policy < 0 && policy != -EFBIG && policy != -EDQUOT)
 		return failed(d, policy, "the policy", REMEDY_MEMORY);
 	if (policy > 0 || (policy == 0 && !d->is_swept))
 		policy = apply_policy(d);

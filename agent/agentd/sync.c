@@ -3,11 +3,14 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "json/json.h"
 #include "kube/kube_object.h"
+
+enum { REREAD_S = 120 };
 
 void sync_changed(struct sync *s)
 {
@@ -281,6 +284,8 @@ static int start_feed(struct sync *s, struct loop *loop, struct kube_client *cli
 		}
 	}
 	r = key_set_new(&f->keys);
+	if (r == 0)
+		r = key_set_new(&f->left_out);
 	return r < 0 ? r : reflector_new(loop, client, &conf, 0, &f->reflector);
 }
 
@@ -317,6 +322,7 @@ void sync_free(struct sync *s)
 	for (unsigned kind = 0; kind < KINDS; kind++) {
 		reflector_free(s->feeds[kind].reflector);
 		key_set_free(s->feeds[kind].keys);
+		key_set_free(s->feeds[kind].left_out);
 	}
 	free(s->config_path);
 	json_paths_free(s->endpoint_paths);
@@ -373,6 +379,27 @@ const struct reflector *sync_failing(const struct sync *s, size_t *ret_n)
 uint64_t sync_rejected(const struct sync *s, size_t i)
 {
 	return i < KINDS ? s->feeds[i].rejected : 0;
+}
+
+size_t sync_left_out(const struct sync *s)
+{
+	size_t n = 0;
+
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		n += key_set_count(s->feeds[kind].left_out);
+	return n;
+}
+
+void sync_use_room(struct sync *s)
+{
+	bool is_due = !s->reread_us || clock_boot_us() - s->reread_us >= REREAD_S * USEC_PER_SEC;
+
+	if (!is_due || !sync_left_out(s) || !policy_gate_has_room(s->t.policies))
+		return;
+	s->reread_us = clock_boot_us();
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		if (key_set_count(s->feeds[kind].left_out))
+			reflector_reread(s->feeds[kind].reflector, "there is room for more policies: listing anew");
 }
 
 void sync_kick(struct sync *s)

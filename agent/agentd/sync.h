@@ -72,5 +72,12 @@ const struct reflector *sync_failing(const struct sync *s, size_t *ret_n);
 /* Objects of that kind that were not fit for use. */
 uint64_t sync_rejected(const struct sync *s, size_t i);
 
+/*
+ * Policies that there was no room for: what they forbid, the tables do not know. sync_use_room() lists their kinds anew once
+ * there is room, at most every two minutes; not from callbacks of a reflector.
+ */
+size_t sync_left_out(const struct sync *s);
+void sync_use_room(struct sync *s);
+
 /* A new credential came: waiting reflectors try again at once. */
 void sync_kick(struct sync *s);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "json/json.h"
 
@@ -89,6 +90,18 @@ static bool is_ignored(const struct feed *f)
 	       (f->kind == KIND_CCNP && t->ignores_ccnp);
 }
 
+/* It may forbid something, and comes again when there is room: nothing comes into force without it. Returns -errno `r`, or -ENOMEM. */
+static int follow_room(struct feed *f, const char *ns, const char *name, int r)
+{
+	if (r != -ENOSPC || !is_policy(f->kind)) {
+		key_set_remove(f->left_out, ns, name);
+		return r;
+	}
+	log_event(LOG_ERR, "sync.room", "there is no room for a policy", F_STR("kind", reflector_name(f->reflector)),
+		  F_STR("namespace", ns), F_STR("name", name));
+	return key_set_add(f->left_out, ns, name) == -ENOMEM ? -ENOMEM : r; /* past LIMIT_KEYS others are noted */
+}
+
 static void on_keyed(bool is_deleted, const struct doc *doc, void *arg)
 {
 	struct feed *f = arg;
@@ -101,12 +114,14 @@ static void on_keyed(bool is_deleted, const struct doc *doc, void *arg)
 		return;
 	if (is_deleted) {
 		key_set_remove(f->keys, ns, name);
+		key_set_remove(f->left_out, ns, name);
 		remove_keyed(ns, name, f);
 	} else {
 		r = key_set_add(f->keys, ns, name);
 		if (r == 0)
 			r = upsert_keyed(f, doc, ns, name, &err);
-		if (r < 0) {
+		r = follow_room(f, ns, name, r);
+		if (r < 0 && (r != -ENOSPC || !is_policy(f->kind))) {
 			if (r != -ENOMEM && !is_policy(f->kind))
 				remove_keyed(ns, name, f); /* what it was before is not what the cluster has */
 			sync_failed(f, ns, name, r, err.text);
@@ -117,7 +132,17 @@ static void on_keyed(bool is_deleted, const struct doc *doc, void *arg)
 
 static void keyed_replace_begin(void *arg)
 {
-	key_set_replace_begin(((struct feed *)arg)->keys);
+	struct feed *f = arg;
+
+	key_set_replace_begin(f->keys);
+	key_set_replace_begin(f->left_out);
+}
+
+static void ignore_key(const char *ns, const char *name, void *arg)
+{
+	(void)ns;
+	(void)name;
+	(void)arg;
 }
 
 static void keyed_replace_end(void *arg)
@@ -125,6 +150,7 @@ static void keyed_replace_end(void *arg)
 	struct feed *f = arg;
 
 	key_set_replace_end(f->keys, remove_keyed, f);
+	key_set_replace_end(f->left_out, ignore_key, f);
 	sync_changed(f->sync);
 }
 

@@ -29,6 +29,7 @@ struct feed {
 	enum kind kind;
 	struct reflector *reflector;
 	struct key_set *keys; /* of document kinds */
+	struct key_set *left_out; /* policies that there is no room for */
 	uint64_t rejected;
 	bool is_waiting; /* so far as was told; a kind that stays away is told of once */
 };
@@ -47,6 +48,7 @@ struct sync {
 	int identity_error; /* -ENOMEM, or another: refused */
 	struct u32map identity_epochs;
 	uint64_t identity_epoch;
+	uint64_t reread_us; /* when what was left out was last listed anew; 0 = never */
 };
 
 /* Something changed that others are computed from. */

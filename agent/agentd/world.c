@@ -444,7 +444,9 @@ int world_update(struct world *w)
 	overlays = update_overlays(w);
 	if (w->lost_claims)
 		return -ENOMEM;
-	return overlays < 0 ? overlays : r || overlays;
+	if (overlays < 0)
+		return overlays;
+	return w->n_left_out ? -EDQUOT : r || overlays;
 }
 
 uint32_t world_identity_of(const struct world *w, const struct ip *ip)

@@ -49,6 +49,7 @@ struct world {
 	/* Policies are up to date, the table is not yet: what follows from them is told now. May be NULL. */
 	int (*on_settled)(void *arg);
 	void *settled_arg;
+	size_t n_left_out; /* policies that there is no room for: none may come into force without them */
 	bool lost_claims; /* out of memory somewhere: addresses are incomplete, and stay so; nothing may be applied */
 };
 
@@ -74,8 +75,8 @@ int world_settle(struct world *w);
 /*
  * Recomputes what follows from changed tables before they are applied: our own labels, the API
  * servers' addresses, the policy table. 1 if the policy table has what was not taken from it yet, 0 if not, -errno; -ENODATA
- * while world_knows_itself() is false: then nothing may be applied. After -EFBIG, see policy_table_update(), all but the
- * policy may.
+ * while world_knows_itself() is false: then nothing may be applied. After -EFBIG, see policy_table_update(), and -EDQUOT,
+ * where policies are left out, all but the policy may.
  */
 int world_update(struct world *w);
 

@@ -767,17 +767,24 @@ struct reflector_stats reflector_get_stats(const struct reflector *r)
 	return r->stats;
 }
 
-void reflector_relist(struct reflector *r)
+void reflector_reread(struct reflector *r, const char *why)
 {
-	if (!r->has_synced || !is_newly_older(r))
+	if (!r->has_synced)
 		return;
-	r->older_us = clock_boot_us();
 	r->must_relist = true;
 	if (!r->op || r->phase != PHASE_WATCH)
 		return; /* it is on its way to a list, or to where that is decided */
 	kube_cancel(r->op);
 	r->op = NULL;
-	wait_for(r, rng_below(USEC_PER_SEC), "the API server went back in time: listing anew");
+	wait_for(r, rng_below(USEC_PER_SEC), why);
+}
+
+void reflector_relist(struct reflector *r)
+{
+	if (!r->has_synced || !is_newly_older(r))
+		return;
+	r->older_us = clock_boot_us();
+	reflector_reread(r, "the API server went back in time: listing anew");
 }
 
 void reflector_kick(struct reflector *r)

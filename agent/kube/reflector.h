@@ -117,5 +117,11 @@ struct reflector_stats reflector_get_stats(const struct reflector *r);
  */
 void reflector_relist(struct reflector *r);
 
+/*
+ * Lists anew, as not all of the copy could be kept and now it may be; `why` is borrowed for the call. Does nothing before the
+ * first list. Not from callbacks of this reflector.
+ */
+void reflector_reread(struct reflector *r, const char *why);
+
 /* Tries at once instead of waiting out a backoff; after a new credential came. */
 void reflector_kick(struct reflector *r);

@@ -360,6 +360,11 @@ struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind 
 	return policy_key(kind, ns, name, key) ? repo_find(r, key) : NULL;
 }
 
+size_t policy_count(const struct policy_repo *r)
+{
+	return HASH_COUNT(r->objects);
+}
+
 bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)
 {
 	const struct policy_object *o = policy_find(r, kind, ns, name);

@@ -93,6 +93,9 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const struct doc *o
 /* 1 if it was there, 0 if not. `ns` is "" for cluster-wide kinds. */
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
 
+/* Objects of all kinds, the refused ones among them: never more than LIMIT_POLICIES. */
+size_t policy_count(const struct policy_repo *r);
+
 /* Whether that object, if it is known and was ever valid, can alter a verdict on this host; true while
  * the subject is not known. */
 bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);

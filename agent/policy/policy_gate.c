@@ -454,7 +454,12 @@ int policy_gate_hold(struct policy_gate *g, const json_t *snapshot, size_t *ret_
 	return r;
 }
 
-/* Lets in what waits. It goes on waiting if there is no memory for that. */
+static bool is_lack(int r)
+{
+	return r == -ENOMEM || r == -ENOSPC;
+}
+
+/* Lets in what waits. It goes on waiting if there is no memory or no room for that. */
 static int release_one(struct policy_gate *g, struct kept *k)
 {
 	CLEANUP(free) char *text = TAKE_PTR(k->waiting);
@@ -464,9 +469,9 @@ static int release_one(struct policy_gate *g, struct kept *k)
 
 	if (r == 0 || r == 1)
 		r = keep(g, k->kind, obj); /* which may forget it */
-	else if (r != -ENOMEM)
+	else if (!is_lack(r))
 		r = 0; /* invalid: the status of the policy says so */
-	if (r == -ENOMEM)
+	if (is_lack(r))
 		k->waiting = TAKE_PTR(text);
 	return r;
 }
@@ -494,6 +499,11 @@ int policy_gate_release(struct policy_gate *g)
 		r = e < 0 ? e : r;
 	}
 	return r;
+}
+
+bool policy_gate_has_room(const struct policy_gate *g)
+{
+	return HASH_COUNT(g->kept) < LIMIT_POLICIES && (g->is_held || policy_count(g->repo) < LIMIT_POLICIES);
 }
 
 bool policy_gate_is_held(const struct policy_gate *g)

@@ -42,10 +42,13 @@ json_t *policy_gate_snapshot(struct policy_gate *g);
 int policy_gate_hold(struct policy_gate *g, const json_t *snapshot, size_t *ret_bad);
 
 /*
- * Lets in all that waited. What the API server has said nothing of any more is removed. 0; or -ENOMEM: the gate is open, and
- * what there was no memory for is let in by the next call.
+ * Lets in all that waited. What the API server has said nothing of any more is removed. 0; or -ENOMEM, -ENOSPC: the gate
+ * is open, and what there was no memory or room for is let in by the next call.
  */
 int policy_gate_release(struct policy_gate *g);
+
+/* False: for what comes next and was not there before, policy_gate_set() would say -ENOSPC. */
+bool policy_gate_has_room(const struct policy_gate *g);
 
 bool policy_gate_is_held(const struct policy_gate *g);
 /* Objects that wait and differ from what is in force. */

@@ -8,8 +8,10 @@
 #include "agentd/world.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "ignoring.h"
+#include "policy/policy_rule.h"
 
 enum { STEP_US = 20000, WAIT_US = 10000000 };
 
@@ -236,4 +238,66 @@ Test(sync, an_identity_that_becomes_unfit, .init = setup, .fini = teardown)
 	wait_until(has_no_identity);
 	replace("/apis/cilium.io/v2/ciliumidentities/4711", identity(json_string("luke")));
 	wait_until(has_identity);
+}
+
+#define POLICIES "/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies"
+
+/* As many policies as there is room for, of another kind than those that come from the API server. */
+static void fill(void)
+{
+	for (unsigned i = 0; i < LIMIT_POLICIES; i++) {
+		char text[128];
+		int n = snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"p%u\",\"namespace\":\"hoth\"},\"spec\":{\"podSelector\":{}}}", i);
+		CLEANUP(doc_free) struct doc *doc = doc_parse(text, (size_t)n);
+		struct err err = {0};
+
+		cr_assert(doc);
+		cr_assert_eq(policy_gate_set(w->gate, POLICY_KNP, doc, &err), 1, "%s", err.text);
+	}
+}
+
+static json_t *policy(const char *name)
+{
+	return json_pack("{s:s, s:s, s:{s:s}, s:{s:{}, s:[{}]}}", "apiVersion", "cilium.io/v2", "kind", "CiliumClusterwideNetworkPolicy",
+			 "metadata", "name", name, "spec", "endpointSelector", "ingress");
+}
+
+static bool are_two_left_out(void)
+{
+	return sync_left_out(s) == 2;
+}
+
+static bool is_one_left_out(void)
+{
+	return sync_left_out(s) == 1;
+}
+
+static bool is_none_left_out(void)
+{
+	return sync_left_out(s) == 0;
+}
+
+/* Nothing that is over the limit is forgotten: it comes in when there is room. */
+Test(sync, policies_without_room, .init = setup, .fini = teardown)
+{
+	fill();
+	want_code(&api, 201, "POST", policy("endor"), POLICIES);
+	want_code(&api, 201, "POST", policy("tatooine"), POLICIES);
+	start();
+	wait_until(is_complete);
+	cr_expect(are_two_left_out());
+	want_code(&api, 200, "DELETE", NULL, POLICIES "/tatooine");
+	wait_until(is_one_left_out);
+	sync_use_room(s);
+	cr_assert(policy_gate_remove(w->gate, POLICY_KNP, "hoth", "p7"));
+	cr_expect_null(policy_find(w->policies, POLICY_CCNP, "", "endor"));
+	sync_use_room(s);
+	wait_until(is_none_left_out);
+	cr_expect(policy_find(w->policies, POLICY_CCNP, "", "endor"));
+	/* what went and came while there was no room */
+	want_code(&api, 201, "POST", policy("hoth"), POLICIES);
+	wait_until(is_one_left_out);
+	want_code(&api, 200, "DELETE", NULL, POLICIES "/endor");
+	want_code(&api, 200, "DELETE", NULL, POLICIES "/hoth");
+	wait_until(is_none_left_out);
 }

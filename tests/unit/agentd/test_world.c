@@ -498,3 +498,21 @@ Test(world, address_of_a_dead_node, .init = setup_node_labels, .fini = teardown)
 	node_table_remove(w->nodes, "b");
 	cr_expect_str_eq(zone_at("172.18.0.3"), "");
 }
+
+/* A policy that there is no room for may forbid what the others allow. */
+Test(world, policies_are_left_out, .init = setup, .fini = teardown)
+{
+	CLEANUP(json_decref) json_t *policy = json_loads(
+		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"endpointSelector\":{},\"ingress\":[{}]}}", 0, NULL);
+	struct err err = {0};
+
+	add_own_identity();
+	cr_expect_geq(world_update(w), 0);
+	policy_table_taken(w->table);
+	cr_assert_geq(json_policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 0, "%s", err.text);
+	w->n_left_out = 1;
+	cr_expect_eq(world_update(w), -EDQUOT);
+	cr_expect_eq(world_update(w), -EDQUOT, "nothing else changed");
+	w->n_left_out = 0;
+	cr_expect_eq(world_update(w), 1, "and is owed since");
+}

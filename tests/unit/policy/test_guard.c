@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guard with a clock of our own, and the gate that it holds. */
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "fixture.h"
 #include "json/json.h"
 #include "policy/guard.h"
@@ -329,5 +332,32 @@ Test(gate, held_from_the_start)
 	cr_assert_eq(policy_gate_release(t.gate), 0);
 	cr_assert_neq(now(&t, "A"), POLICY_ALLOW);
 	cr_assert_not(policy_table_shadowed(t.f.table, POLICY_INGRESS));
+	gated_done(&t);
+}
+
+/* What waits comes in when there is room, if not at once; policies about others take room, too. */
+Test(gate, released_without_room)
+{
+	CLEANUP(json_decref) json_t *none = json_array();
+	struct gated t;
+	char text[256];
+	size_t bad;
+
+	gated_init(&t);
+	for (unsigned i = 0; i < LIMIT_POLICIES; i++) {
+		(void)snprintf(text, sizeof(text), META("o%u", 1) OTHERS, i, i);
+		cr_assert_eq(set(&t, text), 1);
+	}
+	cr_assert_not(policy_gate_has_room(t.gate));
+	cr_assert_eq(set(&t, META("m", 1) ONLY("a")), -ENOSPC);
+	cr_assert_eq(policy_gate_hold(t.gate, none, &bad), 0);
+	cr_assert(policy_gate_has_room(t.gate), "it only waits");
+	cr_assert_eq(set(&t, META("m", 1) ONLY("a")), 0);
+	cr_assert_eq(policy_gate_release(t.gate), -ENOSPC);
+	cr_assert_eq(policy_gate_remove(t.gate, POLICY_CNP, "ext", "o7"), 1);
+	cr_assert(policy_gate_has_room(t.gate));
+	cr_assert_eq(policy_gate_release(t.gate), 0);
+	cr_assert_not(policy_gate_has_room(t.gate));
+	cr_assert_neq(policy_gate_digest_of(t.gate, POLICY_CNP, "ext", "m"), 0);
 	gated_done(&t);
 }
