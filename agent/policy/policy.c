@@ -385,18 +385,31 @@ int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, 
 	return 1;
 }
 
+static int services_hash(struct policy_repo *r, uint64_t *ret)
+{
+	int err = 0;
+
+	*ret = 0;
+	for (size_t i = 0; err == 0 && r->options.mode != POLICY_MODE_NEVER && i < r->by_number.n; i++) {
+		const struct policy_entry *e = r->by_number.v[i];
+		struct selector_list found = {0};
+
+		if (!e || !e->services.n || e->has_any_peer || !policy_rule_selects(r, e->rule))
+			continue;
+		err = policy_services_resolve(r, e, &found);
+		*ret += policy_services_hash(e, &found);
+		selector_list_done(r, &found);
+	}
+	return err;
+}
+
 void policy_services_changed(struct policy_repo *r)
 {
-	const struct policy_object *o, *tmp;
+	uint64_t now;
 
-	/* Most clusters have no rule with toServices, and Services change all the time. */
-	HASH_ITER(hh, r->objects, o, tmp)
-	for (size_t i = 0; i < o->rules.n; i++)
-		for (size_t k = 0; k < o->rules.v[i].entries.n; k++)
-			if (o->rules.v[i].entries.v[k].services.n && policy_rule_selects(r, &o->rules.v[i])) {
-				r->generation++;
-				return;
-			}
+	/* Services change all the time, and few are those that a rule with toServices is about. */
+	if (services_hash(r, &now) < 0 || now != r->services_hash)
+		r->generation++;
 }
 
 uint64_t policy_generation(const struct policy_repo *r)

@@ -100,7 +100,7 @@ size_t policy_count(const struct policy_repo *r);
  * the subject is not known. */
 bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
 
-/* Services or their backends changed: rules with toServices are looked at anew. */
+/* Services or their backends changed: the generation grows if that is something else to a rule with toServices. */
 void policy_services_changed(struct policy_repo *r);
 
 /* Grows with every change that can alter a verdict, identities and learned names apart. */

@@ -146,6 +146,7 @@ static int table_add_peers(struct policy_table *t, uint32_t place)
 		r = table_link(t, e->peers.v[i], place);
 	if (r == 0)
 		r = policy_services_resolve(t->repo, e, &found);
+	t->repo->services_hash += policy_services_hash(e, &found);
 	for (size_t i = 0; r == 0 && i < found.n; i++)
 		r = table_link(t, found.v[i], place);
 	selector_list_done(t->repo, &found);
@@ -317,6 +318,7 @@ int policy_collect(struct policy_table *t)
 {
 	int r = table_collect(t);
 
+	t->repo->services_hash = 0;
 	for (uint32_t i = 0; r == 0 && i < t->entries.n; i++) {
 		r = table_add_items(t, &t->entries.v[i]);
 		if (r == 0)

@@ -218,6 +218,19 @@ int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e,
 	return err < 0 ? err : 0;
 }
 
+/* Numbers of selectors are never used again, and what is in the table keeps its own. */
+uint64_t policy_services_hash(const struct policy_entry *e, const struct selector_list *found)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < found->n; i++) {
+		uint32_t v[] = {e->number, found->v[i]->number};
+
+		sum += hash_bytes(v, sizeof(v));
+	}
+	return sum;
+}
+
 void selector_list_done(struct policy_repo *r, struct selector_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)

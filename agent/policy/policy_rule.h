@@ -115,6 +115,7 @@ struct policy_repo {
 	ARRAY(uint32_t) free_numbers;
 	uint64_t generation;
 	uint64_t names_generation; /* of `names`, as far as a policy looks at them */
+	uint64_t services_hash; /* of what toServices stood for when the table was last made of all policies */
 	bool uses_all_prefixes; /* some peer in use has a cidr: key */
 	struct label_set *subject;
 	uint16_t subject_flags;
@@ -178,4 +179,6 @@ struct selector_list {
 };
 int policy_services_resolve(struct policy_repo *r, const struct policy_entry *e,
 			    struct selector_list *ret);
+/* Of what was resolved for an entry: the sum over all entries tells whether some Service stands for something else now. */
+uint64_t policy_services_hash(const struct policy_entry *e, const struct selector_list *found);
 void selector_list_done(struct policy_repo *r, struct selector_list *l);

@@ -516,3 +516,69 @@ Test(world, policies_are_left_out, .init = setup, .fini = teardown)
 	w->n_left_out = 0;
 	cr_expect_eq(world_update(w), 1, "and is owed since");
 }
+
+/* Service legacy/<name>, without selector, with this one backend. */
+static void add_external(const char *name, const char *label, const char *backend)
+{
+	CLEANUP(json_decref) json_t *service = json_pack("{s:{s:s,s:s,s:{s:s}},s:{s:s,s:[{s:i}]}}", "metadata", "name", name, "namespace",
+							 "legacy", "labels", "app", label, "spec", "clusterIP", "None", "ports", "port", 80);
+	CLEANUP(json_decref) json_t *slice = json_pack("{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:i}],s:[{s:[s]}]}", "metadata", "name", name,
+						       "namespace", "legacy", "labels", "kubernetes.io/service-name", name, "addressType",
+						       "IPv4", "ports", "port", 80, "endpoints", "addresses", backend);
+	struct kube_service *s;
+	struct kube_slice *e;
+	struct err err = {0};
+
+	cr_assert_eq(json_service_decode(service, &s, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert(w->services, s), 0);
+	cr_assert_eq(json_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
+}
+
+/* Whether the policies are another matter after an update. */
+static bool is_anew(void)
+{
+	uint64_t before = policy_generation(w->policies);
+
+	cr_assert_geq(world_update(w), 0);
+	cr_assert_eq(service_table_flush(w->services, NULL, NULL), 0);
+	return policy_generation(w->policies) != before;
+}
+
+/* Each new generation judges all flows anew: not for Services that no rule is about. */
+Test(world, services_that_a_policy_is_about, .init = setup, .fini = teardown)
+{
+	CLEANUP(json_decref) json_t *policy = json_loads(
+		"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"endpointSelector\":{},\"egress\":[{\"toServices\":["
+		"{\"k8sService\":{\"serviceName\":\"ext\",\"namespace\":\"legacy\"}},"
+		"{\"k8sServiceSelector\":{\"selector\":{\"matchLabels\":{\"app\":\"bank\"}}}}]}]}}", 0, NULL);
+	struct err err = {0};
+	struct ip ip;
+
+	add_own_identity();
+	add_external("ext", "x", "192.0.2.1");
+	add_external("other", "x", "192.0.2.2");
+	cr_assert_eq(json_policy_gate_set(w->gate, POLICY_CCNP, policy, &err), 1, "%s", err.text);
+	(void)is_anew();
+	cr_assert_eq(ip_parse("192.0.2.1", &ip), 0);
+	cr_expect_geq(policy_table_identity_of(w->table, &ip), IDENTITY_LOCAL_CIDR);
+	add_external("other", "x", "192.0.2.3");
+	add_external("third", "x", "192.0.2.4");
+	cr_expect_not(is_anew(), "no rule is about them");
+	add_external("ext", "x", "192.0.2.1");
+	cr_expect_not(is_anew(), "the same as before");
+	add_external("ext", "x", "192.0.2.5");
+	cr_expect(is_anew());
+	cr_expect_lt(policy_table_identity_of(w->table, &ip), IDENTITY_LOCAL_CIDR);
+	add_external("third", "bank", "192.0.2.4");
+	cr_expect(is_anew());
+	cr_expect_not(is_anew());
+	service_table_remove_slice(w->services, "legacy", "third");
+	cr_expect(is_anew());
+	add_external("third", "bank", "192.0.2.4");
+	cr_expect(is_anew());
+	service_table_remove(w->services, "legacy", "third");
+	cr_expect(is_anew());
+	service_table_remove_slice(w->services, "legacy", "other");
+	cr_expect_not(is_anew());
+}
