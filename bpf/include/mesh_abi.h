@@ -195,6 +195,7 @@ struct mesh_ct6_key {
 #define MESH_CT_FAILSAFE 4 /* allowed by the failsafe set */
 #define MESH_CT_AUDIT	 8 /* policy would have dropped it */
 #define MESH_CT_SHADOW	 16 /* a shadow policy would */
+#define MESH_CT_DNS	 32 /* allowed by the mark of the agent's queries, which each packet has to have */
 
 #define MESH_TCP_SEEN_DATA   1 /* a packet without SYN */
 #define MESH_TCP_SEEN_REPLY  2

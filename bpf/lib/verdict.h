@@ -160,6 +160,7 @@ INLINE int frame_judge(struct frame *f, const struct point at, const union ct_ke
 	if (d.verdict == MESH_DENY_DEFAULT && at.dir == MESH_EGRESS &&
 	    dns_is_allowed(f->skb->mark, p->proto, p->dport)) {
 		r = MESH_PASS_DNS;
+		e.flags |= MESH_CT_DNS;
 		goto pass;
 	}
 	is_shadow = d.verdict == MESH_ALLOW && shadow_is_on(f->state, at.dir) &&
@@ -281,6 +282,8 @@ INLINE int frame_flow(struct frame *f, const struct point at, bool v6)
 			r = frame_recheck(f, at, e, is_current, &is_other, v6);
 			if (r)
 				return r;
+			/* a port of the agent may be somebody else's by now */
+			is_other |= e->flags & MESH_CT_DNS && !dns_is_allowed(f->skb->mark, f->p.proto, f->p.dport);
 			if (is_forward && is_other)
 				return frame_judge(f, at, &k, is_flow, e, now, v6);
 			ct_touch(f->c, e, &f->p, now, is_forward);

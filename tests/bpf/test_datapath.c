@@ -290,11 +290,11 @@ static void test_dns(struct harness *h)
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, NULL), MESH_DROP_POLICY);
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, &other), MESH_DROP_POLICY);
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_INGRESS, UDP4(.sport = 4001), &mark), MESH_DROP_POLICY);
-	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, UDP4(.src = "10.0.0.1", .dst = "10.0.0.9", .dport = 54), &mark),
-		 MESH_DROP_POLICY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, UDP4(.src = "10.0.0.1", .dst = "10.0.0.9", .dport = 54), &mark), MESH_DROP_POLICY);
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, &mark), MESH_PASS_DNS);
 	CHECK_EQ(mark, 0x4e10 | MESH_DNS_ALLOWED);
 	CHECK_EQ(IN(h, UDP4(.sport = 53, .dport = 4000)), MESH_PASS_REPLY);
+	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, query, NULL), MESH_DROP_POLICY); /* of who has the port after the agent */
 	CHECK_EQ(harness_run(h, BPFOBJ_NIC_EGRESS, TCP4(.src = "10.0.0.1", .dst = "10.0.0.9", .dport = 53), &mark), MESH_PASS_DNS);
 	/* once policy changes, the flow lives on its mark */
 	bpfconfig_commit(h->conf, 0, MESH_STATE_ACTIVE);
