@@ -81,8 +81,8 @@ static void policy_failed(struct datapath *d, int r)
 	if (r == -EFBIG)
 		(void)err_set(&err, -r, "the policies name more than %d prefixes: %s", LIMIT_PREFIXES, instead);
 	else if (r == -EDQUOT)
-		(void)err_set(&err, -r, "the cluster has more than %d policies and CIDR groups of all kinds, for %zu there is no room: %s",
-			      LIMIT_POLICIES, d->world->n_left_out, instead);
+		(void)err_set(&err, -r, "the cluster has more than %d policies and CIDR groups, or %d rules in them; for %zu there is no room: %s",
+			      LIMIT_POLICIES, LIMIT_POLICIES_RULES, d->world->n_left_out, instead);
 	else if (lack.map)
 		(void)err_set(&err, -r, "the policies do not fit, they take %zu entries of %s and may take %zu: %s",
 			      lack.wanted, lack.map, lack.room, instead);

@@ -49,6 +49,7 @@ enum {
 	LIMIT_FORWARD_CALLERS = 1024,
 	LIMIT_SERVICE_EVENTS = 64, /* what one host says to a cluster about its Services at a time */
 	LIMIT_POLICIES = 1 << 15,
+	LIMIT_POLICIES_RULES = 1 << 19, /* of all policies together, as below */
 	/*
 	 * Of one policy: elements of its lists, of a NetworkPolicy with each peer; and ports, of a NetworkPolicy for each peer
 	 * anew. 1.5 MiB have room for as many as somebody could mean, for more of what is empty, and for peers times ports.

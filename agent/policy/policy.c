@@ -291,6 +291,25 @@ static int repo_install(struct policy_repo *r, struct policy_object *o)
 	return 1;
 }
 
+static size_t count_rules(const struct policy_object *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; o && i < o->rules.n; i++)
+		n += o->rules.v[i].entries.n;
+	return n;
+}
+
+static size_t rules_of_all(const struct policy_repo *r)
+{
+	return r->by_number.n - r->free_numbers.n;
+}
+
+bool policy_has_room(const struct policy_repo *r)
+{
+	return HASH_COUNT(r->objects) < LIMIT_POLICIES && rules_of_all(r) < LIMIT_POLICIES_RULES;
+}
+
 /* A word in the annotation that means nothing must not pass in silence: the policy is enforced. */
 static int note_mode(const struct doc *obj, struct policy_object *o)
 {
@@ -349,6 +368,10 @@ int policy_set(struct policy_repo *r, enum policy_kind kind, const struct doc *o
 		policy_object_free(r, o);
 		return err;
 	}
+	if (rules_of_all(r) - count_rules(old) + count_rules(o) > LIMIT_POLICIES_RULES) {
+		policy_object_free(r, o);
+		return err_set(reterr, ENOSPC, "more than %d rules of all policies", LIMIT_POLICIES_RULES);
+	}
 	return repo_install(r, o);
 }
 
@@ -358,11 +381,6 @@ struct policy_object *policy_find(const struct policy_repo *r, enum policy_kind 
 	char key[POLICY_KEY_MAX];
 
 	return policy_key(kind, ns, name, key) ? repo_find(r, key) : NULL;
-}
-
-size_t policy_count(const struct policy_repo *r)
-{
-	return HASH_COUNT(r->objects);
 }
 
 bool policy_counts(const struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name)

@@ -86,15 +86,16 @@ int policy_set_subject(struct policy_repo *r, struct label_set *labels,
 /*
  * Takes in one object as the API server delivers it. 1 if the set of rules changed, 0 if not (same
  * generation and content). -EBADMSG if the object is invalid: `reterr` has the path of the field
- * and the reason, the last good version stays in force; -ENOMEM, -ENOSPC past LIMIT_POLICIES.
+ * and the reason, the last good version stays in force; -ENOMEM, -ENOSPC past LIMIT_POLICIES, or
+ * LIMIT_POLICIES_RULES of all together.
  */
 int policy_set(struct policy_repo *r, enum policy_kind kind, const struct doc *obj, struct err *reterr);
 
 /* 1 if it was there, 0 if not. `ns` is "" for cluster-wide kinds. */
 int policy_remove(struct policy_repo *r, enum policy_kind kind, const char *ns, const char *name);
 
-/* Objects of all kinds, the refused ones among them: never more than LIMIT_POLICIES. */
-size_t policy_count(const struct policy_repo *r);
+/* Whether another one may be set, if it is small. */
+bool policy_has_room(const struct policy_repo *r);
 
 /* Whether that object, if it is known and was ever valid, can alter a verdict on this host; true while
  * the subject is not known. */

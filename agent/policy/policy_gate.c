@@ -503,7 +503,7 @@ int policy_gate_release(struct policy_gate *g)
 
 bool policy_gate_has_room(const struct policy_gate *g)
 {
-	return HASH_COUNT(g->kept) < LIMIT_POLICIES && (g->is_held || policy_count(g->repo) < LIMIT_POLICIES);
+	return HASH_COUNT(g->kept) < LIMIT_POLICIES && (g->is_held || policy_has_room(g->repo));
 }
 
 bool policy_gate_is_held(const struct policy_gate *g)

@@ -288,6 +288,39 @@ Test(hostile, too_many_rules)
 	fixture_done(&f);
 }
 
+/* A policy about others, with as many rules as one may have. Returns as policy_set(). */
+static int set_many(struct fixture *f, unsigned i)
+{
+	CLEANUP(buf_done) struct buf b = {.max = 4 << 20};
+	struct err err = {0};
+
+	cr_assert_eq(buf_addf(&b, "{\"metadata\":{\"name\":\"p%u\",\"namespace\":\"other\",\"generation\":1,\"uid\":\"u\"},\"spec\":{"
+				  "\"podSelector\":{\"matchLabels\":{\"app\":\"none\"}},\"ingress\":[", i), 0);
+	add_many(&b, "{}", ",{}", LIMIT_POLICY_RULES);
+	cr_assert_eq(buf_addf(&b, "]}}"), 0);
+	return set_text(f, POLICY_KNP, &b, &err);
+}
+
+/* Of all policies together, too: the API server has room for thousands of such. */
+Test(hostile, too_many_rules_in_all, .timeout = 60)
+{
+	enum { MOST = LIMIT_POLICIES_RULES / LIMIT_POLICY_RULES };
+	struct fixture f;
+	unsigned n = 0;
+	int r;
+
+	fixture_init(&f, NULL, NULL, NULL, NULL);
+	while (n <= MOST && (r = set_many(&f, n)) >= 0)
+		n++;
+	cr_expect_eq(r, -ENOSPC);
+	cr_assert(n == MOST || n == MOST - 1, "%u", n); /* a policy has more than its lists say, to deny the rest */
+	cr_expect_eq(policy_remove(f.repo, POLICY_KNP, "other", "p3"), 1);
+	cr_expect(policy_has_room(f.repo));
+	cr_expect_geq(set_many(&f, n), 0);
+	cr_expect_eq(set_many(&f, n + 1), -ENOSPC);
+	fixture_done(&f);
+}
+
 /* The ports of a NetworkPolicy's element count for each of its peers. */
 Test(hostile, peers_times_ports)
 {
