@@ -25,8 +25,8 @@ story_join() {
 	kernel_state >"$LAB/kernel.before"
 	check "cluster check says what of the cluster fits" cluster_is_judged
 	check "the cluster is set up" admin cluster setup
-	check "ahch-to is enrolled" enrol ahch-to --labels jedi=luke --address $HOST,fd00:19::2 --serve ahch-to
-	check "crait is enrolled" enrol crait --labels jedi=rey --address $OTHER --serve crait
+	check "ahch-to is enrolled" enrol ahch-to --labels jedi=luke --address $HOST,fd00:19::2 --serve ahch-to --zone a
+	check "crait is enrolled" enrol crait --labels jedi=rey --address $OTHER --serve crait --zone crait
 	id=$(kubectl -n legacy get ciliumendpoint ahch-to -o 'jsonpath={.status.identity.id}')
 	id_other=$(kubectl -n legacy get ciliumendpoint crait -o 'jsonpath={.status.identity.id}')
 	[ "$variant" != vxlan ] || check "forbidden writes with the host's credential fail, allowed ones work" attacks
