@@ -506,6 +506,21 @@ Test(server, queries_are_remembered)
 	upstream_close(&u);
 }
 
+/* All that dns.listen takes, one for the host's resolver, and two for queries that are redirected. */
+Test(server, listens_on_eleven_addresses)
+{
+	struct fixture f;
+	struct err err;
+
+	fixture_init(&f, NULL, 0);
+	for (uint8_t i = 1; i <= 12; i++) {
+		const struct ip ip = {.family = AF_INET, .b = {127, 0, 0, i}};
+
+		cr_expect_eq(dns_server_listen(f.server, &ip, 0, NULL, &err), i <= 11 ? 0 : -ENOSPC, "%u: %s", i, err.text);
+	}
+	fixture_done(&f);
+}
+
 Test(server, upstreams_are_never_the_server_itself)
 {
 	struct dns_upstream u = {.ip = loopback()};
