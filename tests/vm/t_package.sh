@@ -212,13 +212,27 @@ layouts() {
 	guest rm /usr/local/etc/mesh-external-agent
 }
 
+# as mesh-external-agent(7) says for the console
+by_hand() {
+	check "by hand: the service stops" guest systemctl stop $UNIT
+	check "by hand: all is taken out of the kernel" guest mesh-agentd --stand-down
+	passes "by hand: nothing is enforced" node1 $AHCHTO 80
+	check "by hand: the service starts again" guest systemctl start $UNIT
+	check "by hand: it is a member" wait_for 60 is_running ahch-to
+	in_force "by hand, and started again"
+}
+
 removing() {
+	local conf=/etc/mesh-external-agent/mesh-external-agent.conf
+	# nobody saw that slip: the daemon runs with the file of before
+	[ $PACKAGE != deb ] || guest sh -c "cp -p $conf /root/conf && echo 'log-levl = 1;' >>$conf"
 	check "$PACKAGE: it is removed" package_remove
 	state network removed
 	sed -i '/^nameserver 127.18.53.53$/d' "$T/state-removed"
 	same "programs, maps, links, routes are gone" network removed
 	passes "nothing is enforced" node1 $AHCHTO 80
 	is "the enrolment is kept" yes "$(guest test -e /var/lib/mesh-external-agent/token && echo yes)"
+	[ $PACKAGE != deb ] || guest mv /root/conf $conf
 	check "$PACKAGE: it is installed again" package_install $NEXT
 	[ $PACKAGE = deb ] || check "it is started" guest systemctl start $UNIT
 	check "it is a member again, without a token" wait_for 60 is_running ahch-to
@@ -237,6 +251,6 @@ purging() {
 vm_begin
 cluster_start
 pods_start
-for part in ${VM_PARTS:-machine installing joining probing enforcing rebooting crashing upgrading layouts removing purging}; do $part; done
+for part in ${VM_PARTS:-machine installing joining probing enforcing rebooting crashing upgrading layouts by_hand removing purging}; do $part; done
 [ $bad = 0 ] || show_log
 vm_end
