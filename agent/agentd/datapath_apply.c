@@ -88,10 +88,10 @@ static void policy_failed(struct datapath *d, int r)
 			      lack.wanted, lack.map, lack.room, instead);
 	else
 		(void)err_set(&err, -r, "the policies could not be written: %s; %s", err_name(r), instead);
-	if (r == -EFBIG || (r != -EDQUOT && lack.map && lack.is_fixed))
-		remedy = "give the policies that select this host fewer prefixes, or wider ones";
-	else if (r == -EDQUOT)
+	if (r == -EDQUOT)
 		remedy = "delete policies that nobody needs, or write fewer with more rules; what was left out is then read again";
+	else if (r == -EFBIG || (lack.map && lack.is_fixed))
+		remedy = "give the policies that select this host fewer prefixes, or wider ones";
 	else if (lack.map)
 		remedy = "write rules that allow or deny the same as one rule with many peers, or set datapath.policy-max-entries to twice "
 			 "what they take in the configuration, then reboot";

@@ -52,7 +52,7 @@ static int add_resolver(const struct ip *ip, void *arg)
 {
 	int r;
 
-	if (ip_is_loopback(ip) || (ip_is_special(ip) && !ip_is_link_local(ip)))
+	if (ip_is_special(ip) && !ip_is_link_local(ip))
 		return 0;
 	r = add_peer(arg, MESH_EGRESS, IPPROTO_UDP, DNS_PORT, ip);
 	return r < 0 ? r : add_peer(arg, MESH_EGRESS, IPPROTO_TCP, DNS_PORT, ip);

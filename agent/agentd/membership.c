@@ -271,7 +271,7 @@ static bool is_refused_for_good(const struct agent *a)
 	int64_t expires_s = a->renewal ? renewal_expires_s(a->renewal) : 0;
 
 	return kube_client_refused_us(a->client) > STAND_DOWN_S * USEC_PER_SEC &&
-	       (!expires_s || clock_wall_s() + kube_client_skew_s(a->client) < expires_s);
+	       (!expires_s || kube_client_wall_us(a->client) / (int64_t)USEC_PER_SEC < expires_s);
 }
 
 void membership_check(struct agent *a)

@@ -190,7 +190,7 @@ static int open_smaller(const struct bpfobj_options *opt, const char *dir, struc
 	for (uint32_t i = 1; i <= TIMES && r == -ENOMEM && !(bpfconfig_pinned_flags(dir) & MESH_STATE_ACTIVE); i++) {
 		drop_unused(dir);
 		for (size_t k = 0; k < ARRAY_LEN(sizes); k++)
-			*sizes[k] = *sizes[k] / 2 > LEAST ? *sizes[k] / 2 : MIN(*sizes[k], (uint32_t)LEAST);
+			*sizes[k] = MIN(*sizes[k], MAX(*sizes[k] / 2, (uint32_t)LEAST));
 		r = open_here(&less, dir, ret, reterr);
 		if (r == 0)
 			(*ret)->features.halvings = i;

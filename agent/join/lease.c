@@ -126,17 +126,12 @@ static void put(struct lease *l, const json_t *lease, json_t *spec, void (*on_do
 		failed(l, r, "");
 }
 
-/* Of the server, whose clock all holders can tell: that of a machine that has just started may be hours off. */
-static int64_t server_us(const struct lease *l)
-{
-	return clock_wall_us() + kube_client_skew_s(l->client) * (int64_t)USEC_PER_SEC;
-}
-
+/* By the server's clock, which all holders can tell. */
 static json_t *spec_of(const struct lease *l, const char *holder)
 {
 	char now[28];
 
-	clock_rfc3339_micro(server_us(l), now);
+	clock_rfc3339_micro(kube_client_wall_us(l->client), now);
 	return json_pack("{s:s, s:i, s:s}", "holderIdentity", holder, "leaseDurationSeconds", DURATION_S, "renewTime", now);
 }
 
@@ -184,7 +179,7 @@ static bool is_over(struct lease *l, const json_t *lease, const char *holder, bo
 	if (now_us - l->seen_us >= (uint64_t)duration_s * USEC_PER_SEC)
 		return true;
 	return !*ret_lives && clock_parse_rfc3339(renewed, &renewed_s) == 0 &&
-	       renewed_s < server_us(l) / (int64_t)USEC_PER_SEC - LONG_AGO_S;
+	       renewed_s < kube_client_wall_us(l->client) / (int64_t)USEC_PER_SEC - LONG_AGO_S;
 }
 
 /* Another boot holds it. */

@@ -49,7 +49,7 @@ static int64_t left_s(const struct renewal *r)
 
 	if (r->new_us) /* by the clock that does not jump */
 		return r->use_s - (int64_t)((clock_boot_us() - r->new_us) / USEC_PER_SEC);
-	age_s = clock_wall_s() + kube_client_skew_s(r->client) - r->issued_s;
+	age_s = kube_client_wall_us(r->client) / (int64_t)USEC_PER_SEC - r->issued_s;
 	return age_s < -FUTURE_S ? 0 : r->use_s - age_s;
 }
 

@@ -133,18 +133,12 @@ static int start(struct service_events *e, const struct trouble *t, const char *
 	return r < 0 ? r : kube_start(e->client, &req, &e->op);
 }
 
-/* By the server's clock, as who reads it has it. */
-static void put_now(const struct service_events *e, char buf[28])
-{
-	clock_rfc3339_micro(clock_wall_us() + kube_client_skew_s(e->client) * (int64_t)USEC_PER_SEC, buf);
-}
-
 static int start_create(struct service_events *e, const struct trouble *t)
 {
 	CLEANUP(json_decref) json_t *body = NULL;
 	char now[28];
 
-	put_now(e, now);
+	clock_rfc3339_micro(kube_client_wall_us(e->client), now);
 	body = json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s}}", "apiVersion",
 			 "events.k8s.io/v1", "kind", "Event", "metadata", "name", t->name, "namespace", e->ns, "type", "Warning",
 			 "eventTime", now, "reason", kinds[t->what].reason, "action", "Publish", "reportingController", REPORTER,
@@ -159,7 +153,7 @@ static int start_count(struct service_events *e, const struct trouble *t)
 	CLEANUP(json_decref) json_t *body = NULL;
 	char now[28];
 
-	put_now(e, now);
+	clock_rfc3339_micro(kube_client_wall_us(e->client), now);
 	body = json_pack("{s:{s:i, s:s}}", "series", "count", (int)MAX(t->times, 2U), "lastObservedTime", now);
 	return body ? start(e, t, "PATCH", body) : -ENOMEM;
 }

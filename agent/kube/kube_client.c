@@ -142,6 +142,11 @@ int64_t kube_client_skew_s(const struct kube_client *c)
 	return c->skew_s;
 }
 
+int64_t kube_client_wall_us(const struct kube_client *c)
+{
+	return clock_wall_us() + c->skew_s * (int64_t)USEC_PER_SEC;
+}
+
 bool kube_client_is_refused(const struct kube_client *c)
 {
 	return c->refusal.since_us != 0;

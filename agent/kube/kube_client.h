@@ -45,6 +45,8 @@ const char *kube_client_server(const struct kube_client *c);
 
 /* Wall clock of the server minus ours, by its last Date header; 0 before the first answer. */
 int64_t kube_client_skew_s(const struct kube_client *c);
+/* The wall clock of the server, in microseconds: that of a machine that has just started may be hours off. */
+int64_t kube_client_wall_us(const struct kube_client *c);
 
 /*
  * Whether the client's own token is refused: 401 came, and no later answer showed that it is known (2xx, or 403,

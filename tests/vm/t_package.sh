@@ -225,14 +225,14 @@ by_hand() {
 removing() {
 	local conf=/etc/mesh-external-agent/mesh-external-agent.conf
 	# nobody saw that slip: the daemon runs with the file of before
-	[ $PACKAGE != deb ] || guest sh -c "cp -p $conf /root/conf && echo 'log-levl = 1;' >>$conf"
+	[ $PACKAGE != deb ] || guest sh -c "cp -p $conf $conf.good && echo 'log-levl = 1;' >>$conf"
 	check "$PACKAGE: it is removed" package_remove
 	state network removed
 	sed -i '/^nameserver 127.18.53.53$/d' "$T/state-removed"
 	same "programs, maps, links, routes are gone" network removed
 	passes "nothing is enforced" node1 $AHCHTO 80
 	is "the enrolment is kept" yes "$(guest test -e /var/lib/mesh-external-agent/token && echo yes)"
-	[ $PACKAGE != deb ] || guest mv /root/conf $conf
+	[ $PACKAGE != deb ] || guest mv $conf.good $conf
 	check "$PACKAGE: it is installed again" package_install $NEXT
 	[ $PACKAGE = deb ] || check "it is started" guest systemctl start $UNIT
 	check "it is a member again, without a token" wait_for 60 is_running ahch-to

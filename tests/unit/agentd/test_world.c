@@ -305,6 +305,18 @@ static int count_backends(const struct frontend *f, void *arg)
 	return 0;
 }
 
+static void upsert(const json_t *service, const json_t *slice)
+{
+	struct kube_service *s;
+	struct kube_slice *e;
+	struct err err = {0};
+
+	cr_assert_eq(json_service_decode(service, &s, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert(w->services, s), 0);
+	cr_assert_eq(json_slice_decode(slice, &e, &err), 0, "%s", err.text);
+	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
+}
+
 /* Two backends, one in each zone, behind one ClusterIP and one node port. */
 static void add_zoned(void)
 {
@@ -316,14 +328,8 @@ static void add_zoned(void)
 		"\"addressType\":\"IPv4\",\"ports\":[{\"port\":8080}],\"endpoints\":["
 		"{\"addresses\":[\"10.244.1.1\"],\"hints\":{\"forZones\":[{\"name\":\"endor\"}]}},"
 		"{\"addresses\":[\"10.244.1.2\"],\"hints\":{\"forZones\":[{\"name\":\"hoth\"}]}}]}", 0, NULL);
-	struct kube_service *s;
-	struct kube_slice *e;
-	struct err err = {0};
 
-	cr_assert_eq(json_service_decode(service, &s, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert(w->services, s), 0);
-	cr_assert_eq(json_slice_decode(slice, &e, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
+	upsert(service, slice);
 }
 
 static void expect_services(const struct conf *c, size_t frontends, size_t backends)
@@ -525,14 +531,8 @@ static void add_external(const char *name, const char *label, const char *backen
 	CLEANUP(json_decref) json_t *slice = json_pack("{s:{s:s,s:s,s:{s:s}},s:s,s:[{s:i}],s:[{s:[s]}]}", "metadata", "name", name,
 						       "namespace", "legacy", "labels", "kubernetes.io/service-name", name, "addressType",
 						       "IPv4", "ports", "port", 80, "endpoints", "addresses", backend);
-	struct kube_service *s;
-	struct kube_slice *e;
-	struct err err = {0};
 
-	cr_assert_eq(json_service_decode(service, &s, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert(w->services, s), 0);
-	cr_assert_eq(json_slice_decode(slice, &e, &err), 0, "%s", err.text);
-	cr_assert_eq(service_table_upsert_slice(w->services, e), 0);
+	upsert(service, slice);
 }
 
 /* Whether the policies are another matter after an update. */
